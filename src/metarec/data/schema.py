@@ -1,0 +1,265 @@
+"""The nouns of stage 1: what people did, what there is, who they are.
+
+Ids are text outside and indexes inside; `Vocabulary` is the one place that translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
+RELEVANT_SHARE = 0.75
+"""An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
+
+
+class BadInput(ValueError):
+    """The caller's data or arguments are wrong; the message names the place and the way out (CLI exit code 2)."""
+
+
+class DataWarning(UserWarning):
+    """The data are odd but usable; the message says what was assumed."""
+
+
+def as_polars(frame: Any, what: str) -> pl.DataFrame:
+    """Take a polars or pandas frame (or anything polars reads) as a polars frame.
+
+    Raises:
+        BadInput: if `frame` is not a table.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if type(frame).__module__.split(".")[0] == "pandas":
+        return pl.from_pandas(frame)
+    try:
+        return pl.DataFrame(frame)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise BadInput(f"{what} must be a polars or pandas frame, got {type(frame).__name__}") from error
+
+
+def id_order(column: str) -> list[pl.Expr]:
+    """Sort ids as whole numbers where they are, else as text, so that the order never depends on the file."""
+    return [pl.col(column).cast(pl.Int64, strict=False), pl.col(column)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interactions:
+    """What people did: one row an event, sorted by user, then time, then item id.
+
+    `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32), `kind` (text) and any
+    further columns, which are context (device, place, hour, sensor readings).
+    """
+
+    frame: pl.DataFrame
+    has_values: bool
+    """True where `value` is a stated rating on a scale; False where it is only a strength of an implicit act."""
+    has_time: bool
+    """True where `timestamp` orders events; False where the order within a user carries no meaning."""
+
+    @classmethod
+    def of(cls, frame: Any) -> Interactions:
+        """Check and complete a table of events: `rating` is read as `value`, `seq_pos` stands in for a timestamp.
+
+        Raises:
+            BadInput: if `user_id` or `item_id` is missing, or a column cannot be read as its type.
+        """
+        table = as_polars(frame, "interactions")
+        for alias, name in (("rating", "value"), ("event", "kind")):
+            if alias in table.columns and name not in table.columns:
+                table = table.rename({alias: name})
+        for column in ("user_id", "item_id"):
+            if column not in table.columns:
+                raise BadInput(f"interactions have no column {column!r} (columns: {', '.join(table.columns)}); "
+                               "rename one or map it in a TOML file")
+        table, has_time = _with_clock(table)
+        if "kind" not in table.columns:
+            table = table.with_columns(pl.lit("event").alias("kind"))
+        table, has_values = _with_values(table)
+        context = [c for c in table.columns if c not in (*EVENT_COLUMNS, "seq_pos")]
+        table = table.with_columns(pl.col("user_id", "item_id", "kind").cast(pl.Utf8),
+                                   pl.col("timestamp").cast(pl.Float64), pl.col("value").cast(pl.Float32))
+        table = table.select(*EVENT_COLUMNS, *context).sort(*id_order("user_id"), "timestamp", *id_order("item_id"))
+        return cls(frame=table, has_values=has_values, has_time=has_time)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @property
+    def context_columns(self) -> list[str]:
+        """Columns beyond the five of every event."""
+        return [c for c in self.frame.columns if c not in EVENT_COLUMNS]
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        if not len(self):
+            return (1.0, 1.0)
+        return float(self.frame["value"].min()), float(self.frame["value"].max())  # type: ignore[arg-type]  # polars types min() as any literal
+
+    @property
+    def relevant_from(self) -> float:
+        """The value from which an event counts as liked; every implicit event does."""
+        low, high = self.value_range
+        return low + RELEVANT_SHARE * (high - low) if self.has_values else -np.inf
+
+    def keep(self, frame: pl.DataFrame) -> Interactions:
+        """The same kind of events with other rows."""
+        return Interactions(frame=frame, has_values=self.has_values, has_time=self.has_time)
+
+
+def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a random order)."""
+    clock = next((c for c in ("timestamp", "seq_pos") if c in table.columns and not table[c].null_count()), None)
+    if clock is not None and table.height:
+        column = table[clock]
+        if column.dtype.is_temporal():
+            column = column.dt.epoch("ms").cast(pl.Float64) / 1000.0
+        elif not column.dtype.is_numeric():
+            try:
+                column = column.cast(pl.Utf8).str.to_datetime(strict=True).dt.epoch("ms").cast(pl.Float64) / 1000.0
+            except pl.exceptions.PolarsError as error:
+                raise BadInput(f"timestamp {column[0]!r} is neither seconds nor an ISO date") from error
+        table = table.with_columns(column.cast(pl.Float64).alias("timestamp"))
+        if table["timestamp"].n_unique() > 1:
+            return table, True
+    table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(*id_order("user_id"), *id_order("item_id"))
+    order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
+    return table.with_columns(pl.Series("timestamp", order)), False
+
+
+def _with_values(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Values are ratings where every event is one and they differ; otherwise each event counts for its strength."""
+    if "value" not in table.columns or table["value"].null_count() == table.height:
+        return table.with_columns(pl.lit(1.0).alias("value")), False
+    try:
+        table = table.with_columns(pl.col("value").cast(pl.Float32))
+    except pl.exceptions.PolarsError as error:
+        raise BadInput(f"value {table['value'][0]!r} is not a number; map the right column to `value`") from error
+    kinds = set(table["kind"].unique().to_list())
+    has_values = table["value"].drop_nulls().n_unique() > 1 and kinds <= {"event", "rating", "review"}
+    return table.with_columns(pl.col("value").fill_null(strategy="mean" if has_values else "one")), has_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Items and their content: `item_id` and any of `title, text, tags/categories/genres, image`, numbers, dates."""
+
+    frame: pl.DataFrame
+
+    @classmethod
+    def of(cls, frame: Any) -> Catalog:
+        """Check a table of items; repeated ids keep their first row.
+
+        Raises:
+            BadInput: if there is no column `item_id`.
+        """
+        return cls(frame=_side_table(frame, "item_id", "items"))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Item id <-> row of `frame`."""
+        return Vocabulary(self.frame["item_id"].to_list())
+
+    def titles(self) -> list[str]:
+        """What to call each item in front of a person: its title, else its name, else its id."""
+        column = next((c for c in ("title", "name", "item_id") if c in self.frame.columns))
+        return self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id"))).to_series().to_list()
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiles:
+    """Users and their attributes: `user_id` and any columns; every attribute may be missing."""
+
+    frame: pl.DataFrame
+
+    @classmethod
+    def of(cls, frame: Any) -> Profiles:
+        """Check a table of users; repeated ids keep their first row.
+
+        Raises:
+            BadInput: if there is no column `user_id`.
+        """
+        return cls(frame=_side_table(frame, "user_id", "users"))
+
+    @property
+    def attributes(self) -> list[str]:
+        """Every column but the id."""
+        return [c for c in self.frame.columns if c != "user_id"]
+
+    def of_users(self, user_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys out."""
+        wanted = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
+        rows = wanted.join(self.frame, on="user_id", how="left", maintain_order="left").drop("user_id")
+        return [{k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True)] if rows.width \
+            else [{} for _ in range(wanted.height)]
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+
+def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
+    table = as_polars(frame, what)
+    if key not in table.columns:
+        raise BadInput(f"{what} have no column {key!r} (columns: {', '.join(table.columns)}); rename one or map it in a TOML file")
+    return table.with_columns(pl.col(key).cast(pl.Utf8)).drop_nulls(key).unique(key, keep="first", maintain_order=True)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
+
+    ids: Sequence[str]
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {name: row for row, name in enumerate(self.ids)})
+        assert len(self._index) == len(self.ids), "a vocabulary holds each id once"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._index
+
+    def indexes(self, ids: Iterable[str]) -> np.ndarray:
+        """Index of each id, int64; -1 for an id it does not hold."""
+        return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
+
+    def names(self, indexes: Iterable[int]) -> list[str]:
+        """Id at each index."""
+        return [self.ids[i] for i in indexes]
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class Dataset:
+    """Events, items and users that belong together; items or users may be left out and are then taken from the events."""
+
+    interactions: Interactions
+    items: Catalog
+    users: Profiles
+    name: str
+
+    def __init__(self, *, interactions: Any, items: Any = None, users: Any = None, name: str = "data") -> None:
+        events = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
+        catalog = items if isinstance(items, Catalog) else Catalog.of(
+            events.frame.select("item_id").unique().sort(id_order("item_id")) if items is None else items)
+        profiles = users if isinstance(users, Profiles) else Profiles.of(
+            events.frame.select("user_id").unique().sort(id_order("user_id")) if users is None else users)
+        object.__setattr__(self, "interactions", events)
+        object.__setattr__(self, "items", catalog)
+        object.__setattr__(self, "users", profiles)
+        object.__setattr__(self, "name", name)
+
+    def with_interactions(self, frame: pl.DataFrame) -> Dataset:
+        """The same items and users with other events."""
+        return Dataset(interactions=self.interactions.keep(frame), items=self.items, users=self.users, name=self.name)

@@ -1,0 +1,44 @@
+"""What is asked and what is answered: `Request` in, `Slate` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One person, as far as known, asking for a slate.
+
+    Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is fine.
+    """
+
+    history: Sequence[tuple[Any, ...]] = ()
+    """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value, kind, timestamp)`."""
+    profile: dict[str, Any] = field(default_factory=dict)
+    """Attributes of the person; any may be missing."""
+    wish: str | None = None
+    """What they ask for in words."""
+    exclude: Sequence[str] = ()
+    """Item ids never to show."""
+    allow: Sequence[str] | None = None
+    """If given, only these item ids may be shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slate:
+    """The ordered list shown to one person, best first."""
+
+    item_ids: list[str]
+    scores: np.ndarray
+    """[K] log-scores of the evidence gate; only their order and differences mean something."""
+    uncertainty: np.ndarray
+    """[K] standard deviation of each item's predicted value (on the data's scale, or of the log-score without ratings)."""
+    propensity: np.ndarray
+    """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
+    model_version: str = ""
+    notes: list[str] = field(default_factory=list)
+    """What was ignored or assumed, in plain sentences."""
