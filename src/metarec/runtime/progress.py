@@ -1,0 +1,43 @@
+"""Progress told as it happens: stages report through a callable, whoever listens draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """Called with the stage's name and the share done in [0, 1]; `note` says what just came out."""
+
+    def __call__(self, stage: str, done: float, note: str = "") -> None:
+        """Tell how far `stage` is."""
+        ...
+
+
+def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001  # the listener that does not listen
+    """Listen to nothing."""
+
+
+@contextmanager
+def on_terminal(*, show: bool = True) -> Iterator[Progress]:
+    """Draw a bar for each stage on stderr, so that stdout stays clean for results."""
+    if not show:
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    with Bars(TextColumn("{task.description:<28}"), BarColumn(30), TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
+              console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: str, done: float, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0, note=note)
+            bars.update(tasks[stage], completed=min(max(done, 0.0), 1.0))
+            if note:
+                bars.update(tasks[stage], note=note)
+
+        yield tell
