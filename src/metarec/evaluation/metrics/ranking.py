@@ -1,0 +1,176 @@
+"""Ranked lists and how good they are.
+
+`rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`; every metric reads
+those marks, so it works on any saved table of lists, ours or not. Gains are binary and discounts log2. A user with
+nothing relevant scores 0 (0.5 for AUC); leave such users out before, as the newcomer split does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from metarec.data.schema import BadInput
+
+
+def rank(scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.ndarray | None = None) -> np.ndarray:
+    """Item indexes of the `k` best-scored candidates, best first.
+
+    Ties are ordered by a shuffle drawn from `rng`, for each user anew, so that a constant scorer scores as chance.
+    A candidate scored NaN or -inf comes after all others.
+
+    Args:
+        scores: `[B, N]`, higher is better.
+        k: length of each list.
+        rng: orders equal scores.
+        candidates: bool `[B, N]` or `[N]`, True where an item may be listed; all where None.
+
+    Returns:
+        int64 `[B, k]`; -1 fills places for which no candidate is left.
+
+    Raises:
+        BadInput: if `k` is less than 1 or `scores` is not a matrix.
+    """
+    if k < 1:
+        raise BadInput(f"k must be 1 or more, got {k}")
+    if np.ndim(scores) != 2:
+        raise BadInput(f"scores must be a matrix of users by items, got shape {np.shape(scores)}")
+    # Candidates without a usable score sink to the lowest float, non-candidates below even that.
+    lowest = float(np.finfo(np.float64).min)
+    usable = np.nan_to_num(np.asarray(scores, np.float64), nan=lowest, neginf=lowest)
+    if candidates is not None:
+        usable[~np.broadcast_to(candidates, usable.shape)] = -np.inf
+    top = min(k, usable.shape[1])
+    listed = _best(usable, top)
+    taken = np.take_along_axis(usable, listed, axis=1)
+    tied = _has_ties(usable, taken)
+    if tied.any():
+        listed[tied] = _best_shuffled(usable[tied], taken[tied, -1:], top, rng)
+        taken[tied] = np.take_along_axis(usable[tied], listed[tied], axis=1)
+    listed[np.isneginf(taken)] = -1
+    return np.pad(listed, ((0, 0), (0, k - top)), constant_values=-1)
+
+
+def _best(scores: np.ndarray, top: int) -> np.ndarray:
+    some = np.argpartition(-scores, top - 1, axis=1)[:, :top]
+    order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(some, order, axis=1)
+
+
+def _has_ties(scores: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """[B] True where two listed items tie, or the last listed one ties with one left out."""
+    left_out = (scores == taken[:, -1:]).sum(axis=1) > (taken == taken[:, -1:]).sum(axis=1)
+    return left_out | (taken[:, 1:] == taken[:, :-1]).any(axis=1)
+
+
+def _best_shuffled(scores: np.ndarray, last: np.ndarray, top: int, rng: np.random.Generator) -> np.ndarray:
+    """`_best` for rows with ties: among items that score `last`, a random choice; then equal scores at random."""
+    key = rng.random(scores.shape)
+    place = np.where(scores > last, 2.0, np.where(scores == last, key, -1.0))
+    some = np.argpartition(-place, top - 1, axis=1)[:, :top]
+    keys, values = np.take_along_axis(key, some, axis=1), np.take_along_axis(scores, some, axis=1)
+    return np.take_along_axis(some, np.lexsort((keys, -values), axis=1), axis=1)
+
+
+def find_hits(ranked: np.ndarray, is_relevant: np.ndarray) -> np.ndarray:
+    """Mark the places of `ranked [B, K]` that hold a relevant item, bool `[B, K]`; `is_relevant` is bool `[B, N]`, -1 is no item."""
+    return np.take_along_axis(is_relevant, np.maximum(ranked, 0), axis=1) & (ranked >= 0)
+
+
+def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
+    """Normalised discounted cumulative gain, `sum_j hit_j / log2(j + 1)` over its best possible value; `[B]` in [0, 1].
+
+    Jarvelin and Kekalainen 2002, with binary gains. The ideal list holds `min(k, relevant)` hits. Empty: 0.
+
+    Args:
+        hits: bool `[B, K]`, K at least `k`.
+        relevant: `[B]`, how many items are relevant for each user, listed or not.
+        k: places looked at.
+    """
+    gain = _discounts(k)
+    ideal = np.concatenate([[1.0], np.cumsum(gain)])[np.minimum(relevant, k)]
+    return np.where(relevant > 0, (_first(hits, k) @ gain) / ideal, 0.0)
+
+
+def _discounts(k: int) -> np.ndarray:
+    return 1.0 / np.log2(np.arange(2, k + 2))
+
+
+def _first(hits: np.ndarray, k: int) -> np.ndarray:
+    if k > hits.shape[1]:
+        raise BadInput(f"k is {k}, but the lists hold only {hits.shape[1]} places; rank with k={k} first")
+    return hits[:, :k].astype(np.float64)
+
+
+def precision(hits: np.ndarray, k: int) -> np.ndarray:
+    """Share of the first `k` places that are hits, `hits / k` even where fewer than `k` items exist; `[B]` in [0, 1]."""
+    return _first(hits, k).mean(axis=1)
+
+
+def recall(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
+    """Share of all relevant items found in the first `k` places; `[B]` in [0, 1]; below 1 where relevant > k. Empty: 0."""
+    return _first(hits, k).sum(axis=1) / np.maximum(relevant, 1)
+
+
+def f1(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
+    """Harmonic mean of precision and recall, `2 hits / (k + relevant)`; `[B]` in [0, 1]. Empty: 0."""
+    return 2.0 * _first(hits, k).sum(axis=1) / (k + np.asarray(relevant))
+
+
+def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
+    """Share of candidates put on the right side of the line between listed and not listed; `[B]` in [0, 1].
+
+    `1 - (false positives + false negatives) / candidates`. With a large catalog it is near 1 for any list: read it beside F1.
+
+    Args:
+        hits: bool `[B, K]`.
+        relevant: `[B]` relevant items.
+        candidates: `[B]` or scalar, items that could have been listed.
+        k: places looked at.
+    """
+    found = _first(hits, k).sum(axis=1)
+    return 1.0 - ((k - found) + (relevant - found)) / candidates
+
+
+def hit_rate(hits: np.ndarray, k: int) -> np.ndarray:
+    """1.0 where at least one of the first `k` places is a hit, else 0.0; `[B]`. Empty: 0."""
+    return _first(hits, k).max(axis=1)
+
+
+def mrr(hits: np.ndarray, k: int) -> np.ndarray:
+    """Reciprocal place of the first hit within `k`, 0 without one; `[B]` in [0, 1]. Empty: 0."""
+    marks = _first(hits, k)
+    return marks.max(axis=1) / (marks.argmax(axis=1) + 1)
+
+
+def average_precision(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
+    """Mean, over all relevant items, of the precision at the place of each hit within `k`; `[B]` in [0, 1]. Empty: 0.
+
+    Its mean over users is MAP@k. The divisor is the number of relevant items (as trec_eval and ranx), so the maximum
+    is `k / relevant` where more than `k` are relevant.
+    """
+    marks = _first(hits, k)
+    precisions = np.cumsum(marks, axis=1) / np.arange(1, k + 1)
+    return (precisions * marks).sum(axis=1) / np.maximum(relevant, 1)
+
+
+def auc(scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | None = None) -> np.ndarray:
+    """Chance that a relevant candidate outscores another one, ties counting half; `[B]` in [0, 1].
+
+    Area under the ROC curve by the rank sum of Mann and Whitney 1947. Empty (no pair to order): 0.5.
+
+    Args:
+        scores: `[B, N]`.
+        is_relevant: bool `[B, N]`; only candidates count.
+        candidates: bool `[B, N]` or `[N]`; all where None.
+    """
+    allowed = np.ones(scores.shape, bool) if candidates is None else np.broadcast_to(candidates, scores.shape)
+    lowest = float(np.finfo(np.float64).min)
+    usable = np.nan_to_num(np.asarray(scores, np.float64), nan=lowest, neginf=lowest)
+    ranks = rankdata(np.where(allowed, usable, -np.inf), axis=1)
+    positive = is_relevant & allowed
+    count, outside = positive.sum(axis=1), (~allowed).sum(axis=1)
+    negatives = allowed.sum(axis=1) - count
+    beaten = (ranks * positive).sum(axis=1) - count * (count + 1) / 2 - count * outside
+    pairs = count * negatives
+    return np.where(pairs > 0, beaten / np.maximum(pairs, 1), 0.5)
