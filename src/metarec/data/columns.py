@@ -1,0 +1,95 @@
+"""Which column is which: the canonical names, the names other people use for them, and weights of event kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from metarec.data.schema import BadInput
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "user_id": ("user", "userid", "uid", "customer_id", "customer", "visitor_id", "member_id", "household_id", "reviewer_id", "account_id"),
+    "item_id": ("item", "itemid", "iid", "movie_id", "product_id", "product", "article_id", "book_id", "course_id", "track_id", "song_id",
+                "business_id", "asin", "parent_asin", "isbn", "sku", "stock_code", "content_id", "place_id"),
+    "timestamp": ("time", "datetime", "date", "ts", "event_time", "unix_time", "unix_review_time", "created_at", "occurred_at", "event_timestamp",
+                  "invoice_date", "transaction_timestamp"),
+    "value": ("rating", "ratings", "score", "stars", "overall"),
+    "kind": ("event", "event_type", "action", "behavior", "behaviour", "behavior_type", "event_name"),
+    "title": ("name", "movie_title", "product_name", "product_title", "item_name", "description_short"),
+    "text": ("description", "summary", "content", "overview", "plot"),
+    "categories": ("genres", "category", "genre", "class"),
+    "year": ("release_year", "release_yr", "pub_year"),
+}
+"""Names understood without a mapping, whatever their case, spaces and underscores."""
+
+NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
+CANONICAL = {"interactions": ("user_id", "item_id", "timestamp", "value", "kind"), "items": ("item_id", "title", "text", "categories", "year"),
+             "users": ("user_id",)}
+
+
+def plain(name: str) -> str:
+    """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and `customerId` are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def rename(columns: Sequence[str], table: str, place: str, mapping: Mapping[str, str] | None = None,
+           synonyms: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """Decide which columns to rename to their canonical names: `{column in the file: canonical name}`.
+
+    A mapping `{canonical: column}` goes first, then the column of that very name, then synonyms in their order.
+
+    Args:
+        table: `interactions`, `items` or `users`.
+        place: file or table, for the error.
+        synonyms: further names by canonical name, from a domain pack.
+
+    Raises:
+        BadInput: if a mapped column is not there, or an id column cannot be found.
+    """
+    mapping = dict(mapping or {})
+    for name, column in mapping.items():
+        if column not in columns:
+            raise BadInput(f"{place}: the mapping says {name} = {column!r}, but the columns are {_listed(columns)}")
+    names = {column: name for name, column in mapping.items()}
+    by_plain = {plain(c): c for c in reversed(columns)}
+    for name in CANONICAL[table]:
+        if name in mapping or name in columns:
+            continue
+        for synonym in (*(synonyms or {}).get(name, ()), *SYNONYMS.get(name, ()), name):
+            column = by_plain.get(plain(synonym))
+            if column is not None and column not in names and column not in CANONICAL[table]:
+                names[column] = name
+                break
+    present = {names.get(c, c) for c in columns}
+    for name in NEEDED[table]:
+        if name not in present:
+            raise BadInput(f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in a TOML file "
+                           f"([columns] {name} = \"...\")")
+    # A canonical name that is mapped from elsewhere must not appear twice.
+    names.update({c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names})
+    return {c: n for c, n in names.items() if c != n}
+
+
+def weigh_kinds(events: pl.DataFrame, weights: Mapping[str, float], place: str) -> pl.DataFrame:
+    """Give each event the strength of its kind: `value` (1 where empty) times the weight; kinds not listed keep 1.
+
+    Raises:
+        BadInput: if a weight is not a positive number.
+    """
+    for kind, weight in weights.items():
+        if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+            raise BadInput(f"{place}: the weight of kind {kind!r} must be a positive number, got {weight!r}")
+    if not weights or "kind" not in events.columns:
+        return events
+    weight = pl.col("kind").cast(pl.Utf8).replace_strict(list(weights), [float(w) for w in weights.values()], default=1.0,
+                                                        return_dtype=pl.Float32)
+    value = pl.col("value").fill_null(1.0) if "value" in events.columns else pl.lit(1.0)
+    return events.with_columns((value * weight).cast(pl.Float32).alias("value"))
+
+
+def _listed(columns: Sequence[Any], most: int = 12) -> str:
+    shown = ", ".join(repr(str(c)) for c in columns[:most])
+    return f"{shown}, ... ({len(columns)} columns)" if len(columns) > most else shown or "(none)"

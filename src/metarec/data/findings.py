@@ -1,0 +1,35 @@
+"""What was found wrong with data, counted and explained: the lines of a cleaning report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["removed", "changed", "noted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rule's outcome on one table."""
+
+    rule: str
+    """Name of the rule, as in `CleaningConfig` and in the report."""
+    rows: int
+    """How many rows it touched."""
+    action: Action
+    """What happened to them: removed, changed, or only noted."""
+    why: str
+    """One sentence for a person."""
+    examples: Sequence[str] = ()
+    """A few of the rows, with the place they were read from."""
+
+    def line(self) -> str:
+        """One line for a terminal."""
+        shown = f" (e.g. {'; '.join(self.examples)})" if self.examples else ""
+        return f"{self.rule}: {self.action} {self.rows:,} {'row' if self.rows == 1 else 'rows'}: {self.why}{shown}"
+
+
+def removed(findings: Sequence[Finding]) -> int:
+    """Rows taken out by all rules together; no row is counted by two rules."""
+    return sum(f.rows for f in findings if f.action == "removed")

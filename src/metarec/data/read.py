@@ -1,0 +1,83 @@
+"""Read data from wherever it lies: the first step of the journey."""
+
+from __future__ import annotations
+
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.schema import BadInput, Dataset, DataWarning
+from metarec.data.sources.files import SUFFIXES, suffix_of
+from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
+from metarec.data.sources.movielens import LAYOUTS, read_movielens
+from metarec.data.sources.recbole import read_recbole
+from metarec.data.tables import Tables
+
+CONFIG_NAME = "metarec.toml"
+
+
+def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = None) -> Dataset:
+    """Read events, items and users; rows that cannot be events are left out with a `DataWarning`.
+
+    Args:
+        source: a data folder (`interactions.*`, `items.*`, `users.*`; RecBole atomic files; an unpacked MovieLens archive),
+            one file of events, a TOML file that merges several sources, a database URL (`sqlite:///...`, `postgresql://...`),
+            a frame of events, or `{"interactions": frame, "items": frame, "users": frame}`.
+        rules: how strictly rows are read.
+
+    Raises:
+        BadInput: if the source is missing, empty, or cannot be understood; the message names file, row or column.
+    """
+    tables = open_tables(source, rules=rules)
+    for finding in tables.findings:
+        warnings.warn(f"{tables.name}: {finding.line()}", DataWarning, stacklevel=2)
+    return tables.dataset()
+
+
+def open_tables(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = None, reading: Reading | None = None) -> Tables:
+    """Read a source as tables that say themselves what was left out."""
+    reading = reading or Reading(rules=rules or CleaningConfig())
+    if isinstance(source, str) and "://" in source:
+        from metarec.data.sources.sql import read_sql
+        return read_sql(source, reading)
+    if not isinstance(source, str | PathLike):
+        from metarec.data.sources.frames import read_frames
+        return read_frames(source, reading)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _open_folder(path, reading)
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; give a data folder, a file of events, a TOML file or a database URL")
+    return _open_file(path, reading)
+
+
+def _open_folder(folder: Path, reading: Reading) -> Tables:
+    if (folder / CONFIG_NAME).is_file():
+        from metarec.data.sources.config import read_config
+        return read_config(folder / CONFIG_NAME, reading.rules)
+    if table_file(folder, "interactions") is not None:
+        return read_folder(folder, reading)
+    if any(folder.glob("*.inter")):
+        return read_recbole(folder, reading)
+    if any((folder / name).is_file() for name in LAYOUTS):
+        return read_movielens(folder, reading)
+    return read_folder(folder, reading)  # which says what is missing
+
+
+def _open_file(path: Path, reading: Reading) -> Tables:
+    suffix = suffix_of(path)
+    if suffix == ".toml":
+        from metarec.data.sources.config import read_config
+        return read_config(path, reading.rules)
+    if suffix in (".db", ".sqlite", ".sqlite3"):
+        from metarec.data.sources.sql import read_sql
+        return read_sql(f"sqlite:///{path}", reading)
+    if suffix == ".inter":
+        return read_recbole(path.parent, reading)
+    if path.name in LAYOUTS:
+        return read_movielens(path.parent, reading)
+    if suffix in SUFFIXES:
+        return read_event_file(path, reading)
+    raise BadInput(f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in {', '.join(SUFFIXES)}, .inter, .db or .toml")

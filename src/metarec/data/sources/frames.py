@@ -1,0 +1,27 @@
+"""Tables already in memory: polars or pandas frames, alone (events) or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metarec.data.schema import BadInput, as_polars
+from metarec.data.sources.folder import Reading, tables_of
+from metarec.data.tables import Tables
+from metarec.data.validity import Place
+
+NAMES = ("interactions", "items", "users")
+
+
+def read_frames(frames: Any, reading: Reading) -> Tables:
+    """Read a frame of events, or `{"interactions": ..., "items": ..., "users": ...}`.
+
+    Raises:
+        BadInput: if a name is none of the three, or there are no interactions.
+    """
+    given = dict(frames) if isinstance(frames, Mapping) else {"interactions": frames}
+    odd = [n for n in given if n not in NAMES]
+    if odd or "interactions" not in given:
+        raise BadInput(f"frames are named interactions, items and users, got {', '.join(map(str, given))}")
+    raw = {name: (as_polars(frame, name), Place(name), []) for name, frame in given.items() if frame is not None}
+    return tables_of(raw["interactions"], raw.get("items"), raw.get("users"), reading, "frames")
