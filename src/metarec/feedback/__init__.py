@@ -1,0 +1,33 @@
+"""Stage 6: what was shown and what came of it, kept durably; when to retrain; whom to forget.
+
+The loop closes by data, not by imports: feedback writes events, the next `fit` or `fold_in` reads them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metarec.feedback.store import Store
+
+__all__ = ["open_store"]
+
+
+def open_store(url: str) -> Store:
+    """Open the event store at `url`, creating or migrating its tables.
+
+    Args:
+        url: a path to a SQLite file, `sqlite:///file`, or `postgresql://user:password@host/database`.
+
+    Raises:
+        MissingExtra: without the extra that reads such a store; the message names it.
+        metarec.data.schema.BadInput: if the url names a store that metarec does not know.
+    """
+    from metarec.runtime.extras import require
+
+    require("sqlalchemy", "serve")
+    if url.startswith("postgres"):
+        require("psycopg", "postgres")
+    from metarec.feedback.store import Store
+
+    return Store(url)

@@ -1,0 +1,103 @@
+"""Has the world moved since the model was trained? Three signals, and what they advise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+POPULARITY_BINS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How recent events differ from those a model was trained on."""
+
+    events: int
+    """Recent events looked at; below a few hundred the signals are noise."""
+    popularity_psi: float
+    """Population stability index of popularity: below 0.1 steady, above 0.2 moved (customary marks)."""
+    value_shift: float
+    """Mean recent value less the mean trained on, in standard deviations of the latter; 0 where there are no values."""
+    cold_item_share: float
+    """Share of recent events on items not trained on, in [0, 1]."""
+    cold_user_share: float
+    """Share of recent events by users not trained on, in [0, 1]; near 1 for a service that meets newcomers."""
+
+
+def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
+    """Compare recent events with those trained on; both have `user_id, item_id, value`."""
+    if not recent.height or not trained.height:
+        return Drift(events=recent.height, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0, cold_user_share=0.0)
+    counts = trained.group_by("item_id").len()
+    joined = recent.join(counts, on="item_id", how="left")
+    return Drift(
+        events=recent.height,
+        popularity_psi=_psi(counts, joined["len"]),
+        value_shift=_shift(trained["value"].cast(pl.Float64), recent["value"].cast(pl.Float64)),
+        cold_item_share=joined["len"].null_count() / recent.height,
+        cold_user_share=1.0 - recent.join(trained.select("user_id").unique(), on="user_id", how="semi").height / recent.height,
+    )
+
+
+def _psi(counts: pl.DataFrame, recent_counts: pl.Series) -> float:
+    """Index over bins of items that held equal shares of the training events, and one bin for items not trained on.
+
+    PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each bin so that an empty one
+    stays finite.
+    """
+    ranked = counts.sort("len", "item_id", descending=True).with_columns(
+        (pl.col("len").cum_sum() * POPULARITY_BINS / (pl.col("len").sum() + 1)).floor().cast(pl.Int64).alias("bin"))
+    edges = ranked.group_by("len").agg(pl.col("bin").min())  # items equally popular share a bin
+    bins = pl.DataFrame({"len": recent_counts}).join(edges, on="len", how="left")["bin"].fill_null(POPULARITY_BINS).to_numpy()
+    trained_bins = ranked.drop("bin").join(edges, on="len")
+    trained = np.bincount(trained_bins["bin"], weights=trained_bins["len"], minlength=POPULARITY_BINS + 1) + 0.5
+    recent = np.bincount(bins, minlength=POPULARITY_BINS + 1) + 0.5
+    trained, recent = trained / trained.sum(), recent / recent.sum()
+    return float(np.sum((recent - trained) * np.log(recent / trained)))
+
+
+def _shift(trained: pl.Series, recent: pl.Series) -> float:
+    spread = trained.std()
+    if not isinstance(spread, float) or spread == 0.0 or recent.mean() is None:
+        return 0.0
+    return (float(recent.mean()) - float(trained.mean())) / spread  # type: ignore[arg-type]  # polars types mean() as any literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRule:
+    """When a new model is worth training."""
+
+    new_share: float = 0.05
+    """New events as a share of those trained on."""
+    new_events: int = 1_000
+    """At least so many new events, whatever the share."""
+    psi_above: float = 0.2
+    cold_items_above: float = 0.1
+    value_shift_above: float = 0.3
+    """In standard deviations, either way."""
+    enough: int = 300
+    """Events below which drift is not believed."""
+
+
+def advise_retraining(drift: Drift, *, trained_events: int, forgotten: int, rule: RetrainRule) -> list[str]:
+    """Reasons to retrain, in plain sentences; none means: leave the model as it is.
+
+    Args:
+        drift: since the serving model was trained.
+        trained_events: how many events the serving model was trained on.
+        forgotten: people who asked to be forgotten and may still be in the model.
+        rule: the marks.
+    """
+    reasons = []
+    if drift.events >= max(rule.new_events, rule.new_share * trained_events):
+        reasons.append(f"{drift.events:,} new events since training on {trained_events:,}")
+    if drift.events >= rule.enough:
+        marks = [(drift.popularity_psi, rule.psi_above, "what people choose has moved (popularity index {:.2f}, mark {:.2f})"),
+                 (drift.cold_item_share, rule.cold_items_above, "{:.0%} of new events are on items not trained on (mark {:.0%})"),
+                 (abs(drift.value_shift), rule.value_shift_above, "values have moved by {:.2f} standard deviations (mark {:.2f})")]
+        reasons += [sentence.format(value, mark) for value, mark, sentence in marks if value > mark]
+    if forgotten:
+        reasons.append(f"{forgotten} forgotten people may still be in the model")
+    return reasons

@@ -1,0 +1,85 @@
+"""What a person did about what they were shown, and what an act is worth on a model's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+LIKED_KINDS = frozenset({"like", "purchase", "buy", "cart", "bookmark", "enrol", "enroll", "complete", "listen", "play", "share", "save",
+                         "click"})
+"""Acts that say yes without a number."""
+DISLIKED_KINDS = frozenset({"dislike", "hide", "skip", "return", "unenrol", "unsubscribe", "report"})
+"""Acts that say no."""
+SEEN_KINDS = frozenset({"view", "impression", "search", "open"})
+"""Acts that say neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueScale:
+    """The scale on which a model's training values lie."""
+
+    has_values: bool
+    """True where values are stated ratings."""
+    low: float
+    high: float
+    relevant_from: float
+    """From this value upward an item counts as liked."""
+
+
+def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
+    """An act as a value on the model's scale, or None where it says nothing on that scale.
+
+    On a scale of ratings a like is its top, a dislike its bottom, other acts of liking the least that counts as liked.
+    Where values are strengths, acts of liking keep their strength (1 unless given) and acts of disliking say nothing.
+    """
+    if kind in DISLIKED_KINDS:
+        return scale.low if scale.has_values else None
+    if not scale.has_values:
+        return 1.0 if value is None else value
+    if kind == "like":
+        return scale.high
+    if value is not None and kind not in LIKED_KINDS and kind not in SEEN_KINDS:
+        return min(max(value, scale.low), scale.high)
+    return scale.relevant_from if kind in LIKED_KINDS else None
+
+
+def as_history(events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale) -> list[tuple[str, float, str, float]]:
+    """Stored events `(item_id, value, kind, timestamp)` as a request's history, without those that say nothing."""
+    return [(item_id, known, kind, timestamp) for item_id, value, kind, timestamp in events
+            if (known := worth(kind, value, scale)) is not None]
+
+
+def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
+    """Stored events as rows to train on: valued on the model's scale; where values are ratings, every row is one."""
+    kinds = [LIKED_KINDS, DISLIKED_KINDS, SEEN_KINDS]
+    liked, disliked, seen = (pl.col("kind").is_in(list(names)) for names in kinds)
+    value = pl.col("value").cast(pl.Float64)
+    if not scale.has_values:
+        return events.filter(~disliked).with_columns(value.fill_null(1.0))
+    stated = value.clip(scale.low, scale.high)
+    valued = (pl.when(disliked).then(scale.low).when(pl.col("kind") == "like").then(scale.high)
+              .when(liked).then(scale.relevant_from).when(seen).then(None).otherwise(stated))
+    return events.with_columns(valued.alias("value"), pl.lit("rating").alias("kind")).drop_nulls("value")
+
+
+def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
+    """Each item shown, with what came of it.
+
+    Args:
+        slates: as `Store.slates()` gives them.
+        events: as `Store.as_frame()` gives them; an event belongs to a slate that it names.
+        scale: says which values count as liked.
+
+    Returns:
+        `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity, outcome`: outcome 1 where the
+        person liked the item after seeing it in this slate, else 0 (disliked, or nothing).
+    """
+    shown = slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place")).explode(
+        "item_ids", "scores", "propensity", "place").rename({"item_ids": "item_id", "scores": "score"}).drop_nulls("item_id")
+    kept = as_training_rows(events.drop_nulls("slate_id").filter(~pl.col("kind").is_in(list(SEEN_KINDS))), scale)
+    liked = pl.col("value") >= (scale.relevant_from if scale.has_values else float("-inf"))
+    outcomes = kept.group_by("slate_id", "item_id").agg(liked.any().alias("outcome"))
+    return shown.join(outcomes, on=["slate_id", "item_id"], how="left", maintain_order="left").with_columns(
+        pl.col("outcome").fill_null(value=False).cast(pl.Float64))

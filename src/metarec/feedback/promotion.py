@@ -1,0 +1,93 @@
+"""May the challenger serve? A decision from numbers that others measured.
+
+A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in time. "Not worse" has a
+small margin, since two equal models never measure equal; a loss is believed for a group only where its interval is clear of
+zero, since groups are small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Reading = Literal["mean", "clear", "ratio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guardrails:
+    """How much worse is still not worse."""
+
+    margin: float = 0.02
+    """Of the champion's value, for means over many people."""
+    group_margin: float = 0.05
+    """Of the champion's value, for groups, and only where the paired interval is clear of zero."""
+    latency_ratio: float = 1.5
+    """The challenger may take so many times as long as the champion."""
+    min_newcomers: int = 30
+    """With fewer people to judge by, nothing is promoted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One number of both models, and the paired difference with its 95% interval where there is one."""
+
+    name: str
+    champion: float
+    challenger: float
+    reading: Reading = "mean"
+    """`mean`: higher is better, judged by the means; `clear`: higher is better, judged where the interval is clear of zero;
+    `ratio`: lower is better, judged by the ratio."""
+    low: float | None = None
+    high: float | None = None
+    people: int = 0
+    """How many people it was measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A comparison and what it says."""
+
+    comparison: Comparison
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Promote or refuse, and the table that says why."""
+
+    promote: bool
+    verdicts: list[Verdict]
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        rows = [{**asdict(verdict.comparison), "passed": verdict.passed, "sentence": verdict.sentence} for verdict in self.verdicts]
+        return {"promote": self.promote, "reason": self.reason, "table": rows}
+
+
+def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) -> Decision:
+    """Judge every comparison; the challenger is promoted only if all pass and there are enough people to judge by."""
+    verdicts = [_judge(comparison, rails) for comparison in comparisons]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if newcomers < rails.min_newcomers:
+        return Decision(promote=False, verdicts=verdicts,
+                        reason=f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more events")
+    if failed:
+        return Decision(promote=False, verdicts=verdicts, reason="; ".join(verdict.sentence for verdict in failed))
+    return Decision(promote=True, verdicts=verdicts, reason=f"not worse in any of {len(verdicts)} comparisons")
+
+
+def _judge(it: Comparison, rails: Guardrails) -> Verdict:
+    if it.reading == "ratio":
+        passed = it.challenger <= rails.latency_ratio * it.champion
+        limit = f"at most {rails.latency_ratio:g} times the champion's"
+    elif it.reading == "clear":
+        clear = it.high is not None and it.high < 0
+        passed = not (clear and it.challenger < (1 - rails.group_margin) * it.champion)
+        limit = f"not clearly more than {rails.group_margin:.0%} below the champion's"
+    else:
+        passed = it.challenger >= (1 - rails.margin) * it.champion
+        limit = f"not more than {rails.margin:.0%} below the champion's"
+    said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
+    return Verdict(comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}")

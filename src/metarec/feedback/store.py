@@ -1,0 +1,297 @@
+"""The event store: an acknowledged event is never lost, and any process answers for any user.
+
+SQLite (write-ahead log, a flush at each commit) unless a PostgreSQL url is given. Writes go through one thread
+(`writer.py`) and return futures; reads answer at once from what is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metarec.data.schema import BadInput, Interactions
+from metarec.feedback import tables
+from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
+from metarec.feedback.migrations import migrate
+from metarec.feedback.writer import GroupWriter, Write, explained
+
+_EVENT_FIELDS = ("event_id", "user_id", "item_id", "timestamp", "kind", "value", "slate_id", "context")
+BUSY_SECONDS = 10.0
+"""How long SQLite itself waits for another process's lock before the writer's own retries begin."""
+
+
+class Store:
+    """Events, impressions, added items and profiles behind one url."""
+
+    def __init__(self, url: str, *, patience: float = 20.0) -> None:
+        """Open the store, creating or migrating its tables.
+
+        Args:
+            url: a path to a SQLite file, `sqlite:///file`, or `postgresql://...`.
+            patience: seconds a write may wait while the store is busy or away.
+
+        Raises:
+            BadInput: if the url names a store that metarec does not know, or a newer one.
+            StoreUnavailable: if it cannot be opened now.
+        """
+        self.url = _known(url)
+        self._engine = _sqlite_engine(self.url) if self.is_sqlite else _server_engine(self.url)
+        self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            with self._engine.begin() as connection:
+                migrate(connection)
+        except sa.exc.OperationalError as error:
+            self._engine.dispose()
+            raise StoreUnavailable(f"cannot open the store {self.url.render_as_string()} ({error.orig})") from error
+        self._insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        self._writer = GroupWriter(self._engine.begin, patience=patience)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for the file of one machine; False for a server, whose answers take a network's time."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def waiting(self) -> int:
+        """Rows queued to be written."""
+        return self._writer.waiting
+
+    def close(self) -> None:
+        """Write what waits and let go of all connections."""
+        self._writer.close()
+        self._engine.dispose()
+
+    # writes: each gives a future that is done once the rows are on disk
+
+    def append(self, events: Sequence[Event]) -> Future[Appended]:
+        """Store events; an id stored before changes nothing.
+
+        Raises:
+            StoreUnavailable: at once, if too much waits already; or from the future, if the store cannot write.
+        """
+        return self._writer.submit(Write(body=self._append, content=events, rows=len(events)))
+
+    def show(self, impressions: Sequence[Impression]) -> Future[int]:
+        """Store slates that were shown; how many were new."""
+        return self._writer.submit(Write(body=self._show, content=impressions, rows=len(impressions)))
+
+    def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
+        """Add an item, or replace its attributes; gives the items' version that includes it."""
+        return self._writer.submit(Write(body=self._put_items, content=(item_id, attributes), rows=1))
+
+    def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
+        """Set a user's attributes, replacing those given before."""
+        return self._writer.submit(Write(body=self._put_profiles, content=(user_id, profile), rows=1))
+
+    def call(self, change: Any) -> Future[Any]:
+        """Run `change(connection)` in a transaction of the writer's thread, in its turn."""
+        return self._writer.submit(Write(body=_call, content=change, rows=1))
+
+    # reads
+
+    def events_of(self, user_id: str, last: int | None = None) -> list[Event]:
+        """The events of a user, oldest first; only the `last` ones if asked."""
+        columns = [tables.events.c[name] for name in _EVENT_FIELDS]
+        newest_first = (tables.events.c.timestamp.desc(), tables.events.c.sequence.desc())
+        query = sa.select(*columns).where(tables.events.c.user_id == user_id).order_by(*newest_first).limit(last)
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        return [_event(row) for row in reversed(rows)]
+
+    def history_of(self, user_id: str, last: int) -> list[tuple[str, float | None, str, float]]:
+        """The `last` events of a user as `(item_id, value, kind, timestamp)`, oldest first: what a request needs, and no more."""
+        with self.reading() as connection:
+            rows = connection.execute(_HISTORY, {"user_id": user_id, "last": last}).all()
+        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)]
+
+    def profile_of(self, user_id: str) -> dict[str, Any]:
+        """The attributes given for a user; empty if none were."""
+        with self.reading() as connection:
+            found = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
+        return json.loads(found) if found else {}
+
+    def items_version(self) -> int:
+        """A number that grows with every change of an item."""
+        with self.reading() as connection:
+            return int(connection.execute(_ITEMS_VERSION).scalar_one())
+
+    def items_since(self, version: int) -> list[tuple[str, dict[str, Any], int]]:
+        """Items added or changed after `version`, as `(item_id, attributes, version)`, oldest change first."""
+        items = tables.items.c
+        query = sa.select(items.item_id, items.attributes, items.version).where(items.version > version).order_by(items.version)
+        with self.reading() as connection:
+            return [(item_id, json.loads(attributes), at) for item_id, attributes, at in connection.execute(query)]
+
+    def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
+        """A query's rows as a table, read in pieces so that ten million rows do not pass through Python at once."""
+        pieces = [pl.DataFrame(schema=dict(schema))]
+        with self.reading() as connection:
+            for part in connection.execution_options(stream_results=True).execute(query).partitions(100_000):
+                pieces.append(pl.DataFrame([tuple(row) for row in part], schema=dict(schema), orient="row"))
+        return pl.concat(pieces)
+
+    def as_frame(self, after: int = 0) -> pl.DataFrame:
+        """Events stored after the sequence number `after`, in order of arrival, all columns but the context."""
+        events = tables.events.c
+        query = sa.select(events.sequence, events.event_id, events.user_id, events.item_id, events.timestamp, events.value, events.kind,
+                          events.slate_id).where(events.sequence > after).order_by(events.sequence)
+        return self.frame(query, {"sequence": pl.Int64, "event_id": pl.Utf8, "user_id": pl.Utf8, "item_id": pl.Utf8,
+                                  "timestamp": pl.Float64, "value": pl.Float64, "kind": pl.Utf8, "slate_id": pl.Utf8})
+
+    def as_interactions(self) -> Interactions:
+        """Every event as stage 1's input again."""
+        return Interactions.of(self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind"))
+
+    def slates(self) -> pl.DataFrame:
+        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the lists `item_ids, scores, propensity`."""
+        columns = tables.slates.c
+        query = sa.select(columns.slate_id, columns.user_id, columns.timestamp, columns.model_version, columns.shots,
+                          columns.shown).order_by(columns.timestamp)
+        table = self.frame(query, {"slate_id": pl.Utf8, "user_id": pl.Utf8, "timestamp": pl.Float64, "model_version": pl.Utf8,
+                                   "shots": pl.Int64, "shown": pl.Utf8})
+        lists = pl.Struct({"item_ids": pl.List(pl.Utf8), "scores": pl.List(pl.Float64), "propensity": pl.List(pl.Float64)})
+        return table.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
+
+    def profiles(self) -> pl.DataFrame:
+        """Users whose attributes were given: `user_id` and one column per attribute."""
+        with self.reading() as connection:
+            rows = [{"user_id": user_id, **json.loads(profile)} for user_id, profile in connection.execute(
+                sa.select(tables.users.c.user_id, tables.users.c.profile).order_by(tables.users.c.user_id))]
+        return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema={"user_id": pl.Utf8})
+
+    def counts(self) -> dict[str, int]:
+        """Rows in each table."""
+        with self.reading() as connection:
+            return {name: int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+                    for name, table in tables.metadata.tables.items()}
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that sees what is committed.
+
+        Raises:
+            StoreUnavailable: if the store is away.
+        """
+        try:
+            with self._reads.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise explained(error) from error
+
+    # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own answer
+
+    def _append(self, connection: sa.Connection, batches: Sequence[Sequence[Event]]) -> list[Appended]:
+        first: dict[str, Event] = {}
+        for batch in batches:
+            for event in batch:
+                first.setdefault(event.event_id, event)
+        rows = [_event_row(first[event_id]) for event_id in sorted(first)]  # one order everywhere: no deadlock between processes
+        new = set(self._insert_new(connection, tables.events, "event_id", rows))
+        answers = []
+        for batch in batches:
+            mine = {event.event_id for event in batch} & new
+            new -= mine
+            answers.append(Appended(accepted=len(mine), duplicates=len(batch) - len(mine)))
+        return answers
+
+    def _show(self, connection: sa.Connection, batches: Sequence[Sequence[Impression]]) -> list[int]:
+        first = {impression.slate_id: impression for batch in batches for impression in batch}
+        new = set(self._insert_new(connection, tables.slates, "slate_id", [_slate_row(first[key]) for key in sorted(first)]))
+        return [sum(impression.slate_id in new for impression in batch) for batch in batches]
+
+    def _insert_new(self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> Sequence[str]:
+        if not rows:
+            return []
+        insert = self._insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+        return connection.execute(insert, rows).scalars().all()
+
+    def _put_items(self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
+        raised = sa.update(tables.facts).where(tables.facts.c.name == "items_version").values(
+            value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + len(puts), sa.Text)).returning(tables.facts.c.value)
+        newest = int(connection.execute(raised).scalar_one())
+        versions = list(range(newest - len(puts) + 1, newest + 1))
+        last = {item_id: {"item_id": item_id, "attributes": json.dumps(dict(attributes)), "version": version}
+                for (item_id, attributes), version in zip(puts, versions, strict=True)}
+        self._upsert(connection, tables.items, "item_id", list(last.values()))
+        return versions
+
+    def _put_profiles(self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]) -> list[None]:
+        last = {user_id: {"user_id": user_id, "profile": json.dumps(dict(profile))} for user_id, profile in puts}
+        self._upsert(connection, tables.users, "user_id", list(last.values()))
+        return [None] * len(puts)
+
+    def _upsert(self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> None:
+        insert = self._insert(table)
+        others = {column.name: insert.excluded[column.name] for column in table.c if column.name != key}
+        connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
+
+
+_HISTORY = sa.text("SELECT item_id, value, kind, timestamp FROM events WHERE user_id = :user_id "
+                   "ORDER BY timestamp DESC, sequence DESC LIMIT :last")
+_PROFILE = sa.text("SELECT profile FROM users WHERE user_id = :user_id")
+_ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
+
+
+def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
+    return [change(connection) for change in changes]
+
+
+def _known(url: str) -> sa.URL:
+    forms = "give a file, sqlite:///file or postgresql://user:password@host/name"
+    if "://" not in url:
+        return sa.URL.create("sqlite", database=str(Path(url)))
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise BadInput(f"cannot read the store's url {url!r}; {forms}") from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "postgresql+psycopg" or (parsed.drivername == "sqlite" and parsed.database):
+        return parsed
+    raise BadInput(f"no event store of kind {parsed.drivername!r}; {forms}")
+
+
+def _server_engine(url: sa.URL) -> sa.Engine:
+    """An engine for PostgreSQL; errors carry no parameters, which are personal."""
+    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True)
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    """An engine whose transactions take the write lock at once and are flushed at commit, and whose deletions overwrite."""
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes late and takes only a read lock
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    return {**{name: getattr(event, name) for name in _EVENT_FIELDS}, "context": json.dumps(event.context) if event.context else None}
+
+
+def _event(row: Any) -> Event:
+    return Event(**{**row._mapping, "context": json.loads(row.context) if row.context else {}})
+
+
+def _slate_row(slate: Impression) -> dict[str, Any]:
+    shown = {"item_ids": list(slate.item_ids), "scores": [float(score) for score in slate.scores],
+             "propensity": [float(chance) for chance in slate.propensity]}
+    return {"slate_id": slate.slate_id, "user_id": slate.user_id, "timestamp": slate.timestamp, "model_version": slate.model_version,
+            "shots": slate.shots, "shown": json.dumps(shown)}

@@ -1,0 +1,163 @@
+"""One writer thread per process, and group commit: whatever waits is written in one transaction.
+
+A durable commit costs one disk flush, a few milliseconds, whether it holds one event or a thousand. So writes queue,
+and while one transaction flushes, the next one gathers. A write's future is resolved only after its transaction is on disk.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from metarec.feedback.events import StoreUnavailable
+
+Body = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+"""Writes the rows of one or several writes and answers each of them."""
+
+_RETRY_WORDS = ("locked", "busy", "deadlock", "serializ", "closed", "terminat", "refused", "starting up", "shutting down", "connection")
+"""Failures that pass by themselves; anything else (a full disk, a missing table) is told at once."""
+
+
+@dataclass(kw_only=True)
+class Write:
+    """One thing to write: neighbours with the same body are handed to it together."""
+
+    body: Body
+    content: Any
+    rows: int
+    done: Future[Any] = field(default_factory=Future)
+
+
+class GroupWriter:
+    """Takes writes from any thread and commits them in order, in groups."""
+
+    def __init__(self, transaction: Callable[[], AbstractContextManager[Connection]], *, most_rows: int = 5_000,
+                 most_waiting: int = 20_000, patience: float = 20.0) -> None:
+        """Start the thread.
+
+        Args:
+            transaction: opens a transaction that commits on leaving, or rolls back on an error.
+            most_rows: rows in one transaction, about; one write is never cut.
+            most_waiting: rows that may queue before new writes are refused.
+            patience: seconds to go on trying while the store is busy or away.
+        """
+        self._transaction = transaction
+        self._most_rows, self._most_waiting, self._patience = most_rows, most_waiting, patience
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="metarec-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Rows queued or being written."""
+        return self._waiting
+
+    def submit(self, write: Write) -> Future[Any]:
+        """Queue a write; its future holds the body's answer once it is on disk.
+
+        Raises:
+            StoreUnavailable: if too much waits already, or the writer was closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            if self._waiting and self._waiting + write.rows > self._most_waiting:
+                raise StoreUnavailable(f"{self._waiting} rows wait to be written, more than the store keeps up with; try again later")
+            self._waiting += write.rows
+            self._queue.put(write)
+        return write.done
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Write what waits, then stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _work(self) -> None:
+        for group in self._groups():
+            live = [write for write in group if write.done.set_running_or_notify_cancel()]
+            self._commit(live)
+            with self._lock:
+                self._waiting -= sum(write.rows for write in group)
+
+    def _groups(self) -> Iterator[list[Write]]:
+        while (write := self._queue.get()) is not None:
+            group, rows = [write], write.rows
+            while rows < self._most_rows:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    yield group
+                    return
+                group.append(following)
+                rows += following.rows
+            yield group
+
+    def _commit(self, group: list[Write]) -> None:
+        """Write a group; if it fails for more than one write, each is tried alone so that one bad write spoils no other."""
+        if not group:
+            return
+        try:
+            answers = self._persist(group)
+        except Exception as error:  # whatever went wrong belongs to the waiting callers, and the thread must live
+            if len(group) > 1 and not isinstance(error, StoreUnavailable):
+                for write in group:
+                    self._commit([write])
+            else:
+                for write in group:
+                    write.done.set_exception(error)
+            return
+        for write, answer in zip(group, answers, strict=True):
+            write.done.set_result(answer)
+
+    def _persist(self, group: list[Write]) -> list[Any]:
+        """Run the transaction, again while the reason for its failure may pass, for at most `patience` seconds."""
+        until, pause = time.monotonic() + self._patience, 0.01
+        while True:
+            try:
+                with self._transaction() as connection:
+                    return [answer for body, writes in groupby(group, key=lambda write: write.body)
+                            for answer in body(connection, [write.content for write in writes])]
+            except SQLAlchemyError as error:
+                if not passes(error):
+                    raise explained(error) from error
+                if time.monotonic() + pause > until:
+                    raise StoreUnavailable(f"the store is busy or away for {self._patience:.0f} seconds ({_first_line(error)}); "
+                                           "send the same events again later") from error
+                time.sleep(pause)
+                pause = min(2 * pause, 0.5)
+
+
+def passes(error: SQLAlchemyError) -> bool:
+    """Whether trying again may help: a locked file, a deadlock, a server that restarts."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError) and any(word in str(error.orig).lower() for word in _RETRY_WORDS)
+
+
+def explained(error: SQLAlchemyError) -> Exception:
+    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are."""
+    if isinstance(error, OperationalError):
+        return StoreUnavailable(f"the store could not write ({_first_line(error)}); nothing of this request was stored")
+    return error
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
