@@ -74,11 +74,11 @@ class Attention(nn.Module):
         if visible is not None:
             weights = weights * visible  # a row that sees nothing would otherwise average the padding
         mixed = self.dropout(weights) @ v_BHMd
-        return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]
+        return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]  # nn.Module calls are untyped
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         """[B, L, D] -> [B, H, L, D/H]."""
-        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        return x_BLD.reshape(*x_BLD.shape[:-1], self.heads, -1).transpose(-2, -3)
 
     @staticmethod
     def _visible(scores: Tensor, is_real_BM: Tensor | None, causal: bool) -> Tensor | None:

