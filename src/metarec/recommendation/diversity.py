@@ -1,0 +1,63 @@
+"""Diversity: a slate whose items differ, at a stated price in score.
+
+Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. We differ in putting the scores
+of each person on [0, 1] first, so that `weight` means the same for every model and person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diversity:
+    """A `Reranker` that takes at each place the item with the best balance of score and newness to the slate."""
+
+    embeddings: np.ndarray
+    """[N, D] item embeddings; only their directions matter."""
+    weight: float = 0.3
+    """In [0, 1]: 0 keeps the ranking, 1 looks at newness alone after the first item."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.weight <= 1.0:
+            raise ValueError(f"diversity must lie in [0, 1], got {self.weight}")
+
+    def rerank(self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # draws nothing
+        """See `Reranker.rerank`; the first item is always the best-scored one."""
+        there = candidates >= 0
+        vectors = _unit(self.embeddings[np.maximum(candidates, 0)].astype(np.float32))
+        relevance = _to_unit_interval(scores, there)
+        closest = np.zeros(candidates.shape, dtype=np.float32)
+        free, rows = there.copy(), np.arange(len(candidates))
+        positions = np.full((len(candidates), min(k, candidates.shape[1])), -1, dtype=np.int64)
+        for place in range(positions.shape[1]):
+            weight = self.weight if place else 0.0
+            worth = np.where(free, (1.0 - weight) * relevance - weight * closest, -np.inf)
+            best = worth.argmax(1)
+            positions[:, place] = np.where(free[rows, best], best, -1)
+            free[rows, best] = False
+            closeness = np.einsum("brd,bd->br", vectors, vectors[rows, best])
+            closest = np.maximum(closest, closeness) if place else closeness
+        return positions
+
+
+def slate_diversity(embeddings: np.ndarray, slates: np.ndarray) -> np.ndarray:
+    """[B] mean cosine distance, in [0, 2], between the items of each slate ([B, K] indexes, -1 padding); 0 below two items."""
+    there = slates >= 0
+    vectors = _unit(embeddings[np.maximum(slates, 0)].astype(np.float32))
+    distance = 1.0 - np.einsum("bkd,bld->bkl", vectors, vectors)
+    pairs = there[:, :, None] & there[:, None, :] & ~np.eye(slates.shape[1], dtype=bool)
+    return np.asarray((distance * pairs).sum((1, 2)) / np.maximum(pairs.sum((1, 2)), 1))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
+
+
+def _to_unit_interval(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
+    low = np.where(there, scores, np.inf).min(1, keepdims=True)
+    high = np.where(there, scores, -np.inf).max(1, keepdims=True)
+    spread = np.where(np.isfinite(high - low) & (high > low), high - low, 1.0)
+    return np.where(there, (np.where(there, scores, 0.0) - np.where(np.isfinite(low), low, 0.0)) / spread, 0.0)

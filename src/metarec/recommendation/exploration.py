@@ -1,0 +1,90 @@
+"""Exploration: showing what might be good, with the probability of what was shown written down.
+
+Thompson sampling (Thompson 1933; Chapelle and Li 2011, NeurIPS): each item's score is drawn from its own normal
+distribution and the slate is the ranking of the draws. The logged propensity is the probability that this policy puts
+this item at this place, computed and not sampled: given an item's draw, how many others exceed it is a sum of
+independent yes/no events (Poisson binomial), and the item's draw is integrated out on a grid. Off-policy estimates
+later divide by it, so a guess here would poison them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarec.recommendation.rank import rank
+
+_GRID = np.linspace(-5.0, 5.0, 81)
+_WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
+SMALLEST = 1e-6
+"""Propensities are never logged smaller: the grid's own error, and a division later."""
+
+
+def explore(scores: np.ndarray, spread: np.ndarray, k: int, rng: np.random.Generator, *, strength: float = 1.0,
+            pool: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a slate for each person and say how probable each of its places was.
+
+    Only the `pool` items with the highest optimistic scores (score plus twice its spread) can be drawn; the
+    propensities are those of exactly this policy.
+
+    Args:
+        scores: [B, N]; -inf marks items that may not be shown.
+        spread: [B, N] standard deviation of each score, on the same scale.
+        k: length of the slates.
+        rng: draws scores and breaks ties.
+        strength: multiplies the spread; 0 explores nothing.
+        pool: items that may be drawn; at least `k`.
+
+    Returns:
+        Indexes [B, K] (-1 padding) and propensities [B, K] in (0, 1]; 1 in padded places.
+
+    Raises:
+        ValueError: if `strength` is negative or `pool` below `k`.
+    """
+    if strength < 0:
+        raise ValueError(f"exploration strength must be 0 or more, got {strength}")
+    if pool < k:
+        raise ValueError(f"the pool of exploration must hold at least k={k} items, got {pool}")
+    if strength == 0:
+        best, _ = rank(scores, k, rng)
+        return best, np.ones(best.shape)
+    deviation = np.where(np.isneginf(scores), 0.0, strength * spread)
+    members, _ = rank(scores + 2.0 * deviation, pool, rng)
+    there = members >= 0
+    mean = np.where(there, np.take_along_axis(scores, np.maximum(members, 0), 1), -np.inf)
+    deviation = np.where(there, np.take_along_axis(deviation, np.maximum(members, 0), 1), 0.0)
+    drawn = np.where(there, mean + deviation * rng.standard_normal(mean.shape), -np.inf)
+    positions, _ = rank(drawn, k, rng)
+    chosen = np.where(positions >= 0, np.take_along_axis(members, np.maximum(positions, 0), 1), -1)
+    return chosen, np.where(chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0)
+
+
+def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray) -> np.ndarray:
+    """Probability that the ranking of independent normal draws puts `slate[b, p]` at place `p`.
+
+    Args:
+        mean: [B, R]; -inf where there is no candidate.
+        deviation: [B, R] standard deviations, 0 or more.
+        slate: [B, K] positions in [0, R).
+
+    Returns:
+        [B, K] in (0, 1].
+    """
+    from scipy.special import ndtr
+
+    n_places = slate.shape[1]
+    value = (np.take_along_axis(mean, slate, 1)[:, :, None]
+             + np.take_along_axis(deviation, slate, 1)[:, :, None] * _GRID)  # [B, K, G] the item's own draw
+    ahead = np.zeros((*value.shape, n_places))  # [B, K, G, K] probability that exactly so many others are ahead
+    ahead[..., 0] = 1.0
+    for other in range(mean.shape[1]):
+        gap = mean[:, other, None, None] - value
+        scale = deviation[:, other, None, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            exceeds = np.where(scale > 0, ndtr(gap / scale), np.where(gap == 0, 0.5, gap > 0))
+        exceeds = np.where(slate[:, :, None] == other, 0.0, exceeds)[..., None]
+        behind = ahead * (1.0 - exceeds)
+        behind[..., 1:] += ahead[..., :-1] * exceeds
+        ahead = behind
+    place = np.arange(n_places)
+    at_place = ahead[:, place, :, place]  # [K, B, G]: the place each item was shown at
+    return np.asarray(np.clip(np.einsum("kbg,g->bk", at_place, _WEIGHTS), SMALLEST, 1.0))

@@ -1,0 +1,213 @@
+"""Filter expressions over the catalog: `genre = "Sci-Fi" and year > 1990`.
+
+The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by `and`, `or`, `not` and
+parentheses; text in quotes, numbers bare. Text compares without regard to case; in a column of tags (a list, or words
+joined by `|` or `,`) `=` and `in` mean "is one of its tags"; a missing value satisfies no comparison. Parsed by hand
+into polars expressions, so that nothing a stranger types is ever run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import BadInput
+
+LONGEST = 2000
+DEEPEST = 50
+ALIASES = {"genre": ("genres", "categories", "tags"), "tag": ("tags", "categories", "genres"),
+           "category": ("categories", "genres", "tags")}
+_TOKEN = re.compile(r"""\s*(?: (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
+                           | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
+                           | (?P<sign> <= | >= | != | == | [=<>(),] )
+                           | (?P<word> \w[\w.\-]* ) )""", re.VERBOSE)
+_COMPARE: dict[str, Callable[[pl.Expr, float], pl.Expr]] = {
+    "=": lambda column, value: column == value, "!=": lambda column, value: column != value,
+    "<": lambda column, value: column < value, "<=": lambda column, value: column <= value,
+    ">": lambda column, value: column > value, ">=": lambda column, value: column >= value}
+
+
+def filter_mask(expression: str, items: pl.DataFrame) -> np.ndarray:
+    """Which items satisfy the expression.
+
+    Args:
+        expression: as above; empty allows every item.
+        items: the catalog's frame.
+
+    Returns:
+        bool [N], in the order of `items`.
+
+    Raises:
+        BadInput: if the expression cannot be read; the message shows where.
+    """
+    if not expression.strip():
+        return np.ones(items.height, dtype=bool)
+    if len(expression) > LONGEST:
+        raise BadInput(f"a filter may have {LONGEST} characters, this one has {len(expression)}")
+    condition = _Parser(expression, items).whole()
+    return items.select(condition.fill_null(value=False).alias("allowed"))["allowed"].to_numpy().astype(bool)
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+    place: int
+
+
+def _tokens(expression: str) -> list[_Token]:
+    tokens, place, end = [], 0, len(expression.rstrip())
+    while place < end:
+        match = _TOKEN.match(expression, place)
+        if match is None:
+            start = place + len(expression[place:]) - len(expression[place:].lstrip())
+            raise BadInput(f"filter {expression!r}: cannot read {expression[start:start + 10]!r} at character {start + 1}; "
+                           "text goes in quotes")
+        kind = str(match.lastgroup)
+        text = match.group(kind)
+        tokens.append(_Token(kind, text.lower() if kind == "word" and text.lower() in _RESERVED else text, match.start(kind)))
+        place = match.end()
+    return [*tokens, _Token("end", "", end)]
+
+
+_RESERVED = ("and", "or", "not", "in", "contains")
+
+
+class _Parser:
+    """Recursive descent, one method a level of binding: or < and < not < comparison."""
+
+    def __init__(self, expression: str, items: pl.DataFrame) -> None:
+        self.expression, self.items = expression, items
+        self.tokens = _tokens(expression)
+        self.depth = 0
+
+    def whole(self) -> pl.Expr:
+        condition = self.either()
+        if self.tokens[0].kind != "end":
+            raise self.wrong("`and`, `or` or the end")
+        return condition
+
+    def either(self) -> pl.Expr:
+        condition = self.both()
+        while self.take("or"):
+            condition = condition | self.both()
+        return condition
+
+    def both(self) -> pl.Expr:
+        condition = self.unary()
+        while self.take("and"):
+            condition = condition & self.unary()
+        return condition
+
+    def unary(self) -> pl.Expr:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise BadInput(f"filter {self.expression[:60]!r}...: more than {DEEPEST} levels of `not` and parentheses")
+        if self.take("not"):
+            condition = ~self.unary().fill_null(value=False)
+        elif self.take("("):
+            condition = self.either()
+            self.expect(")")
+        else:
+            condition = self.comparison()
+        self.depth -= 1
+        return condition
+
+    def comparison(self) -> pl.Expr:
+        name = self.column()
+        sign = self.tokens[0].text
+        if self.tokens[0].kind not in ("sign", "word") or sign in ("(", ")", ",", "and", "or"):
+            raise self.wrong("a comparison (= != < <= > >= in contains)")
+        self.tokens.pop(0)
+        if sign == "not" and self.take("in"):
+            return ~self.one_of(name).fill_null(value=False) & pl.col(name).is_not_null()
+        if sign == "in":
+            return self.one_of(name)
+        if sign == "contains":
+            return _contains(self.items, name, str(self.value()))
+        sign = "=" if sign == "==" else sign
+        if sign not in _COMPARE:
+            raise BadInput(f"filter {self.expression!r}: {sign!r} is no comparison; use = != < <= > >= in contains")
+        value = self.value()
+        if isinstance(value, str):
+            if sign not in ("=", "!="):
+                return _COMPARE[sign](_text(self.items, name), value.lower())  # type: ignore[arg-type]  # polars compares text too
+            same = _is_text(self.items, name, value)
+            return same if sign == "=" else ~same
+        return _COMPARE[sign](_number(self.items, name), value)
+
+    def one_of(self, name: str) -> pl.Expr:
+        self.expect("(")
+        values = [self.value()]
+        while self.take(","):
+            values.append(self.value())
+        self.expect(")")
+        return pl.any_horizontal([_is_text(self.items, name, v) if isinstance(v, str) else _number(self.items, name) == v for v in values])
+
+    def column(self) -> str:
+        token = self.tokens[0]
+        if token.kind != "word" or token.text in _RESERVED:
+            raise self.wrong("a column")
+        by_case = {column.lower(): column for column in reversed(self.items.columns)}
+        for name in (token.text.lower(), *ALIASES.get(token.text.lower(), ())):
+            if name in by_case:
+                self.tokens.pop(0)
+                return by_case[name]
+        raise BadInput(f"filter {self.expression!r}: the catalog has no column {token.text!r} "
+                       f"(columns: {', '.join(self.items.columns)})")
+
+    def value(self) -> str | float:
+        token = self.tokens[0]
+        if token.kind not in ("text", "number"):
+            raise self.wrong('a number or "text in quotes"')
+        self.tokens.pop(0)
+        return float(token.text) if token.kind == "number" else re.sub(r"\\(.)", r"\1", token.text[1:-1])
+
+    def take(self, text: str) -> bool:
+        taken = self.tokens[0].kind in ("word", "sign") and self.tokens[0].text == text
+        if taken:
+            self.tokens.pop(0)
+        return taken
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise self.wrong(f"`{text}`")
+
+    def wrong(self, wanted: str) -> BadInput:
+        token = self.tokens[0]
+        found = "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
+        return BadInput(f"filter {self.expression!r}: expected {wanted}, found {found}")
+
+
+def _text(items: pl.DataFrame, name: str) -> pl.Expr:
+    column = pl.col(name)
+    joined = column.cast(pl.List(pl.Utf8)).list.join("|") if isinstance(items.schema[name], pl.List) else column.cast(pl.Utf8)
+    return joined.str.to_lowercase()
+
+
+def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
+    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag columns, at spaces."""
+    wanted, column = value.strip().lower(), _text(items, name)
+    tags = column.str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
+    is_tag = tags.list.contains(wanted)
+    if name.lower() in {n for names in ALIASES.values() for n in names}:
+        is_tag = is_tag | (~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted))
+    return (column.str.strip_chars() == wanted) | is_tag
+
+
+def _contains(items: pl.DataFrame, name: str, part: str) -> pl.Expr:
+    return _text(items, name).str.contains(part.lower(), literal=True)
+
+
+def _number(items: pl.DataFrame, name: str) -> pl.Expr:
+    """The column as numbers; a date counts as its year."""
+    dtype = items.schema[name]
+    if isinstance(dtype, pl.List):
+        raise BadInput(f"column {name!r} holds lists of tags; compare it with text in quotes")
+    if dtype in (pl.Date, pl.Datetime):
+        return pl.col(name).dt.year().cast(pl.Float64)
+    return pl.col(name).cast(pl.Float64, strict=False)

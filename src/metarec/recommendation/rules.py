@@ -1,0 +1,92 @@
+"""Business rules on a ranked list: pin, ban, at most so many of a category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import BadInput, Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What the owner of the list insists on."""
+
+    pin: Sequence[str] = ()
+    """Item ids put first, in this order, unless the person may not see them (a ban, a filter, already seen)."""
+    ban: Sequence[str] = ()
+    """Item ids never shown."""
+    quota: Mapping[str, int] = field(default_factory=dict)
+    """At most this many items of a category (a tag's text, compared without regard to case) in a slate."""
+    quota_column: str = "categories"
+    """The catalog's column of tags that `quota` counts."""
+
+    def __post_init__(self) -> None:
+        for category, most in self.quota.items():
+            if most < 0:
+                raise BadInput(f"the quota of {category!r} must be 0 or more, got {most}")
+
+
+def ban_items(scores: np.ndarray, ids: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
+    """[B, N] scores with the banned items at -inf; unknown ids change nothing."""
+    banned = vocabulary.indexes(ids)
+    result = np.array(scores, copy=True)
+    result[..., banned[banned >= 0]] = -np.inf
+    return result
+
+
+def category_matrix(items: pl.DataFrame, categories: Sequence[str], column: str = "categories") -> np.ndarray:
+    """Which item has which category: bool [N, C].
+
+    Raises:
+        BadInput: if the catalog has no such column.
+    """
+    from metarec.recommendation.filters import filter_mask
+
+    if column not in items.columns:
+        raise BadInput(f"a quota counts column {column!r}, which the catalog does not have (columns: {', '.join(items.columns)})")
+    table = items.select(pl.col(column).alias("tags"))
+    quoted = [category.replace("\\", "\\\\").replace('"', '\\"') for category in categories]
+    return np.stack([filter_mask(f'tags = "{category}"', table) for category in quoted], axis=1) if categories \
+        else np.zeros((items.height, 0), dtype=bool)
+
+
+def apply_rules(ranked: np.ndarray, allowed: np.ndarray, k: int, rules: Rules, *, vocabulary: Vocabulary,
+                has_category: np.ndarray) -> np.ndarray:
+    """Make slates of `k` from longer ranked lists: pins first, then the ranking, skipping what would break a quota.
+
+    A slate stays shorter than `k` where the quotas leave nothing more of the ranked list.
+
+    Args:
+        ranked: [B, R] item indexes, best first, -1 padding; R well above `k` where quotas are tight.
+        allowed: bool [B, N]; pins outside it are not shown.
+        has_category: bool [N, C] in the order of `rules.quota`.
+
+    Returns:
+        [B, K] item indexes, -1 padding.
+    """
+    pins = vocabulary.indexes(rules.pin)
+    pins = pins[pins >= 0]
+    pinned = np.where(allowed[:, pins], pins[None, :], -1)
+    again = (ranked[:, :, None] == pinned[:, None, :]).any(2) if len(pins) else np.zeros(ranked.shape, dtype=bool)
+    line = np.concatenate([pinned, np.where(again, -1, ranked)], axis=1)
+    taken = _within_quota(line, k, np.array(list(rules.quota.values()), dtype=np.int64), has_category)
+    order = np.argsort(~taken, axis=1, kind="stable")[:, :k]
+    return np.where(np.take_along_axis(taken, order, 1), np.take_along_axis(line, order, 1), -1)
+
+
+def _within_quota(line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray) -> np.ndarray:
+    """Walk down the lists of all people together, taking an item while its categories have room."""
+    taken = np.zeros(line.shape, dtype=bool)
+    room = np.broadcast_to(most, (len(line), len(most))).copy()
+    left = np.full(len(line), k)
+    for place in range(line.shape[1]):
+        item = line[:, place]
+        of = has_category[item] if len(most) else np.zeros((len(line), 0), dtype=bool)
+        taken[:, place] = (item >= 0) & (left > 0) & (~of | (room > 0)).all(1)
+        room -= of & taken[:, [place]]
+        left -= taken[:, place]
+    return taken
