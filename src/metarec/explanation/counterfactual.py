@@ -1,0 +1,122 @@
+"""What would have had to be different: the fewest events whose removal takes an item off the slate.
+
+The idea is PRINCE's (Ghazimatin et al. 2020, arXiv:1911.08378), here through the model itself: sets are tried from the
+smallest up, so a set found this way is a smallest one; where the number of sets outgrows `most_tries`, a greedy search
+takes over, its result is thinned until every event in it is needed, and the answer says that it may not be the smallest.
+Items of the whole history stay hidden throughout: a removed event is something the person did not tell us, not an item
+they have yet to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, islice
+from math import comb
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.explanation.standing import Explained, columns_of, hidden_items, pieces, rows_at_once, top, without
+from metarec.recommendation.slate import Request
+
+MOST_TRIES = 2000
+"""Sets of events scored at most in the exact search, before the greedy one takes over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterfactual:
+    """Without `removed`, `item_id` is not among the first `k`."""
+
+    item_id: str
+    k: int
+    removed: list[int] | None
+    """Positions in the history, or None if the item stays on the slate even without any event."""
+    is_smallest: bool
+    """True if no smaller set does it (every smaller one was tried)."""
+    slate: list[str]
+    """The first `k` without the removed events (without any event where `removed` is None)."""
+
+
+def counterfactual(model: Explained, request: Request, item_id: str, *, k: int = 10, most_tries: int = MOST_TRIES) -> Counterfactual:
+    """Find the fewest events whose removal takes `item_id` off the slate of `k`.
+
+    Raises:
+        BadInput: if the item is not on the slate to begin with, or not in the catalog.
+    """
+    column = int(columns_of(model, [item_id])[0])
+    hidden = hidden_items(model, [request])[0]
+    if not _stays(model, [request], hidden, column, k)[0]:
+        raise BadInput(f"item {item_id!r} is not among the first {k} of this request; ask about an item on the slate or give a larger k")
+    length = len(request.history)
+    if _stays(model, [without(request, range(length))], hidden, column, k)[0]:
+        found, smallest = None, True
+    else:
+        found, smallest = _search(model, request, hidden, column, k, most_tries)
+    after = without(request, range(length) if found is None else found)
+    slate = top(model.score([after]), hidden[None], k)[0]
+    return Counterfactual(item_id=item_id, k=k, removed=found, is_smallest=smallest,
+                          slate=model.vocabulary.names(slate[slate >= 0]))
+
+
+def _search(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int, most_tries: int) -> tuple[list[int], bool]:
+    length, tried = len(request.history), 0
+    for size in range(1, length + 1):
+        tried += comb(length, size)
+        if tried > most_tries and size > 1:
+            return _greedy(model, request, hidden, column, k), False
+        found = _first(model, request, hidden, column, k, combinations(range(length), size))
+        if found is not None:
+            return found, True
+    raise AssertionError("removing every event was seen to take the item off the slate")
+
+
+def _first(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int,
+           sets: Iterator[tuple[int, ...]]) -> list[int] | None:
+    """Among sets of one size, the one that sinks the item deepest; None if it stays on the slate in all."""
+    best: tuple[float, list[int]] | None = None
+    while batch := list(islice(sets, rows_at_once(len(model.vocabulary)))):
+        margins = _margin(model, [without(request, gone) for gone in batch], hidden, column, k)
+        row = int(margins.argmin())
+        if margins[row] <= 0 and (best is None or margins[row] < best[0]):
+            best = (float(margins[row]), list(batch[row]))
+    return best[1] if best else None
+
+
+def _greedy(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int) -> list[int]:
+    """Drop whichever event hurts the item most until it is off the slate, then put back every event not needed."""
+    gone: list[int] = []
+    left = list(range(len(request.history)))
+    while _stays(model, [without(request, gone)], hidden, column, k)[0]:
+        margins = _margin(model, [without(request, [*gone, row]) for row in left], hidden, column, k)
+        gone.append(left.pop(int(margins.argmin())))
+    for row in list(gone):
+        fewer = [other for other in gone if other != row]
+        if not _stays(model, [without(request, fewer)], hidden, column, k)[0]:
+            gone = fewer
+    return sorted(gone)
+
+
+def _margin(model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int) -> np.ndarray:
+    """Score of the item minus the score it needs for a place among the first k, [B]; 0 or less: off the slate.
+
+    Equal scores are ordered by index, as in `standing.top`; an item kept by that rule alone gets the smallest margin there is.
+    """
+    if hidden[column]:
+        return np.full(len(requests), -np.inf)
+    rivals = ~hidden
+    rivals[column] = False
+    if rivals.sum() < k:
+        return np.full(len(requests), np.inf)
+    found = []
+    for piece in pieces(requests, len(model.vocabulary)):
+        scores = model.score(requests[piece]).astype(np.float64)
+        own, others = scores[:, column, None], scores[:, rivals]
+        ahead = (others > own).sum(axis=1) + (scores[:, :column] == own)[:, rivals[:column]].sum(axis=1)
+        margin = own[:, 0] - np.partition(others, -k, axis=1)[:, -k]
+        found.append(np.where(ahead < k, np.maximum(margin, np.finfo(np.float64).tiny), np.minimum(margin, 0.0)))
+    return np.concatenate(found)
+
+
+def _stays(model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int) -> np.ndarray:
+    return _margin(model, requests, hidden, column, k) > 0

@@ -1,0 +1,129 @@
+"""How much each event of a history moved an item's standing.
+
+Two faithful answers, both read off the model itself and not off a stand-in:
+
+- *leave one out*: the standing minus the standing had the event never happened. Adaptation is stateless and closed-form
+  heads are solved anew, so this is exact for every head, and all events of all requests are scored in one batch.
+- *Shapley values* (Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x): the event's mean effect
+  over all orders of arrival. They add up exactly to standing(all events) - standing(no event), which leave-one-out
+  does not when events say the same thing twice.
+
+For predicted ratings of a linear head, `rating_contributions` gives the exact sum a person can check by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import comb
+from typing import Any, Protocol
+
+import numpy as np
+
+from metarec.explanation.standing import Explained, columns_of, standings, with_events, without
+from metarec.recommendation.slate import Request
+
+MOST_EXACT = 8
+"""Histories up to this length get exact Shapley values (2^8 = 256 requests); longer ones are sampled."""
+
+
+def leave_one_out(model: Explained, requests: Sequence[Request], targets: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """Effect of every event on every target: one [L, T] array per request, L its events, T its targets.
+
+    Args:
+        targets: item ids asked about, the same number for every request.
+
+    Returns:
+        Positive where the event lifts the item. An empty history gives an array of no rows.
+    """
+    columns = np.stack([columns_of(model, ids) for ids in targets]) if targets else np.zeros((0, 0), dtype=np.int64)
+    owners = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
+    variants = [*requests, *(without(r, [row]) for r in requests for row in range(len(r.history)))]
+    found = standings(model, variants, np.concatenate([columns, columns[owners]]))
+    full, lacking = found[:len(requests)], found[len(requests):]
+    return np.split(full[owners] - lacking, np.cumsum([len(r.history) for r in requests])[:-1]) if requests else []
+
+
+def shapley(model: Explained, request: Request, item_ids: Sequence[str], *, rng: np.random.Generator,
+            permutations: int = 32, most_exact: int = MOST_EXACT) -> np.ndarray:
+    """Shapley value of every event for every item, [L, T]; columns add up to standing(all) - standing(none).
+
+    Exact up to `most_exact` events; beyond, the mean over `permutations` random orders, each with its reverse (the
+    antithetic pair of Mitchell et al. 2022, arXiv:2104.12199), which still adds up exactly.
+    """
+    length, columns = len(request.history), columns_of(model, item_ids)
+    if not length:
+        return np.zeros((0, len(columns)))
+    if length <= most_exact:
+        return _exact_shapley(model, request, columns)
+    half = np.stack([rng.permutation(length) for _ in range((permutations + 1) // 2)])
+    orders = np.concatenate([half, half[:, ::-1]])
+    variants = [with_events(request, list(order[:size])) for order in orders for size in range(length + 1)]
+    value = standings(model, variants, np.tile(columns, (len(variants), 1))).reshape(len(orders), length + 1, -1)
+    gained = np.zeros((len(orders), length, len(columns)))
+    np.put_along_axis(gained, orders[:, :, None], np.diff(value, axis=1), axis=1)
+    return np.asarray(gained.mean(axis=0))
+
+
+def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> np.ndarray:
+    length = len(request.history)
+    sets = np.arange(2 ** length)
+    holds = (sets[:, None] >> np.arange(length)) & 1 == 1
+    variants = [with_events(request, list(np.flatnonzero(row))) for row in holds]
+    value = standings(model, variants, np.tile(columns, (len(variants), 1)))
+    weight = np.array([1.0 / (length * comb(length - 1, size)) for size in range(length)])
+    effects = []
+    for event in range(length):
+        lacking = sets[~holds[:, event]]
+        gain = value[lacking | (1 << event)] - value[lacking]
+        effects.append((weight[holds[lacking].sum(axis=1)][:, None] * gain).sum(axis=0))
+    return np.stack(effects)
+
+
+class Rater(Protocol):
+    """The part of `Recommender` that predicts values on the data's own scale."""
+
+    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """One array of predicted values per request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingContributions:
+    """A predicted rating as a sum over events: `start + sum(by_event) + remainder = predicted`."""
+
+    predicted: float
+    start: float
+    """What would be predicted of this person before any event."""
+    by_event: np.ndarray
+    """[L] points of the rating scale each event added or took."""
+    remainder: float
+    """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the closed-form ones."""
+
+
+def rating_contributions(model: Rater, request: Request, item_id: str, *, step: float = 0.5) -> RatingContributions:
+    """Split a predicted rating into what each event's value added.
+
+    A Bayesian ridge or Gaussian-process head predicts `m_i + sum_s w_s (y_s - m_s)`, where m are the predictions before
+    any event. Moving one value by `step` gives w_s exactly, whatever the step, and the values are then put back in.
+
+    Args:
+        step: how far to move a value, in points of the scale, towards the prediction before any event.
+    """
+    length = len(request.history)
+    empty = replace(request, history=[])
+    before = model.rate([empty], [[item_id, *(str(event[0]) for event in request.history)]])[0].astype(np.float64)
+    start, expected = before[0], before[1:]
+    values = np.array([float(event[1]) if len(event) > 1 else 1.0 for event in request.history])
+    moves = np.where(values > expected, -step, step)
+    variants = [request, *(_with_value(request, row, values[row] + moves[row]) for row in range(length))]
+    rated = np.array([float(r[0]) for r in model.rate(variants, [[item_id]] * len(variants))])
+    weights = (rated[1:] - rated[0]) / moves
+    by_event = weights * (values - expected)
+    return RatingContributions(predicted=float(rated[0]), start=float(start), by_event=by_event,
+                               remainder=float(rated[0] - start - by_event.sum()))
+
+
+def _with_value(request: Request, row: int, value: float) -> Request:
+    event: tuple[Any, ...] = request.history[row]
+    moved = (event[0], value, *event[2:])
+    return replace(request, history=[*request.history[:row], moved, *request.history[row + 1:]])

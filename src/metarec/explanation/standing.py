@@ -1,0 +1,127 @@
+"""What explanations read of a model, and the number they explain: an item's standing for one person.
+
+Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score minus the mean score of
+the whole catalog for the same request. It is linear in the score, so the parts of a score stay parts of the standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from metarec.data.schema import BadInput, Catalog, Vocabulary
+from metarec.recommendation.slate import Request
+
+MOST_CELLS = 8_000_000
+"""Scores held at once: 32 MB of float32; longer lists of requests are scored in pieces of this size."""
+
+
+class Explained(Protocol):
+    """The part of `Recommender` an explanation needs; anything with it can be explained."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """Items and their content, in vocabulary order."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item id <-> column of `score`."""
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """Log-scores [B, N] of the whole catalog."""
+
+    def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+        """Named parts [B, N] that add up to `score`."""
+
+
+def rows_at_once(n_items: int) -> int:
+    """How many requests may be scored in one call without holding more than `MOST_CELLS` scores."""
+    return max(1, MOST_CELLS // max(1, n_items))
+
+
+def pieces(requests: Sequence[Request], n_items: int) -> Iterator[slice]:
+    """Cut a list of requests so that no piece asks for more than `MOST_CELLS` scores."""
+    step = rows_at_once(n_items)
+    return (slice(start, start + step) for start in range(0, len(requests), step))
+
+
+def centred(scores: np.ndarray) -> np.ndarray:
+    """Standings [B, N] of log-scores [B, N], in float64 so that sums of parts keep their digits."""
+    wide = scores.astype(np.float64)
+    return np.asarray(wide - wide.mean(axis=1, keepdims=True))
+
+
+def standings(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> np.ndarray:
+    """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory allows."""
+    found = [np.take_along_axis(centred(model.score(requests[piece])), columns[piece], axis=1)
+             for piece in pieces(requests, len(model.vocabulary))]
+    return np.concatenate(found) if found else np.zeros(columns.shape)
+
+
+def parts_at(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> dict[str, np.ndarray]:
+    """Each part of the standings of items `columns` [B, T]: {part name: [B, T]}; they add up to `standings`."""
+    found: dict[str, list[np.ndarray]] = {}
+    for piece in pieces(requests, len(model.vocabulary)):
+        for name, part in model.score_parts(requests[piece]).items():
+            found.setdefault(name, []).append(np.take_along_axis(centred(part), columns[piece], axis=1))
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
+def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
+    """Index of each item, int64.
+
+    Raises:
+        BadInput: if an item is not in the catalog.
+    """
+    columns = model.vocabulary.indexes(item_ids)
+    if (columns < 0).any():
+        missing = item_ids[int(np.argmax(columns < 0))]
+        raise BadInput(f"item {missing!r} is not in the catalog ({len(model.vocabulary):,} items); "
+                       "add it with Recommender.with_items, or ask about an item of a slate")
+    return columns
+
+
+def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
+    """Items that may not be shown, bool [B, N]: those of the history, `exclude`, and everything but `allow`."""
+    hidden = np.zeros((len(requests), len(model.vocabulary)), dtype=bool)
+    for row, request in enumerate(requests):
+        if request.allow is not None:
+            hidden[row] = True
+            hidden[row, _known(model, request.allow)] = False
+        hidden[row, _known(model, [event[0] for event in request.history])] = True
+        hidden[row, _known(model, request.exclude)] = True
+    return hidden
+
+
+def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:
+    """Indexes [B, k] of the best items not hidden, best first; equal scores by index. -1 where none is left."""
+    shown = np.where(hidden, -np.inf, scores)
+    order = np.argsort(-shown, axis=1, kind="stable")[:, :k]
+    return np.where(np.isfinite(np.take_along_axis(shown, order, axis=1)), order, -1)
+
+
+def without(request: Request, gone: Sequence[int]) -> Request:
+    """The same request as if the events at positions `gone` had never happened."""
+    lost = set(gone)
+    return replace(request, history=[event for row, event in enumerate(request.history) if row not in lost])
+
+
+def with_events(request: Request, kept: Sequence[int]) -> Request:
+    """The same request with only the events at positions `kept`, in their order."""
+    return replace(request, history=[request.history[row] for row in sorted(kept)])
+
+
+def known_history(model: Explained, request: Request) -> tuple[Request, list[str]]:
+    """The request without events of unknown items, and a sentence for each kind of thing left out."""
+    history: list[tuple[Any, ...]] = [event for event in request.history if str(event[0]) in model.vocabulary]
+    lost = len(request.history) - len(history)
+    notes = [f"{lost} of {len(request.history)} events name items the catalog does not hold; they explain nothing."] if lost else []
+    return replace(request, history=history), notes
+
+
+def _known(model: Explained, item_ids: Sequence[Any]) -> np.ndarray:
+    columns = model.vocabulary.indexes([str(i) for i in item_ids])
+    return columns[columns >= 0]

@@ -1,0 +1,106 @@
+"""Effects as sentences a person reads: "because you liked The Matrix; because it is science fiction".
+
+Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first; what speaks against the
+item is said too. The words follow the signs of measured effects and never anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from metarec.explanation.importance import FeatureEffect
+
+LEAST_SHARE = 0.05
+"""An effect below this share of all absolute effects stays unsaid."""
+MOST_REASONS = 5
+
+DID = {"purchase": "bought", "cart": "put in the cart", "view": "looked at", "search": "searched for", "enrol": "enrolled in",
+       "listen": "listened to", "bookmark": "saved", "play": "played", "click": "clicked", "read": "read", "order": "ordered"}
+"""Kind of an event -> what the person did; other kinds are said plainly."""
+CIRCUMSTANCES = {"kinds": "what you did with each", "times": "when you did it",
+                 "order": "the order in which you met them"}
+PARTS = {"popularity": "many people like it", "profile": "people like you take to it",
+         "collaborative": "people who share your history chose it", "content": "its content resembles what you chose"}
+AGAINST = {"popularity": "few people know it", "profile": "people like you seldom choose it",
+           "collaborative": "people who share your history rarely choose it", "content": "its content is unlike what you chose"}
+"""Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventEffect:
+    """What one event of the history did to an item's standing."""
+
+    item_id: str
+    title: str
+    value: float | None
+    kind: str
+    effect: float
+    """Standing lost had the event never happened; negative: the event speaks against the item."""
+
+
+def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
+    """Whether the event says the person liked its item; None where that cannot be told.
+
+    Args:
+        liked_from: value from which an event counts as liked; None where values are no ratings.
+    """
+    if liked_from is None or event.kind not in {"event", "rating", "review"} or event.value is None:
+        return None
+    return event.value >= liked_from
+
+
+def did(event: EventEffect, liked_from: float | None) -> str:
+    """What the person did, in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
+    liked = is_liked(event, liked_from)
+    if liked is not None and event.value is not None:
+        return f"liked {event.title}" if liked else f"gave {event.title} only {event.value:g}"
+    return f"{DID.get(event.kind, 'chose')} {event.title}"
+
+
+def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: dict[str, float], *,
+              liked_from: float | None = None, most: int = MOST_REASONS) -> list[str]:
+    """Reasons for (and against) one item, the strongest first.
+
+    Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
+    parts speak only where nothing finer does (popularity always may).
+    """
+    kinds = [_shares((e.effect, _of_event(e, liked_from)) for e in events),
+             _shares((f.effect, _of_feature(f)) for f in features if f.name != "values"),  # the events say so themselves
+             _shares((effect, _of_part(name, effect)) for name, effect in parts.items()
+                     if name == "popularity" or not (events or features))]
+    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
+    return [pair[1] for turn in turns for pair in turn if pair][:most]
+
+
+def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    pairs = list(effects)
+    total = sum(abs(effect) for effect, _ in pairs)
+    return [(abs(effect) / total, text) for effect, text in pairs if total > 0 and abs(effect) >= LEAST_SHARE * total]
+
+
+def _of_event(event: EventEffect, liked_from: float | None) -> str:
+    return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
+
+
+def _of_feature(feature: FeatureEffect) -> str:
+    lifts = feature.effect > 0
+    if feature.about == "profile":
+        return f"people of your {feature.name.replace('_', ' ')} ({feature.value}) like it {'more' if lifts else 'less'}"
+    if feature.about == "circumstances":
+        return f"{'because of' if lifts else 'in spite of'} {CIRCUMSTANCES.get(feature.name, feature.name)}"
+    word = "because" if lifts else "although"
+    if not feature.value:
+        return f"{'because of' if lifts else 'in spite of'} its {feature.name}"
+    if feature.name in {"text", "description", "plot", "summary"}:
+        return f'{word} its {feature.name} says "{feature.value}"'
+    if feature.name in {"categories", "tags", "genres", "category", "genre"}:
+        return f"{word} it is {feature.value.lower()}"
+    return f"{word} its {feature.name.replace('_', ' ')} is {feature.value}"
+
+
+def _of_part(name: str, effect: float) -> str:
+    if effect > 0:
+        return f"because {PARTS.get(name, f'the {name} part speaks for it')}"
+    return f"although {AGAINST.get(name, f'the {name} part speaks against it')}"

@@ -1,0 +1,76 @@
+"""Feature effects name the features that truly drive the world: its tags, its homes."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec.data.newcomers import Newcomer
+from metarec.explanation.importance import (
+    circumstance_effects,
+    content_effects,
+    permutation_importance,
+    profile_effects,
+    split_tags,
+)
+from metarec.recommendation.slate import Request
+
+
+def test_the_home_lifts_the_taste_it_follows_and_sinks_the_other(model):
+    request = Request(profile={"home": "north", "age": 30})
+    by_name = {e.name: e for e in profile_effects(model, request, "s03")}
+    assert by_name["home"].effect > 1.5 * abs(by_name["age"].effect)
+    assert by_name["home"].effect > 0.3
+    assert by_name["home"].value == "north"
+    assert {e.name: e.effect for e in profile_effects(model, request, "g03")}["home"] < -0.3
+
+
+def test_a_missing_attribute_is_no_feature(model):
+    assert profile_effects(model, Request(profile={"home": None}), "s03") == []
+    assert profile_effects(model, Request(), "s03") == []
+
+
+def test_the_tag_shared_with_the_history_lifts_the_item(model, rated_world):
+    found = content_effects(model, Request(history=rated_world.history("space", 3)), "s07")
+    by_name = {e.name: e for e in found}
+    assert by_name["categories"].effect > 0.1
+    assert by_name["categories"].value == "space"
+    assert by_name["year"].effect == pytest.approx(0.0, abs=1e-6)  # the test model does not read years
+
+
+def test_several_tags_are_taken_away_one_by_one(model, rated_world):
+    frame = pl.DataFrame([{"item_id": "new", "title": "N", "text": "a rocket", "categories": "space|garden", "year": 2000}],
+                         schema=model.catalog.frame.schema)
+    grown = model.with_items(frame)
+    found = {e.value: e.effect for e in content_effects(grown, Request(history=rated_world.history("space", 3)), "new", words=1)
+             if e.name == "categories"}
+    assert set(found) == {"space", "garden"}
+    assert found["space"] > 0.1 > found["garden"]
+
+
+def test_content_effects_leave_the_model_as_it_was(model, rated_world):
+    before = model.score([Request()])
+    content_effects(model, Request(history=rated_world.history("space", 1)), "s07")
+    np.testing.assert_array_equal(model.score([Request()]), before)
+    assert len(model.vocabulary) == 24
+
+
+def test_circumstances_are_tried_only_where_they_differ(model):
+    assert circumstance_effects(model, Request(history=[("s00", 5.0)]), "s03") == []
+    found = {e.name: e.effect for e in circumstance_effects(model, Request(history=[("s00", 5.0), ("g00", 1.0), ("s01", 3.0)]), "s03")}
+    assert set(found) == {"values", "order"}
+    assert found["order"] == pytest.approx(0.0, abs=1e-6)  # the test model does not read the order
+    assert found["values"] > 0.05  # all three at their mean value would count as disliked
+
+
+@pytest.mark.parametrize(("cell", "tags"), [("A|B", ["A", "B"]), ("A, B", ["A", "B"]), (["x", "y"], ["x", "y"]), (7, ["7"]), ("A", ["A"])])
+def test_tags_are_split_as_written(cell, tags):
+    assert split_tags(cell) == tags
+
+
+def test_permutation_finds_the_attribute_that_carries_quality(model, rated_world):
+    people = [Newcomer(user_id=u, profile={"home": {"space": "north", "garden": "south"}[t], "age": 20 + n % 3}, pool=[], query=[],
+                       relevant=rated_world.items_of_taste[t])
+              for n, (u, t) in enumerate(rated_world.taste_of_user.items())]
+    rows = {r.feature: r for r in permutation_importance(model, people, shots=0, rng=np.random.default_rng(0), k=5)}
+    assert rows["profile: home"].low > 0.1
+    assert abs(rows["profile: age"].loss) < 0.05

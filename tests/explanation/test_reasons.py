@@ -1,0 +1,106 @@
+"""An explanation says what was measured, in words, text and JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from metarec.data.schema import BadInput
+from metarec.explanation import explain
+from metarec.explanation.importance import FeatureEffect
+from metarec.explanation.words import EventEffect, did, sentences
+from metarec.recommendation.slate import Request
+
+
+@pytest.fixture
+def request_(rated_world):
+    return Request(history=[*rated_world.history("space", 3), ("g00", 1.0)], profile={"home": "north"})
+
+
+def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, rated_world):
+    top = model.recommend([request_], k=1)[0].item_ids[0]
+    found = explain(model, request_, top)
+    assert found.rank == 1
+    assert sum(found.parts.values()) == pytest.approx(found.standing, abs=1e-6)
+    assert found.notes == []
+    empty = explain(model, Request(profile=request_.profile), top)
+    assert sum(found.shares) == pytest.approx(found.standing - empty.standing, abs=1e-6)
+    assert found.nearest[0][0] in rated_world.items_of_taste["space"]
+
+
+def test_sentences_name_liked_titles_the_tag_and_the_home(model, request_):
+    found = explain(model, request_, model.recommend([request_], k=1)[0].item_ids[0])
+    liked = {e.title for e in found.events[:3]}
+    assert any(reason == f"because you liked {title}" for reason in found.reasons for title in liked)
+    assert "because it is space" in found.reasons
+    assert "people of your home (north) like it more" in found.reasons
+
+
+def test_what_speaks_against_an_item_is_said(model, request_):
+    found = explain(model, request_, "g05")
+    assert found.counterfactual is None
+    assert any(reason.startswith("although you liked") for reason in found.reasons)
+    assert "people of your home (north) like it less" in found.reasons
+
+
+def test_text_and_json_hold_the_same_facts(model, request_):
+    found = explain(model, request_, model.recommend([request_], k=1)[0].item_ids[0])
+    text = found.to_text()
+    assert found.title in text
+    assert f"{found.standing:+.2f}" in text
+    data = json.loads(json.dumps(found.to_json()))
+    assert data["parts"] == found.parts
+    assert len(data["events"]) == 4
+    assert data["counterfactual"]["k"] == 10
+
+
+def test_a_person_without_events_gets_a_stated_explanation(model):
+    found = explain(model, Request(), "s00")
+    assert found.events == [] and found.shares == [] and found.nearest == []
+    assert found.counterfactual is not None or found.rank > 10
+
+
+def test_unknown_events_are_counted_not_explained(model, request_):
+    odd = Request(history=[("nowhere", 5.0), *request_.history], profile=request_.profile)
+    found = explain(model, odd, "s07")
+    assert len(found.events) == 4
+    assert found.notes == ["1 of 5 events name items the catalog does not hold; they explain nothing."]
+
+
+def test_an_unknown_item_is_refused(model, request_):
+    with pytest.raises(BadInput, match="item 'x' is not in the catalog"):
+        explain(model, request_, "x")
+
+
+def test_parts_that_do_not_add_up_are_reported(model, request_):
+    class Liar(type(model)):
+        def score(self, requests):
+            return super().score(requests) + np.linspace(0, 1, len(self.vocabulary))
+
+    liar = Liar(**{name: getattr(model, name) for name in type(model).__dataclass_fields__})
+    assert any("the parts miss the score by" in note for note in explain(liar, request_, "s07").notes)
+
+
+def test_the_same_question_gets_the_same_answer(model, rated_world):
+    long = Request(history=[*rated_world.history("space", 8), *rated_world.history("garden", 4)])
+    assert explain(model, long, "s09").shares == explain(model, long, "s09").shares
+
+
+def test_small_effects_stay_unsaid_and_the_strongest_comes_first():
+    events = [EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=0.1),
+              EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=1.0),
+              EventEffect(item_id="c", title="C", value=1.0, kind="event", effect=0.01)]
+    assert sentences(events, [], {}, liked_from=4.0) == ["because you liked B", "because you liked A"]
+
+
+def test_words_follow_kind_value_and_sign():
+    assert did(EventEffect(item_id="a", title="Milk", value=1.0, kind="purchase", effect=1.0), None) == "bought Milk"
+    assert did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), 4.0) == "gave A only 2"
+    assert did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), None) == "chose A"
+    features = [FeatureEffect(about="content", name="text", value="rocket", effect=-0.5),
+                FeatureEffect(about="content", name="year", value="1999", effect=0.4),
+                FeatureEffect(about="circumstances", name="order", value="", effect=0.3)]
+    assert sentences([], features, {}) == ['although its text says "rocket"', "because its year is 1999",
+                                           "because of the order in which you met them"]
+    assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == ["because many people like it",
+                                                                      "although people like you seldom choose it"]
