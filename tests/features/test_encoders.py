@@ -138,7 +138,7 @@ def test_pool_ignores_padding():
     import torch
 
     hidden, is_real = torch.tensor([[[1.0], [3.0], [99.0]]]), torch.tensor([[True, True, False]])
-    assert pool(hidden, is_real, "mean").item() == 2 and pool(hidden, is_real, "last").item() == 3 and pool(hidden, is_real, "cls").item() == 1
+    assert [pool(hidden, is_real, way).item() for way in ("mean", "cls", "last")] == [2, 1, 3]
 
 
 def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):

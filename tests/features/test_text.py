@@ -13,7 +13,8 @@ def catalog(**columns):
 
 
 def test_default_template_takes_known_columns_in_order():
-    items = catalog(text=["A toy comes  to\nlife.", None, " "], categories=["Animation|Comedy", "Drama", ""], title=["Toy Story", None, "."],
+    items = catalog(text=["A toy comes  to\nlife.", None, " "],
+                    categories=["Animation|Comedy", "Drama", ""], title=["Toy Story", None, "."],
                     price=[1.0, 2.0, 3.0], internal_code=["x", "y", "z"])
     assert item_text(items) == ["Toy Story. Animation, Comedy. A toy comes to life", "Drama", ""]
 
