@@ -50,6 +50,8 @@ class CleaningConfig:
     """A user with more events than this in any one hour (one a second, for an hour) is a bot; 0 switches the rule off."""
     clockwork_events: int = 100
     """A user with at least so many evenly spaced events (gaps vary by less than 10%) is a bot; 0 switches the rule off."""
+    sleepless_hours: int = 72
+    """A user with events in so many hours on end (three days) is a bot, or many people; 0 switches the rule off."""
     unknown_items: Literal["auto", "add", "drop", "keep"] = "auto"
     """Events on items the item table does not list: add the item without content, drop the event, or keep both as they are;
     auto drops them up to a tenth of all events and adds the items above that, the table then being plainly incomplete."""
@@ -61,7 +63,7 @@ class CleaningConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.most_unreadable <= 1:
             raise BadInput(f"most_unreadable is a share and must lie in [0, 1], got {self.most_unreadable}")
-        for name in ("double_click_seconds", "burst_events", "bot_events_per_hour", "clockwork_events", "k_core", "cold_below"):
+        for name in ("double_click_seconds", "burst_events", "bot_events_per_hour", "clockwork_events", "sleepless_hours", "k_core", "cold_below"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name, allowed in (("repeats", ("auto", "keep", "first", "last")), ("unknown_items", ("auto", "add", "drop", "keep"))):
@@ -89,5 +91,6 @@ class CleaningConfig:
 
 
 OFF = CleaningConfig(impossible_values=False, stray_values=False, time_units=False, impossible_times=False, duplicates=False, repeats="keep",
-                     cancelled=False, double_click_seconds=0, burst_events=0, bot_events_per_hour=0, clockwork_events=0, unknown_items="keep")
+                     cancelled=False, double_click_seconds=0, burst_events=0, bot_events_per_hour=0, clockwork_events=0, sleepless_hours=0,
+                     unknown_items="keep")
 """Every rule that can be switched off, off."""

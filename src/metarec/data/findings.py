@@ -23,6 +23,8 @@ class Finding:
     """One sentence for a person."""
     examples: Sequence[str] = ()
     """A few of the rows, with the place they were read from."""
+    table: str = "interactions"
+    """Whose rows: `interactions`, `items` or `users`."""
 
     def line(self) -> str:
         """One line for a terminal."""
@@ -31,5 +33,5 @@ class Finding:
 
 
 def removed(findings: Sequence[Finding]) -> int:
-    """Rows taken out by all rules together; no row is counted by two rules."""
-    return sum(f.rows for f in findings if f.action == "removed")
+    """Events taken out by all rules together; no row is counted by two rules."""
+    return sum(f.rows for f in findings if f.action == "removed" and f.table == "interactions")

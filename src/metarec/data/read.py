@@ -47,16 +47,16 @@ def open_tables(source: str | PathLike[str] | Any, *, rules: CleaningConfig | No
         return read_frames(source, reading)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _open_folder(path, reading)
+        return _open_folder(path, reading, rules)
     if not path.exists():
         raise BadInput(f"{path} does not exist; give a data folder, a file of events, a TOML file or a database URL")
-    return _open_file(path, reading)
+    return _open_file(path, reading, rules)
 
 
-def _open_folder(folder: Path, reading: Reading) -> Tables:
+def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
-        return read_config(folder / CONFIG_NAME, reading.rules)
+        return read_config(folder / CONFIG_NAME, rules)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -66,11 +66,11 @@ def _open_folder(folder: Path, reading: Reading) -> Tables:
     return read_folder(folder, reading)  # which says what is missing
 
 
-def _open_file(path: Path, reading: Reading) -> Tables:
+def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
     suffix = suffix_of(path)
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
-        return read_config(path, reading.rules)
+        return read_config(path, rules)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
         return read_sql(f"sqlite:///{path}", reading)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.findings import Finding
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 
@@ -20,6 +21,8 @@ class Tables:
     users: pl.DataFrame | None = None
     name: str = "data"
     findings: list[Finding] = field(default_factory=list)
+    rules: CleaningConfig | None = None
+    """Cleaning settings that came with the data (a TOML file's); None leaves them to the caller."""
 
     def dataset(self) -> Dataset:
         """The nouns of stage 1."""
@@ -63,15 +66,15 @@ def _one_row_each(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame | No
 
 def side_findings(frame: pl.DataFrame, key: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
     """Take rows without an id and all but the first row of an id out of a table of items or users."""
-    findings = []
+    findings, table = [], "items" if key == "item_id" else "users"
     missing = int(frame[key].null_count())
     if missing:
-        findings.append(Finding(rule="missing_ids", rows=missing, action="removed", why=f"no {key} in {place}"))
+        findings.append(Finding(rule="missing_ids", rows=missing, action="removed", why=f"no {key} in {place}", table=table))
         frame = frame.drop_nulls(key)
     first = frame.unique(key, keep="first", maintain_order=True)
     if first.height < frame.height:
         doubled = frame.filter(pl.col(key).is_duplicated())[key].unique(maintain_order=True)
         findings.append(Finding(rule="duplicated_ids", rows=frame.height - first.height, action="removed",
                                 why=f"{doubled.len():,} ids stand more than once in {place}; the first row of each stays",
-                                examples=[str(v) for v in doubled.head(3)]))
+                                examples=[str(v) for v in doubled.head(3)], table=table))
     return first, findings

@@ -1,0 +1,200 @@
+"""Cleaning rules on whole events: each says which rows go, and why; none of them changes a table.
+
+A rule sees `Coded` events (whole numbers instead of ids, sorted by user, then time, then item) and yields `Verdict`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.schema import Dataset
+from metarec.data.validity import LEAST_EPOCH
+
+SCALES = ((1, 5), (0.5, 5), (0, 5), (1, 7), (1, 10), (0, 10), (0, 1), (0, 2), (-1, 1), (0, 100))
+"""Rating scales recognised, narrow ones first."""
+STRAY_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Events as numbers: columns `row` (in the dataset), `user`, `item`, `kind` (codes), `time` (seconds), `value`."""
+
+    frame: pl.DataFrame
+    kinds: list[str]
+    items: pl.Series
+    """Item id of each code."""
+    has_values: bool
+    has_time: bool
+    grain: float
+    """Seconds between ticks of the clock: 1, 60, 3600, 86,400; infinity without times or where they are no seconds since 1970."""
+
+    def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
+        """Mask of events of these kinds."""
+        wanted = [code for code, kind in enumerate(self.kinds) if kind.lower() in names]
+        return self.frame["kind"].is_in(wanted)
+
+    def rows(self, mask: pl.Series) -> pl.Series:
+        """Row numbers where a mask holds."""
+        return self.frame["row"].filter(mask)
+
+    def without(self, rows: pl.Series) -> Coded:
+        """The same events with fewer rows."""
+        return replace(self, frame=self.frame.filter(~self.frame["row"].is_in(rows.implode())))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule takes out."""
+
+    rows: pl.Series
+    """Numbers (`Coded.frame["row"]`) of the rows that go."""
+    why: str
+
+
+def coded(data: Dataset) -> Coded:
+    """Number users, items and kinds; users lie together, so their codes are run lengths."""
+    events = data.interactions.frame
+    items = _numbered(events["item_id"])
+    kinds = events["kind"].unique().sort()
+    frame = pl.DataFrame({
+        "row": pl.int_range(events.height, dtype=pl.UInt32, eager=True), "user": events["user_id"].rle_id(),
+        "item": _codes(events["item_id"], items), "kind": _codes(events["kind"], kinds) if len(kinds) > 1
+        else pl.repeat(0, events.height, dtype=pl.UInt32, eager=True), "time": events["timestamp"], "value": events["value"]})
+    grain = clock_grain(events["timestamp"]) if data.interactions.has_time else float("inf")
+    return Coded(frame, kinds.to_list(), items, data.interactions.has_values, data.interactions.has_time, grain)
+
+
+def _numbered(ids: pl.Series) -> pl.Series:
+    return ids.unique().sort()
+
+
+def _codes(column: pl.Series, ids: pl.Series) -> pl.Series:
+    table = pl.DataFrame({"id": ids, "code": pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
+    return pl.DataFrame({"id": column}).join(table, on="id", how="left", maintain_order="left")["code"]
+
+
+def clock_grain(times: pl.Series) -> float:
+    """The coarsest of day, hour and minute that 95% of the times are whole multiples of; else a second."""
+    median = times.median()
+    if median is None or float(median) < LEAST_EPOCH:  # type: ignore[arg-type]  # polars types median() as any literal
+        return float("inf")
+    return next((g for g in (86_400.0, 3600.0, 60.0) if float((times % g == 0).mean()) >= 0.95), 1.0)  # type: ignore[arg-type]  # as above
+
+
+def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """Ratings off the scale that the rest keeps to."""
+    if not events.has_values:
+        return
+    values = events.frame["value"]
+    if config.value_scale is not None:
+        low, high = config.value_scale
+    elif config.stray_values:
+        low, high = _scale(values)
+    else:
+        return
+    yield Verdict(events.rows((values < low) | (values > high)), f"the rating lies outside the scale {low:g} to {high:g}")
+
+
+def _scale(values: pl.Series) -> tuple[float, float]:
+    """The narrowest known scale that holds all but a stray few ratings; everything where none does."""
+    for low, high in SCALES:
+        outside = int(((values < low) | (values > high)).sum())
+        if outside <= STRAY_SHARE * len(values):
+            return low, high
+    return float("-inf"), float("inf")
+
+
+def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[Verdict]:
+    """Rows equal in every column to an earlier one."""
+    if not config.duplicates or not (events.has_time or events.has_values):
+        return
+    frame = events.frame
+    if events.has_time:  # equal rows lie side by side
+        same = pl.all_horizontal(pl.col(c) == pl.col(c).shift() for c in ("user", "time", "item"))
+        again = frame.select(same.fill_null(False)).to_series()
+        suspects = again | again.shift(-1, fill_value=False)
+    else:
+        suspects = _pair(frame).is_duplicated()
+    if not suspects.any():
+        return
+    columns = [c for c in data.interactions.frame.columns if events.has_time or c != "timestamp"]
+    rows = frame.filter(suspects)["row"]
+    first = data.interactions.frame.select(columns)[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()
+    yield Verdict(rows.filter(~first), "the row equals another in every column")
+
+
+def repeats(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """A user's further events of one kind on one item, where the policy keeps a single one."""
+    policy = config.repeats if config.repeats != "auto" else ("last" if events.has_values else "keep")
+    if policy == "keep":
+        return
+    key = _pair(events.frame) * len(events.kinds) + events.frame["kind"].cast(pl.UInt64)
+    stays = key.is_first_distinct() if policy == "first" else key.is_last_distinct()
+    yield Verdict(events.rows(~stays), f"the same user, item and kind again; the {policy} event stays")
+
+
+def _pair(frame: pl.DataFrame) -> pl.Series:
+    items = (frame["item"].max() or 0) + 1  # type: ignore[operator]  # polars types max() as any literal
+    return frame["user"].cast(pl.UInt64) * items + frame["item"].cast(pl.UInt64)
+
+
+def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """Acts taken back, together with what took them back; where several were done, the latest open one is taken back."""
+    if not config.cancelled or not events.has_time:
+        return
+    for taking, taken in config.cancelling.items():
+        both = events.frame.filter(events.of_kinds((taking, taken))).sort("user", "item", "time", "row")
+        gone: list[pl.Series] = []
+        is_taking = events.of_kinds((taking,))
+        takers = events.frame.filter(is_taking)["row"]
+        while takers.len() and both.height:
+            takes = both["row"].is_in(takers.implode())
+            before = both.select((pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())).to_series()
+            hit = (takes & ~takes.shift(1, fill_value=True) & before).fill_null(False)
+            pair = hit | hit.shift(-1, fill_value=False)
+            if not pair.any():
+                break
+            gone.append(both.filter(pair)["row"])
+            both = both.filter(~pair)
+        if gone:
+            yield Verdict(pl.concat(gone), f"{taken} taken back by {taking}")
+
+
+def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """The same fleeting act on the same item within a second."""
+    if not config.double_click_seconds or events.grain > 1:
+        return
+    fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds)).sort("user", "item", "kind", "time", "row")
+    if not fleeting.height:
+        return
+    same = pl.all_horizontal(pl.col(c) == pl.col(c).shift() for c in ("user", "item", "kind"))
+    again = same & (pl.col("time") - pl.col("time").shift() <= config.double_click_seconds)
+    rows = fleeting.filter(again.fill_null(False))["row"]
+    yield Verdict(rows, f"the same act on the same item within {config.double_click_seconds:g} s")
+
+
+def bursts(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """More fleeting acts in one second than a person can do."""
+    if not config.burst_events or events.grain > 1:
+        return
+    fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds))
+    second = fleeting.select("row", "user", pl.col("time").floor().alias("second"))
+    rows = second.filter(pl.len().over("user", "second") > config.burst_events)["row"]
+    yield Verdict(rows, f"more than {config.burst_events} acts in one second")
+
+
+def k_core(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+    """Users and items with fewer than k events, repeatedly until all that are left have k."""
+    if not config.k_core:
+        return
+    left = events.frame.select("row", "user", "item")
+    before = -1
+    while left.height != before:
+        before = left.height
+        left = left.filter(pl.len().over("user") >= config.k_core)
+        left = left.filter(pl.len().over("item") >= config.k_core)
+    yield Verdict(events.rows(~events.frame["row"].is_in(left["row"].implode())), f"fewer than {config.k_core} events of the user or on the item")
