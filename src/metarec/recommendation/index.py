@@ -66,9 +66,10 @@ class ItemIndex:
         self._graph.save(str(path))
 
     @classmethod
-    def load(cls, path: str | Path) -> ItemIndex:
-        """Read a graph back, left on disk and paged in as searches need it."""
+    def load(cls, path: str | Path, config: IndexConfig | None = None) -> ItemIndex:
+        """Read a graph back, left on disk and paged in as searches need it; of `config` only `search_effort` matters now."""
         graph = require("usearch.index", "ann").Index.restore(str(path), view=True)
+        graph.expansion_search = (config or IndexConfig()).search_effort  # the file does not keep it
         return cls(graph, len(graph), graph.ndim - 1)
 
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metarec.recommendation.exploration import explore, place_probability
+
+MEAN = np.array([[1.0, 0.8, 0.0, -0.5, -3.0, -np.inf]])
+DEVIATION = np.array([[0.3, 1.0, 0.5, 2.0, 0.1, 0.0]])
+
+
+def test_propensities_equal_how_often_the_policy_does_it() -> None:
+    draws, k = 15_000, 3
+    shown, logged = explore(np.tile(MEAN, (draws, 1)), np.tile(DEVIATION, (draws, 1)), k, np.random.default_rng(0), pool=6)
+    for place in range(k):
+        for item in range(5):
+            here = shown[:, place] == item
+            if here.any():
+                error = 4 * np.sqrt(here.mean() * (1 - here.mean()) / draws) + 1e-3
+                assert logged[here, place] == pytest.approx(here.mean(), abs=error)
+
+
+def test_probabilities_of_one_place_add_up_to_one() -> None:
+    for place in range(3):
+        slates = np.array([[0, 1, 2]] * 5)
+        slates[:, place] = np.arange(5)
+        total = place_probability(np.tile(MEAN, (5, 1)), np.tile(DEVIATION, (5, 1)), slates)[:, place].sum()
+        assert total == pytest.approx(1.0, abs=0.02)  # the narrow items meet the grid's step
+
+
+def test_two_items_against_the_closed_form() -> None:
+    from scipy.stats import norm
+
+    p = place_probability(np.array([[1.0, 0.0]]), np.array([[1.0, 2.0]]), np.array([[0, 1]]))
+    assert p == pytest.approx(norm.cdf(1 / np.sqrt(5)), abs=1e-6)
+
+
+def test_inverse_propensity_weighting_is_unbiased() -> None:
+    """The reason propensities are logged: the value of always showing item 2 first, estimated from explored slates."""
+    draws = 60_000
+    shown, logged = explore(np.tile(MEAN, (draws, 1)), np.tile(DEVIATION, (draws, 1)), 1, np.random.default_rng(1), pool=6)
+    reward = np.array([0.1, 0.2, 0.9, 0.4, 0.0, 0.0])[shown[:, 0]]
+    estimate = np.where(shown[:, 0] == 2, reward / logged[:, 0], 0.0)
+    assert estimate.mean() == pytest.approx(0.9, abs=4 * estimate.std() / np.sqrt(draws))
+
+
+def test_no_strength_is_the_plain_ranking_shown_surely() -> None:
+    shown, logged = explore(MEAN, DEVIATION, 6, np.random.default_rng(0), strength=0.0)
+    assert shown.tolist() == [[0, 1, 2, 3, 4, -1]]
+    assert (logged == 1).all()
+
+
+def test_strength_multiplies_the_spread() -> None:
+    shown, logged = explore(MEAN, DEVIATION, 2, np.random.default_rng(0), strength=2.0, pool=6)
+    order = np.argsort(-(MEAN + 4 * DEVIATION)[0], kind="stable")  # the pool's own order of the same six items
+    mean, deviation = MEAN[:, order], np.where(np.isneginf(MEAN), 0.0, 2 * DEVIATION)[:, order]
+    places = np.array([[list(order).index(item) for item in shown[0]]])
+    assert logged == pytest.approx(place_probability(mean, deviation, places))
+
+
+def test_hidden_items_are_never_drawn_and_padding_is_sure() -> None:
+    scores = np.full((50, 8), -np.inf)
+    scores[:, :2] = 0.0
+    shown, logged = explore(scores, np.ones((50, 8)), 4, np.random.default_rng(0), pool=8)
+    assert set(np.unique(shown)) == {-1, 0, 1}
+    assert (logged[:, 2:] == 1).all()
+    assert logged[:, :2] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="strength must be 0 or more, got -1"):
+        explore(MEAN, DEVIATION, 1, np.random.default_rng(0), strength=-1.0)
+    with pytest.raises(ValueError, match="at least k=5 items, got 3"):
+        explore(MEAN, DEVIATION, 5, np.random.default_rng(0), pool=3)

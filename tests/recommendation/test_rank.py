@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metarec.recommendation.rank import rank
+
+
+def test_best_first_and_padded_where_nothing_is_left() -> None:
+    scores = np.array([[1.0, 3.0, 2.0, -np.inf], [-np.inf, -np.inf, 0.5, -np.inf]])
+    indexes, values = rank(scores, 3, np.random.default_rng(0))
+    assert indexes.tolist() == [[1, 2, 0], [2, -1, -1]]
+    assert values.tolist() == [[3.0, 2.0, 1.0], [0.5, -np.inf, -np.inf]]
+
+
+def test_constant_scores_are_ordered_by_chance() -> None:
+    firsts = [rank(np.zeros((50, 20)), 1, np.random.default_rng(seed))[0][:, 0] for seed in range(40)]
+    counts = np.bincount(np.concatenate(firsts), minlength=20)  # 2,000 draws over 20 items: 100 each, deviation about 10
+    assert counts.min() > 60
+    assert counts.max() < 140
+
+
+def test_ties_across_the_border_are_drawn_and_better_items_stay() -> None:
+    scores = np.tile(np.array([5.0, 1.0, 1.0, 1.0, 1.0, 0.0]), (400, 1))
+    indexes, _ = rank(scores, 3, np.random.default_rng(1))
+    assert (indexes[:, 0] == 0).all()
+    assert set(np.unique(indexes[:, 1:])) == {1, 2, 3, 4}
+    assert (np.bincount(indexes[:, 1:].ravel(), minlength=5)[1:] > 150).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_equals_a_full_sort_and_the_batch_equals_one_by_one(n_rows: int, n_items: int, k: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).integers(0, 5, size=(n_rows, n_items)).astype(np.float32)
+    indexes, values = rank(scores, k, np.random.default_rng(seed))
+    assert np.array_equal(values, -np.sort(-scores, axis=1)[:, :k])
+    assert all(len(set(row)) == len(row) for row in indexes.tolist())
+    rng = np.random.default_rng(seed)
+    assert np.array_equal(indexes, np.concatenate([rank(row, k, rng)[0] for row in scores]))
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="k must be 1 or more, got 0"):
+        rank(np.zeros(3), 0, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"NaN \(row 1\)"):
+        rank(np.array([[0.0], [np.nan]]), 1, np.random.default_rng(0))
