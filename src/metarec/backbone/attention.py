@@ -101,12 +101,17 @@ class Block(nn.Module):
     """One pre-norm Transformer layer: self-attention, then (if asked for) attention over a memory, then feed-forward.
 
     Pre-norm (Xiong et al. 2020, arXiv:2002.04745) trains without a long warm-up, which small data cannot afford.
+
+    Args:
+        cross: also look up a memory.
+        own: attend to the sequence itself; without it tokens do not see each other (candidates judged one by one).
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int | None = None, dropout: float = 0.0, *, cross: bool = False) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int | None = None, dropout: float = 0.0, *, cross: bool = False,
+                 own: bool = True) -> None:
         super().__init__()
-        self.norm_attention = LayerNorm(dim)
-        self.attention = Attention(dim, heads, dropout)
+        self.norm_attention = LayerNorm(dim) if own else None
+        self.attention = Attention(dim, heads, dropout) if own else None
         self.norm_cross = LayerNorm(dim) if cross else None
         self.cross_attention = Attention(dim, heads, dropout) if cross else None
         self.norm_feed = LayerNorm(dim)
@@ -116,9 +121,10 @@ class Block(nn.Module):
     def forward(self, x_BLD: Tensor, *, is_real_BL: Tensor | None = None, causal: bool = False,
                 memory_BMD: Tensor | None = None, memory_is_real_BM: Tensor | None = None) -> Tensor:
         """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up."""
-        x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal))
+        if self.norm_attention is not None and self.attention is not None:
+            x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal))
         if self.norm_cross is not None and self.cross_attention is not None:
             assert memory_BMD is not None, "a block with cross attention needs a memory"
             looked_up = self.cross_attention(self.norm_cross(x_BLD), memory_BMD=memory_BMD, is_real_BM=memory_is_real_BM)
             x_BLD = x_BLD + self.dropout(looked_up)
-        return x_BLD + self.dropout(self.feed_forward(self.norm_feed(x_BLD)))  # type: ignore[no-any-return]
+        return x_BLD + self.dropout(self.feed_forward(self.norm_feed(x_BLD)))  # type: ignore[no-any-return]  # nn.Module calls are untyped
