@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, read_artefact, read_config, write_artefact
+
+ONE = Artefact(config={"name": "one", "dim": 4}, arrays={"weights": np.arange(12, dtype=np.float32).reshape(3, 4), "ids": np.arange(3)},
+               tables={"vocabulary": pl.DataFrame({"item_id": ["a", "b", "ü"]})}, card="# One\n")
+TWO = Artefact(config={"name": "two"}, arrays={"weights": np.zeros(2)}, tables={}, card="")
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "deep" / "model", ONE)
+    back = read_artefact(tmp_path / "deep" / "model")
+    assert back.config == ONE.config
+    assert back.card == ONE.card
+    assert back.tables["vocabulary"].equals(ONE.tables["vocabulary"])
+    assert {name: array.dtype for name, array in back.arrays.items()} == {"weights": np.float32, "ids": np.int64}
+    assert np.array_equal(back.arrays["weights"], ONE.arrays["weights"])
+
+
+def test_torch_tensors_are_taken_whatever_their_layout(tmp_path: Path) -> None:
+    import torch
+
+    tensor = torch.arange(6.0).reshape(2, 3).T.requires_grad_()
+    write_artefact(tmp_path / "model", Artefact(config={}, arrays={"t": tensor}))
+    assert read_artefact(tmp_path / "model").arrays["t"].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_new_model_takes_the_place_of_the_old_whole(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "model", ONE)
+    write_artefact(tmp_path / "model", TWO)
+    assert read_artefact(tmp_path / "model").tables == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("keep me")
+    with pytest.raises(FileExistsError, match="letters' exists and is no metarec model; give another folder"):
+        write_artefact(tmp_path / "letters", ONE)
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "keep me"
+
+
+def test_failing_half_way_leaves_the_old_model_and_no_litter(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "model", ONE)
+    with pytest.raises(RuntimeError, match="disk on fire"), new_folder(tmp_path / "model") as draft:
+        (draft / "half").write_text("x")
+        raise RuntimeError("disk on fire")
+    assert read_artefact(tmp_path / "model").config["name"] == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+WRITE_FOREVER = """
+import sys
+import numpy as np
+from metarec.runtime.artefacts import Artefact, write_artefact
+print("ready", flush=True)
+n = 0
+while True:
+    n += 1
+    write_artefact(sys.argv[1], Artefact(config={"n": n}, arrays={"n": np.full(200_000, n)}))
+"""
+
+
+def test_kill_9_leaves_a_whole_model(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(tmp_path / "model")], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(float(rng.uniform(0.2, 0.5)))
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        back = read_artefact(tmp_path / "model")
+        assert (back.arrays["n"] == back.config["n"]).all()
+
+
+def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+    write_artefact(tmp_path / "model", ONE)
+    (tmp_path / "model").rename(tmp_path / ".model.previous")
+    assert read_artefact(tmp_path / "model").config["name"] == "one"
+
+
+def test_broken_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no model folder .*nowhere'; make one with: metarec fit"):
+        read_artefact(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BrokenArtefact, match=r"empty/config.json is missing or unreadable"):
+        read_config(tmp_path / "empty")
+    model = write_artefact(tmp_path / "model", ONE)
+    arrays = model / "model.safetensors"
+    arrays.write_bytes(arrays.read_bytes()[:-5])
+    with pytest.raises(BrokenArtefact, match=r"model.safetensors is missing or cut short"):
+        read_artefact(model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "format": 99}))
+    with pytest.raises(BrokenArtefact, match="another format than 1"):
+        read_config(model)
+    (model / "config.json").write_text("[]")
+    with pytest.raises(BrokenArtefact, match="not the configuration of a metarec model"):
+        read_config(model)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metarec.runtime.jobs import cpu_count, run_jobs
+from metarec.runtime.rng import derive
+
+
+def draw(item: int) -> float:
+    return float(derive(7, "job", item).standard_normal())
+
+
+def divide(item: int) -> float:
+    return 1 / item
+
+
+def test_workers_change_nothing() -> None:
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    alone = run_jobs(draw, range(6))
+    import test_jobs  # a spawned process imports the function by its module's name
+
+    assert run_jobs(test_jobs.draw, range(6), workers=2) == alone
+    assert len(set(alone)) == 6
+
+
+def test_a_failure_names_its_item() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_jobs(divide, [1, 2, 0])
+    assert caught.value.__notes__ == ["while running job 2 on 0"]
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_results() -> None:
+    assert run_jobs(draw, range(6), workers=2, backend="ray") == run_jobs(draw, range(6))
+    with pytest.raises(ZeroDivisionError):
+        run_jobs(divide, [1, 0], workers=2, backend="ray")
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
+        run_jobs(divide, [1], workers=0)
+    with pytest.raises(ValueError, match="backend must be one of here, ray, got 'moon'"):
+        run_jobs(divide, [1], backend="moon")
+    assert cpu_count() >= 1
