@@ -44,16 +44,18 @@ def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
 def _psi(counts: pl.DataFrame, recent_counts: pl.Series) -> float:
     """Index over bins of items that held equal shares of the training events, and one bin for items not trained on.
 
-    PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each bin so that an empty one
-    stays finite.
+    PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each bin that either
+    side uses, so that one empty on the other side stays finite.
     """
     ranked = counts.sort("len", "item_id", descending=True).with_columns(
         (pl.col("len").cum_sum() * POPULARITY_BINS / (pl.col("len").sum() + 1)).floor().cast(pl.Int64).alias("bin"))
     edges = ranked.group_by("len").agg(pl.col("bin").min())  # items equally popular share a bin
     bins = pl.DataFrame({"len": recent_counts}).join(edges, on="len", how="left")["bin"].fill_null(POPULARITY_BINS).to_numpy()
     trained_bins = ranked.drop("bin").join(edges, on="len")
-    trained = np.bincount(trained_bins["bin"], weights=trained_bins["len"], minlength=POPULARITY_BINS + 1) + 0.5
-    recent = np.bincount(bins, minlength=POPULARITY_BINS + 1) + 0.5
+    trained = np.bincount(trained_bins["bin"], weights=trained_bins["len"], minlength=POPULARITY_BINS + 1).astype(np.float64)
+    recent = np.bincount(bins, minlength=POPULARITY_BINS + 1).astype(np.float64)
+    used = (trained > 0) | (recent > 0)
+    trained, recent = trained[used] + 0.5, recent[used] + 0.5
     trained, recent = trained / trained.sum(), recent / recent.sum()
     return float(np.sum((recent - trained) * np.log(recent / trained)))
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from metarec.feedback import tables
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.store import Store
+from metarec.feedback.store import BUSY_SECONDS, Store
 
 _PERSONAL = (tables.events, tables.slates, tables.users)
 ERASE_SECONDS = 30.0
@@ -66,22 +66,28 @@ def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
     rewritten whole. PostgreSQL rewrites the tables; its server's own log and backups end by the server's rules.
     """
     until = time.monotonic() + patience
-    while True:
-        try:
-            with store.reading() as connection:
-                if not store.is_sqlite:
-                    for table in _PERSONAL:
-                        connection.exec_driver_sql(f"VACUUM FULL {table.name}")
-                    return True
-                connection.exec_driver_sql("VACUUM")
-                busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-                if not busy:
-                    return True
-        except StoreUnavailable:
-            pass  # a reader or writer of another process; tried again below
+    while not _rewritten(store):
         if time.monotonic() > until:
             return False
         time.sleep(0.2)
+    return True
+
+
+def _rewritten(store: Store) -> bool:
+    try:
+        with store.reading() as connection:
+            if not store.is_sqlite:
+                for table in _PERSONAL:
+                    connection.exec_driver_sql(f"VACUUM FULL {table.name}")
+                return True
+            connection.exec_driver_sql("PRAGMA busy_timeout=200")  # give way often rather than wait long
+            try:
+                connection.exec_driver_sql("VACUUM")
+                return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    except StoreUnavailable:
+        return False  # a reader or writer of another process
 
 
 def user_digest(store: Store, user_id: str) -> str:

@@ -133,7 +133,7 @@ class Store:
     def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
         """A query's rows as a table, read in pieces so that ten million rows do not pass through Python at once."""
         pieces = [pl.DataFrame(schema=dict(schema))]
-        with self.reading() as connection:
+        with self.reading(long=True) as connection:
             for part in connection.execution_options(stream_results=True).execute(query).partitions(100_000):
                 pieces.append(pl.DataFrame([tuple(row) for row in part], schema=dict(schema), orient="row"))
         return pl.concat(pieces)
@@ -174,14 +174,15 @@ class Store:
                     for name, table in tables.metadata.tables.items()}
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection that sees what is committed.
+    def reading(self, *, long: bool = False) -> Iterator[sa.Connection]:
+        """A connection that sees what is committed; a `long` read may come in pieces (a server keeps its place in a transaction).
 
         Raises:
             StoreUnavailable: if the store is away.
         """
+        engine = self._engine if long and not self.is_sqlite else self._reads
         try:
-            with self._reads.connect() as connection:
+            with engine.connect() as connection:
                 yield connection
         except sa.exc.OperationalError as error:
             raise explained(error) from error

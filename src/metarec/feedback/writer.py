@@ -38,6 +38,10 @@ class Write:
     done: Future[Any] = field(default_factory=Future)
 
 
+class _PatienceSpent(StoreUnavailable):
+    """The store stayed away; trying the writes of a group one by one would only wait again."""
+
+
 class GroupWriter:
     """Takes writes from any thread and commits them in order, in groups."""
 
@@ -117,7 +121,7 @@ class GroupWriter:
         try:
             answers = self._persist(group)
         except Exception as error:  # whatever went wrong belongs to the waiting callers, and the thread must live
-            if len(group) > 1 and not isinstance(error, StoreUnavailable):
+            if len(group) > 1 and not isinstance(error, _PatienceSpent):
                 for write in group:
                     self._commit([write])
             else:
@@ -139,8 +143,8 @@ class GroupWriter:
                 if not passes(error):
                     raise explained(error) from error
                 if time.monotonic() + pause > until:
-                    raise StoreUnavailable(f"the store is busy or away for {self._patience:.0f} seconds ({_first_line(error)}); "
-                                           "send the same events again later") from error
+                    raise _PatienceSpent(f"the store is busy or away for {self._patience:.0f} seconds ({_first_line(error)}); "
+                                         "send the same events again later") from error
                 time.sleep(pause)
                 pause = min(2 * pause, 0.5)
 

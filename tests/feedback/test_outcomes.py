@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from metarec.feedback.outcomes import ValueScale, as_history, as_training_rows, join_outcomes, worth
+
+RATINGS = ValueScale(has_values=True, low=1.0, high=5.0, relevant_from=4.0)
+ACTS = ValueScale(has_values=False, low=1.0, high=1.0, relevant_from=float("-inf"))
+
+
+@pytest.mark.parametrize(("kind", "value", "on_ratings", "on_acts"), [
+    ("like", None, 5.0, 1.0), ("dislike", None, 1.0, None), ("rating", 4.5, 4.5, 4.5), ("rating", 9.0, 5.0, 9.0),
+    ("purchase", None, 4.0, 1.0), ("purchase", 3.0, 4.0, 3.0), ("view", None, None, 1.0), ("event", None, None, 1.0), ("event", 2.0, 2.0, 2.0)])
+def test_what_an_act_is_worth(kind, value, on_ratings, on_acts):
+    assert worth(kind, value, RATINGS) == on_ratings
+    assert worth(kind, value, ACTS) == on_acts
+    rows = pl.DataFrame({"kind": [kind], "value": [value]}, schema={"kind": pl.Utf8, "value": pl.Float64})
+    for scale, expected in ((RATINGS, on_ratings), (ACTS, on_acts)):
+        assert as_training_rows(rows, scale)["value"].to_list() == [v for v in [expected] if v is not None]
+
+
+def test_history_leaves_out_acts_that_say_nothing():
+    events = [("tea", None, "view", 1.0), ("rice", None, "like", 2.0), ("soap", None, "dislike", 3.0)]
+    assert as_history(events, RATINGS) == [("rice", 5.0, "like", 2.0), ("soap", 1.0, "dislike", 3.0)]
+
+
+def test_training_rows_of_ratings_are_all_ratings():
+    """Otherwise one like among the ratings would turn a data set of ratings into one of acts."""
+    from metarec.data.schema import Interactions
+
+    rows = as_training_rows(pl.DataFrame({"user_id": ["a"] * 3, "item_id": ["x", "y", "z"], "timestamp": [1.0, 2.0, 3.0],
+                                          "kind": ["rating", "like", "dislike"], "value": [3.0, None, None]}), RATINGS)
+    assert Interactions.of(rows).has_values
+
+
+def test_outcomes_join_only_what_was_shown_in_that_slate():
+    slates = pl.DataFrame({"slate_id": ["s1", "s2"], "user_id": ["ann", "bob"], "timestamp": [1.0, 2.0], "model_version": ["v", "v"],
+                           "shots": [0, 3], "item_ids": [["tea", "rice"], ["tea", "soap"]], "scores": [[2.0, 1.0]] * 2,
+                           "propensity": [[0.5, 0.25]] * 2})
+    events = pl.DataFrame([("s1", "rice", "like", None), ("s1", "soap", "like", None), ("s2", "tea", "rating", 2.0),
+                           ("s2", "soap", "view", None), (None, "tea", "like", None)], schema=["slate_id", "item_id", "kind", "value"], orient="row")
+    joined = join_outcomes(slates, events, RATINGS)
+    assert joined.select("slate_id", "place", "item_id", "propensity", "outcome").rows() == [
+        ("s1", 0, "tea", 0.5, 0.0), ("s1", 1, "rice", 0.25, 1.0), ("s2", 0, "tea", 0.5, 0.0), ("s2", 1, "soap", 0.25, 0.0)]
+    assert join_outcomes(slates, events, ACTS)["outcome"].to_list() == [0.0, 1.0, 1.0, 0.0]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import threading
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from metarec.data.schema import BadInput
+from metarec.feedback import open_store, tables
+from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
+from metarec.feedback.migrations import MIGRATIONS, migrate
+
+
+def event(name, user="ann", item="tea", at=0.0, **more):
+    return Event(event_id=name, user_id=user, item_id=item, timestamp=at, **more)
+
+
+def slate(name, user="ann", items=("tea", "rice")):
+    return Impression(slate_id=name, user_id=user, item_ids=items, scores=[2.0, 1.0], propensity=[0.5, 1.0], model_version="v1",
+                      timestamp=5.0, shots=3)
+
+
+def test_an_event_id_is_stored_once(store):
+    assert store.append([event("a"), event("b"), event("b", item="rice")]).result() == Appended(accepted=2, duplicates=1)
+    assert store.append([event("b", item="soap"), event("c")]).result() == Appended(accepted=1, duplicates=1)
+    assert [(e.event_id, e.item_id) for e in store.events_of("ann")] == [("a", "tea"), ("b", "tea"), ("c", "tea")]
+
+
+def test_the_same_event_in_two_requests_of_one_group_is_accepted_once(store):
+    hold = threading.Event()
+    held = store.call(lambda connection: hold.wait(10))
+    first, second = store.append([event("a")]), store.append([event("a"), event("b")])
+    hold.set()
+    held.result()
+    assert (first.result(), second.result()) == (Appended(accepted=1, duplicates=0), Appended(accepted=1, duplicates=1))
+
+
+def test_events_come_back_as_they_were_oldest_first(store):
+    sent = [event("late", at=9.5, kind="rating", value=4.5, slate_id="s", context={"device": "phone", "hour": 7}), event("early", at=1.25)]
+    store.append([*sent, event("other", user="bob")]).result()
+    assert store.events_of("ann") == sent[::-1]
+    assert store.events_of("ann", last=1) == sent[:1]
+    assert store.history_of("ann", 5) == [("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)]
+    assert store.events_of("nobody") == []
+
+
+def test_events_are_stage_one_input_again(store):
+    store.append([event("a", at=2.0, value=4.0, kind="rating"), event("b", item="rice", at=1.0, value=2.0, kind="rating")]).result()
+    interactions = store.as_interactions()
+    assert interactions.has_values
+    assert interactions.frame.select("item_id", "value").rows() == [("rice", 2.0), ("tea", 4.0)]
+
+
+def test_as_frame_goes_on_after_a_sequence_number(store):
+    store.append([event("a")]).result()
+    seen = store.as_frame()["sequence"].max()
+    store.append([event("b")]).result()
+    assert store.as_frame(after=seen)["event_id"].to_list() == ["b"]
+
+
+def test_other_processes_see_items_by_version(store, store_url):
+    other = open_store(store_url)
+    before = other.items_version()
+    store.put_item("n1", {"title": "New"}).result()
+    version = store.put_item("n2", {"title": "Newer", "tags": ["x"]}).result()
+    assert other.items_version() == version == before + 2
+    assert [(i, a) for i, a, _ in other.items_since(before)] == [("n1", {"title": "New"}), ("n2", {"title": "Newer", "tags": ["x"]})]
+    other.put_item("n1", {"title": "Renamed"}).result()
+    assert store.items_since(version) == [("n1", {"title": "Renamed"}, version + 1)]
+    other.close()
+
+
+def test_two_stores_counting_items_at_once_lose_no_version(store, store_url):
+    other = open_store(store_url)
+    futures = [s.put_item(f"{n}", {}) for n in range(30) for s in (store, other)]
+    assert sorted(f.result() for f in futures) == list(range(1, 61))
+    other.close()
+
+
+def test_a_profile_replaces_the_one_before(store):
+    assert store.profile_of("ann") == {}
+    store.put_profile("ann", {"age": 30, "home": "north"}).result()
+    store.put_profile("ann", {"age": 31}).result()
+    store.put_profile("bob", {"home": "south"}).result()
+    assert store.profile_of("ann") == {"age": 31}
+    assert store.profiles().rows() == [("ann", 31, None), ("bob", None, "south")]
+
+
+def test_slates_come_back_with_their_lists(store):
+    assert store.slates().height == 0
+    assert store.show([slate("s1"), slate("s2", user="bob")]).result() == 2
+    assert store.show([slate("s1")]).result() == 0
+    row = store.slates().filter(pl.col("slate_id") == "s1").row(0, named=True)
+    assert row == {"slate_id": "s1", "user_id": "ann", "timestamp": 5.0, "model_version": "v1", "shots": 3, "item_ids": ["tea", "rice"],
+                   "scores": [2.0, 1.0], "propensity": [0.5, 1.0]}
+
+
+def test_a_bad_write_fails_alone(store):
+    hold = threading.Event()
+    store.call(lambda connection: hold.wait(10))
+    good = store.append([event("a")])
+    bad = store.call(lambda connection: connection.execute(sa.text("SELECT * FROM no_such_table")))
+    later = store.append([event("b")])
+    hold.set()
+    assert (good.result().accepted, later.result().accepted) == (1, 1)
+    with pytest.raises(Exception, match="no_such_table"):
+        bad.result()
+    assert len(store.events_of("ann")) == 2
+
+
+def test_writes_keep_their_order_within_a_group(store):
+    hold = threading.Event()
+    store.call(lambda connection: hold.wait(10))
+    store.append([event("gone")])
+    store.call(lambda connection: connection.execute(sa.delete(tables.events)))
+    last = store.append([event("kept")])
+    hold.set()
+    last.result()
+    assert [e.event_id for e in store.events_of("ann")] == ["kept"]
+
+
+def test_too_much_waiting_is_refused_at_once(store):
+    hold = threading.Event()
+    store.call(lambda connection: hold.wait(10))
+    store.append([event(f"{n}") for n in range(19_999)])
+    with pytest.raises(StoreUnavailable, match="rows wait to be written"):
+        store.append([event("one"), event("too many")])
+    hold.set()
+
+
+def test_closing_writes_what_waits(store_url):
+    closing = open_store(store_url)
+    futures = [closing.append([event(f"{n}")]) for n in range(50)]
+    closing.close()
+    assert all(f.done() for f in futures)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        closing.append([event("late")])
+    again = open_store(store_url)
+    assert len(again.events_of("ann")) == 50
+    again.close()
+
+
+def test_a_full_disk_is_said_at_once_and_the_store_lives_on(tmp_path):
+    store = open_store(str(tmp_path / "e.db"))
+
+    def limit(connection):
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}")
+
+    store.call(limit).result()
+    with pytest.raises(StoreUnavailable, match="database or disk is full.*nothing of this request was stored"):
+        store.append([event(f"{n}", context={"pad": "x" * 100}) for n in range(500)]).result()
+    assert store.events_of("ann") == []
+    store.call(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=100000")).result()
+    assert store.append([event("after")]).result().accepted == 1
+    store.close()
+
+
+def test_a_lock_held_by_another_process_is_waited_for(tmp_path):
+    store = open_store(str(tmp_path / "e.db"))
+    other = open_store(str(tmp_path / "e.db"))
+    hold, held = threading.Event(), threading.Event()
+    other.call(lambda connection: (held.set(), hold.wait(10)))
+    held.wait(10)
+    waiting = store.append([event("a")])
+    with pytest.raises(TimeoutError):
+        waiting.result(timeout=0.2)
+    hold.set()
+    assert waiting.result(timeout=10).accepted == 1
+    store.close()
+    other.close()
+
+
+def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
+    """From an empty database, and from every earlier version with rows in it, the result is what `tables.py` says."""
+    from metarec.feedback.store import _known
+
+    engine = sa.create_engine(_known(store_url))
+    with engine.begin() as connection:
+        assert migrate(connection, MIGRATIONS[:1]) == 1
+        connection.execute(sa.text("INSERT INTO events (event_id, user_id, item_id, timestamp, kind) VALUES ('old', 'ann', 'tea', 1, 'x')"))
+    for steps in (2, 3):
+        with engine.begin() as connection:
+            assert migrate(connection, MIGRATIONS[:steps]) == 1
+    with engine.begin() as connection:
+        assert migrate(connection) == 0
+    found = sa.inspect(engine)
+    assert {n: {c["name"] for c in found.get_columns(n)} for n in found.get_table_names() if n != "schema_version"} == {
+        name: {c.name for c in table.c} for name, table in tables.metadata.tables.items()}
+    engine.dispose()
+    store = open_store(store_url)
+    assert [e.event_id for e in store.events_of("ann")] == ["old"]
+    store.close()
+
+
+def test_a_newer_store_is_refused(tmp_path):
+    store = open_store(str(tmp_path / "e.db"))
+    store.call(lambda c: c.execute(sa.text("INSERT INTO schema_version (version) VALUES (99)"))).result()
+    store.close()
+    with pytest.raises(BadInput, match="schema version 99, this metarec knows 3; install a newer metarec"):
+        open_store(str(tmp_path / "e.db"))
+
+
+@pytest.mark.parametrize(("url", "says"), [("mysql://host/x", "no event store of kind 'mysql'"), ("sqlite://", "give a file"),
+                                           ("://", "cannot read the store's url")])
+def test_an_unknown_store_is_bad_input(url, says):
+    with pytest.raises(BadInput, match=says):
+        open_store(url)
+
+
+def test_a_store_that_is_away_says_so_without_the_password(tmp_path):
+    with pytest.raises(StoreUnavailable, match="cannot open the store") as caught:
+        open_store("postgresql://metarec:secret@127.0.0.1:1/none?connect_timeout=1")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        open_store(str(tmp_path / "no" / "folder" / "e.db"))
+
+
+def test_errors_carry_no_personal_values(store):
+    failing = store.call(lambda connection: connection.execute(
+        sa.text("INSERT INTO no_such_table VALUES (:name)"), {"name": "ann-private"}))
+    with pytest.raises(Exception, match="no_such_table") as caught:
+        failing.result()
+    assert "ann-private" not in str(caught.value)
