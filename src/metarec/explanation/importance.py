@@ -16,8 +16,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
-from metarec.explanation.quality import Judged, mean_interval, newcomer_ndcg
+from metarec.evaluation.judged import requests_at
+from metarec.evaluation.measure import Trial
+from metarec.explanation.quality import Mean, Scored, newcomer_ndcg
 from metarec.explanation.standing import Explained, columns_of, standings
 from metarec.recommendation.slate import Request
 
@@ -140,43 +141,37 @@ class ImportanceRow:
     """What shuffling one feature among newcomers costs."""
 
     feature: str
-    loss: float
-    """Mean NDCG@k with the feature minus with it shuffled; positive: the feature helps."""
-    low: float
-    high: float
-    """95% interval of the mean over newcomers (paired bootstrap)."""
+    loss: Mean
+    """NDCG@k with the feature minus with it shuffled, paired by newcomer; positive: the feature helps."""
 
 
-def permutation_importance(model: Judged, newcomers: Sequence[Newcomer], *, shots: int, rng: np.random.Generator,
-                           k: int = 10, repeats: int = 3) -> list[ImportanceRow]:
+def permutation_importance(model: Scored, trial: Trial, *, shots: int, rng: np.random.Generator, k: int = 10,
+                           repeats: int = 3) -> list[ImportanceRow]:
     """Quality lost when a profile attribute is dealt to other people, or the circumstances of the events are blurred.
 
     Args:
         shots: events of each newcomer the model is shown.
         repeats: shuffles averaged for each profile attribute.
     """
-    requests = [Request(history=person.pool[:shots], profile=person.profile) for person in newcomers]
-    base = newcomer_ndcg(model, requests, newcomers, k=k)
-    rows = []
-    for attribute in sorted({name for person in newcomers for name in person.profile}):
-        dealt = np.mean([newcomer_ndcg(model, _deal(requests, attribute, rng), newcomers, k=k) for _ in range(repeats)], axis=0)
-        rows.append(_row(f"profile: {attribute}", base - dealt, rng))
+    requests = requests_at(trial.newcomers, shots)
+    base = newcomer_ndcg(model, requests, trial, k=k)
+    losses: dict[str, np.ndarray] = {}
+    for attribute in sorted({name for person in trial.newcomers for name in person.profile}):
+        dealt = [newcomer_ndcg(model, _deal(requests, attribute, rng), trial, k=k) for _ in range(repeats)]
+        losses[f"profile: {attribute}"] = base - np.mean(dealt, axis=0)
     if shots:
         reverse = [replace(r, history=list(r.history)[::-1]) for r in requests]
-        rows.append(_row("order of events", base - newcomer_ndcg(model, reverse, newcomers, k=k), rng))
-        mean = np.mean([event[1] for r in requests for event in r.history])
+        losses["order of events"] = base - newcomer_ndcg(model, reverse, trial, k=k)
+        mean = float(np.mean([event[1] for r in requests for event in r.history]))
         flat = [replace(r, history=[(event[0], mean) for event in r.history]) for r in requests]
-        rows.append(_row("values of events", base - newcomer_ndcg(model, flat, newcomers, k=k), rng))
-    return sorted(rows, key=lambda row: -row.loss)
+        losses["values of events"] = base - newcomer_ndcg(model, flat, trial, k=k)
+    rows = [ImportanceRow(feature=feature, loss=Mean.of(loss, rng)) for feature, loss in losses.items()]
+    return sorted(rows, key=lambda row: -row.loss.mean)
 
 
 def _deal(requests: Sequence[Request], attribute: str, rng: np.random.Generator) -> list[Request]:
-    source = rng.permutation(len(requests))
-    return [replace(r, profile={**{k: v for k, v in r.profile.items() if k != attribute},
-                                **({attribute: requests[s].profile[attribute]} if attribute in requests[s].profile else {})})
-            for r, s in zip(requests, source, strict=True)]
-
-
-def _row(feature: str, loss: np.ndarray, rng: np.random.Generator) -> ImportanceRow:
-    mean, low, high = mean_interval(loss, rng)
-    return ImportanceRow(feature=feature, loss=mean, low=low, high=high)
+    """Give everyone the attribute of somebody else, who may have none."""
+    givers = (requests[row].profile for row in rng.permutation(len(requests)))
+    return [replace(request, profile={**{k: v for k, v in request.profile.items() if k != attribute},
+                                      **{k: v for k, v in giver.items() if k == attribute}})
+            for request, giver in zip(requests, givers, strict=True)]

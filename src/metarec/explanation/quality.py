@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
 from metarec.data.schema import Vocabulary
+from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
-from metarec.explanation.standing import pieces
+from metarec.evaluation.significance import interval, resample
 from metarec.recommendation.slate import Request
 
 
-class Judged(Protocol):
+class Scored(Protocol):
     """Anything that scores a catalog for requests."""
 
     @property
@@ -25,34 +26,42 @@ class Judged(Protocol):
         """Log-scores [B, N] of the whole catalog."""
 
 
-def newcomer_ndcg(model: Judged, requests: Sequence[Request], newcomers: Sequence[Newcomer], *, k: int = 10) -> np.ndarray:
-    """NDCG@k of each newcomer, [B]: the catalog without the newcomer's whole pool is ranked, whatever the request shows."""
-    found = [ndcg_of(model.score(requests[piece]), model.vocabulary, newcomers[piece], k=k)
-             for piece in pieces(requests, len(model.vocabulary))]
-    return np.concatenate(found) if found else np.zeros(0)
+def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10) -> np.ndarray:
+    """NDCG@k of newcomers `start .. stop - 1` of `trial`, [stop - start], from their scores [stop - start, N].
+
+    As `evaluation.measure` ranks: the trial's items without the newcomer's whole pool, whatever the request showed.
+    """
+    columns = vocabulary.indexes(trial.vocabulary.ids)
+    asked = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
+    candidates, liked = trial.masks(start, stop)
+    listed = rank(asked, k, np.random.default_rng(start), candidates)
+    return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 
 
-def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, newcomers: Sequence[Newcomer], *, k: int = 10) -> np.ndarray:
-    """NDCG@k [B] of scores [B, N] against each newcomer's relevant items, their pools left out."""
-    candidates, relevant = np.ones(scores.shape, dtype=bool), np.zeros(scores.shape, dtype=bool)
-    for row, person in enumerate(newcomers):
-        candidates[row, _known(vocabulary, [item_id for item_id, _ in person.pool])] = False
-        relevant[row, _known(vocabulary, person.relevant)] = True
-    listed = rank(scores, k, np.random.default_rng(0), candidates)
-    return ndcg(find_hits(listed, relevant), relevant.sum(axis=1), k)
+def newcomer_ndcg(model: Scored, requests: Sequence[Request], trial: Trial, *, k: int = 10) -> np.ndarray:
+    """NDCG@k of every newcomer of `trial`, [B], each asked for by the request at their place."""
+    return np.concatenate([ndcg_of(model.score(requests[start:stop]), model.vocabulary, trial, start, stop, k=k)
+                           for start, stop in trial.chunks()])
 
 
-def _known(vocabulary: Vocabulary, item_ids: Sequence[str]) -> np.ndarray:
-    columns = vocabulary.indexes(item_ids)
-    return columns[columns >= 0]
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A mean over people with its 95% bootstrap interval."""
 
+    mean: float
+    low: float
+    high: float
 
-def mean_interval(values: np.ndarray, rng: np.random.Generator, *, level: float = 0.95,
-                  resamples: int = 2000) -> tuple[float, float, float]:
-    """Mean of `values` [B], and its `level` bootstrap interval over people; the mean thrice where there are fewer than 2."""
-    mean = float(values.mean()) if len(values) else float("nan")
-    if len(values) < 2:
-        return mean, mean, mean
-    counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=resamples)
-    low, high = np.quantile(counts @ values / len(values), [(1 - level) / 2, (1 + level) / 2])
-    return mean, float(low), float(high)
+    @classmethod
+    def of(cls, values: np.ndarray, rng: np.random.Generator) -> Mean:
+        """Of one number per person, [B]; NaN where a person has none."""
+        low, high = interval(values, resample(len(values), rng))
+        return cls(mean=float(np.nanmean(values)), low=float(low), high=float(high))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"

@@ -1,0 +1,121 @@
+"""A model taken apart: what each part of the score is worth to newcomers, and the card that says so.
+
+The score is an exact sum of parts, so a part is taken out by subtraction and nothing is trained again. That answers "what
+does this part do in this model", not "what would a model built without it do"; the table says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.evaluation.judged import requests_at
+from metarec.evaluation.measure import Trial
+from metarec.explanation.quality import Mean, ndcg_of
+from metarec.explanation.standing import Explained
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationRow:
+    """One part at one number of events."""
+
+    part: str
+    shots: int
+    without: float
+    """Mean NDCG@k of the score without this part."""
+    loss: Mean
+    """NDCG@k lost by taking it out, paired by newcomer; negative: the model is better off without it here."""
+    alone: float
+    """Mean NDCG@k of this part by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """Quality of the whole and what each part is worth, at each number of events."""
+
+    k: int
+    newcomers: int
+    full: dict[int, Mean]
+    """Number of events -> NDCG@k of the whole score."""
+    rows: list[AblationRow]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: only dicts, lists, text and numbers."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """A table: a line for each part, a column for each number of events; * where the interval leaves out zero."""
+        shots = list(self.full)
+        name = max(len(f"without {row.part}") for row in self.rows)
+        lines = [f"NDCG@{self.k} of {self.newcomers} newcomers lost when a part is taken out (* clear of zero)",
+                 " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
+                 f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots)]
+        for part in dict.fromkeys(row.part for row in self.rows):
+            losses = {row.shots: row.loss for row in self.rows if row.part == part}
+            lines.append(f"{'without ' + part:<{name}}" + "".join(
+                f"{f'{-losses[s].mean:+.3f}' + ('*' if losses[s].is_clear else ' '):>10}" for s in shots))
+        return "\n".join(lines)
+
+
+def ablate(model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10) -> Ablation:
+    """Take each part out of the score in turn and judge what is left on the newcomers of `trial`.
+
+    Args:
+        shots: numbers of events at which to judge.
+        rng: draws the bootstrap.
+    """
+    full: dict[int, Mean] = {}
+    rows: list[AblationRow] = []
+    for events in shots:
+        whole, lacking, alone = _qualities(model, trial, events, k)
+        full[events] = Mean.of(whole, rng)
+        rows += [AblationRow(part=part, shots=events, without=float(lacking[part].mean()), alone=float(alone[part].mean()),
+                             loss=Mean.of(whole - lacking[part], rng)) for part in lacking]
+    return Ablation(k=k, newcomers=len(trial.newcomers), full=full, rows=rows)
+
+
+def _qualities(model: Explained, trial: Trial, shots: int, k: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """NDCG@k [B] of the whole score, of it without each part, and of each part alone."""
+    requests = requests_at(trial.newcomers, shots)
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for start, stop in trial.chunks():
+        parts = model.score_parts(requests[start:stop])
+        whole = np.sum(list(parts.values()), axis=0)
+        scored = {("", ""): whole} | {("without", name): whole - part for name, part in parts.items()} | {
+            ("alone", name): part for name, part in parts.items()}
+        for key, scores in scored.items():
+            found.setdefault(key, []).append(ndcg_of(scores, model.vocabulary, trial, start, stop, k=k))
+    values = {key: np.concatenate(pieces) for key, pieces in found.items()}
+    return (values["", ""], {name: v for (which, name), v in values.items() if which == "without"},
+            {name: v for (which, name), v in values.items() if which == "alone"})
+
+
+def model_card(model: Explained, ablation: Ablation, *, data_name: str, settings: dict[str, Any] | None = None,
+               caveats: Sequence[str] = ()) -> str:
+    """A model card in Markdown (after Mitchell et al. 2019, arXiv:1810.03993), made from what was measured.
+
+    Args:
+        data_name: what the model learned from, as the reader knows it.
+        settings: what it was fitted with.
+        caveats: anything a reader must know; the ones that always hold are added.
+    """
+    shots = list(ablation.full)
+    lines = [f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}", "",
+             f"Recommends {len(model.vocabulary):,} items of {data_name} to newcomers.", "", "## Quality", "",
+             f"NDCG@{ablation.k} of {ablation.newcomers} held-out newcomers, by number of events; 95% interval over people.", "",
+             "| | " + " | ".join(str(s) for s in shots) + " |", "|---|" + "---|" * len(shots),
+             "| whole model | " + " | ".join(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()) + " |"]
+    for part in dict.fromkeys(row.part for row in ablation.rows):
+        losses = [row.loss for row in ablation.rows if row.part == part]
+        lines.append(f"| change without {part} | " + " | ".join(
+            f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses) + " |")
+    lines += ["", "A part is taken out of the fitted score; a model fitted without it could make up for some of the loss.", "",
+              "## Settings", ""]
+    lines += [f"- {name}: {value}" for name, value in (settings or {}).items()] or ["- as shipped"]
+    lines += ["", "## Caveats", "", *(f"- {caveat}" for caveat in caveats),
+              "- Judged offline on what people chose by themselves; a live test may differ.",
+              "- Groups were not compared here; see the audit."]
+    return "\n".join(lines) + "\n"

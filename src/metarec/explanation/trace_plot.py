@@ -1,0 +1,84 @@
+"""The adaptation trace as a picture: four small panels that share the axis of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from metarec.explanation.trace import Trace
+from metarec.runtime.drawing import QUIET, color, new_figure, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_LINES = 8
+"""Parameters drawn at most, the ones that moved most; more would be a tangle."""
+
+
+def draw(trace: Trace) -> str:
+    """The trace as SVG.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    figure = new_figure(11.0, 7.5, extra="explain")
+    (left_top, right_top), (left_bottom, right_bottom) = figure.subplots(2, 2, sharex=True)
+    figure.suptitle(f"How {trace.title} came to stand where it stands", fontsize=12)
+    _draw_parts(left_top, trace)
+    _draw_slates(right_top, trace)
+    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square over the catalog")
+    _draw_lines(right_bottom, "How far each event moved each parameter", [m.moves for m in trace.moments], "Euclidean distance")
+    for axes in (left_bottom, right_bottom):
+        axes.set_xlabel("events seen", fontsize=8)
+        axes.set_xticks([m.shots for m in trace.moments])
+    return to_svg(figure)
+
+
+def _draw_parts(axes: Axes, trace: Trace) -> None:
+    shots = [m.shots for m in trace.moments]
+    for place, name in enumerate(trace.moments[0].parts):
+        axes.plot(shots, [m.parts[name] for m in trace.moments], color=color(place), marker="o", markersize=3, label=name)
+    axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    _finish(axes, "What each part adds to its standing", "log-score above the catalog's mean")
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _draw_slates(axes: Axes, trace: Trace) -> None:
+    """Rank of every item of the final slate through time; the item traced is drawn strong."""
+    shots, last = [m.shots for m in trace.moments], trace.moments[-1]
+    length = max((len(m.slate) for m in trace.moments), default=1)
+    for place, (item_id, title) in enumerate(zip(last.slate, last.titles, strict=True)):
+        ranks = [m.slate.index(item_id) + 1 if item_id in m.slate else length + 1 for m in trace.moments]
+        strong = item_id == trace.item_id
+        axes.plot(shots, ranks, color=color(place) if strong else QUIET, linewidth=2.5 if strong else 1.0, marker="o", markersize=3,
+                  zorder=3 if strong else 2)
+        axes.annotate(_short(title), (shots[-1], ranks[-1]), xytext=(6, 0), textcoords="offset points", fontsize=7, va="center",
+                      fontweight="bold" if strong else "normal", annotation_clip=False)
+    axes.set_ylim(length + 1.5, 0.5)
+    axes.set_yticks([1, length, length + 1], ["1", str(length), "below"])
+    _finish(axes, "Places of the final slate's items", "place on the slate")
+
+
+def _draw_lines(axes: Axes, title: str, series: list[dict[str, float]], unit: str) -> None:
+    names = list(dict.fromkeys(name for row in series for name in row))
+    strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[:MOST_LINES]
+    for name in strongest:
+        axes.plot(range(1, len(series)), [row.get(name, 0.0) for row in series[1:]], color=color(names.index(name)), marker="o",
+                  markersize=3, label=name)
+    if names and len(series) > 1:
+        axes.legend(fontsize=7, frameon=False)
+    else:
+        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=QUIET)
+    axes.set_ylim(bottom=0)
+    _finish(axes, title, unit)
+
+
+def _finish(axes: Axes, title: str, unit: str) -> None:
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_ylabel(unit, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _short(title: str, most: int = 28) -> str:
+    return title if len(title) <= most else title[: most - 1] + "…"

@@ -1,0 +1,77 @@
+"""The measures tell a faithful explanation from one that lies, and see parts that do not add up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import metarec.explanation.faithfulness as faithfulness
+from metarec.data.schema import BadInput
+from metarec.explanation.faithfulness import measure_faithfulness
+from metarec.recommendation.slate import Request
+
+
+@pytest.fixture(scope="module")
+def people(rated_world):
+    rng = np.random.default_rng(3)
+    ids = [i for items in rated_world.items_of_taste.values() for i in items]
+    return [Request(history=[(ids[i], float(rng.integers(1, 6))) for i in rng.choice(len(ids), size=5, replace=False)]) for _ in range(24)]
+
+
+@pytest.fixture(scope="module")
+def found(model, people):
+    return measure_faithfulness(model, people, rng=np.random.default_rng(0), reseeded=[model])
+
+
+def test_leave_one_out_and_shapley_beat_random_order_clearly(found):
+    by_name = {(c.kind, c.method): c for c in found.curves}
+    for kind in ("deletion", "insertion"):
+        for method in ("leave-one-out", "shapley"):
+            assert by_name[kind, method].gain.low > 0.05
+
+
+def test_curves_start_and_end_where_random_order_does(found):
+    for curve in found.curves:
+        assert curve.standing[0] == pytest.approx(curve.random[0], abs=1e-6)
+        assert curve.standing[-1] == pytest.approx(curve.random[-1], abs=1e-6)
+        ends = (curve.standing[0], curve.standing[-1])
+        assert (ends[0] > ends[1]) == (curve.kind == "deletion")
+
+
+def test_an_explanation_turned_upside_down_is_worse_than_chance(model, people, monkeypatch):
+    honest = faithfulness.methods_of
+    monkeypatch.setattr(faithfulness, "methods_of", lambda m, rng: {
+        name: (lambda requests, items, f=f: [-e for e in f(requests, items)]) if name == "shapley" else f
+        for name, f in honest(m, rng).items()})
+    liar = measure_faithfulness(model, people, rng=np.random.default_rng(0))
+    gains = {(c.kind, c.method): c.gain for c in liar.curves}
+    assert gains["deletion", "shapley"].high < 0 < gains["deletion", "leave-one-out"].low
+    assert liar.agreement["shapley"].high < 0
+
+
+def test_agreement_stability_and_additivity(found):
+    assert found.agreement["shapley"].low > 0.5
+    assert found.stability.mean == pytest.approx(1.0)
+    assert found.additivity < found.promised * 10
+
+
+def test_a_model_of_another_seed_that_ignores_half_the_events_is_less_stable(model, people):
+    other = replace(model, neighbors=model.neighbors * (np.arange(24) % 2))
+    assert measure_faithfulness(model, people, rng=np.random.default_rng(0), reseeded=[other]).stability.high < 0.99
+
+
+def test_a_miss_of_the_parts_is_seen(model, people):
+    class Liar(type(model)):
+        def score(self, requests):
+            return super().score(requests) + 0.01
+
+    liar = Liar(**{name: getattr(model, name) for name in type(model).__dataclass_fields__})
+    assert measure_faithfulness(liar, people, rng=np.random.default_rng(0)).additivity == pytest.approx(0.01, rel=1e-3)
+
+
+def test_text_and_bad_input(model, found):
+    text = found.to_text()
+    assert "deletion" in text and "agreement with leave-one-out, shapley" in text and "stability" in text
+    assert "people" in found.to_json()
+    with pytest.raises(BadInput, match="at least two events"):
+        measure_faithfulness(model, [Request(history=[("s00", 5.0)])], rng=np.random.default_rng(0))
