@@ -76,15 +76,14 @@ def adapt(support_loss: Callable[[Params], Tensor], prior: Params, config: Adapt
             if not training:
                 params = {name: value.detach().requires_grad_() for name, value in params.items()}
             losses = support_loss({**resting, **params})
-            slopes = torch.autograd.grad(losses.sum(), list(params.values()), create_graph=training and not config.first_order,
-                                         materialize_grads=True)
-            params = {name: value - _rate(prior, name, config, step) * slope
-                      for (name, value), slope in zip(params.items(), slopes, strict=True)}
+            # Fixed rates scale the loss rather than each slope, so that neither pass touches the weights once more.
+            scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
+            moves = torch.autograd.grad(losses.sum(), list(params.values()), scale, materialize_grads=True,
+                                        create_graph=training and not config.first_order)
+            params = {name: value + (move if config.rates == "fixed" else _rate(prior, name, config, step) * move)
+                      for (name, value), move in zip(params.items(), moves, strict=True)}
     return params if training else {name: value.detach() for name, value in params.items()}
 
 
-def _rate(prior: Params, name: str, config: AdaptConfig, step: int) -> Tensor | float:
-    learned = prior.get(RATE + name)
-    if learned is None:
-        return config.inner_lr
-    return learned[step] if config.rates == "per_step" else learned
+def _rate(prior: Params, name: str, config: AdaptConfig, step: int) -> Tensor:
+    return prior[RATE + name][step] if config.rates == "per_step" else prior[RATE + name]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 Params = dict[str, Tensor]
@@ -61,25 +61,33 @@ def attention(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: i
 
     Args:
         x_BTD: T = groups x tokens rows of each task.
-        is_visible: [L, L] or [B, 1, L, L], False where the row's token may not look at the column's; each row sees one.
+        is_visible: [L, L] or [B, L, L], False where the row's token may not look at the column's; each row sees one.
     """
     tasks, rows, width = x_BTD.shape
-    three = linear(params, f"{name}.qkv", x_BTD).view(tasks, rows // tokens, tokens, 3, heads, width // heads)
-    q_BGHLd, k_BGHLd, v_BGHLd = three.permute(3, 0, 1, 4, 2, 5).unbind(0)
-    weights = (q_BGHLd @ k_BGHLd.transpose(-1, -2)) / math.sqrt(width // heads)
+    q_XLd, k_XLd, v_XLd = (_by_head(linear(params, f"{name}.{part}", x_BTD), tokens, heads) for part in ("query", "key", "value"))
+    weights = torch.bmm(q_XLd / math.sqrt(width // heads), k_XLd.transpose(1, 2))
     if is_visible is not None:
-        hidden = ~is_visible if is_visible.ndim == 2 else ~is_visible.unsqueeze(2)
+        hidden = ~is_visible if is_visible.ndim == 2 else (~is_visible).repeat_interleave(len(weights) // tasks, dim=0)
         weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
-    mixed = torch.softmax(weights, dim=-1) @ v_BGHLd
-    return linear(params, f"{name}.out", mixed.transpose(-2, -3).reshape(tasks, rows, width))
+    mixed = torch.bmm(torch.softmax(weights, dim=-1), v_XLd)
+    together = mixed.view(-1, heads, tokens, width // heads).transpose(1, 2).reshape(tasks, rows, width)
+    return linear(params, f"{name}.out", together)
+
+
+def _by_head(x_BTD: Tensor, tokens: int, heads: int) -> Tensor:
+    """[B, T, D] -> [B * groups * H, L, D/H]."""
+    return x_BTD.reshape(-1, tokens, heads, x_BTD.shape[-1] // heads).transpose(1, 2).flatten(0, 1)
 
 
 def block(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, is_visible: Tensor | None = None) -> Tensor:
-    """One pre-norm Transformer layer: attention, then two linear layers with GELU between."""
+    """One pre-norm Transformer layer: attention, then two linear layers with GELU between.
+
+    Weights have the names of `metarec.backbone.attention.Block`, so those of a trained tower can be adapted (`params_of`).
+    """
     x_BTD = x_BTD + attention(params, f"{name}.attention", layer_norm(params, f"{name}.norm_attention", x_BTD),
                               tokens=tokens, heads=heads, is_visible=is_visible)
-    wide = F.gelu(linear(params, f"{name}.feed.0", layer_norm(params, f"{name}.norm_feed", x_BTD)))
-    return x_BTD + linear(params, f"{name}.feed.1", wide)
+    wide = F.gelu(linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD)))
+    return x_BTD + linear(params, f"{name}.feed_forward.3", wide)
 
 
 def new_linear(name: str, width_in: int, width_out: int, draw: torch.Generator, *, gain: float = 1.0, bias: bool = True,
@@ -99,11 +107,16 @@ def new_block(name: str, width: int, hidden: int, draw: torch.Generator, *, lora
     """Weights of one `block`; `lora` ranks of low-rank factors stand beside the attention."""
     norms = {f"{name}.{norm}.{part}": torch.full((width,), float(part == "weight"))
              for norm in ("norm_attention", "norm_feed") for part in ("weight", "bias")}
-    return {**norms,
-            **new_linear(f"{name}.attention.qkv", width, 3 * width, draw, lora=lora),
-            **new_linear(f"{name}.attention.out", width, width, draw, lora=lora),
-            **new_linear(f"{name}.feed.0", width, hidden, draw),
-            **new_linear(f"{name}.feed.1", hidden, width, draw)}
+    attention = [new_linear(f"{name}.attention.{part}", width, width, draw, lora=lora) for part in ("query", "key", "value", "out")]
+    feed = [new_linear(f"{name}.feed_forward.{place}", *sizes, draw) for place, sizes in ((0, (width, hidden)), (3, (hidden, width)))]
+    return norms | {key: value for layer in (*attention, *feed) for key, value in layer.items()}
+
+
+def params_of(module: nn.Module, prefix: str = "") -> Params:
+    """The weights of a torch module by name, linear ones turned to `[in, out]`, as `prefix.NAME`."""
+    turned = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)}
+    return {(f"{prefix}.{name}" if prefix else name): (value.detach().T if name in turned else value.detach()).clone()
+            for name, value in module.named_parameters()}
 
 
 def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> Tensor:
