@@ -1,0 +1,1 @@
+"""Where everything is wired: command line, service, page, settings."""

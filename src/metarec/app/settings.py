@@ -1,0 +1,136 @@
+"""Settings of the running service: defaults, then a TOML file, then the environment, then flags; the later wins."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from metarec.data.schema import BadInput
+
+PREFIX = "METAREC_"
+ROLES = ("read", "write", "admin")
+"""Each role may do what those before it may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """How the service runs. In the environment a field is `METAREC_` and its name in capitals, as in `METAREC_PORT=9000`."""
+
+    model: str
+    """Folder of a saved model; retrained versions are kept in it."""
+    store: str = ""
+    """Event store: a SQLite file or a postgresql:// url; `events.db` in the model's folder unless given."""
+    host: str = "127.0.0.1"
+    """Address to listen at; beyond this machine only with keys, or `open_to_all`."""
+    port: int = 8000
+    workers: int = 1
+    """Processes that serve; each loads the model."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the environment: `key:role,key:role`."""
+    open_to_all: bool = False
+    """Listen beyond this machine without keys."""
+    cors_origins: tuple[str, ...] = ()
+    """Web pages of these origins may call the service from a browser."""
+    hosts: tuple[str, ...] = ()
+    """Names by which the service may be called (the Host header); only this machine's own on loopback without keys, else any."""
+    max_body_bytes: int = 1_000_000
+    requests_per_second: float = 200.0
+    """Of each client (key, or address) at each worker, on average; 0 sets no limit."""
+    burst: int = 400
+    """Requests a client may send at once after a pause."""
+    history_length: int = 200
+    """The latest events of a person that a slate is made from."""
+    log_slates: bool = True
+    """Keep what was shown to whom (for people with a user id), which judging challengers by logged propensities needs."""
+    explore: float = 0.0
+    """Strength of exploration where a request does not say; 0 shows the best as known."""
+    inline_items: int = 30_000
+    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the loop is not held up."""
+    watch_seconds: float = 0.25
+    """How often each worker looks for new items and a promoted model."""
+    shutdown_seconds: int = 10
+    """How long running requests may take to end when the service stops."""
+    retrain_hours: float = 0.0
+    """Retrain so often while serving, if there is reason to; 0 never (run `metarec retrain` yourself)."""
+    data: str = ""
+    """The data the first model was fitted on, to retrain on old plus new; asked of the model where not given."""
+    log_level: str = "info"
+    log_json: bool = True
+
+    def __post_init__(self) -> None:
+        for name, low in (("port", 0), ("workers", 1), ("max_body_bytes", 1_000), ("burst", 1), ("history_length", 1),
+                          ("requests_per_second", 0), ("explore", 0), ("retrain_hours", 0)):
+            if getattr(self, name) < low:
+                raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
+        for role in self.keys.values():
+            if role not in ROLES:
+                raise BadInput(f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}")
+        if not self.is_local and not self.keys and not self.open_to_all:
+            raise BadInput(f"listening at {self.host} lets anyone read and forget users; give keys (METAREC_KEYS=secret:admin), "
+                           "listen at 127.0.0.1, or say open_to_all")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def store_url(self) -> str:
+        """The event store, given or by default."""
+        return self.store or str(Path(self.model) / "events.db")
+
+    def to_json(self) -> str:
+        """All fields, to hand to worker processes."""
+        return json.dumps(asdict(self))
+
+
+def load_settings(file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> ServiceSettings:
+    """Gather settings; a flag that is None was not given.
+
+    Args:
+        file: TOML with fields at the top or under `[service]`.
+        environment: `os.environ` unless given.
+
+    Raises:
+        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each other.
+    """
+    known = {f.name: f for f in fields(ServiceSettings)}
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise BadInput(f"cannot read the settings {str(file)!r}: {error}") from error
+        values |= document.get("service", document)
+    env = os.environ if environment is None else environment
+    values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    for name in values:
+        if name not in known:
+            raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
+    if "model" not in values:
+        raise BadInput("no model given; name the folder of a saved model")
+    return ServiceSettings(**{name: _read(name, str(known[name].type), value) for name, value in values.items()})
+
+
+def _read(name: str, kind: str, value: Any) -> Any:
+    """A value as its field's type; text from the environment is read."""
+    try:
+        if kind == "bool":
+            return value if isinstance(value, bool) else {"1": True, "true": True, "yes": True, "0": False, "false": False,
+                                                          "no": False, "": False}[str(value).lower()]
+        if kind in ("int", "float", "str"):
+            return {"int": int, "float": float, "str": str}[kind](value)
+        if kind == "tuple[str, ...]":
+            return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(map(str, value))
+        if isinstance(value, str):
+            return dict(pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip())
+        return {str(key): str(role) for key, role in dict(value).items()}
+    except (KeyError, TypeError, ValueError) as error:
+        shown = "(not shown)" if name == "keys" else repr(value)
+        raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
