@@ -52,3 +52,15 @@ def test_binary_and_squared_errors_skip_padding():
     torch.testing.assert_close(bce_loss(scores, labels, is_real), expected)
     assert mse_loss(scores, labels, is_real).item() == pytest.approx(2.5)
     assert mse_loss(scores, labels).item() == pytest.approx((1 + 4 + 2500) / 3)
+
+
+def test_items_left_out_are_no_negatives(generator):
+    users, items = torch.randn(2, 4, generator=generator), torch.randn(6, 4, generator=generator)
+    even, targets = torch.full((6,), -torch.log(torch.tensor(6.0))), torch.tensor([0, 1])
+    left_out = torch.zeros(2, 6, dtype=torch.bool)
+    left_out[:, 5] = True
+    without = sampled_softmax_loss(users, items, targets, torch.tensor([2, 3, 5]), even, left_out_BN=left_out)
+    moved = items.clone()
+    moved[5] += 10
+    torch.testing.assert_close(without, sampled_softmax_loss(users, moved, targets, torch.tensor([2, 3, 5]), even, left_out_BN=left_out))
+    assert without < sampled_softmax_loss(users, items, targets, torch.tensor([2, 3, 5]), even)

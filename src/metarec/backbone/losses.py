@@ -29,7 +29,7 @@ def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | Non
 
 
 def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets_B: Tensor, sampled_K: Tensor, log_chance_N: Tensor,
-                         *, bias_N: Tensor | None = None) -> Tensor:
+                         *, bias_N: Tensor | None = None, left_out_BN: Tensor | None = None) -> Tensor:
     """Softmax over the positive and K shared samples, corrected for how often each item is sampled.
 
     Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling chance is taken off every
@@ -38,6 +38,7 @@ def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets_B: Tensor, 
 
     Args:
         log_chance_N: log of each item's chance in one draw.
+        left_out_BN: True where an item may not serve as a negative (liked too, or already seen).
     """
     def scores(index: Tensor) -> Tensor:
         plain = users_BD @ items_ND[index].T
@@ -45,7 +46,10 @@ def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets_B: Tensor, 
 
     positive_B1 = ((users_BD * items_ND[targets_B]).sum(-1) + (0.0 if bias_N is None else bias_N[targets_B]))[:, None]
     negative_BK = scores(sampled_K) - torch.log(torch.tensor(float(len(sampled_K)), dtype=users_BD.dtype))
-    negative_BK = negative_BK.masked_fill(sampled_K[None, :] == targets_B[:, None], torch.finfo(users_BD.dtype).min)
+    left_out_BK = sampled_K[None, :] == targets_B[:, None]
+    if left_out_BN is not None:
+        left_out_BK = left_out_BK | left_out_BN[:, sampled_K]
+    negative_BK = negative_BK.masked_fill(left_out_BK, torch.finfo(users_BD.dtype).min)
     return F.cross_entropy(torch.cat([positive_B1, negative_BK], dim=1), torch.zeros_like(targets_B))
 
 
