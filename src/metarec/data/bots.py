@@ -26,7 +26,8 @@ def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         yield _by_users(events, _fast(slim, config.bot_events_per_hour),
                         f"a user with more than {config.bot_events_per_hour:,} events in one hour")
     if config.clockwork_events and events.grain == 1:
-        yield _by_users(events, _even(slim, config.clockwork_events), f"a user whose {config.clockwork_events:,} or more events are evenly spaced")
+        yield _by_users(events, _even(slim, config.clockwork_events),
+                        f"a user whose {config.clockwork_events:,} or more events are evenly spaced")
     if config.sleepless_hours:
         yield _by_users(events, _sleepless(slim, config.sleepless_hours), f"a user active in {config.sleepless_hours} hours on end")
 

@@ -109,7 +109,8 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
         found.append(Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples))
         return data.with_interactions(data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="semi",
                                                                    maintain_order="left"))
-    found.append(Finding(rule="unknown_items", rows=rows, action="changed", examples=examples, why=f"{why}; they were added without content"))
+    found.append(Finding(rule="unknown_items", rows=rows, action="changed", examples=examples,
+                         why=f"{why}; they were added without content"))
     catalog = pl.concat([data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal")
     return Dataset(interactions=data.interactions, items=Catalog(frame=catalog), users=data.users, name=data.name)
 

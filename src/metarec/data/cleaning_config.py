@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from metarec.data.schema import BadInput
 
@@ -63,7 +63,8 @@ class CleaningConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.most_unreadable <= 1:
             raise BadInput(f"most_unreadable is a share and must lie in [0, 1], got {self.most_unreadable}")
-        for name in ("double_click_seconds", "burst_events", "bot_events_per_hour", "clockwork_events", "sleepless_hours", "k_core", "cold_below"):
+        for name in ("double_click_seconds", "burst_events", "bot_events_per_hour", "clockwork_events", "sleepless_hours", "k_core",
+                     "cold_below"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name, allowed in (("repeats", ("auto", "keep", "first", "last")), ("unknown_items", ("auto", "add", "drop", "keep"))):
@@ -85,12 +86,12 @@ class CleaningConfig:
                 raise BadInput(f"{place}: no cleaning setting {name!r}; there are {', '.join(sorted(known))}")
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
         try:
-            return cls(**given)
+            return cls(**cast("dict[str, Any]", given))
         except TypeError as error:
             raise BadInput(f"{place}: a cleaning setting has the wrong type: {error}") from error
 
 
-OFF = CleaningConfig(impossible_values=False, stray_values=False, time_units=False, impossible_times=False, duplicates=False, repeats="keep",
-                     cancelled=False, double_click_seconds=0, burst_events=0, bot_events_per_hour=0, clockwork_events=0, sleepless_hours=0,
-                     unknown_items="keep")
+OFF = CleaningConfig(impossible_values=False, stray_values=False, time_units=False, impossible_times=False, duplicates=False,
+                     repeats="keep", cancelled=False, double_click_seconds=0, burst_events=0, bot_events_per_hour=0,
+                     clockwork_events=0, sleepless_hours=0, unknown_items="keep")
 """Every rule that can be switched off, off."""

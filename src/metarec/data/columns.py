@@ -11,11 +11,12 @@ import polars as pl
 from metarec.data.schema import BadInput
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "user_id": ("user", "userid", "uid", "customer_id", "customer", "visitor_id", "member_id", "household_id", "reviewer_id", "account_id"),
+    "user_id": ("user", "userid", "uid", "customer_id", "customer", "visitor_id", "member_id", "household_id", "reviewer_id",
+                "account_id"),
     "item_id": ("item", "itemid", "iid", "movie_id", "product_id", "product", "article_id", "book_id", "course_id", "track_id", "song_id",
                 "business_id", "asin", "parent_asin", "isbn", "sku", "stock_code", "content_id", "place_id"),
-    "timestamp": ("time", "datetime", "date", "ts", "event_time", "unix_time", "unix_review_time", "created_at", "occurred_at", "event_timestamp",
-                  "invoice_date", "transaction_timestamp"),
+    "timestamp": ("time", "datetime", "date", "ts", "event_time", "unix_time", "unix_review_time", "created_at", "occurred_at",
+                  "event_timestamp", "invoice_date", "transaction_timestamp"),
     "value": ("rating", "ratings", "score", "stars", "overall"),
     "kind": ("event", "event_type", "action", "behavior", "behaviour", "behavior_type", "event_name"),
     "title": ("name", "movie_title", "product_name", "product_title", "item_name", "description_short"),
@@ -26,8 +27,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
 NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
-CANONICAL = {"interactions": ("user_id", "item_id", "timestamp", "value", "kind"), "items": ("item_id", "title", "text", "categories", "year"),
-             "users": ("user_id",)}
+CANONICAL = {"interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
+             "items": ("item_id", "title", "text", "categories", "year"), "users": ("user_id",)}
 
 
 def plain(name: str) -> str:
@@ -59,9 +60,9 @@ def rename(columns: Sequence[str], table: str, place: str, mapping: Mapping[str,
         if name in mapping or name in columns:
             continue
         for synonym in (*(synonyms or {}).get(name, ()), *SYNONYMS.get(name, ()), name):
-            column = by_plain.get(plain(synonym))
-            if column is not None and column not in names and column not in CANONICAL[table]:
-                names[column] = name
+            found = by_plain.get(plain(synonym))
+            if found is not None and found not in names and found not in CANONICAL[table]:
+                names[found] = name
                 break
     present = {names.get(c, c) for c in columns}
     for name in NEEDED[table]:
@@ -84,10 +85,10 @@ def weigh_kinds(events: pl.DataFrame, weights: Mapping[str, float], place: str) 
             raise BadInput(f"{place}: the weight of kind {kind!r} must be a positive number, got {weight!r}")
     if not weights or "kind" not in events.columns:
         return events
-    weight = pl.col("kind").cast(pl.Utf8).replace_strict(list(weights), [float(w) for w in weights.values()], default=1.0,
-                                                        return_dtype=pl.Float32)
+    strength = pl.col("kind").cast(pl.Utf8).replace_strict(list(weights), [float(w) for w in weights.values()], default=1.0,
+                                                          return_dtype=pl.Float32)
     value = pl.col("value").fill_null(1.0) if "value" in events.columns else pl.lit(1.0)
-    return events.with_columns((value * weight).cast(pl.Float32).alias("value"))
+    return events.with_columns((value * strength).cast(pl.Float32).alias("value"))
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:

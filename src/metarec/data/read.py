@@ -80,4 +80,5 @@ def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Ta
         return read_movielens(path.parent, reading)
     if suffix in SUFFIXES:
         return read_event_file(path, reading)
-    raise BadInput(f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in {', '.join(SUFFIXES)}, .inter, .db or .toml")
+    raise BadInput(f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in {', '.join(SUFFIXES)}, "
+                   ".inter, .db or .toml")

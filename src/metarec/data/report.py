@@ -54,7 +54,8 @@ class DataReport:
         safe = html.escape
         found = "".join(f"<tr><td>{safe(f.rule)}</td><td>{f.action}</td><td class=n>{f.rows:,}</td><td>{safe(f.why)}</td>"
                         f"<td>{'<br>'.join(map(safe, f.examples))}</td></tr>" for f in self.findings)
-        table = f"<table><tr><th>rule<th>what happened<th>rows<th>why<th>examples</tr>{found}</table>" if found else "<p>Nothing to clean.</p>"
+        head = "<tr><th>rule</th><th>what happened</th><th>rows</th><th>why</th><th>examples</th></tr>"
+        table = f"<table>{head}{found}</table>" if found else "<p>Nothing to clean.</p>"
         facts = "".join(f"<tr><th>{safe(name)}</th><td>{safe(value)}</td></tr>" for name, value in fact_lines(self.facts))
         advice = "".join(f"<li>{safe(line)}</li>" for line in self.advice) or "<li>Nothing stands in the way.</li>"
         return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data report: {safe(self.name)}</title><style>{STYLE}</style>'
@@ -63,8 +64,9 @@ class DataReport:
                 f"<h2>Advice</h2><ul>{advice}</ul></html>\n")
 
 
-STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}table{border-collapse:collapse}"
-         "td,th{border-bottom:1px solid #ddd;padding:.3rem .8rem;text-align:left;vertical-align:top}.n{text-align:right}")
+STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
+         "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.3rem .8rem;text-align:left;vertical-align:top}"
+         ".n{text-align:right}")
 
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:
@@ -83,11 +85,13 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
              ("density", f"{facts['density']:.3%} of all (user, item) pairs"),
              ("events per user", f"median {users['median']:,.0f}, {users['min']:,.0f} to {users['max']:,.0f}"),
              ("events per item", f"median {items['median']:,.0f}, {items['min']:,.0f} to {items['max']:,.0f}"),
-             ("cold", f"{facts['cold_users']:.1%} of users and {facts['cold_items']:.1%} of items have fewer than {facts['cold_below']} events"),
+             ("cold", f"{facts['cold_users']:.1%} of users and {facts['cold_items']:.1%} of items have fewer than "
+              f"{facts['cold_below']} events"),
              ("popularity", f"the top 1% of items hold {facts['events_on_top_1_percent']:.0%} of events, the top 10% "
               f"{facts['events_on_top_10_percent']:.0%} (Gini {facts['popularity_gini']:.2f})"),
              ("kinds", ", ".join(f"{kind} {count:,}" for kind, count in list(facts["kinds"].items())[:8])),
-             ("values", f"{'ratings' if values['are_ratings'] else 'strengths'} from {values['min']:g} to {values['max']:g}, mean {values['mean']:.2f}")]
+             ("values", f"{'ratings' if values['are_ratings'] else 'strengths'} from {values['min']:g} to {values['max']:g}, "
+              f"mean {values['mean']:.2f}")]
     lines.append(("time", _span(time) if time["known"] else "none: the order of events is unknown"))
     if facts["drift"]:
         lines.append(("drift (PSI)", ", ".join(f"{name} {psi:.2f}" for name, psi in facts["drift"].items())
@@ -113,20 +117,24 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
     if facts["users"] < 30:
         lines.append(f"{facts['users']} users are too few to learn from each other; expect little beyond popularity and content.")
     if any(f.rule == "unknown_items" for f in findings):
-        lines.append("Events speak of items the item table does not list: complete the table, or leave it as it is if those items are gone.")
+        lines.append("Events speak of items the item table does not list: complete the table, or leave it if those items are gone.")
     described = max(facts["content"].values(), default=0.0)
     if described == 0:
         lines.append("Items have no content: give items.csv a title, a text or categories, or items without events cannot be recommended.")
     if facts["cold_items"] > 0.3 and described > 0:
-        lines.append(f"{facts['cold_items']:.0%} of items are cold; their content ({', '.join(c for c, f in facts['content'].items() if f > 0.2)}) decides how they fare.")
+        telling = ", ".join(c for c, filled in facts["content"].items() if filled > 0.2)
+        lines.append(f"{facts['cold_items']:.0%} of items are cold; their content ({telling}) decides how they fare.")
     if not facts["profiles"]:
-        lines.append("Users have no profile: a newcomer without events gets what is popular; age, place or language in users.csv would help.")
+        lines.append("Users have no profile: a newcomer without events gets what is popular; age, place or language in users.csv "
+                     "would help.")
     if not facts["time"]["known"]:
         lines.append("Events have no times: their order is taken as random, and a cut by time is not possible.")
     elif facts["time"]["collisions"] > 0.3:
-        lines.append(f"{facts['time']['collisions']:.0%} of consecutive events share a timestamp, so the order within a user is partly arbitrary.")
+        lines.append(f"{facts['time']['collisions']:.0%} of consecutive events share a timestamp, so the order within a user is "
+                     "partly arbitrary.")
     if facts["drift"].get("items", 0) > 0.25:
-        lines.append(f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): judge by a cut in time as well, and retrain often.")
+        lines.append(f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): judge by a cut in time as well, "
+                     "and retrain often.")
     if removed(findings) > 0.05 * facts["events"]:
         lines.append("Cleaning removed more than 5% of rows: look at the examples above before trusting what is left.")
     return lines

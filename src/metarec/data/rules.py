@@ -197,4 +197,5 @@ def k_core(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         before = left.height
         left = left.filter(pl.len().over("user") >= config.k_core)
         left = left.filter(pl.len().over("item") >= config.k_core)
-    yield Verdict(events.rows(~events.frame["row"].is_in(left["row"].implode())), f"fewer than {config.k_core} events of the user or on the item")
+    gone = ~events.frame["row"].is_in(left["row"].implode())
+    yield Verdict(events.rows(gone), f"fewer than {config.k_core} events of the user or on the item")

@@ -46,7 +46,8 @@ def valid_events(events: pl.DataFrame, place: Place, config: CleaningConfig) -> 
     """
     if not events.height:
         raise BadInput(f"{place.name} has no rows; it needs at least one event")
-    events, findings = events.with_columns(_texts(events)), []
+    events = events.with_columns(_texts(events))
+    findings: list[Finding] = []
     bad = pl.repeat(False, events.height, dtype=pl.Boolean, eager=True)
 
     def drop(rule: str, mask: pl.Series, column: str, why: str) -> None:
@@ -54,7 +55,8 @@ def valid_events(events: pl.DataFrame, place: Place, config: CleaningConfig) -> 
         fresh = mask.fill_null(False) & ~bad
         count = int(fresh.sum())
         if count:
-            findings.append(Finding(rule=rule, rows=count, action="removed", why=why, examples=_examples(given[column], fresh, place, column)))
+            examples = _examples(given[column], fresh, place, column)
+            findings.append(Finding(rule=rule, rows=count, action="removed", why=why, examples=examples))
             bad = bad | fresh
 
     given = events
@@ -154,7 +156,8 @@ def _to_seconds(events: pl.DataFrame, given: pl.DataFrame, place: Place, config:
     if not config.time_units or not count:
         return events, []
     finer = pl.col("timestamp")
-    seconds = (pl.when(finer < 1e11).then(finer).when(finer < 1e14).then(finer / 1e3).when(finer < 1e17).then(finer / 1e6).otherwise(finer / 1e9))
+    seconds = (pl.when(finer < 1e11).then(finer).when(finer < 1e14).then(finer / 1e3)
+               .when(finer < 1e17).then(finer / 1e6).otherwise(finer / 1e9))
     median = float(stamps.filter(fine).median())  # type: ignore[arg-type]  # polars types median() as any literal
     unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
     finding = Finding(rule="time_units", rows=count, action="changed", why=f"times in {unit} were converted to seconds",

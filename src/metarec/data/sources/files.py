@@ -69,7 +69,8 @@ def read_delimited(path: Path, separator: str | None = None, columns: Sequence[s
     except pl.exceptions.PolarsError:
         # A quote that is opened and never closed swallows the rest of the file; without quoting only its own row is odd.
         table = pl.read_csv(path, **options, quote_char=None)
-        findings.append(Finding(rule="unclosed_quotes", rows=0, action="noted", why=f"quotes in {path.name} do not pair up and were read as text"))
+        findings.append(Finding(rule="unclosed_quotes", rows=0, action="noted",
+                                why=f"quotes in {path.name} do not pair up and were read as text"))
     table = table.rename({c: c.strip().strip('"\ufeff') for c in table.columns})
     return table, Place(path.name, "line", 2 if columns is None else 1), findings
 
@@ -123,7 +124,8 @@ def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
         try:
             columns[name] = pl.Series(name, cells, strict=True)
         except (TypeError, pl.exceptions.PolarsError):
-            columns[name] = pl.Series(name, [None if c is None else c if isinstance(c, str) else json.dumps(c) for c in cells], dtype=pl.Utf8)
+            texts = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
+            columns[name] = pl.Series(name, texts, dtype=pl.Utf8)
     return pl.DataFrame(columns)
 
 

@@ -73,20 +73,26 @@ def table_file(folder: Path, stem: str) -> Path | None:
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
-def tables_of(events: RawTable, items: RawTable | None, users: RawTable | None, reading: Reading, name: str) -> Tables:
+def tables_of(events: RawTable | None, items: RawTable | None, users: RawTable | None, reading: Reading, name: str) -> Tables:
     """Raw tables with names of their own -> checked tables with canonical names and types."""
-    frame, place, findings = events
+    frame, findings = _events(events, reading)
+    item_frame, item_findings = _side(items, "items", reading)
+    user_frame, user_findings = _side(users, "users", reading)
+    return Tables(interactions=frame, items=item_frame, users=user_frame, name=name,
+                  findings=[*findings, *item_findings, *user_findings])
+
+
+def _events(raw: RawTable | None, reading: Reading) -> tuple[pl.DataFrame, list[Finding]]:
+    if raw is None:  # one of several sources may bring items or users only
+        return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), []
+    frame, place, findings = raw
     frame = frame.rename(rename(frame.columns, "interactions", place.name, reading.columns, reading.synonyms))
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules)
-    frame = weigh_kinds(with_numbers(frame, keep_text=("kind",)), reading.weights, place.name)
-    item_frame, item_findings = _side(items, "items", reading)
-    user_frame, user_findings = _side(users, "users", reading)
-    return Tables(interactions=frame, items=item_frame, users=user_frame, name=name,
-                  findings=[*findings, *invalid, *item_findings, *user_findings])
+    return weigh_kinds(with_numbers(frame, keep_text=("kind",)), reading.weights, place.name), [*findings, *invalid]
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metarec.data.schema import BadInput, as_polars
-from metarec.data.sources.folder import Reading, tables_of
+from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
 
@@ -23,5 +23,5 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
     odd = [n for n in given if n not in NAMES]
     if odd or "interactions" not in given:
         raise BadInput(f"frames are named interactions, items and users, got {', '.join(map(str, given))}")
-    raw = {name: (as_polars(frame, name), Place(name), []) for name, frame in given.items() if frame is not None}
+    raw: dict[str, RawTable] = {name: (as_polars(frame, name), Place(name), []) for name, frame in given.items() if frame is not None}
     return tables_of(raw["interactions"], raw.get("items"), raw.get("users"), reading, "frames")

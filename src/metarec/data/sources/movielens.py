@@ -12,11 +12,11 @@ from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
 
-GENRES_100K = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
-               "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
-OCCUPATIONS_1M = ("other", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service", "doctor/health care",
-                  "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer", "programmer", "retired", "sales/marketing",
-                  "scientist", "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer")
+GENRES_100K = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+               "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
+OCCUPATIONS_1M = ("other", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service",
+                  "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer", "programmer",
+                  "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer")
 EVENTS = ("user_id", "item_id", "value", "timestamp")
 LAYOUTS = ("u.data", "ratings.dat", "ratings.csv")
 """The file of events of each form."""
@@ -56,7 +56,8 @@ def _read_dat(folder: Path) -> tuple[RawTable, RawTable | None, RawTable | None]
         items = (with_year(frame), place, findings)
     if (folder / "users.dat").is_file():
         frame, place, findings = _double_colon(folder / "users.dat", ("user_id", "gender", "age", "occupation", "zip_code"))
-        job = pl.col("occupation").replace_strict([str(i) for i in range(len(OCCUPATIONS_1M))], list(OCCUPATIONS_1M), default=pl.col("occupation"))
+        codes = [str(code) for code in range(len(OCCUPATIONS_1M))]
+        job = pl.col("occupation").replace_strict(codes, list(OCCUPATIONS_1M), default=pl.col("occupation"))
         users = (frame.with_columns(job), place, findings)
     return events, items, users
 
@@ -81,7 +82,7 @@ def with_year(items: pl.DataFrame) -> pl.DataFrame:
 def _utf8_or_latin(path: Path, separator: str, columns: tuple[str, ...]) -> RawTable:
     """The older archives are Latin-1; copies of them found elsewhere may be UTF-8."""
     rows = [line.split(separator) for line in _text(path).splitlines() if line.strip()]
-    padded = [(row + [None] * len(columns))[:len(columns)] for row in rows]  # type: ignore[operator, list-item]  # None pads a short row
+    padded = [(row + [None] * len(columns))[:len(columns)] for row in rows]
     frame = pl.DataFrame(padded, schema=dict.fromkeys(columns, pl.Utf8), orient="row")
     return frame, Place(path.name, "line"), []
 

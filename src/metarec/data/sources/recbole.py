@@ -6,14 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.findings import Finding
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import first_line, read_delimited
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
 
-NUMBERS = ("float", "float_seq")
+TYPES = ("token", "token_seq", "float", "float_seq")
 
 
 def read_recbole(folder: Path, reading: Reading) -> Tables:
@@ -33,7 +32,8 @@ def read_recbole(folder: Path, reading: Reading) -> Tables:
 def _only(folder: Path, suffix: str) -> Path | None:
     found = sorted(folder.glob(f"*{suffix}"))
     if len(found) > 1:
-        raise BadInput(f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); give a folder with one of them")
+        raise BadInput(f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); "
+                       "give a folder with one of them")
     return found[0] if found else None
 
 
@@ -44,8 +44,9 @@ def _atomic(path: Path) -> RawTable:
         raise BadInput(f"{path}: the header of an atomic file says name:type for each column, got {fields[:4]}")
     table, place, findings = read_delimited(path, separator="\t")
     table = table.rename({f: f.rsplit(":", 1)[0] for f in fields})
-    words = [pl.col(name).str.split(" ").list.join("|") for name, kind in types.items() if kind == "token_seq" and _is_tags(table[name], name)]
-    return table.with_columns(words), Place(place.name, "line", 2), _known_types(path, types, findings)
+    _refuse_odd_types(path, types)
+    tags = [name for name, kind in types.items() if kind == "token_seq" and _is_tags(table[name], name)]
+    return table.with_columns(pl.col(tags).str.replace_all(" ", "|", literal=True)), Place(place.name, "line", 2), findings
 
 
 def _is_tags(column: pl.Series, name: str) -> bool:
@@ -56,8 +57,7 @@ def _is_tags(column: pl.Series, name: str) -> bool:
     return len(tokens) > 0 and tokens.n_unique() <= max(30, 0.1 * len(tokens))
 
 
-def _known_types(path: Path, types: dict[str, str], findings: list[Finding]) -> list[Finding]:
-    odd = [f"{name}:{kind}" for name, kind in types.items() if kind not in ("token", "token_seq", *NUMBERS)]
+def _refuse_odd_types(path: Path, types: dict[str, str]) -> None:
+    odd = [f"{name}:{kind}" for name, kind in types.items() if kind not in TYPES]
     if odd:
-        raise BadInput(f"{path}: {odd[0]!r} has no type of an atomic file (token, token_seq, float, float_seq)")
-    return findings
+        raise BadInput(f"{path}: {odd[0]!r} has no type of an atomic file ({', '.join(TYPES)})")
