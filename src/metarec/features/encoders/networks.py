@@ -1,0 +1,69 @@
+"""The two networks of `trained.py`, apart so that torch is loaded only where one is built.
+
+Shape letters: B texts, L words, W width, D output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+WINDOWS = (1, 2, 3, 4)
+"""Words that a convolution sees at once."""
+
+
+class _Words(nn.Module):
+    """Word vectors, dropped whole while training; index 0 is padding."""
+
+    def __init__(self, words: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(words, width, padding_idx=0)
+        self.dropout = dropout
+
+    def forward(self, tokens_BL: Tensor) -> tuple[Tensor, Tensor]:
+        is_real_BL = tokens_BL > 0
+        if self.training and self.dropout:
+            tokens_BL = tokens_BL.masked_fill(torch.rand(tokens_BL.shape) < self.dropout / 2, 0)
+        return self.table(tokens_BL), is_real_BL
+
+
+class TextCnnNetwork(nn.Module):
+    """Convolutions over 1 to 4 words, the strongest answer of each, one linear layer."""
+
+    def __init__(self, words: int, width: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.words = _Words(words, width, dropout)
+        self.convolutions = nn.ModuleList(nn.Conv1d(width, width, size) for size in WINDOWS)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width * len(WINDOWS), dim)
+
+    def forward(self, tokens_BL: Tensor) -> Tensor:
+        """Word indexes [B, L] -> [B, D]."""
+        x_BLW, is_real_BL = self.words(tokens_BL)
+        strongest = []
+        for size, convolution in zip(WINDOWS, self.convolutions, strict=True):
+            answers_BWL = torch.relu(convolution(nn.functional.pad(x_BLW.transpose(1, 2), (0, size - 1))))
+            strongest.append((answers_BWL * is_real_BL[:, None]).amax(dim=2))  # a window counts where its first word is real
+        return self.out(self.dropout(torch.cat(strongest, dim=1)))  # type: ignore[no-any-return]
+
+
+class GruNetwork(nn.Module):
+    """A gated recurrence from both ends, the mean and the largest of what it says at each word, one linear layer."""
+
+    def __init__(self, words: int, width: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.words = _Words(words, width, dropout)
+        self.recurrence = nn.GRU(width, width, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(4 * width, dim)
+
+    def forward(self, tokens_BL: Tensor) -> Tensor:
+        """Word indexes [B, L] -> [B, D]."""
+        x_BLW, is_real_BL = self.words(tokens_BL)
+        lengths = is_real_BL.sum(dim=1)
+        packed = nn.utils.rnn.pack_padded_sequence(x_BLW, lengths, batch_first=True, enforce_sorted=False)
+        said_BLW, _ = nn.utils.rnn.pad_packed_sequence(self.recurrence(packed)[0], batch_first=True, total_length=tokens_BL.shape[1])
+        real = is_real_BL[..., None]
+        largest = said_BLW.masked_fill(~real, torch.finfo(said_BLW.dtype).min).amax(dim=1)
+        mean = (said_BLW * real).sum(dim=1) / lengths[:, None]
+        return self.out(self.dropout(torch.cat([mean, largest], dim=1)))  # type: ignore[no-any-return]
