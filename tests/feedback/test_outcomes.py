@@ -11,7 +11,8 @@ ACTS = ValueScale(has_values=False, low=1.0, high=1.0, relevant_from=float("-inf
 
 @pytest.mark.parametrize(("kind", "value", "on_ratings", "on_acts"), [
     ("like", None, 5.0, 1.0), ("dislike", None, 1.0, None), ("rating", 4.5, 4.5, 4.5), ("rating", 9.0, 5.0, 9.0),
-    ("purchase", None, 4.0, 1.0), ("purchase", 3.0, 4.0, 3.0), ("view", None, None, 1.0), ("event", None, None, 1.0), ("event", 2.0, 2.0, 2.0)])
+    ("purchase", None, 4.0, 1.0), ("purchase", 3.0, 4.0, 3.0), ("view", None, None, 1.0),
+    ("event", None, None, 1.0), ("event", 2.0, 2.0, 2.0)])
 def test_what_an_act_is_worth(kind, value, on_ratings, on_acts):
     assert worth(kind, value, RATINGS) == on_ratings
     assert worth(kind, value, ACTS) == on_acts
@@ -39,7 +40,8 @@ def test_outcomes_join_only_what_was_shown_in_that_slate():
                            "shots": [0, 3], "item_ids": [["tea", "rice"], ["tea", "soap"]], "scores": [[2.0, 1.0]] * 2,
                            "propensity": [[0.5, 0.25]] * 2})
     events = pl.DataFrame([("s1", "rice", "like", None), ("s1", "soap", "like", None), ("s2", "tea", "rating", 2.0),
-                           ("s2", "soap", "view", None), (None, "tea", "like", None)], schema=["slate_id", "item_id", "kind", "value"], orient="row")
+                           ("s2", "soap", "view", None), (None, "tea", "like", None)],
+                          schema=["slate_id", "item_id", "kind", "value"], orient="row")
     joined = join_outcomes(slates, events, RATINGS)
     assert joined.select("slate_id", "place", "item_id", "propensity", "outcome").rows() == [
         ("s1", 0, "tea", 0.5, 0.0), ("s1", 1, "rice", 0.25, 1.0), ("s2", 0, "tea", 0.5, 0.0), ("s2", 1, "soap", 0.25, 0.0)]

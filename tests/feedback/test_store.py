@@ -41,7 +41,10 @@ def test_events_come_back_as_they_were_oldest_first(store):
     store.append([*sent, event("other", user="bob")]).result()
     assert store.events_of("ann") == sent[::-1]
     assert store.events_of("ann", last=1) == sent[:1]
-    assert store.history_of("ann", 5) == [("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)]
+    store.put_profile("ann", {"age": 3}).result()
+    assert store.person("ann", 5) == ([("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)], {"age": 3})
+    assert store.person("ann", 1) == ([("tea", 4.5, "rating", 9.5)], {"age": 3})
+    assert store.person("nobody", 5) == ([], {})
     assert store.events_of("nobody") == []
 
 
@@ -52,11 +55,17 @@ def test_events_are_stage_one_input_again(store):
     assert interactions.frame.select("item_id", "value").rows() == [("rice", 2.0), ("tea", 4.0)]
 
 
-def test_as_frame_goes_on_after_a_sequence_number(store):
-    store.append([event("a")]).result()
-    seen = store.as_frame()["sequence"].max()
-    store.append([event("b")]).result()
-    assert store.as_frame(after=seen)["event_id"].to_list() == ["b"]
+def test_recent_events_and_slates_alone(store):
+    store.append([event("old", at=10.0), event("new", at=20.0)]).result()
+    assert store.as_frame(since=15.0)["event_id"].to_list() == ["new"]
+    store.show([slate("s1")]).result()
+    assert (store.slates(since=5.0).height, store.slates(since=5.5).height) == (1, 0)
+
+
+def test_events_by_minute_end_now(store):
+    store.append([event("a", at=1000.0), event("b", at=999.0), event("c", at=939.0), event("early", at=700.0),
+                  event("later", at=1001.0)]).result()
+    assert store.events_by_minute(now=1000.0, minutes=3) == [0, 1, 2]
 
 
 def test_other_processes_see_items_by_version(store, store_url):

@@ -25,9 +25,11 @@ def _events_and_slates(connection: Connection) -> None:
          f"CREATE TABLE events (sequence {key}, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, item_id TEXT NOT NULL, "
          "timestamp DOUBLE PRECISION NOT NULL, kind TEXT NOT NULL, value DOUBLE PRECISION, slate_id TEXT, context TEXT)",
          "CREATE INDEX events_of_user ON events (user_id, timestamp)",
+         "CREATE INDEX events_by_time ON events (timestamp)",
          "CREATE TABLE slates (slate_id TEXT NOT NULL PRIMARY KEY, user_id TEXT NOT NULL, timestamp DOUBLE PRECISION NOT NULL, "
          "model_version TEXT NOT NULL, shots INTEGER NOT NULL, shown TEXT NOT NULL)",
-         "CREATE INDEX slates_of_user ON slates (user_id)")
+         "CREATE INDEX slates_of_user ON slates (user_id)",
+         "CREATE INDEX slates_by_time ON slates (timestamp)")
 
 
 def _items_and_users(connection: Connection) -> None:

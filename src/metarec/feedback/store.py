@@ -106,17 +106,22 @@ class Store:
             rows = connection.execute(query).all()
         return [_event(row) for row in reversed(rows)]
 
-    def history_of(self, user_id: str, last: int) -> list[tuple[str, float | None, str, float]]:
-        """The `last` events of a user as `(item_id, value, kind, timestamp)`, oldest first: what a request needs, and no more."""
-        with self.reading() as connection:
-            rows = connection.execute(_HISTORY, {"user_id": user_id, "last": last}).all()
-        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)]
-
     def profile_of(self, user_id: str) -> dict[str, Any]:
         """The attributes given for a user; empty if none were."""
         with self.reading() as connection:
             found = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
         return json.loads(found) if found else {}
+
+    def person(self, user_id: str, last: int) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
+        """What a request needs of a person, and no more.
+
+        Returns:
+            The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the attributes.
+        """
+        with self.reading() as connection:
+            rows = connection.execute(_HISTORY, {"user_id": user_id, "last": last}).all()
+            profile = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
+        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(profile) if profile else {}
 
     def items_version(self) -> int:
         """A number that grows with every change of an item."""
@@ -138,11 +143,12 @@ class Store:
                 pieces.append(pl.DataFrame([tuple(row) for row in part], schema=dict(schema), orient="row"))
         return pl.concat(pieces)
 
-    def as_frame(self, after: int = 0) -> pl.DataFrame:
-        """Events stored after the sequence number `after`, in order of arrival, all columns but the context."""
+    def as_frame(self, since: float | None = None) -> pl.DataFrame:
+        """Events in order of arrival, all columns but the context; only those of times `since` (seconds since 1970) if asked."""
         events = tables.events.c
         query = sa.select(events.sequence, events.event_id, events.user_id, events.item_id, events.timestamp, events.value, events.kind,
-                          events.slate_id).where(events.sequence > after).order_by(events.sequence)
+                          events.slate_id).order_by(events.sequence)
+        query = query if since is None else query.where(events.timestamp >= since)
         return self.frame(query, {"sequence": pl.Int64, "event_id": pl.Utf8, "user_id": pl.Utf8, "item_id": pl.Utf8,
                                   "timestamp": pl.Float64, "value": pl.Float64, "kind": pl.Utf8, "slate_id": pl.Utf8})
 
@@ -150,11 +156,12 @@ class Store:
         """Every event as stage 1's input again."""
         return Interactions.of(self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind"))
 
-    def slates(self) -> pl.DataFrame:
+    def slates(self, since: float | None = None) -> pl.DataFrame:
         """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the lists `item_ids, scores, propensity`."""
         columns = tables.slates.c
         query = sa.select(columns.slate_id, columns.user_id, columns.timestamp, columns.model_version, columns.shots,
                           columns.shown).order_by(columns.timestamp)
+        query = query if since is None else query.where(columns.timestamp >= since)
         table = self.frame(query, {"slate_id": pl.Utf8, "user_id": pl.Utf8, "timestamp": pl.Float64, "model_version": pl.Utf8,
                                    "shots": pl.Int64, "shown": pl.Utf8})
         lists = pl.Struct({"item_ids": pl.List(pl.Utf8), "scores": pl.List(pl.Float64), "propensity": pl.List(pl.Float64)})
@@ -166,6 +173,16 @@ class Store:
             rows = [{"user_id": user_id, **json.loads(profile)} for user_id, profile in connection.execute(
                 sa.select(tables.users.c.user_id, tables.users.c.profile).order_by(tables.users.c.user_id))]
         return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema={"user_id": pl.Utf8})
+
+    def events_by_minute(self, now: float, minutes: int = 60) -> list[int]:
+        """Events of each of the last `minutes` minutes before `now` (seconds since 1970), oldest first."""
+        ago: Any = (now - tables.events.c.timestamp) / 60.0
+        ago = sa.cast(ago if self.is_sqlite else sa.func.floor(ago), sa.Integer)  # SQLite cuts, and may lack floor; PostgreSQL rounds
+        query = sa.select(ago, sa.func.count()).where(tables.events.c.timestamp > now - 60.0 * minutes,
+                                                      tables.events.c.timestamp <= now).group_by(ago)
+        with self.reading() as connection:
+            found = {int(minute): int(count) for minute, count in connection.execute(query)}
+        return [found.get(minute, 0) for minute in range(minutes - 1, -1, -1)]
 
     def counts(self) -> dict[str, int]:
         """Rows in each table."""

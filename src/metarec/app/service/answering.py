@@ -1,0 +1,71 @@
+"""From what is asked over HTTP to the recommender's own words and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.app.service.live import Served
+from metarec.app.service.shapes import HistoryEvent, Person, RecommendationRequest
+from metarec.feedback.outcomes import as_history
+from metarec.feedback.store import Store
+from metarec.recommendation.rules import Rules
+from metarec.recommendation.slate import Request, Slate
+
+
+@dataclass(frozen=True)
+class Options:
+    """What, beside the person, shapes a slate; asks with equal options are answered together."""
+
+    k: int
+    filter: str | None = None
+    pin: tuple[str, ...] = ()
+    quota: tuple[tuple[str, int], ...] = ()
+    diversity: float = 0.0
+    explore: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One person's wish for a slate from one model."""
+
+    served: Served
+    request: Request
+    options: Options
+
+
+def options_of(body: RecommendationRequest, explore: float) -> Options:
+    """The options of a request; `explore` where it does not say."""
+    return Options(k=body.k, filter=body.filter or None, pin=tuple(body.pin), quota=tuple(sorted(body.quota.items())),
+                   diversity=body.diversity, explore=explore if body.explore is None else body.explore)
+
+
+def request_of(body: Person, served: Served, store: Store | None, last: int, *, exclude: Sequence[str] = (),
+               allow: Sequence[str] | None = None) -> Request:
+    """The recommender's request for a person: what is stored of them (if `store` is given), then what they sent along."""
+    stored, profile = store.person(body.user_id, last) if store is not None and body.user_id is not None else ([], {})
+    sent = [_sent(event) for event in body.history]
+    return Request(history=as_history([*stored, *sent][-last:], served.scale), profile={**profile, **body.profile}, wish=body.wish,
+                   exclude=exclude, allow=allow)
+
+
+def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
+    return event.item_id, event.value, event.kind, event.timestamp or 0.0
+
+
+def answer_all(asks: Sequence[Ask], rng: np.random.Generator) -> list[Slate]:
+    """A slate for each ask; those that share a model and options are scored in one go."""
+    groups: dict[tuple[int, Options], list[int]] = {}
+    for row, ask in enumerate(asks):
+        groups.setdefault((id(ask.served), ask.options), []).append(row)
+    slates: list[Slate | None] = [None] * len(asks)
+    for (_, options), rows in groups.items():
+        model = asks[rows[0]].served.model
+        rules = Rules(pin=options.pin, quota=dict(options.quota)) if options.pin or options.quota else None
+        answers = model.recommend([asks[row].request for row in rows], k=options.k, filter=options.filter, rules=rules,
+                                  diversity=options.diversity, explore=options.explore, rng=rng)
+        for row, slate in zip(rows, answers, strict=True):
+            slates[row] = slate
+    return [slate for slate in slates if slate is not None]

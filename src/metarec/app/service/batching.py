@@ -1,0 +1,77 @@
+"""Requests that arrive while others are being scored are scored together.
+
+No request is made to wait for company: an idle service scores at once. Under load one matrix product serves many people
+for little more than the price of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Ask = TypeVar("Ask")
+Answer = TypeVar("Answer")
+
+
+class Batcher(Generic[Ask, Answer]):
+    """Collects what is asked within one turn of the event loop, or while the batch before is still in its thread."""
+
+    def __init__(self, answer_all: Callable[[Sequence[Ask]], Sequence[Answer]], *, in_thread: Callable[[], bool],
+                 most: int = 64, seen: Callable[[int], None] = lambda _size: None) -> None:
+        """Prepare; nothing runs before the first ask.
+
+        Args:
+            answer_all: answers several asks at once, in their order.
+            in_thread: whether the next batch should leave the event loop free.
+            most: asks in one batch.
+            seen: told the size of each batch.
+        """
+        self._answer_all, self._in_thread, self._most, self._seen = answer_all, in_thread, most, seen
+        self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
+        self._due = False
+        self._thread = ThreadPoolExecutor(1, "metarec-scorer")
+
+    async def ask(self, what: Ask) -> Answer:
+        """The answer to one ask."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((what, answer))
+        if not self._due:
+            self._due = True
+            loop.call_soon(self._start)  # after every handler that is ready in this turn has asked
+        return await answer
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._thread.shutdown(wait=False)
+
+    def _start(self) -> None:
+        batch, self._waiting = self._waiting[:self._most], self._waiting[self._most:]
+        self._seen(len(batch))
+        asks = [ask for ask, _ in batch]
+        if not self._in_thread():
+            self._finish(batch, self._answers(asks))
+            return
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._answers, asks)
+        running.add_done_callback(lambda done: self._finish(batch, done.result()))
+
+    def _answers(self, asks: list[Ask]) -> list[Answer | Exception]:
+        """Answers, or what went wrong; a bad ask among good ones spoils only itself."""
+        try:
+            return list(self._answer_all(asks))
+        except Exception as error:  # it belongs to whoever asked, and the batch must end
+            return [error] if len(asks) == 1 else [answer for ask in asks for answer in self._answers([ask])]
+
+    def _finish(self, batch: list[tuple[Ask, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]) -> None:
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():  # the client has gone
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        self._due = bool(self._waiting)
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._start)

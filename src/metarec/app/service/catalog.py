@@ -1,0 +1,60 @@
+"""Routes for items: find, look at, add, and what is like what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from metarec.app.service import shapes
+from metarec.app.service.live import Served, items_frame
+from metarec.app.service.parts import Json, Service, answers
+
+ItemId = Annotated[shapes.Id, Path(description="The item's id as you write it.")]
+Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so many.")]
+
+
+def catalog_routes(service: Service) -> APIRouter:
+    """Routes of this file."""
+    router = APIRouter(tags=["items"])
+    read, write = service.keys.needs("read"), service.keys.needs("write")
+
+    @router.get("/v1/items", dependencies=read, summary="Items whose title holds all words of `q`", **answers(shapes.Items))
+    async def search(q: Annotated[str, Query(max_length=200)] = "", k: Most = 20) -> Json:
+        served = service.live.served
+        return Json({"items": described(served, await asyncio.to_thread(served.search, q, k))})
+
+    @router.get("/v1/items/{item_id}", dependencies=read, summary="One item", **answers(shapes.Item, 404))
+    async def item(item_id: ItemId) -> Json:
+        served = service.live.served
+        return Json(described(served, [_row(served, item_id)])[0])
+
+    @router.put("/v1/items/{item_id}", dependencies=write, summary="Add an item, or change its content; recommendable at once",
+                **answers(shapes.ItemAdded, 501, 503))
+    async def put(item_id: ItemId, body: shapes.ItemContent) -> Json:
+        _, notes = items_frame([(item_id, body.attributes)], service.live.served.model.catalog.frame.schema)
+        version = await asyncio.wrap_future(service.store.put_item(item_id, body.attributes))
+        service.meters.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
+        return Json({"item_id": item_id, "items_version": version, "notes": notes})
+
+    @router.get("/v1/items/{item_id}/similar", dependencies=read, summary="Items like another", **answers(shapes.SimilarItems, 404))
+    async def similar(item_id: ItemId, k: Most = 10) -> Json:
+        served = service.live.served
+        rows, closeness = await asyncio.to_thread(served.similar, _row(served, item_id), k)
+        return Json({"items": [{**item, "similarity": cosine} for item, cosine in zip(described(served, rows), closeness, strict=True)]})
+
+    return router
+
+
+def _row(served: Served, item_id: str) -> int:
+    row = int(served.model.vocabulary.indexes([item_id])[0])
+    if row < 0:
+        raise HTTPException(404, f"there is no item {item_id!r}; add it with PUT /v1/items/{{id}}")
+    return row
+
+
+def described(served: Served, rows: list[int]) -> list[dict[str, Any]]:
+    """Items at these rows as the service shows them."""
+    return [{"item_id": served.model.vocabulary.ids[row], "title": served.titles[row], "attributes": attributes}
+            for row, attributes in zip(rows, served.attributes_of(rows), strict=True)]

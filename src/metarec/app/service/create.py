@@ -1,0 +1,106 @@
+"""`create_app`: the parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from metarec import __version__
+from metarec.app.service.answering import answer_all
+from metarec.app.service.batching import Batcher
+from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.guard import Guard
+from metarec.app.service.keys import Keys
+from metarec.app.service.live import LiveModel
+from metarec.app.service.meters import Meters
+from metarec.app.service.operator import operator_routes
+from metarec.app.service.parts import Service, install_error_answers
+from metarec.app.service.people import people_routes
+from metarec.app.service.watch import Watch
+from metarec.app.settings import ServiceSettings
+from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+
+log = logging.getLogger("metarec.service")
+PAGE = Path(__file__).parent.parent / "page"
+
+
+def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI:
+    """The service as an ASGI application; its model and store are open when this returns.
+
+    Args:
+        settings: how it runs.
+        store: an open store to use, which stays the caller's to close; the settings' own is opened otherwise.
+
+    Raises:
+        BrokenArtefact: if the model cannot be read.
+        StoreUnavailable: if the store cannot be opened.
+    """
+    owned = store is None
+    store = open_store(settings.store_url) if store is None else store
+    meters, live = Meters(), LiveModel(Registry(settings.model), store)
+    rng = np.random.default_rng()  # exploration must differ between workers and restarts
+    scorer = Batcher(lambda asks: answer_all(asks, rng), in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items,
+                     seen=meters.batch.observe)
+    service = Service(settings=settings, store=store, live=live, meters=meters, keys=Keys(settings.keys), scorer=scorer,
+                      watch=Watch(store, live, meters))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(follow(service))
+        log.info("ready", extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)})
+        yield
+        following.cancel()
+        scorer.close()
+        if owned:
+            await asyncio.to_thread(service.store.close)  # writes what waits
+        log.info("stopped")
+
+    app = FastAPI(title="metarec", version=__version__, lifespan=lifespan, redirect_slashes=False,
+                  summary="Recommends well to people and items it has just met.",
+                  description="Send what a person did, get what they may like; each event changes the next slate.")
+    for routes in (people_routes, catalog_routes, operator_routes):
+        app.include_router(routes(service))
+    install_error_answers(app)
+    _serve_page(app)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
+                           allow_headers=["authorization", "content-type", "x-api-key"])
+    app.add_middleware(Guard, settings=settings, meters=meters)
+    app.state.service = service
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    """The page's own files, once they are there: no build step, nothing fetched from elsewhere."""
+    if (PAGE / "index.html").is_file():
+        from starlette.staticfiles import StaticFiles
+
+        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+
+
+async def follow(service: Service) -> None:
+    """Take up new items and promoted models until the service stops."""
+    live, meters = service.live, service.meters
+    while True:
+        await asyncio.sleep(service.settings.watch_seconds)
+        try:
+            meters.items_added.inc(await asyncio.to_thread(live.refresh_items))
+            swapped = await asyncio.to_thread(live.refresh_model)
+            if swapped is not None:
+                meters.swaps.labels("done" if swapped else "refused").inc()
+            await asyncio.to_thread(service.watch.look)
+        except StoreUnavailable:
+            continue  # readyz and the routes say so
+        except Exception as error:  # one bad item must not stop the watch for good
+            log.error("taking up changes failed", extra={"kind": type(error).__name__})
+            await asyncio.sleep(5.0)

@@ -1,0 +1,49 @@
+"""API keys and what their holders may do: read, write (and read), admin (and everything)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated
+
+from fastapi import HTTPException, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from metarec.app.settings import ROLES
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
+
+
+class Keys:
+    """The keys of a service, as digests, so that neither a dump nor the time of a comparison tells them."""
+
+    def __init__(self, role_of_key: Mapping[str, str]) -> None:
+        self._rank = {_digest(key): ROLES.index(role) for key, role in role_of_key.items()}
+
+    def __bool__(self) -> bool:
+        return bool(self._rank)
+
+    def needs(self, role: str) -> list[object]:
+        """Dependencies of a route that only holders of `role` or more may call; none where no keys are set."""
+        return [Security(self._check(role))] if self else []
+
+    def _check(self, role: str) -> Callable[..., Awaitable[None]]:
+        least = ROLES.index(role)
+
+        async def check(bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+                        header: Annotated[str | None, Security(_header)]) -> None:
+            given = bearer.credentials if bearer else header
+            if not given:
+                raise HTTPException(401, "an API key is needed; send it as `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"})
+            rank = self._rank.get(_digest(given))
+            if rank is None:
+                raise HTTPException(401, "this API key is not known", {"WWW-Authenticate": "Bearer"})
+            if rank < least:
+                raise HTTPException(403, f"this needs the role {role!r}, the key has {ROLES[rank]!r}")
+
+        return check
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,190 @@
+"""The model that serves: follows the registry's pointer and the store's items, and swaps without dropping a request.
+
+Handlers take `live.served` once and use that object to the end; a swap puts a new object in its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import BadInput
+from metarec.feedback.outcomes import ValueScale
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.recommender import Recommender
+from metarec.runtime.artefacts import BrokenArtefact
+
+log = logging.getLogger("metarec.service")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A recommender with what answering needs beside it, all of one moment."""
+
+    model: Recommender
+    items_version: int
+    """Version of the store's items that the model holds."""
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """What to call each item, in vocabulary order."""
+        return self.model.catalog.titles()
+
+    @cached_property
+    def scale(self) -> ValueScale:
+        """The scale of the values that the model was trained on."""
+        low, high = self.model.value_range
+        return ValueScale(has_values=self.model.has_values, low=low, high=high, relevant_from=self.model.relevant_from)
+
+    @cached_property
+    def _lower_titles(self) -> pl.Series:
+        return pl.Series(self.titles, dtype=pl.Utf8).str.to_lowercase()
+
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        vectors = np.asarray(self.model.item_embeddings, dtype=np.float32)
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+
+    def title_of(self, item_id: str) -> str | None:
+        """What to call an item, or None if it is not in the catalog."""
+        row = int(self.model.vocabulary.indexes([item_id])[0])
+        return None if row < 0 else self.titles[row]
+
+    def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
+        """Content of the items at these rows, without what is missing."""
+        table = self.model.catalog.frame[rows].drop("item_id")
+        return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.iter_rows(named=True)]
+
+    def search(self, words: str, most: int) -> list[int]:
+        """Rows of items whose title holds all words; those that begin with them first, then in catalog order."""
+        lowered = words.lower().split()
+        holds = pl.Series([True] * len(self._lower_titles))
+        for word in lowered:
+            holds &= self._lower_titles.str.contains(word, literal=True)
+        found = holds.arg_true()
+        begins = self._lower_titles[found].str.starts_with(" ".join(lowered))
+        return pl.DataFrame({"row": found, "begins": begins}).sort("begins", descending=True, maintain_order=True)["row"][:most].to_list()
+
+    def similar(self, row: int, most: int) -> tuple[list[int], list[float]]:
+        """Rows of the items most like another, and the cosines of their embeddings."""
+        closeness = self._directions @ self._directions[row]
+        closeness[row] = -np.inf
+        most = min(most, len(closeness) - 1)
+        best = np.argpartition(-closeness, most - 1)[:most] if most > 0 else np.zeros(0, dtype=np.int64)
+        best = best[np.argsort(-closeness[best], kind="stable")]
+        return best.tolist(), closeness[best].astype(float).tolist()
+
+
+class LiveModel:
+    """The served model of one worker, kept up to date."""
+
+    def __init__(self, registry: Registry, store: Store) -> None:
+        """Load the current model and the items added while serving.
+
+        A current model that cannot be read is passed over for the one that served before, so that a worker started anew
+        during a bad promotion still serves.
+
+        Raises:
+            BrokenArtefact: if no model can be read.
+        """
+        self.registry, self._store = registry, store
+        self._lock = threading.Lock()
+        self._refused = ""
+        self._version, model = self._first_that_loads()
+        self.served = self._with_new_items(Served(model, 0))
+
+    def _first_that_loads(self) -> tuple[str, Recommender]:
+        current = self.registry.current()
+        earlier = [promotion["from"] for promotion in reversed(self.registry.promotions())]
+        for version in dict.fromkeys(earlier):
+            try:
+                return current, Recommender.load(self.registry.place_of(current))
+            except (BrokenArtefact, FileNotFoundError) as error:
+                log.error("the current model cannot be read, trying the one before", extra={"version": current, "problem": str(error)})
+                self._refused, current = self._refused or current, version
+        return current, Recommender.load(self.registry.place_of(current))
+
+    def refresh_items(self) -> int:
+        """Take up items added or changed since; how many there were. Safe to call from any thread."""
+        if self._store.items_version() == self.served.items_version:
+            return 0
+        with self._lock:
+            before = self.served
+            self.served = self._with_new_items(before)
+            return self.served.items_version - before.items_version
+
+    def refresh_model(self) -> bool | None:
+        """Load the promoted model if another was: True if it serves now, False if it could not be loaded, None if nothing changed."""
+        version = self.registry.current()
+        if version in (self._version, self._refused):
+            return None
+        with self._lock:
+            try:
+                # All items of the store are added again: the new model may have been trained without them.
+                served = self._with_new_items(Served(Recommender.load(self.registry.place_of(version)), 0))
+            except Exception as error:  # whatever is wrong with a new model, the old one keeps serving
+                self._refused = version
+                log.error("the promoted model could not be loaded, the one before keeps serving",
+                          extra={"version": version, "serving": self._version, "problem": str(error)})
+                return False
+            self._refused = ""
+            log.info("another model serves", extra={"version": version, "before": self._version})
+            self.served, self._version = served, version
+            return True
+
+    def retry(self) -> None:
+        """Forget that a model could not be loaded, so that the next refresh tries again."""
+        self._refused = ""
+
+    def _with_new_items(self, served: Served) -> Served:
+        rows = self._store.items_since(served.items_version)
+        if not rows:
+            return served
+        frame = items_frame([(item_id, attributes) for item_id, attributes, _ in rows], served.model.catalog.frame.schema)[0]
+        return Served(served.model.with_items(frame), rows[-1][2])
+
+
+def items_frame(items: list[tuple[str, dict[str, Any]]], schema: pl.Schema) -> tuple[pl.DataFrame, list[str]]:
+    """Items as rows of a catalog with `schema`, and notes on attributes that it has no column for.
+
+    Raises:
+        BadInput: if a value cannot be read as its column's type.
+    """
+    ignored = sorted({name for _, attributes in items for name in attributes if name not in schema or name == "item_id"})
+    notes = [f"the catalog has no column {name!r}; it was stored but says nothing to this model." for name in ignored]
+    columns = {name: pl.Series(name, [_as_column(attributes.get(name), name, dtype) for _, attributes in items], dtype=dtype, strict=False)
+               for name, dtype in schema.items() if name != "item_id"}
+    return pl.DataFrame({"item_id": pl.Series([item_id for item_id, _ in items], dtype=pl.Utf8), **columns}).select(schema.names()), notes
+
+
+def _as_column(value: Any, name: str, dtype: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(dtype, pl.List):
+        parts = value if isinstance(value, list) else str(value).replace("|", ",").split(",")
+        return [str(part).strip() for part in parts]
+    if dtype == pl.Utf8:
+        return "|".join(map(str, value)) if isinstance(value, list) else str(value)
+    try:
+        read = pl.Series([value]).cast(dtype, strict=True)[0] if not dtype.is_temporal() else pl.Series([str(value)]).str.strptime(dtype)[0]
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise BadInput(f"{name} must be {_spoken(dtype)}, got {value!r}") from error
+    return read
+
+
+def _spoken(dtype: Any) -> str:
+    return "a number" if dtype.is_numeric() else "a date" if dtype.is_temporal() else f"of type {dtype}"
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON holds it."""
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | list) else str(value)

@@ -1,0 +1,86 @@
+"""Routes for operators: health, metrics, status, models, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path
+from starlette.responses import Response
+
+from metarec.app.service import shapes
+from metarec.app.service.parts import Json, Service, answers
+from metarec.app.service.watch import read_report, report_names
+from metarec.data.schema import BadInput
+
+Name = Annotated[str, Path(max_length=200)]
+
+
+def operator_routes(service: Service) -> APIRouter:
+    """Routes of this file."""
+    router = APIRouter(tags=["operator"])
+    read, admin = service.keys.needs("read"), service.keys.needs("admin")
+    store, live, meters = service.store, service.live, service.meters
+    started = time.time()
+
+    @router.get("/healthz", summary="The process lives", **answers(shapes.Health))
+    async def health() -> Json:
+        return Json({"status": "alive"})
+
+    @router.get("/readyz", summary="Slates can be made and events be kept", **answers(shapes.Readiness, 503))
+    async def ready() -> Json:
+        served = live.served
+        await asyncio.to_thread(store.items_version)
+        return Json({"status": "ready", "model_version": served.model.version, "items": len(served.model.vocabulary)})
+
+    @router.get("/metrics", dependencies=read, summary="Metrics as Prometheus reads them", response_class=Response,
+                responses={200: {"content": {"text/plain": {}}}})
+    async def metrics() -> Response:
+        meters.waiting.set(store.waiting)
+        return Response(await asyncio.to_thread(meters.page), media_type="text/plain; version=0.0.4")
+
+    @router.get("/v1/status", dependencies=read, summary="What an operator looks at", **answers(shapes.Status, 503))
+    async def status() -> Json:
+        return Json(await asyncio.to_thread(_status))
+
+    def _status() -> dict[str, Any]:
+        served, looked, now = live.served, service.watch.look(), time.time()
+        by_minute = store.events_by_minute(now)
+        return {"model_version": served.model.version, "items": len(served.model.vocabulary), "items_version": served.items_version,
+                "started": started, "rows": store.counts(), "events_last_minute": by_minute[-1], "events_by_minute": by_minute,
+                "rows_waiting": store.waiting, "drift": asdict(looked.drift) if looked.drift else None,
+                "retraining_advised": looked.reasons, "outcomes": looked.outcomes, "reports": report_names(live.registry.folder)}
+
+    @router.get("/v1/reports/{name}", dependencies=read, summary="A report kept with the model: learning curve, fairness, cleaning",
+                **answers(dict[str, Any], 404))
+    async def report(name: Name) -> Json:
+        try:
+            return Json(await asyncio.to_thread(read_report, live.registry.folder, name))
+        except BadInput as error:
+            raise HTTPException(404, str(error)) from error
+
+    @router.get("/v1/models", dependencies=read, summary="All models and promotions", **answers(shapes.Models))
+    async def models() -> Json:
+        entries = await asyncio.to_thread(live.registry.entries)
+        return Json({"models": [{"version": e.version, "is_current": e.is_current, "problem": e.problem, "facts": e.config,
+                                 "decision": e.decision} for e in entries], "promotions": live.registry.promotions()})
+
+    @router.post("/v1/models/{version}/promote", dependencies=admin, summary="Let a model serve; the way back, too",
+                 **answers(shapes.Promoted, 404, 409))
+    async def promote(version: Name, body: shapes.PromotionReason | None = None) -> Json:
+        if version not in {entry.version for entry in await asyncio.to_thread(live.registry.entries)}:
+            raise HTTPException(404, f"there is no model {version[:100]!r}; GET /v1/models lists them")
+        try:
+            before = live.registry.promote(version, (body or shapes.PromotionReason()).reason)
+        except BadInput as error:  # the folder is there, but broken
+            raise HTTPException(409, str(error)) from error
+        live.retry()
+        swapped = await asyncio.to_thread(live.refresh_model)
+        if swapped is False:
+            live.registry.promote(before, f"{version} could not be loaded")
+            raise HTTPException(409, f"model {version!r} could not be loaded; {before!r} keeps serving")
+        return Json({"current": version, "before": before})
+
+    return router

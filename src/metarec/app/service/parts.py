@@ -1,0 +1,99 @@
+"""What the routes share: the parts of one running service, answers as JSON, and errors as one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from metarec.app.service.answering import Ask
+from metarec.app.service.batching import Batcher
+from metarec.app.service.keys import Keys
+from metarec.app.service.live import LiveModel
+from metarec.app.service.meters import Meters
+from metarec.app.service.shapes import Problem
+from metarec.app.service.watch import Watch
+from metarec.app.settings import ServiceSettings
+from metarec.data.schema import BadInput
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.store import Store
+from metarec.recommendation.slate import Slate
+from metarec.runtime.extras import MissingExtra
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The parts of one running service."""
+
+    settings: ServiceSettings
+    store: Store
+    live: LiveModel
+    meters: Meters
+    keys: Keys
+    scorer: Batcher[Ask, Slate]
+    watch: Watch
+
+    async def read(self, fetch: Callable[[], T]) -> T:
+        """Read from the store: at once from a local file, in a thread from a server, whose answers the loop must not wait for."""
+        return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)
+
+
+class Json(Response):
+    """Plain data, written by orjson; what has no number in JSON becomes null."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
+    """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
+    said = {401: "No key, or an unknown one.", 403: "The key's role may not do this.", 404: "There is no such thing.",
+            409: "Not now.", 413: "Too large.", 421: "Not called by this name.", 422: "Something in the request is wrong.",
+            429: "Too many requests.", 500: "A fault here.", 501: "An optional library is not installed.",
+            503: "The store is busy or away; try again."}
+    codes = sorted({401, 403, 413, 421, 422, 429, 500, *problems})
+    return {"response_model": None, "response_class": Json, "responses": {
+        status: {"model": shape}, **{code: {"model": Problem, "description": said[code]} for code in codes}}}
+
+
+def install_error_answers(app: FastAPI) -> None:
+    """Every error as `{"error": one sentence}`."""
+
+    def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+        return JSONResponse({"error": sentence}, status, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first, *rest = error.errors()
+        place = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(rest)} more)" if rest else ""
+        return problem(422, f"{place}: {first['msg']}{more}"[:500])
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(BadInput)
+    async def bad(_request: Request, error: BadInput) -> JSONResponse:
+        return problem(422, str(error)[:500])
+
+    @app.exception_handler(MissingExtra)
+    async def missing(_request: Request, error: MissingExtra) -> JSONResponse:
+        return problem(501, str(error))
+
+    @app.exception_handler(StoreUnavailable)
+    async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
+        return problem(503, str(error), {"Retry-After": "2"})

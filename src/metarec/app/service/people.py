@@ -1,0 +1,140 @@
+"""Routes for people: slates, events, explanations, what to ask, what is kept, forgetting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from concurrent.futures import Future
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from metarec.app.service import shapes
+from metarec.app.service.answering import Ask, options_of, request_of
+from metarec.app.service.catalog import described
+from metarec.app.service.live import Served
+from metarec.app.service.parts import Json, Service, answers
+from metarec.app.service.reasons import explain_one, short_reasons
+from metarec.feedback.events import Event, Impression, StoreUnavailable
+from metarec.feedback.forgetting import forget
+from metarec.recommendation.slate import Request, Slate
+
+UserId = Annotated[shapes.Id, Path(description="The user's id as you write it.")]
+
+
+def people_routes(service: Service) -> APIRouter:
+    """Routes of this file."""
+    router = APIRouter()
+    read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
+    store, settings, meters = service.store, service.settings, service.meters
+
+    async def as_request(body: shapes.Person, served: Served, **more: Any) -> Request:
+        if body.user_id is None:
+            return request_of(body, served, None, settings.history_length, **more)
+        return await service.read(lambda: request_of(body, served, store, settings.history_length, **more))
+
+    @router.post("/v1/recommendations", tags=["people"], dependencies=read, summary="A slate for one person",
+                 **answers(shapes.Recommendations, 501, 503))
+    async def recommend(body: shapes.RecommendationRequest) -> Json:
+        served = service.live.served
+        request = await as_request(body, served, exclude=body.exclude, allow=body.allow)
+        slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
+        slate_id = uuid.uuid4().hex
+        if body.user_id is not None and settings.log_slates:
+            _remember(service, slate_id, body.user_id, slate, len(request.history))
+        reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
+        return Json(_shown(served, slate_id, slate, len(request.history), reasons))
+
+    @router.post("/v1/events", tags=["people"], dependencies=write, summary="Store events; 200 means they are on disk",
+                 **answers(shapes.EventsStored, 503))
+    async def append(body: shapes.EventBatch) -> Json:
+        now = time.time()
+        events = [Event(event_id=e.event_id or uuid.uuid4().hex, user_id=e.user_id, item_id=e.item_id, kind=e.kind, value=e.value,
+                        timestamp=now if e.timestamp is None else e.timestamp, slate_id=e.slate_id, context=e.context) for e in body.events]
+        done = await asyncio.wrap_future(store.append(events))
+        meters.events.labels("accepted").inc(done.accepted)
+        meters.events.labels("duplicate").inc(done.duplicates)
+        vocabulary = service.live.served.model.vocabulary
+        return Json({"accepted": done.accepted, "duplicates": done.duplicates,
+                     "unknown_items": sum(event.item_id not in vocabulary for event in events)})
+
+    @router.post("/v1/explanations", tags=["people"], dependencies=read, summary="Why an item stands where it stands for a person",
+                 **answers(dict[str, Any], 404, 501, 503))
+    async def explain(body: shapes.ExplanationRequest) -> Json:
+        served = service.live.served
+        if body.item_id not in served.model.vocabulary:
+            raise HTTPException(404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}")
+        request = await as_request(body, served)
+        return Json(await asyncio.to_thread(explain_one, served, request, body.item_id, body.k))
+
+    @router.get("/v1/onboarding", tags=["people"], dependencies=read, summary="What to ask a newcomer, given the answers so far",
+                **answers(shapes.Questions, 503))
+    async def onboarding(user_id: Annotated[shapes.Id | None, Query()] = None,
+                         like: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006  # FastAPI copies it
+                         dislike: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
+                         skip: Annotated[list[shapes.Id], Query(max_length=1000, description="Items not to ask about.")] = [],  # noqa: B006
+                         k: Annotated[int, Query(ge=1, le=50)] = 5) -> Json:
+        served = service.live.served
+        said = [shapes.HistoryEvent(item_id=i, kind=kind) for kind, ids in (("like", like), ("dislike", dislike)) for i in ids]
+        request = await as_request(shapes.Person(user_id=user_id, history=said), served)
+        asked = {*skip, *like, *dislike}
+        chosen = await asyncio.to_thread(served.model.questions, [request], k, exclude=[sorted(asked)])
+        rows = [int(row) for row in chosen.items[0] if row >= 0]
+        items = [{**item, "worth": float(worth)} for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)]
+        return Json({"items": items, "model_version": served.model.version})
+
+    @router.get("/v1/users/{user_id}", tags=["people"], dependencies=read, summary="What is kept of a person",
+                **answers(shapes.User, 404, 503))
+    async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
+        events = await service.read(lambda: store.events_of(user_id, last))
+        profile = await service.read(lambda: store.profile_of(user_id))
+        if not events and not profile:
+            raise HTTPException(404, "nothing is kept of this user")
+        served = service.live.served
+        return Json({"user_id": user_id, "profile": profile, "events": [
+            {"event_id": e.event_id, "item_id": e.item_id, "kind": e.kind, "value": e.value, "timestamp": e.timestamp,
+             "title": served.title_of(e.item_id)} for e in events]})
+
+    @router.put("/v1/users/{user_id}", tags=["people"], dependencies=write, summary="Set a person's attributes",
+                **answers(shapes.User, 503))
+    async def profile(user_id: UserId, body: shapes.Profile) -> Json:
+        await asyncio.wrap_future(store.put_profile(user_id, body.profile))
+        return Json({"user_id": user_id, "profile": body.profile, "events": []})
+
+    @router.delete("/v1/users/{user_id}", tags=["people"], dependencies=admin, summary="Forget a person",
+                   **answers(shapes.Forgotten, 503))
+    async def delete(user_id: UserId) -> Json:
+        receipt = await asyncio.to_thread(forget, store, user_id)
+        return Json({"receipt_id": receipt.receipt_id, "timestamp": receipt.timestamp, "rows_deleted": receipt.rows_deleted,
+                     "bytes_erased": receipt.bytes_erased, "in_model": receipt.in_model})
+
+    return router
+
+
+def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots: int) -> None:
+    """Queue an impression; the answer does not wait for it, and one that cannot be kept is counted."""
+    impression = Impression(slate_id=slate_id, user_id=user_id, item_ids=slate.item_ids, scores=slate.scores.tolist(),
+                            propensity=slate.propensity.tolist(), model_version=slate.model_version, timestamp=time.time(), shots=shots)
+
+    def counted(done: Future[int]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            service.meters.impressions_lost.inc()
+
+    try:
+        service.store.show([impression]).add_done_callback(counted)
+    except StoreUnavailable:
+        service.meters.impressions_lost.inc()
+
+
+def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None) -> dict[str, Any]:
+    rows = served.model.vocabulary.indexes(slate.item_ids).tolist()
+    items: list[dict[str, Any]] = [
+        {"item_id": item_id, "title": served.titles[row], "score": score, "uncertainty": doubt, "propensity": chance, "reasons": None}
+        for item_id, row, score, doubt, chance in zip(slate.item_ids, rows, slate.scores.tolist(), slate.uncertainty.tolist(),
+                                                      slate.propensity.tolist(), strict=True)]
+    for item, said in zip(items, reasons or [], strict=False):
+        item["reasons"] = said
+    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items, "notes": slate.notes}
+
+

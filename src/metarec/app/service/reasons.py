@@ -1,0 +1,42 @@
+"""Reasons over HTTP: short ones for each item of a slate, everything for one item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from metarec.app.service.live import Served
+from metarec.explanation.influence import leave_one_out
+from metarec.explanation.reasons import explain
+from metarec.explanation.standing import parts_at
+from metarec.explanation.words import EventEffect, sentences
+from metarec.recommendation.slate import Request, Slate
+
+MOST_EVENTS = 20
+"""Short reasons look at the latest events only: each costs one more row of scores."""
+
+
+def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
+    """At most `most` sentences for each item of a slate: by leaving out each of the latest events, and by the parts of the score."""
+    model, vocabulary = served.model, served.model.vocabulary
+    if not slate.item_ids:
+        return []
+    known = [event for event in request.history if str(event[0]) in vocabulary][-MOST_EVENTS:]
+    asked = Request(history=known, profile=request.profile, wish=request.wish)
+    effects = leave_one_out(model, [asked], [slate.item_ids])[0]
+    columns = vocabulary.indexes(slate.item_ids)
+    parts = parts_at(model, [asked], columns[None])
+    liked_from = served.scale.relevant_from if served.scale.has_values else None
+    said = []
+    for place in range(len(slate.item_ids)):
+        events = [EventEffect(item_id=str(event[0]), title=served.title_of(str(event[0])) or str(event[0]), value=float(event[1]),
+                              kind=str(event[2]) if len(event) > 2 else "event", effect=float(effects[row, place]))
+                  for row, event in enumerate(known)]
+        said.append(sentences(events, [], {name: float(part[0, place]) for name, part in parts.items()}, liked_from=liked_from, most=most))
+    return said
+
+
+def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
+    """Everything there is to say about one item for one person, as plain data."""
+    return explain(served.model, request, item_id, k=k, rng=np.random.default_rng(0)).to_json()

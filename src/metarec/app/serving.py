@@ -1,0 +1,83 @@
+"""`serve`: one or several worker processes, started, supervised and stopped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+from metarec.app.settings import ServiceSettings, load_settings
+from metarec.runtime.extras import require
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+HANDED_DOWN = "METAREC_SERVICE"
+"""Environment variable that carries the settings to worker processes."""
+
+
+def serve(model: str, store: str | None = None, *, host: str | None = None, port: int | None = None, workers: int | None = None,
+          settings_file: str | None = None, **more: Any) -> None:
+    """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
+
+    Args:
+        model: folder of a saved model.
+        store: event store; `events.db` in the model's folder unless given.
+        settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the environment.
+        more: further fields of `ServiceSettings`.
+
+    Raises:
+        BadInput: if the settings contradict each other.
+        FileNotFoundError, BrokenArtefact: if there is no readable model.
+        StoreUnavailable: if the store cannot be opened.
+        MissingExtra: without the extra `serve`.
+    """
+    for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
+        require(module, "serve")
+    settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
+    _check(settings)
+    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)
+        os.environ[HANDED_DOWN] = settings.to_json()
+        stop = threading.Event()
+        if settings.retrain_hours:
+            from metarec.app.retrain import retrain_now_and_then
+
+            threading.Thread(target=retrain_now_and_then, args=(settings, stop), name="metarec-retrain", daemon=True).start()
+        try:
+            _run(settings)
+        finally:
+            stop.set()
+
+
+def _run(settings: ServiceSettings) -> None:
+    import uvicorn
+
+    uvicorn.run("metarec.app.serving:worker", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
+                access_log=False, log_level="warning", timeout_graceful_shutdown=settings.shutdown_seconds, server_header=False,
+                timeout_keep_alive=30, backlog=2048)
+
+
+def worker() -> FastAPI:
+    """The application of one worker process, from the settings handed down by `serve`."""
+    import json
+
+    from metarec.app.service.create import create_app
+    from metarec.runtime.logs import setup_logs
+
+    settings = ServiceSettings(**{name: tuple(value) if isinstance(value, list) else value
+                                  for name, value in json.loads(os.environ[HANDED_DOWN]).items()})
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    return create_app(settings)
+
+
+def _check(settings: ServiceSettings) -> None:
+    """Fail here, once and in words, rather than in every worker: is there a model, does the store open?"""
+    from metarec.feedback import open_store
+    from metarec.feedback.registry import Registry
+    from metarec.runtime.artefacts import read_artefact
+
+    registry = Registry(settings.model)
+    read_artefact(registry.place_of(registry.current()))
+    open_store(settings.store_url).close()

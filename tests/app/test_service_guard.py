@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+from metarec.app.service.guard import Guard, RateLimit  # noqa: E402
+from metarec.app.service.meters import Meters  # noqa: E402
+from metarec.app.settings import ServiceSettings  # noqa: E402
+
+
+async def echo(scope, receive, send):
+    """Answers with the body it was given, or fails as told."""
+    if scope["path"] == "/fails":
+        raise RuntimeError("ann-private")
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    scope["route"] = type("Route", (), {"path": "/things/{id}"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def call(guard, path="/things/ann-private", body=b"", headers=(), client="1.2.3.4", parts=None):
+    sent, chunks = [], list(parts if parts is not None else [body])
+
+    async def receive():
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
+
+    async def send(message):
+        sent.append(message)
+
+    named = {b"host": b"127.0.0.1:8000", **dict(headers)}
+    if parts is None:
+        named[b"content-length"] = str(len(body)).encode()
+    sent_headers = [(name, value) for name, value in named.items() if value is not None]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": sent_headers, "client": (client, 1)}
+    asyncio.run(guard(scope, receive, send))
+    return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:]), dict(sent[0]["headers"])
+
+
+def guarded(**settings):
+    return Guard(echo, settings=ServiceSettings(model="m", **settings), meters=Meters())
+
+
+def test_a_good_request_passes_with_a_number():
+    status, body, headers = call(guarded(), body=b"hello")
+    assert (status, body) == (200, b"hello")
+    assert headers[b"x-request-id"]
+    assert headers[b"x-content-type-options"] == b"nosniff"
+
+
+def test_a_long_body_is_refused_whether_its_length_is_said_or_not():
+    guard = guarded(max_body_bytes=1000)
+    assert call(guard, body=b"x" * 1000)[0] == 200
+    assert call(guard, body=b"x" * 1001)[0] == 413
+    chunked = {b"transfer-encoding": b"chunked"}
+    assert call(guard, parts=[b"x" * 500, b"y" * 500], headers=chunked)[:2] == (200, b"x" * 500 + b"y" * 500)
+    status, body, _ = call(guard, parts=[b"x" * 500, b"y" * 501], headers=chunked)
+    assert status == 413
+    assert json.loads(body) == {"error": "a request may have 1,000 bytes; send it in parts"}
+    assert call(guard, headers={b"content-length": b"-5"}, parts=[b""])[0] == 413
+
+
+@pytest.mark.parametrize(("host", "settings", "status"), [
+    (b"127.0.0.1:8000", {}, 200), (b"localhost", {}, 200), (b"[::1]:8000", {}, 200), (b"evil.example", {}, 421), (None, {}, 421),
+    (b"evil.example", {"keys": {"k": "read"}}, 200), (b"shop.example:80", {"hosts": ("shop.example",)}, 200),
+    (b"127.0.0.1", {"hosts": ("shop.example",)}, 421)])
+def test_a_page_elsewhere_cannot_reach_an_open_service_by_another_name(host, settings, status):
+    assert call(guarded(**settings), headers={b"host": host})[0] == status
+
+
+def test_each_client_has_its_own_rate():
+    guard = guarded(requests_per_second=0.001, burst=3)
+    assert [call(guard, client="1.1.1.1")[0] for _ in range(4)] == [200, 200, 200, 429]
+    assert call(guard, client="2.2.2.2")[0] == 200
+    assert call(guard, client="1.1.1.1", headers={b"x-api-key": b"k"})[0] == 200
+    assert call(guard, client="1.1.1.1")[2][b"retry-after"] == b"1"
+
+
+def test_a_bucket_fills_at_its_rate_up_to_its_burst():
+    limit = RateLimit(2.0, 2)
+    assert [limit.allows(b"a", 0.0) for _ in range(3)] == [True, True, False]
+    assert [limit.allows(b"a", 0.5), limit.allows(b"a", 0.5)] == [True, False]
+    assert [limit.allows(b"a", 100.0) for _ in range(3)] == [True, True, False]
+    assert all(RateLimit(0.0, 1).allows(b"a", 0.0) for _ in range(10))
+
+
+def test_an_unforeseen_error_is_one_sentence_and_its_log_holds_nobody(caplog):
+    with caplog.at_level(logging.DEBUG, "metarec.service"):
+        status, body, _ = call(guarded(), path="/fails")
+        call(guarded())
+    assert status == 500
+    assert "please report it with the number" in json.loads(body)["error"]
+    assert b"ann-private" not in body
+    said = [record.__dict__ for record in caplog.records]
+    assert any(record.get("kind") == "RuntimeError" and "test_service_guard.py" in str(record["at"]) for record in said)
+    assert any(record.get("route") == "/things/{id}" for record in said)
+    assert "ann-private" not in str(said)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from metarec.app.settings import ServiceSettings, load_settings
+from metarec.data.schema import BadInput
+
+
+def test_flags_win_over_environment_over_file_over_defaults(tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text('[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\ncors_origins = ["http://a"]\n')
+    settings = load_settings(file, {"METAREC_PORT": "2", "METAREC_WORKERS": "4", "UNRELATED": "x"}, port=5, workers=None)
+    assert (settings.model, settings.port, settings.workers, settings.burst, settings.host) == ("from-file", 5, 4, 7, "127.0.0.1")
+    assert settings.cors_origins == ("http://a",)
+
+
+def test_text_of_the_environment_is_read_as_its_type():
+    settings = load_settings(None, {"METAREC_MODEL": "m", "METAREC_LOG_SLATES": "no", "METAREC_WATCH_SECONDS": "0.5",
+                                    "METAREC_CORS_ORIGINS": "http://a, http://b", "METAREC_KEYS": "s:e:cret:admin, other:read"})
+    assert settings.log_slates is False
+    assert settings.watch_seconds == 0.5
+    assert settings.cors_origins == ("http://a", "http://b")
+    assert settings.keys == {"s:e:cret": "admin", "other": "read"}
+
+
+@pytest.mark.parametrize(("flags", "says"), [
+    ({}, "no model given"),
+    ({"model": "m", "colour": "red"}, "no setting 'colour'; there are: model"),
+    ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
+    ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
+    ({"model": "m", "log_slates": "perhaps"}, "setting log_slates: cannot read 'perhaps' as bool"),
+    ({"model": "m", "keys": {"k": "king"}}, "role of an API key must be one of read, write, admin, got 'king'"),
+    ({"model": "m", "host": "0.0.0.0"}, "listening at 0.0.0.0 lets anyone read and forget users"),
+])
+def test_bad_settings_are_said(flags, says):
+    with pytest.raises(BadInput, match=says):
+        load_settings(None, {}, **flags)
+
+
+def test_a_key_that_cannot_be_read_is_not_shown():
+    with pytest.raises(BadInput, match=r"setting keys: cannot read \(not shown\)") as caught:
+        load_settings(None, {"METAREC_KEYS": "hunter2"}, model="m")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("more", [{"keys": {"k": "read"}}, {"open_to_all": True}])
+def test_beyond_this_machine_with_keys_or_on_purpose(more):
+    assert ServiceSettings(model="m", host="0.0.0.0", **more).host == "0.0.0.0"
+
+
+def test_an_unreadable_file_is_said(tmp_path):
+    with pytest.raises(BadInput, match="cannot read the settings"):
+        load_settings(tmp_path / "none.toml", {})
+
+
+def test_the_store_lies_beside_the_model_unless_given():
+    assert ServiceSettings(model="a").store_url.endswith("events.db")
+    assert ServiceSettings(model="a", store="postgresql://x/y").store_url == "postgresql://x/y"
+
+
+def test_settings_survive_the_way_to_a_worker():
+    settings = ServiceSettings(model="m", keys={"k": "read"}, cors_origins=("http://a",))
+    assert json.loads(settings.to_json())["keys"] == {"k": "read"}
