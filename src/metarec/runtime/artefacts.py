@@ -45,7 +45,7 @@ def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
     """Write a model folder in one step, replacing an older model of the same place.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder.
+        FileExistsError: if the place is taken by something that is no model folder, or holds more than a model.
     """
     with new_folder(folder) as draft:
         write_arrays(draft / ARRAYS, artefact.arrays)
@@ -105,12 +105,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling it failed.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder.
+        FileExistsError: if the place is taken by something that is no model folder, or holds more than a model.
     """
     place = Path(os.path.abspath(folder))  # noqa: PTH100  # resolve() would follow a link that serves as the place
     _finish_interrupted_swap(place)
-    if place.exists() and not (place / CONFIG).is_file() and (not place.is_dir() or any(place.iterdir())):
-        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
+    _refuse_to_lose(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
     try:
@@ -157,6 +156,20 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _as_numpy(value: Any) -> np.ndarray:
     return value if isinstance(value, np.ndarray) else np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+
+
+def _refuse_to_lose(place: Path) -> None:
+    """Only a model folder may be replaced, and only one that nothing else lives in: a served one also holds people's events."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not (place / CONFIG).is_file():
+        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
+    try:
+        own = {CONFIG, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileExistsError(f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder") from error
+    if others := sorted({path.name for path in place.iterdir()} - own):
+        raise FileExistsError(f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; give another folder")
 
 
 def _previous(place: Path) -> Path:
