@@ -1,0 +1,176 @@
+"""`audit`: for whom a model works, over the cold-start curve, and what its slates do to items."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.judged import Judged
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.significance import interval, resample
+from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
+from metarec.fairness.exposure import ExposureRow, exposure_by_group, miscalibration, popularity_lift
+from metarec.fairness.groups import Groups, category_matrix, group_items, group_items_by_popularity, group_people
+from metarec.fairness.outcomes import Outcomes, judge
+from metarec.runtime.rng import derive
+
+POPULARITY = "popularity"
+"""The name under which items are grouped by how many events they have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overall:
+    """One metric over everyone."""
+
+    metric: str
+    shots: int | None
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """For whom a model works. `to_text`, `to_json`, and `report.to_html` show it."""
+
+    model_version: str
+    people: int
+    shots: tuple[int, ...]
+    metric: str
+    """The one gaps are looked for in."""
+    overall: list[Overall]
+    groups: list[GroupValue]
+    gaps: list[Gap]
+    """The widest gap of each attribute after each number of events, and over the curve (shots None)."""
+    exposure: list[ExposureRow]
+    coverage: dict[int, float]
+    """Number of events -> share of the catalog in anyone's first ten."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def largest_clear_gap(self) -> Gap | None:
+        """The widest gap over the whole curve that is more than chance; None if there is none."""
+        clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None]
+        return max(clear, key=lambda gap: gap.size, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; numbers that do not exist are None."""
+        return dict(json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None))
+
+    def to_text(self) -> str:
+        """What a person reads in a terminal."""
+        lines = [f"{self.metric} of {self.people} newcomers by group", *_table(self), "", self.verdict()]
+        for gap in (g for g in self.gaps if g.shots is None):
+            mark = "clear" if gap.is_clear else "not clear"
+            lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark}); "
+                         f"{gap.matched:.3f} of it between people with as many liked items")
+        lines += ["", "attention by group of items (share of attention / of the catalog / of what people liked)"]
+        lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure]
+        return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
+
+    def verdict(self) -> str:
+        """One honest sentence."""
+        gap = self.largest_clear_gap
+        if gap is None:
+            return f"No gap between groups in {self.metric} is clear of chance with {self.people} people; small gaps may still be there."
+        return (f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than {gap.worst} "
+                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve.")
+
+
+def audit(model: Judged, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
+          items_by: Sequence[str] = (POPULARITY,), categories: str | None = None, seed: int = 0) -> Audit:
+    """Judge a fitted model on newcomers, by group.
+
+    Args:
+        trial: people the model was not fitted on, and the data it was fitted on.
+        by: profile attributes, or `activity`.
+        shots: numbers of events.
+        metric: any of `evaluation.METRICS`, or `popularity lift@10`, `miscalibration@10`.
+        items_by: columns of the catalog, or `popularity`.
+        categories: the catalog's column of categories; looked for where None, and miscalibration left out if there is none.
+        seed: orders equal scores and draws the bootstrap.
+
+    Raises:
+        BadInput: for an attribute nobody states, a column items do not have, or a metric that was not measured.
+    """
+    groupings = [group_people(trial.newcomers, name) for name in by]
+    item_groups = [group_items_by_popularity(trial.train, trial.vocabulary) if name == POPULARITY
+                   else group_items(trial.train.items, trial.vocabulary, name) for name in items_by]
+    outcomes, warnings = _with_slate_metrics(judge(model, trial, shots, seed=seed), categories)
+    return audit_outcomes(outcomes, groupings, item_groups, metric=metric, seed=seed, warnings=warnings,
+                          model_version=str(getattr(model, "version", "")))
+
+
+def audit_outcomes(outcomes: Outcomes, groupings: Sequence[Groups], item_groups: Sequence[Groups], *, metric: str = "ndcg@10",
+                   seed: int = 0, warnings: Sequence[str] = (), model_version: str = "") -> Audit:
+    """The audit of results already measured; see `audit`."""
+    rng = derive(seed, "audit")
+    steps: tuple[int | None, ...] = (*outcomes.shots, None)
+    shown = dict.fromkeys([metric, *(m for m in ("popularity lift@10", "miscalibration@10", "mae") if m in outcomes.per_user)])
+    return Audit(
+        model_version=model_version, people=len(outcomes.trial.newcomers), shots=outcomes.shots, metric=metric,
+        overall=[_overall(outcomes, m, step, rng) for m in shown for step in steps],
+        groups=[row for groups in groupings for m in shown for step in steps
+                for row in values_by_group(outcomes, groups, m, rng, shots=step)],
+        gaps=find_gaps(outcomes, groupings, metric, shots=steps),
+        exposure=[row for groups in item_groups for row in exposure_by_group(outcomes, groups)],
+        coverage={shots: float(len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary))
+                  for shots, listed in zip(outcomes.shots, outcomes.ranked, strict=True)},
+        warnings=[*warnings, *_size_warnings(groupings)])
+
+
+def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Outcomes, list[str]]:
+    """Add popularity lift and, where items name categories, miscalibration to what was measured."""
+    trial, warnings = outcomes.trial, []
+    extra = {"popularity lift@10": np.stack([popularity_lift(listed, trial) for listed in outcomes.ranked])}
+    try:
+        mixes, _ = category_matrix(trial.train.items, trial.vocabulary, categories)
+        extra["miscalibration@10"] = np.stack([miscalibration(listed, trial, mixes) for listed in outcomes.ranked])
+    except BadInput as error:
+        if categories is not None:
+            raise
+        warnings.append(f"miscalibration was not measured: {error}")
+    return replace(outcomes, per_user={**outcomes.per_user, **extra}), warnings
+
+
+def _overall(outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.Generator) -> Overall:
+    values = outcomes.values(metric, shots)
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Overall(metric=metric, shots=shots, value=np.nan, low=np.nan, high=np.nan)
+    low, high = interval(known, resample(len(known), rng))
+    return Overall(metric=metric, shots=shots, value=float(known.mean()), low=float(low), high=float(high))
+
+
+def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
+    found = []
+    for groups in groupings:
+        small = [f"{label} ({people})" for label, people in groups.sizes.items() if people < SMALL]
+        if small:
+            found.append(f"by {groups.name}, too few people to compare: {', '.join(small)}; fewer than {SMALL} take no part in gaps.")
+        if len(groups.sizes) - len(small) < 2:
+            found.append(f"by {groups.name}, fewer than two groups are large enough, so no gap can be found.")
+    return found
+
+
+def _table(audit: Audit) -> list[str]:
+    rows = [row for row in audit.groups if row.metric == audit.metric]
+    names = list(dict.fromkeys((row.by, row.group, row.people) for row in rows))
+    width = max((len(f"{by} {group}") for by, group, _ in names), default=8)
+    cells = {(row.by, row.group, row.shots): row for row in rows}
+    head = " " * (width + 2) + "people" + "".join(f"{s:>8}" for s in audit.shots) + "   over the curve"
+    lines = [head]
+    whole = {o.shots: o for o in audit.overall if o.metric == audit.metric}
+    lines.append(f"  {'everyone':<{width}}{audit.people:>6}" + "".join(f"{whole[s].value:>8.3f}" for s in audit.shots)
+                 + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]")
+    for by, group, people in names:
+        found = [cells.get((by, group, s)) for s in (*audit.shots, None)]
+        last = found[-1]
+        lines.append(f"  {f'{by} {group}':<{width}}{people:>6}" + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
+                     + (f"   {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]{' small' if last.is_small else ''}" if last else ""))
+    return lines

@@ -1,0 +1,71 @@
+"""Pictures of an audit: for whom cold start hurts, who is served worse, who gets the attention."""
+
+from __future__ import annotations
+
+from metarec.fairness.audit import Audit
+from metarec.fairness.disparity import GroupValue
+from metarec.runtime.drawing import QUIET, color, new_figure, to_svg
+
+MOST_LINES = 8
+"""Groups drawn as lines at most, the largest ones; all stand in the panel beside."""
+
+
+def draw_groups(audit: Audit, by: str, metric: str) -> str:
+    """Left: each group's learning curve. Right: every group's mean over the curve with its 95% interval. SVG."""
+    rows = [row for row in audit.groups if row.by == by and row.metric == metric]
+    whole = {o.shots: o for o in audit.overall if o.metric == metric}
+    means = [row for row in rows if row.shots is None]
+    figure = new_figure(11.0, max(3.2, 1.4 + 0.24 * len(means)), extra="fairness")
+    curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
+    large = sorted((row for row in means if not row.is_small), key=lambda row: -row.people)[:MOST_LINES]
+    place_of = {row.group: place for place, row in enumerate(means)}
+    for mean in large:
+        line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
+        tint = color(place_of[mean.group])
+        curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3, label=_label(mean))
+        curve.fill_between(list(line), [r.low for r in line.values()], [r.high for r in line.values()], color=tint, alpha=0.12, linewidth=0)
+    curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2, label="everyone")
+    curve.set_xlabel("events seen", fontsize=8)
+    curve.set_xticks(audit.shots)
+    curve.set_title(f"{metric} by {by}, as events arrive", fontsize=9, loc="left")
+    curve.legend(fontsize=7, frameon=False)
+    for mean in means:
+        height = -place_of[mean.group]
+        tint = QUIET if mean.is_small else color(place_of[mean.group])
+        forest.plot([mean.low, mean.high], [height, height], color=tint, linewidth=2)
+        forest.plot([mean.value], [height], color=tint, marker="o", markersize=5)
+    forest.axvspan(whole[None].low, whole[None].high, color="black", alpha=0.07, linewidth=0)
+    forest.axvline(whole[None].value, color="black", linewidth=1)
+    forest.set_yticks([-place_of[row.group] for row in means], [_label(row) for row in means])
+    forest.set_title("over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left")
+    for axes in (curve, forest):
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    return to_svg(figure)
+
+
+def _label(row: GroupValue) -> str:
+    return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.people})"
+
+
+def draw_exposure(audit: Audit, by: str) -> str:
+    """Bars for each group of items: its share of the catalog, of events, of what was liked, and of attention. SVG."""
+    rows = [row for row in audit.exposure if row.by == by]
+    groups, shots = list(dict.fromkeys(row.group for row in rows)), list(dict.fromkeys(row.shots for row in rows))
+    series = {"of the catalog": [r.catalog for r in rows[:len(groups)]], "of training events": [r.events for r in rows[:len(groups)]],
+              "of what people liked": [r.liked for r in rows[:len(groups)]]}
+    series |= {f"of attention after {s} events": [r.exposure for r in rows if r.shots == s] for s in (shots[0], shots[-1])}
+    figure = new_figure(11.0, 3.2, extra="fairness")
+    axes = figure.subplots()
+    width = 0.8 / len(series)
+    for place, (name, values) in enumerate(series.items()):
+        quiet = place < 3
+        axes.bar([x + place * width for x in range(len(groups))], values, width, label=name,
+                 color=("#cccccc", "#aaaaaa", "#777777")[place] if quiet else color(place - 3))
+    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(groups))], groups, fontsize=8, rotation=0 if len(groups) < 8 else 30,
+                    ha="center" if len(groups) < 8 else "right")
+    axes.set_title(f"Who gets the attention, by {by}: share", fontsize=9, loc="left")
+    axes.legend(fontsize=7, frameon=False)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return to_svg(figure)

@@ -1,0 +1,69 @@
+"""The audit as one HTML file that needs nothing else: sentences first, then pictures, then every number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from metarec.fairness.audit import Audit
+from metarec.fairness.audit_plots import draw_exposure, draw_groups
+from metarec.fairness.mitigation.price import PriceTable
+from metarec.fairness.mitigation.price_plot import draw_prices
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
+td.n { text-align: right; font-variant-numeric: tabular-nums } .clear { font-weight: 600 } .small { color: #888 }
+.caution { background: #fff6e0; padding: .5rem 1rem; border-left: 4px solid #e69f00 } svg { max-width: 100%; height: auto }
+@media (prefers-color-scheme: dark) { svg { background: #fff } }
+"""
+
+
+def to_html(audit: Audit, *, prices: PriceTable | None = None, explanations: str | None = None) -> str:
+    """The audit as a page; with the price table and the faithfulness of explanations where they were measured.
+
+    Args:
+        explanations: text of the faithfulness measures.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[fairness]'`).
+    """
+    metrics = list(dict.fromkeys(row.metric for row in audit.groups))
+    parts = [f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
+             f"<p>{audit.people:,} newcomers the model never met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
+             "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after Holm's correction over every pair.</p>",
+             *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings), "<h2>Gaps</h2>", _gaps(audit)]
+    for by in dict.fromkeys(row.by for row in audit.groups):
+        parts += [f"<h2>By {escape(by)}</h2>", *(draw_groups(audit, by, metric) for metric in metrics)]
+    if audit.exposure:
+        parts += ["<h2>What it does to items</h2>", *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
+                  _table(["events seen", "share of the catalog shown to anyone"], [[s, f"{c:.3f}"] for s, c in audit.coverage.items()])]
+    if prices is not None:
+        parts += ["<h2>What mending would cost</h2>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
+    if explanations is not None:
+        parts += ["<h2>Whether explanations tell the truth</h2>", f"<pre>{escape(explanations)}</pre>"]
+    parts += ["<h2>Every number</h2>", _groups(audit)]
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
+            + "\n".join(parts) + "</html>\n")
+
+
+def _gaps(audit: Audit) -> str:
+    rows = [[gap.by, "whole curve" if gap.shots is None else str(gap.shots), gap.best, gap.worst,
+             f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]", f"{gap.matched:.3f}", f"{gap.p_corrected:.3f}",
+             "clear" if gap.is_clear else ""] for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))]
+    if not rows:
+        return "<p>No attribute has two groups large enough to compare.</p>"
+    return _table(["by", "events", "served best", "served worst", f"gap in {audit.metric}", "at equal number of liked items",
+                   "corrected p", ""], rows)
+
+
+def _groups(audit: Audit) -> str:
+    return _table(["by", "group", "people", "metric", "events", "mean", "95% interval"],
+                  [[r.by, r.group + (" (small)" if r.is_small else ""), str(r.people), r.metric,
+                    "whole curve" if r.shots is None else str(r.shots), f"{r.value:.4f}", f"{r.low:.4f} to {r.high:.4f}"]
+                   for r in audit.groups])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{body}</table>"

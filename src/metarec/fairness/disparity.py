@@ -1,0 +1,171 @@
+"""Any metric by group, and which gaps between groups are more than chance.
+
+The numbers go through fairlearn's `MetricFrame`; intervals resample the people of each group; a gap is called clear only if
+Welch's test of the two groups survives Holm's correction over *every* pair looked at, because with 21 occupations some
+pair always looks different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.stats import ttest_ind_from_stats
+
+from metarec.evaluation.measure import METRICS
+from metarec.evaluation.significance import holm, interval, resample
+from metarec.fairness.groups import NOT_STATED, Groups
+from metarec.fairness.outcomes import Outcomes
+from metarec.runtime.extras import require
+
+SMALL = 20
+"""Groups of fewer people are shown with a warning and take no part in gaps."""
+LOWER_IS_BETTER = ("popularity lift@10", "miscalibration@10")
+"""Metrics of this package, beside those of `evaluation`, of which less is better."""
+CLEAR = 0.05
+"""A gap is clear where its corrected p-value lies below this."""
+
+Statistic = Callable[[np.ndarray, np.ndarray], float]
+"""fairlearn's signature (y_true, y_pred) -> number; both are the people's values here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupValue:
+    """One metric of one group after one number of events."""
+
+    by: str
+    group: str
+    people: int
+    metric: str
+    shots: int | None
+    """None: each person's mean over the whole curve."""
+    value: float
+    low: float
+    high: float
+    is_small: bool
+    """Fewer than `SMALL` people: the interval is wide and the group takes no part in gaps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """The two groups of one attribute that one metric serves worst and best."""
+
+    by: str
+    metric: str
+    shots: int | None
+    worst: str
+    best: str
+    size: float
+    """How much better `best` is served, above 0."""
+    low: float
+    high: float
+    """95% interval of the difference between these two groups."""
+    matched: float
+    """What is left of `size` between people of the same number of liked items: more of those make any list easier to hit."""
+    p_corrected: float
+    """Welch's test of these two groups, corrected by Holm over every pair of groups in the audit."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the gap is more than chance."""
+        return self.p_corrected < CLEAR
+
+
+def metric_frame(outcomes: Outcomes, groups: Groups, metric: str, *, shots: int | None = None,
+                 statistics: Mapping[str, Statistic] | None = None) -> Any:
+    """The `MetricFrame` of fairlearn: a metric by group: use its `by_group`, `difference()`, `ratio()` as its documentation says.
+
+    Args:
+        statistics: what to take of each group's values; their mean where None.
+
+    Raises:
+        MissingExtra: if fairlearn is not installed (`pip install 'metarec[fairness]'`).
+    """
+    frame = require("fairlearn.metrics", "fairness").MetricFrame
+    values = outcomes.values(metric, shots)
+    known = ~np.isnan(values)
+    return frame(metrics=dict(statistics or {"mean": _mean}), y_true=values[known], y_pred=values[known],
+                 sensitive_features={groups.name: groups.labels[known]})
+
+
+def _mean(_: np.ndarray, values: np.ndarray) -> float:
+    return float(np.mean(values))
+
+
+def values_by_group(outcomes: Outcomes, groups: Groups, metric: str, rng: np.random.Generator, *,
+                    shots: int | None = None) -> list[GroupValue]:
+    """The metric's mean in each group, with 95% bootstrap intervals over the people of the group."""
+    by_group = metric_frame(outcomes, groups, metric, shots=shots).by_group["mean"]
+    values = outcomes.values(metric, shots)
+    rows = []
+    for label, people in groups.sizes.items():
+        own = values[groups.mask(label) & ~np.isnan(values)]
+        if not len(own):
+            continue
+        low, high = interval(own, resample(len(own), rng)) if len(own) > 1 else (np.nan, np.nan)
+        rows.append(GroupValue(by=groups.name, group=label, people=people, metric=metric, shots=shots, is_small=len(own) < SMALL,
+                               value=float(by_group.loc[label]), low=float(low), high=float(high)))
+    return rows
+
+
+def find_gaps(outcomes: Outcomes, groupings: Sequence[Groups], metric: str, *, shots: Sequence[int | None] = (None,)) -> list[Gap]:
+    """The widest gap of every grouping at every number of events, corrected for all pairs compared; clear ones go first.
+
+    Small groups and `not stated` are left out; a grouping with fewer than two groups left has no gap.
+    """
+    higher = metric not in LOWER_IS_BETTER and (metric not in METRICS or METRICS[metric].higher_is_better is not False)
+    liked = np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.newcomers))
+    of_name = {groups.name: groups for groups in groupings}
+    pairs = [(groups.name, events, *pair) for groups in groupings for events in shots
+             for pair in _pairs(outcomes.values(metric, events), groups)]
+    corrected = holm(np.array([p for *_, p in pairs]))
+    widest: dict[tuple[str, int | None], Gap] = {}
+    for (by, events, one, other, difference, error, _), p in zip(pairs, corrected, strict=True):
+        size, known = abs(difference), widest.get((by, events))
+        if known is not None and (known.is_clear, known.size) >= (p < CLEAR, size):
+            continue
+        worst, best = (one, other) if (difference > 0) == higher else (other, one)
+        masks = of_name[by].mask(worst), of_name[by].mask(best)
+        matched = matched_difference(outcomes.values(metric, events), *masks, liked) * (1.0 if higher else -1.0)
+        widest[by, events] = Gap(by=by, metric=metric, shots=events, worst=worst, best=best, size=size, low=size - 1.96 * error,
+                                 high=size + 1.96 * error, matched=matched, p_corrected=float(p))
+    return list(widest.values())
+
+
+def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, matched_on: np.ndarray, *, bins: int = 8) -> float:
+    """Mean of `other` minus mean of `one` between people alike in `matched_on`; NaN if no two are.
+
+    People are cut into bins of equal size by `matched_on`, the difference is taken within each, and bins count by how many
+    pairs they could form, `n_one n_other / (n_one + n_other)`.
+
+    Args:
+        values: [B], NaN where a person has none.
+        one: bool [B].
+        other: bool [B].
+        matched_on: [B].
+    """
+    there = (one | other) & ~np.isnan(values)
+    edges = np.unique(np.quantile(matched_on[there], np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, matched_on, side="right")
+    count = [np.bincount(place[group & there], minlength=bins) for group in (one, other)]
+    mean = [np.bincount(place[group & there], weights=values[group & there], minlength=bins) / np.maximum(n, 1)
+            for group, n in zip((one, other), count, strict=True)]
+    weight = count[0] * count[1] / np.maximum(count[0] + count[1], 1)
+    return float((weight * (mean[1] - mean[0])).sum() / weight.sum()) if weight.sum() > 0 else float("nan")
+
+
+def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, float, float]]:
+    """(one, other, mean of other - mean of one, its standard error, p) for every two groups large enough."""
+    means = {label: values[groups.mask(label) & ~np.isnan(values)] for label in groups.sizes if label != NOT_STATED}
+    large = {label: own for label, own in means.items() if len(own) >= SMALL}
+    found = []
+    for one, other in combinations(large, 2):
+        a, b = large[one], large[other]
+        error = float(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
+        difference = float(b.mean() - a.mean())
+        test = ttest_ind_from_stats(a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b), equal_var=False)
+        found.append((one, other, difference, error, float(test.pvalue) if error > 0 else float(difference == 0)))
+    return found

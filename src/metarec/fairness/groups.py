@@ -1,0 +1,153 @@
+"""Who is compared with whom: groups of people and groups of items.
+
+People by what they state (a profile attribute, numbers cut into bands) or by how much they do; items by how popular they
+are, by who provides them, by category. A group is a label; nobody is dropped for having none ("not stated").
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
+
+NOT_STATED = "not stated"
+ACTIVITY = "activity"
+"""The name under which people are grouped by their number of events."""
+MOST_LABELS = 12
+"""A number with more distinct values than this is cut into `BANDS` bands of about equal size."""
+BANDS = 4
+POPULAR_SHARE = (0.2, 0.8)
+"""Popular items receive the first fifth of all events, rare ones the last fifth (after Abdollahpouri et al. 2019)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """One way to group people (or items): a label for each, in their order."""
+
+    name: str
+    labels: np.ndarray
+    """[B] text."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Label -> how many, in the order a reader expects: bands ascending, else by name, `not stated` last."""
+        counts = Counter(self.labels.tolist())
+        return {label: counts[label] for label in sorted(counts, key=lambda text: (text == NOT_STATED, _number_first(text)))}
+
+    def mask(self, label: str) -> np.ndarray:
+        """Bool [B]: who belongs to `label`."""
+        return np.asarray(self.labels == label)
+
+
+def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
+    """Group people by a profile attribute, or by `activity` (their number of events, in thirds).
+
+    Raises:
+        BadInput: if no person states the attribute.
+    """
+    if by == ACTIVITY:
+        events = [len(person.pool) + len(person.query) for person in newcomers]
+        return Groups(name=by, labels=_bands(events, 3, "{} events"))
+    return group_profiles([person.profile for person in newcomers], by)
+
+
+def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str) -> Groups:
+    """Group people by an attribute of their profiles.
+
+    Raises:
+        BadInput: if no person states the attribute.
+    """
+    values = [profile.get(by) for profile in profiles]
+    if not any(value is not None for value in values):
+        known = sorted({name for profile in profiles for name in profile})
+        raise BadInput(f"no person states {by!r}, so people cannot be grouped by it; "
+                       f"there are: {', '.join([*known, ACTIVITY])}")
+    return Groups(name=by, labels=_labels(values))
+
+
+def _labels(values: Sequence[Any]) -> np.ndarray:
+    stated = [value for value in values if value is not None]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in stated)
+    if numbers and len(set(stated)) > MOST_LABELS:
+        return _bands(values, BANDS, "{}")
+    return np.array([NOT_STATED if value is None else f"{value:g}" if numbers else str(value) for value in values])
+
+
+def _bands(values: Sequence[Any], bands: int, form: str) -> np.ndarray:
+    """Label numbers by bands of about equal size; equal numbers always share a band."""
+    numbers = np.array([np.nan if value is None else float(value) for value in values])
+    stated = np.sort(numbers[~np.isnan(numbers)])
+    starts = np.unique(stated[np.arange(bands) * len(stated) // bands])
+    band = np.searchsorted(starts, numbers, side="right") - 1
+    names = []
+    for place, start in enumerate(starts):
+        inside = stated[(stated >= start) & (stated < (starts[place + 1] if place + 1 < len(starts) else np.inf))]
+        names.append(form.format(f"{start:g}" if inside[-1] == start else f"{start:g} to {inside[-1]:g}"))
+    return np.array([NOT_STATED if np.isnan(n) else names[b] for n, b in zip(numbers, band, strict=True)])
+
+
+def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
+    """Popular, middle and rare items, by the share of all training events they receive together."""
+    counts = np.zeros(len(vocabulary))
+    seen = train.interactions.frame.group_by("item_id").len()
+    columns = vocabulary.indexes(seen["item_id"])
+    counts[columns[columns >= 0]] = seen["len"].to_numpy()[columns >= 0]
+    order = np.argsort(-counts, kind="stable")
+    before = np.empty(len(counts))
+    before[order] = (np.cumsum(counts[order]) - counts[order]) / max(1.0, counts.sum())
+    labels = np.select([before < POPULAR_SHARE[0], before < POPULAR_SHARE[1]], ["popular", "middle"], "rare")
+    return Groups(name="popularity", labels=labels)
+
+
+def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
+    """Items by a column of the catalog (a provider, a brand, a kind): the `most` frequent values, the rest together.
+
+    Raises:
+        BadInput: if the catalog has no such column.
+    """
+    if by not in catalog.frame.columns:
+        raise BadInput(f"items have no column {by!r} to group by; there are: {', '.join(catalog.frame.columns)}, or popularity")
+    values = dict(zip(catalog.frame["item_id"].to_list(), catalog.frame[by].cast(pl.Utf8).to_list(), strict=True))
+    labels = [values.get(item_id) or NOT_STATED for item_id in vocabulary.ids]
+    kept = {label for label, _ in Counter(labels).most_common(most)}
+    return Groups(name=by, labels=np.array([label if label in kept else "others" for label in labels]))
+
+
+def category_matrix(catalog: Catalog, vocabulary: Vocabulary, column: str | None = None) -> tuple[np.ndarray, list[str]]:
+    """Shares [N, G] of each item over the categories it names (rows sum to 1, or 0 for an item of none), and their names.
+
+    Args:
+        column: where categories stand; the first of categories, genres, tags, category, genre where None.
+
+    Raises:
+        BadInput: if there is no such column.
+    """
+    usual = ("categories", "genres", "tags", "category", "genre", "department")
+    column = column or next((c for c in usual if c in catalog.frame.columns), None)
+    if column is None or column not in catalog.frame.columns:
+        raise BadInput(f"items have no column of categories (looked for {column or ', '.join(usual)}); name one of: "
+                       f"{', '.join(catalog.frame.columns)}")
+    cells = catalog.frame.select("item_id", pl.col(column).alias("tag"))
+    if not isinstance(cells.schema["tag"], pl.List):
+        cells = cells.with_columns(pl.col("tag").cast(pl.Utf8).str.replace_all(r"\s*[|,;]\s*", "|").str.split("|"))
+    pairs = cells.explode("tag", empty_as_null=True).drop_nulls("tag").filter(pl.col("tag") != "").unique(maintain_order=True)
+    names = sorted(pairs["tag"].unique().to_list())
+    shares = np.zeros((len(vocabulary), len(names)))
+    rows, columns = vocabulary.indexes(pairs["item_id"]), Vocabulary(names).indexes(pairs["tag"])
+    shares[rows[rows >= 0], columns[rows >= 0]] = 1.0
+    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0), names
+
+
+def _number_first(text: str) -> tuple[float, str]:
+    head = text.split()[0] if text else ""
+    try:
+        return float(head), text
+    except ValueError:
+        return float("inf"), text

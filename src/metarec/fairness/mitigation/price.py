@@ -1,0 +1,162 @@
+"""What each mitigation gains and what it costs, in one table, on the same people, with intervals.
+
+The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear), and its two groups stay
+the same throughout: a mitigation may not pick another pair to look good. Serving the better group worse also closes a gap,
+so the table says how each of the two moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.significance import resample
+from metarec.fairness.disparity import Gap, find_gaps
+from metarec.fairness.groups import Groups
+from metarec.fairness.outcomes import Outcomes
+
+AS_IS = "as it is"
+MOST_PRICE = 0.01
+"""Share of overall quality a mitigation may cost to count as cheap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A number with its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceRow:
+    """One mitigation beside the model as it is."""
+
+    name: str
+    overall: float
+    overall_change: Change
+    """Paired by person."""
+    by_group: dict[str, float]
+    """Every group of the gap's attribute."""
+    worst_change: Change
+    """Of the group served worst before."""
+    best_change: Change
+    """Of the group served best before."""
+    gap: float
+    """Between those two groups; below 0 where the order turned."""
+    gap_change: Change
+    note: str = ""
+
+    @property
+    def halves_the_gap(self) -> bool:
+        """Whether at most half of the gap is left."""
+        return abs(self.gap) <= 0.5 * abs(self.gap - self.gap_change.value)
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether overall quality fell by at most `MOST_PRICE`."""
+        before = self.overall - self.overall_change.value
+        return self.overall_change.value >= -MOST_PRICE * before
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceTable:
+    """Every mitigation tried against the model as it is."""
+
+    metric: str
+    shots: int | None
+    """None: each person's mean over the curve."""
+    gap: Gap
+    """Of the model as it is."""
+    overall: float
+    by_group: dict[str, float]
+    rows: list[PriceRow]
+
+    def verdict(self) -> str:
+        """One honest sentence."""
+        clear = "clear" if self.gap.is_clear else "not clear"
+        wins = [row for row in self.rows if row.halves_the_gap and row.is_cheap]
+        found = f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is {self.gap.size:.3f} ({clear}). "
+        if wins:
+            best = max(wins, key=lambda row: row.overall)
+            return found + (f"{best.name} at least halves it (to {best.gap:.3f}) for {best.overall_change.value / self.overall:+.1%} "
+                            f"of overall {self.metric}.")
+        tried = ", ".join(row.name for row in self.rows)
+        return found + f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried})."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the verdicts."""
+        rows = [asdict(row) | {"halves_the_gap": row.halves_the_gap, "is_cheap": row.is_cheap} for row in self.rows]
+        return asdict(self) | {"rows": rows, "verdict": self.verdict()}
+
+    def to_text(self) -> str:
+        """The table for a terminal."""
+        width = max(len(row.name) for row in self.rows) if self.rows else 8
+        width = max(width, len(AS_IS))
+        lines = [f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by {self.gap.by}: {self.gap.best} over "
+                 f"{self.gap.worst}",
+                 f"{'':<{width}}  overall   change {'':<22}gap    {self.gap.worst:.14} change {'':<12} {self.gap.best:.14} change",
+                 f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:.4f}"]
+        lines += [f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  {r.worst_change!s:<28} {r.best_change!s:<28}"
+                  f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}{f' ({r.note})' if r.note else ''}"
+                  for r in self.rows]
+        return "\n".join([*lines, self.verdict()])
+
+
+def price(before: Outcomes, after: Mapping[str, Outcomes], groupings: Sequence[Groups], rng: np.random.Generator, *,
+          metric: str = "ndcg@10", shots: int | None = None, notes: Mapping[str, str] | None = None) -> PriceTable:
+    """Lay mitigations beside the model as it is.
+
+    Args:
+        before: results of the model as it is.
+        after: name -> results with the mitigation, on the same people.
+        groupings: where to look for the widest gap.
+        shots: a number of events; each person's mean over the curve where None.
+        notes: name -> a caveat to be printed beside it.
+
+    Raises:
+        BadInput: if no grouping has two groups large enough to compare.
+    """
+    gaps = find_gaps(before, groupings, metric, shots=(shots,))
+    if not gaps:
+        raise BadInput("no attribute has two groups large enough to compare, so there is no gap to close; group by another attribute")
+    gap = max(gaps, key=lambda g: (g.is_clear, g.size))
+    groups = next(g for g in groupings if g.name == gap.by)
+    start = before.values(metric, shots)
+    sign = 1.0 if start[groups.mask(gap.best)].mean() >= start[groups.mask(gap.worst)].mean() else -1.0
+    rows = [_row(name, start, outcomes.values(metric, shots), groups, gap, sign, rng, (notes or {}).get(name, ""))
+            for name, outcomes in after.items()]
+    return PriceTable(metric=metric, shots=shots, gap=gap, overall=float(np.nanmean(start)), by_group=_means(start, groups), rows=rows)
+
+
+def _row(name: str, start: np.ndarray, end: np.ndarray, groups: Groups, gap: Gap, sign: float, rng: np.random.Generator,
+         note: str) -> PriceRow:
+    gain = end - start
+    worst, best = (_resampled(gain[groups.mask(label)], rng) for label in (gap.worst, gap.best))
+    means = _means(end, groups)
+    return PriceRow(name=name, overall=float(np.nanmean(end)), overall_change=_change(_resampled(gain, rng)), by_group=means,
+                    worst_change=_change(worst), best_change=_change(best), gap=sign * (means[gap.best] - means[gap.worst]),
+                    gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))), note=note)
+
+
+def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:
+    return {label: float(np.nanmean(values[groups.mask(label)])) for label in groups.sizes}
+
+
+def _resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Mean of `values` and of each bootstrap resample of them, [draws]."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()), resample(len(known), rng) @ known / len(known)
+
+
+def _change(found: tuple[float, np.ndarray]) -> Change:
+    low, high = np.quantile(found[1], [0.025, 0.975])
+    return Change(value=found[0], low=float(low), high=float(high))

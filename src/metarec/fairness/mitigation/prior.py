@@ -1,0 +1,96 @@
+"""A prior per group, regularised towards everyone's: what a group likes counts, as far as there is evidence for it.
+
+Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn towards the common one as a
+Dirichlet prior of `shrinkage` pseudo-people draws it, so that a small group stays close to everyone. Its weight is chosen for
+each group on validation newcomers, and is 0 where it does not help there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.evaluation.judged import Judged, requests_at
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.metrics import find_hits, ndcg, rank
+from metarec.fairness.groups import NOT_STATED, group_profiles
+from metarec.fairness.mitigation.reweighting import training_groups
+from metarec.recommendation.slate import Request
+
+WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
+"""Tried for each group."""
+
+
+@dataclass(kw_only=True)
+class GroupPrior:
+    """A fitted recommender whose score gains `weight[group] * log(popularity in the group / popularity)`."""
+
+    model: Judged
+    by: str
+    shrinkage: float = 50.0
+    """Pseudo-people of the common taste added to each group."""
+    name: str = "group prior"
+    weights: dict[str, float] = field(default_factory=dict)
+    """Chosen by `fit`, per group."""
+    tables: dict[str, np.ndarray] = field(default_factory=dict)
+    """Group -> [N] log-ratio of its popularity to everyone's."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's own."""
+        return self.model.vocabulary
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Learn each group's prior from `train`; choose its weight on `validation`. The model inside is left as it is.
+
+        Raises:
+            BadInput: if nobody states the attribute, in training or among the newcomers.
+        """
+        users, groups = training_groups(train, self.by)
+        liked = train.interactions.frame.filter(pl.col("value") >= train.interactions.relevant_from)
+        row = {user: n for n, user in enumerate(users)}
+        columns = self.vocabulary.indexes(liked["item_id"])
+        labels = groups.labels[[row[user] for user in liked["user_id"]]]
+        everyone = np.bincount(columns[columns >= 0], minlength=len(self.vocabulary)) + 1.0
+        common = everyone / everyone.sum()
+        per_person = len(liked) / max(1, len(users))
+        for label in (label for label in groups.sizes if label != NOT_STATED):
+            own = np.bincount(columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary))
+            drawn = own + self.shrinkage * per_person * common
+            self.tables[label] = np.log(drawn / drawn.sum() / common)
+        self.weights = self._choose(train, validation, rng)
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """Log-scores [B, N]; people of no known group keep the model's own."""
+        return np.asarray(self.model.score(requests) + self._added(requests, self.weights))
+
+    def _labels(self, requests: Sequence[Request]) -> np.ndarray:
+        try:
+            return group_profiles([request.profile for request in requests], self.by).labels
+        except BadInput:  # nobody here states it: everyone keeps the model's own score
+            return np.full(len(requests), NOT_STATED)
+
+    def _added(self, requests: Sequence[Request], weights: dict[str, float]) -> np.ndarray:
+        nothing = np.zeros(len(self.vocabulary))
+        return np.array([weights.get(label, 0.0) * self.tables.get(label, nothing) for label in self._labels(requests)],
+                        dtype=np.float32).reshape(len(requests), -1)
+
+    def _choose(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator, k: int = 10) -> dict[str, float]:
+        trial = Trial.of(validation, train)
+        labels = self._labels(requests_at(validation, 0))
+        quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}
+        for shots in (0, max(1, len(validation[0].pool) // 4)):
+            requests = requests_at(validation, shots)
+            base, tables = self.model.score(requests), self._added(requests, dict.fromkeys(self.tables, 1.0))
+            columns = self.vocabulary.indexes(trial.vocabulary.ids)
+            candidates, liked = trial.masks(0, len(validation))
+            for weight in WEIGHTS:
+                listed = rank((base + weight * tables)[:, columns], k, rng, candidates)
+                quality[weight] += ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
+        return {label: max(WEIGHTS, key=lambda w: (float(quality[w][labels == label].mean()), -w)) if (labels == label).any() else 0.0
+                for label in self.tables}

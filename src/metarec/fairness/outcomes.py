@@ -1,0 +1,58 @@
+"""What a model did for each person at each number of events: the table every audit and every price is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.judged import Judged
+from metarec.evaluation.measure import Trial, measure
+from metarec.runtime.rng import derive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """One model's results on the newcomers of one trial."""
+
+    trial: Trial
+    shots: tuple[int, ...]
+    """Numbers of events shown, ascending."""
+    per_user: Mapping[str, np.ndarray]
+    """Metric -> [shots, B], NaN where a person has none."""
+    ranked: np.ndarray
+    """[shots, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
+
+    def values(self, metric: str, shots: int | None = None) -> np.ndarray:
+        """[B] values of a metric after `shots` events, or each person's mean over the curve where None.
+
+        Raises:
+            BadInput: for a metric or a number of events that was not measured.
+        """
+        if metric not in self.per_user:
+            raise BadInput(f"metric {metric!r} was not measured; there are: {', '.join(self.per_user)}")
+        table = self.per_user[metric]
+        if shots is None:
+            return np.asarray(table.mean(axis=0))
+        if shots not in self.shots:
+            raise BadInput(f"nothing was measured after {shots} events, only after {', '.join(map(str, self.shots))}")
+        return np.asarray(table[self.shots.index(shots)])
+
+
+def judge(model: Judged, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
+    """Measure everything `evaluation` knows, for each person, after each number of events.
+
+    Args:
+        seed: orders equal scores.
+
+    Raises:
+        BadInput: if `shots` is empty.
+    """
+    if not shots:
+        raise BadInput("say after how many events to judge, for example shots=(0, 5)")
+    steps = tuple(sorted(set(shots)))
+    measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
+    return Outcomes(trial=trial, shots=steps, ranked=np.stack([m.ranked for m in measured]),
+                    per_user={name: np.stack([m.per_user[name] for m in measured]) for name in measured[0].per_user})

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explanation.closed_form import ClosedForm
+from fairness.biased_world import biased_data, biased_newcomers
+from metarec.evaluation.measure import Trial
+from metarec.fairness.groups import group_people
+from metarec.fairness.outcomes import judge
+
+
+class Blind(ClosedForm):
+    """The closed form without its profile part: it cannot know a newcomer's group, so it serves the taste of the many."""
+
+    def score_parts(self, requests):
+        parts = super().score_parts(requests)
+        return parts | {"profile": np.zeros_like(parts["profile"])}
+
+
+@pytest.fixture(scope="session")
+def data():
+    return biased_data()
+
+
+@pytest.fixture(scope="session")
+def trial(data):
+    return Trial.of(biased_newcomers(), data)
+
+
+@pytest.fixture(scope="session")
+def blind(data):
+    return Blind.fit(data)
+
+
+@pytest.fixture(scope="session")
+def outcomes(blind, trial):
+    return judge(blind, trial, (0, 3))
+
+
+@pytest.fixture(scope="session")
+def by_group(trial):
+    return group_people(trial.newcomers, "group")

@@ -1,0 +1,79 @@
+"""The audit finds the known bias, warns of small groups, and its text, JSON and page agree."""
+
+import json
+
+import pytest
+
+from explanation.closed_form import ClosedForm
+from fairness.biased_world import biased_newcomers
+from metarec.data.schema import BadInput
+from metarec.evaluation.measure import Trial
+from metarec.fairness import audit
+from metarec.fairness.audit_report import to_html
+
+
+@pytest.fixture(scope="module")
+def found(blind, trial):
+    return audit(blind, trial, by=["group", "age", "activity"], shots=(0, 3), items_by=("popularity", "maker"))
+
+
+def test_the_known_bias_is_the_largest_clear_gap(found):
+    gap = found.largest_clear_gap
+    assert (gap.by, gap.worst, gap.best) == ("group", "few", "many")
+    assert "The widest clear gap: by group, many is served" in found.verdict()
+
+
+def test_cold_start_hurts_the_few_most_at_the_start(found):
+    value = {(r.group, r.shots): r.value for r in found.groups if r.by == "group" and r.metric == "ndcg@10"}
+    assert value["many", 0] - value["few", 0] > value["many", 3] - value["few", 3]
+
+
+def test_every_metric_of_slates_is_there_by_group(found):
+    assert {r.metric for r in found.groups} == {"ndcg@10", "popularity lift@10", "miscalibration@10"}
+    assert {r.by for r in found.exposure} == {"popularity", "maker"}
+    assert set(found.coverage) == {0, 3}
+
+
+def test_a_fair_model_has_no_clear_gap_left_as_large(data, trial, found):
+    fair = audit(ClosedForm.fit(data), trial, by=["group"], shots=(0, 3))
+    gap = next(g for g in fair.gaps if g.shots is None)
+    assert gap.size < 0.5 * found.largest_clear_gap.size
+
+
+def test_text_json_and_page_hold_the_same_numbers(found):
+    gap = found.largest_clear_gap
+    text, page, plain = found.to_text(), to_html(found), json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert f"{gap.size:.3f}" in text and f"{gap.size:.3f}" in page
+    assert plain["gaps"] and plain["people"] == 100
+    assert page.count("<svg") == 3 * 3 + 2
+    assert "<script" not in page and "http-equiv" not in page
+
+
+def test_one_person_groups_are_cautioned_not_compared(blind, data):
+    people = biased_newcomers(few=1)
+    found = audit(blind, Trial.of(people, data), by=["group"], shots=(0,))
+    assert any("too few people to compare: few (1)" in w for w in found.warnings)
+    assert any("fewer than two groups are large enough" in w for w in found.warnings)
+    assert found.gaps == [] and found.largest_clear_gap is None
+    assert "No gap between groups" in found.verdict()
+    to_html(found)
+
+
+def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, data, trial):
+    from dataclasses import replace
+
+    from metarec.data.schema import Catalog, Dataset
+
+    bare = Dataset(interactions=data.interactions, items=Catalog(frame=data.items.frame.select("item_id", "title")), users=data.users)
+    found = audit(blind, replace(trial, train=bare), by=["group"], shots=(0,))
+    assert any("miscalibration was not measured: items have no column of categories" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"by": ["genre"]}, "no person states 'genre'"), ({"by": ["group"], "items_by": ["brand"]}, "items have no column 'brand'"),
+    ({"by": ["group"], "metric": "ndcg@11"}, "metric 'ndcg@11' was not measured; there are: ndcg@10"),
+    ({"by": ["group"], "shots": ()}, "say after how many events to judge"),
+    ({"by": ["group"], "categories": "colour"}, "no column of categories")])
+def test_what_cannot_be_audited_is_refused_in_one_line(blind, trial, asked, message):
+    with pytest.raises(BadInput, match=message):
+        audit(blind, trial, **{"shots": (0,), **asked})
