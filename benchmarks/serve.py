@@ -1,0 +1,235 @@
+"""Requests per second of the service, beside a bare endpoint that returns the same bytes and a plain matrix-vector product.
+
+    python benchmarks/serve.py --items 10000 --seconds 5
+
+One process serves, this one sends over loopback with a few connections kept open; the three are measured in turn, several rounds,
+so that what else the machine does falls on all of them. "ratio" is the service's time for one request over the sum of the
+bare endpoint's and the product's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass
+class Load:
+    """What a round of sending measured."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    bad: int = 0
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds."""
+        return 1e3 * float(np.quantile(self.latencies, share))
+
+
+class Sender(asyncio.Protocol):
+    """One connection that sends the next request as soon as the last is answered."""
+
+    def __init__(self, requests: list[bytes], load: Load, until: float, start: int, done: asyncio.Future) -> None:
+        self.requests, self.load, self.until, self.next, self.done = requests, load, until, start, done
+        self.buffer, self.missing = b"", 0
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        self.sent = time.perf_counter()
+        if self.sent >= self.until:
+            self.transport.close()
+            return
+        self.transport.write(self.requests[self.next % len(self.requests)])
+        self.next += 1
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head_end = self.buffer.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        head = self.buffer[:head_end].lower()
+        place = head.index(b"content-length: ") + 16
+        length = int(head[place:].split(b"\r\n", 1)[0])
+        if len(self.buffer) >= head_end + 4 + length:
+            self.load.bad += not head.startswith(b"http/1.1 200")
+            self.load.latencies.append(time.perf_counter() - self.sent)
+            self.buffer = b""
+            self.send()
+
+    def connection_lost(self, _error) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def send_for(port: int, requests: list[bytes], seconds: float, connections: int) -> Load:
+    loop, load = asyncio.get_running_loop(), Load()
+    started = time.perf_counter()
+    ends = [loop.create_future() for _ in range(connections)]
+    for number, end in enumerate(ends):
+        await loop.create_connection(
+            lambda number=number, end=end: Sender(requests, load, started + seconds, number * 7919, end), "127.0.0.1", port)
+    await asyncio.gather(*ends)
+    load.seconds = time.perf_counter() - started
+    return load
+
+
+def http(path: str, body: dict) -> bytes:
+    text = json.dumps(body).encode()
+    return (f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(text)}\r\n\r\n").encode() + text
+
+
+BARE = """
+import sys, uvicorn
+from pathlib import Path
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+answer = Path(sys.argv[2]).read_bytes()
+async def bare(request):
+    await request.body()
+    return Response(answer, media_type="application/json")
+app = Starlette(routes=[Route("/v1/recommendations", bare, methods=["POST"])])
+uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
+"""
+SERVICE = """
+import sys
+from metarec.app.serving import serve
+serve(sys.argv[2], sys.argv[3], port=int(sys.argv[1]), requests_per_second=0, log_level="error")
+"""
+
+
+def started(program: str, port: int, *arguments: str) -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", program, str(port), *arguments],
+                               env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1)
+            return process
+        except urllib.error.HTTPError:
+            return process
+        except OSError:
+            if process.poll() is not None:
+                raise SystemExit("the server did not start") from None
+            time.sleep(0.1)
+    raise SystemExit("the server did not start in a minute")
+
+
+def matrix_vector_seconds(items: int, dim: int, k: int = 10) -> float:
+    """Median time of the least that scoring a catalog exactly can cost: one product and a partial sort."""
+    rng = np.random.default_rng(0)
+    table, user = rng.standard_normal((items, dim)).astype(np.float32), rng.standard_normal(dim).astype(np.float32)
+    times = []
+    for _ in range(max(20, 2_000_000 // items)):
+        start = time.perf_counter()
+        scores = table @ user
+        best = np.argpartition(-scores, k)[:k]
+        best[np.argsort(-scores[best])]
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed: int = 0) -> Path:
+    """A model over `items` items with content, fitted on few people: the size of the catalog is what is measured."""
+    import polars as pl
+
+    import metarec
+
+    rng = np.random.default_rng(seed)
+    popular = rng.zipf(1.3, size=(users, events)) % items
+    rows = pl.DataFrame({"user_id": [f"u{u}" for u in np.repeat(np.arange(users), events)],
+                         "item_id": [f"i{i}" for i in popular.ravel()], "value": rng.integers(1, 6, users * events).astype(float),
+                         "timestamp": np.arange(users * events, dtype=float)})
+    catalog = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": [f"Title {i}" for i in range(items)],
+                            "categories": [f"c{i % 20}" for i in range(items)], "year": [1950 + i % 70 for i in range(items)]})
+    data = metarec.Dataset(interactions=rows.unique(["user_id", "item_id"]), items=catalog)
+    metarec.Recommender.fit(data, preset="tiny", seed=seed).save(folder)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--model", type=Path, help="a saved model; one over synthetic items is fitted otherwise")
+    parser.add_argument("--port", type=int, default=8790)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, Path(folder))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    import metarec
+
+    place = options.model or model_of(options.items, folder / "model")
+    model = metarec.Recommender.load(place)
+    ids, dim = list(model.vocabulary.ids), model.item_embeddings.shape[1]
+    rng = np.random.default_rng(1)
+    histories = [[{"item_id": ids[i], "value": float(rng.integers(1, 6))} for i in rng.integers(len(ids), size=5)] for _ in range(500)]
+    requests = [http("/v1/recommendations", {"history": history, "k": 10}) for history in histories]
+    scoring = seconds_of_scoring(model, histories)
+    service = started(SERVICE, options.port, str(place), str(folder / "events.db"))
+    answer = urllib.request.urlopen(urllib.request.Request(
+        f"http://127.0.0.1:{options.port}/v1/recommendations", json.dumps({"history": histories[0], "k": 10}).encode(),
+        {"content-type": "application/json"})).read()
+    (folder / "answer.json").write_bytes(answer)
+    bare = started(BARE, options.port + 1, str(folder / "answer.json"))
+    try:
+        rounds = [(asyncio.run(send_for(options.port + 1, requests, options.seconds, options.connections)),
+                   asyncio.run(send_for(options.port, requests, options.seconds, options.connections)),
+                   matrix_vector_seconds(len(ids), dim)) for _ in range(options.rounds)]
+    finally:
+        service.terminate()
+        bare.terminate()
+    report(len(ids), dim, rounds, scoring)
+
+
+def seconds_of_scoring(model, histories) -> float:
+    """Median time of `recommend` for one person, in this process."""
+    import metarec
+
+    times = []
+    for history in histories[:60]:
+        request = metarec.Request(history=[(event["item_id"], event["value"]) for event in history])
+        start = time.perf_counter()
+        model.recommend([request], k=10)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def report(items: int, dim: int, rounds: list[tuple[Load, Load, float]], scoring: float) -> None:
+    bare, ours = (max((r[i] for r in rounds), key=lambda load: load.per_second) for i in (0, 1))
+    product = min(r[2] for r in rounds)
+    print(f"items {items:,}, dim {dim}, best of {len(rounds)} rounds, answers that were not 200: {bare.bad + ours.bad}")
+    for name, load in (("bare endpoint, same bytes", bare), ("metarec service", ours)):
+        print(f"  {name:<28} {load.per_second:8.0f} requests/s   p50 {load.percentile(0.5):6.2f} ms   p99 {load.percentile(0.99):6.2f} ms")
+    print(f"  {'matrix-vector and top 10':<28} {1 / product:8.0f} /s            {product * 1e3:6.2f} ms each")
+    print(f"  {'recommend(), one person':<28} {1 / scoring:8.0f} /s            {scoring * 1e3:6.2f} ms each")
+    floor = 1 / bare.per_second + product
+    print(f"  ratio to bare + product: {1 / ours.per_second / floor:.2f}   ratio to bare + recommend(): "
+          f"{1 / ours.per_second / (1 / bare.per_second + scoring):.2f}")
+
+
+if __name__ == "__main__":
+    main()
