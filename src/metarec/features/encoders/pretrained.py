@@ -71,7 +71,7 @@ class PretrainedEncoder:
         self.name = located.name
         self.notes: list[str] = []
         self.pooling, self.max_tokens = _made_for(located, self.options)
-        self.fingerprint = _fingerprint(located)
+        self.fingerprint = fingerprint(located)
         identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision])
         root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, root) if cache is not False else None
@@ -265,7 +265,7 @@ def is_decoder(config: dict[str, Any]) -> bool:
     return "CausalLM" in heads or "LMHead" in heads or config.get("model_type", "") in DECODERS
 
 
-def _fingerprint(located: Located) -> str:
+def fingerprint(located: Located) -> str:
     """Hash of what decides the vectors: small files whole, of each weights file its size and 16 samples."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(located.folder.iterdir()):
