@@ -46,9 +46,11 @@ def _candidates(rows: np.ndarray, k: int, salt: np.ndarray) -> np.ndarray:
     border = inside.min(1, keepdims=True)
     straddles = ((rows == border).sum(1) > (inside == border).sum(1)) & ~np.isneginf(border[:, 0])
     tied = np.flatnonzero(straddles)
-    if len(tied):  # rare on real scores, so a full sort of those rows is cheap enough
-        lots = _lots(np.arange(n_items)[None, :], salt[tied, None])
-        best[tied] = np.lexsort((lots, -rows[tied]), axis=1)[:, :k]
+    if len(tied):  # common where scores are counts: better items first, then the border's by lot, without sorting the row
+        lots = _lots(np.arange(n_items)[None, :], salt[tied, None]) >> np.uint64(2)
+        scores, edge = rows[tied], border[tied]
+        place = np.where(scores > edge, np.uint64(0), np.where(scores == edge, lots + np.uint64(1), np.iinfo(np.uint64).max))
+        best[tied] = np.argpartition(place, k - 1, axis=1)[:, :k]
     return best
 
 
