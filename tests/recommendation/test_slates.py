@@ -44,9 +44,10 @@ def test_pins_quotas_and_diversity_together() -> None:
 
 
 def test_explored_slates_log_what_is_true_and_pins_are_sure() -> None:
-    options = SlateOptions(k=3, explore=1.0, rules=Rules(pin=["f"]))
+    options = SlateOptions(k=3, explore=1.0, rules=Rules(pin=["b"]))
     found = [ordered(options, Request(history=[("a", 1.0)]), seed=seed) for seed in range(300)]
-    assert all(CATALOG.frame["item_id"][int(one.items[0, 0])] == "f" for one in found)
+    assert all(CATALOG.frame["item_id"][int(one.items[0, 0])] == "b" for one in found)
+    assert all(len(set(one.items[0])) == 3 for one in found)
     assert all(one.propensity[0, 0] == 1 for one in found)
     second = np.array([one.items[0, 1] for one in found])
     assert 0 not in second
