@@ -16,7 +16,7 @@ from metarec.data.findings import Finding
 from metarec.data.read import open_tables
 from metarec.data.report import DataReport, report_on
 from metarec.data.rules import Coded, Verdict, coded
-from metarec.data.schema import BadInput, Catalog, Dataset, id_order
+from metarec.data.schema import BadInput, Catalog, Dataset, id_order, in_order
 from metarec.data.validity import Place, valid_events
 
 MOST_UNKNOWN = 0.1
@@ -87,7 +87,7 @@ def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Datas
     if not findings:
         return data
     found += findings
-    return data.with_interactions(frame.sort(*id_order("user_id"), "timestamp", *id_order("item_id")))
+    return data.with_interactions(in_order(frame))
 
 
 def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.schema import Dataset
+from metarec.data.schema import Dataset, id_codes, id_order
 from metarec.data.validity import LEAST_EPOCH
 
 SCALES = ((1, 5), (0.5, 5), (0, 5), (1, 7), (1, 10), (0, 10), (0, 1), (0, 2), (-1, 1), (0, 100))
@@ -25,8 +25,6 @@ class Coded:
 
     frame: pl.DataFrame
     kinds: list[str]
-    items: pl.Series
-    """Item id of each code."""
     has_values: bool
     has_time: bool
     grain: float
@@ -58,23 +56,12 @@ class Verdict:
 def coded(data: Dataset) -> Coded:
     """Number users, items and kinds; users lie together, so their codes are run lengths."""
     events = data.interactions.frame
-    items = _numbered(events["item_id"])
-    kinds = events["kind"].unique().sort()
+    kinds = pl.DataFrame({"kind": events["kind"].unique()}).sort(id_order("kind"))["kind"]
     frame = pl.DataFrame({
         "row": pl.int_range(events.height, dtype=pl.UInt32, eager=True), "user": events["user_id"].rle_id(),
-        "item": _codes(events["item_id"], items), "kind": _codes(events["kind"], kinds) if len(kinds) > 1
-        else pl.repeat(0, events.height, dtype=pl.UInt32, eager=True), "time": events["timestamp"], "value": events["value"]})
+        "item": id_codes(events["item_id"]), "kind": id_codes(events["kind"]), "time": events["timestamp"], "value": events["value"]})
     grain = clock_grain(events["timestamp"]) if data.interactions.has_time else float("inf")
-    return Coded(frame, kinds.to_list(), items, data.interactions.has_values, data.interactions.has_time, grain)
-
-
-def _numbered(ids: pl.Series) -> pl.Series:
-    return ids.unique().sort()
-
-
-def _codes(column: pl.Series, ids: pl.Series) -> pl.Series:
-    table = pl.DataFrame({"id": ids, "code": pl.int_range(len(ids), dtype=pl.UInt32, eager=True)})
-    return pl.DataFrame({"id": column}).join(table, on="id", how="left", maintain_order="left")["code"]
+    return Coded(frame, kinds.to_list(), data.interactions.has_values, data.interactions.has_time, grain)
 
 
 def clock_grain(times: pl.Series) -> float:
@@ -109,8 +96,8 @@ def _scale(values: pl.Series) -> tuple[float, float]:
 
 
 def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[Verdict]:
-    """Rows equal in every column to an earlier one."""
-    if not config.duplicates or not (events.has_time or events.has_values):
+    """Rows equal in every column to an earlier one; where a clock counts minutes or days, only ratings can be told to be doubled."""
+    if not config.duplicates or not (events.has_values or (events.has_time and not 60 <= events.grain < float("inf"))):
         return
     frame = events.frame
     if events.has_time:  # equal rows lie side by side
@@ -147,12 +134,11 @@ def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     if not config.cancelled or not events.has_time:
         return
     for taking, taken in config.cancelling.items():
-        both = events.frame.filter(events.of_kinds((taking, taken))).sort("user", "item", "time", "row")
+        both = events.frame.with_columns(takes=events.of_kinds((taking,))).filter(events.of_kinds((taking, taken)))
+        both = both.sort("user", "item", "time", "takes")
         gone: list[pl.Series] = []
-        is_taking = events.of_kinds((taking,))
-        takers = events.frame.filter(is_taking)["row"]
-        while takers.len() and both.height:
-            takes = both["row"].is_in(takers.implode())
+        while both["takes"].any():
+            takes = both["takes"]
             before = both.select((pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())).to_series()
             hit = (takes & ~takes.shift(1, fill_value=True) & before).fill_null(False)
             pair = hit | hit.shift(-1, fill_value=False)

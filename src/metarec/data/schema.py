@@ -49,6 +49,19 @@ def id_order(column: str) -> list[pl.Expr]:
     return [pl.col(column).cast(pl.Int64, strict=False), pl.col(column)]
 
 
+def id_codes(ids: pl.Series) -> pl.Series:
+    """Each id's place among the ids in `id_order`, as uint32: equal for equal ids, and much faster to sort and compare."""
+    places = pl.DataFrame({"id": ids.unique()}).sort(id_order("id")).with_row_index("place")
+    return pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")["place"]
+
+
+def in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """Events by user, time and item; kind and value decide what is left, so that the order of the input rows never does."""
+    keys = events.with_columns(id_codes(events["user_id"]).alias("__user"), id_codes(events["item_id"]).alias("__item"),
+                               id_codes(events["kind"]).alias("__kind"))
+    return keys.sort("__user", "timestamp", "__item", "__kind", "value").drop("__user", "__item", "__kind")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
     """What people did: one row an event, sorted by user, then time, then item id.
@@ -85,8 +98,7 @@ class Interactions:
         context = [c for c in table.columns if c not in (*EVENT_COLUMNS, "seq_pos")]
         table = table.with_columns(pl.col("user_id", "item_id", "kind").cast(pl.Utf8),
                                    pl.col("timestamp").cast(pl.Float64), pl.col("value").cast(pl.Float32))
-        table = table.select(*EVENT_COLUMNS, *context).sort(*id_order("user_id"), "timestamp", *id_order("item_id"))
-        return cls(frame=table, has_values=has_values, has_time=has_time)
+        return cls(frame=in_order(table.select(*EVENT_COLUMNS, *context)), has_values=has_values, has_time=has_time)
 
     def __len__(self) -> int:
         return self.frame.height

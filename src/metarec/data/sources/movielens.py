@@ -16,7 +16,8 @@ GENRES_100K = ("unknown", "Action", "Adventure", "Animation", "Children's", "Com
                "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
 OCCUPATIONS_1M = ("other", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service",
                   "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer", "programmer",
-                  "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer")
+                  "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer",
+                  "tradesman/craftsman", "unemployed", "writer")
 EVENTS = ("user_id", "item_id", "value", "timestamp")
 LAYOUTS = ("u.data", "ratings.dat", "ratings.csv")
 """The file of events of each form."""

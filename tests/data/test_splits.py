@@ -1,0 +1,115 @@
+"""No row in two parts, nothing from after the cut in training, newcomers never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.folders import START, events
+from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, split_newcomers
+from metarec.data.schema import BadInput, Dataset, DataWarning
+from metarec.data.splits import split_by_time, split_folds, split_leave_last
+
+SMALL = Horizon(shots=(0, 1), pool=2, min_events=4)
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> Dataset:
+    """Random events with many ties in time."""
+    rows = draw(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6), st.integers(0, 12), st.integers(1, 5)), min_size=12, max_size=90))
+    frame = pl.DataFrame([(f"u{u}", f"i{i}", START + 100.0 * t, float(v)) for u, i, t, v in rows],
+                         schema=["user_id", "item_id", "timestamp", "value"], orient="row")
+    extra = pl.DataFrame({"user_id": ["u0", "u1"], "item_id": ["i0", "i1"], "timestamp": [START, START + 1], "value": [1.0, 5.0]})
+    return Dataset(interactions=pl.concat([frame, extra]))
+
+
+def no_newcomer_in_training(train: Dataset, newcomers: list[Newcomer], horizon: Horizon) -> None:
+    users, items = (set(train.interactions.frame[c]) for c in ("user_id", "item_id"))
+    for person in newcomers:
+        assert person.user_id not in users
+        assert len(person.pool) == horizon.pool and person.relevant
+        assert {i for i, _ in person.query} <= items
+        assert not {i for i, _ in person.pool} & {i for i, _ in person.query}
+        assert set(person.relevant) <= {i for i, _ in person.query}
+
+
+@settings(max_examples=60, deadline=None)
+@given(datasets(), st.floats(0.1, 0.9))
+def test_a_cut_in_time_lets_nothing_back(data: Dataset, share: float) -> None:
+    split = split_by_time(data, share=share, horizon=SMALL)
+    before, after = split.train.interactions.frame, split.later.interactions.frame
+    assert before["timestamp"].max() < split.cut <= after["timestamp"].min()  # type: ignore[operator]
+    assert before.height + after.height == len(data.interactions)
+    no_newcomer_in_training(split.train, split.newcomers, SMALL)
+    first_seen = data.interactions.frame.group_by("user_id").agg(pl.col("timestamp").min())
+    late = set(first_seen.filter(pl.col("timestamp") >= split.cut)["user_id"])
+    assert {n.user_id for n in split.newcomers} <= late
+
+
+@settings(max_examples=40, deadline=None)
+@given(datasets(), st.integers(1, 3))
+@pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+def test_the_last_events_are_the_last(data: Dataset, last: int) -> None:
+    split = split_leave_last(data, last=last)
+    train, held = split.train.interactions.frame, split.held_out.interactions.frame
+    assert train.height + held.height == len(data.interactions)
+    both = train.group_by("user_id").agg(pl.col("timestamp").max()).join(
+        held.group_by("user_id").agg(pl.col("timestamp").min().alias("first"), pl.len()), on="user_id", how="full")
+    assert both["user_id"].null_count() == 0  # nobody is held out whole
+    there = both.drop_nulls("first")
+    assert (there["timestamp"] <= there["first"]).all() and (there["len"] == last).all()
+
+
+def test_leave_last_out_warns_of_its_leak() -> None:
+    with pytest.warns(DataWarning, match="lets training see what is popular after"):
+        split_leave_last(Dataset(interactions=events()))
+    with pytest.raises(BadInput, match="last must be 1 or more, got 0"):
+        split_leave_last(Dataset(interactions=events()), last=0)
+
+
+def parts_are_apart(split: NewcomerSplit) -> None:
+    test, validation = ({n.user_id for n in part} for part in (split.test, split.validation))
+    assert not test & validation
+    for part in (split.test, split.validation):
+        no_newcomer_in_training(split.train, part, split.horizon)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 5))
+def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
+    data = Dataset(interactions=events(users=15, items=12))
+    splits = split_folds(data, folds=folds, rng=np.random.default_rng(seed), validation=0.2, horizon=SMALL)
+    assert len(splits) == folds
+    for split in splits:
+        parts_are_apart(split)
+    judged = [n.user_id for s in splits for n in s.test]
+    assert len(judged) == len(set(judged)) and len(judged) >= 12  # a newcomer with nothing liked in the query is dropped
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_split_by_newcomers_leaks_nothing(seed: int) -> None:
+    parts_are_apart(split_newcomers(Dataset(interactions=events(users=30, items=12)), rng=np.random.default_rng(seed), horizon=SMALL))
+
+
+def test_folds_follow_their_generator() -> None:
+    data = Dataset(interactions=events())
+    tests = [[n.user_id for n in split_folds(data, folds=3, rng=np.random.default_rng(seed), horizon=SMALL)[0].test] for seed in (1, 1, 2)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_a_given_moment_and_its_errors() -> None:
+    data = Dataset(interactions=events())
+    times = data.interactions.frame["timestamp"].sort()
+    assert len(split_by_time(data, at=times[10]).train.interactions) == 10
+    with pytest.raises(BadInput, match="leaves 0 events before and 96 after it"):
+        split_by_time(data, at=0.0)
+    with pytest.raises(BadInput, match=r"share must lie in \(0, 1\), got 1"):
+        split_by_time(data, share=1)
+    with pytest.raises(BadInput, match="12 users of data have the 4 events needed to be judged, fewer than 13 folds"):
+        split_folds(data, folds=13, rng=np.random.default_rng(0), horizon=SMALL)
+    with pytest.raises(BadInput, match="no clock common to all users"):
+        split_by_time(Dataset(interactions=events().drop("timestamp")))
