@@ -27,7 +27,8 @@ def item_table(items: int = 20) -> pl.DataFrame:
     """A title and categories for each item."""
     ids, titles = [f"i{n:02d}" for n in range(items)], [f"Item {n}" for n in range(items)]
     return pl.DataFrame({"item_id": ids, "title": titles,
-                         "categories": ["odd|all" if n % 2 else "even|all" for n in range(items)], "price": [0.5 + n for n in range(items)]})
+                         "categories": ["odd|all" if n % 2 else "even|all" for n in range(items)],
+                         "price": [0.5 + n for n in range(items)]})
 
 
 def user_table(users: int = 12) -> pl.DataFrame:

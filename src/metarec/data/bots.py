@@ -33,7 +33,7 @@ def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
 
 
 def _by_users(events: Coded, users: pl.Series, what: str) -> Verdict:
-    return Verdict(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot ({len(users):,} such)")
+    return Verdict(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
 
 
 def _fast(events: pl.DataFrame, most: int) -> pl.Series:

@@ -50,8 +50,13 @@ def clean(data: Dataset, config: CleaningConfig | None = None, findings: Sequenc
         BadInput: if nothing is left.
     """
     config, found = config or CleaningConfig(), list(findings)
-    data = _valid(data, config, found)
-    data = _known_items(data, config, found)
+    data = apply_rules(data, config, found)
+    return data, report_on(data, found, config)
+
+
+def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
+    """Clean without a report; what was found is added to `found`."""
+    data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
     for name, rule in _rules(data, config):
         for verdict in rule(events):
@@ -64,7 +69,7 @@ def clean(data: Dataset, config: CleaningConfig | None = None, findings: Sequenc
             events = fewer
     if events.frame.height < len(data.interactions):
         data = data.with_interactions(data.interactions.frame[events.frame["row"]])
-    return data, report_on(data, found, config)
+    return data
 
 
 Rule = Callable[[Coded], Iterator[Verdict]]
@@ -104,13 +109,13 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
         raise BadInput(f"{data.name}: none of the events is on an item of the item table (events say {unknown['item_id'][0]!r}, "
                        f"items say {data.items.frame['item_id'].head(1).to_list()}); do both use the same ids?")
     examples = [f"item {i!r}, {n:,} events" for i, n in unknown.head(3).iter_rows()]
-    why = f"the event is on one of {unknown.height:,} items the item table does not list"
+    why = "the item table does not list the event's item"
     if drop:
         found.append(Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples))
         return data.with_interactions(data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="semi",
                                                                    maintain_order="left"))
     found.append(Finding(rule="unknown_items", rows=rows, action="changed", examples=examples,
-                         why=f"{why}; they were added without content"))
+                         why=f"{why}; it was added without content"))
     catalog = pl.concat([data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal")
     return Dataset(interactions=data.interactions, items=Catalog(frame=catalog), users=data.users, name=data.name)
 

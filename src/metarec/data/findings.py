@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Action = Literal["removed", "changed", "noted"]
@@ -35,3 +35,12 @@ class Finding:
 def removed(findings: Sequence[Finding]) -> int:
     """Events taken out by all rules together; no row is counted by two rules."""
     return sum(f.rows for f in findings if f.action == "removed" and f.table == "interactions")
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of several parts of one table: those of one rule and reason become one, with the first part's examples."""
+    found: dict[tuple[str, str, str, str], Finding] = {}
+    for finding in findings:
+        key = (finding.rule, finding.action, finding.why, finding.table)
+        found[key] = replace(found[key], rows=found[key].rows + finding.rows) if key in found else finding
+    return list(found.values())

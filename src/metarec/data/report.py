@@ -71,8 +71,12 @@ STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem au
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:
     """Describe cleaned data and what was done to it."""
-    facts = statistics(data, config.cold_below)
-    return DataReport(name=data.name, events_read=facts["events"] + removed(findings), findings=list(findings), facts=facts,
+    return report_of(data.name, statistics(data, config.cold_below), findings)
+
+
+def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> DataReport:
+    """A report of facts counted already."""
+    return DataReport(name=name, events_read=facts["events"] + removed(findings), findings=list(findings), facts=facts,
                       advice=advise(facts, findings))
 
 

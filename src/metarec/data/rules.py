@@ -80,13 +80,13 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     if config.value_scale is not None:
         low, high = config.value_scale
     elif config.stray_values:
-        low, high = _scale(values)
+        low, high = rating_scale(values)
     else:
         return
     yield Verdict(events.rows((values < low) | (values > high)), f"the rating lies outside the scale {low:g} to {high:g}")
 
 
-def _scale(values: pl.Series) -> tuple[float, float]:
+def rating_scale(values: pl.Series) -> tuple[float, float]:
     """The narrowest known scale that holds all but a stray few ratings; everything where none does."""
     for low, high in SCALES:
         outside = int(((values < low) | (values > high)).sum())

@@ -1,7 +1,12 @@
-"""What data look like to a recommender: how sparse, how cold, how concentrated, how much they drift."""
+"""What data look like to a recommender: how sparse, how cold, how concentrated, how much they drift.
+
+Counting (`tally`) is apart from telling (`facts`), so that data too large for memory can be counted part by part.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,25 +19,86 @@ TINY = 1e-4
 """Least share in a population stability index, so that an empty bin does not make it infinite."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Counts of a part of the data; the parts hold different users."""
+
+    per_user: np.ndarray
+    """[U] events of each user, int64."""
+    per_item: pl.DataFrame
+    """`item_id, len`."""
+    kinds: pl.DataFrame
+    """`kind, len`."""
+    values: tuple[float, float, float]
+    """Smallest, largest, sum."""
+    times: tuple[float, float] | None
+    """First and last, seconds; None without times."""
+    pairs: tuple[int, int]
+    """Consecutive events of a user, and how many of them share a timestamp."""
+    profiled: dict[str, int]
+    """Users with events who have each attribute."""
+    drift: dict[str, float]
+
+
 def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
     """Numbers about cleaned data, ready for JSON. Shares lie in [0, 1], times are seconds since 1970."""
+    return facts([tally(data)], data.items.frame, data.interactions.has_values, data.interactions.context_columns, cold_below)
+
+
+def tally(data: Dataset) -> Tally:
+    """Count one part."""
     events = data.interactions.frame
-    per_user = events.group_by("user_id").len()["len"].to_numpy()
-    per_item = events.group_by("item_id").len()["len"].to_numpy()
-    catalog = max(len(data.items), len(per_item))
+    low, high = data.interactions.value_range
+    users = events.select("user_id").unique()
+    profiles = data.users.frame.join(users, on="user_id", how="semi")
+    times = events.select(pl.col("timestamp").min().alias("first"), pl.col("timestamp").max().alias("last")).row(0)
+    return Tally(per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64), per_item=events.group_by("item_id").len(),
+                 kinds=events.group_by("kind").len(), values=(low, high, float(events["value"].sum())),
+                 times=times if data.interactions.has_time and len(events) else None, pairs=_pairs(events),
+                 profiled={c: profiles.height - profiles[c].null_count() for c in profiles.columns if c != "user_id"}, drift=drift(data))
+
+
+def facts(parts: Sequence[Tally], items: pl.DataFrame, are_ratings: bool, context: Sequence[str], cold_below: int) -> dict[str, Any]:
+    """What the counts of all parts say; drift is the first part's, whose users are a fair sample."""
+    per_user = np.concatenate([p.per_user for p in parts])
+    per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
+    kinds = _summed([p.kinds for p in parts], "kind").sort("len", "kind", descending=[True, False])
+    total, catalog = int(per_user.sum()), max(items.height, len(per_item))
     return {
-        "events": len(events), "users": len(per_user), "items": len(per_item), "catalog_items": len(data.items),
+        "events": total, "users": len(per_user), "items": len(per_item), "catalog_items": items.height,
         "items_without_events": catalog - len(per_item),
-        "density": len(events) / (len(per_user) * len(per_item)) if len(events) else 0.0,
+        "density": total / (len(per_user) * len(per_item)) if total else 0.0,
         "events_per_user": quantiles(per_user), "events_per_item": quantiles(per_item), "cold_below": cold_below,
         "cold_users": share(per_user < cold_below),
         "cold_items": float((np.sum(per_item < cold_below) + catalog - len(per_item)) / max(catalog, 1)),
         "popularity_gini": gini(per_item), "events_on_top_1_percent": top_share(per_item, 0.01),
-        "events_on_top_10_percent": top_share(per_item, 0.1),
-        "kinds": dict(events.group_by("kind").len().sort("len", "kind", descending=[True, False]).iter_rows()),
-        "values": _values(data), "time": _time(data), "drift": drift(data),
-        "profiles": _filled(data.users.frame.join(events.select("user_id").unique(), on="user_id", how="semi"), "user_id", len(per_user)),
-        "content": _filled(data.items.frame, "item_id", len(data.items)), "context": data.interactions.context_columns}
+        "events_on_top_10_percent": top_share(per_item, 0.1), "kinds": dict(kinds.iter_rows()),
+        "values": {"are_ratings": are_ratings, "min": min(p.values[0] for p in parts), "max": max(p.values[1] for p in parts),
+                   "mean": sum(p.values[2] for p in parts) / max(total, 1)},
+        "time": _time(parts), "drift": parts[0].drift,
+        "profiles": {c: sum(p.profiled.get(c, 0) for p in parts) / max(len(per_user), 1) for c in parts[0].profiled},
+        "content": {c: (items.height - items[c].null_count()) / max(items.height, 1) for c in items.columns if c != "item_id"},
+        "context": list(context)}
+
+
+def _summed(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame:
+    return frames[0] if len(frames) == 1 else pl.concat(frames).group_by(key).agg(pl.col("len").sum())
+
+
+def _pairs(events: pl.DataFrame) -> tuple[int, int]:
+    same = pl.col("user_id") == pl.col("user_id").shift()
+    tie = same & (pl.col("timestamp") == pl.col("timestamp").shift())
+    counted = events.select(same.sum().alias("pairs"), tie.sum().alias("ties")).row(0)
+    return int(counted[0]), int(counted[1])
+
+
+def _time(parts: Sequence[Tally]) -> dict[str, Any]:
+    """First and last time, and the share of a user's consecutive events whose order the clock does not tell."""
+    spans = [p.times for p in parts if p.times is not None]
+    if not spans:
+        return {"known": False}
+    pairs, ties = (sum(p.pairs[n] for p in parts) for n in (0, 1))
+    return {"known": True, "first": min(s[0] for s in spans), "last": max(s[1] for s in spans), "collisions": ties / max(pairs, 1)}
 
 
 def quantiles(counts: np.ndarray) -> dict[str, float]:
@@ -62,22 +128,6 @@ def top_share(counts: np.ndarray, part: float) -> float:
         return 0.0
     most = max(1, round(part * len(counts)))
     return float(np.sort(counts)[-most:].sum() / counts.sum())
-
-
-def _values(data: Dataset) -> dict[str, Any]:
-    low, high = data.interactions.value_range
-    mean = data.interactions.frame["value"].mean()
-    return {"are_ratings": data.interactions.has_values, "min": low, "max": high, "mean": 0.0 if mean is None else mean}
-
-
-def _time(data: Dataset) -> dict[str, Any]:
-    """First and last time, and the share of a user's consecutive events whose order the clock does not tell."""
-    if not data.interactions.has_time:
-        return {"known": False}
-    pair = data.interactions.frame.select((pl.col("user_id") == pl.col("user_id").shift()).alias("same"),
-                                          (pl.col("timestamp") == pl.col("timestamp").shift()).alias("tie")).filter(pl.col("same"))
-    times = data.interactions.frame["timestamp"]
-    return {"known": True, "first": times.min(), "last": times.max(), "collisions": float(pair["tie"].mean() or 0.0)}  # type: ignore[arg-type]  # polars types mean() as any literal
 
 
 def drift(data: Dataset) -> dict[str, float]:
@@ -118,8 +168,3 @@ def _category_bins(first: pl.Series, last: pl.Series) -> tuple[np.ndarray, np.nd
 def _psi(first: np.ndarray, last: np.ndarray) -> float:
     p, q = (np.maximum(c / max(c.sum(), 1), TINY) for c in (first, last))
     return float(((q - p) * np.log(q / p)).sum())
-
-
-def _filled(frame: pl.DataFrame, key: str, rows: int) -> dict[str, float]:
-    """Share of rows in which each column says something."""
-    return {c: (frame.height - frame[c].null_count()) / rows if rows else 0.0 for c in frame.columns if c != key}

@@ -29,10 +29,12 @@ class Place:
     unit: str = "row"
     first: int = 1
     """Number of the first row in that unit (2 for a CSV file with a header)."""
+    rows: pl.Series | None = None
+    """Position in the file of each row, where only some rows of it are looked at; None for all of them."""
 
     def at(self, position: int) -> str:
         """The row at a position, in words."""
-        return f"{self.unit} {position + self.first:,}"
+        return f"{self.unit} {(position if self.rows is None else self.rows[position]) + self.first:,}"
 
 
 def valid_events(events: pl.DataFrame, place: Place, config: CleaningConfig) -> tuple[pl.DataFrame, list[Finding]]:

@@ -53,6 +53,12 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
                      reading, folder.resolve().name)
 
 
+def read_sides(folder: Path, reading: Reading) -> Tables:
+    """Items and users of a data folder, without its events."""
+    items, users = table_file(folder, "items"), table_file(folder, "users")
+    return tables_of(None, None if items is None else read_table(items), None if users is None else read_table(users), reading, folder.name)
+
+
 def read_event_file(path: Path, reading: Reading) -> Tables:
     """Read one file of events."""
     return tables_of(read_table(path), None, None, reading, path.name.split(".")[0])

@@ -1,0 +1,163 @@
+"""Clean more events than fit in memory: a share of the users at a time, into a data folder.
+
+Every rule but `k_core` looks at single rows or at one user's events, so users can be cleaned apart. What is decided from the
+data as a whole (the rating scale, whether the catalog is complete, whether values are ratings) is decided on the first share,
+whose users are drawn by a hash of their ids, and held to for the rest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.cleaning import apply_rules
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.columns import rename
+from metarec.data.download import Progress
+from metarec.data.findings import Finding, merged
+from metarec.data.report import DataReport, report_of
+from metarec.data.rules import rating_scale
+from metarec.data.schema import BadInput, Dataset, Interactions
+from metarec.data.sources.files import first_line, read_table, suffix_of
+from metarec.data.sources.folder import Reading, read_sides, table_file
+from metarec.data.statistics import Tally, facts, tally
+from metarec.data.tables import Tables
+from metarec.data.validity import Place, valid_events
+
+HASH_SEED = 20_250_101
+
+
+def ingest(source: str | PathLike[str], folder: str | PathLike[str], config: CleaningConfig | None = None, *,
+           rows_at_once: int = 5_000_000, progress: Progress | None = None) -> DataReport:
+    """Clean a data folder, or a file of events, into another data folder, in memory that does not grow with the number of events.
+
+    Args:
+        source: a data folder or one file: Parquet, CSV or JSON Lines.
+        folder: where the cleaned data folder is written, all of it or none; it must not exist yet.
+        rows_at_once: about how many events are held at a time; a million need some 0.3 GB.
+        progress: told what is going on.
+
+    Raises:
+        BadInput: as `metarec.read`; if `folder` exists; or if `k_core` is asked for, which needs all users at once.
+    """
+    config, source, folder = config or CleaningConfig(), Path(source).expanduser(), Path(folder).expanduser()
+    if config.k_core:
+        raise BadInput("k_core looks at all users at once and cannot be part of ingest; clean what was ingested with it")
+    if folder.exists():
+        raise BadInput(f"{folder} exists; give a folder that does not")
+    if rows_at_once < 1:
+        raise BadInput(f"rows_at_once must be 1 or more, got {rows_at_once}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        report = _ingest(source, half, config, rows_at_once, progress)
+        shutil.rmtree(half / "parts")
+        half.chmod(0o755)
+        half.replace(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return report
+
+
+def _ingest(source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None) -> DataReport:
+    path = table_file(source, "interactions") if source.is_dir() else source
+    if path is None or not path.is_file():
+        raise BadInput(f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such file")
+    scratch = half / "parts"
+    scratch.mkdir()
+    scan, place = _lazy(path, scratch)
+    sides = read_sides(source, Reading(rules=config)) if source.is_dir() else Tables(interactions=pl.DataFrame())
+    first, parts, findings = None, list[Tally](), list(sides.findings)
+    for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
+        if progress:
+            progress(f"part {number + 1}: {rows.height:,} events")
+        data = _cleaned(rows, where, sides, first, config, findings)
+        if first is None:
+            first, config = data, _settled(data, config, findings)
+        if sides.items is not None:
+            sides = replace(sides, items=data.items.frame)  # with items that were added
+        data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
+        parts.append(tally(data))
+    if first is None:
+        raise BadInput(f"{path.name} has no rows; it needs at least one event")
+    return _written(half, source, sides, first, parts, findings, config)
+
+
+def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place]:
+    """A file as a scan with canonical names; a text file is turned into Parquet once, since it will be read many times."""
+    if suffix_of(path) in (".parquet", ".pq"):
+        scan, place = pl.scan_parquet(path), Place(path.name)
+    else:
+        scan, place = _as_parquet(path, scratch / "raw.parquet")
+    try:
+        names = scan.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    return scan.rename(rename(names, "interactions", path.name)), place
+
+
+def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place]:
+    place = Place(path.name, "line", 2)
+    try:
+        if suffix_of(path) in (".csv", ".tsv", ".txt"):
+            header = first_line(path)
+            separator = max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
+            table = pl.scan_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+            table.sink_parquet(target)
+            return pl.scan_parquet(target), place
+    except pl.exceptions.PolarsError:
+        pass  # an odd quote or the like: the reader for one table knows more ways, and holds it all
+    table, place, _ = read_table(path)
+    table.write_parquet(target)
+    return pl.scan_parquet(target), place
+
+
+def _shares(scan: pl.LazyFrame, place: Place, rows_at_once: int) -> Iterator[tuple[pl.DataFrame, Place]]:
+    """Rows of a share of the users at a time, with their places in the file."""
+    total = scan.select(pl.len()).collect().item()
+    shares = -(-total // rows_at_once)
+    for number in range(shares):
+        mine = pl.col("user_id").cast(pl.Utf8).fill_null("").hash(HASH_SEED) % shares == number
+        rows = scan.with_row_index("__row").filter(mine).collect(engine="streaming")
+        if rows.height:
+            yield rows.drop("__row"), replace(place, rows=rows["__row"])
+
+
+def _cleaned(rows: pl.DataFrame, place: Place, sides: Tables, first: Dataset | None, config: CleaningConfig,
+             findings: list[Finding]) -> Dataset:
+    events, found = valid_events(rows, place, config)
+    findings += found
+    interactions = Interactions.of(events)
+    if first is not None:
+        interactions = replace(interactions, has_values=first.interactions.has_values, has_time=first.interactions.has_time)
+    return apply_rules(Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings)
+
+
+def _settled(first: Dataset, config: CleaningConfig, findings: Sequence[Finding]) -> CleaningConfig:
+    """What the first share decided, as settings for the rest."""
+    if first.interactions.has_values and config.stray_values and config.value_scale is None:
+        config = replace(config, value_scale=rating_scale(first.interactions.frame["value"]))
+    if config.unknown_items == "auto":
+        added = any(f.rule == "unknown_items" and f.action == "changed" for f in findings)
+        config = replace(config, unknown_items="add" if added else "drop")
+    return config
+
+
+def _written(half: Path, source: Path, sides: Tables, first: Dataset, parts: Sequence[Tally], findings: Sequence[Finding],
+             config: CleaningConfig) -> DataReport:
+    pl.scan_parquet(half / "parts" / "clean-*.parquet").sink_parquet(half / "interactions.parquet")
+    items = sides.items
+    if items is None:
+        items = pl.concat([p.per_item.select("item_id") for p in parts]).unique()
+    else:
+        items.write_parquet(half / "items.parquet")
+    if sides.users is not None:
+        sides.users.write_parquet(half / "users.parquet")
+    about = facts(parts, items, first.interactions.has_values, first.interactions.context_columns, config.cold_below)
+    return report_of(source.name.split(".")[0], about, merged(findings))
