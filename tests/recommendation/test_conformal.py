@@ -1,0 +1,87 @@
+"""Intervals cover what they say on people never calibrated on, however wrong the model's own spread is."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import BadInput
+from metarec.recommendation.conformal import Conformal, calibrate
+
+
+class TooSure:
+    """Predicts 3 for everyone with a spread of 0.5, where the truth is 3 plus noise that shrinks as events arrive."""
+
+    def rate(self, requests, item_ids):
+        return [np.full(len(ids), 3.0) for ids in item_ids]
+
+    def rate_spread(self, requests, item_ids):
+        return [np.full(len(ids), 0.5 * (1.0 if len(r.history) else 1.5)) for r, ids in zip(requests, item_ids, strict=True)]
+
+
+def people(n, seed, lengths=(1, 30)):
+    """Each person has a bias of their own, so that errors within a person are alike."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for p in range(n):
+        values = 3.0 + rng.normal(0, 0.8) + rng.normal(0, 0.8, rng.integers(*lengths))
+        query = [(f"i{j}", float(v)) for j, v in enumerate(values)]
+        found.append(Newcomer(user_id=str(p), profile={}, pool=[("a", 3.0)] * 5, query=query, relevant=[]))
+    return found
+
+
+def coverage(conformal, newcomers, shots):
+    """Mean over people of the share of their values inside the interval."""
+    low, high = conformal.interval(np.array(3.0), np.array(0.5 if shots else 0.75), shots)
+    return np.mean([np.mean([(low <= v) & (v <= high) for _, v in p.query]) for p in newcomers])
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9])
+def test_unseen_people_are_covered_as_promised(level):
+    found = []
+    for seed in range(8):
+        conformal = calibrate(TooSure(), people(150, seed), shots=(0, 5), value_range=(-9, 9), level=level)
+        found += [coverage(conformal, people(400, 1000 + seed), shots) for shots in (0, 5)]
+    assert np.mean(found) == pytest.approx(level, abs=0.015)
+    assert min(found) > level - 0.05
+
+
+def test_the_stretch_differs_by_number_of_events_and_is_interpolated_between():
+    found = calibrate(TooSure(), people(200, 0), shots=(0, 5), value_range=(-9, 9))
+    assert found.stretch[1] == pytest.approx(1.5 * found.stretch[0])
+    assert found.stretch[0] < found.factor(2) < found.stretch[1]
+    assert found.factor(50) == found.stretch[1]
+    np.testing.assert_allclose(found.factor(np.array([0, 5])), found.stretch)
+
+
+def test_a_person_of_many_values_counts_as_much_as_one_of_few():
+    shy = [Newcomer(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[]) for n in range(99)]
+    wild = Newcomer(user_id="w", profile={}, pool=[], query=[(f"i{j}", 9.0) for j in range(5000)], relevant=[])
+    found = calibrate(TooSure(), [*shy, wild], shots=(0,), value_range=(0, 9))
+    assert found.stretch[0] == pytest.approx(0.5 / 0.75 / norm.ppf(0.95))
+
+
+def test_the_interval_stays_on_the_scale_and_the_wider_spread_gives_it():
+    found = Conformal(shots=(0,), stretch=(2.0,))
+    low, high = found.interval(np.array([4.8, 3.0]), np.array([0.4, 0.1]), 3, (1.0, 5.0))
+    half = norm.ppf(0.95) * 2.0
+    np.testing.assert_allclose(low, [4.8 - half * 0.4, 3.0 - half * 0.1])
+    np.testing.assert_allclose(high, [5.0, 3.0 + half * 0.1])
+    np.testing.assert_allclose(found.widen(np.array([0.4]), 3), [0.8])
+
+
+def test_it_is_saved_as_json():
+    found = calibrate(TooSure(), people(30, 0), shots=(5, 0), value_range=(1, 5))
+    assert Conformal.of_json(json.loads(json.dumps(found.to_json()))) == found
+    assert found.shots == (0, 5) and found.newcomers == 30
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(BadInput, match="90% intervals need at least 9 newcomers with values to check, got 8"):
+        calibrate(TooSure(), people(8, 0), shots=(0,), value_range=(1, 5))
+    with pytest.raises(BadInput, match="shots must be ascending"):
+        Conformal(shots=(3, 0), stretch=(1.0, 1.0))
+    with pytest.raises(BadInput, match="level must lie between 0 and 1"):
+        Conformal(shots=(0,), stretch=(1.0,), level=1.0)
