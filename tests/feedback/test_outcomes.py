@@ -23,7 +23,8 @@ def test_what_an_act_is_worth(kind, value, on_ratings, on_acts):
 
 def test_history_leaves_out_acts_that_say_nothing():
     events = [("tea", None, "view", 1.0), ("rice", None, "like", 2.0), ("soap", None, "dislike", 3.0)]
-    assert as_history(events, RATINGS) == [("rice", 5.0, "like", 2.0), ("soap", 1.0, "dislike", 3.0)]
+    assert as_history(events, RATINGS) == [("rice", 5.0, "rating", 2.0), ("soap", 1.0, "rating", 3.0)]
+    assert as_history(events, ACTS) == [("tea", 1.0, "view", 1.0), ("rice", 1.0, "like", 2.0)]
 
 
 def test_training_rows_of_ratings_are_all_ratings():

@@ -48,6 +48,11 @@ def test_events_come_back_as_they_were_oldest_first(store):
     assert store.events_of("nobody") == []
 
 
+def test_events_of_one_moment_keep_the_order_in_which_they_came(store):
+    store.append([event("z"), event("a"), event("m")]).result()
+    assert [e.event_id for e in store.events_of("ann")] == ["z", "a", "m"]
+
+
 def test_events_are_stage_one_input_again(store):
     store.append([event("a", at=2.0, value=4.0, kind="rating"), event("b", item="rice", at=1.0, value=2.0, kind="rating")]).result()
     interactions = store.as_interactions()

@@ -49,7 +49,7 @@ def forget(store: Store, user_id: str) -> ForgetReceipt:
     receipt_id, now, digest = uuid.uuid4().hex, time.time(), user_digest(store, user_id)
 
     def delete(connection: sa.Connection) -> dict[str, int]:
-        deleted = {table.name: connection.execute(sa.delete(table).where(table.c.user_id == user_id)).rowcount for table in _PERSONAL}
+        deleted = {str(table.name): connection.execute(sa.delete(table).where(table.c.user_id == user_id)).rowcount for table in _PERSONAL}
         connection.execute(sa.insert(tables.forgotten).values(receipt_id=receipt_id, digest=digest, timestamp=now,
                                                               rows_deleted=sum(deleted.values())))
         return deleted

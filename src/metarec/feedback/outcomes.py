@@ -46,8 +46,11 @@ def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
 
 
 def as_history(events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale) -> list[tuple[str, float, str, float]]:
-    """Stored events `(item_id, value, kind, timestamp)` as a request's history, without those that say nothing."""
-    return [(item_id, known, kind, timestamp) for item_id, value, kind, timestamp in events
+    """Stored events `(item_id, value, kind, timestamp)` as a request's history, without those that say nothing.
+
+    Where values are ratings every event becomes one, as in training.
+    """
+    return [(item_id, known, "rating" if scale.has_values else kind, timestamp) for item_id, value, kind, timestamp in events
             if (known := worth(kind, value, scale)) is not None]
 
 

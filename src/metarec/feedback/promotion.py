@@ -84,10 +84,10 @@ def _judge(it: Comparison, rails: Guardrails) -> Verdict:
         limit = f"at most {rails.latency_ratio:g} times the champion's"
     elif it.reading == "clear":
         clear = it.high is not None and it.high < 0
-        passed = not (clear and it.challenger < (1 - rails.group_margin) * it.champion)
+        passed = not (clear and it.challenger < it.champion - rails.group_margin * abs(it.champion))
         limit = f"not clearly more than {rails.group_margin:.0%} below the champion's"
     else:
-        passed = it.challenger >= (1 - rails.margin) * it.champion
+        passed = it.challenger >= it.champion - rails.margin * abs(it.champion)
         limit = f"not more than {rails.margin:.0%} below the champion's"
     said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
     return Verdict(comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}")

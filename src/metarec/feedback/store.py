@@ -187,7 +187,7 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Rows in each table."""
         with self.reading() as connection:
-            return {name: int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+            return {str(name): int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
                     for name, table in tables.metadata.tables.items()}
 
     @contextmanager
@@ -211,8 +211,7 @@ class Store:
         for batch in batches:
             for event in batch:
                 first.setdefault(event.event_id, event)
-        rows = [_event_row(first[event_id]) for event_id in sorted(first)]  # one order everywhere: no deadlock between processes
-        new = set(self._insert_new(connection, tables.events, "event_id", rows))
+        new = set(self._insert_new(connection, tables.events, "event_id", [_event_row(event) for event in first.values()]))
         answers = []
         for batch in batches:
             mine = {event.event_id for event in batch} & new
@@ -222,7 +221,7 @@ class Store:
 
     def _show(self, connection: sa.Connection, batches: Sequence[Sequence[Impression]]) -> list[int]:
         first = {impression.slate_id: impression for batch in batches for impression in batch}
-        new = set(self._insert_new(connection, tables.slates, "slate_id", [_slate_row(first[key]) for key in sorted(first)]))
+        new = set(self._insert_new(connection, tables.slates, "slate_id", [_slate_row(slate) for slate in first.values()]))
         return [sum(impression.slate_id in new for impression in batch) for batch in batches]
 
     def _insert_new(self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> Sequence[str]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.routing import Route
 
 from metarec.app.service.answering import Ask
 from metarec.app.service.batching import Batcher
@@ -48,10 +48,8 @@ class Service:
         return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)
 
 
-class Json(Response):
+class Json(JSONResponse):
     """Plain data, written by orjson; what has no number in JSON becomes null."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """The bytes."""
@@ -60,11 +58,12 @@ class Json(Response):
 
 def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
     """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
-    said = {401: "No key, or an unknown one.", 403: "The key's role may not do this.", 404: "There is no such thing.",
+    said = {400: "The body cannot be read.", 401: "No key, or an unknown one.", 403: "The key's role may not do this.",
+            404: "There is no such thing.",
             409: "Not now.", 413: "Too large.", 421: "Not called by this name.", 422: "Something in the request is wrong.",
             429: "Too many requests.", 500: "A fault here.", 501: "An optional library is not installed.",
             503: "The store is busy or away; try again."}
-    codes = sorted({401, 403, 413, 421, 422, 429, 500, *problems})
+    codes = sorted({400, 401, 403, 413, 421, 422, 429, 500, *problems})
     return {"response_model": None, "response_class": Json, "responses": {
         status: {"model": shape}, **{code: {"model": Problem, "description": said[code]} for code in codes}}}
 
@@ -83,7 +82,10 @@ def install_error_answers(app: FastAPI) -> None:
         return problem(422, f"{place}: {first['msg']}{more}"[:500])
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 405:
+            allowed = ", ".join(sorted(_methods_at(app, request)))
+            return problem(405, f"{request.method} is not for this address; it takes {allowed}", {"Allow": allowed})
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(BadInput)
@@ -97,3 +99,9 @@ def install_error_answers(app: FastAPI) -> None:
     @app.exception_handler(StoreUnavailable)
     async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
         return problem(503, str(error), {"Retry-After": "2"})
+
+
+def _methods_at(app: FastAPI, request: Request) -> set[str]:
+    """What may be done at a request's address, by all its routes together."""
+    here = [route for route in app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
+    return {method for route in here for method in route.methods or ()}

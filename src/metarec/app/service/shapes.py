@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
 
@@ -14,15 +14,20 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")]
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")]
-Scalar = bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | Value | Annotated[str, StringConstraints(max_length=10_000)] | None
-Attributes = Annotated[dict[Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=_NO_CONTROL)],
-                            Scalar | Annotated[list[Scalar], Field(max_length=100)]], Field(max_length=100)]
+_EXACT = 2**53
+Scalar = (bool | Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False, ge=-_EXACT, le=_EXACT)]
+          | Annotated[str, StringConstraints(max_length=10_000)] | None)
+Whole = Annotated[int, BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)]
+"""A whole number; JSON knows no difference between 5 and 5.0."""
+Attributes = Annotated[dict[Annotated[str, StringConstraints(min_length=1, max_length=80)],
+                            Scalar | Annotated[list[Scalar], Field(max_length=100)]],
+                       Field(max_length=100, json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}})]
 
 
 class Shape(BaseModel):
-    """Unknown fields are refused, so that a misspelled one is noticed."""
+    """Unknown fields are refused, so that a misspelled one is noticed, and a text is not taken for a number."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class HistoryEvent(Shape):
@@ -46,18 +51,19 @@ class Person(Shape):
 class RecommendationRequest(Person):
     """A slate for one person."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+    model_config = ConfigDict(json_schema_extra={"examples": [
         {"history": [{"item_id": "50", "value": 5}, {"item_id": "181", "value": 4}], "profile": {"age": 31, "gender": "F"}, "k": 5},
         {"user_id": "u1", "wish": "slow science fiction, no gore", "k": 10, "explain": True}]})
 
-    k: int = Field(10, ge=1, le=MAX_K, description="Length of the slate.")
+    k: Whole = Field(10, ge=1, le=MAX_K, description="Length of the slate.")
     exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="Item ids never to show.")
     allow: list[Id] | None = Field(None, max_length=10_000, description="If given, only these item ids may be shown.")
     filter: Annotated[str, StringConstraints(max_length=2_000)] | None = Field(
         None, description='An expression over the catalog, such as `genre = "Sci-Fi" and year > 1990`.')
     pin: list[Id] = Field(default_factory=list, max_length=MAX_K, description="Item ids put first, in this order.")
-    quota: dict[Annotated[str, StringConstraints(min_length=1, max_length=80)], Annotated[int, Field(ge=0, le=MAX_K)]] = Field(
-        default_factory=dict, max_length=50, description="At most so many items of a category.")
+    quota: dict[Annotated[str, StringConstraints(min_length=1, max_length=80)], Annotated[Whole, Field(ge=0, le=MAX_K)]] = Field(
+        default_factory=dict, max_length=50, description="At most so many items of a category.",
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}})
     diversity: float = Field(0.0, ge=0.0, le=1.0, description="0 keeps the ranking; towards 1, items differ more.")
     explore: float | None = Field(None, ge=0.0, le=10.0, description="Strength of exploration; the service's own where not given.")
     explain: bool = Field(default=False, description="Give a short reason with each item.")
@@ -100,7 +106,7 @@ class NewEvent(Shape):
 class EventBatch(Shape):
     """Events to store."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+    model_config = ConfigDict(json_schema_extra={"examples": [
         {"events": [{"event_id": "a1", "user_id": "u1", "item_id": "50", "kind": "like"},
                     {"event_id": "a2", "user_id": "u1", "item_id": "181", "kind": "rating", "value": 4}]}]})
 
@@ -137,7 +143,7 @@ class User(Shape):
 class Profile(Shape):
     """Attributes of a person; they replace those given before."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]})
 
     profile: Attributes
 
@@ -155,11 +161,11 @@ class Forgotten(Shape):
 class ExplanationRequest(Person):
     """Why does this item stand where it stands for this person?"""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+    model_config = ConfigDict(json_schema_extra={"examples": [
         {"history": [{"item_id": "50", "value": 5}], "item_id": "181"}]})
 
     item_id: Id
-    k: int = Field(10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of.")
+    k: Whole = Field(10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of.")
 
 
 class Item(Shape):
@@ -188,10 +194,10 @@ class SimilarItems(Shape):
     items: list[SimilarItem]
 
 
-class ItemContent(BaseModel):
+class ItemContent(Shape):
     """Content of an item: any of the catalog's columns, such as title, text, tags, year."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [
+    model_config = ConfigDict(json_schema_extra={"examples": [
         {"attributes": {"title": "Solaris (1972)", "text": "A psychologist visits a station above a thinking ocean.", "year": 1972}}]})
 
     attributes: Attributes = Field(min_length=1)

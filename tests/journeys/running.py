@@ -1,0 +1,177 @@
+"""A service as its operator runs it: real processes, real sockets, a saved model."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRAM = """
+import json, sys
+from metarec.app.serving import serve
+serve(**json.loads(sys.argv[1]))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Running:
+    """A service in a process group of its own."""
+
+    model: Path
+    store: str
+    workers: int = 1
+    port: int = field(default_factory=free_port)
+    settings: dict[str, Any] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, wait: float = 60.0) -> float:
+        """Start; gives the seconds until it was ready."""
+        arguments = {"model": str(self.model), "store": self.store, "workers": self.workers, "port": self.port, "requests_per_second": 0,
+                     **self.settings}
+        began = time.monotonic()
+        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(arguments)], start_new_session=True,
+                                        env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+        self._log: list[bytes] = []
+        threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+        while time.monotonic() - began < wait:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.ask("GET", "/readyz", timeout=1.0)[0] == 200:
+                    return time.monotonic() - began
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the service ended: {self.log()}")
+            time.sleep(0.05)
+        raise RuntimeError(f"the service was not ready in {wait} seconds: {self.log()}")
+
+    def _read_log(self, process: subprocess.Popen[bytes]) -> None:
+        self._log.extend(process.stderr)
+
+    def log(self) -> str:
+        """Everything on stderr so far."""
+        return b"".join(self._log).decode(errors="replace")
+
+    def ask(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> tuple[int, Any]:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if "json" in (answer.getheader("content-type") or "") else text.decode()
+        finally:
+            connection.close()
+
+    def worker_ids(self) -> list[int]:
+        """Process ids of the workers (the one process itself where there is one worker)."""
+        if self.workers == 1:
+            return [self.process.pid]
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+    def kill(self, worker: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """The supervisor and every worker, in one blow."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self, timeout: float = 20.0) -> int:
+        """Ask it to end; gives the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill_all()
+        return self.process.returncode
+
+    def __enter__(self) -> Running:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
+
+@dataclass
+class Told:
+    """What the service acknowledged, and when it answered at all."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)
+    refused: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Senders:
+    """Threads that send events until stopped; what was not acknowledged is sent again with the same ids, as clients do."""
+
+    def __init__(self, service: Running, threads: int = 3, batch: int = 5) -> None:
+        self.service, self.batch, self.told = service, batch, Told()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(number,), daemon=True) for number in range(threads)]
+
+    def __enter__(self) -> Senders:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(40)
+
+    def _send(self, sender: int) -> None:
+        number = 0
+        while not self._stop.is_set():
+            ids = [f"{sender}-{number}-{n}" for n in range(self.batch)]
+            number += 1
+            with self.told.lock:
+                self.told.sent += ids
+            body = {"events": [{"event_id": name, "user_id": f"user{sender}", "item_id": "s01", "kind": "like"} for name in ids]}
+            while not self._try(body, ids):
+                if self._stop.wait(0.02):
+                    return
+
+    def _try(self, body: dict[str, Any], ids: list[str]) -> bool:
+        try:
+            status, answer = self.service.ask("POST", "/v1/events", body, timeout=10.0)
+        except (OSError, http.client.HTTPException):
+            return False
+        with self.told.lock:
+            self.told.answered_at.append(time.monotonic())
+            if status != 200:
+                self.told.refused += 1
+                return False
+            assert answer["accepted"] + answer["duplicates"] == len(ids), answer
+            self.told.acknowledged += ids
+        return True
+
+    def wait_for_answer(self, after: float, most: float = 60.0) -> float:
+        """Seconds from `after` (monotonic) until an event was acknowledged again."""
+        while time.monotonic() - after < most:
+            with self.told.lock:
+                later = [at for at in self.told.answered_at[-50:] if at > after]
+            if later:
+                return later[0] - after
+            time.sleep(0.02)
+        raise AssertionError(f"no answer within {most} seconds; the log says: {self.service.log()[-2000:]}")
