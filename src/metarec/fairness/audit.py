@@ -19,6 +19,8 @@ from metarec.fairness.groups import Groups, category_matrix, group_items, group_
 from metarec.fairness.outcomes import Outcomes, judge
 from metarec.runtime.rng import derive
 
+BESIDE = ("popularity lift@10", "miscalibration@10", "mae", "covered@90")
+"""Metrics shown by group beside the one asked for, where they were measured."""
 POPULARITY = "popularity"
 """The name under which items are grouped by how many events they have."""
 
@@ -111,7 +113,7 @@ def audit_outcomes(outcomes: Outcomes, groupings: Sequence[Groups], item_groups:
     """The audit of results already measured; see `audit`."""
     rng = derive(seed, "audit")
     steps: tuple[int | None, ...] = (*outcomes.shots, None)
-    shown = dict.fromkeys([metric, *(m for m in ("popularity lift@10", "miscalibration@10", "mae") if m in outcomes.per_user)])
+    shown = dict.fromkeys([metric, *(m for m in BESIDE if m in outcomes.per_user)])
     return Audit(
         model_version=model_version, people=len(outcomes.trial.newcomers), shots=outcomes.shots, metric=metric,
         overall=[_overall(outcomes, m, step, rng) for m in shown for step in steps],

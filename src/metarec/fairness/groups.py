@@ -34,12 +34,16 @@ class Groups:
     name: str
     labels: np.ndarray
     """[B] text."""
+    order: tuple[str, ...] = ()
+    """Labels that have an order of their own; the others follow by name."""
 
     @property
     def sizes(self) -> dict[str, int]:
         """Label -> how many, in the order a reader expects: bands ascending, else by name, `not stated` last."""
         counts = Counter(self.labels.tolist())
-        return {label: counts[label] for label in sorted(counts, key=lambda text: (text == NOT_STATED, _number_first(text)))}
+        ordered = [label for label in self.order if label in counts]
+        rest = sorted(set(counts) - set(ordered), key=lambda text: (text == NOT_STATED, _number_first(text)))
+        return {label: counts[label] for label in ordered + rest}
 
     def mask(self, label: str) -> np.ndarray:
         """Bool [B]: who belongs to `label`."""
@@ -103,7 +107,7 @@ def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
     before = np.empty(len(counts))
     before[order] = (np.cumsum(counts[order]) - counts[order]) / max(1.0, counts.sum())
     labels = np.select([before < POPULAR_SHARE[0], before < POPULAR_SHARE[1]], ["popular", "middle"], "rare")
-    return Groups(name="popularity", labels=labels)
+    return Groups(name="popularity", labels=labels, order=("popular", "middle", "rare"))
 
 
 def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
