@@ -1,0 +1,47 @@
+"""The simple recommenders that so often win; always printed, always tuned on the same validation newcomers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation.baselines.ease import ease
+from metarec.evaluation.baselines.factors import ials
+from metarec.evaluation.baselines.knn import item_knn
+from metarec.evaluation.baselines.ratings import item_mean_user_offset, rating_knn
+from metarec.evaluation.baselines.ridge import ContentRidge
+from metarec.evaluation.baselines.simple import Popular, ProfilePopular, Random, rated_popular
+from metarec.evaluation.judged import Judged
+
+BASELINES: dict[str, Callable[[], Judged]] = {
+    "Random": Random,
+    "Popular": Popular,
+    "RatedPopular": rated_popular,
+    "ProfilePopular": ProfilePopular,
+    "ItemMean+UserOffset": item_mean_user_offset,
+    "RatingKNN": rating_knn,
+    "ContentRidge": ContentRidge,
+    "ItemKNN": item_knn,
+    "EASE": ease,
+    "iALS": ials,
+}
+NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
+"""Baselines that mean something only where people state values."""
+
+
+def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Judged]:
+    """Unfitted baselines that suit the data, or those named.
+
+    Raises:
+        BadInput: for a name that is not a baseline.
+    """
+    for name in names or ():
+        if name not in BASELINES:
+            raise BadInput(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
+    suit = [n for n in names or BASELINES
+            if (train.interactions.has_values or n not in NEED_VALUES) and (train.users.attributes or n != "ProfilePopular")]
+    return [BASELINES[name]() for name in suit]
+
+
+__all__ = ["BASELINES", "ContentRidge", "Popular", "ProfilePopular", "Random", "baselines_for", "ease", "ials", "item_knn",
+           "item_mean_user_offset", "rated_popular", "rating_knn"]

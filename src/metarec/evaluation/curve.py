@@ -1,0 +1,167 @@
+"""The cold-start learning curve: quality against the number of events, for every recommender on the same people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import NewcomerSplit
+from metarec.data.schema import BadInput
+from metarec.evaluation.judged import Judged
+from metarec.evaluation.measure import METRICS, Measured, Trial, measure
+from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveTable:
+    """Every metric of every person, at every number of events, for every recommender judged."""
+
+    shots: tuple[int, ...]
+    """Numbers of events shown, ascending."""
+    user_ids: list[str]
+    """Whose each column is."""
+    per_user: dict[str, dict[str, np.ndarray]]
+    """Recommender -> metric -> `[shots, users]`."""
+    coverage: dict[str, np.ndarray]
+    """Recommender -> `[shots]`, share of the catalog in anyone's first ten."""
+    seconds: dict[str, np.ndarray] = field(default_factory=dict)
+    """Recommender -> `[shots]`, wall seconds to score, rank and judge everyone."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+    @property
+    def models(self) -> list[str]:
+        """Recommenders, in the order judged."""
+        return list(self.per_user)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics that at least one recommender has, in the order of `METRICS`."""
+        return [m for m in METRICS if m == "coverage@10" or any(m in values for values in self.per_user.values())]
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Bootstrap weights `[draws, users]`, the same for all, so that comparisons are paired."""
+        return resample(len(self.user_ids), derive(self.seed, "bootstrap"))
+
+    def has(self, model: str, metric: str) -> bool:
+        """Whether `model` was measured by `metric`."""
+        return metric == "coverage@10" or metric in self.per_user[model]
+
+    def mean(self, model: str, metric: str) -> np.ndarray:
+        """Mean over people at each number of events, `[shots]`.
+
+        Raises:
+            BadInput: for a recommender or metric that is not in the table.
+        """
+        if metric == "coverage@10":
+            return self.coverage[self._known(model)]
+        return np.nanmean(self._values(model, metric), axis=1)
+
+    def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage, which has no people, none."""
+        if metric == "coverage@10":
+            return self.coverage[self._known(model)], self.coverage[model]
+        return interval(self._values(model, metric), self.weights)
+
+    def differences(self, model: str, other: str, metric: str) -> list[Difference]:
+        """`model` against `other` on the same people, one difference for each number of events."""
+        higher = METRICS[metric].higher_is_better
+        if higher is None:
+            raise BadInput(f"{metric} has no better end, so recommenders cannot be compared by it")
+        pairs = zip(self._values(model, metric), self._values(other, metric), strict=True)
+        return [paired_difference(ours, theirs, self.weights, higher_is_better=higher) for ours, theirs in pairs]
+
+    def best(self, metric: str, among: Iterable[str]) -> list[str]:
+        """Which of `among` is best at each number of events, chosen with hindsight."""
+        able = [m for m in among if self.has(m, metric)]
+        if not able:
+            raise BadInput(f"none of the recommenders was measured by {metric}")
+        means = np.stack([self.mean(m, metric) for m in able])
+        best = means.argmin(axis=0) if METRICS[metric].higher_is_better is False else means.argmax(axis=0)
+        return [able[b] for b in best]
+
+    def compare_all(self, model: str, metric: str) -> pl.DataFrame:
+        """`model` against every other one at every number of events; `p_holm` is corrected over all rows."""
+        rows = [{"other": other, "events": k, "mean": d.mean, "low": d.low, "high": d.high, "p": d.p_value}
+                for other in self.models if other != model and self.has(other, metric)
+                for k, d in zip(self.shots, self.differences(model, other, metric), strict=True)]
+        if not rows:
+            raise BadInput(f"there is nothing to compare {model} with by {metric}")
+        table = pl.DataFrame(rows)
+        return table.with_columns(pl.Series("p_holm", holm(table["p"].to_numpy())))
+
+    def frame(self) -> pl.DataFrame:
+        """One row for each recommender, metric and number of events: `model, metric, events, mean, low, high`."""
+        rows = []
+        for model in self.models:
+            for metric in (m for m in self.metrics if self.has(model, m)):
+                columns = zip(self.shots, self.mean(model, metric), *self.interval(model, metric), strict=True)
+                rows += [{"model": model, "metric": metric, "events": k, "mean": float(m), "low": float(low), "high": float(high)}
+                         for k, m, low, high in columns]
+        return pl.DataFrame(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Means, intervals and people's own numbers as plain values."""
+        return {"shots": list(self.shots), "users": self.user_ids, "table": self.frame().to_dicts(),
+                "per_user": {model: {metric: np.round(v, 6).tolist() for metric, v in values.items()}
+                             for model, values in self.per_user.items()}}
+
+    def _known(self, model: str) -> str:
+        if model not in self.per_user:
+            raise BadInput(f"{model!r} was not judged; the table has {', '.join(self.models)}")
+        return model
+
+    def _values(self, model: str, metric: str) -> np.ndarray:
+        values = self.per_user[self._known(model)]
+        if metric not in values:
+            raise BadInput(f"{model} was not measured by {metric!r}; it has {', '.join(values)}")
+        return values[metric]
+
+
+def learning_curve(judged: Sequence[Judged], split: NewcomerSplit, *, trial: Trial | None = None, seed: int = 0,
+                   progress: Progress = silent) -> CurveTable:
+    """Judge fitted recommenders on the test newcomers of `split` at each of its numbers of events.
+
+    Every recommender sees the same people, the same first events and the same candidates: the items of the training
+    events without the whole pool of each person, whatever the number of events shown.
+
+    Args:
+        judged: recommenders already fitted on `split.train`.
+        split: who is judged and after how many events.
+        trial: who is judged on what, if not the test newcomers on the training items.
+        seed: orders equal scores and draws the bootstrap.
+        progress: told after each step.
+
+    Raises:
+        BadInput: if two recommenders share a name, or there is nobody to judge.
+    """
+    names = [m.name for m in judged]
+    if len(set(names)) < len(names):
+        raise BadInput(f"recommenders judged beside each other need different names, got {', '.join(names)}")
+    trial = trial or Trial.of(split.test, split.train)
+    shots = split.horizon.shots
+    found: dict[str, list[Measured]] = {}
+    seconds: dict[str, np.ndarray] = {}
+    for n, model in enumerate(judged):
+        started = time.perf_counter()
+        taken: list[float] = []
+        found[model.name] = []
+        for k in shots:
+            found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
+            taken.append(time.perf_counter() - started - sum(taken))
+        seconds[model.name] = np.array(taken)
+        progress("judging newcomers", (n + 1) / len(judged), model.name)
+    return CurveTable(
+        shots=shots, user_ids=[n.user_id for n in trial.newcomers], seconds=seconds, seed=seed,
+        per_user={name: {metric: np.stack([m.per_user[metric] for m in steps]) for metric in steps[0].per_user}
+                  for name, steps in found.items()},
+        coverage={name: np.array([m.coverage for m in steps]) for name, steps in found.items()})

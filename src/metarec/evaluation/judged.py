@@ -1,0 +1,56 @@
+"""What can be judged: anything that scores a catalog for requests, ours or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.recommendation.slate import Request
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """A recommender that orders a catalog; fitted on people, then asked about others it has never seen."""
+
+    name: str
+    """What tables and plots call it."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Which item each column of `score` is."""
+        ...
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Learn from `train`; choose settings on `validation`, which holds people outside of `train`."""
+        ...
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """Score the whole catalog for each request: float32 `[B, N]`, higher is better, in vocabulary order."""
+        ...
+
+
+@runtime_checkable
+class Rates(Protocol):
+    """Also predicts values on the data's own scale."""
+
+    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predicted values of each request's items, one array per request."""
+        ...
+
+
+@runtime_checkable
+class KnowsItsDoubt(Protocol):
+    """Also says how sure each predicted value is."""
+
+    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predictive standard deviations, one array per request."""
+        ...
+
+
+def requests_at(newcomers: Sequence[Newcomer], shots: int) -> list[Request]:
+    """What a model sees of each newcomer after `shots` events: the first of the pool, and the profile."""
+    return [Request(history=n.pool[:shots], profile=n.profile) for n in newcomers]

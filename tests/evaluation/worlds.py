@@ -1,0 +1,56 @@
+"""Splits and small recommenders whose quality is known, shared by the tests of evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarec.data.newcomers import Horizon, NewcomerSplit, split_newcomers
+from metarec.data.schema import Vocabulary
+from world import World
+
+SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
+
+
+def split_of(world: World, seed: int = 1) -> NewcomerSplit:
+    """Two fifths of the people are newcomers, half to choose by and half to judge by."""
+    return split_newcomers(world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD)
+
+
+class Oracle:
+    """Knows the taste of whoever has shown one event, and is as good as chance before that."""
+
+    def __init__(self, world: World, name: str = "Oracle", noise: float = 0.0, from_shots: int = 1):
+        self.name, self.world, self.noise, self.from_shots = name, world, noise, from_shots
+        self.vocabulary = Vocabulary([*reversed(world.data.items.vocabulary.ids)])   # not the order of the data
+
+    def fit(self, train, validation, rng):
+        pass
+
+    def score(self, requests):
+        rng = np.random.default_rng(len(requests))
+        scores = self.noise * rng.normal(size=(len(requests), len(self.vocabulary))).astype(np.float32)
+        for row, request in enumerate(requests):
+            if len(request.history) >= self.from_shots and request.history:
+                liked = [item_id for item_id, value in request.history if value != 1.0 and value > 3.0] or [request.history[0][0]]
+                taste = liked[0][0]
+                scores[row] += [item_id[0] == taste for item_id in self.vocabulary.ids]
+        return scores
+
+
+class Constant:
+    """Scores everything alike, and predicts the same value with the same doubt."""
+
+    def __init__(self, world: World, name: str = "Constant", value: float = 3.0, spread: float = 1.0):
+        self.name, self.vocabulary, self.value, self.spread = name, world.data.items.vocabulary, value, spread
+
+    def fit(self, train, validation, rng):
+        pass
+
+    def score(self, requests):
+        return np.zeros((len(requests), len(self.vocabulary)), np.float32)
+
+    def rate(self, requests, item_ids):
+        return [np.full(len(ids), self.value) for ids in item_ids]
+
+    def rate_spread(self, requests, item_ids):
+        return [np.full(len(ids), self.spread) for ids in item_ids]
