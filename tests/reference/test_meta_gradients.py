@@ -6,6 +6,8 @@ The loop below knows nothing of `metarec.metalearning.layers`: it runs torch mod
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -58,8 +60,8 @@ ALGORITHMS = {
     "maml, 1 step": AdaptConfig(inner_steps=1),
     "maml, 3 steps": AdaptConfig(inner_steps=3),
     "fomaml": AdaptConfig(inner_steps=3, first_order=True),
-    "anil": AdaptConfig(inner_steps=3, adapts=("out.",)),
-    "named blocks": AdaptConfig(inner_steps=2, adapts=("mlp.1.", "block.0.feed_forward.", "out.")),
+    "anil": AdaptConfig(inner_steps=3, adapts=("out.*",)),
+    "named blocks": AdaptConfig(inner_steps=2, adapts=("mlp.1.*", "block.0.feed_forward.*", "out.*")),
     "meta-sgd": AdaptConfig(inner_steps=2, rates="per_weight"),
     "rates by step": AdaptConfig(inner_steps=3, rates="per_step"),
 }
@@ -91,7 +93,7 @@ def loop_meta_gradient(module: nn.Module, prior: Params, x: Tensor, y: Tensor, c
     for task in range(TASKS):
         weights = {name: value for name, value in prior.items() if not name.startswith(RATE)}
         for step in range(config.inner_steps):
-            moving = {name: value for name, value in weights.items() if name.startswith(config.adapts)}
+            moving = {name: value for name, value in weights.items() if any(fnmatchcase(name, a) for a in config.adapts)}
             loss = squared(functional_call(module, to_plain(weights), (x[task, :SUPPORT],)), y[task, :SUPPORT])
             slopes = torch.autograd.grad(loss, list(moving.values()), create_graph=True)
             for (name, value), slope in zip(moving.items(), slopes, strict=True):
@@ -167,7 +169,7 @@ def test_low_rank_factors_and_context_have_the_loops_gradient():
             for b in batches:
                 part = slice(None) if len(batches) == 1 else slice(b, b + 1)
 
-                def support_loss(params, part=part, run=run):
+                def support_loss(params, part=part, run=run, x=x, y=y):
                     context = {"context": params["context"]} if "context" in params else {}
                     return squared(run({**params, **context}, x[part, :SUPPORT]), y[part, :SUPPORT])
 

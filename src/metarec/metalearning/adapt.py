@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import torch
@@ -14,6 +15,8 @@ from metarec.metalearning.layers import Params
 
 RATE = "rate."
 """Learned step sizes stand in the prior beside the weights they move: `rate.NAME` for `NAME`."""
+META = "meta."
+"""Parameters of the inner loss itself; they are learned by the outer loop only, since adapting them would be cheating."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,8 @@ class AdaptConfig:
     """Step size of the inner loop; where rates are learned, where they start."""
     first_order: bool = False
     """Keep no second derivatives (FOMAML)."""
-    adapts: tuple[str, ...] = ("",)
-    """The parameters whose names start with one of these move; the empty name means all of them."""
+    adapts: tuple[str, ...] = ("*",)
+    """Which parameters move, as patterns of their names: `*` all of them, `out.*` the last layer, `*.down` LoRA factors."""
     rates: Literal["fixed", "per_step", "per_weight"] = "fixed"
     """Step sizes: given; learned for each tensor and step (arXiv:1810.09502); learned for each weight (Meta-SGD)."""
 
@@ -39,14 +42,14 @@ class AdaptConfig:
 
     def moves(self, name: str) -> bool:
         """Whether this parameter adapts."""
-        return name.startswith(self.adapts) and not name.startswith(RATE)
+        return not name.startswith((RATE, META)) and any(fnmatchcase(name, pattern) for pattern in self.adapts)
 
 
 def new_rates(prior: Params, config: AdaptConfig) -> Params:
     """Step sizes to be learned along with `prior`; empty where they are fixed."""
     moving = {name: value for name, value in prior.items() if config.moves(name)}
     if not moving:
-        raise BadInput(f"no parameter starts with {' or '.join(map(repr, config.adapts))}; there are: {', '.join(sorted(prior))}")
+        raise BadInput(f"no parameter is named {' or '.join(map(repr, config.adapts))}; there are: {', '.join(sorted(prior))}")
     shapes = {"fixed": None, "per_step": lambda _: (config.inner_steps,), "per_weight": lambda value: value.shape}
     shape = shapes[config.rates]
     return {} if shape is None else {RATE + name: torch.full(shape(value), config.inner_lr, dtype=value.dtype)

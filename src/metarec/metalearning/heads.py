@@ -67,5 +67,5 @@ class TransformerHead:
         x_BTD = x_BTLD.flatten(1, 2)
         for layer in range(self.layers):
             x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
-        pooled = layer_norm(params, "norm", x_BTD).unflatten(1, (-1, self.tokens)).mean(2)
+        pooled = layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
         return linear(params, "out", pooled).squeeze(-1)

@@ -47,7 +47,7 @@ def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
     if weight.ndim == 3 and x_BTD.shape[0] == 1 < weight.shape[0]:
         tasks, width_in, width_out = weight.shape
         side_by_side = weight.permute(1, 0, 2).reshape(width_in, tasks * width_out)
-        return (x_BTD[0] @ side_by_side).unflatten(-1, (tasks, width_out)).transpose(0, 1)
+        return (x_BTD[0] @ side_by_side).view(-1, tasks, width_out).transpose(0, 1)
     return x_BTD @ weight
 
 
