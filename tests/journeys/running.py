@@ -83,6 +83,21 @@ class Running:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
+    def wait_for_all_workers(self, most: float = 60.0) -> None:
+        """Until every worker has answered; each names itself in the number of its answers."""
+        seen: set[str] = set()
+        until = time.monotonic() + most
+        while len(seen) < self.workers:
+            assert time.monotonic() < until, f"only {len(seen)} of {self.workers} workers answer: {self.log()[-2000:]}"
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5.0)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", "/healthz")
+                worker = connection.getresponse().getheader("x-request-id").split("-")[0]
+                if int(worker, 16) in self.worker_ids():
+                    seen.add(worker)
+            connection.close()
+            time.sleep(0.01)
+
     def kill(self, worker: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
