@@ -196,7 +196,8 @@ def test_ridge_weights_equal_scikit_learn():
     assert weights[0] == pytest.approx(np.zeros(6))
     for person in (1, 2, 3):
         own = rows == person
-        assert weights[person] == pytest.approx(Ridge(alpha=2.5, fit_intercept=False).fit(features[items[own]], target[own]).coef_, abs=1e-4)
+        theirs = Ridge(alpha=2.5, fit_intercept=False).fit(features[items[own]], target[own]).coef_
+        assert weights[person] == pytest.approx(theirs, abs=1e-4)
 
 
 def test_biases_find_offsets_that_made_the_values(rated_world):
@@ -224,3 +225,23 @@ def test_items_are_described_by_their_words_and_not_by_links(rated_world):
     np.fill_diagonal(near, np.nan)
     same = tastes[:, None] == tastes[None, :]
     assert np.nanmean(near[same]) > np.nanmean(near[~same]) + 0.3
+
+
+def test_rating_knn_equals_a_slow_version(rated_world):
+    from metarec.evaluation.baselines.ratings import _damped, _neighbour_predictor
+    split = split_of(rated_world)
+    table = TrainingTable.of(split.train, pool=3)
+    biases = Biases.of(table, 2.0, 5.0)
+    residuals, seen = biases.residuals(table.events).toarray(), table.events.seen.toarray()
+    together = seen.T @ seen
+    length = np.linalg.norm(residuals, axis=0)
+    similarity = residuals.T @ residuals / np.outer(length, length) * together / (together + 4.0)
+    np.fill_diagonal(similarity, 0.0)
+    residual_matrix = csr_matrix(residuals)
+    got = _damped(residual_matrix.T @ residual_matrix, count_together(table.events.seen), length, 4.0)
+    assert got.toarray() == pytest.approx(similarity, abs=1e-5)
+    support = table.support([Request(history=rated_world.history("space", 3)),
+                             Request(history=rated_world.history("garden", 2, value=1.0))])
+    mine, shown = biases.residuals(support).toarray(), support.seen.toarray()
+    expected = biases.predict(support) + (mine @ similarity) / (shown @ np.abs(similarity) + 1.5)
+    assert _neighbour_predictor(biases, got, 1.5)(support) == pytest.approx(expected, abs=1e-5)

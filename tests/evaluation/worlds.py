@@ -31,9 +31,9 @@ class Oracle:
         scores = self.noise * rng.normal(size=(len(requests), len(self.vocabulary))).astype(np.float32)
         for row, request in enumerate(requests):
             if len(request.history) >= self.from_shots and request.history:
-                liked = [item_id for item_id, value in request.history if value != 1.0 and value > 3.0] or [request.history[0][0]]
-                taste = liked[0][0]
-                scores[row] += [item_id[0] == taste for item_id in self.vocabulary.ids]
+                item_id, value = request.history[0]
+                likes_it = value > 3.0 or not self.world.data.interactions.has_values
+                scores[row] += [(other[0] == item_id[0]) == likes_it for other in self.vocabulary.ids]
         return scores
 
 
