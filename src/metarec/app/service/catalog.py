@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
 
+from metarec.app.items import items_frame
 from metarec.app.service import shapes
-from metarec.app.service.live import Served, items_frame
+from metarec.app.service.live import Served
 from metarec.app.service.parts import Json, Service, answers
 
 ItemId = Annotated[shapes.Id, Path(description="The item's id as you write it.")]

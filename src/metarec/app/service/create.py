@@ -68,9 +68,10 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     app = FastAPI(title="metarec", version=__version__, lifespan=lifespan, redirect_slashes=False,
                   summary="Recommends well to people and items it has just met.",
                   description="Send what a person did, get what they may like; each event changes the next slate.")
-    for routes in (people_routes, catalog_routes, operator_routes):
-        app.include_router(routes(service))
-    install_error_answers(app)
+    routers = [people_routes(service), catalog_routes(service), operator_routes(service)]
+    for router in routers:
+        app.include_router(router)
+    install_error_answers(app, [route for router in routers for route in router.routes])
     _serve_page(app)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST", "PUT", "DELETE"],

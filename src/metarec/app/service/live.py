@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput
+from metarec.app.items import items_frame
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
@@ -149,38 +149,6 @@ class LiveModel:
             return served
         frame = items_frame([(item_id, attributes) for item_id, attributes, _ in rows], served.model.catalog.frame.schema)[0]
         return Served(served.model.with_items(frame), rows[-1][2])
-
-
-def items_frame(items: list[tuple[str, dict[str, Any]]], schema: pl.Schema) -> tuple[pl.DataFrame, list[str]]:
-    """Items as rows of a catalog with `schema`, and notes on attributes that it has no column for.
-
-    Raises:
-        BadInput: if a value cannot be read as its column's type.
-    """
-    ignored = sorted({name for _, attributes in items for name in attributes if name not in schema or name == "item_id"})
-    notes = [f"the catalog has no column {name!r}; it was stored but says nothing to this model." for name in ignored]
-    columns = {name: pl.Series(name, [_as_column(attributes.get(name), name, dtype) for _, attributes in items], dtype=dtype, strict=False)
-               for name, dtype in schema.items() if name != "item_id"}
-    return pl.DataFrame({"item_id": pl.Series([item_id for item_id, _ in items], dtype=pl.Utf8), **columns}).select(schema.names()), notes
-
-
-def _as_column(value: Any, name: str, dtype: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(dtype, pl.List):
-        parts = value if isinstance(value, list) else str(value).replace("|", ",").split(",")
-        return [str(part).strip() for part in parts]
-    if dtype == pl.Utf8:
-        return "|".join(map(str, value)) if isinstance(value, list) else str(value)
-    try:
-        read = pl.Series([value]).cast(dtype, strict=True)[0] if not dtype.is_temporal() else pl.Series([str(value)]).str.strptime(dtype)[0]
-    except (TypeError, pl.exceptions.PolarsError) as error:
-        raise BadInput(f"{name} must be {_spoken(dtype)}, got {value!r}") from error
-    return read
-
-
-def _spoken(dtype: Any) -> str:
-    return "a number" if dtype.is_numeric() else "a date" if dtype.is_temporal() else f"of type {dtype}"
 
 
 def _plain(value: Any) -> Any:

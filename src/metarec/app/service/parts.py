@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from metarec.app.service.answering import Ask
 from metarec.app.service.batching import Batcher
@@ -68,8 +68,8 @@ def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
         status: {"model": shape}, **{code: {"model": Problem, "description": said[code]} for code in codes}}}
 
 
-def install_error_answers(app: FastAPI) -> None:
-    """Every error as `{"error": one sentence}`."""
+def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Every error as `{"error": one sentence}`; `routes` are all of the service's."""
 
     def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
         return JSONResponse({"error": sentence}, status, headers)
@@ -84,7 +84,7 @@ def install_error_answers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 405:
-            allowed = ", ".join(sorted(_methods_at(app, request)))
+            allowed = ", ".join(sorted(_methods_at(routes, request.url.path)))
             return problem(405, f"{request.method} is not for this address; it takes {allowed}", {"Allow": allowed})
         return problem(error.status_code, str(error.detail), error.headers)
 
@@ -101,7 +101,6 @@ def install_error_answers(app: FastAPI) -> None:
         return problem(503, str(error), {"Retry-After": "2"})
 
 
-def _methods_at(app: FastAPI, request: Request) -> set[str]:
-    """What may be done at a request's address, by all its routes together."""
-    here = [route for route in app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
-    return {method for route in here for method in route.methods or ()}
+def _methods_at(routes: Sequence[BaseRoute], path: str) -> set[str]:
+    """What may be done at an address, by all its routes together."""
+    return {method for route in routes if isinstance(route, Route) and route.path_regex.match(path) for method in route.methods or ()}

@@ -1,0 +1,157 @@
+"""The loop closed: a challenger is trained on old plus new data, judged beside the champion, and promoted or refused with the table."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from metarec.app.items import items_frame, upserted
+from metarec.app.judging import as_judges, compare
+from metarec.app.settings import ServiceSettings
+from metarec.data.read import read
+from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
+from metarec.feedback import open_store
+from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
+from metarec.feedback.outcomes import ValueScale, as_training_rows
+from metarec.feedback.promotion import Decision, Guardrails, decide
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.recommender import Recommender
+
+log = logging.getLogger("metarec.retrain")
+
+JUDGES_SHARE = 5
+"""One in so many new users is never trained on, in any round, so that every champion and challenger can be judged by them."""
+Fit = Callable[[Dataset], Recommender]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """What came of one round."""
+
+    champion: str
+    challenger: str
+    promoted: bool
+    decision: Decision
+    events_new: int
+    """Stored events that the challenger was trained on, beside the old data."""
+    judges: int
+    """People whom both were judged by."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "decision": self.decision.as_dict()}
+
+
+def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: Fit | None = None, seed: int = 0,
+            rails: Guardrails | None = None, force: bool = False) -> Retrained:
+    """Train a challenger, judge it, promote it if it is not worse; the champion serves until then, and after a refusal.
+
+    Args:
+        model: folder of the model that serves.
+        store: event store with what happened since.
+        data: what the first model was fitted on; what the model itself keeps where not given.
+        fit: makes a recommender from data; with the champion's own preset where not given.
+        seed: of fitting and judging.
+        rails: how much worse is still not worse.
+        force: promote whatever was measured.
+
+    Raises:
+        BadInput: if there is nothing new, or another retraining runs.
+    """
+    registry = Registry(model)
+    with registry.retraining():
+        opened = open_store(store)
+        try:
+            return _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
+        finally:
+            opened.close()
+
+
+def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fit | None, seed: int, rails: Guardrails,
+           force: bool) -> Retrained:
+    began, champion = time.time(), Recommender.load(registry.place_of(registry.current()))
+    old = data if isinstance(data, Dataset) else read(data) if data else champion.training_data()
+    scale = scale_of(champion)
+    new = as_training_rows(store.as_frame(), scale)
+    if not new.height:
+        raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
+    judging, learning = split_judges(store, old, new)
+    train = joined(store, old, learning, champion)
+    challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed)
+    challenger.save(registry.place_of(challenger.version))
+    judges = as_judges(judging, _profiles(store), champion.vocabulary.ids, scale.relevant_from)
+    comparisons = compare(champion, challenger, judges, train, seed)
+    decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
+    registry.note_decision(challenger.version, decision.as_dict())
+    promoted = decision.promote or force
+    if promoted:
+        registry.promote(challenger.version, "forced: " + decision.reason if force and not decision.promote else decision.reason)
+        mark_left_model(store, asked_before=began)
+    log.info("retrained", extra={"champion": champion.version, "challenger": challenger.version, "promoted": promoted,
+                                 "reason": decision.reason})
+    return Retrained(champion=champion.version, challenger=challenger.version, promoted=promoted, decision=decision,
+                     events_new=learning.height, judges=len(judges.newcomers))
+
+
+def scale_of(model: Recommender) -> ValueScale:
+    """The scale of the values a model was trained on."""
+    low, high = model.value_range
+    return ValueScale(has_values=model.has_values, low=low, high=high, relevant_from=model.relevant_from)
+
+
+def split_judges(store: Store, old: Dataset, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """New events of the people who judge, and of those to learn from.
+
+    Judges are chosen among users not in the old data by their keyed digest: the same people in every round, and nobody's choice.
+    """
+    known = old.interactions.frame.select("user_id").unique()
+    newcomers = new.select("user_id").unique().join(known, on="user_id", how="anti")["user_id"].to_list()
+    chosen = pl.DataFrame({"user_id": [user for user in newcomers if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0]},
+                          schema={"user_id": pl.Utf8})
+    return new.join(chosen, on="user_id", how="semi"), new.join(chosen, on="user_id", how="anti")
+
+
+def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
+    """Old and new events, items and users as one data set, without forgotten people; a later event on the same item wins."""
+    before = without_forgotten(store, old.interactions.frame)
+    rows = pl.concat([before, new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
+        pl.col("value").cast(pl.Float32))], how="diagonal").unique(["user_id", "item_id"], keep="last", maintain_order=True)
+    items = champion.catalog.frame  # holds the old items and those added while serving up to now
+    added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
+    if added:
+        items = upserted(items, items_frame(added, items.schema)[0])
+    users = pl.concat([without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed").unique(
+        "user_id", keep="last", maintain_order=True)
+    return Dataset(interactions=rows, items=Catalog.of(items), users=Profiles.of(users), name=old.name)
+
+
+def _profiles(store: Store) -> dict[str, dict[str, object]]:
+    return {row.pop("user_id"): {k: v for k, v in row.items() if v is not None} for row in store.profiles().iter_rows(named=True)}
+
+
+def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> None:
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are logged, never fatal."""
+    import multiprocessing
+
+    while not stop.wait(settings.retrain_hours * 3600.0):
+        place = (settings.model, settings.store_url, settings.data or None)
+        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
+        job.start()
+        job.join()
+
+
+def _scheduled(model: str, store: str, data: str | None) -> None:
+    from metarec.runtime.logs import setup_logs
+
+    setup_logs(as_json=True)
+    try:
+        retrain(model, store, data=data)
+    except BadInput as error:
+        log.warning("did not retrain", extra={"reason": str(error)})
