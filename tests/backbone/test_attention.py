@@ -47,7 +47,8 @@ def test_causal_form_equals_hugging_face_gpt2_with_copied_weights(x_BLD):
     theirs = seeded(GPT2Model(config))
     ours, block = seeded(Block(8, 2), seed=2), theirs.h[0]
     with torch.no_grad():
-        for part, w, b in zip(("query", "key", "value"), block.attn.c_attn.weight.chunk(3, 1), block.attn.c_attn.bias.chunk(3), strict=True):
+        parts = block.attn.c_attn.weight.chunk(3, 1), block.attn.c_attn.bias.chunk(3)
+        for part, w, b in zip(("query", "key", "value"), *parts, strict=True):
             getattr(ours.attention, part).weight.copy_(w.T)
             getattr(ours.attention, part).bias.copy_(b)
         for linear, theirs_linear in ((ours.attention.out, block.attn.c_proj), (ours.feed_forward[0], block.mlp.c_fc),

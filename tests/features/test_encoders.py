@@ -12,6 +12,7 @@ from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.locate import find_local, locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
+from tiny_models import build_model
 
 TEXTS = ["a rocket to the planet", "the planet and its orbit", "a rose in the garden", "soil for the rose garden", ""]
 
@@ -28,33 +29,7 @@ def own_cache(monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """Build a folder with a real model of a few thousand weights and its tokenizer: `tiny_model("bert")`."""
-    transformers = pytest.importorskip("transformers")
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    def build(kind, **changes):
-        folder = tmp_path_factory.mktemp(kind)
-        words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *sorted({word for text in TEXTS for word in text.split()})]
-        tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-        if kind == "bert":
-            tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
-        special = {"eos_token": "[SEP]"} if kind == "gpt2" else {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-        transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", **special).save_pretrained(folder)
-        torch.manual_seed(0)
-        sizes = {"vocab_size": len(words), **changes}
-        if kind == "bert":
-            config = transformers.BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-                                             max_position_embeddings=16, **sizes)
-            model = transformers.BertModel(config)
-        elif kind == "gpt2":
-            model = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, **sizes))
-        else:
-            model = transformers.T5Model(transformers.T5Config(d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, **sizes))
-        model.save_pretrained(folder)
-        return folder
-
-    return build
+    return lambda kind: build_model(tmp_path_factory.mktemp(kind), kind, TEXTS)
 
 
 @pytest.mark.parametrize("kind", ["tfidf", "bow"])

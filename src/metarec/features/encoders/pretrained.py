@@ -59,20 +59,57 @@ class PretrainedOptions:
             raise BadInput(f"max_tokens must be 1 or more, got {self.max_tokens}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """What fine-tuning changed, as products of low rank: each named weight W is read as W + scale * up @ down (LoRA)."""
+
+    scale: float
+    down: dict[str, np.ndarray]
+    """Module name -> [rank, in]."""
+    up: dict[str, np.ndarray]
+    """Module name -> [out, rank]."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything under names of its own, as a saved model keeps it."""
+        return {f"{kind}/{name}": value for kind, part in (("down", self.down), ("up", self.up)) for name, value in part.items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, np.ndarray], scale: float) -> Adapter:
+        """The adapter whose `arrays` these are."""
+        down, up = ({name.split("/", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{kind}/")}
+                    for kind in ("down", "up"))
+        return cls(scale=scale, down=down, up=up)
+
+    def apply(self, model: Any) -> None:
+        """Add the products to the weights of a freshly loaded model."""
+        import torch
+
+        modules = dict(model.named_modules())
+        with torch.no_grad():
+            for name, down in self.down.items():
+                change = torch.from_numpy(self.scale * (self.up[name] @ down))
+                weight, is_turned = modules[name].weight, type(modules[name]).__name__ == "Conv1D"  # as GPT-2 keeps its weights
+                weight += (change.T if is_turned else change).to(weight.dtype)
+
+
 class PretrainedEncoder:
-    """A text model of the Hugging Face family, frozen.
+    """A text model of the Hugging Face family, as published or with an adapter from fine-tuning.
 
     Sentence embeddings by masked mean follow Reimers & Gurevych 2019, arXiv:1908.10084.
     """
 
-    def __init__(self, located: Located, options: PretrainedOptions | None = None, *, cache: Path | bool = True) -> None:
+    def __init__(self, located: Located, options: PretrainedOptions | None = None, *, cache: Path | bool = True,
+                 adapter: Adapter | None = None) -> None:
         self.located = located
         self.options = options or PretrainedOptions()
-        self.name = located.name
+        self.adapter = adapter
+        self.name = located.name if adapter is None else f"{located.name} + LoRA"
         self.notes: list[str] = []
         self.pooling, self.max_tokens = _made_for(located, self.options)
         self.fingerprint = fingerprint(located)
-        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision])
+        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision,
+                               _hash(adapter)])
         root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, root) if cache is not False else None
         self._loaded: tuple[Any, Any] | None = None
@@ -109,7 +146,10 @@ class PretrainedEncoder:
 
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""
-        return EncoderState(settings={"kind": "pretrained", "name": self.name, "fingerprint": self.fingerprint, **asdict(self.options)})
+        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **asdict(self.options)}
+        if self.adapter is None:
+            return EncoderState(settings=settings)
+        return EncoderState(settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays)
 
     @classmethod
     def from_state(cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None) -> PretrainedEncoder:
@@ -118,8 +158,9 @@ class PretrainedEncoder:
         Raises:
             BadInput: if the model is no longer to be found, or its weights are not the ones used then.
         """
-        settings = {key: value for key, value in state.settings.items() if key not in ("kind", "name", "fingerprint")}
-        encoder = cls(locate(state.settings["name"], online=online), PretrainedOptions(**settings), cache=cache)
+        settings = {key: value for key, value in state.settings.items() if key not in ("kind", "name", "fingerprint", "adapter_scale")}
+        adapter = Adapter.of_arrays(state.arrays, state.settings["adapter_scale"]) if state.arrays else None
+        encoder = cls(locate(state.settings["name"], online=online), PretrainedOptions(**settings), cache=cache, adapter=adapter)
         if encoder.fingerprint != state.settings["fingerprint"]:
             raise BadInput(f"the weights of {encoder.name!r} in {encoder.located.source} are not those this was fitted with; "
                            "fit again, or put the old ones back")
@@ -177,7 +218,7 @@ class PretrainedEncoder:
     def _model(self) -> tuple[Any, Any]:
         """Tokenizer and model, loaded at first need."""
         if self._loaded is None:
-            self._loaded = load_model(self.located, self.options.precision)
+            self._loaded = load_model(self.located, self.options.precision, self.adapter)
         return self._loaded
 
 
@@ -192,7 +233,7 @@ def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
     return (hidden_BLD * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def load_model(located: Located, precision: str = "fp32") -> tuple[Any, Any]:
+def load_model(located: Located, precision: str = "fp32", adapter: Adapter | None = None) -> tuple[Any, Any]:
     """Tokenizer and text model in evaluation mode.
 
     Raises:
@@ -220,6 +261,8 @@ def load_model(located: Located, precision: str = "fp32") -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
     model = model.eval()
+    if adapter is not None:
+        adapter.apply(model)
     if precision == "int8":
         model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
     return tokenizer, model
@@ -287,6 +330,12 @@ def fingerprint(located: Located) -> str:
                     file.seek(size * place // 16)
                     digest.update(file.read(65_536))
     return digest.hexdigest()
+
+
+def _hash(adapter: Adapter | None) -> str:
+    if adapter is None:
+        return ""
+    return content_key(b"".join(name.encode() + value.tobytes() for name, value in sorted(adapter.arrays.items()))).hex()
 
 
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:

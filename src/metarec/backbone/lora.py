@@ -1,0 +1,213 @@
+"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the bar to beat.
+
+Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside the attention
+weights are learned, so little data cannot spoil the model much, and what changed is a few hundred kilobytes.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from metarec.data.schema import BadInput
+from metarec.features.encoders.pretrained import Adapter, PretrainedEncoder, PretrainedOptions, load_model, pool
+from metarec.runtime.extras import require
+from metarec.runtime.progress import Progress, silent
+
+ATTENTION_WEIGHTS = ("query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "c_attn", "q", "v", "Wqkv")
+"""Names that the attention weights have in the usual models; those found are adapted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraOptions:
+    """How a text encoder is fine-tuned."""
+
+    rank: int = 8
+    """Rank of each change."""
+    steps: int = 150
+    """Gradient steps, at most."""
+    items_per_step: int = 64
+    """Texts read in a step; every user who took two or more of them is learned from."""
+    most_users: int = 2048
+    """Users looked at in a step."""
+    learning_rate: float = 1e-3
+    """Of AdamW, with a linear warm-up over a tenth of the steps, then down to nothing."""
+    temperature: float = 0.1
+    """Divides cosines in the loss."""
+    max_tokens: int = 64
+    """Tokens read of a text while training."""
+    held_out: float = 0.15
+    """Share of items never trained on: they are the cold items that judge."""
+    check_every: int = 50
+    """Steps between two judgements."""
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "steps", "items_per_step", "check_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if not 0 < self.held_out < 1:
+            raise BadInput(f"held_out must lie between 0 and 1, got {self.held_out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned:
+    """What fine-tuning gave."""
+
+    encoder: PretrainedEncoder
+    """The better of the two: tuned where it beat the frozen one, else the frozen one."""
+    frozen_score: float
+    """NDCG@10 of held-out items by the encoder as it came."""
+    tuned_score: float
+    """The best NDCG@10 reached while tuning."""
+    improved: bool
+    """Whether the tuned encoder is the one given back."""
+
+
+def fine_tune(texts: Sequence[str], liked: sp.csr_matrix, encoder: PretrainedEncoder, *, options: LoraOptions | None = None,
+              rng: np.random.Generator, progress: Progress = silent) -> FineTuned:
+    """Teach a text encoder which items go together for people, and keep it only if unseen items are ranked better.
+
+    In a step some items are read; for each user who liked several of them, the others must name each one: a softmax
+    over the items read, with log popularity as a fixed bias, so that vectors need not say what is popular. What else
+    the user liked is no negative.
+
+    Args:
+        texts: of all items.
+        liked: [U, N] above 0 where a training user liked an item.
+        encoder: the frozen one, its cache is used for the bar.
+
+    Raises:
+        BadInput: if too few items have text and users, or the model has no attention weights known here.
+    """
+    options = options or LoraOptions()
+    usable = np.flatnonzero(np.array([bool(text.strip()) for text in texts]) & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1))
+    shuffled = rng.permutation(usable)
+    judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
+    if len(learned) < 4 or len(judged) < 2:
+        raise BadInput(f"only {len(usable)} items have both text and two people who liked them; fine-tuning needs dozens at least")
+    frozen_score = cold_ndcg(encoder.encode(texts), liked, judged)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        tuner = _Tuner(texts=texts, liked=liked, encoder=encoder, options=options, learned=learned, judged=judged)
+        best_score, best = tuner.run(rng, progress)
+    improved = best is not None and best_score > frozen_score
+    tuned = PretrainedEncoder(encoder.located, encoder.options, adapter=best, cache=True if encoder.cache is not None else False) \
+        if improved else encoder
+    return FineTuned(encoder=tuned, frozen_score=frozen_score, tuned_score=best_score, improved=improved)
+
+
+def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: int = 10) -> float:
+    """NDCG@k of cold items ranked among themselves by likeness to what each user liked of the others; a mean over users.
+
+    Vectors are centred first: what all texts have in common says nothing. Users without a liked cold item, or with no
+    other, are left out.
+    """
+    is_cold = np.zeros(len(vectors), dtype=bool)
+    is_cold[cold] = True
+    centred = vectors - vectors[~is_cold].mean(axis=0)
+    taken = sp.csr_matrix(liked > 0, dtype=np.float32)
+    known, asked = taken[:, ~is_cold], taken[:, cold].toarray() > 0
+    rows = np.flatnonzero((asked.sum(axis=1) > 0) & (known.getnnz(axis=1) > 0))
+    if not len(rows):
+        return 0.0
+    scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(np.arange(2, order.shape[1] + 2))
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(asked[rows].sum(axis=1), k) - 1]
+    return float((gains.sum(axis=1) / ideal).mean())
+
+
+@dataclass(kw_only=True)
+class _Tuner:
+    """One run of fine-tuning."""
+
+    texts: Sequence[str]
+    liked: sp.csr_matrix
+    encoder: PretrainedEncoder
+    options: LoraOptions
+    learned: np.ndarray
+    judged: np.ndarray
+
+    def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
+        """The best score on the judged items, and the adapter that reached it."""
+        options, peft = self.options, require("peft", "tune")
+        tokenizer, base = load_model(self.encoder.located)
+        names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(ATTENTION_WEIGHTS)
+        if not names:
+            raise BadInput(f"{self.encoder.name!r} has no attention weights named {', '.join(ATTENTION_WEIGHTS)}; "
+                           "it cannot be fine-tuned here")
+        lora = peft.LoraConfig(r=options.rank, lora_alpha=2 * options.rank, lora_dropout=0.1, target_modules=sorted(names),
+                               fan_in_fan_out="c_attn" in names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an older name
+            model = peft.get_peft_model(base, lora)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate)
+        warm = max(1, options.steps // 10)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))))
+        popularity = torch.from_numpy(np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32))
+        best_score, best = -np.inf, None
+        for step in range(1, options.steps + 1):
+            model.train()
+            items = np.sort(rng.choice(self.learned, size=min(options.items_per_step, len(self.learned)), replace=False))
+            loss = self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
+            if loss is not None:
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            schedule.step()
+            progress("fine-tune text encoder", step / options.steps, "" if loss is None else f"loss {loss.item():.3f}")
+            if step % options.check_every == 0 or step == options.steps:
+                adapter = _adapter(model, 2.0)
+                tuned = PretrainedEncoder(self.encoder.located, self.encoder.options, adapter=adapter, cache=False)
+                score = cold_ndcg(tuned.encode(self.texts), self.liked, self.judged)
+                if score > best_score:
+                    best_score, best = score, copy.deepcopy(adapter)
+        return best_score, best
+
+    def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
+        """Vectors of unit length of some items' texts, with gradients: [I, D]."""
+        options: PretrainedOptions = self.encoder.options
+        texts = [options.prompt.replace("{text}", self.texts[int(item)][:4000]) for item in items]
+        given = tokenizer(texts, truncation=True, max_length=min(self.options.max_tokens, self.encoder.max_tokens), padding=True,
+                          return_tensors="pt")
+        hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state
+        return torch.nn.functional.normalize(pool(hidden, given["attention_mask"].bool(), self.encoder.pooling), dim=1)
+
+    def _loss(self, vectors_ID: Tensor, items: np.ndarray, popularity_I: Tensor, rng: np.random.Generator) -> Tensor | None:
+        """Mean over (user, liked item) of how well the user's other items name it; None if nobody liked two of these."""
+        taken = self.liked[:, items] > 0
+        users = np.flatnonzero(np.asarray(taken.sum(axis=1)).ravel() > 1)
+        if not len(users):
+            return None
+        if len(users) > self.options.most_users:
+            users = rng.choice(users, size=self.options.most_users, replace=False)
+        taken_UI = torch.from_numpy(taken[users].toarray().astype(np.float32))
+        users_UD, alike_II = taken_UI @ vectors_ID, vectors_ID @ vectors_ID.T
+        others_U = (taken_UI.sum(dim=1, keepdim=True) - 1).clamp(min=1).sqrt()
+        # Leaving item i out of a user's sum changes the score of j by alike[i, j]; positives lose their own part, which is 1.
+        positive_UI = (users_UD @ vectors_ID.T - alike_II.diagonal()) / others_U / self.options.temperature + popularity_I
+        rows, places = taken_UI.nonzero(as_tuple=True)
+        negative_PI = ((users_UD @ vectors_ID.T)[rows] - alike_II[places]) / others_U[rows] / self.options.temperature + popularity_I
+        negative_PI = negative_PI.masked_fill(taken_UI[rows] > 0, torch.finfo(negative_PI.dtype).min)
+        scores = torch.cat([positive_UI[rows, places][:, None], negative_PI], dim=1)
+        losses_P = torch.nn.functional.cross_entropy(scores, torch.zeros(len(rows), dtype=torch.long), reduction="none")
+        weights_P = 1 / taken_UI.sum(dim=1)[rows]  # a user counts once, however many of the items they liked
+        return (losses_P * weights_P).sum() / weights_P.sum()
+
+
+def _adapter(model: Any, scale: float) -> Adapter:
+    """What peft has learned, as plain arrays named as in the base model."""
+    prefix = "base_model.model."
+    layers = {name[len(prefix):]: module for name, module in model.named_modules() if hasattr(module, "lora_A") and name.startswith(prefix)}
+    return Adapter(scale=scale, down={name: module.lora_A["default"].weight.detach().numpy().copy() for name, module in layers.items()},
+                   up={name: module.lora_B["default"].weight.detach().numpy().copy() for name, module in layers.items()})
