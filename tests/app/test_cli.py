@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from metarec.app import cli
+from metarec.runtime.artefacts import Artefact, write_artefact
 from world import World
 
 Run = Callable[..., tuple[int, str, str]]
@@ -62,6 +63,35 @@ def test_bad_input_is_one_clear_line_and_exit_2(run: Run, words: list[str], mess
     assert err.count("\n") == 1
     assert message in err
     assert err.startswith("metarec: ")
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A folder in the form of a model, enough for commands that do not score."""
+    return write_artefact(tmp_path / "model", Artefact(config={"name": "empty"}))
+
+
+def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> None:
+    from metarec.feedback import open_store
+    from metarec.feedback.events import Event
+
+    store = open_store(str(model_folder / "events.db"))
+    store.append([Event(event_id="1", user_id="ann", item_id="x", kind="like", value=None, timestamp=1.0)]).result()
+    store.close()
+    code, out, _ = run("forget", str(model_folder), "--user", "ann", "--json")
+    assert code == 0
+    assert json.loads(out)["rows_deleted"]["events"] == 1
+    assert b"ann" not in (model_folder / "events.db").read_bytes()
+    assert run("forget", str(model_folder / "nowhere"), "--user", "ann")[0] == 2
+
+
+def test_a_model_that_is_none_cannot_be_served(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("serve", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert "no model folder" in err
+    code, _, err = run("serve", str(tmp_path), "--host", "0.0.0.0")
+    assert code == 2
+    assert "lets anyone read and forget users" in err
 
 
 def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:

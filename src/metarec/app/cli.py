@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from metarec.app.commands import data
+from metarec.app.commands import data, live
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -19,6 +19,9 @@ app = typer.Typer(
     help="metarec recommends well to people and items it has just met: large models, meta-learning, honest newcomer evaluation.",
     epilog="Every command takes --json, and exits 0 when done, 1 when it failed, 2 for bad input. Begin with: metarec demo")
 app.add_typer(data.app, name="data")
+app.command("serve")(live.serve)
+app.command("retrain")(live.retrain)
+app.command("forget")(live.forget)
 
 
 @app.callback(invoke_without_command=True)
