@@ -13,23 +13,28 @@ from metarec.recommendation.slate import Request
 
 
 @runtime_checkable
-class Judged(Protocol):
-    """A recommender that orders a catalog; fitted on people, then asked about others it has never seen."""
-
-    name: str
-    """What tables and plots call it."""
+class Scores(Protocol):
+    """Orders a catalog: all that measuring needs. A fitted `Recommender` is one."""
 
     @property
     def vocabulary(self) -> Vocabulary:
         """Which item each column of `score` is."""
         ...
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Learn from `train`; choose settings on `validation`, which holds people outside of `train`."""
-        ...
-
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """Score the whole catalog for each request: float32 `[B, N]`, higher is better, in vocabulary order."""
+        ...
+
+
+@runtime_checkable
+class Judged(Scores, Protocol):
+    """A recommender with a name that learns from some people and is then asked about others it has never seen."""
+
+    name: str
+    """What tables and plots call it."""
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Learn from `train`; choose settings on `validation`, which holds people outside of `train`."""
         ...
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.judged import Judged, KnowsItsDoubt, Rates, requests_at
+from metarec.evaluation.judged import KnowsItsDoubt, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -135,13 +135,13 @@ class Measured:
     """[users, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
 
-def measure(model: Judged, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
+def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
     """Every metric of `model` for each newcomer of `trial` after `shots` events."""
     requests = requests_at(trial.newcomers, shots)
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
     for start, stop in trial.chunks():
-        scores = _in_order(model.score(requests[start:stop]), columns, stop - start, model.name)
+        scores = _in_order(model.score(requests[start:stop]), columns, stop - start, getattr(model, "name", type(model).__name__))
         candidates, liked = trial.masks(start, stop)
         parts.append(_of_lists(scores, candidates, liked, trial, rng))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}

@@ -1,0 +1,53 @@
+"""k-fold cross-validation over users: everyone with enough events is a newcomer once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from metarec.data.newcomers import Horizon
+from metarec.data.schema import Dataset
+from metarec.data.splits import split_folds
+from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.judged import Judged
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+
+def cross_validate(data: Dataset, make: Callable[[], Sequence[Judged]], *, folds: int = 5, seed: int = 0, horizon: Horizon | None = None,
+                   progress: Progress = silent) -> CurveTable:
+    """Fit new recommenders in every fold, judge each on its newcomers, and pool the people into one table.
+
+    People are the unit of every interval, and each is judged once, so pooling them is right; coverage is the mean of the folds.
+
+    Args:
+        data: everything known.
+        make: makes unfitted recommenders, the same ones each time.
+        folds: number of folds.
+        seed: draws the folds and everything that fits.
+        horizon: numbers of events; chosen from the data where None.
+        progress: told after each fold.
+
+    Raises:
+        BadInput: if there are fewer people to judge than folds.
+    """
+    curves = []
+    for n, split in enumerate(split_folds(data, folds=folds, rng=derive(seed, "folds"), horizon=horizon)):
+        judged = make()
+        for model in judged:
+            model.fit(split.train, split.validation, derive(seed, "fit", model.name, n))
+        curves.append(learning_curve(judged, split, seed=seed + n))
+        progress("cross-validation", (n + 1) / folds, f"fold {n + 1} of {folds}")
+    return pool(curves, seed)
+
+
+def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
+    """One table of the people of several tables, which hold the same recommenders and different people."""
+    first = curves[0]
+    return CurveTable(
+        shots=first.shots, user_ids=[u for c in curves for u in c.user_ids], seed=seed,
+        per_user={model: {metric: np.concatenate([c.per_user[model][metric] for c in curves], axis=1) for metric in values}
+                  for model, values in first.per_user.items()},
+        coverage={model: np.mean([c.coverage[model] for c in curves], axis=0) for model in first.models},
+        seconds={model: np.sum([c.seconds[model] for c in curves], axis=0) for model in first.models})

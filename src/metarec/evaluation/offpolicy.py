@@ -1,0 +1,110 @@
+"""What another policy would have earned, from what this one logged: off-policy estimates with intervals.
+
+A log holds, for each shown item, the reward and the propensity: the probability with which the logging policy showed it.
+Reweighting by `target / propensity` corrects for what was shown; where a target shows what the log never did, no estimate helps, and
+the effective sample size says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from metarec.data.schema import BadInput
+
+CLIP = 100.0
+"""Largest weight: beyond it a little bias is cheaper than the variance (Ionides 2008)."""
+FEWEST_EFFECTIVE = 50.0
+"""Below so many effective rows an estimate should not decide anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Expected reward of the target policy, per shown item."""
+
+    value: float
+    low: float
+    """Lower end of the 95% interval over log rows (over users, if given)."""
+    high: float
+    effective_rows: float
+    """`(sum w)^2 / sum w^2` (Kish 1965): how many rows the weights leave."""
+
+    @property
+    def is_trustworthy(self) -> bool:
+        """Whether enough effective rows stand behind it."""
+        return self.effective_rows >= FEWEST_EFFECTIVE
+
+    def __str__(self) -> str:
+        doubt = "" if self.is_trustworthy else f" (only {self.effective_rows:.0f} effective rows: do not decide by it)"
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]{doubt}"
+
+
+def snips(rewards: np.ndarray, propensities: np.ndarray, targets: np.ndarray,
+          users: np.ndarray | None = None) -> Estimate:
+    """Self-normalised inverse propensity score, `sum w r / sum w` with `w = target / propensity`.
+
+    Swaminathan and Joachims 2015. Slightly biased in small logs, far steadier than the plain estimate, and never outside
+    the range of the rewards.
+
+    Args:
+        rewards: `[M]` what came of each shown item.
+        propensities: `[M]` probability in (0, 1] that the logging policy showed it.
+        targets: `[M]` probability in [0, 1] that the target policy would show it.
+        users: `[M]` whose row each is; the interval then allows for one user's rows being alike.
+
+    Raises:
+        BadInput: for shapes that differ, an empty log, or probabilities out of range.
+    """
+    weights = importance(propensities, targets, rewards)
+    return _estimate(weights * rewards, weights, weights, users)
+
+
+def doubly_robust(rewards: np.ndarray, propensities: np.ndarray, targets: np.ndarray, predicted: np.ndarray, expected: np.ndarray,
+                  users: np.ndarray | None = None) -> Estimate:
+    """Model of the reward, corrected by reweighted residuals: right if either the model or the propensities are.
+
+    Dudik, Langford and Li 2011, arXiv:1103.4601: mean of `expected + w (r - predicted)`.
+
+    Args:
+        rewards: `[M]` what came of each shown item.
+        propensities: `[M]` probability in (0, 1] that the logging policy showed it.
+        targets: `[M]` probability in [0, 1] that the target policy would show it.
+        predicted: `[M]` the model's reward of the item that was shown.
+        expected: `[M]` the model's mean reward of what the target policy would show there.
+        users: `[M]` whose row each is; the interval then allows for one user's rows being alike.
+
+    Raises:
+        BadInput: for shapes that differ, an empty log, or probabilities out of range.
+    """
+    weights = importance(propensities, targets, rewards, predicted, expected)
+    return _estimate(expected + weights * (rewards - predicted), np.ones(len(rewards)), weights, users)
+
+
+def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """`[M]` weights `target / propensity`, at most `CLIP`; checks what the estimates are given."""
+    shapes = {np.shape(a) for a in (propensities, targets, *others)}
+    if len(shapes) > 1:
+        raise BadInput(f"every column of a log has one value per row, got shapes {', '.join(map(str, sorted(shapes)))}")
+    if not len(propensities):
+        raise BadInput("the log is empty: nothing can be estimated from it")
+    if not ((propensities > 0) & (propensities <= 1)).all():
+        bad = propensities[~((propensities > 0) & (propensities <= 1))][0]
+        raise BadInput(f"propensities lie in (0, 1], got {bad}; log the probability with which each item was shown")
+    if not ((targets >= 0) & (targets <= 1)).all():
+        raise BadInput(f"target probabilities lie in [0, 1], got {targets[~((targets >= 0) & (targets <= 1))][0]}")
+    return np.minimum(targets / propensities, CLIP)
+
+
+def _estimate(terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None) -> Estimate:
+    """Ratio of sums, with the interval of its linearisation (the delta method); rows of one user count as one."""
+    total = divisor.sum()
+    if not total > 0:
+        return Estimate(value=float("nan"), low=float("nan"), high=float("nan"), effective_rows=0.0)
+    value = float(terms.sum() / total)
+    moves = (terms - value * divisor) / total
+    if users is not None:
+        moves = np.bincount(np.unique(users, return_inverse=True)[1], weights=moves)
+    half = float(norm.ppf(0.975) * np.sqrt((moves ** 2).sum() * len(moves) / max(len(moves) - 1, 1)))
+    return Estimate(value=value, low=value - half, high=value + half, effective_rows=float(weights.sum() ** 2 / (weights ** 2).sum()))

@@ -1,0 +1,124 @@
+"""The honest sentence: is learning to learn worth it on these data?
+
+The bar is the best simple baseline *at each number of events*, chosen with hindsight on the very people judged: higher
+than any one baseline could reach. A difference counts only where its 95% interval leaves out zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.curve import CurveTable
+from metarec.evaluation.measure import METRICS
+from metarec.evaluation.significance import Difference, holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One number of events: the model against the best baseline there."""
+
+    events: int
+    ours: float
+    best: str
+    """The best baseline at this number of events."""
+    theirs: float
+    difference: Difference
+    p_corrected: float
+    """Holm-corrected over the numbers of events."""
+
+    @property
+    def outcome(self) -> str:
+        """`better`, `worse`, or `even` where the interval holds zero."""
+        return "even" if not self.difference.is_clear else "better" if self.difference.low > 0 else "worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What to tell the owner of the data."""
+
+    model: str
+    metric: str
+    standings: list[Standing]
+
+    @property
+    def worth_from(self) -> int | None:
+        """The smallest number of events from which the model is clearly better at it and nowhere clearly worse after; None: never."""
+        start = None
+        for standing in self.standings:
+            if standing.outcome == "worse":
+                start = None
+            elif standing.outcome == "better" and start is None:
+                start = standing.events
+        return start
+
+    @property
+    def sentence(self) -> str:
+        """One or two sentences with numbers and intervals."""
+        label = METRICS[self.metric].label
+        worse = [s for s in self.standings if s.outcome == "worse"]
+        if self.worth_from is None:
+            return _not_worth(self.standings, worse, label)
+        first = next(s for s in self.standings if s.events == self.worth_from)
+        text = (f"Worth it {_from(first.events)}: {first.difference} {label} over the best simple baseline there, {first.best}"
+                f"{_at_the_end(first, self.standings[-1])}.")
+        even = [s for s in self.standings if s.outcome == "even" and s.events > first.events]
+        if even:
+            text += f" At {_events(even)} it is even with the best baseline."
+        early = [s for s in self.standings if s.events < first.events]
+        if worse:
+            text += f" Not before: {_worse(worse, label)}."
+        elif early:
+            text += f" Before that ({_events(early)}) {early[0].best} does as well."
+        return text
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def judge_worth(curve: CurveTable, model: str, baselines: Sequence[str], metric: str = "ndcg@10") -> Verdict:
+    """Lay `model` beside the best of `baselines` at each number of events.
+
+    Raises:
+        BadInput: if no baseline was measured by `metric`, or `model` is one of them.
+    """
+    if model in baselines:
+        raise BadInput(f"{model} cannot be its own baseline")
+    best = curve.best(metric, baselines)
+    differences = [curve.differences(model, other, metric)[n] for n, other in enumerate(best)]
+    corrected = holm(np.array([d.p_value for d in differences]))
+    return Verdict(model=model, metric=metric, standings=[
+        Standing(events=k, ours=float(curve.mean(model, metric)[n]), best=best[n], theirs=float(curve.mean(best[n], metric)[n]),
+                 difference=differences[n], p_corrected=float(corrected[n])) for n, k in enumerate(curve.shots)])
+
+
+def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> str:
+    last = standings[-1]
+    if worse:
+        return f"Not worth it here: {_worse(worse, label)}."
+    better = [s for s in standings if s.outcome == "better"]
+    assert not better, "a model clearly better somewhere and nowhere worse is worth it"
+    return (f"Not worth it here: {last.best} does as well ({last.difference} {label} at {last.events} events, and no clear difference "
+            "at any other number).")
+
+
+def _worse(worse: list[Standing], label: str) -> str:
+    worst = min(worse, key=lambda s: s.difference.mean)
+    return f"at {_events(worse)} a simple baseline is better ({worst.best} by {-worst.difference.mean:.3f} {label} at {worst.events})"
+
+
+def _at_the_end(first: Standing, last: Standing) -> str:
+    return "" if first.events == last.events else f", and {last.difference} at {last.events} (over {last.best})"
+
+
+def _from(events: int) -> str:
+    return "before any event" if events == 0 else f"from {events} event{'s' if events > 1 else ''}"
+
+
+def _events(standings: list[Standing]) -> str:
+    numbers = [str(s.events) for s in standings]
+    listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
+    return f"{listed} event{'s' if numbers != ['1'] else ''}"

@@ -1,0 +1,99 @@
+"""Cold means cold: no hidden item and no judged person is in the training events."""
+
+import numpy as np
+import pytest
+
+from evaluation.worlds import SHORT_WORLD, Oracle
+from metarec.data.schema import BadInput
+from metarec.evaluation.baselines import BASELINES
+from metarec.evaluation.curve import learning_curve
+from metarec.evaluation.scenarios import SCENARIOS, hide_items, prepare
+from world import tiny_world
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_world(users_per_taste=40, items_per_taste=15, ratings=True).data
+
+
+@pytest.fixture(scope="module")
+def settings(data):
+    return {s: prepare(data, s, seed=2, horizon=SHORT_WORLD) for s in SCENARIOS}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_nothing_asked_is_in_training(settings, scenario):
+    setting = settings[scenario]
+    events = set(setting.split.train.interactions.frame.select("user_id", "item_id").iter_rows())
+    people = {u for u, _ in events}
+    for person in setting.split.test:
+        assert {(person.user_id, i) for i, _ in person.query}.isdisjoint(events)
+        assert set(person.relevant) <= {i for i, _ in person.query}
+        assert person.relevant
+        assert (person.user_id in people) == (scenario in {"item-cold", "warm"})
+        assert {i for i, _ in person.pool}.isdisjoint(i for i, _ in person.query)
+    assert {p.user_id for p in setting.split.validation}.isdisjoint(people)
+
+
+@pytest.mark.parametrize("scenario", ["item-cold", "both-cold"])
+def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
+    setting = settings[scenario]
+    cold = set(setting.trials["cold"].vocabulary.ids)
+    assert len(cold) == 3
+    assert cold.isdisjoint(setting.split.train.interactions.frame["item_id"])
+    assert cold < set(setting.trials["all"].vocabulary.ids)
+    for person in [*setting.split.test, *setting.split.validation]:
+        assert cold.isdisjoint(i for i, _ in person.pool)
+    assert all(set(p.relevant) <= cold for p in setting.split.test)
+    assert all(cold.isdisjoint(p.relevant) for p in setting.split.validation)
+    assert cold <= set(setting.split.train.items.vocabulary.ids)   # their content stays known
+
+
+def test_known_people_show_everything_they_have_in_training(settings):
+    for scenario in ("item-cold", "warm"):
+        split = settings[scenario].split
+        frame = split.train.interactions.frame
+        for person in split.test[:5]:
+            assert {i for i, _ in person.pool} == set(frame.filter(frame["user_id"] == person.user_id)["item_id"])
+        assert split.horizon.shots == (max(len(p.pool) for p in split.test),)
+
+
+def test_warm_asks_about_the_last_events(data, settings):
+    frame = data.interactions.frame
+    for person in settings["warm"].split.test[:10]:
+        times = dict(frame.filter(frame["user_id"] == person.user_id).select("item_id", "timestamp").iter_rows())
+        assert max(times[i] for i, _ in person.pool) < min(times[i] for i, _ in person.query)
+
+
+def test_content_places_items_nobody_has_met_and_neighbours_cannot(data, settings):
+    setting = settings["both-cold"]
+    content, neighbours = BASELINES["ContentRidge"](), BASELINES["ItemKNN"]()
+    for model in (content, neighbours):
+        model.fit(setting.split.train, setting.split.validation, np.random.default_rng(0))
+    curve = learning_curve([content, neighbours], setting.split, trial=setting.trials["cold"])
+    assert curve.mean("ContentRidge", "auc")[-1] > 0.8
+    assert curve.mean("ItemKNN", "auc")[-1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_known_people_are_judged_too(data, settings):
+    world = tiny_world(users_per_taste=40, items_per_taste=15, ratings=True)
+    setting = settings["warm"]
+    curve = learning_curve([Oracle(world)], setting.split, trial=setting.trials["all"])
+    assert curve.mean("Oracle", "auc")[0] > 0.8
+    limited = prepare(data, "warm", seed=2, horizon=SHORT_WORLD, most=7)
+    assert len(limited.split.test) == 7
+
+
+def test_what_is_hidden_follows_the_seed(data):
+    again = [hide_items(data, np.random.default_rng(s)) for s in (0, 0, 1)]
+    assert again[0] == again[1] != again[2]
+    assert len(hide_items(data, np.random.default_rng(0), share=0.5)) == 15
+
+
+def test_mistakes_are_told(data):
+    with pytest.raises(BadInput, match="there is no scenario 'lukewarm'; there are user-cold, item-cold"):
+        prepare(data, "lukewarm")
+    few = tiny_world(users_per_taste=12, items_per_taste=12).data
+    two = few.with_interactions(few.interactions.frame.filter(few.interactions.frame["item_id"].is_in(["s00", "s01"])))
+    with pytest.raises(BadInput, match="has 2 items with events: too few to hide"):
+        hide_items(two, np.random.default_rng(0))
