@@ -33,7 +33,7 @@ class GanConfig:
     """Width of the noise a person is made from."""
     width: int = 128
     """Hidden width of both networks."""
-    steps: int = 600
+    steps: int = 1000
     """Updates of each network."""
     batch: int = 64
     """People per update, drawn so that groups come equally often."""

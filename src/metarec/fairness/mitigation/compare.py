@@ -1,0 +1,115 @@
+"""Every mitigation on one split, with its price: those before training fit again, those after it use the model as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.data.newcomers import NewcomerSplit
+from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation.judged import Judged
+from metarec.evaluation.measure import Trial
+from metarec.fairness.groups import category_matrix, group_items_by_popularity, group_people
+from metarec.fairness.mitigation.augment import augment_with_gan
+from metarec.fairness.mitigation.gan import GanConfig
+from metarec.fairness.mitigation.price import PriceTable, price
+from metarec.fairness.mitigation.prior import GroupPrior
+from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
+from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
+from metarec.fairness.mitigation.upsampling import upsample
+from metarec.fairness.outcomes import Outcomes, judge
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+Fit = Callable[[Dataset, dict[str, float] | None], Judged]
+"""(training data, user weights or None) -> a fitted recommender."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """The price table, and the results behind it for whoever wants another look."""
+
+    table: PriceTable
+    before: Outcomes
+    after: dict[str, Outcomes]
+
+
+def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Sequence[int] | None = None, metric: str = "ndcg@10",
+                        seed: int = 0, only: Sequence[str] | None = None, gan: GanConfig | None = None,
+                        progress: Progress = silent) -> Tried:
+    """Fit once as it is, then try each mitigation for the groups of `by`, and lay them beside each other.
+
+    Args:
+        fit: fits a recommender; called once, and once more for each mitigation of training.
+        by: profile attribute whose groups should be served more evenly.
+        shots: numbers of events; those of the split's horizon where None.
+        only: names of mitigations to try; all where None.
+
+    Raises:
+        BadInput: for a name that is no mitigation, or an attribute nobody states.
+    """
+    steps = tuple(shots or split.horizon.shots)
+    trial = Trial.of(split.test, split.train)
+    groups = group_people(split.test, by)
+    model = fit(split.train, None)
+    ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig()))
+    names = list(ways) if only is None else list(only)
+    unknown = [name for name in names if name not in ways]
+    if unknown:
+        raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
+    before = judge(model, trial, steps, seed=seed)
+    after: dict[str, Outcomes] = {}
+    notes: dict[str, str] = {}
+    for n, name in enumerate(names):
+        progress("trying mitigations", n / len(names), name)
+        mended, notes[name] = ways[name]()
+        after[name] = judge(mended, trial, steps, seed=seed)
+    progress("trying mitigations", 1.0, "")
+    table = price(before, after, [groups], derive(seed, "price"), metric=metric, notes={n: text for n, text in notes.items() if text})
+    return Tried(table=table, before=before, after=after)
+
+
+Way = Callable[[], tuple[Judged, str]]
+
+
+def _ways(fit: Fit, model: Judged, split: NewcomerSplit, by: str, seed: int, gan: GanConfig) -> Iterator[tuple[str, Way]]:
+    """(name, how to make the mended recommender and a note); nothing is made before it is asked for."""
+    train = split.train
+
+    def made_up() -> tuple[Judged, str]:
+        found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
+        return fit(found.data, None), "copies are safe" if found.report.is_safe else "NOT SAFE: made-up people resemble real ones"
+
+    def with_prior() -> tuple[Judged, str]:
+        mended = GroupPrior(model=model, by=by)
+        mended.fit(train, split.validation, derive(seed, "prior"))
+        return mended, "weights " + ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
+
+    yield "reweighting", lambda: (fit(train, reweigh(train, by)), "")
+    yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
+    yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
+    yield "GAN augmentation", made_up
+    yield "group prior", with_prior
+    yield "exposure bounds", lambda: (_bounded(model, split), "rare items get 10% of attention")
+    try:
+        categories, _ = category_matrix(train.items, model.vocabulary)
+    except BadInput:  # items without categories cannot be calibrated
+        return
+    yield "calibration", lambda: (_calibrated(model, split, categories), "")
+
+
+def _bounded(model: Judged, split: NewcomerSplit, least: float = 0.1) -> Judged:
+    rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
+    return Reranked(model=model, name="exposure bounds", reranker=lambda _: ExposureBounded(protected=rare, least=least))
+
+
+def _calibrated(model: Judged, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3) -> Judged:
+    liked_from = split.train.interactions.relevant_from
+
+    def reranker(requests: Sequence[Request]) -> Calibrated:
+        return Calibrated(categories=categories, weight=weight, wanted=taste_of(requests, model.vocabulary, categories, liked_from))
+
+    return Reranked(model=model, name="calibration", reranker=reranker)

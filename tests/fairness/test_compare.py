@@ -1,0 +1,74 @@
+"""All mitigations go through one call on one split; people to audit are ones the model never met."""
+
+import numpy as np
+import pytest
+
+from explanation.closed_form import ClosedForm
+from fairness.biased_world import biased_data, biased_newcomers
+from fairness.conftest import Blind
+from metarec.data.newcomers import Horizon, NewcomerSplit
+from metarec.data.schema import BadInput
+from metarec.fairness.mitigation.compare import compare_mitigations
+from metarec.fairness.mitigation.gan import GanConfig
+from metarec.fairness.people import SEEN, trial_on
+
+
+@pytest.fixture(scope="module")
+def split(data):
+    return NewcomerSplit(train=data, validation=biased_newcomers(seed=3), test=biased_newcomers(seed=4),
+                         horizon=Horizon(shots=(0, 3), pool=4, min_events=8))
+
+
+@pytest.fixture(scope="module")
+def tried(split):
+    fits = []
+
+    def fit(train, weights):
+        fits.append((len(train.users), weights is not None))
+        return Blind.fit(train, user_weights=weights)
+
+    found = compare_mitigations(fit, split, "group", gan=GanConfig(steps=150, width=32))
+    return found, fits
+
+
+def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
+    found, fits = tried
+    assert [r.name for r in found.table.rows] == ["reweighting", "inverse propensity", "upsampling", "GAN augmentation", "group prior",
+                                                  "exposure bounds", "calibration"]
+    assert fits == [(150, False), (150, True), (150, True), (240, False), (240, False)]
+
+
+def test_in_a_world_of_known_bias_something_halves_the_gap(tried):
+    found, _ = tried
+    rows = {r.name: r for r in found.table.rows}
+    assert found.table.gap.is_clear and found.table.gap.worst == "few"
+    assert rows["group prior"].halves_the_gap and rows["group prior"].is_cheap
+    assert "at least halves it" in found.table.verdict()
+
+
+def test_a_name_that_is_no_mitigation_is_refused(split):
+    with pytest.raises(BadInput, match="'magic' is no mitigation; there are: reweighting, inverse propensity"):
+        compare_mitigations(lambda train, weights: ClosedForm.fit(train), split, "group", only=["magic"])
+
+
+def test_people_held_out_are_audited_and_the_others_stay_in_training():
+    data = biased_data(many=40, few=20)
+    trial, horizon, cautions = trial_on(data, held_out=["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0))
+    assert {n.user_id for n in trial.newcomers} == {"u1", "u2", "u45"}
+    assert cautions == []
+    assert trial.train.interactions.frame["user_id"].n_unique() == 57
+    assert all(len(n.pool) == horizon.pool for n in trial.newcomers)
+
+
+def test_without_anyone_held_out_a_caution_is_given_and_the_number_is_bounded():
+    data = biased_data(many=40, few=20)
+    trial, _, cautions = trial_on(data, most=15, rng=np.random.default_rng(0))
+    assert len(trial.newcomers) == 15 and cautions == [SEEN]
+    assert len(trial.train.interactions) == len(data.interactions)
+
+
+def test_people_without_enough_events_are_refused():
+    data = biased_data(many=5, few=5)
+    few = data.with_interactions(data.interactions.frame.group_by("user_id", maintain_order=True).head(2))
+    with pytest.raises(BadInput, match="no person of the data has the 5 events needed"):
+        trial_on(few, rng=np.random.default_rng(0))
