@@ -93,34 +93,34 @@ class RatingContributions:
 
     predicted: float
     start: float
-    """What would be predicted of this person before any event."""
+    """What would be predicted had the person rated each event's item as is expected of a stranger."""
     by_event: np.ndarray
-    """[L] points of the rating scale each event added or took."""
+    """[L] points of the rating scale that each event's value, being other than expected, added or took."""
+    expected: np.ndarray
+    """[L] what was expected of a stranger for each event's item."""
     remainder: float
     """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the closed-form ones."""
 
 
-def rating_contributions(model: Rater, request: Request, item_id: str, *, step: float = 0.5) -> RatingContributions:
+def rating_contributions(model: Rater, request: Request, item_id: str) -> RatingContributions:
     """Split a predicted rating into what each event's value added.
 
-    A Bayesian ridge or Gaussian-process head predicts `m_i + sum_s w_s (y_s - m_s)`, where m are the predictions before
-    any event. Moving one value by `step` gives w_s exactly, whatever the step, and the values are then put back in.
-
-    Args:
-        step: how far to move a value, in points of the scale, towards the prediction before any event.
+    A Bayesian ridge or Gaussian-process head is linear in the values once the items rated are fixed, so with all values as
+    expected as the start, putting back one value y_s at a time gives `w_s (y_s - expected_s)` exactly.
     """
     length = len(request.history)
-    empty = replace(request, history=[])
-    before = model.rate([empty], [[item_id, *(str(event[0]) for event in request.history)]])[0].astype(np.float64)
-    start, expected = before[0], before[1:]
-    values = np.array([float(event[1]) if len(event) > 1 else 1.0 for event in request.history])
-    moves = np.where(values > expected, -step, step)
-    variants = [request, *(_with_value(request, row, values[row] + moves[row]) for row in range(length))]
+    stranger = replace(request, history=[])
+    seen = [str(event[0]) for event in request.history]
+    expected = model.rate([stranger], [seen])[0].astype(np.float64) if seen else np.zeros(0)
+    as_expected = request
+    for row in range(length):
+        as_expected = _with_value(as_expected, row, float(expected[row]))
+    values = [float(event[1]) if len(event) > 1 else 1.0 for event in request.history]
+    variants = [request, as_expected, *(_with_value(as_expected, row, values[row]) for row in range(length))]
     rated = np.array([float(r[0]) for r in model.rate(variants, [[item_id]] * len(variants))])
-    weights = (rated[1:] - rated[0]) / moves
-    by_event = weights * (values - expected)
-    return RatingContributions(predicted=float(rated[0]), start=float(start), by_event=by_event,
-                               remainder=float(rated[0] - start - by_event.sum()))
+    by_event = rated[2:] - rated[1]
+    return RatingContributions(predicted=float(rated[0]), start=float(rated[1]), by_event=by_event, expected=expected,
+                               remainder=float(rated[0] - rated[1] - by_event.sum()))
 
 
 def _with_value(request: Request, row: int, value: float) -> Request:
