@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from metarec.runtime.artefacts import write_arrays
 
 KEY_BYTES = 16
 MOST_SHARDS = 32
@@ -85,11 +84,20 @@ class EncodingCache:
         return sorted(self.folder.glob("*.safetensors"))
 
     def _write(self, keys: Sequence[bytes], vectors: np.ndarray) -> Path:
+        from safetensors.numpy import save
+
         numbers = _as_numbers(keys)
         order = np.argsort(numbers[:, 0], kind="stable")
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{content_key(b''.join(keys)).hex()}.safetensors"
-        write_arrays(target, {"keys": numbers[order], "vectors": vectors[order].astype(np.float32)})
+        content = save({"keys": numbers[order], "vectors": vectors[order].astype(np.float32)})
+        handle, draft = tempfile.mkstemp(dir=self.folder, suffix=".draft")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)  # not synced to disk: a power cut costs a shard, which is found damaged and encoded again
+            Path(draft).replace(target)
+        finally:
+            Path(draft).unlink(missing_ok=True)
         return target
 
     def _melt(self, paths: Iterable[Path]) -> None:

@@ -339,10 +339,10 @@ def _hash(adapter: Adapter | None) -> str:
 
 
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
-    """Rows in batches of 8 to 64 whose padded size stays near `TOKENS_PER_BATCH`; `order` is longest first."""
+    """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is longest first."""
     start = 0
     while start < len(order):
-        size = min(64, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
+        size = min(32, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
         yield order[start:start + size]
         start += size
 

@@ -1,0 +1,87 @@
+"""Profile attributes as columns: numbers brought to unit scale, categories one column each, unknown = 0 everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import Profiles
+
+MOST_CATEGORIES = 30
+"""Values of one attribute that become columns; rarer ones share none."""
+LEAST_USERS = 3
+"""A category that fewer training users share says nothing of anyone else."""
+BANDS = 6
+"""A number also becomes this many bands, so that a taste need not rise or fall with age throughout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileInputs:
+    """How attributes become numbers; fitted on training users only.
+
+    `categories[attribute]` lists values with a column; `edges[attribute]` are the inner edges of a number's bands.
+    """
+
+    categories: dict[str, list[str]]
+    edges: dict[str, list[float]]
+
+    @classmethod
+    def fit(cls, profiles: Profiles, user_ids: Sequence[str]) -> ProfileInputs:
+        """Learn which values occur among these users."""
+        frame = profiles.frame.filter(pl.col("user_id").is_in(pl.Series(list(user_ids), dtype=pl.Utf8).implode()))
+        categories: dict[str, list[str]] = {}
+        edges: dict[str, list[float]] = {}
+        for name in profiles.attributes:
+            column = frame[name].drop_nulls()
+            if column.dtype == pl.Boolean or not column.dtype.is_numeric():
+                values = _common_values(column.cast(pl.Utf8) if not column.dtype.is_nested() else pl.Series([], dtype=pl.Utf8))
+                if len(values) > 1:
+                    categories[name] = values
+            elif column.n_unique() > 1:
+                quantiles = np.quantile(column.cast(pl.Float64).to_numpy(), np.linspace(0, 1, BANDS + 1)[1:-1])
+                edges[name] = sorted({float(q) for q in quantiles})
+        return cls(categories=categories, edges=edges)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, `attribute=value` and `attribute in band`."""
+        names = [f"{name}={value}" for name, values in self.categories.items() for value in values]
+        for name, edges in self.edges.items():
+            bounds = ["", *(f"{edge:g}" for edge in edges), ""]
+            names += [f"{name} {low}..{high}" for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+        return names
+
+    def transform(self, profiles: Sequence[dict[str, Any]]) -> np.ndarray:
+        """[B, P] float32; what is unknown or was never seen in training stays 0."""
+        place = {name: column for column, name in enumerate(self.columns)}
+        out = np.zeros((len(profiles), len(place)), np.float32)
+        rows, columns = [], []
+        for row, profile in enumerate(profiles):
+            for name, value in profile.items():
+                column = place.get(self._column(name, value))
+                if column is not None:
+                    rows.append(row)
+                    columns.append(column)
+        out[rows, columns] = 1.0
+        return out
+
+    def _column(self, name: str, value: Any) -> str:
+        if name in self.categories:
+            return f"{name}={value}" if not isinstance(value, bool) else f"{name}={str(value).lower()}"
+        if name in self.edges:
+            try:
+                band = int(np.searchsorted(self.edges[name], float(value), side="right"))
+            except (TypeError, ValueError):
+                return ""
+            bounds = ["", *(f"{edge:g}" for edge in self.edges[name]), ""]
+            return f"{name} {bounds[band]}..{bounds[band + 1]}"
+        return ""
+
+
+def _common_values(column: pl.Series) -> list[str]:
+    counts = column.value_counts(sort=True).filter(pl.col("count") >= LEAST_USERS)
+    return sorted(counts[column.name].to_list()[:MOST_CATEGORIES])

@@ -1,0 +1,152 @@
+"""Ridge regression from a support set to everything liked afterwards, one regression for each support size.
+
+The closed-form meta-learner of this house: every training user is a task (support: their first k events, target: what
+they liked after the pool), so the weights are learned on exactly the evidence a newcomer will offer. Targets are
+compressed to their leading singular vectors; the solve is in the dual (users x users), as in R2-D2 (Bertinetto et al.
+2019, arXiv:1805.08136), which differs in learning one ridge per task where this learns one over tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from sklearn.utils.extmath import randomized_svd
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+REGULARISATION = 100.0
+RANK = 40
+TASTES = 16
+"""Leading factors of liked items that let rare items share what is learned of common ones."""
+PROFILE_SCALE, TASTE_SCALE = 0.3, 0.3 ** 0.5
+MOST_TASKS = 6000
+"""Training tasks at most: the dual solve is cubic in them."""
+MOST_ITEMS = 20_000
+"""Items that are features, the most popular first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodicRidge:
+    """Evidence = expected share of people like this who will like each item, cut at zero."""
+
+    knots: np.ndarray
+    """[K] support sizes with a regression of their own."""
+    weights: np.ndarray
+    """[K, F, R] float32: features to compressed targets."""
+    directions: np.ndarray
+    """[R, N] float32 leading directions of the targets."""
+    mean: np.ndarray
+    """[N] float32 share of training users who liked each item afterwards."""
+    tastes: np.ndarray
+    """[M, TASTES] float32 item factors."""
+    place: np.ndarray
+    """[N] int64 place of each item among the M feature items, -1 if it is none."""
+    relevant_from: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> EpisodicRidge:
+        """Solve one dual ridge for each knot."""
+        place, tastes = _feature_items(behaviour, rng)
+        histories, profiles, targets, pools = _tasks(behaviour, rng)
+        mean = np.asarray(targets.mean(0), np.float32).ravel()
+        left, strength, directions = randomized_svd(_centred(targets, mean), min(RANK, min(targets.shape) - 1),
+                                                    random_state=int(rng.integers(2**31)), n_iter=3)
+        compressed = (left * strength).astype(np.float32)
+        knots = _knots(behaviour.horizon.pool)
+        blank = cls(knots=knots, weights=np.zeros((len(knots), 0, 0), np.float32), directions=directions.astype(np.float32), mean=mean,
+                    tastes=tastes, place=place, relevant_from=behaviour.relevant_from)
+        weights = [_dual_ridge(blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed) for knot in knots]
+        return cls(knots=knots, weights=np.stack(weights), directions=blank.directions, mean=mean, tastes=tastes, place=place,
+                   relevant_from=behaviour.relevant_from)
+
+    def features(self, support: Histories, profiles: np.ndarray) -> sp.csr_matrix:
+        """[B, F] sparse: 1, profile, liked items, disliked items, and both in terms of tastes."""
+        known = support.where(self.place[support.items] >= 0)
+        known = Histories(offsets=known.offsets, items=self.place[known.items], values=known.values)
+        # A support longer than any trained on counts as a mean of the longest one's size, not as more evidence than was ever seen.
+        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(known.lengths, 1)), known.lengths)
+        is_liked = known.values >= self.relevant_from
+        parts = [sp.csr_matrix(np.ones((len(support), 1), np.float32)), sp.csr_matrix(PROFILE_SCALE * profiles)]
+        for side in (is_liked, ~is_liked):
+            items = known.matrix(len(self.tastes), side * scale)
+            parts += [items, sp.csr_matrix(TASTE_SCALE * (items @ self.tastes))]
+        return sp.hstack(parts, format="csr", dtype=np.float32)
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N]."""
+        features = self.features(support, profiles)
+        knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
+        compressed = np.zeros((len(support), self.weights.shape[2]), np.float32)
+        for index in np.unique(knot):
+            rows = np.flatnonzero(knot == index)
+            compressed[rows] = features[rows] @ self.weights[index]
+        return np.maximum(self.mean + compressed @ self.directions, 0.0)
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
+        """New items are neither features nor targets yet."""
+        more = len(content) - len(self.mean)
+        return replace(self, directions=np.pad(self.directions, ((0, 0), (0, more))), mean=np.pad(self.mean, (0, more)),
+                       place=np.pad(self.place, (0, more), constant_values=-1))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """All parts."""
+        return {"knots": self.knots, "weights": self.weights, "directions": self.directions, "mean": self.mean, "tastes": self.tastes,
+                "place": self.place, "relevant_from": np.float32([self.relevant_from])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EpisodicRidge:
+        """From `arrays()`."""
+        parts = {name: arrays[name] for name in ("knots", "weights", "directions", "mean", "tastes", "place")}
+        return cls(**parts, relevant_from=float(arrays["relevant_from"][0]))
+
+
+def _knots(pool: int) -> np.ndarray:
+    return np.array([k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64)
+
+
+def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to unit mean square."""
+    liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories)).matrix(behaviour.n_items)
+    counts = np.asarray(liked.sum(0)).ravel()
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_ITEMS])
+    place = np.full(behaviour.n_items, -1, np.int64)
+    place[chosen] = np.arange(len(chosen))
+    damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
+    dim = min(TASTES, min(damped.shape) - 1)
+    _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
+    tastes = right.T / np.sqrt((right.T ** 2).sum(1).mean())
+    return place, tastes.astype(np.float32)
+
+
+def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray]:
+    """Histories, profiles, targets [T, N] and pools of the tasks: the users with most to teach, histories reshuffled where order is free."""
+    lengths = behaviour.histories.lengths
+    able = np.flatnonzero(behaviour.pools < lengths)
+    if len(able) > MOST_TASKS:
+        able = np.sort(rng.choice(able, MOST_TASKS, replace=False, p=lengths[able] / lengths[able].sum()))
+    part = behaviour.users(able)
+    copies = 1 if behaviour.is_ordered else max(1, min(3, MOST_TASKS // max(len(able), 1)))
+    tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
+    targets = []
+    for histories in tasks:
+        asked = histories.after(part.pools)
+        targets.append(asked.where(part.is_liked(asked)).matrix(behaviour.n_items))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([h.lengths for h in tasks]))]).astype(np.int64)
+    joined = Histories(offsets=offsets, items=np.concatenate([h.items for h in tasks]), values=np.concatenate([h.values for h in tasks]))
+    return joined, np.tile(part.profiles, (copies, 1)), sp.vstack(targets, format="csr"), np.tile(part.pools, copies)
+
+
+def _centred(targets: sp.csr_matrix, mean: np.ndarray) -> np.ndarray:
+    return targets.toarray() - mean
+
+
+def _dual_ridge(features: sp.csr_matrix, targets: np.ndarray) -> np.ndarray:
+    """[F, R]: X' (X X' + lambda I)^-1 Y."""
+    kernel = (features @ features.T).toarray().astype(np.float32)
+    kernel[np.diag_indices_from(kernel)] += REGULARISATION
+    return np.asarray(features.T @ scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True), np.float32)

@@ -1,0 +1,183 @@
+"""Predicted values of a newcomer, in closed form: item means, their own offset, and a Gaussian process over items.
+
+A rating is mean + item bias + a function of the item's features that every person draws from a common Gaussian prior;
+the features (factors of everyone's residuals beside content) are that prior's kernel, so adaptation is one solve of
+support x support (ALPaCA, Harrison et al. 2018, arXiv:1807.08912, with a kernel learned by factorisation instead of a
+network). What is served is the median: shares of the three addends and an offset are fitted by absolute error on
+held-out people at each support size, because MAE is asked of it and ratings lean to one side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.metalearning.ridge_rows import ridge_rows
+
+DIM = 12
+ITEM_DAMPING, USER_DAMPING = 4.0, 8.0
+"""Events' worth of pull towards zero of item and user offsets."""
+FACTOR_RIDGE = 6.0
+SWEEPS = 8
+NOISE = 0.75
+"""Variance of a rating around its expectation, on a scale where ratings of 1 to 5 are as given."""
+OFFSET_VARIANCE = 0.1
+CONTENT_SCALE = 0.4
+NEWEST = 200
+"""Support events that the process sees, the newest: bounds the solve."""
+HELD_OUT = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingHead:
+    """Mean, offsets and kernel features; `predict` adapts and rates in one call, for many people at once."""
+
+    mean: float
+    low: float
+    high: float
+    item_bias: np.ndarray
+    """[N] float32."""
+    features: np.ndarray
+    """[N, F] float32: two items' covariance is the dot product of their rows (times the scale's variance)."""
+    knots: np.ndarray
+    """[K] support sizes with shares of their own."""
+    shares: np.ndarray
+    """[K, 3]: intercept, share of the item bias, share of the process."""
+    noise: np.ndarray
+    """[K] standard deviation left over at each support size, beside the process's own doubt."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
+        """Fit the kernel on everyone; fit the shares on people held out of a second kernel."""
+        people = np.flatnonzero((behaviour.histories.lengths > behaviour.pools) & (behaviour.histories.lengths >= behaviour.horizon.min_events))
+        rng.shuffle(people)
+        held_out = people[: min(HELD_OUT, max(1, len(people) // 3))] if len(people) else np.arange(min(1, len(behaviour.histories)))
+        rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
+        plain = cls._kernel(behaviour.users(rest) if len(rest) else behaviour, rng)
+        shares, noise = _shares(plain, behaviour, held_out)
+        fitted = cls._kernel(behaviour, rng)
+        return cls(mean=fitted.mean, low=fitted.low, high=fitted.high, item_bias=fitted.item_bias, features=fitted.features,
+                   knots=np.array(behaviour.horizon.shots, np.int64), shares=shares, noise=noise)
+
+    @classmethod
+    def _kernel(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
+        histories = behaviour.histories
+        mean, item_bias, user_bias = _offsets(histories, behaviour.n_items)
+        residual = histories.values - mean - item_bias[histories.items] - user_bias[histories.owners]
+        factors = _factors(histories, residual, behaviour.n_items, rng)
+        features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(np.float32)
+        return cls(mean=mean, low=float(histories.values.min()), high=float(histories.values.max()), item_bias=item_bias, features=features,
+                   knots=np.zeros(1, np.int64), shares=np.array([[0.0, 1.0, 1.0]]), noise=np.full(1, NOISE ** 0.5))
+
+    def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the process at each asked event [E], from each person's support."""
+        newest = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths)).padded()
+        is_real = torch.from_numpy(newest.is_real)
+        table = torch.from_numpy(self.features)
+        seen_BSF = table[torch.from_numpy(newest.items)] * is_real[..., None]
+        residual = torch.from_numpy((newest.values - self.mean - self.item_bias[newest.items]) * newest.is_real)[..., None]
+        kernel = seen_BSF @ seen_BSF.mT + OFFSET_VARIANCE * (is_real[:, :, None] & is_real[:, None, :])
+        kernel.diagonal(dim1=1, dim2=2).add_(NOISE)
+        factor = torch.linalg.cholesky(kernel)
+        weights = torch.cholesky_solve(residual, factor)
+        query = asked.padded()
+        asked_BQF = table[torch.from_numpy(query.items)]
+        cross = asked_BQF @ seen_BSF.mT + OFFSET_VARIANCE * is_real[:, None, :]
+        mean = (cross @ weights)[..., 0]
+        solved = torch.linalg.solve_triangular(factor, cross.mT, upper=False)
+        variance = (asked_BQF ** 2).sum(-1) + OFFSET_VARIANCE - (solved ** 2).sum(1)
+        return mean.numpy()[query.is_real], variance.clamp_min(0.0).numpy()[query.is_real]
+
+    def predict(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted value and standard deviation of each asked event [E], person by person, in the order asked."""
+        process, variance = self.process(support, asked)
+        lengths = np.repeat(support.lengths, asked.lengths)
+        place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, len(self.knots) - 1)
+        share = (place - low)[:, None]
+        shares = (1 - share) * self.shares[low] + share * self.shares[high]
+        noise = (1 - share[:, 0]) * self.noise[low] + share[:, 0] * self.noise[high]
+        values = self.mean + shares[:, 0] + shares[:, 1] * self.item_bias[asked.items] + shares[:, 2] * process
+        return np.clip(values, self.low, self.high), np.sqrt(noise ** 2 + variance)
+
+    def with_content(self, content: np.ndarray) -> RatingHead:
+        """The same head for a catalog of `content` [N', C]: old items first, new ones appended with no bias and no factors."""
+        factors = self.features.shape[1] - content.shape[1]
+        more = len(content) - len(self.item_bias)
+        learned = np.pad(self.features[:, :factors], ((0, more), (0, 0)))
+        return replace(self, item_bias=np.pad(self.item_bias, (0, more)),
+                       features=np.concatenate([learned, CONTENT_SCALE * content], axis=1).astype(np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned, as named arrays."""
+        return {"scale": np.float64([self.mean, self.low, self.high]), "item_bias": self.item_bias, "features": self.features,
+                "knots": self.knots, "shares": self.shares, "noise": self.noise}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
+        """From `arrays()`."""
+        mean, low, high = (float(x) for x in arrays["scale"])
+        return cls(mean=mean, low=low, high=high, **{name: arrays[name] for name in ("item_bias", "features", "knots", "shares", "noise")})
+
+
+def _offsets(histories: Histories, n_items: int) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean, item offsets [N] and user offsets [B], each shrunk, found in turns."""
+    mean = float(histories.values.mean())
+    owners, users = histories.owners, len(histories)
+    item_count, user_count = np.bincount(histories.items, minlength=n_items), histories.lengths
+    item_bias, user_bias = np.zeros(n_items), np.zeros(users)
+    for _ in range(5):
+        rest = histories.values - mean
+        item_bias = np.bincount(histories.items, rest - user_bias[owners], n_items) / (item_count + ITEM_DAMPING)
+        user_bias = np.bincount(owners, rest - item_bias[histories.items], users) / (user_count + USER_DAMPING)
+    return mean, item_bias.astype(np.float32), user_bias.astype(np.float32)
+
+
+def _factors(histories: Histories, residual: np.ndarray, n_items: int, rng: np.random.Generator) -> np.ndarray:
+    """[N, DIM] item factors of the residuals, users' factors drawn to unit variance, by alternating ridge solves."""
+    by_item, order = histories.transposed(n_items)
+    items = rng.normal(0.0, 0.1, (n_items, DIM)).astype(np.float32)
+    ones = np.ones(len(residual), np.float32)
+    ridge = FACTOR_RIDGE * np.eye(DIM, dtype=np.float32)
+    users = items
+    for _ in range(SWEEPS):
+        users = ridge_rows(histories, ones, residual, items, ridge)
+        items = ridge_rows(by_item, ones, residual[order], users, ridge)
+    _, spread = np.linalg.eigh(np.cov(users, rowvar=False) + 1e-9 * np.eye(DIM))
+    rotated = items @ spread
+    return (rotated * (users @ spread).std(0)).astype(np.float32)
+
+
+def _shares(head: RatingHead, behaviour: Behaviour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[K, 3] shares by least absolute error and [K] noise, on people that `head` has not seen."""
+    histories, pools = behaviour.histories.users(people), behaviour.pools[people]
+    asked = histories.after(pools)
+    shares, noise = [], []
+    for shots in behaviour.horizon.shots:
+        process, variance = head.process(histories.first(np.minimum(shots, pools)), asked)
+        columns = np.stack([np.ones_like(process), head.item_bias[asked.items], process], axis=1)
+        # Each person counts once, as in the mean of per-person errors that is reported.
+        weights = 1.0 / np.repeat(np.maximum(asked.lengths, 1), asked.lengths)
+        fitted = _least_absolute(columns, asked.values - head.mean, weights)
+        left = asked.values - head.mean - columns @ fitted
+        shares.append(fitted)
+        noise.append(np.sqrt(max(np.average(left ** 2 - variance, weights=weights), 0.05 * np.average(left ** 2, weights=weights))))
+    return np.array(shares), np.array(noise)
+
+
+def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted least absolute deviations by iteratively reweighted least squares, drawn slightly to (0, 1, 1)."""
+    start = np.array([0.0, 1.0, 1.0])
+    fitted = start.copy()
+    pull = 1e-3 * weights.sum() * np.eye(3)
+    for _ in range(30):
+        weight = weights / np.maximum(np.abs(targets - columns @ fitted), 0.05)
+        weighted = columns * weight[:, None]
+        fitted = np.linalg.solve(weighted.T @ columns + pull, weighted.T @ targets + pull @ start)
+    return fitted

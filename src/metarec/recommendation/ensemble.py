@@ -1,0 +1,141 @@
+"""Popularity, the scorers and the gate between them: what ranks a catalog for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
+from metarec.recommendation.scorers import SCORERS, Scorer
+from metarec.runtime.progress import Progress, silent
+
+FOLDS = 5
+"""Cross-fitting folds where training newcomers are few."""
+MANY, HELD_OUT = 2500, 1200
+"""From this many training newcomers on, one held-out part of that size teaches the gate enough."""
+SMOOTHING = 0.5
+"""Likes added to every item before shares are taken."""
+CONTENT_RIDGE = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Everything that ranks: `parts` add up to the log-score."""
+
+    popularity: np.ndarray
+    """[N] shares of what people like after their pool, smoothed; an unseen item takes what its content predicts."""
+    popularity_from_content: np.ndarray
+    """[C + 1] log share from content columns and 1."""
+    scorers: dict[str, Scorer]
+    gate: Gate
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator, progress: Progress = silent) -> Ensemble:
+        """Fit the scorers and, cross-fitted, the gate between them."""
+        folds = _folds(behaviour, rng)
+        jobs = len(folds) + 1
+        tasks: list[list[GateTasks]] = []
+        for fold, held_out in enumerate(folds):
+            progress("fit scorers and gate", fold / jobs, f"newcomers {fold + 1} of {len(folds)}")
+            rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
+            part = _Fitted.of(behaviour.users(rest), names, rng)
+            tasks.append(gather_tasks(behaviour, held_out, lambda shots, users, part=part: part.ask(behaviour, shots, users), rng))
+        progress("fit scorers and gate", len(folds) / jobs, "all users")
+        fitted = _Fitted.of(behaviour, names, rng)
+        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), rng)
+        progress("fit scorers and gate", 1.0)
+        return cls(popularity=fitted.popularity, popularity_from_content=fitted.from_content, scorers=fitted.scorers, gate=gate)
+
+    def parts(self, support: Histories, profiles: np.ndarray) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name, each [B, N] float32."""
+        evidence = {name: scorer.evidence(support, profiles) for name, scorer in self.scorers.items()}
+        return self.gate.parts(self.popularity, evidence, support.lengths)
+
+    def score(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N] float32 log-scores."""
+        total: np.ndarray | None = None
+        for part in self.parts(support, profiles).values():
+            total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
+        return total.astype(np.float32, copy=False)
+
+    def with_content(self, content: np.ndarray) -> Ensemble:
+        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones appended with the popularity their content predicts."""
+        new = content[len(self.popularity):]
+        predicted = np.exp(np.minimum(new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1], np.log(self.popularity.max())))
+        popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
+        popularity /= popularity.sum()
+        return replace(self, popularity=popularity, scorers={name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, `scorer/array` by name."""
+        own = {"popularity": self.popularity, "popularity_from_content": self.popularity_from_content}
+        gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
+        scorers = {f"{name}/{key}": array for name, scorer in self.scorers.items() for key, array in scorer.arrays().items()}
+        return {**own, **gate, **scorers}
+
+    @classmethod
+    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Ensemble:
+        """From `arrays()` and the scorers' names."""
+        def under(prefix: str) -> dict[str, np.ndarray]:
+            return {key[len(prefix) + 1:]: array for key, array in arrays.items() if key.startswith(f"{prefix}/")}
+
+        scorers = {name: SCORERS[name].from_arrays(under(name)) for name in names}
+        return cls(popularity=arrays["popularity"], popularity_from_content=arrays["popularity_from_content"], scorers=scorers,
+                   gate=Gate.from_arrays(names, under("gate")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitted:
+    """Scorers fitted on some users, to be asked about others."""
+
+    popularity: np.ndarray
+    from_content: np.ndarray
+    scorers: dict[str, Scorer]
+
+    @classmethod
+    def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
+        popularity, from_content = _popularity(behaviour)
+        return cls(popularity=popularity, from_content=from_content, scorers={name: SCORERS[name].fit(behaviour, rng) for name in names})
+
+    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
+        shares = []
+        for scorer in self.scorers.values():
+            evidence = scorer.evidence(support, behaviour.profiles[users])
+            total = evidence.sum(1, keepdims=True)
+            shares.append(evidence / np.where(total > 0, total, 1.0))
+        return np.stack(shares, axis=-1).astype(np.float32), self.popularity
+
+
+def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
+    """Held-out parts of the training users that have something to be judged on."""
+    able = np.flatnonzero((behaviour.histories.lengths >= behaviour.horizon.min_events) & (behaviour.targets.lengths > 0))
+    if not len(able):
+        able = np.flatnonzero(behaviour.targets.lengths > 0)
+    rng.shuffle(able)
+    if len(able) > MANY:
+        return [np.sort(able[:HELD_OUT])]
+    return [np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)]
+
+
+def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
+    """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from content.
+
+    Where order carries meaning only what is liked after the pool counts: that is what a newcomer will be asked about.
+    """
+    histories = behaviour.targets if behaviour.is_ordered else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+    counts = np.bincount(histories.items, minlength=behaviour.n_items) + SMOOTHING
+    seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
+    columns = np.concatenate([behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1).astype(np.float64)
+    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag([*np.ones(columns.shape[1] - 1), 1e-6])
+    weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
+    counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
+    total = counts.sum()
+    weights[-1] -= np.log(total)
+    return (counts / total).astype(np.float32), weights.astype(np.float32)

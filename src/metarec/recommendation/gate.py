@@ -1,0 +1,73 @@
+"""The evidence gate: how much to trust each kind of knowledge after 0, 1, 3, ... events.
+
+With p the popularity of an item and q_m the share of attention that scorer m gives it, the log-score is
+
+    trust(k) log p  +  sum over m of  weight_m(k) log(1 + q_m / (ease_m(k) p))
+
+so every part but the first is a lift over popularity: zero where its scorer knows nothing, never negative. The parts
+add up to the score exactly, which is what explanations show. `trust`, `weight` and `ease` are learned on held-out
+newcomers (gate_training.py) at a few support sizes and interpolated between them in log(1 + k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+POPULARITY = "popularity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Learned trust in each part, by number of events."""
+
+    names: tuple[str, ...]
+    """Names of the M scorers."""
+    knots: np.ndarray
+    """[K] support sizes, ascending from 0."""
+    trust: np.ndarray
+    """[K] exponent of popularity."""
+    weight: np.ndarray
+    """[K, M] at least 0."""
+    ease: np.ndarray
+    """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
+
+    def at(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Trust [B], weight [B, M] and ease [B, M] for supports of these lengths."""
+        place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, len(self.knots) - 1)
+        share = place - low
+        trust = (1 - share) * self.trust[low] + share * self.trust[high]
+        share = share[:, None]
+        weight = (1 - share) * self.weight[low] + share * self.weight[high]
+        ease = np.exp((1 - share) * np.log(self.ease[low]) + share * np.log(self.ease[high]))
+        return trust.astype(np.float32), weight.astype(np.float32), ease.astype(np.float32)
+
+    def parts(self, popularity: np.ndarray, evidence: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name: each [B, N] float32; popularity first.
+
+        Args:
+            popularity: [N] shares, above 0, summing to 1.
+            evidence: [B, N] of each scorer, at least 0.
+            lengths: [B] events in each support.
+        """
+        trust, weight, ease = self.at(lengths)
+        parts = {POPULARITY: trust[:, None] * np.log(popularity)[None, :]}
+        for column, name in enumerate(self.names):
+            share = evidence[name]
+            total = share.sum(1, keepdims=True)
+            scale = 1.0 / (np.where(total > 0, total, 1.0) * ease[:, column, None])
+            parts[name] = weight[:, column, None] * np.log1p(share * scale / popularity[None, :])
+        return parts
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays."""
+        return {"knots": self.knots, "trust": self.trust, "weight": self.weight, "ease": self.ease}
+
+    @classmethod
+    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
+        """From `arrays()` and the scorers' names."""
+        return cls(names=names, **{name: arrays[name] for name in ("knots", "trust", "weight", "ease")})

@@ -1,0 +1,189 @@
+"""Learning the evidence gate on people the scorers have not seen.
+
+Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on a person must not
+be trusted about that person). The gate first maximises the likelihood of what they liked afterwards, then the NDCG@10
+of the slate by LambdaLoss (Wang et al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only
+pairs in reach of the first ten places count). Measured on validation newcomers, the second step is what made the gate
+better than the best of its parts; likelihood alone was not (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metarec.features.behaviour import Behaviour
+from metarec.recommendation.gate import Gate
+
+TOP = 100
+"""Best items of each scorer that become candidates while the gate learns."""
+SAMPLED = 150
+"""Further candidates, drawn at random and weighed for all they stand for."""
+BATCH = 128
+LIKELIHOOD_STEPS, RANKING_STEPS = 60, 120
+LEARNING_RATE = 0.05
+SMOOTHNESS = 0.003
+"""Pull between neighboring support sizes."""
+REACH = 100
+"""Places of the current order within which pairs are compared."""
+SLATE = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateTasks:
+    """T held-out people at one support size, each with C candidates and the M scorers' shares for them."""
+
+    shares: Tensor
+    """[T, C, M] float32."""
+    popularity: Tensor
+    """[T, C] float32; 1 where padded."""
+    log_weight: Tensor
+    """[T, C] log of the number of items each candidate stands for."""
+    is_real: Tensor
+    """[T, C] bool."""
+    is_relevant: Tensor
+    """[T, C] bool."""
+
+
+Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(support size, users) -> shares [B, N, M] and popularity [N] from scorers that have not seen these users."""
+
+
+def gather_tasks(behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64) -> list[GateTasks]:
+    """Tasks of the held-out `users` at each support size of the horizon."""
+    tasks = []
+    for shots in behaviour.horizon.shots:
+        parts = [_candidates(behaviour, users[start:start + batch], *ask(shots, users[start:start + batch]), rng)
+                 for start in range(0, len(users), batch)]
+        tasks.append(_joined(parts))
+    return tasks
+
+
+def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
+    """Tasks of several folds, support size by support size."""
+    return [_joined(list(parts)) for parts in zip(*folds, strict=True)]
+
+
+def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateTasks], rng: np.random.Generator,
+               tell: Callable[[float], None] | None = None) -> Gate:
+    """Learn trust, weight and ease at each support size; `tell` hears the share of steps done."""
+    sizes = (len(shots), len(names))
+    raw = {"trust": torch.full(sizes[:1], 1.0), "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
+    for tensor in raw.values():
+        tensor.requires_grad_()
+    total = LIKELIHOOD_STEPS + RANKING_STEPS
+    for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng)):
+        if lr == LEARNING_RATE:
+            optimizer = torch.optim.Adam(raw.values(), lr=lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad()
+        (loss() + _roughness(raw)).backward()
+        optimizer.step()
+        if tell is not None:
+            tell((done + 1) / total)
+    learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
+    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], weight=np.logaddexp(0.0, learned["weight"]),
+                ease=np.exp(learned["ease"]))
+
+
+def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Generator) -> Iterator[tuple[float, Callable[[], Tensor]]]:
+    """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a tenth."""
+    for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
+        for step in range(steps):
+            rows = [torch.from_numpy(rng.integers(0, len(t.shares), min(BATCH, len(t.shares)))) for t in tasks]
+            yield LEARNING_RATE * (1 - 0.9 * step / steps), lambda rows=rows, measure=measure: torch.stack(
+                [measure(_scores(raw, knot, t, r), t, r) for knot, (t, r) in enumerate(zip(tasks, rows, strict=True))]).mean()
+
+
+def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -> Tensor:
+    """[rows, C] log-scores, the formula of `Gate.parts` in torch."""
+    popularity = tasks.popularity[rows]
+    lift = torch.log1p(tasks.shares[rows] / (raw["ease"][knot].exp() * popularity[..., None]))
+    scores = raw["trust"][knot] * popularity.log() + (functional.softplus(raw["weight"][knot]) * lift).sum(-1)
+    return scores.masked_fill(~tasks.is_real[rows], -1e9)
+
+
+def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+    """Softmax likelihood of every relevant item, each person counting by how much they liked."""
+    relevant = tasks.is_relevant[rows]
+    return -torch.log_softmax(scores + tasks.log_weight[rows], 1)[relevant].mean()
+
+
+def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+    """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain."""
+    relevant = tasks.is_relevant[rows]
+    top, index = scores.topk(min(REACH, scores.shape[1]), 1)
+    gain = relevant.gather(1, index).float()
+    place = torch.arange(top.shape[1])
+    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
+    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[relevant.sum(1).clamp(1, SLATE) - 1]
+    swap = (discount[:, None] - discount[None, :]).abs() / best[:, None, None]
+    pairs = gain[:, :, None] * (1 - gain[:, None, :])
+    return (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
+
+
+def _roughness(raw: dict[str, Tensor]) -> Tensor:
+    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale for name, scale in (("weight", 1.0), ("ease", 0.1)))
+    return SMOOTHNESS * steps + 1e-3 * (functional.softplus(raw["weight"]) ** 2).sum()
+
+
+def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, popularity: np.ndarray, rng: np.random.Generator) -> GateTasks:
+    """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a weighed sample of the rest."""
+    people, n_items = len(users), behaviour.n_items
+    histories, pools = behaviour.histories.users(users), behaviour.pools[users]
+    pool, target = histories.first(pools), behaviour.targets.users(users)
+    is_relevant = np.zeros((people, n_items), bool)
+    is_relevant[target.owners, target.items] = True
+    chosen = is_relevant.copy()
+    top = min(TOP, n_items - 1)
+    for scorer in range(shares.shape[2]):
+        best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
+        np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
+    chosen[:, np.argpartition(-popularity, top)[:top]] = True
+    allowed = np.ones((people, n_items), bool)
+    allowed[pool.owners, pool.items] = False
+    chosen &= allowed
+    drawn = np.zeros(n_items, bool)
+    drawn[rng.choice(n_items, min(SAMPLED, n_items), replace=False)] = True
+    sampled = drawn[None, :] & ~chosen & allowed
+    rest = (~chosen & allowed).sum(1, keepdims=True)
+    stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
+    index, is_real = _compressed(chosen | sampled)
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, index, axis=1)
+
+    return GateTasks(
+        shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
+        popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
+        log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
+        is_real=torch.from_numpy(is_real), is_relevant=torch.from_numpy(at(is_relevant) & is_real))
+
+
+def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, N] choices as [B, C] indexes and which of them are real."""
+    counts = chosen.sum(1)
+    index = np.argsort(~chosen, axis=1, kind="stable")[:, : counts.max()]
+    return index, np.arange(index.shape[1])[None, :] < counts[:, None]
+
+
+def _joined(parts: list[GateTasks]) -> GateTasks:
+    """One table of tasks from several, padded to the widest."""
+    width = max(part.shares.shape[1] for part in parts)
+
+    def padded(name: str, value: float) -> Tensor:
+        return torch.cat([functional.pad(getattr(part, name), _margins(getattr(part, name), width), value=value) for part in parts])
+
+    return GateTasks(shares=padded("shares", 0.0), popularity=padded("popularity", 1.0), log_weight=padded("log_weight", 0.0),
+                     is_real=padded("is_real", False), is_relevant=padded("is_relevant", False))
+
+
+def _margins(tensor: Tensor, width: int) -> list[int]:
+    missing = width - tensor.shape[1]
+    return [0, missing] if tensor.ndim == 2 else [0, 0, 0, missing]

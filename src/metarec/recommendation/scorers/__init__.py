@@ -1,0 +1,16 @@
+"""The experts of the evidence gate, by the name under which their part of a score is shown."""
+
+from __future__ import annotations
+
+from metarec.metalearning.episodic_ridge import EpisodicRidge
+from metarec.recommendation.scorers.base import Scorer
+from metarec.recommendation.scorers.content import Content
+from metarec.recommendation.scorers.ease import Ease
+from metarec.recommendation.scorers.factors import Factors
+from metarec.recommendation.scorers.neighbors import Neighbors
+from metarec.recommendation.scorers.transitions import Transitions
+
+SCORERS: dict[str, type[Scorer]] = {
+    "neighbors": Neighbors, "weights": Ease, "factors": Factors, "sequence": Transitions, "content": Content, "episodic": EpisodicRidge,
+}
+"""name -> class; the names are the parts of `Recommender.score_parts`."""

@@ -1,0 +1,49 @@
+"""What every scorer is: evidence for each item from one kind of knowledge, never negative, zero where it knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+DISLIKED_WEIGHT = 0.3
+"""A disliked event still says what a person comes across: it counts this much beside a liked one."""
+
+
+class Scorer(Protocol):
+    """One expert of the evidence gate.
+
+    `evidence` is a share of attention, `[B, N]`, at least 0; the gate brings each row to sum 1 and weighs it against
+    popularity, so only its proportions matter.
+    """
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Self:
+        """Learn from the training users."""
+        ...
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N] evidence for every item of the catalog, for B people at once."""
+        ...
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Self:
+        """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items first, new ones appended."""
+        ...
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned, as named arrays."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The scorer that `arrays` described."""
+        ...
+
+
+def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:
+    """[E] float32: 1 for liked events, `DISLIKED_WEIGHT` for the others."""
+    return np.where(histories.values >= relevant_from, 1.0, DISLIKED_WEIGHT).astype(np.float32)

@@ -1,0 +1,59 @@
+"""Items like those a person liked, by content alone: the evidence that also reaches items nobody has met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+SHARPNESS = 6.0
+"""Evidence grows as exp(sharpness x cosine)."""
+DISLIKED = -0.5
+"""Weight of a disliked event beside 1 for a liked one: what a person dislikes pushes like things away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """Evidence = popularity x exp(sharpness x cosine to the signed mean of the support)."""
+
+    directions: np.ndarray
+    """[N, C] float32 content of length 1 (0 where nothing is known)."""
+    popularity: np.ndarray
+    """[N] float32 share of liked events, smoothed."""
+    relevant_from: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Content:  # noqa: ARG003  # nothing is drawn
+        """Normalise the content; nothing is learned but popularity."""
+        liked = behaviour.histories.items[behaviour.is_liked(behaviour.histories)]
+        counts = np.bincount(liked, minlength=behaviour.n_items) + 0.5
+        return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32), relevant_from=behaviour.relevant_from)
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+        """[B, N]; zero for a person without support."""
+        sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
+        taste = np.asarray(support.matrix(len(self.directions), sign) @ self.directions)
+        norms = np.linalg.norm(taste, axis=1, keepdims=True)
+        cosine = (taste / np.maximum(norms, 1e-6)) @ self.directions.T
+        return np.where(norms > 1e-6, np.exp(SHARPNESS * cosine) * self.popularity, 0.0).astype(np.float32)
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Content:
+        """New and changed items count like all others."""
+        return replace(self, directions=_directions(content), popularity=popularity)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Directions, popularity and the liking threshold."""
+        return {"directions": self.directions, "popularity": self.popularity, "relevant_from": np.float32([self.relevant_from])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Content:
+        """From `arrays()`."""
+        return cls(directions=arrays["directions"], popularity=arrays["popularity"], relevant_from=float(arrays["relevant_from"][0]))
+
+
+def _directions(content: np.ndarray) -> np.ndarray:
+    return (content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6)).astype(np.float32)

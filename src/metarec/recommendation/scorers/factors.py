@@ -1,0 +1,91 @@
+"""Low-rank factors of everyone's choices; a newcomer's factors are one small ridge solve.
+
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". Items without events take the
+factors that their content predicts (a ridge from content to factors), so that a new item has a place at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.metalearning.ridge_rows import ridge_rows
+from metarec.recommendation.scorers.base import event_weights
+
+DIM = 64
+REGULARISATION = 10.0
+CONFIDENCE = 10.0
+"""An event weighs 1 + this, an absent event 1."""
+SWEEPS = 6
+CONTENT_REGULARISATION = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """Evidence = u . v, cut at zero, with u solved from the support."""
+
+    items: np.ndarray
+    """[N, D] float32 item factors."""
+    gram: np.ndarray
+    """[D, D] float32: sum of outer products over items with events, plus the ridge."""
+    from_content: np.ndarray
+    """[C, D] float32: what content predicts of the factors."""
+    relevant_from: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Factors:
+        """Alternate ridge solves of users and items."""
+        by_user = behaviour.histories
+        weights = event_weights(by_user, behaviour.relevant_from)
+        by_item, order = by_user.transposed(behaviour.n_items)
+        has_events = by_item.lengths > 0
+        items = (rng.normal(0.0, 0.1, (behaviour.n_items, DIM)) * has_events[:, None]).astype(np.float32)
+        for _ in range(SWEEPS):
+            users = _confident(by_user, weights, items, _gram(items))
+            items = _confident(by_item, weights[order], users, _gram(users))
+        gram = _gram(items)
+        from_content = _ridge(behaviour.content[has_events], items[has_events])
+        items[~has_events] = behaviour.content[~has_events] @ from_content
+        return cls(items=items, gram=gram, from_content=from_content, relevant_from=behaviour.relevant_from)
+
+    def fold_in(self, support: Histories) -> np.ndarray:
+        """[B, D] factors of people from their support alone."""
+        return _confident(support, event_weights(support, self.relevant_from), self.items, self.gram)
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+        """[B, N]."""
+        scores = self.fold_in(support) @ self.items.T
+        return np.maximum(scores, 0.0, out=scores)
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Factors:  # noqa: ARG002  # factors say what popularity does not
+        """New items take the factors that their content predicts."""
+        return replace(self, items=np.concatenate([self.items, content[len(self.items):] @ self.from_content]))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Factors, their Gram matrix, the way from content, the liking threshold."""
+        return {"items": self.items, "gram": self.gram, "from_content": self.from_content,
+                "relevant_from": np.float32([self.relevant_from])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factors:
+        """From `arrays()`."""
+        return cls(items=arrays["items"], gram=arrays["gram"], from_content=arrays["from_content"],
+                   relevant_from=float(arrays["relevant_from"][0]))
+
+
+def _gram(factors: np.ndarray) -> np.ndarray:
+    return factors.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32)
+
+
+def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    gram = inputs.T @ inputs + CONTENT_REGULARISATION * np.eye(inputs.shape[1], dtype=np.float32)
+    return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
+
+
+def _confident(rows: Histories, weights: np.ndarray, factors: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Ridge solutions where an event of weight w counts 1 + CONFIDENCE w and wants the value 1."""
+    return ridge_rows(rows, CONFIDENCE * weights, 1.0 + CONFIDENCE * weights, factors, gram)

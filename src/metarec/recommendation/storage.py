@@ -1,0 +1,74 @@
+"""A recommender as plain data and back: which part of it lies in which file of a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metarec.data.domains import Exclusion, Policy
+from metarec.data.newcomers import Horizon
+from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
+from metarec.features.encoders.base import EncoderState
+from metarec.features.encoders.encode import encoder_from_state
+from metarec.features.items import ItemInputs
+from metarec.features.profiles import ProfileInputs
+from metarec.metalearning.ratings import RatingHead
+from metarec.recommendation.ensemble import Ensemble
+from metarec.runtime.artefacts import Artefact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, training: Dataset, horizon: Horizon, policy: Policy,
+                item_inputs: ItemInputs, profile_inputs: ProfileInputs, content: np.ndarray, text: np.ndarray, ensemble: Ensemble,
+                ratings: RatingHead | None, card: str) -> Artefact:
+    """Everything a recommender holds, sorted into JSON, arrays and tables."""
+    encoder = item_inputs.encoder.state()
+    config = {
+        "version": version, "settings": dict(settings), "horizon": asdict(horizon), "policy": asdict(policy),
+        "scorers": list(ensemble.scorers),
+        "data": {"name": training.name, "has_values": training.interactions.has_values, "has_time": training.interactions.has_time},
+        "item_inputs": {"encoder": encoder.settings, "reason": item_inputs.reason, "tags": item_inputs.tags, "numbers": item_inputs.numbers},
+        "profile_inputs": asdict(profile_inputs),
+    }
+    arrays = {
+        "content": content, "text": text, "center": item_inputs.center, "components": item_inputs.components,
+        **_under("encoder", encoder.arrays), **_under("ensemble", ensemble.arrays()),
+        **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
+    }
+    tables = {"catalog": catalog.frame, "interactions": training.interactions.frame, "items": training.items.frame, "users": training.users.frame}
+    return Artefact(config=config, arrays=arrays, tables=tables, card=card)
+
+
+def from_artefact(artefact: Artefact) -> dict[str, Any]:
+    """The parts that `to_artefact` sorted away, by the same names (without `card`)."""
+    config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
+    facts = config["data"]
+    inputs = config["item_inputs"]
+    encoder = encoder_from_state(EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays)))
+    events = Interactions(frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"])
+    policy = config["policy"]
+    rating_arrays = _below("ratings", arrays)
+    return {
+        "settings": config["settings"], "version": config["version"], "catalog": Catalog(frame=tables["catalog"]),
+        "training": Dataset(interactions=events, items=Catalog(frame=tables["items"]), users=Profiles(frame=tables["users"]), name=facts["name"]),
+        "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
+        "policy": Policy(**{**policy, "exclusions": tuple(Exclusion(**e) for e in policy["exclusions"])}),
+        "item_inputs": ItemInputs(encoder=encoder, reason=inputs["reason"], center=arrays["center"], components=arrays["components"],
+                                  tags=inputs["tags"], numbers={name: tuple(scale) for name, scale in inputs["numbers"].items()}),
+        "profile_inputs": ProfileInputs(**config["profile_inputs"]),
+        "content": arrays["content"], "text": arrays["text"],
+        "ensemble": Ensemble.from_arrays(tuple(config["scorers"]), _below("ensemble", arrays)),
+        "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
+    }
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": array for name, array in arrays.items()}
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name[len(prefix) + 1:]: array for name, array in arrays.items() if name.startswith(f"{prefix}/")}

@@ -1,0 +1,434 @@
+"""The journey in one class: fit, fold in, recommend, rate, explain, save and load.
+
+Everything else (command line, service, page, experiments) goes through it; there is no second way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.domains import Policy
+from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.items import ItemInputs
+from metarec.features.profiles import ProfileInputs
+from metarec.metalearning.ratings import RatingHead
+from metarec.recommendation.diversity import Diversity
+from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.exploration import explore as draw_slates
+from metarec.recommendation.filters import filter_mask
+from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
+from metarec.recommendation.rank import rank
+from metarec.recommendation.rerank import Reranker, chosen
+from metarec.recommendation.rules import Rules, apply_rules, ban_items, category_matrix
+from metarec.recommendation.scorers.factors import Factors
+from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.storage import from_artefact, to_artefact
+from metarec.recommendation.wishes import wish_scores
+from metarec.runtime.artefacts import read_artefact, write_artefact
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+if TYPE_CHECKING:
+    from metarec.explanation import Explanation
+
+PRESETS: dict[str, tuple[str, ...]] = {
+    "tiny": ("neighbors", "content", "episodic"),
+    "small": ("neighbors", "weights", "factors", "sequence", "content", "episodic"),
+    "base": ("neighbors", "weights", "factors", "sequence", "content", "episodic"),
+}
+"""The scorers of each preset: the one dial for size."""
+WISH_WEIGHT = 1.5
+"""Log-score that a wish fitted one standard deviation better is worth."""
+RERANKED = 100
+"""Best items that rules and reranking choose among (more if a slate is long)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a recommender was fitted."""
+
+    preset: str = "small"
+    """`tiny`, `small` or `base`."""
+    seed: int = 0
+    """Root of all randomness."""
+    encoder: str = "auto"
+    """Text encoder, as for `metarec.features.encoders`; `none` leaves text out."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommender:
+    """Recommends well to people and items it has just met; every method takes a list and works on all of it at once."""
+
+    settings: Settings
+    catalog: Catalog
+    """Items in vocabulary order: every column of the scores."""
+    training: Dataset
+    """What it was fitted on (retraining starts from it)."""
+    horizon: Horizon
+    policy: Policy
+    item_inputs: ItemInputs
+    profile_inputs: ProfileInputs
+    content: np.ndarray
+    """[N, C] float32 content columns of the catalog."""
+    text: np.ndarray
+    """[N, E] float16 text embeddings of the catalog; wishes are matched with them."""
+    ensemble: Ensemble
+    ratings: RatingHead | None
+    """Predicts values; None where values are no ratings."""
+    version: str
+    """Digest of data and settings."""
+
+    name = "metarec"
+
+    @classmethod
+    def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", policy: Policy | None = None,
+            horizon: Horizon | None = None, progress: Progress = silent) -> Recommender:
+        """Learn from everyone's past.
+
+        Args:
+            data: events, items and users; clean them first (`metarec.data.cleaning`).
+            preset: size of the model.
+            seed: the same data and seed give the same model.
+            encoder: text encoder, or `auto`, or `none`.
+            policy: what slates must heed; by default seen items are not shown again.
+            horizon: support sizes to learn for; chosen from the data by default.
+            progress: told how far each stage is.
+
+        Raises:
+            BadInput: if there are fewer than two users or items with events.
+        """
+        settings = Settings(preset=preset, seed=seed, encoder=encoder)
+        _check_size(data)
+        catalog = _whole_catalog(data)
+        histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
+        seen = np.unique(histories.items)
+        item_inputs, content, text = ItemInputs.fit(catalog, encoder=encoder, fit_on=seen, seed=seed, progress=progress)
+        profile_inputs = ProfileInputs.fit(data.users, user_ids)
+        behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(data.users.of_users(user_ids)), content=content,
+                              relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths))
+        ensemble = Ensemble.fit(behaviour, PRESETS[preset], derive(seed, "ensemble"), progress)
+        ratings = RatingHead.fit(behaviour, derive(seed, "ratings")) if data.interactions.has_values else None
+        return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
+                   policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs, content=content, text=text.astype(np.float16),
+                   ensemble=ensemble, ratings=ratings,
+                   version=_digest(data, settings))
+
+    # What is known of it ------------------------------------------------------------------------------------------------
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item id <-> column of the scores."""
+        return self.catalog.vocabulary
+
+    @property
+    def preset(self) -> str:
+        """Size of the model."""
+        return self.settings.preset
+
+    @property
+    def has_values(self) -> bool:
+        """Whether events carry ratings, so that `rate` answers."""
+        return self.training.interactions.has_values
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value trained on."""
+        return self.training.interactions.value_range
+
+    @property
+    def relevant_from(self) -> float:
+        """The value from which an event counts as liked."""
+        return self.training.interactions.relevant_from
+
+    @property
+    def item_embeddings(self) -> np.ndarray:
+        """[N, D] float32: where behaviour puts each item (from content, where nobody has met it yet)."""
+        factors = self.ensemble.scorers.get("factors")
+        return factors.items if isinstance(factors, Factors) else self.content
+
+    @property
+    def trained_on(self) -> pl.DataFrame:
+        """The training events."""
+        return self.training.interactions.frame
+
+    @property
+    def trained_until(self) -> float | None:
+        """Time of the newest training event, seconds; None where there is no clock."""
+        newest = self.trained_on["timestamp"].max() if self.training.interactions.has_time else None
+        return None if newest is None else float(newest)  # type: ignore[arg-type]  # polars types max() as any literal
+
+    def training_data(self) -> Dataset:
+        """What it was fitted on."""
+        return self.training
+
+    # Scores -------------------------------------------------------------------------------------------------------------
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """[B, N] float32 log-scores of the whole catalog, seen items included."""
+        parts = list(self.score_parts(requests).values())
+        return np.sum(parts, axis=0, dtype=np.float32)
+
+    def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, and `wish` where one is uttered."""
+        support, _ = self._support(requests)
+        parts = self.ensemble.parts(support, self.profile_inputs.transform([request.profile for request in requests]))
+        if any(request.wish for request in requests):
+            parts["wish"] = WISH_WEIGHT * np.stack([self._wish(request.wish) for request in requests])
+        return parts
+
+    def fold_in(self, request: Request) -> dict[str, np.ndarray]:
+        """What adaptation knows of one person: trust and weight of each part, and their factors where the model has some."""
+        support, _ = self._support([request])
+        trust, weight, ease = self.ensemble.gate.at(support.lengths)
+        params = {"trust": trust, "weight": weight, "ease": ease}
+        factors = self.ensemble.scorers.get("factors")
+        return {**params, "factors": factors.fold_in(support)} if isinstance(factors, Factors) else params
+
+    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predicted values on the data's scale, one array for each request; an unknown item gets the mean.
+
+        Raises:
+            BadInput: if the training values are no ratings.
+        """
+        return [values for values, _ in self._rated(requests, item_ids)]
+
+    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predictive standard deviations on the data's scale, one array for each request."""
+        return [spread for _, spread in self._rated(requests, item_ids)]
+
+    # Slates -------------------------------------------------------------------------------------------------------------
+
+    def recommend(self, requests: Sequence[Request], k: int = 10, *, filter: str | None = None, rules: Rules | None = None,  # noqa: A002  # the word its users know
+                  diversity: float = 0.0, explore: float = 0.0, reranker: Reranker | None = None,
+                  rng: np.random.Generator | None = None) -> list[Slate]:
+        """The best `k` items for each person that they have not seen.
+
+        Args:
+            requests: who asks.
+            k: length of each slate; shorter where fewer items may be shown.
+            filter: an expression over the catalog's columns, such as `year > 1990 and genres = "Drama"`.
+            rules: pins, bans and quotas.
+            diversity: in [0, 1]; 0 ranks by score alone.
+            explore: strength of Thompson sampling; 0 explores nothing and every propensity is 1.
+            reranker: reorders the best items for another aim.
+            rng: breaks ties and explores; seeded by the model's seed by default.
+
+        Raises:
+            BadInput: if `k` is below 1 or a filter or rule names what the catalog lacks.
+        """
+        if k < 1:
+            raise BadInput(f"k must be 1 or more, got {k}")
+        if not requests:
+            return []
+        rng = rng or derive(self.settings.seed, "slates")
+        scores = np.where(self._allowed(requests, filter, rules), self.score(requests), -np.inf)
+        width = max(RERANKED, 2 * k)
+        if explore > 0:
+            spread = np.broadcast_to(self._score_spread(requests)[:, None], scores.shape)
+            items, propensity = draw_slates(scores, spread, k, rng, strength=explore, pool=width)
+        else:
+            items, top = rank(scores, width if rules or reranker or diversity else k, rng)
+            diverse = Diversity(embeddings=self.item_embeddings, weight=diversity) if diversity > 0 else None
+            for step in [step for step in (diverse, reranker) if step is not None]:
+                items = chosen(items, step.rerank(items, top, items.shape[1], rng))
+                top = np.where(items >= 0, np.take_along_axis(scores, np.maximum(items, 0), 1), -np.inf)
+            propensity = np.ones(items.shape)
+        if rules:
+            categories = category_matrix(self.catalog.frame, list(rules.quota), rules.quota_column)
+            items = apply_rules(items, np.isfinite(scores), k, rules, vocabulary=self.vocabulary, has_category=categories)
+            propensity = np.ones(items.shape)
+        return self._slates(requests, items[:, :k], scores, propensity[:, :k])
+
+    def questions(self, requests: Sequence[Request], k: int = 5, *, exclude: Sequence[Sequence[str]] | None = None) -> Questions:
+        """Which items to ask each person about first: expected variance reduction times the chance that they know the item."""
+        knows = chance_known(np.bincount(self.vocabulary.indexes(self.trained_on["item_id"]), minlength=len(self.catalog)),
+                             self.trained_on["user_id"].n_unique())
+        support, _ = self._support(requests)
+        may_ask = np.ones((len(requests), len(self.catalog)), bool)
+        may_ask[support.owners, support.items] = False
+        for row, ids in enumerate(exclude or []):
+            known = self.vocabulary.indexes(ids)
+            may_ask[row, known[known >= 0]] = False
+        vectors = self.item_embeddings.astype(np.float64)
+        # Only items that a fair share of people know are worth asking; the rest would slow the search for nothing.
+        common = np.argsort(-knows, kind="stable")[:500]
+        scale = 1.0 / max(float((vectors[common] ** 2).sum(1).mean()), 1e-9)
+        covariance = np.stack([self._covariance(vectors, items, scale) for items in np.split(support.items, support.offsets[1:-1])])
+        found = choose_questions(vectors[common], covariance, 1.0, knows[common], min(k, len(common)), may_ask=may_ask[:, common])
+        return Questions(items=common[found.items], worth=found.worth)
+
+    def explain(self, request: Request, item_id: str) -> Explanation:
+        """Why this item: parts of the score, influence of each event, nearest liked items, in words."""
+        from metarec.explanation import explain
+
+        return explain(self, request, item_id)
+
+    # Change -------------------------------------------------------------------------------------------------------------
+
+    def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
+        """The same person after further events: recommending to the result is adaptation; the model itself does not change."""
+        return replace(request, history=[*request.history, *events])
+
+    def with_items(self, frame: Any) -> Recommender:
+        """The same model with items added, or their content changed, recommendable at once from that content.
+
+        Args:
+            frame: rows with `item_id` and any columns of the catalog.
+
+        Raises:
+            BadInput: if there is no column `item_id`.
+        """
+        given = Catalog.of(frame).frame
+        columns = [c for c in given.columns if c in self.catalog.frame.columns]
+        given = given.select(columns).cast({c: self.catalog.frame.schema[c] for c in columns}, strict=False)
+        table = self.catalog.frame.update(given, on="item_id", how="left")
+        fresh = given.join(table, on="item_id", how="anti")
+        catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
+        touched = catalog.vocabulary.indexes(given["item_id"])
+        content, text = self.item_inputs.transform(Catalog(frame=catalog.frame[touched]))
+        more = ((0, len(fresh)), (0, 0))
+        grown_content, grown_text = np.pad(self.content, more), np.pad(self.text, more)
+        grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
+        return replace(self, catalog=catalog, content=grown_content, text=grown_text, ensemble=self.ensemble.with_content(grown_content),
+                       ratings=None if self.ratings is None else self.ratings.with_content(grown_content))
+
+    # Files --------------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as plain data (safetensors, JSON, Parquet), whole or not at all."""
+        write_artefact(folder, to_artefact(
+            settings=asdict(self.settings), version=self.version, catalog=self.catalog, training=self.training, horizon=self.horizon,
+            policy=self.policy, item_inputs=self.item_inputs, profile_inputs=self.profile_inputs, content=self.content, text=self.text,
+            ensemble=self.ensemble, ratings=self.ratings, card=self.card()))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recommender:
+        """Read a model that `save` wrote; its slates are identical.
+
+        Raises:
+            FileNotFoundError: if there is no such folder.
+            BrokenArtefact: if it is not whole.
+        """
+        parts = from_artefact(read_artefact(folder))
+        return cls(**{**parts, "settings": Settings(**parts["settings"])})
+
+    def card(self) -> str:
+        """The model card, Markdown."""
+        events = self.training.interactions
+        low, high = self.value_range
+        values = f"ratings of {low:g} to {high:g}" if self.has_values else "none (implicit feedback)"
+        return "\n".join([
+            f"# metarec model {self.version}", "",
+            f"Trained on *{self.training.name}*: {len(events):,} events of {self.trained_on['user_id'].n_unique():,} people "
+            f"on {self.trained_on['item_id'].n_unique():,} of {len(self.catalog):,} items.", "",
+            f"- preset `{self.settings.preset}`, seed {self.settings.seed}, text read by `{self.item_inputs.encoder.name}` "
+            f"({self.item_inputs.reason})",
+            f"- parts: popularity, {', '.join(self.ensemble.scorers)}",
+            f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
+            f"- values: {values}", "",
+        ])
+
+    # Within -------------------------------------------------------------------------------------------------------------
+
+    def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
+        return Histories.of_lists([request.history for request in requests], self.vocabulary)
+
+    def _allowed(self, requests: Sequence[Request], expression: str | None, rules: Rules | None) -> np.ndarray:
+        """Which items may be shown, [B, N]: unseen (unless repeats are welcome), permitted by policy, request, filter and bans."""
+        allowed = self._policy_check.allowed(requests)
+        if expression:
+            allowed &= filter_mask(expression, self.catalog.frame)[None, :]
+        if rules and rules.ban:
+            allowed &= np.isfinite(ban_items(np.zeros(allowed.shape[1]), rules.ban, self.vocabulary))[None, :]
+        for row, request in enumerate(requests):
+            excluded = self.vocabulary.indexes(map(str, request.exclude))
+            allowed[row, excluded[excluded >= 0]] = False
+            if request.allow is not None:
+                named = self.vocabulary.indexes(map(str, request.allow))
+                only = np.zeros(allowed.shape[1], bool)
+                only[named[named >= 0]] = True
+                allowed[row] &= only
+        return allowed
+
+    @cached_property
+    def _policy_check(self) -> Any:
+        from metarec.recommendation.policy import PolicyCheck
+
+        return PolicyCheck(self.policy, self.catalog.frame)
+
+    def _wish(self, wish: str | None) -> np.ndarray:
+        if not wish or not self.text.shape[1]:
+            return np.zeros(len(self.catalog), np.float32)
+        return wish_scores(wish, self.text.astype(np.float32), self.item_inputs.encoder.encode)
+
+    def _rated(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        if self.ratings is None:
+            raise BadInput("this model was trained on events without ratings, so it ranks but does not rate")
+        support, _ = self._support(requests)
+        index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
+        asked = Histories.of_indexes([np.maximum(row, 0) for row in index])
+        values, spread = self.ratings.predict(support, asked)
+        unknown = np.concatenate(index) < 0 if index else np.zeros(0, bool)
+        values, spread = np.where(unknown, self.ratings.mean, values), np.where(unknown, self.ratings.noise[0], spread)
+        cuts = asked.offsets[1:-1]
+        return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
+
+    def _score_spread(self, requests: Sequence[Request]) -> np.ndarray:
+        """[B] standard deviation of log-scores: one at no events, shrinking as evidence grows."""
+        return np.array([1.0 / np.sqrt(1.0 + len(request.history)) for request in requests])
+
+    def _covariance(self, vectors: np.ndarray, items: np.ndarray, scale: float) -> np.ndarray:
+        seen = vectors[items]
+        return np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen)
+
+    def _slates(self, requests: Sequence[Request], items: np.ndarray, scores: np.ndarray, propensity: np.ndarray) -> list[Slate]:
+        _, unknown = self._support(requests)
+        values = np.take_along_axis(scores, np.maximum(items, 0), 1)
+        ids = [self.vocabulary.names(row[row >= 0]) for row in items]
+        doubt = self.rate_spread(requests, ids) if self.ratings is not None else [
+            np.full(len(row), spread) for row, spread in zip(ids, self._score_spread(requests), strict=True)]
+        slates = []
+        for row, names in enumerate(ids):
+            there = items[row] >= 0
+            notes = [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
+            notes += ["this catalog has no text, so the wish was ignored"] if requests[row].wish and not self.text.shape[1] else []
+            notes += [self.policy.notice] if self.policy.notice else []
+            slates.append(Slate(item_ids=names, scores=values[row][there], uncertainty=doubt[row], propensity=propensity[row][there],
+                                model_version=self.version, notes=notes))
+        return slates
+
+
+def _check_size(data: Dataset) -> None:
+    frame = data.interactions.frame
+    for column, what in (("user_id", "users"), ("item_id", "items")):
+        if frame[column].n_unique() < 2:
+            raise BadInput(f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at least); give more events")
+
+
+def _whole_catalog(data: Dataset) -> Catalog:
+    """The catalog with every item that events name, in a fixed order: items of the catalog first as given, then the others."""
+    unlisted = data.interactions.frame.select("item_id").unique().join(data.items.frame, on="item_id", how="anti").sort(id_order("item_id"))
+    return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
+
+
+def _digest(data: Dataset, settings: Settings) -> str:
+    """Twelve hexadecimal digits that change with the data or the settings."""
+    rows = data.interactions.frame.select("user_id", "item_id", "timestamp", "value").hash_rows(seed=0).sum()
+    facts = json.dumps([asdict(settings), len(data.interactions), len(data.items), rows], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
