@@ -54,6 +54,5 @@ def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
 
     Rasmussen and Williams 2006, "Gaussian processes for machine learning", equation 5.12; equals refitting without the event.
     """
-    precision: Tensor = torch.cholesky_inverse(ridge.factor).diagonal(dim1=-2, dim2=-1)
-    predicted: Tensor = targets - ridge.weights / precision
-    return predicted
+    precision = torch.cholesky_inverse(ridge.factor).diagonal(dim1=-2, dim2=-1)
+    return torch.sub(targets, ridge.weights / precision)

@@ -51,6 +51,10 @@ class ItemFeatures:
         """The same in another precision."""
         return replace(self, columns=self.columns.to(dtype), bias=self.bias.to(dtype), anchor_weights=self.anchor_weights.to(dtype))
 
+    def with_new_anchors(self, draw: torch.Generator) -> ItemFeatures:
+        """The same items with anchors drawn afresh, as many as there were."""
+        return replace(self, anchors=torch.randperm(len(self), generator=draw)[:len(self.anchors)])
+
     def with_noise(self, dropout: float, draw: torch.Generator) -> ItemFeatures:
         """A training view: each entry dropped with chance `dropout` and the rest scaled up."""
         if not dropout:

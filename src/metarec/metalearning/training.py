@@ -14,6 +14,9 @@ from metarec.metalearning.learner import Learner, Prior, ask
 from metarec.metalearning.tasks import Tasks
 from metarec.runtime.progress import Progress, silent
 
+FASTER = 3.0
+"""Single numbers and vectors (noise, scales, step sizes) have further to go than matrices: their step size times this."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -56,10 +59,9 @@ def meta_train(learner: Learner, tasks: Tasks, items: ItemFeatures, *, training:
     """
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
     prior = {name: value.requires_grad_() for name, value in learner.init(items, profile, draw).items()}
-    decays = [value for value in prior.values() if value.ndim >= 2]
-    others = [value for value in prior.values() if value.ndim < 2]
-    outer = torch.optim.AdamW([{"params": decays, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
-                              lr=training.outer_lr)
+    matrices, others = ([value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False))
+    outer = torch.optim.AdamW([{"params": matrices, "lr": training.outer_lr, "weight_decay": training.weight_decay},
+                               {"params": others, "lr": FASTER * training.outer_lr, "weight_decay": 0.0}])
     schedule = torch.optim.lr_scheduler.LambdaLR(outer, lambda step: _pace(step, training.outer_steps))
     best, best_quality = _frozen(prior), -np.inf
     for step in range(1, training.outer_steps + 1):

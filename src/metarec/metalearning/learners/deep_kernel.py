@@ -33,14 +33,15 @@ class DeepKernel:
         """A trunk, the kernel's variances and width, the noise, and what an event is worth."""
         return new_trunk(items, profile, self.dim, draw) | {
             "variances": torch.tensor([0.5, 0.0, -1.0]), "width": torch.tensor(1.0), "noise": torch.tensor(0.5),
-            "worth": torch.tensor([0.5, 0.5]), "gain": torch.tensor(1.0)}
+            "session": torch.tensor(-1.0), "worth": torch.tensor([0.5, 0.5]), "gain": torch.tensor(1.0)}
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support with its weights, and what the variance needs."""
         v = embed(prior, items.take(support.items))
         user = first_user(prior, support)
         targets = support.values if self.objective == "rating" else prior["worth"][0] + prior["worth"][1] * support.values
-        ridge = solve(self._kernel(prior, v, v), targets - dot(user, v), self._noise(prior).expand_as(targets), support.is_real)
+        kernel = self._kernel(prior, v, v) + F.softplus(prior["session"])  # what early events share and later ones do not
+        ridge = solve(kernel, targets - dot(user, v), self._noise(prior).expand_as(targets), support.is_real)
         return {"user": user, "support": v, "weights": ridge.weights, "is_real": support.is_real, "factor": ridge.factor}
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:

@@ -15,7 +15,7 @@ from metarec.metalearning.items import ItemFeatures
 from metarec.metalearning.layers import Params
 from metarec.metalearning.learner import Objective, Prior, Question, question_loss
 from metarec.metalearning.losses import support_ranking_loss, support_rating_loss
-from metarec.metalearning.tasks import Support, TaskBatch, joined
+from metarec.metalearning.tasks import Support, TaskBatch
 from metarec.metalearning.trunk import prior_score
 
 
@@ -33,13 +33,15 @@ class GradientLearner:
     adaptation: AdaptConfig = field(default_factory=AdaptConfig)
     """How it adapts."""
     outer: Literal["query", "reptile"] = "query"
-    """What the prior learns from: the query after adapting, or where adapting on all of a task's events went."""
+    """What the prior learns from: the query after adapting, or where adapting on it went."""
+    kappa: float = 1.0
+    """Where kappa starts; it stays there if the outer loop does not look through the inner one."""
     objective: Objective = "ranking"
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """The body's parameters, what the inner loss learns, and step sizes if they are learned."""
         prior = {"bias_scale": torch.ones(1)} | self.body.init(items, profile, draw)
-        prior |= {"meta.strength": torch.tensor([0.5, 0.5]), "meta.kappa": torch.tensor(1.0)}
+        prior |= {"meta.strength": torch.tensor([0.5, 0.5]), "meta.kappa": torch.tensor(self.kappa)}
         return prior | new_rates(prior, self.adaptation)
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
@@ -52,13 +54,15 @@ class GradientLearner:
         whole = {**prior, **params}
         return self.body.score(whole, items) + prior_score(whole, items, self.objective)
 
-    def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:  # noqa: ARG002  # the protocol's signature
+    def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:
         """The query's loss after adapting; or Reptile's pull towards where adapting went."""
         if self.outer == "query":
             return question_loss(self, prior, self.adapt(prior, batch.support, items), question)
-        events = joined(batch.support, batch.query)
+        query = batch.query  # the support's early events come from another distribution, which would draw the prior away
+        events = Support(items=query.items, values=query.values, is_real=query.is_real, profile=batch.support.profile)
+        fresh = items.with_new_anchors(draw)  # the inner loss is all Reptile learns from, and would learn a fixed sample by heart
         with torch.no_grad():
-            adapted = adapt(lambda params: self._support_loss(params, events, items), prior, self.adaptation, tasks=len(batch))
+            adapted = adapt(lambda params: self._support_loss(params, events, fresh), prior, self.adaptation, tasks=len(batch))
         # Its gradient is the mean of `prior - adapted`, Reptile's direction, so that one trainer serves every learner.
         return torch.stack([(prior[name] - value).square().sum() for name, value in adapted.items()]).sum() / (2 * len(batch))
 

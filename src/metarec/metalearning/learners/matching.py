@@ -30,7 +30,7 @@ class Matching:
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the sharpness of attention, the pull of the empty slot and the weight of what it finds."""
         return new_trunk(items, profile, self.dim, draw) | {
-            "sharpness": torch.tensor(2.0), "empty": torch.tensor(3.0), "gain": torch.tensor(1.0), "kappa": torch.tensor(1.0)}
+            "sharpness": torch.tensor(2.0), "empty": torch.tensor(3.0), "gain": torch.tensor(1.0), "kappa": torch.tensor(5.0)}
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support as unit vectors with their values, beside what the profile says."""

@@ -31,7 +31,7 @@ class Prototypical:
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the prior's two prototypes and how much they count and matter."""
         return new_trunk(items, profile, self.dim, draw) | {
-            "disliked_0": torch.zeros(self.dim), "kappa": torch.ones(3), "gain": torch.tensor([0.5, -1.0])}
+            "disliked_0": torch.zeros(self.dim), "kappa": torch.tensor([1.0, 1.0, 5.0]), "gain": torch.tensor([0.5, -1.0])}
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The two prototypes, and the task's own level."""

@@ -22,7 +22,9 @@ class RidgeLearner:
     """A Gaussian prior over a person's weights on learned item features, updated exactly by each event.
 
     The prior's mean (moved by the profile), the features (and with them the prior's covariance, which is the identity in
-    feature space) and the noise are learned through the solution. Solved in the support's dimension, see `closed_form`.
+    feature space) and the noise are learned through the solution. Early events share a mood that later ones do not (a
+    person's first ratings are no fair sample of their level); that is a variance of the support alone. Solved in the
+    support's dimension, see `closed_form`.
     """
 
     name: str
@@ -32,9 +34,10 @@ class RidgeLearner:
     dim: int = 32
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the noise, the spread of people's levels, and what a liked or disliked event is worth."""
+        """A trunk, the noise, the variance of people's levels and of first sessions, and what a liked or disliked event is worth."""
         prior = new_trunk(items, profile, self.dim, draw) | {
-            "noise": torch.tensor(0.5), "level": torch.tensor(0.0), "worth": torch.tensor([0.5, 0.5]), "gain": torch.tensor(1.0)}
+            "noise": torch.tensor(0.5), "level": torch.tensor(0.0), "session": torch.tensor(-1.0),
+            "worth": torch.tensor([0.5, 0.5]), "gain": torch.tensor(1.0)}
         if not self.learns_mean:
             prior = {name: value for name, value in prior.items() if name not in ("user_0", "profile.weight")}
         return prior
@@ -45,7 +48,7 @@ class RidgeLearner:
         user = first_user(prior, support) if self.learns_mean else v.new_zeros(len(support), self.dim)
         level = F.softplus(prior["level"])
         targets = support.values if self.objective == "rating" else prior["worth"][0] + prior["worth"][1] * support.values
-        kernel = v @ v.transpose(-1, -2) + level
+        kernel = v @ v.transpose(-1, -2) + level + F.softplus(prior["session"])
         ridge = solve(kernel, targets - dot(user, v), self._noise(prior).expand_as(targets), support.is_real)
         return {"user": user + (ridge.weights.unsqueeze(-1) * v).sum(1), "level": level * ridge.weights.sum(-1, keepdim=True),
                 "support": v * support.is_real.unsqueeze(-1), "is_real": support.is_real, "factor": ridge.factor}

@@ -30,7 +30,7 @@ class Siamese:
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the weight of each dimension and the threshold of likeness."""
         return new_trunk(items, profile, self.dim, draw) | {
-            "weights": torch.ones(self.dim), "threshold": torch.tensor(1.0), "gain": torch.tensor(1.0), "kappa": torch.ones(2)}
+            "weights": torch.ones(self.dim), "threshold": torch.tensor(1.0), "gain": torch.tensor(1.0), "kappa": torch.tensor([1.0, 5.0])}
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support's embeddings, and how much each event's likeness counts."""
