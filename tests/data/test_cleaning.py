@@ -84,6 +84,16 @@ def test_acts_taken_back_go_in_pairs(shape: str, left: str) -> None:
     assert "".join(k[0] for k in kinds) == left
 
 
+def test_taking_back_at_the_same_moment() -> None:
+    """Whichever row comes first in the file."""
+    for kinds in (("cart", "remove_from_cart"), ("remove_from_cart", "cart")):
+        rows = [("u", "i", START, kind) for kind in kinds]
+        assert found(pl.concat([act(rows), browsing("w")]))[1] == {"cancelled": 2}
+    earlier_name = CleaningConfig(cancelling={"abandon": "cart"})  # sorts before what it takes back
+    rows = [("u", "i", START, kind) for kind in ("abandon", "cart")]
+    assert found(pl.concat([act(rows), browsing("w")]), earlier_name)[1] == {"cancelled": 2}
+
+
 def test_taking_back_one_thing_leaves_another() -> None:
     rows = [("u", "i", START, "like"), ("u", "j", START + 3, "unlike"), ("v", "j", START - 60, "like")]
     assert found(pl.concat([act(rows), browsing("w")]))[1] == {}
@@ -179,8 +189,13 @@ def test_values_that_are_no_numbers_in_a_dataset_built_by_hand() -> None:
 
 def test_a_position_is_no_time_of_day() -> None:
     """Sequence positions are evenly spaced by nature."""
-    rows = pl.DataFrame({"user_id": ["u"] * 500, "item_id": [f"i{n}" for n in range(500)], "seq_pos": range(500)})
+    rows = pl.DataFrame({"user_id": ["u"] * 5000, "item_id": [f"i{n}" for n in range(5000)], "seq_pos": range(5000)})
     assert found(rows)[1] == {}
+
+
+def test_a_daily_habit_on_a_clock_of_minutes_is_no_clockwork() -> None:
+    habit = act([("u", f"i{n % 7}", START - START % DAY + n * DAY + 480 * 60, "view") for n in range(150)])
+    assert found(habit)[1] == {}
 
 
 @pytest.mark.parametrize("settings_given, message", [

@@ -108,8 +108,8 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place]:
         if suffix_of(path) in (".csv", ".tsv", ".txt"):
             header = first_line(path)
             separator = max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
-            table = pl.scan_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
-            table.sink_parquet(target)
+            pl.scan_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=True,
+                        encoding="utf8-lossy").sink_parquet(target)
             return pl.scan_parquet(target), place
     except pl.exceptions.PolarsError:
         pass  # an odd quote or the like: the reader for one table knows more ways, and holds it all

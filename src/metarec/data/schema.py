@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.parsing import as_numbers, as_seconds
+
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
@@ -130,16 +132,12 @@ def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a random order)."""
     clock = next((c for c in ("timestamp", "seq_pos") if c in table.columns and not table[c].null_count()), None)
     if clock is not None and table.height:
-        column = table[clock]
-        if column.dtype.is_temporal():
-            column = column.dt.epoch("ms").cast(pl.Float64) / 1000.0
-        elif not column.dtype.is_numeric():
-            try:
-                column = column.cast(pl.Utf8).str.to_datetime(strict=True).dt.epoch("ms").cast(pl.Float64) / 1000.0
-            except pl.exceptions.PolarsError as error:
-                raise BadInput(f"timestamp {column[0]!r} is neither seconds nor an ISO date") from error
-        table = table.with_columns(column.cast(pl.Float64).alias("timestamp"))
-        if table["timestamp"].n_unique() > 1:
+        column = as_seconds(table[clock])
+        if column.null_count():
+            odd = table[clock].filter(column.is_null())[0]
+            raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
+        table = table.with_columns(column.alias("timestamp"))
+        if table["timestamp"].min() != table["timestamp"].max():
             return table, True
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(*id_order("user_id"), *id_order("item_id"))
     order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
@@ -150,12 +148,13 @@ def _with_values(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Values are ratings where every event is one and they differ; otherwise each event counts for its strength."""
     if "value" not in table.columns or table["value"].null_count() == table.height:
         return table.with_columns(pl.lit(1.0).alias("value")), False
-    try:
-        table = table.with_columns(pl.col("value").cast(pl.Float32))
-    except pl.exceptions.PolarsError as error:
-        raise BadInput(f"value {table['value'][0]!r} is not a number; map the right column to `value`") from error
+    numbers = as_numbers(table["value"])
+    if numbers.null_count() > table["value"].null_count():
+        odd = table["value"].filter(numbers.is_null() & table["value"].is_not_null())[0]
+        raise BadInput(f"value {odd!r} is not a number; map the right column to `value`")
+    table = table.with_columns(numbers.cast(pl.Float32).alias("value"))
     kinds = set(table["kind"].unique().to_list())
-    has_values = table["value"].drop_nulls().n_unique() > 1 and kinds <= {"event", "rating", "review"}
+    has_values = table["value"].min() != table["value"].max() and kinds <= {"event", "rating", "review"}
     return table.with_columns(pl.col("value").fill_null(strategy="mean" if has_values else "one")), has_values
 
 
