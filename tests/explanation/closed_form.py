@@ -130,8 +130,14 @@ class ClosedForm:
         return spreads
 
     def with_items(self, frame: pl.DataFrame) -> ClosedForm:
-        """Items added from their content only: no neighbors, no popularity, mean rating."""
+        """Items added from their content only: no neighbors, no popularity, mean rating; those it knows change their content."""
         known = self.catalog.frame
+        changed = frame.filter(pl.col("item_id").is_in(known["item_id"].implode()))
+        if changed.height:
+            tags = self.tags.copy()
+            tags[self.vocabulary.indexes(changed["item_id"])] = _tag_matrix(changed, self.tag_names)
+            self = replace(self, catalog=Catalog(frame=known.update(changed, on="item_id", include_nulls=True)), tags=tags)
+            known = self.catalog.frame
         added = frame.filter(~pl.col("item_id").is_in(known["item_id"].implode()))
         n = added.height
         square = np.pad(self.neighbors, ((0, n), (0, n)))

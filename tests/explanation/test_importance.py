@@ -13,6 +13,7 @@ from metarec.explanation.importance import (
     profile_effects,
     split_tags,
 )
+from metarec.explanation.standing import standing_of, stranger_weights
 from metarec.recommendation.slate import Request
 
 
@@ -30,8 +31,9 @@ def test_a_missing_attribute_is_no_feature(model):
     assert profile_effects(model, Request(), "s03") == []
 
 
-def test_the_tag_shared_with_the_history_lifts_the_item(model, rated_world):
-    found = content_effects(model, Request(history=rated_world.history("space", 3)), "s07")
+@pytest.mark.parametrize("is_new", [False, True])
+def test_the_tag_shared_with_the_history_lifts_the_item(model, rated_world, is_new):
+    found = content_effects(model, Request(history=rated_world.history("space", 3)), "s07", is_new=is_new)
     by_name = {e.name: e for e in found}
     assert by_name["categories"].effect > 0.1
     assert by_name["categories"].value == "space"
@@ -53,6 +55,15 @@ def test_content_effects_leave_the_model_as_it_was(model, rated_world):
     content_effects(model, Request(history=rated_world.history("space", 1)), "s07")
     np.testing.assert_array_equal(model.score([Request()]), before)
     assert len(model.vocabulary) == 24
+
+
+def test_a_known_item_s_effect_is_the_model_asked_with_the_changed_item(model, rated_world):
+    request = Request(history=rated_world.history("space", 3))
+    found = {e.name: e.effect for e in content_effects(model, request, "s07")}
+    row = model.catalog.frame.filter(pl.col("item_id") == "s07").with_columns(pl.lit(None, dtype=pl.Utf8).alias("categories"))
+    column, weights = model.vocabulary.indexes(["s07"])[0], stranger_weights(model)
+    before, after = (standing_of(m.score([request]), weights)[0, column] for m in (model, model.with_items(row)))
+    assert found["categories"] == pytest.approx(before - after, abs=1e-6)
 
 
 def test_circumstances_are_tried_only_where_they_differ(model):

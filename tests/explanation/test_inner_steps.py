@@ -33,7 +33,7 @@ def test_every_cell_is_the_learner_asked_alone(world_of_tensors):
             few = Support(items=support.items[:, :shots], values=support.values[:, :shots], is_real=support.is_real[:, :shots])
             learner = replace(LEARNER, adaptation=replace(LEARNER.adaptation, inner_steps=steps))
             scores = learner.score(prior, learner.adapt(prior, few, items), items)[0].detach()
-            assert found.standing[shots][steps] == pytest.approx(float(scores[5] - scores.mean()), abs=1e-5)
+            assert found.standing[shots][steps] == pytest.approx(float(scores[5] - scores @ torch.softmax(items.bias, 0)), abs=1e-5)
             assert found.rank[shots][steps] == 1 + int((scores > scores[5]).sum())
 
 

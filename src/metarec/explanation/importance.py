@@ -19,7 +19,7 @@ import polars as pl
 from metarec.evaluation.judged import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.explanation.quality import Mean, Scored, newcomer_ndcg
-from metarec.explanation.standing import Explained, columns_of, standings
+from metarec.explanation.standing import Explained, columns_of, standing_of, standings, stranger_weights
 from metarec.recommendation.slate import Request
 
 MOST_FEATURES = 24
@@ -68,33 +68,48 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
 
 
 class Growable(Explained, Protocol):
-    """A model that takes items it never saw from their content alone."""
+    """A model that takes items it never saw, and changes of those it knows, from their content alone."""
 
     def with_items(self, frame: pl.DataFrame) -> Self:
-        """The same model with the items of `frame` added."""
+        """The same model with the items of `frame` added or changed."""
 
 
-def content_effects(model: Growable, request: Request, item_id: str, *, words: int = 0) -> list[FeatureEffect]:
-    """What each tag, column and (if asked) word of an item does through its content.
+def content_effects(model: Growable, request: Request, item_id: str, *, words: int = 0, is_new: bool = False) -> list[FeatureEffect]:
+    """What each tag, column and (if asked) word of an item does through its content: standing with it minus without it.
 
-    The item is added again as one nobody ever met, once whole and once without each feature, so the effects are those of
-    the content path: for a well-known item they are smaller than its history's, which `leave_one_out` and the parts show.
+    The model is given the item again without the feature. What people did with the item stays, so a well-known item
+    depends little on its content, as it does in the model.
 
     Args:
         words: how many words of its text to try, the longest first.
+        is_new: nobody has met the item, so its content also decides where behaviour would put it: it is added once more as
+            it is and once without each feature, and those are compared.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
     features = _features(row, words)[:MOST_FEATURES]
     if not features:
         return []
-    twins = [row | {"item_id": f"{item_id} as new"}]
-    twins += [row | {"item_id": f"{item_id} without {n}", name: rest} for n, (name, _, rest) in enumerate(features)]
+    lacking = [row | {name: rest} for name, _, rest in features]
+    found = _as_new(model, request, row, lacking) if is_new else _changed(model, request, row, lacking)
+    return [FeatureEffect(about="content", name=name, value=value, effect=float(effect))
+            for (name, value, _), effect in zip(features, found, strict=True)]
+
+
+def _changed(model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Effect [F] of each feature of an item that people know, one changed model after the other."""
+    weights, column = stranger_weights(model), int(columns_of(model, [row["item_id"]])[0])
+    # The unchanged row goes the same way as the changed ones, so that giving an item again is not taken for an effect.
+    given = (model.with_items(pl.DataFrame([other], schema=model.catalog.frame.schema)) for other in [row, *lacking])
+    found = standing_of(np.concatenate([other.score([request]) for other in given]), weights)[:, column]
+    return np.asarray(found[0] - found[1:])
+
+
+def _as_new(model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Effect [F] of each feature of an item nobody has met: twins added to one grown model, whole and without each."""
+    twins = [other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])]
     grown = model.with_items(pl.DataFrame(twins, schema=model.catalog.frame.schema))
-    columns = columns_of(grown, [twin["item_id"] for twin in twins])
-    # Centred on the same catalog for all twins, so the twins' own presence in the mean cancels.
-    found = standings(grown, [request], columns[None])[0]
-    return [FeatureEffect(about="content", name=name, value=value, effect=float(found[0] - lacking))
-            for (name, value, _), lacking in zip(features, found[1:], strict=True)]
+    found = standings(grown, [request], columns_of(grown, [twin["item_id"] for twin in twins])[None])[0]
+    return np.asarray(found[0] - found[1:])
 
 
 def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
@@ -107,7 +122,8 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
         if len(several) > 1:
             tags += [(name, tag, _join_tags(value, [t for t in several if t != tag])) for tag in several]
         else:
-            whole.append((name, "" if name in LONG_TEXT else str(several[0] if several else value), None))
+            nothing = "" if isinstance(value, str) else None
+            whole.append((name, "" if name in LONG_TEXT else str(several[0] if several else value), nothing))
         if name in LONG_TEXT and name not in {"title", "name"}:
             longest = sorted({w.lower() for w in re.findall(r"[^\W\d_]{5,}", str(value))}, key=lambda w: (-len(w), w))[:words]
             texts += [(name, word, re.sub(rf"\b{re.escape(word)}\b", " ", str(value), flags=re.IGNORECASE)) for word in longest]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.explanation.standing import centred
+from metarec.explanation.standing import standing_of
 from metarec.metalearning.items import ItemFeatures
 from metarec.metalearning.layers import Params
 from metarec.metalearning.learner import Prior
@@ -29,7 +29,7 @@ class InnerTrace:
     item: int
     """Index of the item followed."""
     standing: list[list[float]]
-    """[L+1, S+1] its score minus the mean over all items."""
+    """[L+1, S+1] its score minus the mean over items, weighted by how popular they are."""
     rank: list[list[int]]
     """[L+1, S+1] its place among all items, from 1; seen items are not left out."""
     moves: dict[str, list[list[float]]]
@@ -56,12 +56,13 @@ def follow_steps(learner: GradientLearner, prior: Prior, support: Support, items
     if not 0 <= item < len(items):
         raise BadInput(f"item must be an index below {len(items)}, got {item}")
     prefixes = _prefixes(support)
+    weights = torch.softmax(items.bias, dim=0).double().numpy()
     standing, rank, moves = [], [], []
     for steps in range(learner.adaptation.inner_steps + 1):
         fewer = replace(learner, adaptation=replace(learner.adaptation, inner_steps=steps))
         params = fewer.adapt(prior, prefixes, items)
         scores = fewer.score(prior, params, items)
-        standing.append(centred(scores.numpy())[:, item].tolist())
+        standing.append(standing_of(scores.numpy(), weights)[:, item].tolist())
         rank.append((1 + (scores > scores[:, item, None]).sum(dim=1)).tolist())
         moves.append(_moved(prior, params))
     return InnerTrace(learner=learner.name, item=item, standing=_transposed(standing), rank=_transposed(rank),

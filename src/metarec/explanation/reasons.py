@@ -12,7 +12,7 @@ from metarec.explanation.counterfactual import Counterfactual, counterfactual
 from metarec.explanation.importance import FeatureEffect, circumstance_effects, content_effects, profile_effects
 from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import nearest
-from metarec.explanation.standing import Explained, centred, columns_of, hidden_items, known_history, parts_at, top
+from metarec.explanation.standing import Explained, columns_of, hidden_items, known_history, parts_at, standings, top
 from metarec.explanation.words import EventEffect, sentences
 from metarec.recommendation.slate import Request
 
@@ -27,7 +27,7 @@ class Explanation:
     item_id: str
     title: str
     standing: float
-    """Score minus the catalog's mean score for this person."""
+    """Score minus the mean score, for this person, of what a stranger would be shown."""
     rank: int | None
     """Place among the items that may be shown, from 1; None if it may not be shown to this person."""
     parts: dict[str, float]
@@ -104,7 +104,7 @@ def explain(model: Explained, request: Request, item_id: str, *, k: int = 10, wo
     scores, hidden = model.score([request]), hidden_items(model, [request])
     listed = top(scores, hidden, len(model.vocabulary))[0]
     rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
-    standing = float(centred(scores)[0, column[0]])
+    standing = float(standings(model, [request], column[None])[0, 0])
     parts = {name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()}
     notes += _adds_up(parts, standing)
     events = _events(model, request, item_id, titles)
@@ -130,7 +130,9 @@ def _events(model: Explained, request: Request, item_id: str, titles: list[str])
 def _features(model: Explained, request: Request, item_id: str, words: int, notes: list[str]) -> list[FeatureEffect]:
     found = [*profile_effects(model, request, item_id), *circumstance_effects(model, request, item_id)]
     if hasattr(model, "with_items"):
-        found += content_effects(model, request, item_id, words=words)  # type: ignore[arg-type]  # asked for just now
+        trained_on = getattr(model, "trained_on", None)
+        is_new = trained_on is not None and item_id not in trained_on["item_id"]
+        found += content_effects(model, request, item_id, words=words, is_new=is_new)  # type: ignore[arg-type]  # asked for just now
     else:
         notes.append("this model takes no new items, so the effect of content alone cannot be measured.")
     return sorted((effect for effect in found if effect.effect), key=lambda effect: -abs(effect.effect))

@@ -1,7 +1,9 @@
 """What explanations read of a model, and the number they explain: an item's standing for one person.
 
 Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score minus the mean score of
-the whole catalog for the same request. It is linear in the score, so the parts of a score stay parts of the standing.
+what would be shown to a stranger (items weighted as the model itself weighs them for nobody in particular). It is linear in
+the score, so the parts of a score stay parts of the standing; and it compares with items that might really be shown,
+not with the thousands that nobody knows.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from metarec.data.domains import Policy
 from metarec.data.schema import BadInput, Catalog, Vocabulary
+from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
 MOST_CELLS = 8_000_000
@@ -48,26 +52,36 @@ def pieces(requests: Sequence[Request], n_items: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(requests), step))
 
 
-def centred(scores: np.ndarray) -> np.ndarray:
+def stranger_weights(model: Explained) -> np.ndarray:
+    """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of the score; sums to 1."""
+    scores = model.score([Request()])[0].astype(np.float64)
+    shares = np.exp(scores - scores.max())
+    return np.asarray(shares / shares.sum())
+
+
+def standing_of(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Standings [B, N] of log-scores [B, N], in float64 so that sums of parts keep their digits."""
     wide = scores.astype(np.float64)
-    return np.asarray(wide - wide.mean(axis=1, keepdims=True))
+    return np.asarray(wide - (wide @ weights)[:, None])
 
 
 def standings(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> np.ndarray:
     """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory allows."""
-    found = [np.take_along_axis(centred(model.score(requests[piece])), columns[piece], axis=1)
+    weights = stranger_weights(model)
+    found = [np.take_along_axis(standing_of(model.score(requests[piece]), weights), columns[piece], axis=1)
              for piece in pieces(requests, len(model.vocabulary))]
     return np.concatenate(found) if found else np.zeros(columns.shape)
 
 
 def parts_at(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> dict[str, np.ndarray]:
     """Each part of the standings of items `columns` [B, T]: {part name: [B, T]}; they add up to `standings`."""
-    found: dict[str, list[np.ndarray]] = {}
+    found: dict[str, np.ndarray] = {}
+    weights = stranger_weights(model)
     for piece in pieces(requests, len(model.vocabulary)):
-        for name, part in model.score_parts(requests[piece]).items():
-            found.setdefault(name, []).append(np.take_along_axis(centred(part), columns[piece], axis=1))
-    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+        for name, part in model.score_parts(requests[piece]).items():  # a part may be there for some requests only, such as a wish
+            found.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
+                standing_of(part, weights), columns[piece], axis=1)
+    return found
 
 
 def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
@@ -85,14 +99,15 @@ def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
 
 
 def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
-    """Items that may not be shown, bool [B, N]: those of the history, `exclude`, and everything but `allow`."""
-    hidden = np.zeros((len(requests), len(model.vocabulary)), dtype=bool)
+    """Items that may not be shown, bool [B, N]: by the model's policy (seen items where it has none), `exclude` and `allow`."""
+    policy = getattr(model, "policy", None) or Policy(repeats_allowed=False)
+    hidden = ~PolicyCheck(policy, model.catalog.frame).allowed(requests)
     for row, request in enumerate(requests):
-        if request.allow is not None:
-            hidden[row] = True
-            hidden[row, _known(model, request.allow)] = False
-        hidden[row, _known(model, [event[0] for event in request.history])] = True
         hidden[row, _known(model, request.exclude)] = True
+        if request.allow is not None:
+            not_named = np.ones(hidden.shape[1], dtype=bool)
+            not_named[_known(model, request.allow)] = False
+            hidden[row] |= not_named
     return hidden
 
 

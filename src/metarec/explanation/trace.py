@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.explanation.standing import Explained, centred, columns_of, hidden_items, known_history, top, with_events
+from metarec.explanation.standing import Explained, columns_of, hidden_items, known_history, standing_of, stranger_weights, top, with_events
 from metarec.recommendation.slate import Request
 
 
@@ -28,7 +28,7 @@ class Moment:
     """Item ids that would be shown now, best first."""
     titles: list[str]
     standings: list[float]
-    """Of the slate's items: score minus the catalog's mean."""
+    """Of the slate's items: score minus the mean score of what a stranger would be shown."""
     rank: int | None
     """Place of the item traced, from 1; None once it is seen."""
     standing: float
@@ -36,7 +36,7 @@ class Moment:
     parts: dict[str, float]
     """What each part adds to that standing."""
     shifts: dict[str, float]
-    """How far the last event moved each part, root mean square over the catalog; 0 at the start."""
+    """How far the last event moved each part: root mean square over what a stranger would be shown; 0 at the start."""
     moves: dict[str, float]
     """How far the last event moved each adapted parameter, Euclidean; empty where the model has no `fold_in`."""
 
@@ -78,8 +78,9 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     """
     request, notes = known_history(model, request)
     prefixes = [with_events(request, range(shots)) for shots in range(len(request.history) + 1)]
-    parts = {name: centred(part) for name, part in model.score_parts(prefixes).items()}
-    standings, hidden = centred(model.score(prefixes)), hidden_items(model, prefixes)
+    weights = stranger_weights(model)
+    parts = {name: standing_of(part, weights) for name, part in model.score_parts(prefixes).items()}
+    standings, hidden = standing_of(model.score(prefixes), weights), hidden_items(model, prefixes)
     listed = top(standings, hidden, k)
     column = int(listed[-1, 0]) if item_id is None else int(columns_of(model, [item_id])[0])
     titles = model.catalog.titles()
@@ -93,7 +94,7 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
             value=float(last[1]) if len(last) > 1 else None, slate=model.vocabulary.names(shown), titles=[titles[c] for c in shown],
             standings=[float(standings[shots, c]) for c in shown], rank=_rank(standings[shots], hidden[shots], column),
             standing=float(standings[shots, column]), parts={name: float(part[shots, column]) for name, part in parts.items()},
-            shifts={name: float(np.sqrt(np.mean((part[shots] - part[max(shots - 1, 0)]) ** 2))) for name, part in parts.items()},
+            shifts={name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights)) for name, part in parts.items()},
             moves=moves[shots]))
     return Trace(item_id=model.vocabulary.ids[column], title=titles[column], moments=moments, notes=notes,
                  model_version=str(getattr(model, "version", "")))

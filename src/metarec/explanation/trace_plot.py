@@ -25,7 +25,7 @@ def draw(trace: Trace) -> str:
     figure.suptitle(f"How {trace.title} came to stand where it stands", fontsize=12)
     _draw_parts(left_top, trace)
     _draw_slates(right_top, trace)
-    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square over the catalog")
+    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square")
     _draw_lines(right_bottom, "How far each event moved each parameter", [m.moves for m in trace.moments], "Euclidean distance")
     for axes in (left_bottom, right_bottom):
         axes.set_xlabel("events seen", fontsize=8)
@@ -39,7 +39,7 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
         axes.plot(shots, [m.parts[name] for m in trace.moments], color=color(place), marker="o", markersize=3, label=name)
     axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
     axes.axhline(0, color=QUIET, linewidth=0.8)
-    _finish(axes, "What each part adds to its standing", "log-score above the catalog's mean")
+    _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
     axes.legend(fontsize=7, frameon=False)
 
 

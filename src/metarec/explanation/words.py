@@ -22,9 +22,15 @@ DID = {"purchase": "bought", "cart": "put in the cart", "view": "looked at", "se
 CIRCUMSTANCES = {"kinds": "what you did with each", "times": "when you did it",
                  "order": "the order in which you met them"}
 PARTS = {"popularity": "many people like it", "profile": "people like you take to it",
-         "collaborative": "people who share your history chose it", "content": "its content resembles what you chose"}
+         "collaborative": "people who share your history chose it", "neighbors": "people who chose what you chose also chose it",
+         "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
+         "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
+         "content": "its content resembles what you chose", "wish": "it fits your wish"}
 AGAINST = {"popularity": "few people know it", "profile": "people like you seldom choose it",
-           "collaborative": "people who share your history rarely choose it", "content": "its content is unlike what you chose"}
+           "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
+           "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
+           "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
+           "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 
 
