@@ -8,13 +8,13 @@ import pytest
 from metarec.app.items import items_frame, upserted
 from metarec.data.schema import BadInput
 
-SCHEMA = pl.Schema({"item_id": pl.Utf8, "title": pl.Utf8, "year": pl.Int64, "tags": pl.List(pl.Utf8), "genres": pl.Utf8, "price": pl.Float64,
-                    "out": pl.Date})
+SCHEMA = pl.Schema({"item_id": pl.Utf8, "title": pl.Utf8, "year": pl.Int64, "tags": pl.List(pl.Utf8), "genres": pl.Utf8,
+                    "price": pl.Float64, "out": pl.Date})
 
 
 def test_loose_attributes_become_a_row_of_the_catalog():
-    frame, notes = items_frame([("n", {"title": "New", "year": 1999.0, "tags": "a, b|c", "genres": ["x", "y"], "price": 3, "out": "2020-02-01",
-                                       "colour": "red"}), ("m", {"tags": ["d"]})], SCHEMA)
+    loose = {"title": "New", "year": 1999.0, "tags": "a, b|c", "genres": ["x", "y"], "price": 3, "out": "2020-02-01", "colour": "red"}
+    frame, notes = items_frame([("n", loose), ("m", {"tags": ["d"]})], SCHEMA)
     assert frame.schema == SCHEMA
     assert frame.rows() == [("n", "New", 1999, ["a", "b", "c"], "x|y", 3.0, datetime.date(2020, 2, 1)),
                             ("m", None, None, ["d"], None, None, None)]

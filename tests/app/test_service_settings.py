@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from metarec.app.settings import ServiceSettings, load_settings
@@ -62,4 +60,4 @@ def test_the_store_lies_beside_the_model_unless_given():
 
 def test_settings_survive_the_way_to_a_worker():
     settings = ServiceSettings(model="m", keys={"k": "read"}, cors_origins=("http://a",))
-    assert json.loads(settings.to_json())["keys"] == {"k": "read"}
+    assert ServiceSettings.from_json(settings.to_json()) == settings

@@ -39,6 +39,7 @@ class Running:
     port: int = field(default_factory=free_port)
     settings: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    _log: list[bytes] = field(default_factory=list)
 
     def start(self, wait: float = 60.0) -> float:
         """Start; gives the seconds until it was ready."""
@@ -47,7 +48,6 @@ class Running:
         began = time.monotonic()
         self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(arguments)], start_new_session=True,
                                         env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-        self._log: list[bytes] = []
         threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
         while time.monotonic() - began < wait:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -59,10 +59,11 @@ class Running:
         raise RuntimeError(f"the service was not ready in {wait} seconds: {self.log()}")
 
     def _read_log(self, process: subprocess.Popen[bytes]) -> None:
-        self._log.extend(process.stderr)
+        with process.stderr as lines:
+            self._log.extend(lines)
 
     def log(self) -> str:
-        """Everything on stderr so far."""
+        """Everything on stderr so far, of all starts."""
         return b"".join(self._log).decode(errors="replace")
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> tuple[int, Any]:

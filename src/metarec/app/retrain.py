@@ -13,6 +13,7 @@ import polars as pl
 
 from metarec.app.items import items_frame, upserted
 from metarec.app.judging import as_judges, compare
+from metarec.app.judging_logs import compare_on_log, read_log
 from metarec.app.settings import ServiceSettings
 from metarec.data.read import read
 from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
@@ -87,7 +88,8 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed)
     challenger.save(registry.place_of(challenger.version))
     judges = as_judges(judging, _profiles(store), champion.vocabulary.ids, scale.relevant_from)
-    comparisons = compare(champion, challenger, judges, train, seed)
+    comparisons = [*compare(champion, challenger, judges, train, seed),
+                   *compare_on_log(champion, challenger, read_log(store, scale, _profiles(store)))]
     decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force

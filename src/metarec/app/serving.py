@@ -61,13 +61,10 @@ def _run(settings: ServiceSettings) -> None:
 
 def worker() -> FastAPI:
     """The application of one worker process, from the settings handed down by `serve`."""
-    import json
-
     from metarec.app.service.create import create_app
     from metarec.runtime.logs import setup_logs
 
-    settings = ServiceSettings(**{name: tuple(value) if isinstance(value, list) else value
-                                  for name, value in json.loads(os.environ[HANDED_DOWN]).items()})
+    settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
     setup_logs(settings.log_level, as_json=settings.log_json)
     return create_app(settings)
 

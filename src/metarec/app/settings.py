@@ -88,6 +88,11 @@ class ServiceSettings:
         """All fields, to hand to worker processes."""
         return json.dumps(asdict(self))
 
+    @classmethod
+    def from_json(cls, text: str) -> ServiceSettings:
+        """What `to_json` wrote."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()})
+
 
 def load_settings(file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> ServiceSettings:
     """Gather settings; a flag that is None was not given.

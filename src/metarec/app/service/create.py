@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from metarec import __version__
-from metarec.app.service.answering import answer_all
+from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
 from metarec.app.service.guard import Guard
@@ -29,6 +29,7 @@ from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
+from metarec.recommendation.slate import Slate
 
 log = logging.getLogger("metarec.service")
 PAGE = Path(__file__).parent.parent / "page"
@@ -49,8 +50,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     store = open_store(settings.store_url) if store is None else store
     meters, live = Meters(), LiveModel(Registry(settings.model), store)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
-    scorer = Batcher(lambda asks: answer_all(asks, rng), in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items,
-                     seen=meters.batch.observe)
+    scorer: Batcher[Ask, Slate] = Batcher(lambda asks: answer_all(asks, rng), seen=meters.batch.observe,
+                                          in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items)
     service = Service(settings=settings, store=store, live=live, meters=meters, keys=Keys(settings.keys), scorer=scorer,
                       watch=Watch(store, live, meters))
 

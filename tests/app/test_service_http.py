@@ -1,0 +1,477 @@
+"""The service over HTTP, in one process, on a real model and a real store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("httpx")
+
+from starlette.testclient import TestClient  # noqa: E402
+
+from metarec.app.service.create import create_app  # noqa: E402
+from metarec.app.settings import ServiceSettings  # noqa: E402
+from metarec.feedback import open_store  # noqa: E402
+from metarec.feedback.outcomes import join_outcomes  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def fitted(rated_world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    Recommender.fit(rated_world.data, preset="tiny", seed=0).save(folder)
+    return folder
+
+
+@pytest.fixture
+def model(fitted, tmp_path):
+    return shutil.copytree(fitted, tmp_path / "model")
+
+
+@pytest.fixture
+def start(model, tmp_path):
+    """Starts a worker on the same model and store; all are stopped at the end."""
+    running = []
+
+    def starting(**settings):
+        app = create_app(ServiceSettings(**{"model": str(model), "store": str(tmp_path / "events.db"), "watch_seconds": 0.05, **settings}))
+        client = TestClient(app, base_url="http://127.0.0.1")
+        client.__enter__()
+        running.append(client)
+        return client
+
+    yield starting
+    for client in running:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(start):
+    return start()
+
+
+def like(client, user, *item_ids, kind="like", **more):
+    answer = client.post("/v1/events", json={"events": [{"user_id": user, "item_id": i, "kind": kind, **more} for i in item_ids]})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def slate(client, **body):
+    answer = client.post("/v1/recommendations", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(shown):
+    return [item["item_id"] for item in shown["items"]]
+
+
+def eventually(condition, seconds=5.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def test_each_event_changes_the_next_slate(client, rated_world):
+    space, garden = (rated_world.items_of_taste[taste] for taste in ("space", "garden"))
+    like(client, "ann", *space[:4])
+    shown = slate(client, user_id="ann", k=6)
+    assert shown["shots"] == 4
+    assert set(ids(shown)) <= set(space[4:])
+    like(client, "ann", *space[4:6], kind="dislike")
+    like(client, "ann", *garden[:6])
+    turned = slate(client, user_id="ann", k=6)
+    assert turned["shots"] == 12
+    assert sum(i in garden for i in ids(turned)) > 3
+
+
+def test_a_history_sent_along_is_worth_the_same_as_a_stored_one(client, rated_world):
+    space = rated_world.items_of_taste["space"]
+    like(client, "ann", *space[:3])
+    sent = slate(client, history=[{"item_id": i, "kind": "like"} for i in space[:3]])
+    stored = slate(client, user_id="ann")
+    assert ids(sent) == ids(stored)
+    assert [i["score"] for i in sent["items"]] == pytest.approx([i["score"] for i in stored["items"]])
+
+
+def test_many_at_once_get_what_each_would_get_alone(client, rated_world):
+    from concurrent.futures import ThreadPoolExecutor
+
+    bodies = [{"history": [{"item_id": i, "value": 5}], "k": 5} for items in rated_world.items_of_taste.values() for i in items]
+    alone = [ids(slate(client, **body)) for body in bodies]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda body: ids(slate(client, **body)), bodies))
+    assert together == alone
+
+
+def test_events_are_stored_once_and_counted(client):
+    batch = {"events": [{"event_id": "a", "user_id": "ann", "item_id": "s00"}, {"event_id": "b", "user_id": "ann", "item_id": "nowhere"}]}
+    assert client.post("/v1/events", json=batch).json() == {"accepted": 2, "duplicates": 0, "unknown_items": 1}
+    assert client.post("/v1/events", json=batch).json() == {"accepted": 0, "duplicates": 2, "unknown_items": 1}
+    assert [e["event_id"] for e in client.get("/v1/users/ann").json()["events"]] == ["a", "b"]
+
+
+def test_a_restarted_service_remembers(start, rated_world):
+    first = start()
+    like(first, "ann", *rated_world.items_of_taste["space"][:3])
+    first.put("/v1/users/ann", json={"profile": {"home": "north"}})
+    before = slate(first, user_id="ann")
+    first.__exit__(None, None, None)
+    again = start()
+    assert ids(slate(again, user_id="ann")) == ids(before)
+    assert again.get("/v1/users/ann").json()["profile"] == {"home": "north"}
+    first.__enter__()
+
+
+NEW = {"attributes": {"title": "Rocket 99", "text": "a story of rocket and planet and orbit", "categories": "space", "year": 2020}}
+
+
+def test_a_new_item_is_recommendable_at_once_elsewhere_soon_and_after_a_restart(start):
+    here, elsewhere = start(), start()
+    answer = here.put("/v1/items/new", json=NEW)
+    assert (answer.status_code, answer.json()) == (200, {"item_id": "new", "items_version": 1, "notes": []})
+    asked = {"history": [{"item_id": i, "value": 5} for i in ("s00", "s01", "s02")], "k": 24}
+    assert "new" in ids(slate(here, **asked))
+    eventually(lambda: "new" in ids(slate(elsewhere, **asked)), seconds=1.0)
+    restarted = start()
+    assert "new" in ids(slate(restarted, **asked))
+    assert restarted.get("/v1/items/new").json() == {"item_id": "new", "title": "Rocket 99", "attributes": NEW["attributes"]}
+
+
+def test_a_new_item_is_ranked_by_its_content(client):
+    client.put("/v1/items/new", json=NEW)
+    score = {}
+    for taste in "sg":
+        shown = slate(client, history=[{"item_id": f"{taste}{n:02d}", "value": 5} for n in range(5)], k=25)
+        score[taste] = {item["item_id"]: item["score"] for item in shown["items"]}["new"]
+    assert score["s"] > score["g"] + 1.0
+
+
+def test_what_the_owner_asks_of_a_slate(client):
+    liked = {"history": [{"item_id": "s00", "value": 5}], "k": 30}
+    everything = ids(slate(client, **liked))
+    assert "s00" not in everything
+    assert set(ids(slate(client, **liked, exclude=["s01"]))) == set(everything) - {"s01"}
+    assert set(ids(slate(client, **liked, allow=["g01", "s02", "nowhere"]))) == {"g01", "s02"}
+    assert {i[0] for i in ids(slate(client, **liked, filter='categories = "garden" and year > 1985'))} == {"g"}
+    assert ids(slate(client, **liked, pin=["g05"]))[0] == "g05"
+    few = ids(slate(client, history=liked["history"], k=6, quota={"space": 2}))
+    assert sum(i.startswith("s") for i in few) <= 2
+
+
+def test_reasons_come_with_the_slate_when_asked(client):
+    body = {"history": [{"item_id": f"s{n:02d}", "value": 5} for n in range(3)], "k": 3}
+    assert all(item["reasons"] is None for item in slate(client, **body)["items"])
+    explained = slate(client, **body, explain=True)
+    assert all(item["reasons"] and len(item["reasons"]) <= 2 for item in explained["items"])
+    assert any("liked" in reason for item in explained["items"] for reason in item["reasons"])
+
+
+def test_an_explanation_says_where_an_item_stands(client):
+    answer = client.post("/v1/explanations", json={"history": [{"item_id": "s00", "value": 5}], "item_id": "s01"})
+    assert answer.status_code == 200
+    assert answer.json()["item_id"] == "s01"
+    assert sum(answer.json()["parts"].values()) == pytest.approx(answer.json()["standing"], abs=1e-3)
+    assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
+
+
+def test_onboarding_asks_what_was_not_answered(client):
+    asked = client.get("/v1/onboarding", params={"k": 3}).json()["items"]
+    assert len(asked) == 3
+    assert all(0 <= q["worth"] <= 1 for q in asked)
+    first = asked[0]["item_id"]
+    second = asked[1]["item_id"]
+    next_ones = [q["item_id"] for q in client.get("/v1/onboarding", params={"k": 3, "like": [first], "skip": [second]}).json()["items"]]
+    assert not {first, second} & set(next_ones)
+    like(client, "ann", first)
+    stored = [q["item_id"] for q in client.get("/v1/onboarding", params={"k": 3, "user_id": "ann"}).json()["items"]]
+    assert first not in stored
+    assert len(client.get("/v1/onboarding", params={"k": 50, "like": [first]}).json()["items"]) == 23
+
+
+def test_items_are_found_by_the_words_of_their_title(client, rated_world):
+    titles = dict(zip(rated_world.data.items.frame["item_id"], rated_world.data.items.titles(), strict=True))
+    word = titles["s00"].split()[0].lower()
+    found = client.get("/v1/items", params={"q": word.upper()}).json()["items"]
+    assert {i["item_id"] for i in found} == {i for i, t in titles.items() if word in t.lower()}
+    assert client.get("/v1/items", params={"q": "no such words"}).json() == {"items": []}
+    assert len(client.get("/v1/items", params={"k": 5}).json()["items"]) == 5
+    similar = client.get("/v1/items/s00/similar", params={"k": 3}).json()["items"]
+    assert len(similar) == 3
+    assert "s00" not in {i["item_id"] for i in similar}
+    assert [i["similarity"] for i in similar] == sorted((i["similarity"] for i in similar), reverse=True)
+
+
+def test_what_was_shown_is_kept_with_propensities_and_joined_to_outcomes(client, tmp_path):
+    shown = slate(client, user_id="ann", k=3)
+    slate(client, k=3)
+    like(client, "ann", ids(shown)[1], slate_id=shown["slate_id"])
+    store = open_store(str(tmp_path / "events.db"))
+    eventually(lambda: store.slates().height == 1)
+    scale = client.app.state.service.live.served.scale
+    joined = join_outcomes(store.slates(), store.as_frame(), scale)
+    assert joined.select("slate_id", "item_id", "outcome").rows() == [
+        (shown["slate_id"], item_id, float(place == 1)) for place, item_id in enumerate(ids(shown))]
+    assert joined["propensity"].to_list() == [item["propensity"] for item in shown["items"]]
+    store.close()
+
+
+def test_exploration_shows_other_slates_and_says_how_likely(client):
+    body = {"user_id": "ann", "k": 5, "explore": 3.0}
+    shown = [slate(client, **body) for _ in range(8)]
+    assert len({tuple(ids(s)) for s in shown}) > 1
+    assert any(item["propensity"] < 1 for s in shown for item in s["items"])
+    assert all(0 < item["propensity"] <= 1 for s in shown for item in s["items"])
+
+
+def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
+    name = "ann-of-the-hill"
+    with caplog.at_level(logging.DEBUG):
+        like(client, name, "s00", "s01", context={"note": name})
+        client.put(f"/v1/users/{name}", json={"profile": {"home": "north"}})
+        slate(client, user_id=name)
+        client.get(f"/v1/users/{name}")
+        receipt = client.delete(f"/v1/users/{name}").json()
+    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1}
+    assert receipt["bytes_erased"] is True
+    assert client.get(f"/v1/users/{name}").status_code == 404
+    held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert name.encode() not in held
+    assert name not in str([record.__dict__ for record in caplog.records if record.name.startswith("metarec")])
+    assert name not in client.get("/metrics").text
+
+
+KEYS = {"r": "read", "w": "write", "a": "admin"}
+CALLS = {"read": [("POST", "/v1/recommendations"), ("POST", "/v1/explanations"), ("GET", "/v1/onboarding"), ("GET", "/v1/users/ann"),
+                  ("GET", "/v1/items"), ("GET", "/v1/items/s00"), ("GET", "/v1/items/s00/similar"), ("GET", "/v1/models"),
+                  ("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/v1/reports/x")],
+         "write": [("POST", "/v1/events"), ("PUT", "/v1/users/ann"), ("PUT", "/v1/items/new")],
+         "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")]}
+
+
+def test_a_key_opens_what_its_role_may_do_and_no_more(start):
+    client = start(keys=KEYS)
+    order = list(CALLS)
+    for role, calls in CALLS.items():
+        for method, path in calls:
+            assert client.request(method, path, json={}).status_code == 401, path
+            assert client.request(method, path, json={}, headers={"x-api-key": "wrong"}).status_code == 401, path
+            for key, has in KEYS.items():
+                for header in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
+                    refused = client.request(method, path, json={}, headers=header).status_code in (401, 403)
+                    assert refused == (order.index(has) < order.index(role)), (method, path, key)
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+    said = client.delete("/v1/users/ann", headers={"x-api-key": "w"})
+    assert (said.status_code, said.json()) == (403, {"error": "this needs the role 'admin', the key has 'write'"})
+
+
+def test_every_route_is_named_in_the_table_of_roles(client):
+    told = {(method.upper(), path) for path, methods in client.app.openapi()["paths"].items() for method in methods}
+    tested = {(m, p.replace("/x", "/{version}") if "models" in p else p.replace("/x", "/{name}").replace("ann", "{user_id}")
+               .replace("s00", "{item_id}").replace("new", "{item_id}")) for calls in CALLS.values() for m, p in calls}
+    assert told - tested == {("GET", "/healthz"), ("GET", "/readyz")}
+
+
+def second_model(client, model, seed=1):
+    """A retrained model beside the first; gives its version."""
+    registry = client.app.state.service.live.registry
+    old = Recommender.load(model)
+    from world import tiny_world
+
+    challenger = Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed)
+    challenger.save(registry.place_of(challenger.version))
+    assert challenger.version != old.version
+    return old.version, challenger.version
+
+
+def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is_open(start, model):
+    here, elsewhere = start(), start()
+    first, second = second_model(here, model)
+    assert slate(here)["model_version"] == first
+    answer = here.post(f"/v1/models/{second}/promote", json={"reason": "it is better"})
+    assert (answer.status_code, answer.json()) == (200, {"current": second, "before": first})
+    assert slate(here)["model_version"] == second
+    eventually(lambda: slate(elsewhere)["model_version"] == second)
+    listed = here.get("/v1/models").json()
+    assert [(m["version"], m["is_current"]) for m in listed["models"]] == [(first, False), (second, True)]
+    assert listed["promotions"][-1]["reason"] == "it is better"
+    assert elsewhere.post(f"/v1/models/{first}/promote").json() == {"current": first, "before": second}
+    eventually(lambda: slate(here)["model_version"] == first)
+
+
+def test_items_added_while_serving_are_there_after_a_swap(start, model):
+    client = start()
+    client.put("/v1/items/new", json=NEW)
+    _, second = second_model(client, model)
+    client.post(f"/v1/models/{second}/promote")
+    shown = slate(client, history=[{"item_id": "s00", "value": 5}], k=30)
+    assert shown["model_version"] == second
+    assert "new" in ids(shown)
+
+
+def break_model(place):
+    weights = place / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+
+
+def test_a_broken_model_is_refused_and_the_old_one_keeps_serving(start, model):
+    client = start()
+    first, second = second_model(client, model)
+    break_model(client.app.state.service.live.registry.place_of(second))
+    answer = client.post(f"/v1/models/{second}/promote")
+    assert answer.status_code == 409
+    assert first in answer.json()["error"]
+    assert slate(client)["model_version"] == first
+    assert client.app.state.service.live.registry.current() == first
+    assert client.post("/v1/models/none/promote").status_code == 404
+
+
+def test_a_worker_started_on_a_broken_promotion_serves_the_model_before(start, model):
+    client = start()
+    first, second = second_model(client, model)
+    client.post(f"/v1/models/{second}/promote")
+    break_model(client.app.state.service.live.registry.place_of(second))
+    assert slate(start())["model_version"] == first
+
+
+def test_a_pointer_moved_by_another_program_to_a_broken_model_changes_nothing(start, model):
+    client = start()
+    first, second = second_model(client, model)
+    registry = client.app.state.service.live.registry
+    registry.promote(second, "by hand")
+    break_model(registry.place_of(second))
+    time.sleep(0.3)
+    assert slate(client)["model_version"] in (first, second)  # whichever it was quick enough to load; it answers
+    assert client.get("/readyz").status_code == 200
+
+
+def test_status_says_what_an_operator_wants(client, model):
+    like(client, "ann", "s00")
+    slate(client, user_id="ann")
+    (model / "reports").mkdir()
+    (model / "reports" / "curve.json").write_text(json.dumps({"ndcg": [0.1]}))
+    said = client.get("/v1/status").json()
+    assert said["items"] == 24
+    assert said["rows"]["events"] == 1
+    assert said["events_last_minute"] == 1
+    assert said["reports"] == ["curve"]
+    assert client.get("/v1/reports/curve").json() == {"ndcg": [0.1]}
+    assert client.get("/v1/reports/none").status_code == 404
+    assert client.get("/v1/reports/..%2Fconfig").status_code == 404
+
+
+def test_metrics_count_routes_not_people(client):
+    client.get("/v1/users/ann-of-the-hill")
+    like(client, "ann-of-the-hill", "s00")
+    slate(client)
+    page = client.get("/metrics").text
+    assert 'metarec_requests_total{route="/v1/users/{user_id}",status="404"} 1.0' in page
+    assert 'metarec_events_total{outcome="accepted"} 1.0' in page
+    assert "metarec_batch_size_count 1.0" in page
+    assert "ann-of-the-hill" not in page
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "says"), [
+    ("POST", "/v1/recommendations", b"{", 422, "JSON"),
+    ("POST", "/v1/recommendations", b"\xff\xfe", 422, "JSON"),
+    ("POST", "/v1/recommendations", b"[]", 422, "body"),
+    ("POST", "/v1/recommendations", {"kk": 3}, 422, "body.kk"),
+    ("POST", "/v1/recommendations", {"k": 0}, 422, "body.k"),
+    ("POST", "/v1/recommendations", {"k": 10**9}, 422, "body.k"),
+    ("POST", "/v1/recommendations", {"k": "5"}, 422, "body.k"),
+    ("POST", "/v1/recommendations", {"history": [{"item_id": "a", "value": 1e300}]}, 422, "value"),
+    ("POST", "/v1/recommendations", b'{"history": [{"item_id": "a", "value": NaN}]}', 422, "value"),
+    ("POST", "/v1/recommendations", {"history": [{"item_id": "a"}] * 1001}, 422, "history"),
+    ("POST", "/v1/recommendations", {"user_id": "a\x00b"}, 422, "user_id"),
+    ("POST", "/v1/recommendations", {"filter": "__import__('os')"}, 422, "filter"),
+    ("POST", "/v1/recommendations", {"filter": "(" * 1999}, 422, "filter"),
+    ("POST", "/v1/recommendations", {"filter": "colour = 'red'"}, 422, "no column 'colour'"),
+    ("POST", "/v1/recommendations", {"profile": {"a": {"b": 1}}}, 422, "profile"),
+    ("POST", "/v1/events", {"events": []}, 422, "events"),
+    ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
+    ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "kind": "DROP TABLE"}]}, 422, "kind"),
+    ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "timestamp": -1}]}, 422, "timestamp"),
+    ("POST", "/v1/events", b'{"events": [{"user_id": "\\ud800", "item_id": "b"}]}', 422, ""),
+    ("PUT", "/v1/items/x", {"attributes": {}}, 422, "attributes"),
+    ("PUT", "/v1/items/x", {"attributes": {"year": "soon"}}, 422, "year must be a number, got 'soon'"),
+    ("GET", "/v1/items/..%2F..%2Fetc", None, 404, ""),
+    ("GET", "/v1/nothing", None, 404, ""),
+    ("PATCH", "/v1/items/x", None, 405, "it takes GET, PUT"),
+    ("GET", "/v1/items?k=1000", None, 422, "query.k"),
+    ("POST", "/v1/recommendations", b'{"wish": "' + b"x" * 2_000_000 + b'"}', 413, "1,000,000 bytes"),
+    ("POST", "/v1/recommendations", b"[" * 100_000, 400, "parsing"),
+])
+def test_hostile_input_gets_one_clear_sentence(client, method, path, body, status, says):
+    content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    answer = client.request(method, path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    assert says in answer.json()["error"]
+    assert len(answer.json()["error"]) <= 500
+
+
+def test_ids_are_only_ids(client):
+    for name in ["'; DROP TABLE events; --", "ünï côdé 🎬", "a b", "%00", "<script>alert(1)</script>"]:
+        like(client, name, "s00")
+        assert slate(client, user_id=name)["shots"] == 1
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, tmp_path):
+    client = start()
+    store = client.app.state.service.store
+    store._writer.close()
+    answer = client.post("/v1/events", json={"events": [{"user_id": "a", "item_id": "s00"}]})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "2"
+    assert answer.json() == {"error": "the store is closed"}
+    assert len(ids(slate(client, history=[{"item_id": "s00", "value": 5}], k=3))) == 3
+    assert len(ids(slate(client, user_id="ann", k=3))) == 3
+    assert "metarec_impressions_lost_total 1.0" in client.get("/metrics").text
+
+
+def test_other_origins_are_let_in_only_when_named(start):
+    asked = {"origin": "http://shop.example", "access-control-request-method": "POST"}
+    assert start().options("/v1/recommendations", headers=asked).headers.get("access-control-allow-origin") is None
+    allowed = start(cors_origins=("http://shop.example",)).options("/v1/recommendations", headers=asked)
+    assert allowed.headers["access-control-allow-origin"] == "http://shop.example"
+
+
+def test_a_form_of_another_page_cannot_post(client):
+    """A browser sends text/plain across origins without asking first; it must not be read as JSON."""
+    body = json.dumps({"events": [{"user_id": "a", "item_id": "s00"}]})
+    assert client.post("/v1/events", content=body, headers={"content-type": "text/plain"}).status_code == 422
+    assert client.post("/v1/events", content=body, headers={"content-type": ""}).status_code == 422
+    assert client.get("/v1/users/a").status_code == 404
+
+
+def test_openapi_names_every_promised_route_with_examples(client):
+    api = client.get("/openapi.json").json()
+    promised = {"/v1/recommendations", "/v1/events", "/v1/users/{user_id}", "/v1/explanations", "/v1/onboarding", "/v1/items/{item_id}",
+                "/v1/items/{item_id}/similar", "/v1/models", "/v1/models/{version}/promote", "/healthz", "/readyz", "/metrics"}
+    assert promised <= set(api["paths"])
+    bodies = [operation["requestBody"]["content"]["application/json"]["schema"] for methods in api["paths"].values()
+              for operation in methods.values() if "requestBody" in operation]
+    named = {schema.get("$ref", "").rsplit("/", 1)[-1] for schema in bodies} - {""}
+    assert all(api["components"]["schemas"][name].get("examples") for name in named)
+    assert client.get("/docs").status_code == 200
+
+
+def test_drift_is_measured_against_what_was_trained_on(client):
+    for n in range(40):
+        client.post("/v1/events", json={"events": [{"user_id": f"p{n}", "item_id": "s00", "kind": "like"} for _ in range(10)]})
+    looked = client.app.state.service.watch.look(now=time.time() + 60)
+    assert looked.drift.events == 400
+    assert looked.drift.popularity_psi > 0.2
+    assert looked.drift.cold_user_share == 1.0
+    assert any("popularity index" in reason for reason in looked.reasons)
+    assert client.get("/v1/status").json()["retraining_advised"] == looked.reasons
+    assert 'metarec_drift{signal="cold_user_share"} 1.0' in client.get("/metrics").text
