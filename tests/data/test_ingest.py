@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from data.folders import START, events, item_table, user_table, write
 from metarec.data.cleaning import read_clean
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.ingest import ingest
+from metarec.data.ingest import HASH_SEED, ingest
 from metarec.data.read import read
 from metarec.data.schema import BadInput
 
@@ -44,6 +44,24 @@ def test_in_parts_as_at_once(tmp_path: Path, form: str, rows_at_once: int) -> No
     assert report.facts["values"] == pytest.approx(expected.facts["values"])
     assert (len(said) > 5) == (rows_at_once == 50)
     assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == ["interactions.parquet", "items.parquet", "users.parquet"]
+
+
+def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path) -> None:
+    """A user of a later share rates far off the scale, often enough to stretch it if that share were asked alone."""
+    people = events(users=40)
+    share = people.select("user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")).unique()
+    user = share.filter(pl.col("share") > 0)["user_id"][0]
+    wild = people.with_columns(value=pl.when(pl.col("user_id") == user).then(99.0).otherwise("value"))
+    source = write(tmp_path / "raw", "parquet", interactions=wild)
+    report = ingest(source, tmp_path / "clean", rows_at_once=30)
+    assert [(f.rule, f.rows) for f in report.findings] == [("stray_values", 8)]
+
+
+def test_items_that_the_catalog_lacks_are_added_in_every_part(tmp_path: Path) -> None:
+    source = write(tmp_path / "raw", "parquet", interactions=events(users=40), items=item_table(4))
+    report = ingest(source, tmp_path / "clean", rows_at_once=30)
+    assert sorted(read(tmp_path / "clean").items.frame["item_id"]) == item_table()["item_id"].to_list()
+    assert report.facts["catalog_items"] == 20 and report.removed == 0
 
 
 def test_rows_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:

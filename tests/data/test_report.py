@@ -16,7 +16,7 @@ from metarec.data.statistics import drift, gini, top_share
 
 def test_facts_of_a_small_table_worked_by_hand() -> None:
     frame = pl.DataFrame({"user_id": ["a", "a", "a", "b", "b", "c"], "item_id": ["x", "y", "z", "x", "y", "x"],
-                          "timestamp": [START, START, START + DAY, START, START + DAY, START]})
+                          "timestamp": [START, START, START + DAY, START + DAY, START + 2 * DAY, START + 2 * DAY]})
     _, report = clean(Dataset(interactions=frame, items=pl.DataFrame({"item_id": list("xyzw"), "title": ["X", None, "Z", "W"]}),
                               users=pl.DataFrame({"user_id": ["a", "q"], "age": [3, 4]})))
     facts = report.facts
@@ -24,7 +24,7 @@ def test_facts_of_a_small_table_worked_by_hand() -> None:
     assert facts["density"] == pytest.approx(6 / 9)
     assert facts["events_per_user"] == {"min": 1, "q1": 1.5, "median": 2, "q3": 2.5, "max": 3}
     assert facts["cold_users"] == 1.0 and facts["cold_items"] == 1.0
-    assert facts["time"]["collisions"] == pytest.approx(1 / 3)  # of a's two steps and b's one, a's first
+    assert facts["time"]["collisions"] == pytest.approx(1 / 3)  # of a's two steps and b's one, a's first; ties between people do not count
     assert facts["content"] == {"title": 0.75} and facts["profiles"] == {"age": pytest.approx(1 / 3)}
 
 

@@ -48,6 +48,16 @@ def test_sqlite_by_url_and_by_file(shop: Path) -> None:
     assert digest(shop.parent) == before
 
 
+def test_a_query_cannot_change_a_database(shop: Path) -> None:
+    before = digest(shop.parent)
+    (shop.parent / "c.toml").write_text(f"[[sources]]\ndatabase = 'sqlite:///{shop}'\n"
+                                        "interactions = 'WITH x AS (SELECT 1) DELETE FROM interactions RETURNING *'")
+    with pytest.raises(BadInput, match="readonly database"):
+        read(shop.parent / "c.toml")
+    (shop.parent / "c.toml").unlink()
+    assert digest(shop.parent) == before
+
+
 def test_databases_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no\.db does not exist; give sqlite"):
         read(f"sqlite:///{tmp_path}/no.db")
