@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from metarec.backbone.readers import item_reader
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
@@ -23,6 +24,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
+from metarec.features.text import item_text
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.diversity import Diversity
 from metarec.recommendation.ensemble import Ensemble
@@ -64,7 +66,7 @@ class Settings:
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
-    """Text encoder, as for `metarec.features.encoders`; `none` leaves text out."""
+    """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is fine-tuned on the events."""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -118,7 +120,9 @@ class Recommender:
         catalog = _whole_catalog(data)
         histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
         seen = np.unique(histories.items)
-        item_inputs, content, text = ItemInputs.fit(catalog, encoder=encoder, fit_on=seen, seed=seed, progress=progress)
+        liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(len(catalog))
+        reader = item_reader(item_text(catalog), encoder, liked, rows=seen, seed=seed, progress=progress)
+        item_inputs, content, text = ItemInputs.fit(catalog, reader=reader, fit_on=seen, seed=seed, progress=progress)
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(data.users.of_users(user_ids)), content=content,
                               relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths))
@@ -195,8 +199,7 @@ class Recommender:
     def fold_in(self, request: Request) -> dict[str, np.ndarray]:
         """What adaptation knows of one person: trust and weight of each part, and their factors where the model has some."""
         support, _ = self._support([request])
-        trust, weight, ease = self.ensemble.gate.at(support.lengths)
-        params = {"trust": trust, "weight": weight, "ease": ease}
+        params = self.ensemble.gate.at(support.lengths)
         factors = self.ensemble.scorers.get("factors")
         return {**params, "factors": factors.fold_in(support)} if isinstance(factors, Factors) else params
 

@@ -21,6 +21,8 @@ MANY, HELD_OUT = 2500, 1200
 SMOOTHING = 0.5
 """Likes added to every item before shares are taken."""
 CONTENT_RIDGE = 10.0
+STANDING_DAMPING = 10.0
+"""Events' worth of pull of an item's mean towards everyone's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Ensemble:
 
     popularity: np.ndarray
     """[N] shares of what people like after their pool, smoothed; an unseen item takes what its content predicts."""
+    standing: np.ndarray
+    """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met each item is, z-scores."""
     popularity_from_content: np.ndarray
     """[C + 1] log share from content columns and 1."""
     scorers: dict[str, Scorer]
@@ -49,12 +53,12 @@ class Ensemble:
         fitted = _Fitted.of(behaviour, names, rng)
         gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), rng)
         progress("fit scorers and gate", 1.0)
-        return cls(popularity=fitted.popularity, popularity_from_content=fitted.from_content, scorers=fitted.scorers, gate=gate)
+        return cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content, scorers=fitted.scorers, gate=gate)
 
     def parts(self, support: Histories, profiles: np.ndarray) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
         evidence = {name: scorer.evidence(support, profiles) for name, scorer in self.scorers.items()}
-        return self.gate.parts(self.popularity, evidence, support.lengths)
+        return self.gate.parts(self.popularity, self.standing, evidence, support.lengths)
 
     def score(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N] float32 log-scores."""
@@ -70,11 +74,12 @@ class Ensemble:
         predicted = np.exp(np.minimum(new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1], np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
-        return replace(self, popularity=popularity, scorers={name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()})
+        standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
+        return replace(self, popularity=popularity, standing=standing, scorers={name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
-        own = {"popularity": self.popularity, "popularity_from_content": self.popularity_from_content}
+        own = {"popularity": self.popularity, "standing": self.standing, "popularity_from_content": self.popularity_from_content}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
         scorers = {f"{name}/{key}": array for name, scorer in self.scorers.items() for key, array in scorer.arrays().items()}
         return {**own, **gate, **scorers}
@@ -86,7 +91,7 @@ class Ensemble:
             return {key[len(prefix) + 1:]: array for key, array in arrays.items() if key.startswith(f"{prefix}/")}
 
         scorers = {name: SCORERS[name].from_arrays(under(name)) for name in names}
-        return cls(popularity=arrays["popularity"], popularity_from_content=arrays["popularity_from_content"], scorers=scorers,
+        return cls(popularity=arrays["popularity"], standing=arrays["standing"], popularity_from_content=arrays["popularity_from_content"], scorers=scorers,
                    gate=Gate.from_arrays(names, under("gate")))
 
 
@@ -95,22 +100,24 @@ class _Fitted:
     """Scorers fitted on some users, to be asked about others."""
 
     popularity: np.ndarray
+    standing: np.ndarray
     from_content: np.ndarray
     scorers: dict[str, Scorer]
 
     @classmethod
     def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
         popularity, from_content = _popularity(behaviour)
-        return cls(popularity=popularity, from_content=from_content, scorers={name: SCORERS[name].fit(behaviour, rng) for name in names})
+        return cls(popularity=popularity, standing=_standing(behaviour), from_content=from_content,
+                   scorers={name: SCORERS[name].fit(behaviour, rng) for name in names})
 
-    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         shares = []
         for scorer in self.scorers.values():
             evidence = scorer.evidence(support, behaviour.profiles[users])
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
-        return np.stack(shares, axis=-1).astype(np.float32), self.popularity
+        return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
 
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
@@ -139,3 +146,16 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)
+
+
+def _standing(behaviour: Behaviour) -> np.ndarray:
+    """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of events of any kind; 0 for unseen items."""
+    histories = behaviour.histories
+    count = np.bincount(histories.items, minlength=behaviour.n_items)
+    columns = [np.log1p(count)]
+    for value in (behaviour.is_liked(histories).astype(np.float64), histories.values.astype(np.float64)):
+        total = np.bincount(histories.items, value, behaviour.n_items)
+        columns.append((total + STANDING_DAMPING * value.mean()) / (count + STANDING_DAMPING))
+    standing, seen = np.stack(columns, axis=1), count > 0
+    middle, spread = standing[seen].mean(0), standing[seen].std(0)
+    return np.where(seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0).astype(np.float32)

@@ -1,12 +1,13 @@
 """The evidence gate: how much to trust each kind of knowledge after 0, 1, 3, ... events.
 
-With p the popularity of an item and q_m the share of attention that scorer m gives it, the log-score is
+With p the popularity of an item, r_s its standing in general (how well it is liked, how often met), and q_m the share
+of attention that scorer m gives it, the log-score is
 
-    trust(k) log p  +  sum over m of  weight_m(k) log(1 + q_m / (ease_m(k) p))
+    trust(k) log p  +  sum over s of regard_s(k) r_s  +  sum over m of  weight_m(k) log(1 + q_m / (ease_m(k) p))
 
-so every part but the first is a lift over popularity: zero where its scorer knows nothing, never negative. The parts
-add up to the score exactly, which is what explanations show. `trust`, `weight` and `ease` are learned on held-out
-newcomers (gate_training.py) at a few support sizes and interpolated between them in log(1 + k).
+so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The parts add up to the
+score exactly, which is what explanations show. `trust`, `regard`, `weight` and `ease` are learned on held-out newcomers
+(gate_training.py) at a few support sizes and interpolated between them in log(1 + k).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-POPULARITY = "popularity"
+POPULARITY, STANDING = "popularity", "standing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,33 +30,38 @@ class Gate:
     """[K] support sizes, ascending from 0."""
     trust: np.ndarray
     """[K] exponent of popularity."""
+    regard: np.ndarray
+    """[K, S] weight of each column of an item's standing; any sign."""
     weight: np.ndarray
     """[K, M] at least 0."""
     ease: np.ndarray
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
-    def at(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Trust [B], weight [B, M] and ease [B, M] for supports of these lengths."""
+    def at(self, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these lengths."""
         place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self.knots) - 1)
-        share = place - low
-        trust = (1 - share) * self.trust[low] + share * self.trust[high]
-        share = share[:, None]
-        weight = (1 - share) * self.weight[low] + share * self.weight[high]
-        ease = np.exp((1 - share) * np.log(self.ease[low]) + share * np.log(self.ease[high]))
-        return trust.astype(np.float32), weight.astype(np.float32), ease.astype(np.float32)
 
-    def parts(self, popularity: np.ndarray, evidence: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, np.ndarray]:
-        """The addends of the log-score, by name: each [B, N] float32; popularity first.
+        def between(table: np.ndarray) -> np.ndarray:
+            share = (place - low).reshape(-1, *[1] * (table.ndim - 1))
+            return np.asarray((1 - share) * table[low] + share * table[high], np.float32)
+
+        return {"trust": between(self.trust), "regard": between(self.regard), "weight": between(self.weight),
+                "ease": np.exp(between(np.log(self.ease)))}
+
+    def parts(self, popularity: np.ndarray, standing: np.ndarray, evidence: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name: each [B, N] float32; popularity first, then standing.
 
         Args:
             popularity: [N] shares, above 0, summing to 1.
+            standing: [N, S] what is known of each item in general.
             evidence: [B, N] of each scorer, at least 0.
             lengths: [B] events in each support.
         """
-        trust, weight, ease = self.at(lengths)
-        parts = {POPULARITY: trust[:, None] * np.log(popularity)[None, :]}
+        at = self.at(lengths)
+        weight, ease = at["weight"], at["ease"]
+        parts = {POPULARITY: at["trust"][:, None] * np.log(popularity)[None, :], STANDING: at["regard"] @ standing.T}
         for column, name in enumerate(self.names):
             share = evidence[name]
             total = share.sum(1, keepdims=True)
@@ -65,9 +71,9 @@ class Gate:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays."""
-        return {"knots": self.knots, "trust": self.trust, "weight": self.weight, "ease": self.ease}
+        return {"knots": self.knots, "trust": self.trust, "regard": self.regard, "weight": self.weight, "ease": self.ease}
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
         """From `arrays()` and the scorers' names."""
-        return cls(names=names, **{name: arrays[name] for name in ("knots", "trust", "weight", "ease")})
+        return cls(names=names, **{name: arrays[name] for name in ("knots", "trust", "regard", "weight", "ease")})

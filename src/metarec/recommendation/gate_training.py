@@ -42,6 +42,8 @@ class GateTasks:
     """[T, C, M] float32."""
     popularity: Tensor
     """[T, C] float32; 1 where padded."""
+    standing: Tensor
+    """[T, C, S] float32."""
     log_weight: Tensor
     """[T, C] log of the number of items each candidate stands for."""
     is_real: Tensor
@@ -50,8 +52,8 @@ class GateTasks:
     """[T, C] bool."""
 
 
-Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(support size, users) -> shares [B, N, M] and popularity [N] from scorers that have not seen these users."""
+Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""(support size, users) -> shares [B, N, M], popularity [N], standing [N, S] from what has not seen these users."""
 
 
 def gather_tasks(behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64) -> list[GateTasks]:
@@ -73,7 +75,7 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
                tell: Callable[[float], None] | None = None) -> Gate:
     """Learn trust, weight and ease at each support size; `tell` hears the share of steps done."""
     sizes = (len(shots), len(names))
-    raw = {"trust": torch.full(sizes[:1], 1.0), "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
+    raw = {"trust": torch.full(sizes[:1], 1.0), "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]), "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
@@ -88,7 +90,7 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
         if tell is not None:
             tell((done + 1) / total)
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
-    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], weight=np.logaddexp(0.0, learned["weight"]),
+    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], regard=learned["regard"], weight=np.logaddexp(0.0, learned["weight"]),
                 ease=np.exp(learned["ease"]))
 
 
@@ -105,7 +107,8 @@ def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -
     """[rows, C] log-scores, the formula of `Gate.parts` in torch."""
     popularity = tasks.popularity[rows]
     lift = torch.log1p(tasks.shares[rows] / (raw["ease"][knot].exp() * popularity[..., None]))
-    scores = raw["trust"][knot] * popularity.log() + (functional.softplus(raw["weight"][knot]) * lift).sum(-1)
+    general = raw["trust"][knot] * popularity.log() + tasks.standing[rows] @ raw["regard"][knot]
+    scores = general + (functional.softplus(raw["weight"][knot]) * lift).sum(-1)
     return scores.masked_fill(~tasks.is_real[rows], -1e9)
 
 
@@ -129,11 +132,12 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
-    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale for name, scale in (("weight", 1.0), ("ease", 0.1)))
-    return SMOOTHNESS * steps + 1e-3 * (functional.softplus(raw["weight"]) ** 2).sum()
+    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale for name, scale in (("weight", 1.0), ("regard", 1.0), ("ease", 0.1)))
+    return SMOOTHNESS * steps + 1e-3 * ((functional.softplus(raw["weight"]) ** 2).sum() + (raw["regard"] ** 2).sum())
 
 
-def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, popularity: np.ndarray, rng: np.random.Generator) -> GateTasks:
+def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, popularity: np.ndarray, standing: np.ndarray,
+                rng: np.random.Generator) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a weighed sample of the rest."""
     people, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -162,6 +166,7 @@ def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, pop
     return GateTasks(
         shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
+        standing=torch.from_numpy(standing[index]),
         log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
         is_real=torch.from_numpy(is_real), is_relevant=torch.from_numpy(at(is_relevant) & is_real))
 
@@ -180,7 +185,8 @@ def _joined(parts: list[GateTasks]) -> GateTasks:
     def padded(name: str, value: float) -> Tensor:
         return torch.cat([functional.pad(getattr(part, name), _margins(getattr(part, name), width), value=value) for part in parts])
 
-    return GateTasks(shares=padded("shares", 0.0), popularity=padded("popularity", 1.0), log_weight=padded("log_weight", 0.0),
+    return GateTasks(shares=padded("shares", 0.0), popularity=padded("popularity", 1.0), standing=padded("standing", 0.0),
+                     log_weight=padded("log_weight", 0.0),
                      is_real=padded("is_real", False), is_relevant=padded("is_relevant", False))
 
 
