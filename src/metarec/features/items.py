@@ -45,12 +45,13 @@ class ItemInputs:
     """Mean and standard deviation of each numeric column."""
 
     @classmethod
-    def fit(cls, catalog: Catalog, *, encoder: str = "auto", fit_on: np.ndarray | None = None, seed: int = 0,
-            progress: Progress = silent) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
+    def fit(cls, catalog: Catalog, *, encoder: str = "auto", reader: tuple[TextEncoder, str] | None = None,
+            fit_on: np.ndarray | None = None, seed: int = 0, progress: Progress = silent) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
         """Learn the columns of a catalog.
 
         Args:
             encoder: as for `fit_text_encoder`; `none` leaves text out.
+            reader: a fitted encoder and why it, instead of a name.
             fit_on: rows whose words and columns may be learned from (items with training events); all by default.
 
         Returns:
@@ -59,11 +60,12 @@ class ItemInputs:
         texts = item_text(catalog)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
         wanted = encoder if any(texts) else "none"
-        reader, reason = fit_text_encoder(texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress)
-        vectors = reader.encode(texts, progress=progress)
+        text_encoder, reason = reader or fit_text_encoder(texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress)
+        vectors = text_encoder.encode(texts, progress=progress)
         center, components = _leading(vectors[rows], TEXT_WIDTH)
         seen = catalog.frame[rows]
-        inputs = cls(encoder=reader, reason=reason, center=center, components=components, tags=_common_tags(seen), numbers=_number_scales(seen))
+        inputs = cls(encoder=text_encoder, reason=reason, center=center, components=components, tags=_common_tags(seen),
+                     numbers=_number_scales(seen))
         return inputs, inputs.assemble(catalog.frame, vectors), vectors
 
     @property

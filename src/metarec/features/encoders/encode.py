@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
-from metarec.features.encoders.locate import locate
+from metarec.features.encoders.locate import find_local, locate, wants_online
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
 from metarec.features.encoders.trained import KINDS, TrainedEncoder
 from metarec.runtime.progress import Progress, silent
@@ -33,9 +33,32 @@ class NoEncoder:
         return EncoderState(settings={"kind": "none"})
 
 
+class LostEncoder:
+    """A pretrained encoder whose model is no longer on this machine: what it read before stays of use, new texts do not."""
+
+    dim = 0
+
+    def __init__(self, state: EncoderState) -> None:
+        self._state, self.name = state, str(state.settings["name"])
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
+        """Refuses.
+
+        Raises:
+            BadInput: always; the message says how to bring the model back.
+        """
+        del texts, progress
+        locate(self.name, online=False)  # says where the model was looked for
+        raise BadInput(f"model {self.name!r} came back; load again")
+
+    def state(self) -> EncoderState:
+        """As it was given."""
+        return self._state
+
+
 def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                 targets: Targets | None = None, options: PretrainedOptions | None = None, progress: Progress = silent,
-                 cache: Path | bool | None = None, budget_s: float | None = None,
+                 targets: Targets | Callable[[], Targets] | None = None, options: PretrainedOptions | None = None,
+                 progress: Progress = silent, cache: Path | bool | None = None, budget_s: float | None = None,
                  rng: np.random.Generator | None = None) -> EncodedTexts:
     """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
 
@@ -43,7 +66,7 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
         texts: one for each row; empty ones are fine.
         encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder.
         fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
-        targets: what behaviour says of each text, which `textcnn` and `gru` learn from.
+        targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function is called only for those.
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
@@ -62,11 +85,11 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
 
 
 def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                     targets: Targets | None = None, options: PretrainedOptions | None = None, cache: Path | bool | None = None,
-                     budget_s: float | None = None, rng: np.random.Generator | None = None,
+                     targets: Targets | Callable[[], Targets] | None = None, options: PretrainedOptions | None = None,
+                     cache: Path | bool | None = None, budget_s: float | None = None, rng: np.random.Generator | None = None,
                      progress: Progress = silent) -> tuple[TextEncoder, str]:
     """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
-    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, targets, cache)
+    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, targets is not None, cache)
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
@@ -77,8 +100,9 @@ def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Seq
     if name in KINDS:
         if targets is None:
             raise BadInput(f"encoder {name!r} learns from behaviour: give targets=Targets(vectors=..., weights=...)")
-        return TrainedEncoder.fit([texts[row] for row in rows], targets.vectors[rows], kind=name, weights=targets.weights[rows],
-                                  rng=rng, progress=progress), reason
+        said = targets if isinstance(targets, Targets) else targets()
+        return TrainedEncoder.fit([texts[row] for row in rows], said.vectors[rows], kind=name, weights=said.weights[rows], rng=rng,
+                                  progress=progress), reason
     located = locate(name)
     return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
 
@@ -86,8 +110,11 @@ def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Seq
 def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bool | None = None) -> TextEncoder:
     """The encoder whose `state` this is, giving the same vectors.
 
+    A pretrained model that is no longer on this machine gives an encoder that says so when it is asked to read; nothing
+    is downloaded unless `METAREC_ONLINE=1`.
+
     Raises:
-        BadInput: if its kind is unknown, or a pretrained model is no longer to be found.
+        BadInput: if its kind is unknown, or the weights of a pretrained model are not the ones used then.
     """
     state = state if isinstance(state, EncoderState) else EncoderState(**state)
     kind = state.settings.get("kind")
@@ -98,12 +125,14 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
     if kind in KINDS:
         return TrainedEncoder.from_state(state)
     if kind == "pretrained":
+        name = state.settings["name"]
+        if find_local(name) is None and not wants_online():
+            return LostEncoder(state)
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
 
 
-
-def _chosen(texts: Sequence[str], budget_s: float | None, targets: Targets | None, cache: Path | bool | None) -> tuple[str, str]:
+def _chosen(texts: Sequence[str], budget_s: float | None, behaviour: bool, cache: Path | bool | None) -> tuple[str, str]:
     from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
 
-    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, behaviour=targets is not None, cache=cache)
+    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, behaviour=behaviour, cache=cache)

