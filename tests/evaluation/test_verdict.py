@@ -27,7 +27,8 @@ def test_worth_it_from_some_event_on():
     assert [s.outcome for s in verdict.standings] == ["even", "even", "better", "better"]
     assert [s.best for s in verdict.standings][2:] == ["EASE", "EASE"]
     assert verdict.sentence.startswith("Worth it from 3 events: +0.0")
-    assert "over the best simple baseline there, EASE" in verdict.sentence
+    assert "NDCG@10 [+0.0" in verdict.sentence
+    assert "against the best simple baseline there, EASE" in verdict.sentence
     assert "Before that (0 and 1 events)" in verdict.sentence
 
 
@@ -36,23 +37,23 @@ def test_not_worth_it_when_a_baseline_does_as_well():
     verdict = judge_worth(curve, "ours", ["EASE"])
     assert verdict.worth_from is None
     assert verdict.sentence.startswith("Not worth it here: EASE does as well (")
-    assert "NDCG@10 at 5 events" in verdict.sentence
+    assert "at 5 events, and no clear difference at any other number" in verdict.sentence
 
 
 def test_not_worth_it_when_a_baseline_is_better():
     curve = _curve({"ours": [0.30, 0.36, 0.33, 0.30], "EASE": [0.30, 0.31, 0.33, 0.36], "Popular": [0.3, 0.3, 0.3, 0.3]})
     verdict = judge_worth(curve, "ours", ["EASE", "Popular"])
     assert verdict.worth_from is None     # better at 1, but clearly worse later
-    assert "Not worth it here: at 5 events a simple baseline is better (EASE by 0.06" in verdict.sentence
+    assert "Not worth it here: at 5 events a simple baseline is better (EASE: -0.06" in verdict.sentence
 
 
 def test_worth_it_later_says_it_is_worse_before():
     curve = _curve({"ours": [0.20, 0.36, 0.40, 0.45], "Popular": [0.30, 0.30, 0.30, 0.30]})
     sentence = judge_worth(curve, "ours", ["Popular"]).sentence
     assert sentence.startswith("Worth it from 1 event: +0.0")
-    assert "Not before: at 0 events a simple baseline is better (Popular by 0.10" in sentence
+    assert "Not before: at 0 events a simple baseline is better (Popular: -0.10" in sentence
     before = judge_worth(_curve({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
-    assert before.startswith("Worth it before any event: ")
+    assert before.startswith("Worth it from the start, before any event: +0.1")
     later_even = judge_worth(_curve({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
     assert "At 5 events it is even with the best baseline" in later_even
 

@@ -46,7 +46,7 @@ METRICS = {m.name: m for m in (
     Metric(name="auc", label="AUC", meaning="chance that a liked item outscores another", higher_is_better=True),
     Metric(name="coverage@10", label="Coverage@10", meaning="share of the catalog shown to anyone", higher_is_better=None),
     Metric(name="novelty@10", label="Novelty@10", meaning="how little known the shown items are, in bits", higher_is_better=None),
-    Metric(name="diversity@10", label="Diversity@10", meaning="how different the shown items are from each other", higher_is_better=None),
+    Metric(name="diversity@10", label="Diversity@10", meaning="how different from each other shown items are", higher_is_better=None),
     Metric(name="mae", label="MAE", meaning="mean error of a predicted value", higher_is_better=False),
     Metric(name="rmse", label="RMSE", meaning="the same, large errors counting more", higher_is_better=False),
     Metric(name="graded_ndcg@5", label="Graded NDCG@5", meaning="order of the person's own judged items by predicted value",

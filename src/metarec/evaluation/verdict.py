@@ -29,6 +29,13 @@ class Standing:
     difference: Difference
     p_corrected: float
     """Holm-corrected over the numbers of events."""
+    higher_is_better: bool = True
+
+    def amount(self, label: str) -> str:
+        """Ours minus theirs with its interval, in the metric's own direction: `-0.012 MAE [-0.020, -0.004]` is fewer errors."""
+        d = self.difference
+        mean, low, high = (d.mean, d.low, d.high) if self.higher_is_better else (-d.mean, -d.high, -d.low)
+        return f"{mean:+.3f} {label} [{low:+.3f}, {high:+.3f}]"
 
     @property
     def outcome(self) -> str:
@@ -63,8 +70,8 @@ class Verdict:
         if self.worth_from is None:
             return _not_worth(self.standings, worse, label)
         first = next(s for s in self.standings if s.events == self.worth_from)
-        text = (f"Worth it {_from(first.events)}: {first.difference} {label} over the best simple baseline there, {first.best}"
-                f"{_at_the_end(first, self.standings[-1])}.")
+        text = (f"Worth it {_from(first.events)}: {first.amount(label)} against the best simple baseline there, {first.best}"
+                f"{_at_the_end(first, self.standings[-1], label)}.")
         even = [s for s in self.standings if s.outcome == "even" and s.events > first.events]
         if even:
             text += f" At {_events(even)} it is even with the best baseline."
@@ -92,7 +99,8 @@ def judge_worth(curve: CurveTable, model: str, baselines: Sequence[str], metric:
     corrected = holm(np.array([d.p_value for d in differences]))
     return Verdict(model=model, metric=metric, standings=[
         Standing(events=k, ours=float(curve.mean(model, metric)[n]), best=best[n], theirs=float(curve.mean(best[n], metric)[n]),
-                 difference=differences[n], p_corrected=float(corrected[n])) for n, k in enumerate(curve.shots)])
+                 difference=differences[n], p_corrected=float(corrected[n]),
+                 higher_is_better=bool(METRICS[metric].higher_is_better)) for n, k in enumerate(curve.shots)])
 
 
 def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> str:
@@ -101,21 +109,21 @@ def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> 
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in standings if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    return (f"Not worth it here: {last.best} does as well ({last.difference} {label} at {last.events} events, and no clear difference "
+    return (f"Not worth it here: {last.best} does as well ({last.amount(label)} at {last.events} events, and no clear difference "
             "at any other number).")
 
 
 def _worse(worse: list[Standing], label: str) -> str:
     worst = min(worse, key=lambda s: s.difference.mean)
-    return f"at {_events(worse)} a simple baseline is better ({worst.best} by {-worst.difference.mean:.3f} {label} at {worst.events})"
+    return f"at {_events(worse)} a simple baseline is better ({worst.best}: {worst.amount(label)} at {worst.events})"
 
 
-def _at_the_end(first: Standing, last: Standing) -> str:
-    return "" if first.events == last.events else f", and {last.difference} at {last.events} (over {last.best})"
+def _at_the_end(first: Standing, last: Standing, label: str) -> str:
+    return "" if first.events == last.events else f"; {last.amount(label)} at {last.events} events, against {last.best}"
 
 
 def _from(events: int) -> str:
-    return "before any event" if events == 0 else f"from {events} event{'s' if events > 1 else ''}"
+    return "from the start, before any event" if events == 0 else f"from {events} event{'s' if events > 1 else ''}"
 
 
 def _events(standings: list[Standing]) -> str:

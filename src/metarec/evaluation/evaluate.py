@@ -1,0 +1,161 @@
+"""Evaluate on one data set: split, fit everything on the same people, judge, compare, and tell.
+
+`evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal, `to_json()` for a
+program, and `report.write_report` makes a page of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from metarec.data.newcomers import Horizon
+from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation.baselines import baselines_for
+from metarec.evaluation.baselines.content import describe_items
+from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.judged import Judged, requests_at
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.scenarios import Scenario, Setting, prepare
+from metarec.evaluation.showing import ShownNewcomer, show_newcomers
+from metarec.evaluation.verdict import Verdict, judge_worth
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+MOST_JUDGED = 2000
+"""Newcomers judged at most: more narrow the intervals little and cost much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one recommender took."""
+
+    fit_seconds: float
+    """Wall seconds to fit, tuning included."""
+    fit_cpu_seconds: float
+    ms_per_newcomer: float
+    """Milliseconds to take in the longest support and score the whole catalog, in a batch."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What tuning chose, where it tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Everything found out about some recommenders on one data set."""
+
+    data: str
+    """Name of the data set."""
+    scenario: Scenario
+    facts: dict[str, int]
+    """Training people, events and items; people judged; people settings were chosen by."""
+    models: list[str]
+    """Recommenders that are not baselines; the first is the one the verdict is about."""
+    baselines: list[str]
+    curves: dict[str, CurveTable]
+    """By what was listed: `all`, and `cold` where items are hidden."""
+    costs: dict[str, Cost]
+    shown: list[ShownNewcomer]
+    """Some newcomers, served by the first model (or the best baseline without one)."""
+    shown_by: str
+    has_values: bool
+    seed: int
+
+    @property
+    def curve(self) -> CurveTable:
+        """The table most readers want: over cold items where some are hidden, else over the whole catalog."""
+        return self.curves.get("cold", self.curves["all"])
+
+    def verdict(self, metric: str = "ndcg@10", model: str | None = None) -> Verdict | None:
+        """Whether a model (the first unless named) is worth it here; None where there is nothing to compare or it was not measured."""
+        model = model or next(iter(self.models), None)
+        bars = [b for b in self.baselines if self.curve.has(b, metric)]
+        if model is None or not bars or not self.curve.has(model, metric):
+            return None
+        return judge_worth(self.curve, model, bars, metric)
+
+    def to_text(self, width: int = 120) -> str:
+        """Tables and sentences for a terminal."""
+        from metarec.evaluation.text import describe
+
+        return describe(self, width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        verdicts = {metric: found for metric in ("ndcg@10", "mae") if (found := self.verdict(metric)) is not None}
+        return {"data": self.data, "scenario": self.scenario, "facts": self.facts, "models": self.models, "baselines": self.baselines,
+                "seed": self.seed, "curves": {name: curve.to_json() for name, curve in self.curves.items()},
+                "costs": {name: asdict(cost) for name, cost in self.costs.items()},
+                "verdicts": {metric: {"sentence": v.sentence, "worth_from": v.worth_from,
+                                      "standings": [asdict(s) | {"outcome": s.outcome} for s in v.standings]}
+                             for metric, v in verdicts.items()},
+                "newcomers": [asdict(person) for person in self.shown]}
+
+
+def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequence[str] | None = None, scenario: Scenario = "user-cold",
+             seed: int = 0, horizon: Horizon | None = None, most: int = MOST_JUDGED, progress: Progress = silent) -> Evaluation:
+    """Fit `models` and the baselines on the same training people and judge all on the same others.
+
+    Args:
+        data: everything known; nothing is changed in it.
+        models: unfitted recommenders; the verdict is about the first.
+        baselines: names from `BASELINES`; all that suit the data where None, none where empty.
+        scenario: who and what is cold.
+        seed: draws the split and everything that is random.
+        horizon: numbers of events judged at; chosen from the data where None.
+        most: people judged at most.
+        progress: told as fits and judgements finish.
+
+    Raises:
+        BadInput: if there is nobody to judge, nothing to judge, or two recommenders share a name.
+    """
+    setting = prepare(data, scenario, seed=seed, horizon=horizon, most=most)
+    bars = baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
+    judged = [*models, *bars]
+    if not judged:
+        raise BadInput("there is nothing to judge; give models or baselines")
+    costs = {model.name: _fit(model, setting, seed, progress, (n + 1) / len(judged)) for n, model in enumerate(judged)}
+    trials = _with_content(setting)
+    curves = {name: learning_curve(judged, setting.split, trial=trial, seed=seed, progress=progress) for name, trial in trials.items()}
+    names, bar_names = [m.name for m in models], [b.name for b in bars]
+    main = curves.get("cold", curves["all"])
+    shown_by = names[0] if names else max(bar_names, key=lambda b: main.mean(b, "ndcg@10").mean())
+    shown = show_newcomers(next(m for m in judged if m.name == shown_by), trials.get("cold", trials["all"]), setting.split.horizon.shots,
+                           derive(seed, "shown"))
+    return Evaluation(data=data.name, scenario=scenario, models=names, baselines=bar_names, curves=curves, costs=costs, shown=shown,
+                      shown_by=shown_by, facts=_facts(setting), has_values=data.interactions.has_values, seed=seed)
+
+
+def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
+    model.fit(setting.split.train, setting.split.validation, derive(seed, "fit", model.name))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    progress("fitting", done, f"{model.name} in {wall:.1f} s")
+    few = requests_at(setting.split.test[:256], max(setting.split.horizon.shots))
+    model.score(few[:1])   # what is prepared on first use is not counted
+    started = time.perf_counter()
+    model.score(few)
+    return Cost(fit_seconds=wall, fit_cpu_seconds=cpu, ms_per_newcomer=1000 * (time.perf_counter() - started) / len(few),
+                settings=dict(getattr(model, "settings", {}) or {}))
+
+
+def _with_content(setting: Setting) -> dict[str, Trial]:
+    """The trials, told what items are about, so that diversity is measured alike for all."""
+    table = TrainingTable.of(setting.split.train, setting.split.horizon.pool)
+    content = describe_items(table)
+    if not content.any():
+        return setting.trials
+    return {name: replace(trial, item_embeddings=content[table.vocabulary.indexes(trial.vocabulary.ids)])
+            for name, trial in setting.trials.items()}
+
+
+def _facts(setting: Setting) -> dict[str, int]:
+    events = setting.split.train.interactions.frame
+    main: Trial = setting.trials.get("cold", setting.trials["all"])
+    return {"training_people": events["user_id"].n_unique(), "training_events": events.height, "items_listed": len(main.vocabulary),
+            "judged": len(main.newcomers), "chosen_by": len(setting.split.validation),
+            "liked_per_person": int(np.median([len(n.relevant) for n in main.newcomers]))}

@@ -1,0 +1,60 @@
+"""metarec's own recommender, judged like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metarec.data.newcomers import Horizon, Newcomer
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.evaluation.baselines.tuned import fitted
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from metarec.recommender import Recommender
+
+
+@dataclass(kw_only=True)
+class OwnRecommender:
+    """`Recommender.fit` in the shape that evaluation judges."""
+
+    name: str = "metarec"
+    preset: str = "small"
+    encoder: str = "auto"
+    horizon: Horizon | None = None
+    """Numbers of events to learn for; chosen from the training data where None."""
+    progress: Progress = silent
+    model: Recommender | None = field(default=None, init=False)
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # it sets newcomers of its own aside
+        """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of its own."""
+        from metarec.recommender import Recommender
+
+        self.model = Recommender.fit(train, preset=self.preset, seed=int(rng.integers(2**31)), encoder=self.encoder, horizon=self.horizon,
+                                     progress=self.progress)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was fitted."""
+        return {"preset": self.preset, "encoder": fitted(self.name, self.model).item_inputs.encoder.name}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.model).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, log-scores."""
+        return fitted(self.name, self.model).score(requests)
+
+    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predicted values on the data's scale."""
+        return fitted(self.name, self.model).rate(requests, item_ids)
+
+    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Predictive standard deviations."""
+        return fitted(self.name, self.model).rate_spread(requests, item_ids)

@@ -1,0 +1,5 @@
+"""The report of an evaluation: one HTML file with plots, tables and people, that needs nothing else to be read."""
+
+from metarec.evaluation.report.page import to_html, write_report
+
+__all__ = ["to_html", "write_report"]

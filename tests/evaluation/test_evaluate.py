@@ -1,0 +1,186 @@
+"""From data to table, sentence and page, on a world whose answers are known."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from evaluation.worlds import SHORT_WORLD, Oracle
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.report import report_on
+from metarec.data.schema import BadInput
+from metarec.evaluation.evaluate import evaluate
+from metarec.evaluation.report import to_html, write_report
+from metarec.evaluation.showing import show_newcomers
+from world import tiny_world
+
+
+@pytest.fixture(scope="module")
+def big_world():
+    return tiny_world(users_per_taste=60, ratings=True)
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def evaluation(big_world, told):
+    bars = ["Random", "Popular", "ItemKNN", "ItemMean+UserOffset"]
+    return evaluate(big_world.data, models=[Oracle(big_world, "Ours <b>")], baselines=bars, horizon=SHORT_WORLD,
+                    progress=lambda stage, done, note="": told.append((stage, done, note)))
+
+
+def test_everything_is_judged_on_the_same_people(evaluation, told):
+    assert evaluation.models == ["Ours <b>"]
+    assert evaluation.curve.models == ["Ours <b>", "Random", "Popular", "ItemKNN", "ItemMean+UserOffset"]
+    assert evaluation.facts["judged"] == len(evaluation.curve.user_ids) == 24
+    assert evaluation.facts["chosen_by"] == 12
+    assert evaluation.facts["training_people"] == 120 - 24 - 12
+    assert "diversity@10" in evaluation.curve.metrics
+    assert [t for t in told if t[0] == "fitting"][-1][1] == 1.0
+    assert all(c.fit_seconds >= 0 and c.ms_per_newcomer > 0 for c in evaluation.costs.values())
+    assert evaluation.costs["ItemKNN"].settings["neighbours"] in {200, 50, "all"}
+
+
+def test_the_verdict_is_against_baselines_alone(evaluation):
+    verdict = evaluation.verdict()
+    assert {s.best for s in verdict.standings} <= set(evaluation.baselines)
+    assert evaluation.verdict("mae") is None     # the first model predicts no values
+
+
+def test_text_holds_the_numbers_and_the_sentence(evaluation):
+    text = evaluation.to_text(width=160)
+    line = next(row for row in text.splitlines() if row.strip().startswith("ItemKNN"))
+    assert f"{evaluation.curve.mean('ItemKNN', 'ndcg@10')[1]:.3f}".removeprefix("0") in line
+    assert evaluation.verdict().sentence.split(":")[0] in text
+    assert "before any event:" in text
+    assert "MAE after so many events" in text
+
+
+def test_json_is_whole(evaluation):
+    again = json.loads(json.dumps(evaluation.to_json(), default=str))
+    assert again["verdicts"]["ndcg@10"]["sentence"] == evaluation.verdict().sentence
+    assert len(again["newcomers"]) == 3
+    assert again["curves"]["all"]["shots"] == [0, 1, 3]
+    assert again["costs"]["ItemKNN"]["settings"]
+
+
+def test_newcomers_are_shown_with_titles_and_true_hits(evaluation, big_world):
+    titles = set(big_world.data.items.titles())
+    for person in evaluation.shown:
+        assert [s.events for s in person.slates] == [0, 1, 3]
+        assert len(person.did) == 3
+        for slate in person.slates:
+            assert set(slate.titles) <= titles
+            assert len(slate.titles) == len(slate.hits) == 5
+            assert not set(slate.titles) & {e.title for e in person.did}
+    after_three = [hit for person in evaluation.shown for hit in person.slates[-1].hits]
+    assert np.mean(after_three) > 0.6   # the oracle knows the taste; only the withheld item and dislikes can miss
+
+
+def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
+    from dataclasses import replace
+
+    from metarec.data.schema import Dataset
+    from metarec.evaluation.scenarios import prepare
+
+    users = big_world.data.users.frame
+    named = Dataset(interactions=big_world.data.interactions, items=big_world.data.items, name="named",
+                    users=users.with_columns(users["user_id"].alias("full_name")))
+    setting = prepare(named, "user-cold", horizon=SHORT_WORLD)
+    trial = setting.trials["all"]
+    assert "full_name" in trial.newcomers[0].profile
+    shown = show_newcomers(Oracle(big_world), replace(trial), (0, 1, 3), np.random.default_rng(0))
+    assert all(set(person.profile) == {"home", "age"} for person in shown)
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.words, self.links = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in {"src", "href"} and value and not value.startswith("#")]
+        if tag not in {"meta", "br", "link"} and "svg" not in self.open:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            assert self.open.pop() == tag, f"{tag} closes what is not open"
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
+    page = to_html(evaluation)
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    assert not [link for link in reader.links if link.startswith(("http", "//"))]
+    assert "script" not in reader.tags
+    assert reader.tags.count("svg") == 5   # NDCG, recall, MAE, differences, character; nobody states doubt
+    assert "<b>Is Ours &lt;b&gt; worth it here" in page
+    assert "Ours <b>" in "".join(reader.words)
+    assert evaluation.verdict().sentence in "".join(reader.words)
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_page_is_the_same_for_the_same_evaluation(evaluation):
+    assert to_html(evaluation) == to_html(evaluation)
+
+
+def test_a_report_is_a_file_or_a_folder(evaluation, big_world, tmp_path):
+    report = report_on(big_world.data, [], CleaningConfig())
+    page = write_report(tmp_path / "a" / "out.html", evaluation, data_report=report)
+    assert page.name == "out.html"
+    assert f"{report.events_read:,} events read" in page.read_text(encoding="utf-8")
+    inside = write_report(tmp_path / "folder", evaluation)
+    assert inside == tmp_path / "folder" / "report.html"
+    assert json.loads((tmp_path / "folder" / "evaluation.json").read_text())["data"] == "tiny world"
+
+
+def test_baselines_alone_are_a_report_too(big_world):
+    found = evaluate(big_world.data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD, most=10)
+    assert found.verdict() is None
+    assert found.shown_by == "ItemKNN"
+    assert found.facts["judged"] == 10
+    assert "worth it" not in found.to_text().lower()
+    assert "Popular" in to_html(found)
+
+
+def test_cold_items_have_their_own_table(big_world):
+    found = evaluate(big_world.data, baselines=["Popular", "ContentRidge"], scenario="both-cold", horizon=SHORT_WORLD)
+    assert set(found.curves) == {"all", "cold"}
+    assert found.curve is found.curves["cold"]
+    assert found.curve.mean("ContentRidge", "auc")[-1] > found.curve.mean("Popular", "auc")[-1] + 0.3
+
+
+def test_acts_without_values_have_no_errors():
+    found = evaluate(tiny_world(users_per_taste=40).data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD)
+    assert "mae" not in found.curve.metrics
+    assert "MAE" not in found.to_text()
+    assert all(e.value is None for person in found.shown for e in person.did)
+    assert to_html(found)
+
+
+def test_mistakes_are_told(big_world):
+    with pytest.raises(BadInput, match="there is nothing to judge"):
+        evaluate(big_world.data, baselines=[])
+    with pytest.raises(BadInput, match="there is no baseline 'X'"):
+        evaluate(big_world.data, baselines=["X"])
+
+
+def test_metarec_itself_can_be_judged(big_world):
+    from metarec.evaluation.recommenders import OwnRecommender
+
+    found = evaluate(big_world.data, models=[OwnRecommender(preset="tiny", encoder="tfidf", horizon=SHORT_WORLD)], baselines=["Popular"],
+                     horizon=SHORT_WORLD)
+    assert found.curve.mean("metarec", "ndcg@10")[-1] > found.curve.mean("Popular", "ndcg@10")[-1]
+    assert found.curve.has("metarec", "mae")
+    assert found.curve.has("metarec", "covered@90")
+    assert found.costs["metarec"].settings["preset"] == "tiny"
