@@ -1,6 +1,7 @@
 """All mitigations go through one call on one split; people to audit are ones the model never met."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from explanation.closed_form import ClosedForm
@@ -10,7 +11,7 @@ from metarec.data.newcomers import Horizon, NewcomerSplit
 from metarec.data.schema import BadInput
 from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.gan import GanConfig
-from metarec.fairness.people import SEEN, trial_on
+from metarec.fairness.people import SEEN, trial_on, unseen_people
 
 
 @pytest.fixture(scope="module")
@@ -51,24 +52,37 @@ def test_a_name_that_is_no_mitigation_is_refused(split):
         compare_mitigations(lambda train, weights: ClosedForm.fit(train), split, "group", only=["magic"])
 
 
-def test_people_held_out_are_audited_and_the_others_stay_in_training():
+def test_people_asked_about_are_audited_and_the_others_stay_in_training():
     data = biased_data(many=40, few=20)
-    trial, horizon, cautions = trial_on(data, held_out=["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0))
+    trial, horizon, cautions = trial_on(data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0))
     assert {n.user_id for n in trial.newcomers} == {"u1", "u2", "u45"}
     assert cautions == []
     assert trial.train.interactions.frame["user_id"].n_unique() == 57
     assert all(len(n.pool) == horizon.pool for n in trial.newcomers)
 
 
-def test_without_anyone_held_out_a_caution_is_given_and_the_number_is_bounded():
+def test_unseen_people_are_those_without_training_events():
+    data = biased_data(many=4, few=2)
+    assert unseen_people(data, data.interactions.frame.filter(pl.col("user_id") != "u3")) == ["u3"]
+    assert unseen_people(data, data.interactions.frame) == []
+
+
+def test_when_everyone_may_have_been_seen_a_caution_is_given_and_the_number_is_bounded():
     data = biased_data(many=40, few=20)
     trial, _, cautions = trial_on(data, most=15, rng=np.random.default_rng(0))
     assert len(trial.newcomers) == 15 and cautions == [SEEN]
     assert len(trial.train.interactions) == len(data.interactions)
 
 
+def test_data_of_unseen_people_only_are_their_own_catalog():
+    data = biased_data(many=4, few=2)
+    trial, _, cautions = trial_on(data, [f"u{n}" for n in range(6)], rng=np.random.default_rng(0))
+    assert len(trial.newcomers) == 6 and cautions == []
+    assert len(trial.vocabulary) == data.interactions.frame["item_id"].n_unique()
+
+
 def test_people_without_enough_events_are_refused():
     data = biased_data(many=5, few=5)
     few = data.with_interactions(data.interactions.frame.group_by("user_id", maintain_order=True).head(2))
-    with pytest.raises(BadInput, match="no person of the data has the 5 events needed"):
+    with pytest.raises(BadInput, match="none of the 10 people asked about has the 5 events needed"):
         trial_on(few, rng=np.random.default_rng(0))

@@ -16,9 +16,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 import polars as pl
 
-from metarec.evaluation.judged import requests_at
+from metarec.evaluation.judged import Scores, requests_at
 from metarec.evaluation.measure import Trial
-from metarec.explanation.quality import Mean, Scored, newcomer_ndcg
+from metarec.explanation.quality import Mean, newcomer_ndcg
 from metarec.explanation.standing import Explained, columns_of, standing_of, standings, stranger_weights
 from metarec.recommendation.slate import Request
 
@@ -161,7 +161,7 @@ class ImportanceRow:
     """NDCG@k with the feature minus with it shuffled, paired by newcomer; positive: the feature helps."""
 
 
-def permutation_importance(model: Scored, trial: Trial, *, shots: int, rng: np.random.Generator, k: int = 10,
+def permutation_importance(model: Scores, trial: Trial, *, shots: int, rng: np.random.Generator, k: int = 10,
                            repeats: int = 3) -> list[ImportanceRow]:
     """Quality lost when a profile attribute is dealt to other people, or the circumstances of the events are blurred.
 

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from metarec.data.schema import Vocabulary
+from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval, resample
 from metarec.recommendation.slate import Request
-
-
-class Scored(Protocol):
-    """Anything that scores a catalog for requests."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Item id <-> column of `score`."""
-
-    def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N] of the whole catalog."""
 
 
 def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10) -> np.ndarray:
@@ -38,7 +27,7 @@ def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 
 
-def newcomer_ndcg(model: Scored, requests: Sequence[Request], trial: Trial, *, k: int = 10) -> np.ndarray:
+def newcomer_ndcg(model: Scores, requests: Sequence[Request], trial: Trial, *, k: int = 10) -> np.ndarray:
     """NDCG@k of every newcomer of `trial`, [B], each asked for by the request at their place."""
     return np.concatenate([ndcg_of(model.score(requests[start:stop]), model.vocabulary, trial, start, stop, k=k)
                            for start, stop in trial.chunks()])

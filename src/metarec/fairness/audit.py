@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.significance import interval, resample
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
@@ -60,6 +60,10 @@ class Audit:
         clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None]
         return max(clear, key=lambda gap: gap.size, default=None)
 
+    def with_warnings(self, cautions: Sequence[str]) -> Audit:
+        """The same audit with further cautions before its own."""
+        return replace(self, warnings=[*cautions, *self.warnings])
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; numbers that do not exist are None."""
         return dict(json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None))
@@ -84,7 +88,7 @@ class Audit:
                 f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve.")
 
 
-def audit(model: Judged, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
+def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
           items_by: Sequence[str] = (POPULARITY,), categories: str | None = None, seed: int = 0) -> Audit:
     """Judge a fitted model on newcomers, by group.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial, measure
 from metarec.runtime.rng import derive
 
@@ -41,7 +41,7 @@ class Outcomes:
         return np.asarray(table[self.shots.index(shots)])
 
 
-def judge(model: Judged, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
+def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
     """Measure everything `evaluation` knows, for each person, after each number of events.
 
     Args:

@@ -15,34 +15,43 @@ SEEN = ("the model may have learned from these people, which makes it look bette
         "audit on people it never met")
 
 
-def trial_on(data: Dataset, *, held_out: Sequence[str] = (), most: int = 2000,
+def unseen_people(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
+    """Ids of the people of `data` who are not in the events `trained_on`."""
+    return data.interactions.frame.select("user_id").unique().join(trained_on.select("user_id").unique(), on="user_id", how="anti").sort(
+        id_order("user_id"))["user_id"].to_list()
+
+
+def trial_on(data: Dataset, people: Sequence[str] | None = None, *, most: int = 2000,
              rng: np.random.Generator) -> tuple[Trial, Horizon, list[str]]:
-    """Make newcomers of the people of `data` a model was not fitted on.
+    """Make newcomers of people of `data`.
 
     Args:
-        held_out: ids of people the model did not learn from; all of `data`'s where none of them is known here, with a caution.
+        people: ids of those whom the model did not learn from; None takes everyone, with a caution.
         most: at most this many people, drawn by `rng`.
 
     Returns:
         The trial, the horizon it was cut at, and cautions in plain sentences.
 
     Raises:
-        BadInput: if nobody has enough events to be judged, or nobody liked anything after the first ones.
+        BadInput: if none of them has enough events to be judged, or none liked anything after the first ones.
     """
     events = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
     counts = events.group_by("user_id").len()
     horizon = choose_horizon(counts["len"].to_numpy())
-    known = pl.Series("user_id", list(held_out), dtype=pl.Utf8)
-    unseen = counts.filter(pl.col("user_id").is_in(known.implode()))
-    cautions = [] if unseen.height else [SEEN]
-    able = (unseen if unseen.height else counts).filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"].to_numpy()
+    asked = counts if people is None else counts.filter(_is_one_of(people))
+    able = asked.filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"].to_numpy()
     if not len(able):
-        raise BadInput(f"no person of the data has the {horizon.min_events} events needed to be judged; give more events")
+        raise BadInput(f"none of the {asked.height} people asked about has the {horizon.min_events} events needed to be judged; "
+                       "give more events of theirs")
     chosen = able if len(able) <= most else rng.permutation(able)[:most]
-    is_judged = pl.col("user_id").is_in(pl.Series("user_id", chosen, dtype=pl.Utf8).implode())
-    others = events.filter(~is_judged) if unseen.height else events
-    train = data.with_interactions(others)
-    people = newcomers_of(data, events.filter(is_judged), chosen, others.select("item_id").unique(), horizon)
-    if not people:
+    others = events if people is None else events.filter(~_is_one_of(people))
+    if not others.height:  # data that hold nobody else: what they did is all that is known of the catalog
+        others = events
+    found = newcomers_of(data, events.filter(_is_one_of(chosen.tolist())), chosen, others.select("item_id").unique(), horizon)
+    if not found:
         raise BadInput(f"none of the {len(chosen)} people judged liked anything after their first {horizon.pool} events")
-    return Trial.of(people, train), horizon, cautions
+    return Trial.of(found, data.with_interactions(others)), horizon, [SEEN] if people is None else []
+
+
+def _is_one_of(people: Sequence[str]) -> pl.Expr:
+    return pl.col("user_id").is_in(pl.Series("user_id", list(people), dtype=pl.Utf8).implode())

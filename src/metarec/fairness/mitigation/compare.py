@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput, Dataset
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import category_matrix, group_items_by_popularity, group_people
 from metarec.fairness.mitigation.augment import augment_with_gan
@@ -24,7 +24,7 @@ from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
-Fit = Callable[[Dataset, dict[str, float] | None], Judged]
+Fit = Callable[[Dataset, dict[str, float] | None], Scores]
 """(training data, user weights or None) -> a fitted recommender."""
 
 
@@ -72,18 +72,18 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
     return Tried(table=table, before=before, after=after)
 
 
-Way = Callable[[], tuple[Judged, str]]
+Way = Callable[[], tuple[Scores, str]]
 
 
-def _ways(fit: Fit, model: Judged, split: NewcomerSplit, by: str, seed: int, gan: GanConfig) -> Iterator[tuple[str, Way]]:
+def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan: GanConfig) -> Iterator[tuple[str, Way]]:
     """(name, how to make the mended recommender and a note); nothing is made before it is asked for."""
     train = split.train
 
-    def made_up() -> tuple[Judged, str]:
+    def made_up() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
         return fit(found.data, None), "copies are safe" if found.report.is_safe else "NOT SAFE: made-up people resemble real ones"
 
-    def with_prior() -> tuple[Judged, str]:
+    def with_prior() -> tuple[Scores, str]:
         mended = GroupPrior(model=model, by=by)
         mended.fit(train, split.validation, derive(seed, "prior"))
         return mended, "weights " + ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
@@ -101,12 +101,12 @@ def _ways(fit: Fit, model: Judged, split: NewcomerSplit, by: str, seed: int, gan
     yield "calibration", lambda: (_calibrated(model, split, categories), "")
 
 
-def _bounded(model: Judged, split: NewcomerSplit, least: float = 0.1) -> Judged:
+def _bounded(model: Scores, split: NewcomerSplit, least: float = 0.1) -> Scores:
     rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
     return Reranked(model=model, name="exposure bounds", reranker=lambda _: ExposureBounded(protected=rare, least=least))
 
 
-def _calibrated(model: Judged, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3) -> Judged:
+def _calibrated(model: Scores, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3) -> Scores:
     liked_from = split.train.interactions.relevant_from
 
     def reranker(requests: Sequence[Request]) -> Calibrated:

@@ -15,7 +15,7 @@ import polars as pl
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
-from metarec.evaluation.judged import Judged, requests_at
+from metarec.evaluation.judged import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.fairness.groups import NOT_STATED, group_profiles
@@ -30,7 +30,7 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 class GroupPrior:
     """A fitted recommender whose score gains `weight[group] * log(popularity in the group / popularity)`."""
 
-    model: Judged
+    model: Scores
     by: str
     shrinkage: float = 50.0
     """Pseudo-people of the common taste added to each group."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.judged import Scores
 from metarec.fairness.exposure import SMOOTHING
 from metarec.recommendation.rank import rank
 from metarec.recommendation.rerank import Reranker
@@ -131,7 +131,7 @@ def taste_of(requests: Sequence[Request], vocabulary: Vocabulary, categories: np
 class Reranked:
     """A fitted recommender with its best candidates reordered: `score` puts them first, in the reranker's order."""
 
-    model: Judged
+    model: Scores
     reranker: Callable[[Sequence[Request]], Reranker]
     """Makes the reranker of a batch of requests."""
     name: str

@@ -1,0 +1,132 @@
+"""`metarec audit`: for whom a model works, whether its explanations are true, and what mending would cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarec.app.commands.options import Json, Model, Seed, Source, show
+
+if TYPE_CHECKING:
+    from metarec.data.schema import Dataset
+    from metarec.evaluation.measure import Trial
+    from metarec.recommender import Recommender
+
+MOST_EXPLAINED = 60
+"""People whose explanations are measured: each costs some hundred scores of the catalog."""
+
+
+def audit(model: Model, data: Source,
+          by: Annotated[list[str] | None, typer.Option(help="Profile attribute to compare people by, or activity; may be repeated. "
+                                                       "All attributes with groups large enough, and activity, unless given.")] = None,
+          items_by: Annotated[list[str] | None, typer.Option(help="Column of the items (a provider, a brand), or popularity; "
+                                                             "may be repeated.")] = None,
+          metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10",
+          out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there.")] = None,
+          explanations: Annotated[bool, typer.Option("--explanations", help="Also measure whether explanations tell the truth.")] = False,
+          mend: Annotated[bool, typer.Option("--mend", help="Also try mitigations for the first --by, with their price; "
+                                             "fits several times.")] = False,
+          as_is: Annotated[bool, typer.Option("--as-is", help="Judge the model on people it learned from, if there are no others, "
+                                              "instead of fitting one like it without a fifth of them.")] = False,
+          seed: Seed = 0, as_json: Json = False) -> None:
+    """Say for whom a model works: quality by group as events arrive, what items are shown, and which gaps are more than chance."""
+    from metarec.data.read import read
+    from metarec.fairness.audit import audit as look
+    from metarec.recommender import Recommender
+
+    loaded, table = Recommender.load(model), read(data)
+    judged, trial, shots, cautions = _whom(loaded, table, seed, as_is)
+    names = by or attributes_of(trial)
+    found = look(judged, trial, by=names, shots=shots, metric=metric, items_by=items_by or ("popularity",), seed=seed)
+    found = found.with_warnings(cautions)
+    result: dict[str, Any] = found.to_json()
+    texts = [found.to_text()]
+    faithful = _faithful(judged, trial, seed) if explanations else None
+    if faithful is not None:
+        result["explanations"] = faithful.to_json()
+        texts.append(faithful.to_text())
+    prices = _prices(judged, table, names[0], metric, seed) if mend else None
+    if prices is not None:
+        result["prices"] = prices.to_json()
+        texts.append(prices.to_text())
+    if out is not None:
+        from metarec.fairness.audit_report import to_html
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "audit.html").write_text(to_html(found, prices=prices, explanations=None if faithful is None else faithful.to_text()),
+                                        encoding="utf-8")
+        _write_json(out / "audit.json", result)
+        texts.append(str(out / "audit.html"))
+    show(result, "\n\n".join(texts), as_json=as_json)
+
+
+def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
+    """The model to judge, the newcomers to judge it on, numbers of events, and what the reader must know of them."""
+    from metarec.data.newcomers import split_newcomers
+    from metarec.evaluation.measure import Trial
+    from metarec.fairness.people import trial_on, unseen_people
+    from metarec.runtime.rng import derive
+
+    unseen = unseen_people(data, model.trained_on)
+    if unseen or as_is:
+        trial, horizon, cautions = trial_on(data, unseen or None, rng=derive(seed, "audit", "people"))
+        return model, trial, horizon.shots, cautions
+    split = split_newcomers(data, rng=derive(seed, "audit", "people"), validation=0.0)
+    typer.echo("everyone in the data was learned from: fitting a model like it without a fifth of them (--as-is: go on with this one)",
+               err=True)
+    return fit_like(model)(split.train, None), Trial.of(split.test, split.train), split.horizon.shots, [
+        "the model had learned from everyone here, so one of the same settings, fitted without the people judged, stands in for it."]
+
+
+def fit_like(model: Recommender) -> Any:
+    """(data, user weights or None) -> a recommender fitted with the same settings; weights are carried by copies of people."""
+    from metarec.fairness.mitigation.upsampling import copy_by_weight
+    from metarec.recommender import Recommender
+    from metarec.runtime.rng import derive
+
+    def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
+        told = data if weights is None else copy_by_weight(data, weights, derive(model.settings.seed, "copies"))
+        return Recommender.fit(told, preset=model.settings.preset, seed=model.settings.seed, encoder=model.settings.encoder,
+                               policy=model.policy, horizon=model.horizon)
+
+    return fit
+
+
+def attributes_of(trial: Trial) -> list[str]:
+    """Attributes by which at least two groups are large enough to compare, and activity."""
+    from metarec.fairness.disparity import SMALL
+    from metarec.fairness.groups import ACTIVITY, NOT_STATED, group_people
+
+    names = sorted({name for person in trial.newcomers for name in person.profile})
+    sizes = {name: group_people(trial.newcomers, name).sizes for name in names}
+    return [name for name in names if sum(size >= SMALL for label, size in sizes[name].items() if label != NOT_STATED) > 1] + [ACTIVITY]
+
+
+def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
+    from metarec.evaluation.judged import requests_at
+    from metarec.explanation.faithfulness import measure_faithfulness
+    from metarec.runtime.rng import derive
+
+    return measure_faithfulness(model, requests_at(trial.newcomers[:MOST_EXPLAINED], 10), rng=derive(seed, "faithfulness"))
+
+
+def _prices(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
+    from metarec.data.newcomers import split_newcomers
+    from metarec.fairness.mitigation.compare import compare_mitigations
+    from metarec.runtime.rng import derive
+
+    split = split_newcomers(data, rng=derive(seed, "mend"))
+    return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell).table
+
+
+def _tell(stage: str, done: float, note: str = "") -> None:
+    if note:
+        typer.echo(f"{stage} {done:4.0%} {note}", err=True)
+
+
+def _write_json(path: Path, result: dict[str, Any]) -> None:
+    import json
+
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
