@@ -126,6 +126,15 @@ def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
     np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
 
 
+def test_a_name_may_say_how_many_tokens_to_read(tiny_model):
+    folder = str(tiny_model("bert"))
+    limited, _ = fit_text_encoder(TEXTS, f"{folder}@4", cache=False)
+    assert limited.max_tokens == 4
+    np.testing.assert_allclose(limited.encode(["rose rose soil soil"]), limited.encode(["rose rose"]), atol=1e-6)
+    with pytest.raises(BadInput, match="max_tokens must be 1 or more, got 0"):
+        fit_text_encoder(TEXTS, f"{folder}@0")
+
+
 def test_prompt_goes_around_the_text(tiny_model):
     folder = str(tiny_model("bert"))
     prompted = encode_texts(["rose"], folder, options=PretrainedOptions(prompt="the {text} garden"), cache=False).vectors

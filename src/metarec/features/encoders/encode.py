@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
 
     Args:
         texts: one for each row; empty ones are fine.
-        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder.
+        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder; the
+            last three may say how many tokens to read of a text (`smollm2@64`).
         fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
         targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function is called only for those.
         options: how a pretrained model reads.
@@ -103,6 +105,7 @@ def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Seq
         said = targets if isinstance(targets, Targets) else targets()
         return TrainedEncoder.fit([texts[row] for row in rows], said.vectors[rows], kind=name, weights=said.weights[rows], rng=rng,
                                   progress=progress), reason
+    name, options = _with_limit(name, options or PretrainedOptions())
     located = locate(name)
     return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
 
@@ -130,6 +133,12 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
             return LostEncoder(state)
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
+
+
+def _with_limit(name: str, options: PretrainedOptions) -> tuple[str, PretrainedOptions]:
+    """`smollm2@64` as a name and the options that read 64 tokens of a text."""
+    model, _, limit = name.rpartition("@")
+    return (model, replace(options, max_tokens=int(limit))) if model and limit.isdigit() else (name, options)
 
 
 def _chosen(texts: Sequence[str], budget_s: float | None, behaviour: bool, cache: Path | bool | None) -> tuple[str, str]:
