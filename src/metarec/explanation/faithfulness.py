@@ -57,13 +57,18 @@ class Faithfulness:
     stability: Mean | None
     """Spearman correlation of leave-one-out between models fitted from other seeds; None if only one was given."""
     additivity: float
-    """Largest |score - sum of parts| over people and the catalog."""
+    """Largest |score - sum of parts| over people and the catalog, as a share of the largest |score|."""
     promised: float = 1e-6
-    """Additivity promised, relative to the largest score; float32 parts carry about seven digits."""
+    """Additivity promised: parts are float32, which carry about seven digits."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the promise of additivity is kept."""
+        return self.additivity <= self.promised
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: only dicts, lists, text, numbers and None."""
-        return asdict(self)
+        return asdict(self) | {"adds_up": self.adds_up}
 
     def to_text(self) -> str:
         """A table for a terminal."""
@@ -73,7 +78,8 @@ class Faithfulness:
         lines += [f"  agreement with leave-one-out, {name:<14} {mean}" for name, mean in self.agreement.items()]
         if self.stability is not None:
             lines.append(f"  stability under other seeds {self.stability}")
-        return "\n".join([*lines, f"  largest miss of the sum of parts {self.additivity:.1e}"])
+        return "\n".join([*lines, f"  largest miss of the sum of parts {self.additivity:.1e} of the score"
+                          f" ({'kept' if self.adds_up else 'NOT KEPT'}: at most {self.promised:.0e})"])
 
 
 def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
@@ -111,7 +117,8 @@ def measure_faithfulness(model: Explained, requests: Sequence[Request], *, rng: 
     exact = effects["leave-one-out"]
     agreement = {name: Mean.of(_correlations(found, exact), rng) for name, found in effects.items() if name != "leave-one-out"}
     others = [_correlations(methods_of(other, rng)["leave-one-out"](people, items), exact) for other in reseeded]
-    return Faithfulness(people=len(people), curves=curves, agreement=agreement, additivity=float(np.abs(scores - summed).max()),
+    missed = float(np.abs(scores - summed).max() / max(np.abs(scores).max(), 1e-12))
+    return Faithfulness(people=len(people), curves=curves, agreement=agreement, additivity=missed,
                         stability=Mean.of(np.mean(others, axis=0), rng) if others else None)
 
 

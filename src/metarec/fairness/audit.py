@@ -85,7 +85,8 @@ class Audit:
         if gap is None:
             return f"No gap between groups in {self.metric} is clear of chance with {self.people} people; small gaps may still be there."
         return (f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than {gap.worst} "
-                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve.")
+                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve; {gap.matched:.3f} between people with as many "
+                "liked items.")
 
 
 def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
