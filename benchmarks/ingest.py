@@ -81,14 +81,16 @@ def main() -> None:
         print(f"{'step':<20}{'seconds':>9}{'cpu s':>8}{'rows/s':>14}{'x scan':>8}{'peak MiB':>10}")
         scan = None
         for step in options.steps:
-            answer = subprocess.run([sys.executable, __file__, "--one", step, str(folder)], capture_output=True, text=True, check=False)
+            command = [sys.executable, __file__, "--one", step, str(folder)]
+            answer = subprocess.run(command, capture_output=True, text=True, check=False)
             if answer.returncode:
                 print(f"{step:<20} failed: {answer.stderr.strip().splitlines()[-1]}")
                 continue
             took = json.loads(answer.stdout)
             scan = took["seconds"] if step == "scan" else scan
             ratio = f"{took['seconds'] / scan:.1f}" if scan else "-"
-            print(f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{rows / took['seconds']:>14,.0f}{ratio:>8}{took['peak_mib']:>10,.0f}")
+            speed = rows / took["seconds"]
+            print(f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{speed:>14,.0f}{ratio:>8}{took['peak_mib']:>10,.0f}")
 
 
 if __name__ == "__main__":

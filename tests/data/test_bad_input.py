@@ -92,6 +92,13 @@ def test_broken_json_lines_are_counted(tmp_path: Path) -> None:
         assert len(read(tmp_path).interactions) == 19
 
 
+def test_too_many_broken_json_lines_are_refused(tmp_path: Path) -> None:
+    good = '{"user_id": "u", "item_id": "i"}\n'
+    (tmp_path / "interactions.jsonl").write_text((good * 3 + "{broken\n") * 5)
+    with pytest.raises(BadInput, match=r"5 of 20 lines are no JSON objects \(first: line 4\)"):
+        read(tmp_path)
+
+
 def test_json_lines_of_mixed_types_become_text(tmp_path: Path) -> None:
     (tmp_path / "interactions.jsonl").write_text('{"user_id": 1, "item_id": "a"}\n{"user_id": "x", "item_id": 2}\n')
     assert sorted(read(tmp_path).interactions.frame.select("user_id", "item_id").rows()) == [("1", "a"), ("x", "2")]
