@@ -64,10 +64,12 @@ class MLPBody:
         return self.score(whole, items.take(support.items)), self.score(whole, items.take(items.anchors))
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
-        """The profile, embedded if it is to be."""
-        if support.profile is None or "context_in.weight" not in params:
+        """The profile, embedded if it is to be; an unknown one is all zeros."""
+        reader = params.get("embed_profile.weight" if self.embed else "context_in.weight")
+        width = 0 if reader is None else reader.shape[-2] - (0 if self.embed else self.context)
+        if not width:
             return {}
-        profile = support.profile.to(items.columns.dtype)
+        profile = items.columns.new_zeros(len(support), width) if support.profile is None else support.profile.to(items.columns.dtype)
         return {"profile": linear(params, "embed_profile", profile.unsqueeze(1)).squeeze(1) if self.embed else profile}
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:

@@ -51,8 +51,11 @@ class TaNP:
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The latent variable's mean and deviation, the task's kind, and the profile."""
-        params: Params = {} if support.profile is None or "embed_profile.weight" not in prior else {
-            "profile": linear(prior, "embed_profile", support.profile.to(items.columns.dtype).unsqueeze(1)).squeeze(1)}
+        params: Params = {}
+        if "embed_profile.weight" in prior:
+            profile = items.columns.new_zeros(len(support), len(prior["embed_profile.weight"])) if support.profile is None \
+                else support.profile.to(items.columns.dtype)
+            params["profile"] = linear(prior, "embed_profile", profile.unsqueeze(1)).squeeze(1)
         rows = linear(prior, "embed", items.take(support.items).columns)
         if params:
             rows = torch.cat([rows, row(params["profile"]).expand(*rows.shape[:2], -1)], dim=-1)
