@@ -64,7 +64,7 @@ class CurveTable:
         """
         if metric == "coverage@10":
             return self.coverage[self._known(model)]
-        return np.nanmean(self._values(model, metric), axis=1)
+        return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage, which has no people, none."""

@@ -94,7 +94,7 @@ def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarra
         raise BadInput(f"propensities lie in (0, 1], got {bad}; log the probability with which each item was shown")
     if not ((targets >= 0) & (targets <= 1)).all():
         raise BadInput(f"target probabilities lie in [0, 1], got {targets[~((targets >= 0) & (targets <= 1))][0]}")
-    return np.minimum(targets / propensities, CLIP)
+    return np.asarray(np.minimum(targets / propensities, CLIP))
 
 
 def _estimate(terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None) -> Estimate:

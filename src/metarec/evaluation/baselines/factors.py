@@ -55,7 +55,7 @@ def factorise(people: csr_matrix, factors: int, *, reg: float, alpha: float, rng
     for _ in range(ROUNDS):
         users = solve_side(items, people, reg=reg, alpha=alpha)
         items = solve_side(users, by_item, reg=reg, alpha=alpha)
-    return items
+    return np.asarray(items)
 
 
 def solve_side(fixed: np.ndarray, likes: csr_matrix, *, reg: float, alpha: float) -> np.ndarray:

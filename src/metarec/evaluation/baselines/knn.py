@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
+from metarec.recommendation.scorers.neighbors import strongest
 
 EVERY = 0
 """Neighbours: no limit."""
@@ -28,7 +29,7 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
     for shrink in (20.0, 100.0, 5.0):
         similarity = cosine(together, shrink)
         for neighbours in (200, 50, EVERY):
-            votes = keep_largest(similarity, neighbours) if neighbours else similarity
+            votes = strongest(similarity, neighbours) if neighbours else similarity
             for voters in ("liked", "seen") if table.data.interactions.has_values else ("liked",):
                 yield Variant(settings={"neighbours": neighbours or "all", "shrink": shrink, "voters": voters},
                               score_all=_voting(votes, voters))
@@ -51,13 +52,3 @@ def cosine(together: csr_matrix, shrink: float) -> csr_matrix:
     similarity.data[similarity.row == similarity.col] = 0.0
     similarity.eliminate_zeros()
     return similarity.tocsr()
-
-
-def keep_largest(similarity: csr_matrix, neighbours: int) -> csr_matrix:
-    """The `neighbours` largest of each row; values must lie in [0, 1)."""
-    cells = similarity.tocoo()
-    order = np.argsort(cells.row - cells.data.astype(np.float64))   # by row, largest first: one sort for all rows
-    lengths = np.bincount(cells.row, minlength=similarity.shape[0])
-    place = np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    kept = order[place < neighbours]
-    return csr_matrix((cells.data[kept], (cells.row[kept], cells.col[kept])), shape=similarity.shape)

@@ -108,7 +108,7 @@ class Biases:
 
     def predict(self, events: Events) -> np.ndarray:
         """[people, N] values."""
-        return (self.mean + self.item[None, :] + self.user(events)[:, None]).astype(np.float32)
+        return np.asarray(self.mean + self.item[None, :] + self.user(events)[:, None], dtype=np.float32)
 
 
 def item_mean_user_offset() -> TunedRater:
@@ -157,6 +157,6 @@ def _neighbour_predictor(biases: Biases, similarity: csr_matrix, pull: float) ->
 
     def predict(support: Events) -> np.ndarray:
         moved = (biases.residuals(support) @ similarity).toarray()
-        return biases.predict(support) + moved / ((support.seen @ strength).toarray() + np.float32(pull))
+        return np.asarray(biases.predict(support) + moved / ((support.seen @ strength).toarray() + np.float32(pull)))
 
     return predict

@@ -94,7 +94,7 @@ def _ridge_predictor(biases: Biases, content: np.ndarray, noise: float, pull: fl
 
     def predict(support: Events) -> np.ndarray:
         weights = ridge_weights(features, support, support.values - biases.mean - biases.item[support.items], noise)
-        return (biases.mean + biases.item + weights @ features.T).astype(np.float32)
+        return np.asarray(biases.mean + biases.item + weights @ features.T, dtype=np.float32)
 
     return predict
 

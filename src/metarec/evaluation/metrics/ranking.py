@@ -77,17 +77,17 @@ def _first(hits: np.ndarray, k: int) -> np.ndarray:
 
 def precision(hits: np.ndarray, k: int) -> np.ndarray:
     """Share of the first `k` places that are hits, `hits / k` even where fewer than `k` items exist; `[B]` in [0, 1]."""
-    return _first(hits, k).mean(axis=1)
+    return np.asarray(_first(hits, k).mean(axis=1))
 
 
 def recall(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
     """Share of all relevant items found in the first `k` places; `[B]` in [0, 1]; below 1 where relevant > k. Empty: 0."""
-    return _first(hits, k).sum(axis=1) / np.maximum(relevant, 1)
+    return np.asarray(_first(hits, k).sum(axis=1) / np.maximum(relevant, 1))
 
 
 def f1(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
     """Harmonic mean of precision and recall, `2 hits / (k + relevant)`; `[B]` in [0, 1]. Empty: 0."""
-    return 2.0 * _first(hits, k).sum(axis=1) / (k + np.asarray(relevant))
+    return np.asarray(2.0 * _first(hits, k).sum(axis=1) / (k + np.asarray(relevant)))
 
 
 def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
@@ -102,18 +102,18 @@ def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: 
         k: places looked at.
     """
     found = _first(hits, k).sum(axis=1)
-    return 1.0 - ((k - found) + (relevant - found)) / candidates
+    return np.asarray(1.0 - ((k - found) + (relevant - found)) / candidates)
 
 
 def hit_rate(hits: np.ndarray, k: int) -> np.ndarray:
     """1.0 where at least one of the first `k` places is a hit, else 0.0; `[B]`. Empty: 0."""
-    return _first(hits, k).max(axis=1)
+    return np.asarray(_first(hits, k).max(axis=1))
 
 
 def mrr(hits: np.ndarray, k: int) -> np.ndarray:
     """Reciprocal place of the first hit within `k`, 0 without one; `[B]` in [0, 1]. Empty: 0."""
     marks = _first(hits, k)
-    return marks.max(axis=1) / (marks.argmax(axis=1) + 1)
+    return np.asarray(marks.max(axis=1) / (marks.argmax(axis=1) + 1))
 
 
 def average_precision(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
@@ -124,7 +124,7 @@ def average_precision(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndar
     """
     marks = _first(hits, k)
     precisions = np.cumsum(marks, axis=1) / np.arange(1, k + 1)
-    return (precisions * marks).sum(axis=1) / np.maximum(relevant, 1)
+    return np.asarray((precisions * marks).sum(axis=1) / np.maximum(relevant, 1))
 
 
 def auc(scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | None = None) -> np.ndarray:

@@ -17,7 +17,7 @@ def mae(predicted: np.ndarray, actual: np.ndarray, owner: np.ndarray, users: int
 
 def rmse(predicted: np.ndarray, actual: np.ndarray, owner: np.ndarray, users: int) -> np.ndarray:
     """Root mean squared error of each user; `[users]`, at least the MAE, NaN for a user without values."""
-    return np.sqrt(_mean_by_owner(_errors(predicted, actual) ** 2, owner, users))
+    return np.asarray(np.sqrt(_mean_by_owner(_errors(predicted, actual) ** 2, owner, users)))
 
 
 def _errors(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:

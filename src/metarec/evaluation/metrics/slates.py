@@ -26,7 +26,7 @@ def novelty(ranked: np.ndarray, k: int, popularity: np.ndarray) -> np.ndarray:
     """
     shown = ranked[:, :k]
     bits = np.where(shown >= 0, -np.log2(popularity)[np.maximum(shown, 0)], 0.0)
-    return bits.sum(axis=1) / np.maximum((shown >= 0).sum(axis=1), 1)
+    return np.asarray(bits.sum(axis=1) / np.maximum((shown >= 0).sum(axis=1), 1))
 
 
 def popularity_share(counts: np.ndarray, users: int) -> np.ndarray:

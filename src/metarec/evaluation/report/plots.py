@@ -68,7 +68,7 @@ def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]
 
 def _positions(shots: Sequence[int]) -> np.ndarray:
     """Square roots: the first events, which matter most here, get most of the room."""
-    return np.sqrt(np.asarray(shots, float))
+    return np.asarray(np.sqrt(np.asarray(shots, float)))
 
 
 def _label_ends(axes: Any, ends: dict[str, float], styles: dict[str, tuple[str, float]], x_last: float) -> None:
