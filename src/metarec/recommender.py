@@ -27,7 +27,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.diversity import Diversity
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import explore as draw_slates
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from metarec.explanation import Explanation
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "tiny": ("neighbors", "content", "episodic"),
-    "small": ("neighbors", "weights", "factors", "sequence", "content", "episodic"),
-    "base": ("neighbors", "weights", "factors", "sequence", "content", "episodic"),
+    "tiny": ("profile", "neighbors", "content", "episodic"),
+    "small": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network"),
+    "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network"),
 }
 """The scorers of each preset: the one dial for size."""
 WISH_WEIGHT = 1.5
@@ -100,7 +100,7 @@ class Recommender:
 
     @classmethod
     def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", policy: Policy | None = None,
-            horizon: Horizon | None = None, progress: Progress = silent) -> Recommender:
+            horizon: Horizon | None = None, checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
         """Learn from everyone's past.
 
         Args:
@@ -110,6 +110,7 @@ class Recommender:
             encoder: text encoder, or `auto`, or `none`.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
+            checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is removed at the end.
             progress: told how far each stage is.
 
         Raises:
@@ -126,12 +127,12 @@ class Recommender:
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(data.users.of_users(user_ids)), content=content,
                               relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths))
-        ensemble = Ensemble.fit(behaviour, PRESETS[preset], derive(seed, "ensemble"), progress)
+        version = _digest(data, settings)
+        ensemble = Ensemble.fit(behaviour, PRESETS[preset], seed, progress, Steps.of(checkpoint, version))
         ratings = RatingHead.fit(behaviour, derive(seed, "ratings")) if data.interactions.has_values else None
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
-                   policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs, content=content, text=text.astype(np.float16),
-                   ensemble=ensemble, ratings=ratings,
-                   version=_digest(data, settings))
+                   policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,
+                   content=content, text=text.astype(np.float16), ensemble=ensemble, ratings=ratings, version=version)
 
     # What is known of it ------------------------------------------------------------------------------------------------
 
@@ -217,8 +218,9 @@ class Recommender:
 
     # Slates -------------------------------------------------------------------------------------------------------------
 
-    def recommend(self, requests: Sequence[Request], k: int = 10, *, filter: str | None = None, rules: Rules | None = None,  # noqa: A002  # the word its users know
-                  diversity: float = 0.0, explore: float = 0.0, reranker: Reranker | None = None,
+    def recommend(self, requests: Sequence[Request], k: int = 10, *,
+                  filter: str | None = None,  # noqa: A002  # the word its users know
+                  rules: Rules | None = None, diversity: float = 0.0, explore: float = 0.0, reranker: Reranker | None = None,
                   rng: np.random.Generator | None = None) -> list[Slate]:
         """The best `k` items for each person that they have not seen.
 

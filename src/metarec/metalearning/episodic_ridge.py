@@ -124,7 +124,7 @@ def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.n
 
 
 def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray]:
-    """Histories, profiles, targets [T, N] and pools of the tasks: the users with most to teach, histories reshuffled where order is free."""
+    """Histories, profiles, targets [T, N] and pools of the tasks: those with most to teach, reshuffled where order is free."""
     lengths = behaviour.histories.lengths
     able = np.flatnonzero(behaviour.pools < lengths)
     if len(able) > MOST_TASKS:

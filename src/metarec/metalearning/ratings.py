@@ -54,7 +54,8 @@ class RatingHead:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
         """Fit the kernel on everyone; fit the shares on people held out of a second kernel."""
-        people = np.flatnonzero((behaviour.histories.lengths > behaviour.pools) & (behaviour.histories.lengths >= behaviour.horizon.min_events))
+        lengths = behaviour.histories.lengths
+        people = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
         rng.shuffle(people)
         held_out = people[: min(HELD_OUT, max(1, len(people) // 3))] if len(people) else np.arange(min(1, len(behaviour.histories)))
         rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +14,15 @@ from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
 from metarec.recommendation.scorers import SCORERS, Scorer
+from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
 
-FOLDS = 5
+STAGE = "fit scorers and gate"
+OWN = ("popularity", "standing", "popularity_from_content")
+"""Arrays of the ensemble itself, beside those of its scorers and its gate."""
+
+FOLDS = 4
 """Cross-fitting folds where training newcomers are few."""
 MANY, HELD_OUT = 2500, 1200
 """From this many training newcomers on, one held-out part of that size teaches the gate enough."""
@@ -39,21 +47,25 @@ class Ensemble:
     gate: Gate
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator, progress: Progress = silent) -> Ensemble:
-        """Fit the scorers and, cross-fitted, the gate between them."""
-        folds = _folds(behaviour, rng)
+    def fit(cls, behaviour: Behaviour, names: tuple[str, ...], seed: int, progress: Progress = silent,
+            steps: Steps | None = None) -> Ensemble:
+        """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in `steps`."""
+        steps = steps or Steps()
+        folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         tasks: list[list[GateTasks]] = []
         for fold, held_out in enumerate(folds):
-            progress("fit scorers and gate", fold / jobs, f"newcomers {fold + 1} of {len(folds)}")
-            rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-            part = _Fitted.of(behaviour.users(rest), names, rng)
-            tasks.append(gather_tasks(behaviour, held_out, lambda shots, users, part=part: part.ask(behaviour, shots, users), rng))
-        progress("fit scorers and gate", len(folds) / jobs, "all users")
-        fitted = _Fitted.of(behaviour, names, rng)
-        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), rng)
-        progress("fit scorers and gate", 1.0)
-        return cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content, scorers=fitted.scorers, gate=gate)
+            progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
+            tasks.append(steps.remember(f"fold-{fold}", partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold))))
+        progress(STAGE, len(folds) / jobs, "all users")
+        fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
+        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"))
+        progress(STAGE, 1.0)
+        steps.forget()
+        whole = cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content,
+                    scorers=fitted.scorers, gate=gate)
+        # Arrays laid out as a file lays them out: a saved model then gives the very same sums in the same order.
+        return cls.from_arrays(names, {name: np.ascontiguousarray(array) for name, array in whole.arrays().items()})
 
     def parts(self, support: Histories, profiles: np.ndarray) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
@@ -69,17 +81,19 @@ class Ensemble:
         return total.astype(np.float32, copy=False)
 
     def with_content(self, content: np.ndarray) -> Ensemble:
-        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones appended with the popularity their content predicts."""
+        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as popular as their content predicts."""
         new = content[len(self.popularity):]
-        predicted = np.exp(np.minimum(new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1], np.log(self.popularity.max())))
+        log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
         standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
-        return replace(self, popularity=popularity, standing=standing, scorers={name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()})
+        scorers = {name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()}
+        return replace(self, popularity=popularity, standing=standing, scorers=scorers)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
-        own = {"popularity": self.popularity, "standing": self.standing, "popularity_from_content": self.popularity_from_content}
+        own = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
         scorers = {f"{name}/{key}": array for name, scorer in self.scorers.items() for key, array in scorer.arrays().items()}
         return {**own, **gate, **scorers}
@@ -91,8 +105,7 @@ class Ensemble:
             return {key[len(prefix) + 1:]: array for key, array in arrays.items() if key.startswith(f"{prefix}/")}
 
         scorers = {name: SCORERS[name].from_arrays(under(name)) for name in names}
-        return cls(popularity=arrays["popularity"], standing=arrays["standing"], popularity_from_content=arrays["popularity_from_content"], scorers=scorers,
-                   gate=Gate.from_arrays(names, under("gate")))
+        return cls(**{name: arrays[name] for name in OWN}, scorers=scorers, gate=Gate.from_arrays(names, under("gate")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +131,48 @@ class _Fitted:
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+
+
+def _ask_held_out(behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator) -> list[GateTasks]:
+    """Tasks of some users, answered by scorers fitted on all the others."""
+    rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
+    fitted = _Fitted.of(behaviour.users(rest), names, rng)
+    return gather_tasks(behaviour, held_out, partial(fitted.ask, behaviour), rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Finished steps of a fit on disk, so that a killed fit goes on where it was; without a folder nothing is kept."""
+
+    folder: Path | None = None
+    version: str = ""
+    """Digest of data and settings: steps of another fit count as none."""
+
+    @classmethod
+    def of(cls, folder: str | Path | None, version: str) -> Steps:
+        """Steps in `folder`, or nowhere."""
+        return cls(folder=None if folder is None else Path(folder), version=version)
+
+    def remember(self, name: str, make: Callable[[], list[GateTasks]]) -> list[GateTasks]:
+        """What step `name` gave before the fit was killed, else what it gives now."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.safetensors"
+        kept = read_checkpoint(path, of={"version": self.version})
+        if kept is not None:
+            return [GateTasks.from_arrays(kept.arrays, f"{knot}/") for knot in range(int(kept.facts["knots"]))]
+        made = make()
+        arrays = {f"{knot}/{key}": value for knot, tasks in enumerate(made) for key, value in tasks.arrays().items()}
+        write_checkpoint(path, arrays, {"version": self.version, "knots": len(made)})
+        return made
+
+    def forget(self) -> None:
+        """Remove what was kept: the fit is done."""
+        if self.folder is not None:
+            for path in self.folder.glob("fold-*.safetensors"):
+                path.unlink()
+            if self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:

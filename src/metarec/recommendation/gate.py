@@ -50,7 +50,8 @@ class Gate:
         return {"trust": between(self.trust), "regard": between(self.regard), "weight": between(self.weight),
                 "ease": np.exp(between(np.log(self.ease)))}
 
-    def parts(self, popularity: np.ndarray, standing: np.ndarray, evidence: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, np.ndarray]:
+    def parts(self, popularity: np.ndarray, standing: np.ndarray, evidence: Mapping[str, np.ndarray],
+              lengths: np.ndarray) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name: each [B, N] float32; popularity first, then standing.
 
         Args:

@@ -9,7 +9,7 @@ better than the best of its parts; likelihood alone was not (docs/experiments.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,15 @@ class GateTasks:
     is_relevant: Tensor
     """[T, C] bool."""
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as named arrays."""
+        return {name: getattr(self, name).numpy() for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> GateTasks:
+        """From `arrays()`, each name with `prefix` before it."""
+        return cls(**{name: torch.from_numpy(arrays[f"{prefix}{name}"]) for name in cls.__dataclass_fields__})
+
 
 Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """(support size, users) -> shares [B, N, M], popularity [N], standing [N, S] from what has not seen these users."""
@@ -75,7 +84,8 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
                tell: Callable[[float], None] | None = None) -> Gate:
     """Learn trust, weight and ease at each support size; `tell` hears the share of steps done."""
     sizes = (len(shots), len(names))
-    raw = {"trust": torch.full(sizes[:1], 1.0), "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]), "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
+    raw = {"trust": torch.full(sizes[:1], 1.0), "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]),
+           "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
@@ -90,8 +100,8 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
         if tell is not None:
             tell((done + 1) / total)
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
-    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], regard=learned["regard"], weight=np.logaddexp(0.0, learned["weight"]),
-                ease=np.exp(learned["ease"]))
+    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], regard=learned["regard"],
+                weight=np.logaddexp(0.0, learned["weight"]), ease=np.exp(learned["ease"]))
 
 
 def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Generator) -> Iterator[tuple[float, Callable[[], Tensor]]]:

@@ -31,7 +31,8 @@ def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, 
         "version": version, "settings": dict(settings), "horizon": asdict(horizon), "policy": asdict(policy),
         "scorers": list(ensemble.scorers),
         "data": {"name": training.name, "has_values": training.interactions.has_values, "has_time": training.interactions.has_time},
-        "item_inputs": {"encoder": encoder.settings, "reason": item_inputs.reason, "tags": item_inputs.tags, "numbers": item_inputs.numbers},
+        "item_inputs": {"encoder": encoder.settings, "reason": item_inputs.reason, "tags": item_inputs.tags,
+                        "numbers": item_inputs.numbers},
         "profile_inputs": asdict(profile_inputs),
     }
     arrays = {
@@ -39,7 +40,8 @@ def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, 
         **_under("encoder", encoder.arrays), **_under("ensemble", ensemble.arrays()),
         **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
     }
-    tables = {"catalog": catalog.frame, "interactions": training.interactions.frame, "items": training.items.frame, "users": training.users.frame}
+    tables = {"catalog": catalog.frame, "interactions": training.interactions.frame, "items": training.items.frame,
+              "users": training.users.frame}
     return Artefact(config=config, arrays=arrays, tables=tables, card=card)
 
 
@@ -54,7 +56,8 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
     rating_arrays = _below("ratings", arrays)
     return {
         "settings": config["settings"], "version": config["version"], "catalog": Catalog(frame=tables["catalog"]),
-        "training": Dataset(interactions=events, items=Catalog(frame=tables["items"]), users=Profiles(frame=tables["users"]), name=facts["name"]),
+        "training": Dataset(interactions=events, items=Catalog(frame=tables["items"]), users=Profiles(frame=tables["users"]),
+                            name=facts["name"]),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
         "policy": Policy(**{**policy, "exclusions": tuple(Exclusion(**e) for e in policy["exclusions"])}),
         "item_inputs": ItemInputs(encoder=encoder, reason=inputs["reason"], center=arrays["center"], components=arrays["components"],

@@ -8,9 +8,12 @@ from metarec.recommendation.scorers.content import Content
 from metarec.recommendation.scorers.ease import Ease
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.scorers.neighbors import Neighbors
+from metarec.recommendation.scorers.network import Network
+from metarec.recommendation.scorers.profile import Profile
 from metarec.recommendation.scorers.transitions import Transitions
 
 SCORERS: dict[str, type[Scorer]] = {
-    "neighbors": Neighbors, "weights": Ease, "factors": Factors, "sequence": Transitions, "content": Content, "episodic": EpisodicRidge,
+    "profile": Profile, "neighbors": Neighbors, "weights": Ease, "factors": Factors, "sequence": Transitions, "content": Content,
+    "episodic": EpisodicRidge, "network": Network,
 }
 """name -> class; the names are the parts of `Recommender.score_parts`."""

@@ -31,7 +31,8 @@ class Content:
         """Normalise the content; nothing is learned but popularity."""
         liked = behaviour.histories.items[behaviour.is_liked(behaviour.histories)]
         counts = np.bincount(liked, minlength=behaviour.n_items) + 0.5
-        return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32), relevant_from=behaviour.relevant_from)
+        return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32),
+                   relevant_from=behaviour.relevant_from)
 
     def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
         """[B, N]; zero for a person without support."""
@@ -52,7 +53,8 @@ class Content:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Content:
         """From `arrays()`."""
-        return cls(directions=arrays["directions"], popularity=arrays["popularity"], relevant_from=float(arrays["relevant_from"][0]))
+        return cls(directions=arrays["directions"], popularity=arrays["popularity"],
+                   relevant_from=float(arrays["relevant_from"][0]))
 
 
 def _directions(content: np.ndarray) -> np.ndarray:

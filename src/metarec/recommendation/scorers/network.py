@@ -1,0 +1,79 @@
+"""The newcomer network as an expert of the gate: its softmax is the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, padded_support, train_network
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+MANY_USERS = 3000
+"""From this many training users on the network learns twice as long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Evidence = softmax of the network's logits after the support."""
+
+    network: NewcomerNetwork
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Network:
+        """Train it on the training users as newcomers."""
+        sizes = NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
+        return cls(network=train_network(behaviour, sizes, rng))
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N]."""
+        network = self.network
+        with torch.inference_mode():
+            items_ND = network.items()
+            people = network.people(*padded_support(support, network.pool), torch.from_numpy(profiles), items_ND)
+            last = torch.from_numpy(np.minimum(support.lengths, network.pool))
+            known = people[torch.arange(len(people)), last]
+            return torch.softmax(network.score(known, items_ND), -1).numpy()
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Network:
+        """New items are their content, with no collaborative part, at the popularity predicted of them."""
+        state = self.network.state_dict()
+        grown = _blank(content, self.network.profile.in_features, self.network.pool, len(state["edges"]), self.network.sizes)
+        fresh = grown.state_dict()
+        more = len(content) - len(self.network.bias)
+        for name, value in state.items():
+            same = fresh[name].shape == value.shape
+            fresh[name] = value if same else torch.cat([value, torch.zeros(more, *value.shape[1:])])
+        fresh["items.content"] = torch.from_numpy(content)
+        if more:
+            shift = (self.network.bias - torch.from_numpy(np.log(popularity[:-more]))).mean()
+            fresh["bias"][-more:] = torch.from_numpy(np.log(popularity[-more:])) + shift
+        grown.load_state_dict(fresh)
+        return Network(network=grown.eval())
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights, and the sizes as numbers."""
+        sizes = asdict(self.network.sizes)
+        facts = np.float64([*sizes.values(), self.network.pool])
+        return {**{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()}, "sizes": facts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Network:
+        """From `arrays()`."""
+        names = list(asdict(NetworkSizes()))
+        *values, pool = arrays["sizes"].tolist()
+        whole = {name for name, value in asdict(NetworkSizes()).items() if isinstance(value, int)}
+        sizes = NetworkSizes(**{name: int(value) if name in whole else value for name, value in zip(names, values, strict=True)})
+        state = {name.removeprefix("state."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("state.")}
+        network = _blank(arrays["state.items.content"], state["profile.weight"].shape[1], int(pool), len(state["edges"]), sizes)
+        network.load_state_dict(state)
+        return cls(network=network.eval())
+
+
+def _blank(content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes) -> NewcomerNetwork:
+    assert edges < VALUE_LEVELS, "there are fewer edges than levels"
+    with torch.random.fork_rng(devices=[]):
+        return NewcomerNetwork(torch.from_numpy(content), profile_columns, pool, torch.zeros(len(content)), torch.zeros(edges), sizes)

@@ -1,0 +1,59 @@
+"""What people of a profile like: a ridge from profile columns to everything liked after the pool; answers before any event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+REGULARISATION = 100.0
+"""People's worth of pull towards the average person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Evidence = expected share of people of this profile who will like each item, cut at zero; silent without a profile."""
+
+    mean: np.ndarray
+    """[N] float32 share of training users who liked each item afterwards."""
+    middle: np.ndarray
+    """[P] float32 mean of the profile columns."""
+    weights: np.ndarray
+    """[P, N] float32."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Profile:  # noqa: ARG003  # nothing is drawn
+        """One primal ridge over the training users who have something to be asked about."""
+        people = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
+        targets = behaviour.targets.users(people).matrix(behaviour.n_items)
+        profiles = behaviour.profiles[people]
+        mean = np.asarray(targets.mean(0), np.float32).ravel()
+        middle = profiles.mean(0) if len(people) else np.zeros(profiles.shape[1], np.float32)
+        centred = profiles - middle
+        gram = centred.T @ centred + REGULARISATION * np.eye(profiles.shape[1], dtype=np.float32)
+        # Centred columns are orthogonal to a constant, so the targets need no centring of their own.
+        weights = np.linalg.solve(gram, np.asarray(targets.T @ centred).T)
+        return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
+
+    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # events say nothing here
+        """[B, N]; zero for a person of whom nothing is known."""
+        is_known = profiles.any(axis=1, keepdims=True)
+        return np.where(is_known, np.maximum(self.mean + (profiles - self.middle) @ self.weights, 0.0), 0.0).astype(np.float32)
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Profile:  # noqa: ARG002  # tastes come from events alone
+        """New items are known to nobody yet."""
+        more = len(content) - len(self.mean)
+        return replace(self, mean=np.pad(self.mean, (0, more)), weights=np.pad(self.weights, ((0, 0), (0, more))))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """All parts."""
+        return {"mean": self.mean, "middle": self.middle, "weights": self.weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Profile:
+        """From `arrays()`."""
+        return cls(mean=arrays["mean"], middle=arrays["middle"], weights=arrays["weights"])
