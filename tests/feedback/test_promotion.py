@@ -7,8 +7,8 @@ import pytest
 from metarec.feedback.promotion import Comparison, Guardrails, decide
 
 
-def mean(champion, challenger):
-    return Comparison(name="NDCG@10", champion=champion, challenger=challenger)
+def mean(champion, challenger, low=None, high=None):
+    return Comparison(name="NDCG@10", champion=champion, challenger=challenger, low=low, high=high)
 
 
 def group(champion, challenger, low, high):
@@ -17,6 +17,8 @@ def group(champion, challenger, low, high):
 
 @pytest.mark.parametrize(("comparison", "passes"), [
     (mean(0.30, 0.31), True), (mean(0.30, 0.295), True), (mean(0.30, 0.29), False),
+    (mean(0.30, 0.29, -0.03, 0.01), True), (mean(0.30, 0.29, -0.02, -0.001), False), (mean(0.30, 0.26, -0.1, 0.02), False),
+    (mean(-0.80, -0.80), True), (mean(-0.80, -0.85), False),
     (group(0.30, 0.20, -0.2, 0.01), True), (group(0.30, 0.20, -0.2, -0.01), False), (group(0.30, 0.295, -0.01, -0.001), True),
     (Comparison(name="ms", champion=2.0, challenger=2.9, reading="ratio"), True),
     (Comparison(name="ms", champion=2.0, challenger=3.1, reading="ratio"), False),

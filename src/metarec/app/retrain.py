@@ -86,6 +86,8 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     judging, learning = split_judges(store, old, new)
     train = joined(store, old, learning, champion)
     challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed)
+    if challenger.version == champion.version:
+        raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))
     judges = as_judges(judging, _profiles(store), champion.vocabulary.ids, scale.relevant_from)
     comparisons = [*compare(champion, challenger, judges, train, seed),

@@ -1,8 +1,8 @@
 """May the challenger serve? A decision from numbers that others measured.
 
-A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in time. "Not worse" has a
-small margin, since two equal models never measure equal; a loss is believed for a group only where its interval is clear of
-zero, since groups are small.
+A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in time. Two equal models never
+measure equal, so a small loss is believed only where its paired interval is clear of zero; a large one is refused whatever
+the interval says, except for groups, which are small.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ class Guardrails:
     """How much worse is still not worse."""
 
     margin: float = 0.02
-    """Of the champion's value, for means over many people."""
+    """Of the champion's value: a larger loss is refused where its interval is clear of zero (or there is none)."""
+    worst_margin: float = 0.1
+    """Of the champion's value: a larger loss is refused, clear or not."""
     group_margin: float = 0.05
-    """Of the champion's value, for groups, and only where the paired interval is clear of zero."""
+    """Of the champion's value, for groups and logs, and only where the interval is clear of zero."""
     latency_ratio: float = 1.5
     """The challenger may take so many times as long as the champion."""
     min_newcomers: int = 30
@@ -35,7 +37,7 @@ class Comparison:
     champion: float
     challenger: float
     reading: Reading = "mean"
-    """`mean`: higher is better, judged by the means; `clear`: higher is better, judged where the interval is clear of zero;
+    """`mean`: higher is better, a large loss counts even where it is unsure; `clear`: higher is better, only a sure loss counts;
     `ratio`: lower is better, judged by the ratio."""
     low: float | None = None
     high: float | None = None
@@ -80,14 +82,11 @@ def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) 
 
 def _judge(it: Comparison, rails: Guardrails) -> Verdict:
     if it.reading == "ratio":
-        passed = it.challenger <= rails.latency_ratio * it.champion
-        limit = f"at most {rails.latency_ratio:g} times the champion's"
-    elif it.reading == "clear":
-        clear = it.high is not None and it.high < 0
-        passed = not (clear and it.challenger < it.champion - rails.group_margin * abs(it.champion))
-        limit = f"not clearly more than {rails.group_margin:.0%} below the champion's"
+        passed, limit = it.challenger <= rails.latency_ratio * it.champion, f"at most {rails.latency_ratio:g} times the champion's"
     else:
-        passed = it.challenger >= it.champion - rails.margin * abs(it.champion)
-        limit = f"not more than {rails.margin:.0%} below the champion's"
+        sure = it.high is None or it.high < 0
+        margin = rails.group_margin if it.reading == "clear" else rails.margin if sure else rails.worst_margin
+        passed = it.challenger >= it.champion - margin * abs(it.champion) or (it.reading == "clear" and not sure)
+        limit = f"not more than {margin:.0%} below the champion's"
     said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
     return Verdict(comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}")

@@ -18,7 +18,7 @@ from typing import Any
 from metarec.data.schema import BadInput
 from metarec.runtime.artefacts import BrokenArtefact, read_config
 
-_VERSIONS, _CURRENT, _PROMOTIONS, _DECISION = "versions", "current", "promotions.jsonl", "decision.json"
+_VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = "versions", "current", "promotions.jsonl", "decisions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +81,18 @@ class Registry:
             config = read_config(folder)
         except (BrokenArtefact, FileNotFoundError) as error:
             problem = str(error)
-        decision = json.loads((folder / _DECISION).read_text(encoding="utf-8")) if (folder / _DECISION).is_file() else {}
+        noted = self._decision_of(version)
+        decision = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
         return ModelEntry(version=version, folder=folder, is_current=version == current, config=config, decision=decision, problem=problem)
 
     def note_decision(self, version: str, decision: dict[str, Any]) -> None:
-        """Keep what was measured of a model beside it."""
-        write_text(self.place_of(version) / _DECISION, json.dumps(decision, indent=1) + "\n")
+        """Keep what was measured of a model, beside its folder: the folder itself holds nothing but the model."""
+        noted = self._decision_of(version)
+        noted.parent.mkdir(exist_ok=True)
+        write_text(noted, json.dumps(decision, indent=1) + "\n")
+
+    def _decision_of(self, version: str) -> Path:
+        return self.folder / _DECISIONS / f"{version}.json"
 
     def promote(self, version: str, reason: str) -> str:
         """Let `version` serve from now on; gives the version that served before.

@@ -18,6 +18,7 @@ from metarec.app.items import items_frame
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
+from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact
 
@@ -105,11 +106,11 @@ class LiveModel:
         earlier = [promotion["from"] for promotion in reversed(self.registry.promotions())]
         for version in dict.fromkeys(earlier):
             try:
-                return current, Recommender.load(self.registry.place_of(current))
+                return current, _warm(Recommender.load(self.registry.place_of(current)))
             except (BrokenArtefact, FileNotFoundError) as error:
                 log.error("the current model cannot be read, trying the one before", extra={"version": current, "problem": str(error)})
                 self._refused, current = self._refused or current, version
-        return current, Recommender.load(self.registry.place_of(current))
+        return current, _warm(Recommender.load(self.registry.place_of(current)))
 
     def refresh_items(self) -> int:
         """Take up items added or changed since; how many there were. Safe to call from any thread."""
@@ -128,7 +129,7 @@ class LiveModel:
         with self._lock:
             try:
                 # All items of the store are added again: the new model may have been trained without them.
-                served = self._with_new_items(Served(Recommender.load(self.registry.place_of(version)), 0))
+                served = self._with_new_items(Served(_warm(Recommender.load(self.registry.place_of(version))), 0))
             except Exception as error:  # whatever is wrong with a new model, the old one keeps serving
                 self._refused = version
                 log.error("the promoted model could not be loaded, the one before keeps serving",
@@ -149,6 +150,12 @@ class LiveModel:
             return served
         frame = items_frame([(item_id, attributes) for item_id, attributes, _ in rows], served.model.catalog.frame.schema)[0]
         return Served(served.model.with_items(frame), rows[-1][2])
+
+
+def _warm(model: Recommender) -> Recommender:
+    """The model after a first slate: what loads late has loaded, so nobody waits for it; a model that cannot do this cannot serve."""
+    model.recommend([Request(history=[(model.vocabulary.ids[0], model.value_range[1])])], k=1)
+    return model
 
 
 def _plain(value: Any) -> Any:

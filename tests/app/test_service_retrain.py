@@ -1,0 +1,212 @@
+"""A challenger is promoted when it is not worse and refused when it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from metarec.app.judging import as_judges, compare, groups_of  # noqa: E402
+from metarec.app.judging_logs import compare_on_log, read_log  # noqa: E402
+from metarec.app.retrain import JUDGES_SHARE, retrain, scale_of, split_judges  # noqa: E402
+from metarec.data.newcomers import Newcomer  # noqa: E402
+from metarec.data.schema import BadInput, Dataset  # noqa: E402
+from metarec.feedback import open_store  # noqa: E402
+from metarec.feedback.events import Event, Impression  # noqa: E402
+from metarec.feedback.forgetting import forget, user_digest, waiting_in_model  # noqa: E402
+from metarec.feedback.promotion import Guardrails  # noqa: E402
+from metarec.feedback.registry import Registry  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
+
+RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
+
+
+def tiny(data):
+    return Recommender.fit(data, preset="tiny", seed=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(rated_world):
+    return Recommender.fit(rated_world.data, preset="tiny", seed=0)
+
+
+@pytest.fixture
+def model(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def url(tmp_path, rated_world):
+    """A store with newcomers of two tastes, who like their taste and dislike the other."""
+    url, rng = str(tmp_path / "events.db"), np.random.default_rng(0)
+    store = open_store(url)
+    events = []
+    for user in range(60):
+        liked, disliked = ("space", "garden") if user % 2 else ("garden", "space")
+        for place, item in enumerate(rng.permutation(rated_world.items_of_taste[liked])[:10]):
+            events.append(Event(event_id=f"{user}-{place}", user_id=f"new{user}", item_id=str(item), kind="like", timestamp=2000.0 + place))
+        for place, item in enumerate(rng.permutation(rated_world.items_of_taste[disliked])[:2]):
+            events.append(Event(event_id=f"{user}-no{place}", user_id=f"new{user}", item_id=str(item), kind="dislike",
+                                timestamp=2020.0 + place))
+        store.put_profile(f"new{user}", {"home": "north" if user % 2 else "south"})
+    store.append(events).result()
+    store.close()
+    return url
+
+
+def shuffled(data: Dataset) -> Recommender:
+    """A sabotaged challenger: every event is moved to an item drawn at random, so it has learned nothing."""
+    frame = data.interactions.frame
+    moved = frame.with_columns(frame["item_id"].shuffle(seed=3)).unique(["user_id", "item_id"], maintain_order=True)
+    return tiny(data.with_interactions(moved))
+
+
+def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
+    done = retrain(model, url, fit=tiny, rails=RAILS)
+    assert done.promoted, done.decision.reason
+    assert done.judges >= 5
+    registry = Registry(model)
+    assert registry.current() == done.challenger != done.champion
+    assert {e.version: e.decision for e in registry.entries()}[done.challenger] == done.decision.as_dict()
+    assert {"NDCG@10", "ms for one newcomer", "minus MAE"} <= {v.comparison.name for v in done.decision.verdicts}
+    after = Recommender.load(registry.place_of(done.challenger))
+    assert after.has_values  # a like has become a rating, and the scale is the old one
+    assert after.value_range == fitted.value_range
+    store = open_store(url)
+    judging, learning = split_judges(store, fitted.training_data(), store.as_frame())
+    store.close()
+    trained = set(after.trained_on["user_id"])
+    assert set(learning["user_id"]) <= trained
+    assert not set(judging["user_id"]) & trained
+
+
+def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url):
+    done = retrain(model, url, fit=shuffled, rails=RAILS)
+    assert not done.promoted
+    assert "NDCG@10: challenger" in done.decision.reason
+    assert Registry(model).current() == done.champion
+    forced = retrain(model, url, fit=shuffled, rails=RAILS, force=True)
+    assert forced.promoted
+    assert Registry(model).current() == forced.challenger
+    assert Registry(model).promotions()[-1]["reason"].startswith("forced: ")
+
+
+def test_with_too_few_to_judge_by_nothing_is_promoted(model, url):
+    done = retrain(model, url, fit=tiny, rails=Guardrails(min_newcomers=1000))
+    assert not done.promoted
+    assert "1000 needed" in done.decision.reason
+
+
+def test_judges_are_chosen_by_digest_among_new_people(url, fitted):
+    store = open_store(url)
+    new = store.as_frame()
+    judging, learning = split_judges(store, fitted.training_data(), new)
+    chosen, others = set(judging["user_id"]), set(learning["user_id"])
+    assert chosen
+    assert not chosen & others
+    assert chosen == {user for user in set(new["user_id"]) if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0}
+    known = new.with_columns(pl.lit(fitted.trained_on["user_id"][0]).alias("user_id"))
+    assert split_judges(store, fitted.training_data(), known)[0].height == 0
+    store.close()
+
+
+def test_forgotten_people_leave_old_data_too(model, url, fitted):
+    somebody = fitted.trained_on["user_id"][0]
+    store = open_store(url)
+    forget(store, somebody)
+    assert waiting_in_model(store) == 1
+    done = retrain(model, url, fit=tiny, rails=RAILS, force=True)
+    after = Recommender.load(Registry(model).place_of(done.challenger))
+    assert somebody not in set(after.trained_on["user_id"]) | set(after.training.users.frame["user_id"])
+    assert waiting_in_model(store) == 0
+    store.close()
+    files = b"".join(path.read_bytes() for path in Registry(model).place_of(done.challenger).iterdir() if path.suffix != ".parquet")
+    assert somebody.encode() not in files
+
+
+def test_items_added_while_serving_become_part_of_the_model(model, url):
+    store = open_store(url)
+    store.put_item("brandnew", {"title": "Rocket 1", "categories": "space"}).result()
+    store.append([Event(event_id=f"b{n}", user_id=f"new{n}", item_id="brandnew", kind="like", timestamp=3000.0)
+                  for n in range(1, 60, 2)]).result()
+    store.close()
+    done = retrain(model, url, fit=tiny, rails=RAILS, force=True)
+    after = Recommender.load(Registry(model).place_of(done.challenger))
+    assert "brandnew" in after.vocabulary
+    assert after.trained_on.filter(pl.col("item_id") == "brandnew").height > 10
+
+
+def test_nothing_to_learn_from_is_said(model, tmp_path):
+    with pytest.raises(BadInput, match="holds no events to learn from"):
+        retrain(model, str(tmp_path / "empty.db"))
+
+
+def test_two_at_once_are_told_apart(model, url):
+    with Registry(model).retraining(), pytest.raises(BadInput, match="being retrained by another process"):
+        retrain(model, url)
+
+
+def newcomers(count, **profile):
+    return [Newcomer(user_id=f"n{n}", profile={k: v[n % len(v)] for k, v in profile.items()}, pool=[], query=[], relevant=[])
+            for n in range(count)]
+
+
+def test_groups_are_attributes_with_few_values_and_enough_people():
+    groups = groups_of(newcomers(60, home=["north", "south"], rare=["x"] + ["y"] * 59, age=[30, 40], name=[f"a{n}" for n in range(60)]))
+    assert set(groups) == {"home=north", "home=south", "rare=y"}
+    assert groups["home=north"].sum() == 30
+
+
+def test_judges_are_asked_about_their_later_half():
+    events = pl.DataFrame({"user_id": ["a"] * 4 + ["b"], "item_id": ["w", "x", "y", "z", "w"], "value": [1.0, 5.0, 5.0, 1.0, 5.0],
+                           "timestamp": [4.0, 3.0, 2.0, 1.0, 1.0]})
+    judges = as_judges(events, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0)
+    assert [(n.user_id, n.pool, n.relevant) for n in judges.newcomers] == [("a", [("z", 1.0), ("y", 5.0)], ["x"])]
+    assert judges.newcomers[0].profile == {"home": "north"}
+    assert as_judges(events, {}, ["w"], relevant_from=4.0).newcomers == []
+
+
+def test_a_model_beside_itself_is_equal(fitted, url):
+    store = open_store(url)
+    events = store.as_frame().with_columns(pl.when(pl.col("kind") == "like").then(5.0).otherwise(1.0).alias("value"))
+    store.close()
+    judges = as_judges(events, {}, fitted.vocabulary.ids, fitted.relevant_from)
+    for comparison in compare(fitted, fitted, judges, fitted.training):
+        if comparison.reading != "ratio":
+            assert comparison.champion == comparison.challenger
+            assert comparison.low == comparison.high == 0.0
+
+
+def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world, fitted):
+    """People were shown random slates with their true chances; the model knows tastes, a shuffled one does not."""
+    store, rng = open_store(str(tmp_path / "log.db")), np.random.default_rng(0)
+    impressions, events = [], []
+    catalog = fitted.vocabulary.ids
+    for user in range(150):
+        liked = rated_world.items_of_taste["space" if user % 2 else "garden"]
+        first = [Event(event_id=f"{user}-{n}", user_id=f"p{user}", item_id=liked[n], kind="like", timestamp=100.0) for n in range(3)]
+        rest = [i for i in catalog if i not in liked[:3]]
+        shown = [str(i) for i in rng.permutation(rest)[:8]]
+        impressions.append(Impression(slate_id=f"s{user}", user_id=f"p{user}", item_ids=shown, scores=[0.0] * 8, timestamp=200.0,
+                                      propensity=[1 / len(rest)] * 8, model_version="random", shots=3))
+        events += [*first, *(Event(event_id=f"{user}-{i}", user_id=f"p{user}", item_id=i, kind="like", timestamp=300.0, slate_id=f"s{user}")
+                             for i in shown if i in liked)]
+    store.show(impressions).result()
+    store.append(events).result()
+    log = read_log(store, scale_of(fitted), {})
+    store.close()
+    assert [len(request.history) for request in log.requests] == [3] * 150
+    found = {c.name: c for c in compare_on_log(fitted, shuffled(fitted.training), log)}
+    assert set(found) == {"likes per place shown (SNIPS)", "likes per place shown (doubly robust)"}
+    for comparison in found.values():
+        assert comparison.champion > 0.85
+        assert comparison.challenger < comparison.champion - 0.2
+        assert comparison.high < 0
+    assert compare_on_log(fitted, fitted, read_log_of(log, 10)) == []
+
+
+def read_log_of(log, slates):
+    return type(log)(requests=log.requests[:slates], rows=log.rows.filter(pl.col("slate") < slates))
