@@ -22,12 +22,12 @@ from metarec.metalearning.ridge_rows import ridge_rows
 DIM = 12
 ITEM_DAMPING, USER_DAMPING = 4.0, 8.0
 """Events' worth of pull towards zero of item and user offsets."""
-FACTOR_RIDGE = 6.0
+FACTOR_RIDGE = 3.0
 SWEEPS = 8
 NOISE = 0.75
 """Variance of a rating around its expectation, on a scale where ratings of 1 to 5 are as given."""
 OFFSET_VARIANCE = 0.1
-CONTENT_SCALE = 0.4
+CONTENT_SCALE = 0.3
 NEWEST = 200
 """Support events that the process sees, the newest: bounds the solve."""
 HELD_OUT = 1500
