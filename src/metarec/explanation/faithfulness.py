@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.stats import rankdata
 
 from metarec.data.schema import BadInput
+from metarec.explanation.doors import event_gradients, has_network
 from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import Embedded, likeness
 from metarec.explanation.quality import Mean
 from metarec.explanation.standing import Explained, columns_of, hidden_items, known_history, standings, top, with_events
 from metarec.recommendation.slate import Request
+
+if TYPE_CHECKING:
+    from metarec.recommender import Recommender
 
 Method = Callable[[Sequence[Request], Sequence[str]], list[np.ndarray]]
 """(requests, one item each) -> one array of effects per request, one number an event."""
@@ -83,7 +87,7 @@ class Faithfulness:
 
 
 def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
-    """Every way this model's events can be ranked: leave-one-out, Shapley values, and likeness of embeddings if it has any."""
+    """Every way this model's events can be ranked: leave-one-out, Shapley values, likeness of embeddings, gradients of a network."""
     found: dict[str, Method] = {
         "leave-one-out": lambda requests, items: [e[:, 0] for e in leave_one_out(model, requests, [[i] for i in items])],
         "shapley": lambda requests, items: [shapley(model, r, [i], rng=rng, permutations=8)[:, 0]
@@ -92,6 +96,9 @@ def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
     if hasattr(model, "item_embeddings"):
         embedded = cast(Embedded, model)
         found["likeness"] = lambda requests, items: [likeness(embedded, r, i) for r, i in zip(requests, items, strict=True)]
+    if has_network(model):
+        whole = cast("Recommender", model)
+        found["gradients"] = lambda requests, items: [event_gradients(whole, r, i) for r, i in zip(requests, items, strict=True)]
     return found
 
 
