@@ -126,6 +126,27 @@ def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
     np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
 
 
+def test_onnx_runtime_gives_the_same_vectors(tiny_model, tmp_path):
+    for needed in ("onnxruntime", "onnx", "onnxscript"):
+        pytest.importorskip(needed)
+    folder = str(tiny_model("bert"))
+    plain = encode_texts(TEXTS, folder, cache=False).vectors
+    first, again = (encode_texts(TEXTS, folder, options=PretrainedOptions(engine="onnx"), cache=tmp_path / place).vectors
+                    for place in ("a", "a"))
+    np.testing.assert_allclose(first, plain, atol=1e-5)
+    np.testing.assert_array_equal(first, again)
+    assert len(list((tmp_path / "a" / "onnx").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.999), ("int8", 0.95)])
+def test_fewer_bits_stay_near(tiny_model, precision, least):
+    folder = str(tiny_model("bert"))
+    plain = encode_texts(TEXTS, folder, cache=False).vectors
+    fewer = encode_texts(TEXTS, folder, options=PretrainedOptions(precision=precision), cache=False).vectors
+    cosines = (plain * fewer).sum(axis=1)[:4]
+    assert least < cosines.min() and not np.array_equal(plain, fewer)
+
+
 def test_a_name_may_say_how_many_tokens_to_read(tiny_model):
     folder = str(tiny_model("bert"))
     limited, _ = fit_text_encoder(TEXTS, f"{folder}@4", cache=False)
@@ -207,7 +228,8 @@ def test_without_network_the_message_says_what_to_do(monkeypatch):
 
 
 @pytest.mark.parametrize(("options", "message"), [({"pooling": "max"}, "got 'max'"), ({"precision": "fp8"}, "got 'fp8'"),
-                                                  ({"prompt": "no place"}, "prompt must hold"), ({"max_tokens": 0}, "got 0")])
+                                                  ({"prompt": "no place"}, "prompt must hold"), ({"max_tokens": 0}, "got 0"),
+                                                  ({"engine": "onnx", "precision": "int8"}, "engine must be torch, or onnx")])
 def test_options_are_checked(options, message):
     with pytest.raises(BadInput, match=message):
         PretrainedOptions(**options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
@@ -21,12 +22,14 @@ from metarec.data.schema import BadInput
 from metarec.features.cache import EncodingCache, content_key
 from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
 from metarec.features.encoders.locate import Located, locate
+from metarec.features.encoders.onnx import OnnxModel
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
 DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "bloom", "smollm3")
 POOLINGS = ("mean", "cls", "last")
 PRECISIONS = ("fp32", "bf16", "int8")
+ENGINES = ("torch", "onnx")
 MOST_TOKENS = 512
 LETTERS_PER_TOKEN = 16
 """Letters read per token allowed; no language needs more, and a text of megabytes would take minutes to cut into tokens."""
@@ -47,12 +50,16 @@ class PretrainedOptions:
     """Tokens read of a text, at most; by default what the model was made for, and never above 512."""
     precision: str = "fp32"
     """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is faster and changes neighbours."""
+    engine: str = "torch"
+    """`torch`, or `onnx` (ONNX Runtime, in fp32)."""
 
     def __post_init__(self) -> None:
         if self.pooling not in ("auto", *POOLINGS):
             raise BadInput(f"pooling must be auto, {', '.join(POOLINGS)}, got {self.pooling!r}")
         if self.precision not in PRECISIONS:
             raise BadInput(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.engine not in ENGINES or (self.engine == "onnx" and self.precision != "fp32"):
+            raise BadInput(f"engine must be torch, or onnx with precision fp32, got {self.engine!r} with {self.precision!r}")
         if "{text}" not in self.prompt:
             raise BadInput(f"prompt must hold {{text}}, got {self.prompt!r}")
         if self.max_tokens is not None and self.max_tokens < 1:
@@ -110,9 +117,10 @@ class PretrainedEncoder:
         self.fingerprint = fingerprint(located)
         identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision,
                                _hash(adapter)])
-        root = cache if isinstance(cache, Path) else None
-        self.cache = EncodingCache(identity, root) if cache is not False else None
+        self._root = cache if isinstance(cache, Path) else None
+        self.cache = EncodingCache(identity, self._root) if cache is not False else None
         self._loaded: tuple[Any, Any] | None = None
+        self._exported: OnnxModel | None = None
 
     @property
     def dim(self) -> int:
@@ -211,8 +219,11 @@ class PretrainedEncoder:
         ids = torch.tensor([row + [pad] * (longest - len(row)) for row in tokens])
         lengths = torch.tensor([len(row) for row in tokens])
         is_real = torch.arange(longest)[None, :] < lengths[:, None]
-        with torch.inference_mode():
-            hidden = model(input_ids=ids, attention_mask=is_real.long()).last_hidden_state.float()
+        if self.options.engine == "onnx":
+            hidden = torch.from_numpy(self._onnx().hidden(ids.numpy(), is_real.numpy()))
+        else:
+            with torch.inference_mode():
+                hidden = model(input_ids=ids, attention_mask=is_real.long()).last_hidden_state.float()
         return unit_rows(pool(hidden, is_real, self.pooling).numpy())
 
     def _model(self) -> tuple[Any, Any]:
@@ -220,6 +231,13 @@ class PretrainedEncoder:
         if self._loaded is None:
             self._loaded = load_model(self.located, self.options.precision, self.adapter)
         return self._loaded
+
+    def _onnx(self) -> OnnxModel:
+        """The exported model, made at first need."""
+        if self._exported is None:
+            identity = content_key(f"{self.fingerprint} {_hash(self.adapter)}").hex()
+            self._exported = OnnxModel(lambda: self._model()[1], identity, self._root)
+        return self._exported
 
 
 def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
@@ -264,7 +282,9 @@ def load_model(located: Located, precision: str = "fp32", adapter: Adapter | Non
     if adapter is not None:
         adapter.apply(model)
     if precision == "int8":
-        model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch is moving its quantisation elsewhere
+            model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
     return tokenizer, model
 
 
