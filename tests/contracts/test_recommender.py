@@ -1,0 +1,151 @@
+"""What must hold of every recommender, whatever its preset: on a world whose right answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec import Dataset, Recommender, Request
+from metarec.data.schema import BadInput
+from metarec.recommender import PRESETS
+from world import TASTES, World, tiny_world
+
+
+@pytest.fixture(scope="module", params=["tiny", "small"])
+def model(request: pytest.FixtureRequest) -> Recommender:
+    return Recommender.fit(tiny_world(ratings=True).data, preset=request.param, seed=0, encoder="tfidf")
+
+
+@pytest.fixture
+def requests(rated_world: World) -> list[Request]:
+    return [Request(), Request(history=rated_world.history("space", 3)),
+            Request(history=rated_world.history("garden", 2), profile={"home": "south"}, wish="rocket orbit")]
+
+
+@pytest.mark.parametrize("taste", TASTES)
+def test_a_newcomer_of_a_taste_is_shown_that_taste(model: Recommender, rated_world: World, taste: str) -> None:
+    slate = model.recommend([Request(history=rated_world.history(taste, 3))], k=6)[0]
+
+    assert set(slate.item_ids) <= set(rated_world.items_of_taste[taste])
+
+
+def test_the_items_of_the_history_are_not_shown_again(model: Recommender, rated_world: World) -> None:
+    history = rated_world.history("space", 5)
+
+    shown = model.recommend([Request(history=history)], k=24)[0].item_ids
+
+    assert not set(shown) & {item for item, _ in history}
+    assert len(shown) == 24 - 5
+
+
+def test_parts_add_up_to_the_score(model: Recommender, requests: list[Request]) -> None:
+    parts = model.score_parts(requests)
+
+    assert set(parts) == {"popularity", "standing", "wish", *PRESETS[model.preset]}
+    np.testing.assert_allclose(sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4)
+
+
+def test_a_batch_equals_its_requests_one_by_one(model: Recommender, requests: list[Request]) -> None:
+    together = model.score(requests)
+
+    for row, request in enumerate(requests):
+        np.testing.assert_allclose(model.score([request])[0], together[row], atol=1e-4)
+
+
+def test_a_saved_model_gives_identical_slates(model: Recommender, requests: list[Request], tmp_path: object) -> None:
+    model.save(f"{tmp_path}/model")
+    loaded = Recommender.load(f"{tmp_path}/model")
+
+    for before, after in zip(model.recommend(requests, k=8), loaded.recommend(requests, k=8), strict=True):
+        assert before.item_ids == after.item_ids
+        np.testing.assert_array_equal(before.scores, after.scores)
+        np.testing.assert_array_equal(before.uncertainty, after.uncertainty)
+    assert loaded.version == model.version
+
+
+def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: World) -> None:
+    known = rated_world.history("space", 2)
+
+    plain, strange = model.recommend([Request(history=known), Request(history=[("nobody's", 1.0), *known])], k=5)
+
+    assert strange.item_ids == plain.item_ids
+    assert strange.notes == ["1 events named items that are not in the catalog and were ignored"]
+
+
+def test_exclude_allow_and_filter_decide_what_may_be_shown(model: Recommender, rated_world: World) -> None:
+    space = rated_world.items_of_taste["space"]
+
+    slate = model.recommend([Request(history=rated_world.history("space", 1), exclude=space[1:3], allow=space[:6])], k=10)[0]
+
+    assert set(slate.item_ids) == set(space[3:6])
+
+
+def test_a_new_item_is_recommendable_at_once_from_its_words(model: Recommender, rated_world: World) -> None:
+    frame = model.catalog.frame
+    like = frame.filter(pl.col("item_id") == rated_world.items_of_taste["space"][0]).with_columns(pl.lit("new").alias("item_id"))
+
+    grown = model.with_items(like)
+    space, garden = grown.score([Request(history=rated_world.history("space", 4)), Request(history=rated_world.history("garden", 4))])
+    column = grown.vocabulary.indexes(["new"])[0]
+
+    assert (space > space[column]).sum() < (garden > garden[column]).sum()
+    assert len(grown.vocabulary) == len(model.vocabulary) + 1
+
+
+def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> None:
+    history = [*rated_world.history("space", 4), (rated_world.items_of_taste["garden"][0], 1.0)]
+    asked = [rated_world.items_of_taste["space"][8], rated_world.items_of_taste["garden"][8], "unknown"]
+
+    space, garden, unknown = model.rate([Request(history=history)], [asked])[0]
+
+    assert 1.0 <= garden < space <= 5.0
+    assert unknown == pytest.approx(model.ratings.mean)
+    assert (model.rate_spread([Request(history=history)], [asked])[0] > 0).all()
+
+
+def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_world: World) -> None:
+    data = rated_world.data
+    shuffled = Dataset(interactions=data.interactions.frame.sample(fraction=1.0, shuffle=True, seed=3), items=data.items, users=data.users,
+                       name=data.name)
+    request = Request(history=rated_world.history("garden", 2))
+
+    first, second = (Recommender.fit(d, preset="tiny", seed=5, encoder="none").score([request]) for d in (data, shuffled))
+
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    import metarec.recommendation.ensemble as ensemble
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    options = {"preset": "tiny", "seed": 0, "encoder": "none"}
+    whole = Recommender.fit(rated_world.data, **options)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ensemble, "train_gate", stop)
+        Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
+    asked = []
+    monkeypatch.setattr(ensemble, "gather_tasks", lambda *a: asked.append(a))
+
+    resumed = Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
+
+    assert not asked, "finished parts are read, not made again"
+    np.testing.assert_array_equal(resumed.score([Request()]), whole.score([Request()]))
+
+
+@pytest.mark.parametrize(("events", "said"), [
+    ([("u", "i")], "1 users with events are too few"),
+    ([("u", "i"), ("v", "i")], "1 items with events are too few"),
+])
+def test_too_little_to_learn_from_is_said(events: list[tuple[str, str]], said: str) -> None:
+    frame = pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")
+
+    with pytest.raises(BadInput, match=said):
+        Recommender.fit(Dataset(interactions=frame), preset="tiny")
+
+
+def test_an_unknown_preset_is_refused(rated_world: World) -> None:
+    with pytest.raises(BadInput, match="preset must be one of tiny, small, base, got 'huge'"):
+        Recommender.fit(rated_world.data, preset="huge")

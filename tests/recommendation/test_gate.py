@@ -1,0 +1,62 @@
+"""The gate's formula, its interpolation, and that it learns whom to trust."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_training import GateTasks, train_gate
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate(names=("a", "b"), knots=np.array([0, 3]), trust=np.array([1.0, 2.0]), regard=np.array([[0.5], [1.5]]),
+                weight=np.array([[0.0, 1.0], [2.0, 1.0]]), ease=np.array([[1.0, 0.5], [1.0, 2.0]]))
+
+
+def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
+    popularity, standing = np.array([0.75, 0.25], np.float32), np.array([[1.0], [-1.0]], np.float32)
+    evidence = {"a": np.array([[3.0, 1.0]], np.float32), "b": np.array([[0.0, 0.0]], np.float32)}
+
+    parts = gate.parts(popularity, standing, evidence, np.array([3]))
+
+    np.testing.assert_allclose(parts["popularity"], [2 * np.log([0.75, 0.25])], rtol=1e-6)
+    np.testing.assert_allclose(parts["standing"], [[1.5, -1.5]], rtol=1e-6)
+    np.testing.assert_allclose(parts["a"], [2 * np.log1p([0.75 / 0.75, 0.25 / 0.25])], rtol=1e-6)
+    np.testing.assert_array_equal(parts["b"], [[0.0, 0.0]])
+
+
+def test_between_knots_trust_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:
+    at = gate.at(np.array([0, 1, 3, 50]))
+
+    np.testing.assert_allclose(at["trust"], [1.0, 1.0 + np.log(2) / np.log(4), 2.0, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(at["ease"][:, 1], [0.5, 1.0, 2.0, 2.0], rtol=1e-6)
+
+
+def test_arrays_carry_everything(gate: Gate) -> None:
+    again = Gate.from_arrays(gate.names, gate.arrays())
+
+    np.testing.assert_array_equal(again.weight, gate.weight)
+    np.testing.assert_array_equal(again.regard, gate.regard)
+
+
+def test_it_learns_to_trust_the_scorer_that_knows() -> None:
+    rng = np.random.default_rng(0)
+    people, items = 200, 60
+    relevant = rng.random((people, items)) < 0.1
+    relevant[:, 0] = True
+    knowing = np.where(relevant, 3.0, 1.0) * rng.random((people, items))
+    guessing = rng.random((people, items))
+    shares = np.stack([knowing / knowing.sum(1, keepdims=True), guessing / guessing.sum(1, keepdims=True)], -1)
+    task = GateTasks(shares=torch.from_numpy(shares.astype(np.float32)), popularity=torch.full((people, items), 1.0 / items),
+                     standing=torch.zeros(people, items, 1), log_weight=torch.zeros(people, items),
+                     is_real=torch.ones(people, items, dtype=torch.bool), is_relevant=torch.from_numpy(relevant))
+
+    gate = train_gate(("knowing", "guessing"), (0, 1), [task, task], np.random.default_rng(0))
+
+    knows, guesses = (gate.weight[:, m] / gate.ease[:, m] for m in (0, 1))
+    assert (knows > 3 * guesses).all()
+    assert (gate.weight >= 0).all()
+    assert (gate.ease > 0).all()
