@@ -31,12 +31,18 @@ def main() -> None:
     parser.add_argument("--encoders", nargs="+", default=["ids", "none", "tfidf", "textcnn", "gru", "minilm", "minilm+lora"])
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=SCENARIOS)
     parser.add_argument("--preset", default="small")
+    parser.add_argument("--parts", nargs="+", help="experts of the gate instead of a preset's, such as: neighbors content (quick)")
     parser.add_argument("--users", type=int, default=0, help="keep at most this many users, drawn with the seed; 0 for all")
     parser.add_argument("--judged", type=int, default=500, help="newcomers judged at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
+    if options.parts:
+        from metarec.recommender import PRESETS
+
+        options.preset = "+".join(options.parts)
+        PRESETS[options.preset] = tuple(options.parts)
     if options.show is None:
         options.out.mkdir(parents=True, exist_ok=True)
         for source in options.data:
