@@ -25,6 +25,8 @@ from metarec.features.histories import Histories, PaddedHistories
 VALUE_LEVELS = 5
 WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
+MOST_LOGITS = 20_000
+"""Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +91,10 @@ class NewcomerNetwork(nn.Module):
             tokens = block(tokens, is_real_BL=is_real, causal=True)
         return summary + self.attention_share * self.attended(tokens)
 
-    def score(self, people: Tensor, items_ND: Tensor) -> Tensor:
-        """[..., N] logits."""
+    def score(self, people: Tensor, items_ND: Tensor, columns: Tensor | None = None) -> Tensor:
+        """[..., N] logits, or only those of some `columns`."""
+        if columns is not None:
+            return self.out(people) @ items_ND[columns].T + self.bias[columns]
         return self.out(people) @ items_ND.T + self.bias
 
 
@@ -149,13 +153,25 @@ def _episode_loss(network: NewcomerNetwork, behaviour: Behaviour, users: np.ndar
     drawn = rng.integers(1, np.maximum(pools, 1)[:, None] + 1, (len(users), network.sizes.prefixes - 1))
     prefixes = np.concatenate([np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1)
     chosen = people.gather(1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, people.shape[-1]))
-    scores = network.score(chosen, items_ND)
+    columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
+    scores = network.score(chosen, items_ND, columns) + log_weight
     banned = torch.zeros(len(users), behaviour.n_items, dtype=torch.bool)
     banned[pool.owners, pool.items] = True
     wanted = torch.zeros(len(users), behaviour.n_items)
     wanted[liked.owners, liked.items] = 1.0
-    logs = torch.log_softmax(scores.masked_fill(banned[:, None, :], -1e9), -1)
-    return -torch.einsum("bpn,bn->", logs, wanted) / (wanted.sum() * prefixes.shape[1] + 1e-9)
+    logs = torch.log_softmax(scores.masked_fill(banned[:, None, columns], -1e9), -1)
+    return -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (wanted.sum() * prefixes.shape[1] + 1e-9)
+
+
+def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Items that a step scores, and the log of how many each stands for: all of a small catalog, else the liked and a sample."""
+    if n_items <= MOST_LOGITS:
+        return torch.arange(n_items), torch.zeros(n_items)
+    positive = np.unique(liked)
+    rest = np.setdiff1d(rng.choice(n_items, MOST_LOGITS // 2, replace=False), positive)
+    stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
+    log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(np.float32)
+    return torch.from_numpy(np.concatenate([positive, rest])), torch.from_numpy(log_weight)
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:
