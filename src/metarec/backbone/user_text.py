@@ -72,12 +72,14 @@ class UserTextTower:
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """[B, E] the people's vectors, centred; zeros where nothing is known of them."""
         vectors = self.encoder.encode(texts)
-        known: np.ndarray = (vectors != 0).any(axis=1, keepdims=True)
-        return (vectors - self.center) * known
+        centred: np.ndarray = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
+        return centred
 
     def evidence(self, texts: Sequence[str]) -> np.ndarray:
         """[B, N] float32, at least 0; popularity where nothing is known of a person."""
-        return np.maximum(self.mean + (self.embed(texts) @ self.weights) @ self.directions, 0.0).astype(np.float32)
+        shares: np.ndarray = self.mean + (self.embed(texts) @ self.weights) @ self.directions
+        cut: np.ndarray = np.maximum(shares, 0.0).astype(np.float32)
+        return cut
 
 
 def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
