@@ -10,10 +10,12 @@ from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.scorers.neighbors import Neighbors
 from metarec.recommendation.scorers.network import Network
 from metarec.recommendation.scorers.profile import Profile
+from metarec.recommendation.scorers.transformers import CandidateTransformer, MaskedTransformer, Transformer
 from metarec.recommendation.scorers.transitions import Transitions
 
 SCORERS: dict[str, type[Scorer]] = {
     "profile": Profile, "neighbors": Neighbors, "weights": Ease, "factors": Factors, "sequence": Transitions, "content": Content,
-    "episodic": EpisodicRidge, "network": Network,
+    "episodic": EpisodicRidge, "network": Network, "decoder": Transformer, "encoder": MaskedTransformer,
+    "encoder-decoder": CandidateTransformer,
 }
 """name -> class; the names are the parts of `Recommender.score_parts`."""
