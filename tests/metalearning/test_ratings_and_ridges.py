@@ -46,7 +46,8 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(behaviour: Behaviou
     monkeypatch.setattr(Behaviour, "is_ordered", True)
     head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
     knot = 2
-    features = head.features(behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles).toarray()
+    dense, items = head.features(behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles)
+    features = np.concatenate([dense, items.toarray()], axis=1)
     targets = behaviour.targets.matrix(N_ITEMS).toarray()
 
     primal = np.linalg.solve(features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),

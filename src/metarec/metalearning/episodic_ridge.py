@@ -60,31 +60,29 @@ class EpisodicRidge:
         knots = _knots(behaviour.horizon.pool)
         blank = cls(knots=knots, weights=np.zeros((len(knots), 0, 0), np.float32), directions=directions.astype(np.float32), mean=mean,
                     tastes=tastes, place=place, relevant_from=behaviour.relevant_from)
-        weights = [_dual_ridge(blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed) for knot in knots]
+        weights = [_dual_ridge(*blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed) for knot in knots]
         return cls(knots=knots, weights=np.stack(weights), directions=blank.directions, mean=mean, tastes=tastes, place=place,
                    relevant_from=behaviour.relevant_from)
 
-    def features(self, support: Histories, profiles: np.ndarray) -> sp.csr_matrix:
-        """[B, F] sparse: 1, profile, liked items, disliked items, and both in terms of tastes."""
+    def features(self, support: Histories, profiles: np.ndarray) -> tuple[np.ndarray, sp.csr_matrix]:
+        """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse (liked and disliked items)."""
         known = support.where(self.place[support.items] >= 0)
         known = Histories(offsets=known.offsets, items=self.place[known.items], values=known.values)
         # A support longer than any trained on counts as a mean of the longest one's size, not as more evidence than was ever seen.
         scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(known.lengths, 1)), known.lengths)
         is_liked = known.values >= self.relevant_from
-        parts = [sp.csr_matrix(np.ones((len(support), 1), np.float32)), sp.csr_matrix(PROFILE_SCALE * profiles)]
-        for side in (is_liked, ~is_liked):
-            items = known.matrix(len(self.tastes), side * scale)
-            parts += [items, sp.csr_matrix(TASTE_SCALE * (items @ self.tastes))]
-        return sp.hstack(parts, format="csr", dtype=np.float32)
+        items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
+        dense = [np.ones((len(support), 1)), PROFILE_SCALE * profiles, *(TASTE_SCALE * (side @ self.tastes) for side in items)]
+        return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(items, format="csr", dtype=np.float32)
 
     def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N]."""
-        features = self.features(support, profiles)
+        dense, items = self.features(support, profiles)
         knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
         compressed = np.zeros((len(support), self.weights.shape[2]), np.float32)
         for index in np.unique(knot):
-            rows = np.flatnonzero(knot == index)
-            compressed[rows] = features[rows] @ self.weights[index]
+            rows, weights = np.flatnonzero(knot == index), self.weights[index]
+            compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
         return np.maximum(self.mean + compressed @ self.directions, 0.0)
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
@@ -145,8 +143,9 @@ def _centred(targets: sp.csr_matrix, mean: np.ndarray) -> np.ndarray:
     return targets.toarray() - mean
 
 
-def _dual_ridge(features: sp.csr_matrix, targets: np.ndarray) -> np.ndarray:
-    """[F, R]: X' (X X' + lambda I)^-1 Y."""
-    kernel = (features @ features.T).toarray().astype(np.float32)
+def _dual_ridge(dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray) -> np.ndarray:
+    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], the two kept apart because one is full and one nearly empty."""
+    kernel = (items @ items.T).toarray().astype(np.float32) + dense @ dense.T
     kernel[np.diag_indices_from(kernel)] += REGULARISATION
-    return np.asarray(features.T @ scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True), np.float32)
+    solved = scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True)
+    return np.concatenate([dense.T @ solved, items.T @ solved]).astype(np.float32)

@@ -22,7 +22,7 @@ STAGE = "fit scorers and gate"
 OWN = ("popularity", "standing", "popularity_from_content")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
 
-FOLDS = 4
+FOLDS = 3
 """Cross-fitting folds where training newcomers are few."""
 MANY, HELD_OUT = 2500, 1200
 """From this many training newcomers on, one held-out part of that size teaches the gate enough."""
