@@ -187,7 +187,7 @@ class Recommender:
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
         parts = list(self.score_parts(requests).values())
-        return np.sum(parts, axis=0, dtype=np.float32)
+        return np.asarray(np.sum(parts, axis=0, dtype=np.float32))
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, and `wish` where one is uttered."""
@@ -356,7 +356,7 @@ class Recommender:
 
     def _allowed(self, requests: Sequence[Request], expression: str | None, rules: Rules | None) -> np.ndarray:
         """Which items may be shown, [B, N]: unseen (unless repeats are welcome), permitted by policy, request, filter and bans."""
-        allowed = self._policy_check.allowed(requests)
+        allowed: np.ndarray = self._policy_check.allowed(requests)
         if expression:
             allowed &= filter_mask(expression, self.catalog.frame)[None, :]
         if rules and rules.ban:
@@ -400,7 +400,7 @@ class Recommender:
 
     def _covariance(self, vectors: np.ndarray, items: np.ndarray, scale: float) -> np.ndarray:
         seen = vectors[items]
-        return np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen)
+        return np.asarray(np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen))
 
     def _slates(self, requests: Sequence[Request], items: np.ndarray, scores: np.ndarray, propensity: np.ndarray) -> list[Slate]:
         _, unknown = self._support(requests)

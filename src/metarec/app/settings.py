@@ -91,7 +91,8 @@ class ServiceSettings:
     @classmethod
     def from_json(cls, text: str) -> ServiceSettings:
         """What `to_json` wrote."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()})
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def load_settings(file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> ServiceSettings:

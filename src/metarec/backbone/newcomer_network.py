@@ -71,6 +71,7 @@ class NewcomerNetwork(nn.Module):
         self.attention_share = nn.Parameter(torch.tensor(0.1))
         self.out = nn.Linear(dim, dim, bias=False)
         self.bias = nn.Parameter(log_popularity.clone())
+        self.edges: Tensor
         self.register_buffer("edges", edges)
         for table in (self.value.weight, self.place.weight, self.profile.weight, self.out.weight):
             nn.init.normal_(table, std=0.02)
@@ -89,13 +90,15 @@ class NewcomerNetwork(nn.Module):
         is_real = functional.pad(is_real_BL, (1, 0), value=True)
         for block in self.blocks:
             tokens = block(tokens, is_real_BL=is_real, causal=True)
-        return summary + self.attention_share * self.attended(tokens)
+        known: Tensor = summary + self.attention_share * self.attended(tokens)
+        return known
 
     def score(self, people: Tensor, items_ND: Tensor, columns: Tensor | None = None) -> Tensor:
         """[..., N] logits, or only those of some `columns`."""
         if columns is not None:
-            return self.out(people) @ items_ND[columns].T + self.bias[columns]
-        return self.out(people) @ items_ND.T + self.bias
+            items_ND = items_ND[columns]
+        logits: Tensor = self.out(people) @ items_ND.T + (self.bias if columns is None else self.bias[columns])
+        return logits
 
 
 def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
@@ -120,7 +123,7 @@ def train_network(behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Gene
             network.train()
             users = rng.choice(learn, min(sizes.users_per_step, len(learn)), replace=False)
             optimizer.zero_grad()
-            _episode_loss(network, behaviour, users, rng).backward()
+            _episode_loss(network, behaviour, users, rng).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -160,7 +163,8 @@ def _episode_loss(network: NewcomerNetwork, behaviour: Behaviour, users: np.ndar
     wanted = torch.zeros(len(users), behaviour.n_items)
     wanted[liked.owners, liked.items] = 1.0
     logs = torch.log_softmax(scores.masked_fill(banned[:, None, columns], -1e9), -1)
-    return -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (wanted.sum() * prefixes.shape[1] + 1e-9)
+    loss: Tensor = -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (wanted.sum() * prefixes.shape[1] + 1e-9)
+    return loss
 
 
 def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,10 @@ class Advice:
     """The chosen one and the alternatives."""
     image_encoder: str | None = None
     """What to give as `encoder=` for pictures; None where there are none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The advice as plain values."""
+        return asdict(self)
 
     def lines(self) -> list[str]:
         """The advice as a person reads it."""

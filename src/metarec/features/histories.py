@@ -75,7 +75,7 @@ class Histories:
     @property
     def lengths(self) -> np.ndarray:
         """[B] events of each user."""
-        return np.diff(self.offsets)
+        return np.asarray(np.diff(self.offsets))
 
     @property
     def owners(self) -> np.ndarray:
@@ -85,7 +85,7 @@ class Histories:
     @property
     def positions(self) -> np.ndarray:
         """[E] place of each event in its user's history, 0 the oldest."""
-        return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+        return np.asarray(np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths))
 
     def where(self, keep: np.ndarray) -> Histories:
         """Only the events where `keep` [E] is True; every user stays, perhaps with nothing."""

@@ -139,7 +139,7 @@ def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
         known = _tag_rows(frame, name).join(place, on="tag")
         out[known["row"].to_numpy(), known["column"].to_numpy()] = 1.0
     norms = np.linalg.norm(out, axis=1, keepdims=True)
-    return out * (TAG_SHARE / np.maximum(norms, 1.0))
+    return np.asarray(out * (TAG_SHARE / np.maximum(norms, 1.0)))
 
 
 def _number_scales(frame: pl.DataFrame) -> dict[str, tuple[float, float]]:

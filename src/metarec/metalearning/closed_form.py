@@ -46,7 +46,8 @@ def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) 
         factor: of `solve`.
     """
     explained = torch.linalg.solve_triangular(factor, cross_kernel.transpose(-1, -2), upper=False).square().sum(-2)
-    return (prior_variance - explained).clamp(min=0.0)
+    left: Tensor = (prior_variance - explained).clamp(min=0.0)
+    return left
 
 
 def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:

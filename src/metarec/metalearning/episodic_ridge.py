@@ -83,7 +83,7 @@ class EpisodicRidge:
         for index in np.unique(knot):
             rows, weights = np.flatnonzero(knot == index), self.weights[index]
             compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
-        return np.maximum(self.mean + compressed @ self.directions, 0.0)
+        return np.asarray(np.maximum(self.mean + compressed @ self.directions, 0.0))
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
         """New items are neither features nor targets yet."""
@@ -94,7 +94,7 @@ class EpisodicRidge:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All parts."""
         return {"knots": self.knots, "weights": self.weights, "directions": self.directions, "mean": self.mean, "tastes": self.tastes,
-                "place": self.place, "relevant_from": np.float32([self.relevant_from])}
+                "place": self.place, "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EpisodicRidge:
@@ -140,7 +140,7 @@ def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, n
 
 
 def _centred(targets: sp.csr_matrix, mean: np.ndarray) -> np.ndarray:
-    return targets.toarray() - mean
+    return np.asarray(targets.toarray() - mean)
 
 
 def _dual_ridge(dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ class RatingHead:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned, as named arrays."""
-        return {"scale": np.float64([self.mean, self.low, self.high]), "item_bias": self.item_bias, "features": self.features,
+        return {"scale": np.array([self.mean, self.low, self.high]), "item_bias": self.item_bias, "features": self.features,
                 "knots": self.knots, "shares": self.shares, "noise": self.noise}
 
     @classmethod
@@ -152,7 +152,7 @@ def _factors(histories: Histories, residual: np.ndarray, n_items: int, rng: np.r
         items = ridge_rows(by_item, ones, residual[order], users, ridge)
     _, spread = np.linalg.eigh(np.cov(users, rowvar=False) + 1e-9 * np.eye(DIM))
     rotated = items @ spread
-    return (rotated * (users @ spread).std(0)).astype(np.float32)
+    return np.asarray(rotated * (users @ spread).std(0), np.float32)
 
 
 def _shares(head: RatingHead, behaviour: Behaviour, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
-from metarec.recommendation.scorers import SCORERS, Scorer
+from metarec.recommendation.scorers import SCORERS
+from metarec.recommendation.scorers.base import Scorer
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.zero_grad()
-        (loss() + _roughness(raw)).backward()
+        (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         if tell is not None:
             tell((done + 1) / total)
@@ -109,8 +110,14 @@ def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Gen
     for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
         for step in range(steps):
             rows = [torch.from_numpy(rng.integers(0, len(t.shares), min(BATCH, len(t.shares)))) for t in tasks]
-            yield LEARNING_RATE * (1 - 0.9 * step / steps), lambda rows=rows, measure=measure: torch.stack(
-                [measure(_scores(raw, knot, t, r), t, r) for knot, (t, r) in enumerate(zip(tasks, rows, strict=True))]).mean()
+            yield LEARNING_RATE * (1 - 0.9 * step / steps), partial(_mean_loss, raw, tasks, rows, measure)
+
+
+def _mean_loss(raw: dict[str, Tensor], tasks: list[GateTasks], rows: list[Tensor],
+               measure: Callable[[Tensor, GateTasks, Tensor], Tensor]) -> Tensor:
+    """Mean over support sizes of the loss on some of their tasks."""
+    drawn = enumerate(zip(tasks, rows, strict=True))
+    return torch.stack([measure(_scores(raw, knot, some, chosen), some, chosen) for knot, (some, chosen) in drawn]).mean()
 
 
 def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -> Tensor:

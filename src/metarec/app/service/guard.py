@@ -127,7 +127,8 @@ def _without_port(host: str) -> str:
 
 async def _whole(receive: Receive, most: int) -> bytes | None:
     """A body of unstated length, or None once it is too long."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

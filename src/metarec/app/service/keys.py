@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -24,7 +24,7 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._rank)
 
-    def needs(self, role: str) -> list[object]:
+    def needs(self, role: str) -> list[Any]:
         """Dependencies of a route that only holders of `role` or more may call; none where no keys are set."""
         return [Security(self._check(role))] if self else []
 

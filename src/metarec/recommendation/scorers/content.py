@@ -48,7 +48,7 @@ class Content:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Directions, popularity and the liking threshold."""
-        return {"directions": self.directions, "popularity": self.popularity, "relevant_from": np.float32([self.relevant_from])}
+        return {"directions": self.directions, "popularity": self.popularity, "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Content:
@@ -58,4 +58,4 @@ class Content:
 
 
 def _directions(content: np.ndarray) -> np.ndarray:
-    return (content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6)).astype(np.float32)
+    return np.asarray(content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6), np.float32)

@@ -60,7 +60,7 @@ class Ease:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The weights and the liking threshold."""
-        return {**sparse_arrays(self.weights), "relevant_from": np.float32([self.relevant_from])}
+        return {**sparse_arrays(self.weights), "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Ease:

@@ -59,7 +59,7 @@ class Factors:
     def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
         """[B, N]."""
         scores = self.fold_in(support) @ self.items.T
-        return np.maximum(scores, 0.0, out=scores)
+        return np.asarray(np.maximum(scores, 0.0, out=scores))
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Factors:  # noqa: ARG002  # factors say what popularity does not
         """New items take the factors that their content predicts."""
@@ -68,7 +68,7 @@ class Factors:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Factors, their Gram matrix, the way from content, the liking threshold."""
         return {"items": self.items, "gram": self.gram, "from_content": self.from_content,
-                "relevant_from": np.float32([self.relevant_from])}
+                "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factors:
@@ -78,7 +78,7 @@ class Factors:
 
 
 def _gram(factors: np.ndarray) -> np.ndarray:
-    return factors.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32)
+    return np.asarray(factors.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32))
 
 
 def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:

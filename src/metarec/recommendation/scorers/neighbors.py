@@ -53,7 +53,7 @@ class Neighbors:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Rows of the similarity and the liking threshold."""
-        return {**sparse_arrays(self.similarity), "relevant_from": np.float32([self.relevant_from])}
+        return {**sparse_arrays(self.similarity), "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Neighbors:

@@ -57,7 +57,7 @@ class Network:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Weights, and the sizes as numbers."""
         sizes = asdict(self.network.sizes)
-        facts = np.float64([*sizes.values(), self.network.pool])
+        facts = np.array([*sizes.values(), self.network.pool], np.float64)
         return {**{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()}, "sizes": facts}
 
     @classmethod

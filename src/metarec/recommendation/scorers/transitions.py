@@ -61,7 +61,7 @@ class Transitions:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The counts and the liking threshold."""
-        return {**sparse_arrays(self.following), "relevant_from": np.float32([self.relevant_from])}
+        return {**sparse_arrays(self.following), "relevant_from": np.array([self.relevant_from], np.float32)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Transitions:
