@@ -91,8 +91,8 @@ class ServiceSettings:
     @classmethod
     def from_json(cls, text: str) -> ServiceSettings:
         """What `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(text)
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+        return cls(**fields)
 
 
 def load_settings(file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> ServiceSettings:
