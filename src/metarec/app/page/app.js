@@ -1,0 +1,112 @@
+// Which view is shown, the visitor's menu, and the key where the service wants one.
+
+import { ApiError, setKey } from "./api.js";
+import { askIn, byId, el, toast } from "./dom.js";
+import { hideOperator, showOperator } from "./operator.js";
+import { forget, load, person, startOver } from "./person.js";
+import { onKey, showNewcomer } from "./newcomer.js";
+
+const VIEWS = { you: showNewcomer, operator: showOperator };
+
+function viewName() {
+  const name = location.hash.slice(1);
+  return Object.hasOwn(VIEWS, name) ? name : "you";
+}
+
+async function show() {
+  const name = viewName();
+  for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = name === "you" ? "metarec: for you" : "metarec: operator";
+  if (name !== "operator") hideOperator();
+  try {
+    await VIEWS[name]();
+  } catch (error) {
+    await failed(error, show);
+  }
+}
+
+/** Tell of a failure; a missing key is asked for, everything else may be tried again. */
+async function failed(error, again) {
+  if (!(error instanceof ApiError)) throw error;
+  if (error.status !== 401 && error.status !== 403) {
+    toast(error.message, { again, kind: "bad" });
+    return;
+  }
+  const input = el("input", { id: "key", type: "password", autocomplete: "off" });
+  const body = el("div", { class: "field" }, el("p", {}, error.message), el("label", { for: "key" }, "API key"), input);
+  if (await askIn("This service wants a key", body, [{ text: "Cancel", means: false }, { text: "Use it", means: true, kind: "primary" }])) {
+    setKey(input.value.trim());
+    again();
+  }
+}
+
+async function becomeNew() {
+  startOver();
+  whoAmI();
+  await show();
+}
+
+async function forgetMe() {
+  const body = el("p", {}, "Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.");
+  if (!await askIn("Forget me?", body, [{ text: "Keep it", means: false }, { text: "Forget me", means: true, kind: "danger" }])) return;
+  try {
+    const receipt = await forget();
+    const rows = Object.entries(receipt.rows_deleted).map(([table, n]) => el("li", {}, `${n.toLocaleString("en")} × ${table}`));
+    await askIn("Forgotten", el("div", {}, el("p", {}, "Deleted:"), el("ul", {}, rows), el("p", {}, receipt.in_model),
+      el("p", { class: "quiet" }, "Receipt ", el("code", {}, receipt.receipt_id))), [{ text: "Close", means: true, kind: "primary" }]);
+    await becomeNew();
+  } catch (error) {
+    await failed(error, forgetMe);
+  }
+}
+
+function whoAmI() {
+  byId("user-id").textContent = person.userId;
+  byId("avatar").style.setProperty("--hue", String(parseInt(person.userId.slice(-4), 16) % 360));
+}
+
+const KEYS = [["/", "find something"], ["↓ ↑ or j k", "next, previous item"], ["l", "like it"], ["d", "not for me"], ["w", "why is it here?"],
+  ["Esc", "close"], ["?", "this list"]];
+
+const showKeys = () => askIn("Keyboard shortcuts",
+  el("dl", { class: "keys" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)])),
+  [{ text: "Close", means: true, kind: "primary" }]);
+
+function closeMenus(event) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+}
+
+document.addEventListener("click", closeMenus);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  }
+  const typing = event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey;
+  if (typing) return;
+  if (event.key === "?") showKeys();
+  else if (viewName() === "you") onKey(event);
+});
+byId("start-over").addEventListener("click", () => { byId("menu").open = false; becomeNew(); });
+byId("forget").addEventListener("click", () => { byId("menu").open = false; forgetMe(); });
+byId("show-keys").addEventListener("click", () => { byId("menu").open = false; showKeys(); });
+addEventListener("hashchange", () => { if (location.hash !== "#main") show(); });
+
+async function begin() {
+  whoAmI();
+  try {
+    await load();
+  } catch (error) {
+    await failed(error, begin);
+    return;
+  }
+  await show();
+}
+
+begin();

@@ -1,0 +1,370 @@
+// The newcomer's view: tell something, see the list move, ask why.
+
+import { ask, item, remember } from "./api.js";
+import { drawDoubt, drawMoves } from "./adaptation.js";
+import { byId, count, el, icon, say, toast } from "./dom.js";
+import { factLine, judgeButtons, paint, tagsOf, tile } from "./items.js";
+import { asking, keep, newEvent, opinions, person, saveProfile, store } from "./person.js";
+import { showWhy } from "./why.js";
+
+const K = 10;
+const ASK_AT_ONCE = 4;
+const PERSONAL_AFTER = 5;
+
+/** What is on the screen. `stranger` is the list of somebody nobody knows anything about. */
+const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", hasValues: true, model: null };
+let ticket = 0;
+let wired = false;
+let visitor = "";
+let asked = [];
+
+export async function showNewcomer() {
+  if (!wired) wire();
+  wired = true;
+  if (visitor !== person.userId) Object.assign(shown, { slate: null, before: null, stranger: null, trail: [] });
+  visitor = person.userId;
+  byId("wish").value = person.wish;
+  byId("filter").value = person.filter;
+  byId("diversity").value = person.diversity;
+  byId("diversity-value").textContent = varietyWord(person.diversity);
+  drawTold();
+  if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
+  if (!shown.model) await meetModel();
+  if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
+  if (!shown.trail.length) shown.trail.push(mark(shown.stranger, 0));
+  await Promise.all([refresh(), drawQuestions()]);
+}
+
+async function meetModel() {
+  const { models } = await ask("GET", "v1/models");
+  shown.model = models.find((model) => model.is_current) || models[0];
+  shown.hasValues = Boolean(shown.model?.facts?.data?.has_values);
+  drawProfile(shown.model?.facts?.profile_inputs?.categories || {});
+}
+
+// ---------------------------------------------------------------- the list
+
+async function refresh() {
+  const mine = ++ticket;
+  byId("slate").setAttribute("aria-busy", "true");
+  const began = performance.now();
+  let slate;
+  try {
+    slate = await ask("POST", "v1/recommendations", {
+      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null,
+    });
+  } finally {
+    if (mine === ticket) byId("slate").removeAttribute("aria-busy");
+  }
+  if (mine !== ticket) return; // a later click has asked again
+  shown.before = shown.slate || shown.stranger;
+  shown.slate = { ...slate, ms: performance.now() - began };
+  const last = shown.trail.at(-1);
+  if (last && last.shots === slate.shots && last.shots > 0) shown.trail.pop();
+  if (slate.shots > 0) shown.trail.push(mark(slate, slate.shots));
+  drawHero();
+  drawSlate();
+  drawMoved();
+  drawDoubt(byId("doubt"), shown.trail, shown.hasValues);
+  drawTold();
+}
+
+const mark = (slate, shots) => ({
+  shots, doubt: mean(slate.items.map((one) => one.uncertainty).filter((doubt) => doubt !== null)),
+});
+const mean = (numbers) => (numbers.length ? numbers.reduce((sum, x) => sum + x, 0) / numbers.length : null);
+const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
+
+function drawHero() {
+  const shots = shown.slate.shots;
+  byId("headline").textContent = shots === 0 ? "Tell us one thing you like." : shots < PERSONAL_AFTER ? "We are getting to know you." : "This is your list now.";
+  byId("lead").textContent = shots === 0
+    ? "The list below changes with every click. No account, no form."
+    : `Made from ${count(shots, "thing")} you told us. Every further click moves it.`;
+  const wish = byId("active-wish");
+  wish.hidden = !person.wish;
+  wish.replaceChildren("In the mood for ", el("q", {}, person.wish), " ", el("button", { type: "button", class: "link", onclick: () => makeWish("") }, "Clear"));
+}
+
+function drawSlate() {
+  const list = byId("slate");
+  const { slate, before } = shown;
+  const old = new Map([...list.querySelectorAll("li[data-item]")].map((row) => [row.dataset.item, row.getBoundingClientRect().top]));
+  const focused = document.activeElement?.closest?.("#slate li");
+  const focusedAt = focused ? [...list.children].indexOf(focused) : -1;
+  const was = places(before);
+  const rows = slate.items.map((one, place) => row(one, place, was.has(one.item_id) ? was.get(one.item_id) - place : null));
+  list.replaceChildren(...rows);
+  if (!rows.length) list.append(el("li", { class: "empty" }, "Nothing fits. Loosen the filter or clear the wish."));
+  if (focusedAt >= 0) (rows.find((r) => r.dataset.item === focused.dataset.item) || rows[Math.min(focusedAt, rows.length - 1)])?.focus();
+  glide(rows, old);
+  byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
+  byId("slate-note").textContent = `${slate.shots ? `${count(slate.shots, "event")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms`;
+  if (before && before !== slate) say(movedSentence(slate, was));
+}
+
+function movedSentence(slate, was) {
+  const entered = slate.items.filter((one) => !was.has(one.item_id)).length;
+  const first = slate.items[0] ? ` First is now ${slate.items[0].title}.` : "";
+  return `Your list has changed: ${count(entered, "new item")}.${first}`;
+}
+
+function row(one, place, moved) {
+  const judge = (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id);
+  const picture = tile(one.title, null);
+  const line = el("span", { class: "facts" });
+  item(one.item_id).then(({ attributes }) => {
+    line.replaceWith(factLine(one.title, attributes));
+    if (tagsOf(attributes)[0]) paint(picture, tagsOf(attributes)[0]);
+  }, () => {});
+  return el("li", { class: "row", "data-item": one.item_id, tabindex: place === 0 ? "0" : "-1", "aria-label": `${place + 1}: ${one.title}` },
+    el("span", { class: "place" }, String(place + 1), movedBadge(moved)),
+    picture,
+    el("div", { class: "words" },
+      el("h3", {}, one.title), line,
+      one.reasons?.length ? el("p", { class: "reason" }, one.reasons[0]) : null),
+    doubtMeter(one.uncertainty),
+    el("div", { class: "acts" },
+      judgeButtons(one.title, null, judge),
+      el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one, place) },
+        icon("why"), el("span", {}, "Why?"))));
+}
+
+function movedBadge(moved) {
+  if (!shown.slate?.shots && !person.wish) return null;
+  if (moved === null) return el("span", { class: "badge new" }, "new");
+  if (moved === 0) return null;
+  return el("span", { class: `badge ${moved > 0 ? "up" : "down"}`, "aria-label": `${moved > 0 ? "up" : "down"} ${Math.abs(moved)}` },
+    `${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}`);
+}
+
+/** How unsure we are of this item, as a share of the most unsure item a stranger is shown. */
+function doubtMeter(doubt) {
+  if (doubt === null) return el("span", { class: "doubt" });
+  const most = Math.max(...[...shown.stranger.items, ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
+  const words = shown.hasValues ? `Give or take ${doubt.toFixed(2)} on the rating scale` : `Give or take ${doubt.toFixed(2)} of the score`;
+  return el("span", { class: "doubt", role: "img", "aria-label": words, title: words },
+    el("span", { class: "doubt-bar", vars: { share: `${Math.round(100 * doubt / most)}%` } }), el("span", {}, `± ${doubt.toFixed(2)}`));
+}
+
+/** Let rows travel from where they were to where they are. */
+function glide(rows, old) {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  for (const one of rows) {
+    const from = old.get(one.dataset.item);
+    const way = from === undefined ? null : from - one.getBoundingClientRect().top;
+    if (way === 0) continue;
+    const start = way === null ? { opacity: 0, transform: "translateX(12px)" } : { transform: `translateY(${way}px)` };
+    one.animate([start, { opacity: 1, transform: "none" }], { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" });
+  }
+}
+
+function drawMoved() {
+  const base = shown.against === "stranger" ? shown.stranger : shown.before;
+  drawMoves(byId("moved"), base, shown.slate, shown.against === "stranger" ? "A stranger" : "Before");
+}
+
+function openWhy(one, place) {
+  showWhy({ ...one, place: place + 1 }, K, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
+}
+
+// ---------------------------------------------------------------- saying something
+
+/** Store one opinion, then ask for the list again; a failure can be tried again without storing it twice. */
+async function act(itemId, title, kind, slateId, event = newEvent(itemId, title, kind, slateId)) {
+  const buttons = document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"] .judge.${kind}`);
+  for (const button of buttons) button.setAttribute("aria-pressed", "true");
+  try {
+    await store(event);
+    await Promise.all([refresh(), asked.some((one) => one.item_id === itemId) ? drawQuestions() : drawProgress()]);
+  } catch (error) {
+    for (const button of buttons) button.setAttribute("aria-pressed", "false");
+    toast(`${title}: ${error.message}`, { again: () => act(itemId, title, kind, slateId, event), kind: "bad" });
+  }
+}
+
+async function makeWish(wish) {
+  const before = person.wish;
+  keep({ wish: wish.trim() });
+  byId("wish").value = person.wish;
+  try {
+    await refresh();
+  } catch (error) {
+    keep({ wish: before });
+    toast(error.message, { kind: "bad" });
+  }
+}
+
+async function tune() {
+  const before = { filter: person.filter, diversity: person.diversity };
+  keep({ filter: byId("filter").value.trim(), diversity: Number(byId("diversity").value) });
+  const answers = [...byId("about-you").querySelectorAll("select")].filter((s) => s.value).map((s) => [s.name, s.value]);
+  try {
+    const profile = { ...person.profile, ...Object.fromEntries(answers) };
+    for (const select of byId("about-you").querySelectorAll("select")) if (!select.value) delete profile[select.name];
+    if (JSON.stringify(profile) !== JSON.stringify(person.profile)) await saveProfile(profile);
+    await refresh();
+    byId("tune").open = false;
+  } catch (error) {
+    keep(before);
+    toast(error.message, { kind: "bad" });
+  }
+}
+
+const varietyWord = (share) => (Number(share) === 0 ? "as ranked" : Number(share) < 0.5 ? "some" : Number(share) < 0.9 ? "much" : "most");
+
+/** Attributes with few values, such as gender or occupation, may be told; finer ones are nobody's business here. */
+function drawProfile(categories) {
+  const few = Object.entries(categories).filter(([, values]) => values.length > 1 && values.length <= 30).slice(0, 4);
+  byId("about-you").replaceChildren(...few.map(([name, values]) => el("div", { class: "field" },
+    el("label", { for: `profile-${name}` }, `Your ${name.replaceAll("_", " ")} (if you like)`),
+    el("select", { id: `profile-${name}`, name },
+      el("option", { value: "" }, "not told"),
+      values.map((value) => el("option", { value, selected: String(person.profile[name]) === String(value) }, String(value)))))));
+}
+
+// ---------------------------------------------------------------- questions for a newcomer
+
+async function drawQuestions() {
+  drawProgress();
+  const query = new URLSearchParams([["user_id", person.userId], ["k", ASK_AT_ONCE], ...person.skipped.map((id) => ["skip", id])]);
+  const { items } = await ask("GET", `v1/onboarding?${query}`);
+  remember(items);
+  asked = items;
+  const hadFocus = byId("questions").contains(document.activeElement);
+  byId("questions").replaceChildren(...items.map(question));
+  byId("onboarding").hidden = !items.length;
+  if (hadFocus) byId("questions").querySelector("button")?.focus();
+}
+
+function question(one) {
+  return el("article", { class: "card", "data-item": one.item_id, "aria-label": one.title },
+    tile(one.title, one.attributes),
+    el("div", { class: "words" }, el("h3", {}, one.title), factLine(one.title, one.attributes)),
+    el("div", { class: "acts" },
+      judgeButtons(one.title, null, (kind) => act(one.item_id, one.title, kind, null)),
+      el("button", { type: "button", class: "quiet-button", onclick: () => skip(one) }, "Don't know it")));
+}
+
+async function skip(one) {
+  keep({ skipped: [...person.skipped, one.item_id] });
+  await drawQuestions().catch((error) => toast(error.message, { kind: "bad" }));
+}
+
+function drawProgress() {
+  const done = Math.min(opinions().length, PERSONAL_AFTER);
+  const words = done < PERSONAL_AFTER ? `${done} of ${PERSONAL_AFTER} answers` : `${count(opinions().length, "answer")}`;
+  byId("progress").setAttribute("aria-label", words);
+  byId("progress").replaceChildren(
+    el("span", { class: "dots", "aria-hidden": "true" }, Array.from({ length: PERSONAL_AFTER }, (_, n) => el("i", { class: n < done ? "on" : "" }))),
+    el("span", { class: "quiet" }, words));
+}
+
+// ---------------------------------------------------------------- what was told
+
+function drawTold() {
+  const told = opinions();
+  byId("told").replaceChildren(...(told.length ? told.map((one) => el("li", { "data-item": one.item_id },
+    el("span", { class: "told-title" }, one.title || one.item_id),
+    el("span", { class: "acts" }, judgeButtons(one.title || one.item_id, one.kind, (kind) => kind !== one.kind && act(one.item_id, one.title, kind, null)))))
+    : [el("li", { class: "quiet" }, "Nothing yet. Three likes are enough to see a difference.")]));
+}
+
+// ---------------------------------------------------------------- search
+
+let typed = 0;
+
+async function search() {
+  const words = byId("search").value.trim();
+  const mine = ++typed;
+  if (!words) {
+    closeSearch();
+    return;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  if (mine !== typed) return;
+  try {
+    const { items } = await ask("GET", `v1/items?${new URLSearchParams({ q: words, k: 8 })}`);
+    if (mine !== typed) return;
+    remember(items);
+    drawFound(items, words);
+  } catch (error) {
+    toast(error.message, { kind: "bad" });
+  }
+}
+
+function drawFound(items, words) {
+  const now = new Map(opinions().map((one) => [one.item_id, one.kind]));
+  byId("found").hidden = false;
+  byId("found-count").textContent = items.length ? `${count(items.length, "item")} found; arrow down to reach them.` : "Nothing found.";
+  byId("found").replaceChildren(...(items.length ? items.map((one) => el("div", { class: "hit", "data-item": one.item_id, tabindex: "-1", role: "group", "aria-label": one.title },
+    tile(one.title, one.attributes),
+    el("div", { class: "words" }, el("strong", {}, one.title), factLine(one.title, one.attributes)),
+    el("div", { class: "acts" }, judgeButtons(one.title, now.get(one.item_id), async (kind) => {
+      await act(one.item_id, one.title, kind, null);
+      byId("search").value = "";
+      closeSearch();
+      byId("search").focus();
+    })))) : [el("p", { class: "quiet" }, "No title holds ", el("q", {}, words), ".")]));
+}
+
+function closeSearch() {
+  typed += 1;
+  byId("found").hidden = true;
+  byId("found-count").textContent = "";
+}
+
+function step(list, selector, by) {
+  const rows = [...list.querySelectorAll(selector)];
+  const at = rows.indexOf(document.activeElement?.closest(selector));
+  const next = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
+  next?.focus();
+  return next;
+}
+
+/** One key pressed outside of any field. */
+export function onKey(event) {
+  const row = document.activeElement?.closest?.("[data-item]");
+  const moves = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 };
+  if (event.key === "/") {
+    event.preventDefault();
+    byId("search").focus();
+  } else if (event.key in moves && (event.key.length === 1 || row)) {
+    event.preventDefault();
+    if (row?.classList.contains("hit")) {
+      if (row === byId("found").firstElementChild && moves[event.key] < 0) byId("search").focus();
+      else step(byId("found"), ".hit", moves[event.key]);
+    } else step(byId("slate"), "li.row", moves[event.key]);
+  } else if (row && "ld".includes(event.key)) row.querySelector(event.key === "l" ? ".judge.like" : ".judge.dislike")?.click();
+  else if (row && event.key === "w") row.querySelector(".why-button")?.click();
+  else if (event.key === "Escape") closeSearch();
+}
+
+function wire() {
+  byId("search").addEventListener("input", search);
+  byId("search").addEventListener("focus", search);
+  byId("search").addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" && !byId("found").hidden) {
+      event.preventDefault();
+      byId("found").querySelector(".hit")?.focus();
+    } else if (event.key === "Escape") closeSearch();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".search") && event.target.isConnected) closeSearch();
+  });
+  byId("wish-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    makeWish(byId("wish").value);
+  });
+  byId("tune-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    tune();
+  });
+  byId("diversity").addEventListener("input", () => { byId("diversity-value").textContent = varietyWord(byId("diversity").value); });
+  for (const radio of document.querySelectorAll("input[name=against]")) {
+    radio.addEventListener("change", () => {
+      shown.against = radio.value;
+      drawMoved();
+    });
+  }
+}

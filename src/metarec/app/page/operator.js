@@ -1,0 +1,185 @@
+// The operator's view: is it well, is it used, does it work, may the next model serve?
+
+import { ask, text } from "./api.js";
+import { columns, spark } from "./charts.js";
+import { askIn, byId, count, el, toast } from "./dom.js";
+import { parse, quantile, total } from "./metrics.js";
+import { drawReport } from "./reports.js";
+
+const EVERY = 2000;
+const KEPT = 90;
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "none"]);
+
+let timer = null;
+let history = [];
+let modelsDrawn = "";
+let reportsDrawn = "";
+
+export async function showOperator() {
+  if (!byId("live")) lay();
+  await look();
+  clearInterval(timer);
+  timer = setInterval(() => { if (!document.hidden) look().catch(lost); }, EVERY);
+}
+
+export function hideOperator() {
+  clearInterval(timer);
+}
+
+function lay() {
+  byId("view-operator").replaceChildren(
+    el("div", { class: "operator-head" }, el("h1", {}, "Service"), el("p", { class: "health", id: "health", role: "status" })),
+    el("div", { class: "tiles", id: "live" }),
+    el("div", { class: "columns even" },
+      el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, "Events, last hour"), el("div", { id: "hour" })),
+      el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, "Drift"), el("div", { id: "drift" }))),
+    el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, "Models and promotions"), el("div", { id: "models" })),
+    el("div", { id: "reports" }));
+}
+
+function lost(error) {
+  byId("health").className = "health bad";
+  byId("health").textContent = error.message;
+}
+
+async function look() {
+  const [status, page] = await Promise.all([ask("GET", "v1/status"), text("metrics")]);
+  const samples = parse(page);
+  const now = performance.now() / 1000;
+  history.push({ at: now, events: total(samples, "metarec_events_total", (l) => l.outcome === "accepted"),
+    asks: total(samples, "metarec_requests_total", (l) => !OWN.has(l.route)) });
+  history = history.slice(-KEPT);
+  byId("health").className = "health good";
+  byId("health").textContent = `Serving ${status.model_version} · ${count(status.items, "item")} · this worker up ${span(Date.now() / 1000 - status.started)}`;
+  drawTiles(status, samples);
+  drawHour(status);
+  drawDrift(status);
+  await Promise.all([drawModels(status), drawReports(status)]);
+}
+
+/** Growth a second between looks; a counter that fell back was started anew. */
+const rates = (name) => history.slice(1).map((one, at) => Math.max(0, one[name] - history[at][name]) / Math.max(0.1, one.at - history[at].at));
+
+function drawTiles(status, samples) {
+  const events = rates("events");
+  const asks = rates("asks");
+  const failed = total(samples, "metarec_requests_total", (l) => l.status?.startsWith("5"));
+  const route = "/v1/recommendations";
+  const outcomes = status.outcomes;
+  const share = (name) => (outcomes[name] === undefined ? "–" : `${(100 * outcomes[name]).toFixed(1)}%`);
+  byId("live").replaceChildren(
+    stat("Events a second", rate(events), `${count(status.events_last_minute, "event")} in the last minute`, spark(events, "Events a second since this view was opened")),
+    stat("Requests a second", rate(asks), failed ? `${count(failed, "answer")} failed here` : "none failed", spark(asks, "Requests a second since this view was opened")),
+    stat("Time for a slate", ms(quantile(samples, route, 0.5)), `99 in 100 within ${ms(quantile(samples, route, 0.99))}`),
+    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), `something liked in ${share("liked_share")}; of newcomers' ${share("liked_share_of_newcomers")}`),
+    stat("Kept", count(status.rows.events ?? 0, "event"), `${count(status.rows.users ?? 0, "profile")}, ${count(status.rows.items ?? 0, "item")} added, ${status.rows_waiting} waiting to be written`));
+}
+
+const stat = (name, value, note, chart = null) => el("article", { class: "tile-stat" }, el("h2", {}, name), el("p", { class: "big-number" }, value), el("p", { class: "quiet" }, note), chart);
+const rate = (all) => (all.length ? all.slice(-3).reduce((sum, x) => sum + x, 0) / all.slice(-3).length : 0).toFixed(1);
+const ms = (seconds) => (seconds === null ? "–" : seconds < 1 ? `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms` : `${seconds.toFixed(1)} s`);
+
+function span(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  return days ? `${days} d ${hours} h` : hours ? `${hours} h ${minutes} min` : minutes ? `${minutes} min` : `${Math.max(0, Math.floor(seconds))} s`;
+}
+
+function drawHour(status) {
+  const all = status.events_by_minute;
+  byId("hour").replaceChildren(
+    columns(all, `Events of each of the last ${all.length} minutes; the busiest had ${Math.max(...all)}`),
+    el("p", { class: "axis quiet" }, el("span", {}, `${all.length} min ago`), el("span", {}, `${count(all.reduce((sum, x) => sum + x, 0), "event")} in all`), el("span", {}, "now")));
+}
+
+// Value from which each signal is drawn as high; the service's own advice decides, this only colours a bar.
+const SIGNALS = [["popularity_psi", "What is popular has moved", 0.2, 1], ["value_shift", "Values have shifted", 0.5, 2],
+  ["cold_item_share", "Events on items new to the model", 0.2, 1], ["cold_user_share", "Events by people new to it", null, 1]];
+
+function drawDrift(status) {
+  const { drift, retraining_advised: advised } = status;
+  byId("drift").replaceChildren(
+    drift === null ? el("p", { class: "quiet" }, "Nothing to compare yet: no events since the model was trained.")
+      : el("dl", { class: "signals" }, SIGNALS.map(([name, words, high, full]) => [el("dt", {}, words),
+        el("dd", {}, el("span", { class: `meter ${high !== null && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
+          el("span", { class: "number" }, drift[name].toFixed(2)))])),
+    drift === null ? "" : el("p", { class: "quiet" }, drift.events < 300 ? `From ${count(drift.events, "event")}: too few to mean much.` : `From ${count(drift.events, "event")}.`),
+    advised.length ? el("div", { class: "callout" }, el("strong", {}, "Retraining is advised. "), advised.join(" "), el("p", {}, el("code", {}, "metarec retrain MODEL")))
+      : el("p", { class: "quiet" }, "No reason to retrain."));
+}
+
+// ---------------------------------------------------------------- models
+
+async function drawModels(status) {
+  const { models, promotions } = await ask("GET", "v1/models");
+  const now = JSON.stringify([models, promotions, status.model_version]);
+  if (now === modelsDrawn) return; // what is being read or pressed must not be replaced
+  modelsDrawn = now;
+  byId("models").replaceChildren(
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Models" }, el("table", { class: "plain" },
+      el("thead", {}, el("tr", {}, ["Version", "Trained on", "Preset", "Decision", ""].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, [...models].reverse().map((model) => modelRow(model))))),
+    el("h3", {}, "Promotions"),
+    promotions.length ? el("ol", { class: "timeline" }, [...promotions].reverse().map((one) => el("li", {},
+      el("time", { datetime: new Date(one.timestamp * 1000).toISOString() }, when(one.timestamp)), " ",
+      el("code", {}, one.from), " → ", el("code", {}, one.to), el("p", { class: "quiet" }, one.reason))))
+      : el("p", { class: "quiet" }, "None yet: the first model serves. ", el("code", {}, "metarec retrain MODEL"), " trains a challenger and lets it serve only if it is not worse."));
+}
+
+const when = (seconds) => new Date(seconds * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
+function modelRow(model) {
+  const { facts, decision } = model;
+  const judged = decision && decision.table;
+  return el("tr", { class: model.is_current ? "current" : "" },
+    el("th", { scope: "row" }, el("code", {}, model.version), model.is_current ? el("span", { class: "badge up" }, "serving") : null),
+    el("td", {}, facts.data?.name || "–"),
+    el("td", {}, facts.settings?.preset || "–"),
+    el("td", {}, model.problem ? el("span", { class: "bad-text" }, model.problem)
+      : judged ? el("details", {}, el("summary", {}, decision.promote ? "not worse" : "refused"), decisionTable(decision)) : "the first model"),
+    el("td", { class: "acts" }, model.is_current || model.problem ? null
+      : el("button", { type: "button", onclick: () => promote(model) }, "Let it serve")));
+}
+
+function decisionTable(decision) {
+  return el("div", {}, el("p", {}, decision.reason), el("ul", { class: "verdicts" },
+    decision.table.map((row) => el("li", { class: row.passed ? "passed" : "not-passed" }, row.sentence))));
+}
+
+async function promote(model) {
+  const refused = model.decision && model.decision.promote === false;
+  const reason = el("input", { id: "reason", type: "text", maxlength: "500", value: "asked on the page" });
+  const body = el("div", { class: "field" },
+    refused ? el("p", { class: "callout" }, `It was refused: ${model.decision.reason}`) : null,
+    el("p", {}, "Every worker takes it up within seconds; no request is dropped. The model that serves now stays, so that there is a way back."),
+    el("label", { for: "reason" }, "Why"), reason);
+  if (!await askIn(`Let ${model.version} serve?`, body, [{ text: "Cancel", means: false }, { text: "Let it serve", means: true, kind: "primary" }])) return;
+  try {
+    const done = await ask("POST", `v1/models/${encodeURIComponent(model.version)}/promote`, { reason: reason.value || "asked on the page" });
+    toast(`${done.current} serves now.`);
+    await look();
+  } catch (error) {
+    toast(error.message, { kind: "bad" });
+  }
+}
+
+// ---------------------------------------------------------------- reports
+
+async function drawReports(status) {
+  const now = status.reports.join("\n");
+  if (byId("reports").childElementCount && now === reportsDrawn) return;
+  reportsDrawn = now;
+  if (!status.reports.length) {
+    byId("reports").replaceChildren(el("section", { class: "panel" }, el("h2", {}, "Reports"),
+      el("p", { class: "quiet" }, "None are kept with this model. JSON files in its folder ", el("code", {}, "reports/"),
+        " are shown here: the learning curve, for whom it works, and what cleaning took out.")));
+    return;
+  }
+  const all = await Promise.all(status.reports.map(async (name) => {
+    try {
+      return drawReport(name, await ask("GET", `v1/reports/${encodeURIComponent(name)}`));
+    } catch (error) {
+      return el("section", { class: "panel" }, el("h2", {}, name), el("p", { class: "notice" }, `This report cannot be shown: ${error.message}`));
+    }
+  }));
+  byId("reports").replaceChildren(...all);
+}

@@ -1,0 +1,87 @@
+// Why an item is on the list: sentences first, then the parts of its score, and what each event did.
+
+import { ask, item } from "./api.js";
+import { byId, el, icon } from "./dom.js";
+import { allFacts, factLine, judgeButtons, tile } from "./items.js";
+import { asking } from "./person.js";
+
+const PARTS = {
+  popularity: "Many people like it", standing: "Its standing with everyone", profile: "People like you", neighbors: "People who chose what you chose",
+  weights: "Goes with what you chose", factors: "Your taste", sequence: "What comes next", episodic: "Learned from other newcomers",
+  content: "What it is about", wish: "Your wish", collaborative: "People with your history",
+};
+
+export async function showWhy(one, k, judge) {
+  const drawer = byId("why");
+  const body = el("div", { class: "drawer-body", "aria-busy": "true" },
+    one.reasons?.length ? el("ul", { class: "reasons" }, one.reasons.map((reason) => el("li", {}, sentence(reason)))) : null,
+    el("p", { class: "quiet working" }, "Leaving out each thing you told us, to see what it did…"));
+  const line = el("span", { class: "facts" });
+  const close = () => drawer.close();
+  drawer.replaceChildren(
+    el("header", {}, tile(one.title, null),
+      el("div", { class: "words" }, el("h2", { id: "why-title" }, one.title), line),
+      el("button", { type: "button", class: "quiet-button", "aria-label": "Close", onclick: close }, icon("close"))),
+    body,
+    el("footer", {}, judgeButtons(one.title, null, (kind) => { close(); judge(kind); })));
+  drawer.onclick = (event) => { if (event.target === drawer) close(); };
+  if (!drawer.open) drawer.showModal();
+  drawer.dataset.item = one.item_id;
+  try {
+    const [about, why] = await Promise.all([item(one.item_id), ask("POST", "v1/explanations", { ...asking(), item_id: one.item_id, k })]);
+    if (drawer.dataset.item !== one.item_id) return;
+    line.replaceWith(factLine(one.title, about.attributes));
+    body.replaceChildren(...explained(why, one, about.attributes).filter(Boolean));
+  } catch (error) {
+    body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message));
+  } finally {
+    body.removeAttribute("aria-busy");
+  }
+}
+
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
+
+function explained(why, one, attributes) {
+  return [
+    el("p", { class: "place-line" }, why.rank ? `Place ${why.rank} of everything you may be shown.` : "It may not be shown to you.",
+      one.uncertainty === null || one.uncertainty === undefined ? "" : ` We may be off by ${one.uncertainty.toFixed(2)} either way.`),
+    why.reasons.length ? el("ul", { class: "reasons" }, why.reasons.map((reason) => el("li", {}, sentence(reason))))
+      : el("p", {}, "Nothing about you moves it: it stands where it stands for everyone."),
+    counterfactual(why),
+    bars("What its score is made of", "Part", Object.entries(why.parts).map(([name, effect]) => [PARTS[name] || name.replaceAll("_", " "), effect]),
+      `Against the average of what a stranger is shown. Together ${signed(why.standing)}.`),
+    why.events.length ? bars("What each thing you told us did", "Event", why.events.map((event, row) => [event.title, why.shares[row]]),
+      "Each event's fair share of the change (Shapley value); they add up to what you changed.") : null,
+    why.features.some(visible) ? bars("What about it, and about you", "Feature",
+      why.features.filter(visible).slice(0, 6).map((f) => [`${f.name.replaceAll("_", " ")}${f.value ? `: ${f.value}` : ""}`, f.effect]),
+      "What it would lose without each.") : null,
+    why.nearest.length ? el("section", {}, el("h3", {}, "Most like it, of what you know"),
+      el("ul", { class: "near" }, why.nearest.map(([, title, closeness]) => el("li", {}, title, el("small", {}, ` ${Math.round(100 * closeness)}%`))))) : null,
+    allFacts(attributes) ? el("section", {}, el("h3", {}, "About it"), allFacts(attributes)) : null,
+    why.notes.length ? el("ul", { class: "notes" }, why.notes.map((note) => el("li", {}, note))) : null,
+    el("p", { class: "quiet" }, "Model ", el("code", {}, why.model_version)),
+  ];
+}
+
+const visible = (feature) => feature.about !== "circumstances" && Math.abs(feature.effect) > 1e-4;
+
+function counterfactual({ counterfactual: found, events }) {
+  if (!found) return null;
+  if (found.removed === null) return el("p", { class: "callout" }, `It would be among the first ${found.k} even if you had told us nothing.`);
+  const names = found.removed.map((row) => events[row].title);
+  return el("p", { class: "callout" }, `Without ${names.join(" and ")} it would leave the first ${found.k}.`);
+}
+
+const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`;
+
+/** Effects as bars to both sides of zero; a table, so that it can be heard as well as seen. */
+function bars(title, what, rows, note) {
+  const most = Math.max(...rows.map(([, effect]) => Math.abs(effect)), 1e-9);
+  const sorted = [...rows].sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+  return el("section", {}, el("h3", {}, title), el("p", { class: "quiet" }, note),
+    el("table", { class: "bars" }, el("thead", { class: "visually-hidden" }, el("tr", {}, el("th", {}, what), el("th", {}, "Effect"))),
+      el("tbody", {}, sorted.map(([name, effect]) => el("tr", {},
+        el("th", { scope: "row" }, name),
+        el("td", { class: "bar-cell" }, el("span", { class: `bar ${effect < 0 ? "against" : "for"}`, vars: { size: `${(50 * Math.abs(effect)) / most}%` } })),
+        el("td", { class: "number" }, signed(effect)))))));
+}
