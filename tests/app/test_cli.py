@@ -14,6 +14,7 @@ from metarec.runtime.artefacts import Artefact, write_artefact
 from world import World
 
 Run = Callable[..., tuple[int, str, str]]
+TINY = ["--preset", "tiny", "--encoder", "tfidf"]
 
 
 @pytest.fixture
@@ -119,3 +120,104 @@ def test_odd_data_are_noted_in_one_line(run: Run, tmp_path: Path) -> None:
     assert code in (0, 2)
     assert "Traceback" not in err
     assert code or json.loads(out)["events_removed"] == 1
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory, rated_world: World) -> tuple[Path, Path]:
+    """A data folder of the tiny world, and a model fitted on it by the command, without a quarter of the people."""
+    place = tmp_path_factory.mktemp("cli")
+    rated_world.data.interactions.frame.write_parquet(place / "interactions.parquet")
+    rated_world.data.items.frame.write_parquet(place / "items.parquet")
+    rated_world.data.users.frame.write_parquet(place / "users.parquet")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["fit", str(place), "--out", str(place / "model"), *TINY, "--hold-out", "0.25", "--json"])
+    assert not end.value.code
+    return place, place / "model"
+
+
+def test_fit_keeps_people_out_and_says_what_it_did(fitted: tuple[Path, Path], rated_world: World) -> None:
+    from metarec.recommender import Recommender
+
+    learned = set(Recommender.load(fitted[1]).trained_on["user_id"])
+    assert len(learned) == 36
+    assert learned < set(rated_world.taste_of_user)
+
+
+def test_recommend_heeds_taste_filter_bans_and_wish(run: Run, fitted: tuple[Path, Path], rated_world: World) -> None:
+    _, model = fitted
+    likes = [word for item_id, _ in rated_world.history("space", 4) for word in ("--like", item_id)]
+    code, out, _ = run("recommend", str(model), *likes, "-k", "8", "--json")
+    assert code == 0
+    shown = [item["item_id"] for item in json.loads(out)["items"]]
+    assert sorted(shown) == rated_world.items_of_taste["space"][4:]
+    limits = ["--ban", shown[0], "--filter", 'genre = "space" and year > 1990']
+    code, out, _ = run("recommend", str(model), *likes, "-k", "3", *limits, "--json")
+    kept = [item["item_id"] for item in json.loads(out)["items"]]
+    assert shown[0] not in kept
+    assert all(int(item_id[1:]) > 5 for item_id in kept)
+    code, out, _ = run("recommend", str(model), "--wish", "a garden, no space", "-k", "5")
+    assert code == 0
+    assert len(out.splitlines()) == 6
+    assert run("recommend", str(model), "--pin", "g03", "-k", "2", "--json")[1].count('"g03"') == 1
+
+
+def test_a_stated_dislike_counts_against(run: Run, fitted: tuple[Path, Path], rated_world: World) -> None:
+    words = [word for item_id, _ in rated_world.history("space", 4) for word in ("--like", f"{item_id}=1")]
+    by_value = json.loads(run("recommend", str(fitted[1]), *words, "--json")[1])
+    by_name = json.loads(run("recommend", str(fitted[1]), *["--dislike" if w == "--like" else w.split("=")[0] for w in words], "--json")[1])
+    assert by_value == by_name
+    liked = json.loads(run("recommend", str(fitted[1]), *[w.split("=")[0] for w in words], "--json")[1])
+    assert liked != by_name
+
+
+def test_explain_says_why_and_draws(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, _ = run("explain", str(fitted[1]), "--item", "s05", "--like", "s01", "--like", "s02", "--trace", str(tmp_path / "trace.svg"))
+    assert code == 0
+    assert "because" in out
+    assert "<svg" in (tmp_path / "trace.svg").read_text()
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
+    (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
+    (["--quota", "space=few"], "--quota: 'few' is not a number"),
+    (["--filter", "colour = 3"], "the catalog has no column 'colour'"),
+    (["-k", "0"], "k must be 1 or more, got 0"),
+    (["--like", "s01=great"], "--like: 'great' is not a number"),
+])
+def test_bad_words_of_recommend_are_named(run: Run, fitted: tuple[Path, Path], words: list[str], message: str) -> None:
+    code, out, err = run("recommend", str(fitted[1]), *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_evaluate_judges_beside_baselines(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    bars = ["--baseline", "Popular", "--baseline", "Random"]
+    code, out, _ = run("evaluate", str(fitted[0]), *TINY, *bars, "--out", str(tmp_path / "report.html"), "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["models"] == ["metarec"]
+    assert found["baselines"] == ["Popular", "Random"]
+    last = {row["model"]: row["mean"] for row in found["curves"]["all"]["table"] if row["metric"] == "ndcg@10" and row["events"] == 3}
+    assert last["metarec"] > 0.9 > last["Random"]
+    assert "metarec" in (tmp_path / "report.html").read_text()
+    code, _, err = run("evaluate", str(fitted[0]), "--learner", "nonesuch")
+    assert code == 2
+    assert "nonesuch" in err
+
+
+def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:
+    code, out, err = run("audit", str(fitted[1]), str(fitted[0]), "--by", "home", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["people"] == 12
+    assert {row["group"] for row in found["groups"]} == {"north", "south"}
+
+
+def test_fit_refuses_what_it_would_overwrite_before_the_work(run: Run, fitted: tuple[Path, Path]) -> None:
+    code, _, err = run("fit", str(fitted[0]), "--out", str(fitted[0]))
+    assert code == 2
+    assert "is no metarec model; give another folder" in err
+    assert (fitted[0] / "interactions.parquet").exists()
+    assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--hold-out", "1")[0] == 2
+    assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--preset", "huge")[0] == 2

@@ -109,7 +109,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     """
     place = Path(os.path.abspath(folder))  # noqa: PTH100  # resolve() would follow a link that serves as the place
     _finish_interrupted_swap(place)
-    _refuse_to_lose(place)
+    check_place(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
     try:
@@ -121,6 +121,27 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         _take_place(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_place(folder: str | Path) -> None:
+    """Whether a model may be written there: only a model folder may be replaced, and only one that nothing else lives in.
+
+    A served model's folder also holds people's events.
+
+    Raises:
+        FileExistsError: if something there would be lost.
+    """
+    place = Path(folder)
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not (place / CONFIG).is_file():
+        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
+    try:
+        own = {CONFIG, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileExistsError(f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder") from error
+    if others := sorted({path.name for path in place.iterdir()} - own):
+        raise FileExistsError(f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; give another folder")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:
@@ -156,20 +177,6 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _as_numpy(value: Any) -> np.ndarray:
     return value if isinstance(value, np.ndarray) else np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
-
-
-def _refuse_to_lose(place: Path) -> None:
-    """Only a model folder may be replaced, and only one that nothing else lives in: a served one also holds people's events."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if not (place / CONFIG).is_file():
-        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
-    try:
-        own = {CONFIG, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileExistsError(f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder") from error
-    if others := sorted({path.name for path in place.iterdir()} - own):
-        raise FileExistsError(f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; give another folder")
 
 
 def _previous(place: Path) -> Path:

@@ -17,6 +17,8 @@ Dislike = Annotated[list[str] | None, typer.Option(metavar="ID", help="An item t
 Profile = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is known of the person; may be repeated.")]
 Wish = Annotated[str | None, typer.Option(metavar="TEXT", help='What they ask for in words: "slow science fiction, no gore".')]
 Preset = Annotated[str, typer.Option(help="Size of the model: tiny, small or base.")]
+Encoder = Annotated[str, typer.Option(help="Text encoder: auto, none, tfidf, textcnn, gru, minilm, smollm2, "
+                                         "or the name or folder of any pretrained model.")]
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
@@ -29,12 +31,19 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(result, indent=1, ensure_ascii=False, default=_plain, allow_nan=False))
 
 
+def note(line: str) -> None:
+    """Tell on stderr what is going on, so that stdout holds the result alone."""
+    typer.echo(line, err=True)
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in plain text: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [[cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
-             for row in [header, *rows]]
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    """A table in plain text: words to the left, numbers to the right."""
+    columns = list(zip(header, *rows, strict=True))
+    laid = []
+    for head, *cells in columns:
+        width, is_number = max(map(len, (head, *cells))), all(cell[:1] in "0123456789+-" for cell in cells)
+        laid.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in (head, *cells)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*laid, strict=True))
 
 
 def _plain(value: Any) -> Any:

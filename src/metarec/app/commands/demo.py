@@ -1,0 +1,89 @@
+"""`metarec demo`: the whole journey on real data, ending with what a person wants to know and the next thing to type."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show
+
+if TYPE_CHECKING:
+    from metarec.evaluation.evaluate import Evaluation
+    from metarec.evaluation.recommenders import OwnRecommender
+
+SETS = ("ml-100k", "groceries")
+MOST_JUDGED = 500
+"""Newcomers judged: enough for intervals that say something, few enough for a coffee."""
+
+
+def demo(data: Annotated[str, typer.Option(metavar="NAME", help="ml-100k (ratings of films) or groceries (purchases); or any data that "
+                                           "`metarec data get` or `metarec fit` takes.")] = "ml-100k",
+         out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where model and report go; out/NAME unless given.")] = None,
+         serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False,
+         preset: Preset = "small", encoder: Encoder = "auto", seed: Seed = 0, as_json: Json = False) -> None:
+    """The whole journey on real data: get, clean, train, judge beside ten simple recommenders, show three newcomers, save."""
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.evaluate import evaluate
+    from metarec.evaluation.recommenders import OwnRecommender
+    from metarec.evaluation.report import write_report
+    from metarec.runtime.artefacts import check_place
+    from metarec.runtime.extras import require
+    from metarec.runtime.progress import on_terminal
+
+    started = time.perf_counter()
+    for module in ("matplotlib", "jinja2"):
+        require(module, "report")
+    source = _source(data)
+    place = out or Path("out") / source.name
+    check_place(place / "model")
+    table, report = read_clean(source)
+    if not as_json:
+        typer.echo(report.to_text() + "\n")
+    with on_terminal(show=not as_json) as progress:
+        ours = OwnRecommender(preset=preset, encoder=encoder, progress=progress)
+        found = evaluate(table, models=[ours], seed=seed, most=MOST_JUDGED, progress=progress)
+    page = write_report(place / "report.html", found, data_report=report)
+    model = _saved(ours, place / "model")
+    seconds = time.perf_counter() - started
+    result = {"evaluation": found.to_json(), "cleaning": report.to_dict(), "encoder": ours.settings["encoder"], "report": str(page),
+              "model": str(model), "seconds": round(seconds, 1)}
+    show(result, _told(found, ours, page, model, seconds), as_json=as_json)
+    if serve:
+        from metarec.app.serving import serve as run
+
+        run(str(model))
+
+
+def _source(name: str) -> Path:
+    """A data folder: a public set by name, fetched if need be, or a path."""
+    from metarec.data import public
+
+    if name not in {one.name for one in public.available()} and Path(name).exists():
+        return Path(name)
+    return public.get(name, progress=note)
+
+
+def _saved(ours: OwnRecommender, place: Path) -> Path:
+    assert ours.model is not None, "evaluate has fitted it"
+    ours.model.save(place)
+    return place
+
+
+def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float) -> str:
+    """The end of the demo: tables, the honest sentence, three newcomers, where things are, what next."""
+    assert ours.model is not None, "evaluate has fitted it"
+    likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
+    return "\n".join([
+        found.to_text(),
+        f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
+        f"report: {page}", f"model:  {model}", f"took:   {seconds:.0f} s", "",
+        "next:", f"  metarec recommend {model} {likes}", f"  metarec serve {model}"])
+
+
+def _popular(model: Any, count: int) -> list[str]:
+    """Well-known items, for a command one can type at once."""
+    counts = model.trained_on["item_id"].value_counts(sort=True)
+    return [str(item_id) for item_id in counts["item_id"].head(count)]

@@ -1,0 +1,82 @@
+"""`metarec evaluate`: the learning curve of newcomers, ours beside every meta-learner asked for and every baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarec.app.commands.options import Encoder, Json, Preset, Seed, Source, note, show
+
+if TYPE_CHECKING:
+    from metarec.data.schema import Dataset
+    from metarec.evaluation.judged import Judged
+
+
+def evaluate(data: Source,
+             learner: Annotated[list[str] | None, typer.Option(help="A meta-learner to judge beside ours; may be repeated.")] = None,
+             every: Annotated[bool, typer.Option("--all", help="Judge every meta-learner; this takes a while.")] = False,
+             baseline: Annotated[list[str] | None, typer.Option(help="A baseline to compare with; may be repeated. "
+                                                                "All that suit the data unless given.")] = None,
+             scenario: Annotated[str, typer.Option(help="Who or what is new: user-cold, item-cold, both-cold, warm.")] = "user-cold",
+             folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
+             preset: Preset = "small", encoder: Encoder = "auto",
+             out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
+                                                      "or a folder for the page and the numbers.")] = None,
+             seed: Seed = 0, as_json: Json = False) -> None:
+    """Judge recommenders on people they never met: quality against the number of events, and whether the large model is worth it."""
+    from metarec.data.cleaning import read_clean
+    from metarec.data.schema import BadInput
+    from metarec.evaluation.evaluate import evaluate as judge
+    from metarec.evaluation.scenarios import SCENARIOS
+    from metarec.runtime.progress import on_terminal
+
+    if scenario not in SCENARIOS:
+        raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
+    if folds and (scenario != "user-cold" or out is not None):
+        raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
+    table, report = read_clean(data)
+    note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    with on_terminal(show=not as_json) as progress:
+        models = _models(learner, every, preset, encoder, progress)
+        if folds:
+            result, text = _cross_validated(table, models, baseline, folds, seed, progress)
+        else:
+            found = judge(table, models=models(), baselines=baseline, scenario=scenario, seed=seed, progress=progress)
+            result, text = found.to_json(), found.to_text()
+    if out is not None:
+        from metarec.evaluation.report import write_report
+
+        place = write_report(out, found, data_report=report)
+        result["report"], text = str(place), f"{text}\n{place}"
+    show(result, text, as_json=as_json)
+
+
+def _models(names: list[str] | None, every: bool, preset: str, encoder: str, progress: Any) -> Any:
+    """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
+    from metarec.evaluation.learners import learners_for
+    from metarec.evaluation.recommenders import OwnRecommender
+
+    def make() -> list[Judged]:
+        learners = learners_for(None if every else names, encoder=encoder, progress=progress) if every or names else []
+        return [OwnRecommender(preset=preset, encoder=encoder, progress=progress), *learners]
+
+    make()  # a misspelled name is told before anything is fitted
+    return make
+
+
+def _cross_validated(data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int,
+                     progress: Any) -> tuple[dict[str, Any], str]:
+    from metarec.app.commands.options import table
+    from metarec.evaluation.baselines import baselines_for
+    from metarec.evaluation.crossvalidation import cross_validate
+
+    curve = cross_validate(data, lambda: [*models(), *baselines_for(data, baseline)], folds=folds, seed=seed, progress=progress)
+    rows = []
+    for model in curve.models:
+        low, high = curve.interval(model, "ndcg@10")
+        rows.append([model, *(f"{mean:.3f} ±{(top - bottom) / 2:.3f}" for mean, bottom, top in zip(curve.mean(model, "ndcg@10"), low, high,
+                                                                                                  strict=True))])
+    head = f"NDCG@10 of {len(curve.user_ids):,} newcomers in {folds} folds, ± half of the 95% interval, after so many events"
+    return {**curve.to_json(), "folds": folds}, f"{head}\n{table(['', *map(str, curve.shots)], rows)}"

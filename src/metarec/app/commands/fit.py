@@ -1,0 +1,70 @@
+"""`metarec fit`: from a table of events to a saved model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarec.app.commands.options import Encoder, Json, Preset, Seed, Source, note, show
+
+if TYPE_CHECKING:
+    from metarec.data.schema import Dataset
+
+
+def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
+        preset: Preset = "small", encoder: Encoder = "auto",
+        domain: Annotated[str | None, typer.Option(help="Field whose policy slates must heed: education, health, ...; "
+                                                   "see docs/guide/your-data.md.")] = None,
+        hold_out: Annotated[float, typer.Option(help="Share of people, in [0, 1), kept out of training, so that the model can be "
+                                                "audited on people it never met.")] = 0.0,
+        clean: Annotated[bool, typer.Option(help="Clean the data first; `metarec data check` says what that takes out.")] = True,
+        seed: Seed = 0, as_json: Json = False) -> None:
+    """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
+    from metarec.data.cleaning import OFF, read_clean
+    from metarec.data.domains import domain as pack_of
+    from metarec.recommender import Recommender
+    from metarec.runtime.artefacts import check_place
+    from metarec.runtime.progress import on_terminal
+
+    check_place(out)  # before the work, not after it
+    policy = pack_of(domain).policy if domain is not None else None
+    table, report = read_clean(data, None if clean else OFF)
+    note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    people = table.interactions.frame["user_id"].n_unique()
+    learned = _without(table, hold_out, seed)
+    started = time.perf_counter()
+    with on_terminal(show=not as_json) as progress:
+        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, policy=policy, progress=progress)
+    seconds = time.perf_counter() - started
+    model.save(out)
+    kept_out = people - learned.interactions.frame["user_id"].n_unique()
+    facts = {"model": str(out), "version": model.version, "preset": preset, "events": len(learned.interactions),
+             "people": people - kept_out, "held_out": kept_out, "items": len(model.catalog), "seconds": round(seconds, 2),
+             "removed_by_cleaning": report.removed}
+    aside = f"; {kept_out:,} people kept out" if kept_out else ""
+    show(facts, f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people on {facts['items']:,} items, "
+         f"in {seconds:.0f} s{aside}\nnext: metarec serve {out}", as_json=as_json)
+
+
+def _without(data: Dataset, share: float, seed: int) -> Dataset:
+    """The data without a share of its people.
+
+    Raises:
+        BadInput: if the share lies outside [0, 1).
+    """
+    import polars as pl
+
+    from metarec.data.schema import BadInput, id_order
+    from metarec.runtime.rng import derive
+
+    if not 0.0 <= share < 1.0:
+        raise BadInput(f"--hold-out must lie in [0, 1), got {share}")
+    if not share:
+        return data
+    events = data.interactions.frame
+    people = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    kept_out = people.gather(derive(seed, "hold out").permutation(len(people))[:int(share * len(people))])
+    return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))

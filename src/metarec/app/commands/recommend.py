@@ -1,0 +1,127 @@
+"""`metarec recommend` and `metarec explain`: one person, in words of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarec.app.commands.options import Dislike, Json, Like, Model, Profile, Seed, Wish, show, table
+
+if TYPE_CHECKING:
+    from metarec.recommendation.slate import Request
+    from metarec.recommender import Recommender
+
+
+def recommend(model: Model, like: Like = None, dislike: Dislike = None, profile: Profile = None, wish: Wish = None,
+              k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+              where: Annotated[str | None, typer.Option("--filter", metavar="EXPRESSION",
+                                                        help='Which items may be shown: \'genre = "Sci-Fi" and year > 1990\'.')] = None,
+              ban: Annotated[list[str] | None, typer.Option(metavar="ID", help="An item never to show; may be repeated.")] = None,
+              pin: Annotated[list[str] | None, typer.Option(metavar="ID", help="An item to put first; may be repeated.")] = None,
+              quota: Annotated[list[str] | None, typer.Option(metavar="TAG=N", help="At most N items with a tag; may be repeated.")] = None,
+              diversity: Annotated[float, typer.Option(help="In [0, 1]: 0 keeps the ranking, towards 1 items differ more.")] = 0.0,
+              explore: Annotated[float, typer.Option(help="Strength of exploration; 0 shows the best as known.")] = 0.0,
+              seed: Seed = 0, as_json: Json = False) -> None:
+    """Recommend to one person: what they liked, who they are, what they wish for."""
+    import numpy as np
+
+    from metarec.recommendation.rules import Rules
+    from metarec.recommender import Recommender
+
+    loaded = Recommender.load(model)
+    request = request_of(loaded, like, dislike, profile, wish)
+    rules = Rules(pin=pin or (), ban=ban or (), quota={name: int(_number(most, "--quota")) for name, most in _pairs(quota, "--quota")})
+    slate = loaded.recommend([request], k=k, filter=where, rules=rules, diversity=diversity, explore=explore,
+                             rng=np.random.default_rng(seed))[0]
+    titles = titles_of(loaded, slate.item_ids)
+    columns = zip(slate.item_ids, titles, slate.scores, slate.uncertainty, slate.propensity, strict=True)
+    places: list[dict[str, Any]] = [
+        {"item_id": item_id, "title": title, "score": float(score), "uncertainty": float(doubt), "propensity": float(chance)}
+        for item_id, title, score, doubt, chance in columns]
+    rows = [[str(place), one["title"], f"{one['score']:.2f}", f"{one['uncertainty']:.2f}", one["item_id"]]
+            for place, one in enumerate(places, start=1)]
+    text = table(["", "title", "score", "uncertainty", "id"], rows) if rows else "nothing may be shown: loosen the filter or the bans"
+    show({"items": places, "notes": slate.notes, "model_version": slate.model_version},
+         "\n".join([text, *(f"note: {note}" for note in slate.notes)]), as_json=as_json)
+
+
+def explain(model: Model, item: Annotated[str, typer.Option(help="Id of the item to explain.")],
+            like: Like = None, dislike: Dislike = None, profile: Profile = None, wish: Wish = None,
+            trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG).")] = None,
+            as_json: Json = False) -> None:
+    """Say why an item stands where it stands for a person."""
+    from metarec.recommender import Recommender
+
+    loaded = Recommender.load(model)
+    request = request_of(loaded, like, dislike, profile, wish)
+    why = loaded.explain(request, item_id=item)
+    result = why.to_json()
+    if trace is not None:
+        from metarec.explanation.trace import trace as trace_of
+        from metarec.explanation.trace_plot import draw
+
+        moments = trace_of(loaded, request, item)
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.write_text(draw(moments), encoding="utf-8")
+        result["trace"] = str(trace)
+    show(result, why.to_text() + (f"\n{trace}" if trace is not None else ""), as_json=as_json)
+
+
+def request_of(model: Recommender, like: list[str] | None, dislike: list[str] | None, profile: list[str] | None,
+               wish: str | None) -> Request:
+    """A person as the command line describes them.
+
+    Raises:
+        BadInput: if an item is not in the catalog, or a value cannot be read.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.recommendation.slate import Request
+
+    low, high = model.value_range
+    history = [_event(text, value, model) for texts, value in ((like, high), (dislike, low)) for text in texts or ()]
+    for item_id, _ in history:
+        if item_id not in model.vocabulary:
+            raise BadInput(f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)")
+    return Request(history=history, wish=wish, profile={name: _read(value) for name, value in _pairs(profile, "--profile")})
+
+
+def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
+    """What to call each item."""
+    titles = model.catalog.titles()
+    return [titles[row] for row in model.vocabulary.indexes(item_ids)]
+
+
+def _event(text: str, value: float, model: Recommender) -> tuple[str, float]:
+    """`ID` or `ID=VALUE`; an id that holds a `=` itself is known by the catalog."""
+    item_id, sign, stated = text.rpartition("=")
+    return (text, value) if not sign or text in model.vocabulary else (item_id, _number(stated, "--like"))
+
+
+def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
+    from metarec.data.schema import BadInput
+
+    for text in texts or ():
+        if "=" not in text:
+            raise BadInput(f"{option} takes NAME=VALUE, got {text!r}")
+    return [(name, value) for name, _, value in (text.rpartition("=") for text in texts or ())]
+
+
+def _number(text: str, option: str) -> float:
+    from metarec.data.schema import BadInput
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadInput(f"{option}: {text!r} is not a number") from error
+
+
+def _read(text: str) -> Any:
+    """A number where it reads as one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
