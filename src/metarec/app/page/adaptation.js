@@ -42,15 +42,15 @@ export function drawDoubt(place, trail, hasValues) {
   const [first, last] = [points[0], points.at(-1)];
   const change = (last.doubt - first.doubt) / first.doubt;
   const unit = hasValues ? "on the rating scale" : "of the score";
-  const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} than for a stranger.`;
+  const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} than for a stranger, on average over the list.`;
   place.replaceChildren(
     el("p", { class: "big-number" }, `± ${last.doubt.toFixed(2)}`, el("small", {}, unit)),
     el("p", { class: "quiet" }, words),
-    trailChart(points));
+    ...trailChart(points));
 }
 
 function trailChart(points) {
-  if (points.length < 2) return null;
+  if (points.length < 2) return [];
   const [width, height, pad] = [300, 70, 8];
   const most = Math.max(...points.map((p) => p.doubt));
   const least = Math.min(...points.map((p) => p.doubt));
@@ -58,9 +58,9 @@ function trailChart(points) {
   const x = (p) => pad + (width - 2 * pad) * (p.shots / longest);
   const y = (p) => pad + (height - 2 * pad) * (1 - (p.doubt - least) / (most - least || 1));
   const label = points.map((p) => `${p.doubt.toFixed(2)} after ${p.shots}`).join(", ");
-  return el("figure", { class: "trail" },
+  return [el("figure", { class: "trail" },
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Doubt: ${label} events` },
       svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
       points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
-    el("figcaption", { class: "quiet" }, el("span", {}, "a stranger"), el("span", {}, `after ${count(longest, "event")}`)));
+    el("figcaption", { class: "quiet" }, el("span", {}, "a stranger"), el("span", {}, `after ${count(longest, "event")}`)))];
 }

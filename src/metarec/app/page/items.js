@@ -12,7 +12,12 @@ function hue(words) {
   return sum;
 }
 
-const initials = (title) => (title.match(/[\p{L}\p{N}]+/gu) || [title]).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+/** First letters of the first two words, short ones such as "of" passed over where there are others. */
+function initials(title) {
+  const words = title.match(/[\p{L}\p{N}]+/gu) || [title];
+  const long = words.filter((word) => word.length > 3);
+  return (long.length ? long : words).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+}
 
 /** A tile in place of a picture; its colour comes from the first tag where there is one. */
 export function tile(title, attributes) {

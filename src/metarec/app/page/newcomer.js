@@ -16,7 +16,6 @@ const shown = { slate: null, before: null, stranger: null, trail: [], against: "
 let ticket = 0;
 let wired = false;
 let visitor = "";
-let asked = [];
 
 export async function showNewcomer() {
   if (!wired) wire();
@@ -122,13 +121,16 @@ function row(one, place, moved) {
     picture,
     el("div", { class: "words" },
       el("h3", {}, one.title), line,
-      one.reasons?.length ? el("p", { class: "reason" }, one.reasons[0]) : null),
+      one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null),
     doubtMeter(one.uncertainty),
     el("div", { class: "acts" },
       judgeButtons(one.title, null, judge),
       el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one, place) },
         icon("why"), el("span", {}, "Why?"))));
 }
+
+/** The strongest reason for an item; what speaks against it is told under "Why?". */
+const inFavour = (reasons) => reasons.find((reason) => !reason.startsWith("although")) || reasons[0];
 
 function movedBadge(moved) {
   if (!shown.slate?.shots && !person.wish) return null;
@@ -176,7 +178,7 @@ async function act(itemId, title, kind, slateId, event = newEvent(itemId, title,
   for (const button of buttons) button.setAttribute("aria-pressed", "true");
   try {
     await store(event);
-    await Promise.all([refresh(), asked.some((one) => one.item_id === itemId) ? drawQuestions() : drawProgress()]);
+    await Promise.all([refresh(), drawQuestions()]);
   } catch (error) {
     for (const button of buttons) button.setAttribute("aria-pressed", "false");
     toast(`${title}: ${error.message}`, { again: () => act(itemId, title, kind, slateId, event), kind: "bad" });
@@ -230,7 +232,6 @@ async function drawQuestions() {
   const query = new URLSearchParams([["user_id", person.userId], ["k", ASK_AT_ONCE], ...person.skipped.map((id) => ["skip", id])]);
   const { items } = await ask("GET", `v1/onboarding?${query}`);
   remember(items);
-  asked = items;
   const hadFocus = byId("questions").contains(document.activeElement);
   byId("questions").replaceChildren(...items.map(question));
   byId("onboarding").hidden = !items.length;
