@@ -19,9 +19,10 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     large = sorted((row for row in means if not row.is_small), key=lambda row: -row.people)[:MOST_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
+    tints = {row.group: color(place) for place, row in enumerate(large)}
     for mean in large:
         line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
-        tint = color(place_of[mean.group])
+        tint = tints[mean.group]
         curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3, label=_label(mean))
         curve.fill_between(list(line), [r.low for r in line.values()], [r.high for r in line.values()], color=tint, alpha=0.12, linewidth=0)
     curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2, label="everyone")
@@ -31,7 +32,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     curve.legend(fontsize=7, frameon=False)
     for mean in means:
         height = -place_of[mean.group]
-        tint = QUIET if mean.is_small else color(place_of[mean.group])
+        tint = QUIET if mean.is_small else tints.get(mean.group, "black")
         forest.plot([mean.low, mean.high], [height, height], color=tint, linewidth=2)
         forest.plot([mean.value], [height], color=tint, marker="o", markersize=5)
     forest.axvspan(whole[None].low, whole[None].high, color="black", alpha=0.07, linewidth=0)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_EXPLAINED = 60
 """People whose explanations are measured: each costs some hundred scores of the catalog."""
+MOST_EVENTS = 10
+"""Events of each of them."""
 
 
 def audit(model: Model, data: Source,
@@ -25,7 +27,8 @@ def audit(model: Model, data: Source,
                                                              "may be repeated.")] = None,
           metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10",
           out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there.")] = None,
-          explanations: Annotated[bool, typer.Option("--explanations", help="Also measure whether explanations tell the truth.")] = False,
+          explanations: Annotated[bool, typer.Option("--explanations", help="Also measure whether explanations tell the truth; "
+                                                    "fits once more, from another seed.")] = False,
           mend: Annotated[bool, typer.Option("--mend", help="Also try mitigations for the first --by, with their price; "
                                              "fits several times.")] = False,
           as_is: Annotated[bool, typer.Option("--as-is", help="Judge the model on people it learned from, if there are no others, "
@@ -80,16 +83,20 @@ def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Re
         "the model had learned from everyone here, so one of the same settings, fitted without the people judged, stands in for it."]
 
 
-def fit_like(model: Recommender) -> Any:
-    """(data, user weights or None) -> a recommender fitted with the same settings; weights are carried by copies of people."""
+def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
+    """(data, user weights or None) -> a recommender fitted with the same settings; weights are carried by copies of people.
+
+    Args:
+        seed: another seed than the model's.
+    """
     from metarec.fairness.mitigation.upsampling import copy_by_weight
     from metarec.recommender import Recommender
     from metarec.runtime.rng import derive
 
     def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
         told = data if weights is None else copy_by_weight(data, weights, derive(model.settings.seed, "copies"))
-        return Recommender.fit(told, preset=model.settings.preset, seed=model.settings.seed, encoder=model.settings.encoder,
-                               policy=model.policy, horizon=model.horizon)
+        return Recommender.fit(told, preset=model.settings.preset, seed=model.settings.seed if seed is None else seed,
+                               encoder=model.settings.encoder, policy=model.policy, horizon=model.horizon)
 
     return fit
 
@@ -109,7 +116,10 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
     from metarec.explanation.faithfulness import measure_faithfulness
     from metarec.runtime.rng import derive
 
-    return measure_faithfulness(model, requests_at(trial.newcomers[:MOST_EXPLAINED], 10), rng=derive(seed, "faithfulness"))
+    typer.echo("fitting once more from another seed, to see how stable explanations are", err=True)
+    other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
+    people = requests_at(trial.newcomers[:MOST_EXPLAINED], MOST_EVENTS)
+    return measure_faithfulness(model, people, rng=derive(seed, "faithfulness"), reseeded=[other])
 
 
 def _prices(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
