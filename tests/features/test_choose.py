@@ -50,6 +50,7 @@ def test_english_within_the_budget_takes_minilm_and_tells_the_cost():
     assert offered[MINILM].megabytes == pytest.approx(len(ENGLISH) * 384 * 4 / 1e6)
     assert advice.lines()[1].startswith(f"Encoder: {MINILM} (English text")
     assert encode_texts(ENGLISH, "auto").name == MINILM
+    assert advice.to_dict()["choices"][0]["encoder"] == MINILM and advice.to_dict()["survey"]["with_text"] == 8
 
 
 @needs_minilm

@@ -41,10 +41,13 @@ def list_(as_json: Json = False) -> None:
 def check(data: Source, html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
           as_json: Json = False) -> None:
     """Examine data: what cleaning would take out and why, what is there, what to do; nothing given is changed."""
-    from metarec.data.cleaning import check as examine
+    from metarec.data.cleaning import read_clean
+    from metarec.features.choose import advise
 
-    report = examine(data)
+    cleaned, report = read_clean(data)
+    advice = advise(cleaned.items)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")
-    show(report.to_dict(), report.to_text() + (f"\n\n{html}" if html is not None else ""), as_json=as_json)
+    text = "\n\n".join([report.to_text(), "\n".join(advice.lines()), *([str(html)] if html is not None else [])])
+    show({**report.to_dict(), "encoding": advice.to_dict()}, text, as_json=as_json)
