@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metarec.data.schema import BadInput
-from metarec.metalearning.adapt import RATE, AdaptConfig, adapt, new_rates
+from metarec.metalearning.adapt import RATE, AdaptConfig, adapt, new_rates, stacked
 from metarec.metalearning.heads import MLPHead
 from metarec.metalearning.losses import task_mean
 
@@ -21,8 +21,9 @@ def world(tasks: int = 3):
 def test_zero_steps_is_the_prior():
     head, prior, x, y = world()
     adapted = adapt(lambda p: (head(p, x) - y).square().mean(-1), prior, AdaptConfig(inner_steps=0), tasks=3)
-    for name, value in prior.items():
-        assert torch.equal(adapted[name], value.expand(3, *value.shape))
+    for name, value in adapted.items():
+        assert torch.equal(value, prior[name].expand(3, *value.shape[1:]))
+    assert torch.equal(head({**prior, **adapted}, x), head(prior, x))
 
 
 def test_the_prior_is_left_as_it_was_and_the_loss_falls():
@@ -33,7 +34,7 @@ def test_the_prior_is_left_as_it_was_and_the_loss_falls():
         return (head(params, x) - y).square().mean(-1)
 
     adapted = adapt(loss, prior, AdaptConfig(inner_steps=5, inner_lr=0.05), tasks=3)
-    assert (loss(adapted) < loss(prior)).all()
+    assert (loss(prior | adapted) < loss(prior)).all()
     for name, value in before.items():
         assert torch.equal(prior[name], value)
     assert not any(value.requires_grad for value in adapted.values())
@@ -41,7 +42,7 @@ def test_the_prior_is_left_as_it_was_and_the_loss_falls():
 
 def test_one_step_is_torchs_sgd_on_each_task_alone():
     head, prior, x, y = world()
-    adapted = adapt(lambda p: (head(p, x) - y).square().mean(-1), prior, AdaptConfig(inner_steps=1, inner_lr=0.1), tasks=3)
+    adapted = stacked(prior, adapt(lambda p: (head(p, x) - y).square().mean(-1), prior, AdaptConfig(inner_steps=1, inner_lr=0.1), tasks=3))
     for task in range(3):
         own = {name: value.clone().requires_grad_() for name, value in prior.items()}
         sgd = torch.optim.SGD(own.values(), lr=0.1)
@@ -55,8 +56,8 @@ def test_padding_changes_nothing():
     head, prior, x, y = world()
     is_real = torch.ones(3, 6, dtype=torch.bool)
     is_real[:, 4:] = False
-    short = adapt(lambda p: task_mean((head(p, x[:, :4]) - y[:, :4]).square(), is_real[:, :4]), prior, AdaptConfig(), tasks=3)
-    long = adapt(lambda p: task_mean((head(p, x) - y).square(), is_real), prior, AdaptConfig(), tasks=3)
+    short = stacked(prior, adapt(lambda p: task_mean((head(p, x[:, :4]) - y[:, :4]).square(), is_real[:, :4]), prior, AdaptConfig(), tasks=3))
+    long = stacked(prior, adapt(lambda p: task_mean((head(p, x) - y).square(), is_real), prior, AdaptConfig(), tasks=3))
     for name in short:
         torch.testing.assert_close(short[name], long[name], rtol=1e-12, atol=1e-12)
 
@@ -65,7 +66,7 @@ def test_only_named_parameters_move():
     head, prior, x, y = world()
     config = AdaptConfig(adapts=("out.*",))
     adapted = adapt(lambda p: (head(p, x) - y).square().mean(-1), prior, config, tasks=3)
-    assert set(adapted) == {"out.weight", "out.bias"}
+    assert set(stacked(prior, adapted)) == {"out.weight", "out.bias"}
 
 
 def test_rates_are_learned_beside_what_they_move():

@@ -171,7 +171,7 @@ def test_low_rank_factors_and_context_have_the_loops_gradient():
 
                 def support_loss(params, part=part, run=run, x=x, y=y):
                     context = {"context": params["context"]} if "context" in params else {}
-                    return squared(run({**params, **context}, x[part, :SUPPORT]), y[part, :SUPPORT])
+                    return squared(run(params | context, x[part, :SUPPORT]), y[part, :SUPPORT])
 
                 adapted = adapt(support_loss, leaves, config, tasks=len(x[part]))
                 total = total + squared(run({**leaves, **adapted}, x[part, SUPPORT:]), y[part, SUPPORT:]).sum()

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.metalearning.layers import Params
+from metarec.metalearning.layers import Params, Watched
 
 RATE = "rate."
 """Learned step sizes stand in the prior beside the weights they move: `rate.NAME` for `NAME`."""
+WEIGHT = ".weight"
 META = "meta."
 """Parameters of the inner loss itself; they are learned by the outer loop only, since adapting them would be cheating."""
 
@@ -59,34 +60,75 @@ def new_rates(prior: Params, config: AdaptConfig) -> Params:
 def adapt(support_loss: Callable[[Params], Tensor], prior: Params, config: AdaptConfig, *, tasks: int) -> Params:
     """Move the prior towards each task's support set; `prior` itself is left as it was.
 
-    Finn et al. 2017, arXiv:1703.03400, algorithm 1, lines 5 to 6, for `tasks` tasks side by side: every adapting weight
-    is stacked once per task, so the gradient of the summed losses holds each task's own gradient.
+    Finn et al. 2017, arXiv:1703.03400, algorithm 1, lines 5 to 6, for `tasks` tasks side by side, exactly. Vectors are
+    stacked once per task, so that the gradient of the summed losses holds each task's own. The weights of linear layers
+    stay shared as long as they can: a step on T rows moves a weight by a product of rank T, which is kept as its two
+    factors where that is smaller than a weight for each task, and is added to one otherwise.
 
     Gradients flow from the result back to `prior` where it asks for them (training); otherwise no graph is kept.
 
     Args:
-        support_loss: the loss of each task, [tasks], under stacked parameters.
+        support_loss: the loss of each task, [tasks], under the parameters it is given; those may be `layers.Watched`, so
+            it adds parameters by `params | more` and reads the weights of linear layers through `linear` alone.
         prior: shared parameters, and learned step sizes if there are any.
 
     Returns:
-        The adapting parameters, stacked: [tasks, ...] each.
+        What has moved, each with a leading axis of tasks: parameters under their own names, or the factors `LAYER.left`
+        and `LAYER.right` of what was added to a linear layer. `{**prior, **adapted}` is the adapted model.
     """
     training = torch.is_grad_enabled() and any(value.requires_grad for value in prior.values())
-    resting = {name: value if training else value.detach() for name, value in prior.items() if not config.moves(name)}
-    params = {name: value.expand(tasks, *value.shape) for name, value in prior.items() if config.moves(name)}
+    known = prior if training else {name: value.detach() for name, value in prior.items()}
+    weights = {name.removesuffix(WEIGHT): value for name, value in known.items() if _is_weight(name, value) and config.moves(name)}
+    resting = {name: value for name, value in known.items() if not config.moves(name)}
+    params = {name: value.expand(tasks, *value.shape) for name, value in known.items()
+              if config.moves(name) and name.removesuffix(WEIGHT) not in weights}
+    factors: Params = {}
     with torch.enable_grad():
         for step in range(config.inner_steps):
             if not training:
                 params = {name: value.detach().requires_grad_() for name, value in params.items()}
-            losses = support_loss({**resting, **params})
-            # Fixed rates scale the loss rather than each slope, so that neither pass touches the weights once more.
+            watched = Watched({**resting, **params, **factors}, weights, tasks)
+            losses = support_loss(watched)
+            ends = [y for pairs in watched.rows.values() for _, y in pairs]
+            # Fixed rates scale the loss rather than each slope, so that neither pass touches the parameters once more.
             scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
-            moves = torch.autograd.grad(losses.sum(), list(params.values()), scale, materialize_grads=True,
-                                        create_graph=training and not config.first_order)
-            params = {name: value + (move if config.rates == "fixed" else _rate(prior, name, config, step) * move)
-                      for (name, value), move in zip(params.items(), moves, strict=True)}
-    return params if training else {name: value.detach() for name, value in params.items()}
+            moves = iter(torch.autograd.grad(losses.sum(), [*params.values(), *ends], scale, materialize_grads=True,
+                                             create_graph=training and not config.first_order))
+            params = {name: value + _paced(known, name, config, step, next(moves)) for name, value in params.items()}
+            for name, pairs in watched.rows.items():
+                left = torch.cat([x if training and not config.first_order else x.detach() for x, _ in pairs], 1).transpose(1, 2)
+                right = torch.cat([next(moves) for _ in pairs], 1)
+                if _keeps_factors(config, left, right):
+                    right = _paced(known, name + WEIGHT, config, step, right)
+                    both = (factors.get(f"{name}.left"), left, 2), (factors.get(f"{name}.right"), right, 1)
+                    factors |= {f"{name}.{side}": new if old is None else torch.cat([old, new], axis)
+                                for side, (old, new, axis) in zip(("left", "right"), both, strict=True)}
+                else:
+                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, torch.bmm(left, right))}
+    moved = params | factors | {name + WEIGHT: value for name, value in weights.items() if value.ndim == 3}
+    return moved if training else {name: value.detach() for name, value in moved.items()}
 
 
-def _rate(prior: Params, name: str, config: AdaptConfig, step: int) -> Tensor:
-    return prior[RATE + name][step] if config.rates == "per_step" else prior[RATE + name]
+def stacked(prior: Params, adapted: Params) -> Params:
+    """Adapted parameters under the prior's own names, factors multiplied out: [tasks, ...] each, those that moved."""
+    whole = {name: value for name, value in adapted.items() if name in prior}
+    for name in (name.removesuffix(".left") for name in adapted if name.endswith(".left")):
+        whole[name + WEIGHT] = prior[name + WEIGHT] + adapted[f"{name}.left"] @ adapted[f"{name}.right"]
+    return whole
+
+
+def _is_weight(name: str, value: Tensor) -> bool:
+    return name.endswith(WEIGHT) and value.ndim == 2
+
+
+def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
+    """Whether the factors of all steps are smaller than a weight for each task."""
+    rank = left.shape[2] * config.inner_steps
+    return config.rates != "per_weight" and rank * (left.shape[1] + right.shape[2]) <= left.shape[1] * right.shape[2]
+
+
+def _paced(prior: Params, name: str, config: AdaptConfig, step: int, move: Tensor) -> Tensor:
+    """A move at its learned rate; a fixed one is in it already."""
+    if config.rates == "fixed":
+        return move
+    return move * (prior[RATE + name][step] if config.rates == "per_step" else prior[RATE + name])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metarec.metalearning.heads import MLPHead
 from metarec.metalearning.items import ItemFeatures
-from metarec.metalearning.layers import Params, block, layer_norm, linear, new_block, new_linear, row
+from metarec.metalearning.layers import Params, block, layer_norm, linear, new_block, new_linear, row, weight_of
 from metarec.metalearning.tasks import Support
 from metarec.metalearning.trunk import by_task, dot, embed, first_user, new_trunk
 
@@ -60,12 +60,12 @@ class MLPBody:
 
     def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
         """One pass over each task's support, one over the anchors."""
-        whole = {**params, **self.keep(params, support, items)}
+        whole = params | self.keep(params, support, items)
         return self.score(whole, items.take(support.items)), self.score(whole, items.take(items.anchors))
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The profile, embedded if it is to be; an unknown one is all zeros."""
-        reader = params.get("embed_profile.weight" if self.embed else "context_in.weight")
+        reader = weight_of(params, "embed_profile" if self.embed else "context_in")
         width = 0 if reader is None else reader.shape[-2] - (0 if self.embed else self.context)
         if not width:
             return {}
@@ -98,7 +98,7 @@ class TwoTowerBody:
 
     def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
         """The user before the support against its items and the anchors."""
-        whole = {**params, **self.keep(params, support, items)}
+        whole = params | self.keep(params, support, items)
         return self.score(whole, items.take(support.items)), self.score(whole, items.take(items.anchors))
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:  # noqa: ARG002  # the protocol's signature

@@ -25,21 +25,60 @@ def row(vector: Tensor) -> Tensor:
     return vector.unsqueeze(-2)
 
 
+class Watched(dict[str, Tensor]):
+    """Parameters under which linear layers note their rows, so that each task's own slope can be told afterwards.
+
+    The slope of a task's loss by a weight is `x' d` with x the rows that went in and d the slope by what came out. Noting
+    both lets all tasks share one weight in one product and still adapt apart. The weights themselves are handed out to
+    `linear` alone: used anywhere else, their slope would be missed.
+    """
+
+    def __init__(self, params: Params, weights: Params, tasks: int) -> None:
+        super().__init__(params)
+        self.weights = weights
+        self.tasks = tasks
+        self.rows: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def __or__(self, other: Params) -> Watched:  # type: ignore[override]  # narrower than dict's: values are tensors
+        """More parameters beside these, noting in the same place."""
+        joined = Watched({**self, **other}, self.weights, self.tasks)
+        joined.rows = self.rows
+        return joined
+
+    def note(self, name: str, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
+        """Keep what layer `name` was given and gave; the answer is what to go on with."""
+        y_BTD = y_BTD.expand(self.tasks, *y_BTD.shape[1:])
+        y_BTD = y_BTD if y_BTD.requires_grad else y_BTD.requires_grad_()
+        self.rows.setdefault(name, []).append((x_BTD.expand(self.tasks, *x_BTD.shape[1:]), y_BTD))
+        return y_BTD
+
+
+def weight_of(params: Params, name: str) -> Tensor | None:
+    """The weight of layer `name`, `[in, out]` or stacked; None where there is no such layer."""
+    if isinstance(params, Watched) and name in params.weights:
+        return params.weights[name]
+    return params.get(f"{name}.weight")
+
+
 def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
-    """`x @ weight + bias`, and `+ (x @ down) @ up` where the layer has low-rank factors (LoRA, arXiv:2106.09685).
+    """`x @ weight + bias`, and what low-rank factors add where a layer has them.
 
     Args:
-        params: holds `name.weight` and perhaps `name.bias`, `name.down`, `name.up`.
+        params: holds `name.weight` and perhaps `name.bias`; `name.down`, `name.up` (LoRA, arXiv:2106.09685); `name.left`,
+            `name.right` (what adapting on a few rows added).
         x_BTD: rows of each task; a leading 1 stands for rows that all tasks share.
     """
-    weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias")
+    weight, bias = weight_of(params, name), params.get(f"{name}.bias")
+    assert weight is not None, f"there is no layer {name!r} among {', '.join(params)}"
     if bias is not None and weight.ndim == 3 and x_BTD.shape[0] == weight.shape[0]:
         y = torch.baddbmm(row(bias), x_BTD, weight)
     else:
         y = product(x_BTD, weight)
         y = y if bias is None else y + row(bias)
-    down = params.get(f"{name}.down")
-    return y if down is None else y + product(product(x_BTD, down), params[f"{name}.up"])
+    for first, second in (("down", "up"), ("left", "right")):
+        if f"{name}.{first}" in params:
+            y = y + product(product(x_BTD, params[f"{name}.{first}"]), params[f"{name}.{second}"])
+    return params.note(name, x_BTD, y) if isinstance(params, Watched) and name in params.weights else y
 
 
 def product(x_BTD: Tensor, weight: Tensor) -> Tensor:

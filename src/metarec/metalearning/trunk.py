@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metarec.metalearning.items import ItemFeatures
-from metarec.metalearning.layers import Params, linear, new_linear
+from metarec.metalearning.layers import Params, linear, new_linear, weight_of
 from metarec.metalearning.learner import Objective
 from metarec.metalearning.tasks import Support
 
@@ -41,7 +41,7 @@ def by_task(columns: Tensor) -> Tensor:
 def first_user(prior: Params, support: Support) -> Tensor:
     """[B, dim] the vector of each task before its events."""
     user = prior["user_0"].expand(len(support), -1)
-    if support.profile is not None and "profile.weight" in prior:
+    if support.profile is not None and weight_of(prior, "profile") is not None:
         user = user + linear(prior, "profile", support.profile.to(user.dtype).unsqueeze(1)).squeeze(1)
     return user
 

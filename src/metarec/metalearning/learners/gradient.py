@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metarec.metalearning.adapt import AdaptConfig, adapt, new_rates
+from metarec.metalearning.adapt import AdaptConfig, adapt, new_rates, stacked
 from metarec.metalearning.bodies import Body, MLPBody
 from metarec.metalearning.items import ItemFeatures
 from metarec.metalearning.layers import Params
@@ -64,7 +64,8 @@ class GradientLearner:
         with torch.no_grad():
             adapted = adapt(lambda params: self._support_loss(params, events, fresh), prior, self.adaptation, tasks=len(batch))
         # Its gradient is the mean of `prior - adapted`, Reptile's direction, so that one trainer serves every learner.
-        return torch.stack([(prior[name] - value).square().sum() for name, value in adapted.items()]).sum() / (2 * len(batch))
+        moved = stacked(prior, adapted)
+        return torch.stack([(prior[name] - value.detach()).square().sum() for name, value in moved.items()]).sum() / (2 * len(batch))
 
     def _support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
         scores, anchor_scores = self.body.support_scores(params, support, items)
