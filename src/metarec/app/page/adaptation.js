@@ -33,7 +33,7 @@ function side(name, items, kind) {
 }
 
 /** Mean spread of the predictions on the list after each number of events seen in this visit. */
-export function drawDoubt(place, trail, hasValues) {
+export function drawDoubt(place, trail, unit) {
   const points = trail.filter((one) => one.doubt !== null);
   if (!points.length) {
     place.replaceChildren(el("p", { class: "quiet" }, "This model says nothing about how sure it is."));
@@ -41,7 +41,6 @@ export function drawDoubt(place, trail, hasValues) {
   }
   const [first, last] = [points[0], points.at(-1)];
   const change = (last.doubt - first.doubt) / first.doubt;
-  const unit = hasValues ? "on the rating scale" : "of the score";
   const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} than for a stranger, on average over the list.`;
   place.replaceChildren(
     el("p", { class: "big-number" }, `± ${last.doubt.toFixed(2)}`, el("small", {}, unit)),

@@ -8,13 +8,15 @@ import { onKey, showNewcomer } from "./newcomer.js";
 
 const VIEWS = { you: showNewcomer, operator: showOperator };
 
-function viewName() {
-  const name = location.hash.slice(1);
-  return Object.hasOwn(VIEWS, name) ? name : "you";
-}
+let current = "you";
 
 async function show() {
-  const name = viewName();
+  const name = location.hash.slice(1);
+  if (Object.hasOwn(VIEWS, name)) current = name; // other names are places within a view
+  await showView(current);
+}
+
+async function showView(name) {
   for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
@@ -91,12 +93,12 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey;
   if (typing) return;
   if (event.key === "?") showKeys();
-  else if (viewName() === "you") onKey(event);
+  else if (current === "you") onKey(event);
 });
 byId("start-over").addEventListener("click", () => { byId("menu").open = false; becomeNew(); });
 byId("forget").addEventListener("click", () => { byId("menu").open = false; forgetMe(); });
 byId("show-keys").addEventListener("click", () => { byId("menu").open = false; showKeys(); });
-addEventListener("hashchange", () => { if (location.hash !== "#main") show(); });
+addEventListener("hashchange", () => { if (Object.hasOwn(VIEWS, location.hash.slice(1))) show(); });
 
 async function begin() {
   whoAmI();

@@ -3,6 +3,7 @@
 import { el, icon } from "./dom.js";
 
 const TITLE_KEYS = new Set(["title", "name", "item_id"]);
+const LITTLE = new Set(["a", "an", "and", "at", "for", "in", "of", "on", "or", "the", "to", "with"]);
 const TAG_KEYS = ["categories", "genres", "genre", "tags", "category"];
 
 /** A colour that is the same for the same words, so that kinds of items look alike. */
@@ -12,11 +13,11 @@ function hue(words) {
   return sum;
 }
 
-/** First letters of the first two words, short ones such as "of" passed over where there are others. */
+/** First letters of the first two words, little words passed over where there are others. */
 function initials(title) {
   const words = title.match(/[\p{L}\p{N}]+/gu) || [title];
-  const long = words.filter((word) => word.length > 3);
-  return (long.length ? long : words).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  const large = words.filter((word) => !LITTLE.has(word.toLowerCase()));
+  return (large.length ? large : words).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
 }
 
 /** A tile in place of a picture; its colour comes from the first tag where there is one. */

@@ -14,24 +14,27 @@ const PERSONAL_AFTER = 5;
 /** What is on the screen. `stranger` is the list of somebody nobody knows anything about. */
 const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", hasValues: true, model: null };
 let ticket = 0;
-let wired = false;
-let visitor = "";
+let visitor = person.userId;
 
 export async function showNewcomer() {
-  if (!wired) wire();
-  wired = true;
-  if (visitor !== person.userId) Object.assign(shown, { slate: null, before: null, stranger: null, trail: [] });
+  if (visitor !== person.userId) {
+    Object.assign(shown, { slate: null, before: null, stranger: null, trail: [] });
+    fillFields();
+  }
   visitor = person.userId;
-  byId("wish").value = person.wish;
-  byId("filter").value = person.filter;
-  byId("diversity").value = person.diversity;
-  byId("diversity-value").textContent = varietyWord(person.diversity);
   drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
   if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
   if (!shown.trail.length) shown.trail.push(mark(shown.stranger, 0));
   await Promise.all([refresh(), drawQuestions()]);
+}
+
+function fillFields() {
+  byId("wish").value = person.wish;
+  byId("filter").value = person.filter;
+  byId("diversity").value = person.diversity;
+  byId("diversity-value").textContent = varietyWord(person.diversity);
 }
 
 async function meetModel() {
@@ -64,7 +67,7 @@ async function refresh() {
   drawHero();
   drawSlate();
   drawMoved();
-  drawDoubt(byId("doubt"), shown.trail, shown.hasValues);
+  drawDoubt(byId("doubt"), shown.trail, unit());
   drawTold();
 }
 
@@ -72,6 +75,7 @@ const mark = (slate, shots) => ({
   shots, doubt: mean(slate.items.map((one) => one.uncertainty).filter((doubt) => doubt !== null)),
 });
 const mean = (numbers) => (numbers.length ? numbers.reduce((sum, x) => sum + x, 0) / numbers.length : null);
+const unit = () => (shown.hasValues ? "on the rating scale" : "of the score");
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
@@ -98,7 +102,8 @@ function drawSlate() {
   if (focusedAt >= 0) (rows.find((r) => r.dataset.item === focused.dataset.item) || rows[Math.min(focusedAt, rows.length - 1)])?.focus();
   glide(rows, old);
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
-  byId("slate-note").textContent = `${slate.shots ? `${count(slate.shots, "event")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms`;
+  byId("slate-note").textContent = `${slate.shots ? `${count(slate.shots, "event")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms `;
+  if (slate.shots) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
   if (before && before !== slate) say(movedSentence(slate, was));
 }
 
@@ -125,7 +130,7 @@ function row(one, place, moved) {
     doubtMeter(one.uncertainty),
     el("div", { class: "acts" },
       judgeButtons(one.title, null, judge),
-      el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one, place) },
+      el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one) },
         icon("why"), el("span", {}, "Why?"))));
 }
 
@@ -143,8 +148,8 @@ function movedBadge(moved) {
 /** How unsure we are of this item, as a share of the most unsure item a stranger is shown. */
 function doubtMeter(doubt) {
   if (doubt === null) return el("span", { class: "doubt" });
-  const most = Math.max(...[...shown.stranger.items, ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
-  const words = shown.hasValues ? `Give or take ${doubt.toFixed(2)} on the rating scale` : `Give or take ${doubt.toFixed(2)} of the score`;
+  const most = Math.max(...[...(shown.stranger?.items || []), ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
+  const words = `Give or take ${doubt.toFixed(2)} ${unit()}`;
   return el("span", { class: "doubt", role: "img", "aria-label": words, title: words },
     el("span", { class: "doubt-bar", vars: { share: `${Math.round(100 * doubt / most)}%` } }), el("span", {}, `± ${doubt.toFixed(2)}`));
 }
@@ -166,8 +171,8 @@ function drawMoved() {
   drawMoves(byId("moved"), base, shown.slate, shown.against === "stranger" ? "A stranger" : "Before");
 }
 
-function openWhy(one, place) {
-  showWhy({ ...one, place: place + 1 }, K, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
+function openWhy(one) {
+  showWhy(one, K, unit(), (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
 }
 
 // ---------------------------------------------------------------- saying something
@@ -341,7 +346,9 @@ export function onKey(event) {
   else if (event.key === "Escape") closeSearch();
 }
 
+/** Fields listen from the start: whoever types while the first list is still coming is heard. */
 function wire() {
+  fillFields();
   byId("search").addEventListener("input", search);
   byId("search").addEventListener("focus", search);
   byId("search").addEventListener("keydown", (event) => {
@@ -369,3 +376,5 @@ function wire() {
     });
   }
 }
+
+wire();

@@ -8,6 +8,7 @@ import { drawReport } from "./reports.js";
 
 const EVERY = 2000;
 const KEPT = 90;
+const ENOUGH = 300; // events; below, drift is noise
 const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "none"]);
 
 let timer = null;
@@ -64,13 +65,14 @@ function drawTiles(status, samples) {
   const events = rates("events");
   const asks = rates("asks");
   const failed = total(samples, "metarec_requests_total", (l) => l.status?.startsWith("5"));
-  const route = "/v1/recommendations";
+  const slowest = quantile(samples, "/v1/recommendations", 0.99);
   const outcomes = status.outcomes;
   const share = (name) => (outcomes[name] === undefined ? "–" : `${(100 * outcomes[name]).toFixed(1)}%`);
   byId("live").replaceChildren(
     stat("Events a second", rate(events), `${count(status.events_last_minute, "event")} in the last minute`, spark(events, "Events a second since this view was opened")),
     stat("Requests a second", rate(asks), failed ? `${count(failed, "answer")} failed here` : "none failed", spark(asks, "Requests a second since this view was opened")),
-    stat("Time for a slate", ms(quantile(samples, route, 0.5)), `99 in 100 within ${ms(quantile(samples, route, 0.99))}`),
+    stat("Time for a slate", ms(quantile(samples, "/v1/recommendations", 0.5)),
+      slowest === null ? "none made since the service started" : `half are faster; 99 in 100 within ${ms(slowest)}`),
     stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), `something liked in ${share("liked_share")}; of newcomers' ${share("liked_share_of_newcomers")}`),
     stat("Kept", count(status.rows.events ?? 0, "event"), `${count(status.rows.users ?? 0, "profile")}, ${count(status.rows.items ?? 0, "item")} added, ${status.rows_waiting} waiting to be written`));
 }
@@ -100,9 +102,9 @@ function drawDrift(status) {
   byId("drift").replaceChildren(
     drift === null ? el("p", { class: "quiet" }, "Nothing to compare yet: no events since the model was trained.")
       : el("dl", { class: "signals" }, SIGNALS.map(([name, words, high, full]) => [el("dt", {}, words),
-        el("dd", {}, el("span", { class: `meter ${high !== null && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
+        el("dd", {}, el("span", { class: `meter ${high !== null && drift.events >= ENOUGH && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
           el("span", { class: "number" }, drift[name].toFixed(2)))])),
-    drift === null ? "" : el("p", { class: "quiet" }, drift.events < 300 ? `From ${count(drift.events, "event")}: too few to mean much.` : `From ${count(drift.events, "event")}.`),
+    drift === null ? "" : el("p", { class: "quiet" }, drift.events < ENOUGH ? `From ${count(drift.events, "event")}: too few to mean much.` : `From ${count(drift.events, "event")}.`),
     advised.length ? el("div", { class: "callout" }, el("strong", {}, "Retraining is advised. "), advised.join(" "), el("p", {}, el("code", {}, "metarec retrain MODEL")))
       : el("p", { class: "quiet" }, "No reason to retrain."));
 }

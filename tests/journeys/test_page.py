@@ -1,0 +1,356 @@
+"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run with `make browser`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+for module in ("fastapi", "uvicorn", "sqlalchemy", "playwright"):
+    pytest.importorskip(module)
+
+from playwright.sync_api import Error, expect, sync_playwright  # noqa: E402
+
+from journeys.running import Running  # noqa: E402
+from metarec.data.cleaning_config import CleaningConfig  # noqa: E402
+from metarec.data.report import report_on  # noqa: E402
+from metarec.evaluation.evaluate import evaluate  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("METAREC_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]
+PATIENCE = 30_000
+"""Milliseconds; the machine may be busy."""
+
+
+@pytest.fixture(scope="module")
+def fitted(rated_world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    Recommender.fit(rated_world.data, preset="tiny", seed=0).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(fitted, tmp_path_factory):
+    with Running(fitted, str(tmp_path_factory.mktemp("store") / "events.db")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium, or name one in METAREC_CHROMIUM")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, service):
+    """Opens the page as somebody new; at the end nothing may have gone wrong in the browser or been fetched from elsewhere."""
+    contexts, problems, addresses = [], [], set()
+
+    def visiting(where="", at=service, expected=(), **options):
+        context = chromium.new_context(viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and not any(e in said.text for e in expected) and problems.append(said.text))
+        page.on("request", lambda request: addresses.add(re.match(r"\w+://[^/]+", request.url)[0]))
+        page.goto(f"http://127.0.0.1:{at.port}/{where}")
+        return page
+
+    yield visiting
+    for context in contexts:
+        context.close()
+    assert not problems
+    assert all(address.startswith("http://127.0.0.1:") for address in addresses)
+
+
+def settled(page):
+    expect(page.locator("#slate li[data-item]").first).to_be_visible()
+    expect(page.locator("#slate[aria-busy]")).to_have_count(0)
+    return [row.get_attribute("data-item") for row in page.locator("#slate li[data-item]").all()]
+
+
+def find_and_like(page, title):
+    page.fill("#search", title)
+    page.get_by_role("button", name=f"Like {title}", exact=True).locator("visible=true").first.click()
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    return settled(page)
+
+
+def titles_of(world, taste):
+    titles = dict(world.data.items.frame.select("item_id", "title").iter_rows())
+    return [titles[item_id] for item_id in world.items_of_taste[taste]]
+
+
+def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
+    page = visit()
+    first = settled(page)
+    for title in titles_of(rated_world, "garden")[:3]:
+        last = find_and_like(page, title)
+    assert last != first
+    assert sum(item_id.startswith("g") for item_id in last[:5]) > sum(item_id.startswith("g") for item_id in first[:5])
+    expect(page.locator("#headline")).to_have_text("We are getting to know you.")
+    expect(page.locator("#moved li.entered").first).to_be_visible()
+    expect(page.locator("#doubt svg")).to_be_visible()
+    expect(page.locator("#progress")).to_have_attribute("aria-label", "3 of 5 answers")
+    page.reload()
+    assert settled(page) == last
+    expect(page.locator("#told li[data-item]")).to_have_count(3)
+
+
+def test_a_dislike_sinks_its_kind(visit, rated_world):
+    page = visit()
+    settled(page)
+    for title in titles_of(rated_world, "space")[:3]:
+        page.fill("#search", title)
+        page.get_by_role("button", name=f"Not for me: {title}", exact=True).locator("visible=true").first.click()
+        expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+        shown = settled(page)
+    assert sum(item_id.startswith("g") for item_id in shown[:5]) >= 4
+
+
+def test_a_wish_in_words_moves_the_list(visit):
+    page = visit()
+    settled(page)
+    shares = {}
+    for wish in ("a story of rose and bee and meadow", "a story of planet and orbit and galaxy"):
+        page.fill("#wish", wish)
+        page.keyboard.press("Enter")
+        expect(page.locator("#active-wish q")).to_have_text(wish)
+        shares[wish] = [item_id[0] for item_id in settled(page)]
+    flowers, planets = shares.values()
+    assert flowers.count("g") > planets.count("g")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#active-wish")).to_be_hidden()
+
+
+def test_onboarding_asks_on_after_each_answer(visit):
+    page = visit()
+    settled(page)
+    cards = page.locator("#questions .card")
+    expect(cards).to_have_count(4)
+    first = cards.first.get_attribute("data-item")
+    cards.first.get_by_role("button", name="Don't know it").click()
+    expect(page.locator(f'#questions [data-item="{first}"]')).to_have_count(0)
+    second = cards.first.get_attribute("data-item")
+    cards.first.locator(".judge.like").click()
+    expect(page.locator(f'#told [data-item="{second}"]')).to_be_visible()
+    expect(page.locator(f'#questions [data-item="{second}"]')).to_have_count(0)
+    expect(cards).to_have_count(4)
+
+
+def test_why_says_what_each_event_did(visit, rated_world):
+    page = visit()
+    title = titles_of(rated_world, "garden")[0]
+    find_and_like(page, title)
+    button = page.locator("#slate .why-button").first
+    button.click()
+    drawer = page.locator("#why")
+    expect(drawer.get_by_role("heading", name="What its score is made of")).to_be_visible()
+    influence = drawer.locator("section", has=page.get_by_role("heading", name="What each thing you told us did"))
+    expect(influence.get_by_role("row", name=re.compile(re.escape(title)))).to_be_visible()
+    expect(influence.locator("td.number")).to_have_text(re.compile(r"^[+−]\d+\.\d\d$"))
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(button).to_be_focused()
+
+
+def test_everything_can_be_done_by_keyboard(visit, rated_world):
+    page = visit()
+    settled(page)
+    title = titles_of(rated_world, "space")[1]
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type(title)
+    expect(page.locator("#found .hit").first).to_contain_text(title)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("l")
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    settled(page)
+    page.locator("#slate li").first.focus()
+    page.keyboard.press("ArrowDown")
+    second = page.locator("#slate li").nth(1)
+    expect(second).to_be_focused()
+    page.keyboard.press("w")
+    expect(page.locator("#why .reasons, #why .bars").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("d")
+    expect(page.locator("#told li[data-item]")).to_have_count(2)
+
+
+def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
+    page = visit()
+    settled(page)
+    page.locator("#slate .judge.like").first.click()
+    told = page.locator("#told li[data-item]")
+    expect(told).to_have_count(1)
+    settled(page)
+    told.locator(".judge.dislike").click()
+    expect(told.locator(".judge.dislike")).to_have_attribute("aria-pressed", "true")
+    expect(told).to_have_count(1)
+    page.get_by_text("Tune", exact=True).click()
+    page.fill("#filter", 'categories = "garden"')
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#tune")).not_to_have_attribute("open", "")
+    assert all(item_id.startswith("g") for item_id in settled(page))
+
+
+def test_a_wrong_filter_is_told_in_a_sentence(visit):
+    page = visit(expected=("422",))
+    shown = settled(page)
+    page.get_by_text("Tune", exact=True).click()
+    page.fill("#filter", "colour of the cover")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#toasts .bad")).to_be_visible()
+    assert settled(page) == shown
+
+
+def test_hostile_titles_stay_text(visit, service):
+    title = "<img src=x onerror=\"window.hacked=1\"><b>zebra</b>"
+    assert service.ask("PUT", "/v1/items/hostile", {"attributes": {"title": title, "text": "a story of zebras", "categories": "space"}})[0] == 200
+    page = visit()
+    settled(page)
+    page.fill("#search", "zebra")
+    expect(page.locator("#found .hit strong")).to_have_text(title)
+    page.locator("#found .judge.like").click()
+    expect(page.locator("#told li[data-item]")).to_contain_text("zebra")
+    settled(page)
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator("main img, dialog img").count() == 0
+
+
+def test_forget_me_deletes_everything_and_gives_a_receipt(visit, service):
+    page = visit()
+    settled(page)
+    page.locator("#slate .judge.like").first.click()
+    expect(page.locator("#told li[data-item]")).to_have_count(1)
+    user = page.locator("#user-id").text_content()
+    assert service.ask("GET", f"/v1/users/{user}")[0] == 200
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="Forget me…").click()
+    page.get_by_role("button", name="Forget me", exact=True).click()
+    expect(page.get_by_role("heading", name="Forgotten")).to_be_visible()
+    assert service.ask("GET", f"/v1/users/{user}")[0] == 404
+    page.get_by_role("button", name="Close", exact=True).click()
+    settled(page)
+    expect(page.locator("#told li[data-item]")).to_have_count(0)
+    expect(page.locator("#user-id")).not_to_have_text(user)
+
+
+def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, fitted, tmp_path):
+    service = Running(fitted, str(tmp_path / "events.db"))
+    with service:
+        page = visit(at=service, expected=("ERR_CONNECTION",))
+        settled(page)
+        user = page.locator("#user-id").text_content()
+        service.stop()
+        page.locator("#slate .judge.like").first.click()
+        expect(page.locator("#toasts .bad")).to_contain_text("does not answer")
+        service.start()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#told li[data-item]")).to_have_count(1)
+        assert len(service.ask("GET", f"/v1/users/{user}")[1]["events"]) == 1
+
+
+def test_a_service_with_keys_is_asked_with_one(visit, fitted, tmp_path):
+    with Running(fitted, str(tmp_path / "events.db"), settings={"keys": {"open sesame": "admin"}}) as service:
+        page = visit(at=service, expected=("401",))
+        page.get_by_label("API key").fill("open sesame")
+        page.get_by_role("button", name="Use it").click()
+        assert settled(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["you", "operator"])
+def test_it_fits_a_phone(visit, view, scheme):
+    page = visit(f"#{view}", viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
+    expect(page.locator("#slate li[data-item]" if view == "you" else "#models table").first).to_be_visible()
+    across, wide = page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert across <= wide
+    small = page.evaluate("""() => [...document.querySelectorAll("main button:not(.link), nav a")]
+        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24).map((one) => one.outerHTML)""")
+    assert not small  # WCAG 2.2 AA asks for 24 pixels
+
+
+@pytest.mark.parametrize("view", ["you", "operator"])
+def test_everything_that_can_be_pressed_has_a_name(visit, view):
+    page = visit(f"#{view}")
+    expect(page.locator("#slate li[data-item]" if view == "you" else "#models table").first).to_be_visible()
+    nameless = page.evaluate("""() => [...document.querySelectorAll("button, a, input, select, summary, [role=img], svg.chart")]
+        .filter((one) => one.checkVisibility())
+        .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length)).map((one) => one.outerHTML)""")
+    assert not nameless
+
+
+@pytest.fixture
+def reported(fitted, rated_world, tmp_path):
+    """A model with a real evaluation and cleaning report kept beside it."""
+    folder = shutil.copytree(fitted, tmp_path / "model")
+    (folder / "reports").mkdir()
+    found = evaluate(rated_world.data, baselines=["popular", "random"], most=8)
+    (folder / "reports" / "learning-curve.json").write_text(json.dumps(found.to_json(), default=str))
+    (folder / "reports" / "data.json").write_text(report_on(rated_world.data, [], CleaningConfig()).to_json())
+    return folder
+
+
+def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
+    with Running(reported, str(tmp_path / "events.db")) as service:
+        page = visit(at=service)
+        settled(page)
+        page.locator("#slate .judge.like").first.click()
+        expect(page.locator("#told li[data-item]")).to_have_count(1)
+        page.get_by_role("link", name="Operator").click()
+        expect(page.locator("#health")).to_contain_text("Serving")
+        expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text("1 event")
+        expect(page.locator(".tile-stat", has_text="Events a second").locator("polyline")).to_have_count(1)
+        expect(page.locator("#hour")).to_contain_text("1 event in all")
+        expect(page.locator(".tile-stat", has_text="Time for a slate")).to_contain_text(re.compile(r"\d+(\.\d)? m?s"))
+        expect(page.locator("#models tr.current")).to_contain_text("serving")
+        expect(page.locator('[data-report="learning-curve"] svg.curve path.line')).to_have_count(2)
+        page.get_by_label("Measure").select_option("recall@20")
+        expect(page.locator('[data-report="learning-curve"] svg.curve')).to_have_attribute("aria-label", re.compile("recall@20"))
+        expect(page.locator('[data-report="data"]')).to_contain_text("events read")
+        for _ in range(3):
+            assert service.ask("POST", "/v1/events", {"events": [{"user_id": "other", "item_id": "s01", "kind": "like"}]})[0] == 200
+        expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text("4 events")  # without a reload
+
+
+def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
+    folder = shutil.copytree(fitted, tmp_path / "model")
+    other = Recommender.fit(rated_world.data, preset="tiny", seed=1)
+    (folder / "versions").mkdir()
+    other.save(folder / "versions" / other.version)
+    with Running(folder, str(tmp_path / "events.db")) as service:
+        page = visit("#operator", at=service)
+        page.locator("#models tr", has_text=other.version).get_by_role("button", name="Let it serve").click()
+        page.get_by_label("Why").fill("a test of the way back")
+        page.locator("#ask").get_by_role("button", name="Let it serve").click()
+        expect(page.locator("#health")).to_contain_text(other.version)
+        expect(page.locator("#models .timeline")).to_contain_text("a test of the way back")
+        assert service.ask("GET", "/readyz")[1]["model_version"] == other.version
+
+
+def test_the_policy_stops_a_script_that_got_in(visit):
+    page = visit(expected=("Content Security Policy",))
+    settled(page)
+    page.evaluate("""() => {
+        const script = document.createElement("script");
+        script.textContent = "window.hacked = 1";
+        document.body.append(script);
+    }""")
+    assert page.evaluate("() => window.hacked") is None
+    with pytest.raises(Error, match="Content Security Policy"):
+        page.evaluate("() => eval('1')")
