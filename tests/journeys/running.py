@@ -41,7 +41,7 @@ class Running:
     process: subprocess.Popen[bytes] | None = None
     _log: list[bytes] = field(default_factory=list)
 
-    def start(self, wait: float = 60.0) -> float:
+    def start(self, wait: float = 240.0) -> float:
         """Start; gives the seconds until it was ready."""
         arguments = {"model": str(self.model), "store": self.store, "workers": self.workers, "port": self.port, "requests_per_second": 0,
                      **self.settings}
