@@ -140,6 +140,11 @@ class LiveModel:
             self.served, self._version = served, version
             return True
 
+    @property
+    def serving(self) -> str:
+        """Version of the model that serves, which is not the promoted one where that could not be loaded."""
+        return self._version
+
     def retry(self) -> None:
         """Forget that a model could not be loaded, so that the next refresh tries again."""
         self._refused = ""

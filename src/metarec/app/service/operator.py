@@ -77,8 +77,9 @@ def operator_routes(service: Service) -> APIRouter:
         except BadInput as error:  # the folder is there, but broken
             raise HTTPException(409, str(error)) from error
         live.retry()
-        swapped = await asyncio.to_thread(live.refresh_model)
-        if swapped is False:
+        await asyncio.to_thread(live.refresh_model)
+        # What serves decides, not what this call did: the watcher may have tried, and refused, the model a moment before.
+        if live.serving != version:
             live.registry.promote(before, f"{version} could not be loaded")
             raise HTTPException(409, f"model {version!r} could not be loaded; {before!r} keeps serving")
         return Json({"current": version, "before": before})
