@@ -138,3 +138,8 @@ def test_auc_only_depends_on_the_order_and_turns_round_with_it(seed):
     value = metrics.auc(scores, is_relevant)
     assert np.allclose(value, metrics.auc(np.exp(scores), is_relevant))
     assert np.allclose(value + metrics.auc(-scores, is_relevant), 1.0)
+
+
+def test_an_empty_place_is_no_hit():
+    is_relevant = np.array([[True, True, True]])
+    assert metrics.find_hits(np.array([[2, -1]]), is_relevant).tolist() == [[True, False]]

@@ -21,7 +21,8 @@ class Oracle:
 
     def __init__(self, world: World, name: str = "Oracle", noise: float = 0.0, from_shots: int = 1):
         self.name, self.world, self.noise, self.from_shots = name, world, noise, from_shots
-        self.vocabulary = Vocabulary([*reversed(world.data.items.vocabulary.ids)])   # not the order of the data
+        ids = np.random.default_rng(9).permutation(world.data.items.vocabulary.ids)   # not the order of the data
+        self.vocabulary = Vocabulary(ids.tolist())
 
     def fit(self, train, validation, rng):
         pass

@@ -47,7 +47,8 @@ class TunedRater:
             self.predict = min(variants, key=lambda v: asked.mae(v.score_all(asked.support), within))
         every = np.ones(len(self.table.events.rows), bool)
         logs = {name: 2.0 * np.log1p(self.table.count(counted))
-                for name, counted in (("log events", every), ("log later events", self.table.later))}
+                for name, counted in (("log events", every), ("log later events", self.table.later))
+                if name == "log events" or self.table.knows_later}
         self.chosen = choose_ranker([self.predict], logs, asked)
 
     @property

@@ -80,7 +80,7 @@ def _rated_variants(table: TrainingTable) -> Iterator[Variant]:
     events, everything = table.events, np.ones(len(table.events.rows), bool)
     mean = events.values.mean()
     excess = np.bincount(events.items, weights=events.values - mean, minlength=len(table.vocabulary))
-    for later, damp, mix in product((False, True), (2.0, 5.0, 20.0), (0.3, 1.0, 2.0, 5.0)):
+    for later, damp, mix in product((False, True) if table.knows_later else (False,), (2.0, 5.0, 20.0), (0.3, 1.0, 2.0, 5.0)):
         popularity = np.log1p(table.count(table.later if later else everything))
         variant = _same_for_all(mean + excess / (table.count(everything) + damp) + mix * popularity)
         yield Variant(settings={"damp": damp, "mix": mix, "counted": "later" if later else "all"}, score_all=variant.score_all)
@@ -112,7 +112,7 @@ class ProfilePopular:
         levels = {a: self._levels(a, profiles) for a in train.users.attributes}
         levels = {a: column for a, column in levels.items() if 1 < len(set(column)) <= min(MOST_LEVELS, len(column) // 2)}
         best = -np.inf
-        for counted, pull, weight in product(("liked", "liked later"), (20.0, 100.0), (1.0, 0.5)):
+        for counted, pull, weight in product(table.priors, (20.0, 100.0), (1.0, 0.5)):
             self._set(table, levels, counted, pull, weight)
             if asked is None:
                 return

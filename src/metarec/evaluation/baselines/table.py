@@ -88,6 +88,11 @@ class TrainingTable:
         """[N] how many of the chosen events each item has; `chosen` is bool, one for each event."""
         return np.bincount(self.events.items[chosen], minlength=len(self.vocabulary)).astype(np.float32)
 
+    @property
+    def knows_later(self) -> bool:
+        """Whether events have an order, so that `later` means something."""
+        return self.data.interactions.has_time and bool(self.later.any())
+
     @cached_property
     def priors(self) -> dict[str, np.ndarray]:
         """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on validation newcomers.
@@ -96,6 +101,6 @@ class TrainingTable:
         newcomers are asked about: many services show everyone the same things first, and those are then done with.
         """
         ways = {"liked": self.events.is_liked}
-        if self.data.interactions.has_time and (self.events.is_liked & self.later).any():
+        if self.knows_later and (self.events.is_liked & self.later).any():
             ways["liked later"] = self.events.is_liked & self.later
         return {name: self.count(chosen) / max(self.count(chosen).max(), 1.0) for name, chosen in ways.items()}

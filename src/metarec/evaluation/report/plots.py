@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HIGHLIGHTED = 4
 """Other recommenders drawn in color; the rest stay gray."""
+MOST_NAMED = 16
+"""Names at the end of lines at most."""
 OURS = COLORS[0]
 OTHERS = (COLORS[1], COLORS[2], COLORS[3], COLORS[4])
 BETTER, WORSE = COLORS[0], COLORS[1]
@@ -44,7 +46,9 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
         axes.plot(x, mean, color=tint, linewidth=weight, marker="o", markersize=3 + weight, zorder=weight)
         if model in evaluation.models[:1] or (not evaluation.models and weight > 2):
             axes.fill_between(x, *curve.interval(model, metric), color=tint, alpha=0.15, linewidth=0, zorder=0)
-    ends = {m: float(curve.mean(m, metric)[-1]) for m in able}
+    # Every name where there is room, else those in color and the best of the gray.
+    named = sorted(able, key=lambda m: (-styles[m][1], -abs(float(curve.mean(m, metric)[-1]))))[:MOST_NAMED]
+    ends = {m: float(curve.mean(m, metric)[-1]) for m in named}
     _label_ends(axes, ends, styles, x[-1])
     _dress(axes, curve, metric)
     return themed(figure)
