@@ -21,10 +21,13 @@ from metarec.backbone.attention import Block, LayerNorm
 from metarec.backbone.sequence import ItemVectors
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories, PaddedHistories
+from metarec.runtime.device import one_thread
 
 VALUE_LEVELS = 5
 WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
+MANY_ITEMS = 8000
+"""From this many items on, products with the catalog are large enough to share among threads."""
 MOST_LOGITS = 20_000
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
@@ -107,7 +110,7 @@ def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
 
 def train_network(behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Generator) -> NewcomerNetwork:
     """Train on every user who liked something after their pool, keeping the state that served held-out users best."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), one_thread(wanted=behaviour.n_items < MANY_ITEMS):
         torch.manual_seed(int(rng.integers(2**31)))
         network = _new_network(behaviour, sizes)
         tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= behaviour.n_items]

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
 from metarec.recommendation.gate import Gate
+from metarec.runtime.device import one_thread
 
 TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
@@ -90,16 +91,17 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
-    for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng)):
-        if lr == LEARNING_RATE:
-            optimizer = torch.optim.Adam(raw.values(), lr=lr)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.zero_grad()
-        (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        if tell is not None:
-            tell((done + 1) / total)
+    with one_thread():
+        for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng)):
+            if lr == LEARNING_RATE:
+                optimizer = torch.optim.Adam(raw.values(), lr=lr)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.zero_grad()
+            (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            if tell is not None:
+                tell((done + 1) / total)
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
     return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], regard=learned["regard"],
                 weight=np.logaddexp(0.0, learned["weight"]), ease=np.exp(learned["ease"]))
