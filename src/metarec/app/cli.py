@@ -43,6 +43,8 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     warnings.showwarning = _show_warning
+    # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if args is None else args)
     try:
         code = app(args=words, standalone_mode=False)
