@@ -14,7 +14,7 @@ ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,sql,postgres,ann,explain,fairness
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test slow lint golden serve bench docs clean
+.PHONY: help setup demo test slow browser lint golden serve bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,13 @@ test: $(VENV)/.all  ## the quick tests: no network, under ten minutes on two cor
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# Chromium comes from the system; where it is missing and cannot be had, the tests say so and are skipped.
+browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real headless Chromium
+	@command -v chromium chromium-browser google-chrome >/dev/null || [ "$$(id -u)" != 0 ] \
+	  || { timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 240 apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null \
+	  || echo "make: chromium could not be installed; the browser tests will be skipped"
+	$(BIN)/python -m pytest -m browser tests/journeys/test_page.py $(ARGS)
 
 lint: $(VENV)/.all  ## ruff, mypy --strict, the import contract
 	$(BIN)/ruff check .

@@ -24,8 +24,8 @@ from metarec.recommender import Recommender  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("METAREC_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
 PATIENCE = 30_000
 """Milliseconds; the machine may be busy."""
 
@@ -220,7 +220,8 @@ def test_a_wrong_filter_is_told_in_a_sentence(visit):
 
 def test_hostile_titles_stay_text(visit, service):
     title = "<img src=x onerror=\"window.hacked=1\"><b>zebra</b>"
-    assert service.ask("PUT", "/v1/items/hostile", {"attributes": {"title": title, "text": "a story of zebras", "categories": "space"}})[0] == 200
+    content = {"title": title, "text": "a story of zebras", "categories": "space"}
+    assert service.ask("PUT", "/v1/items/hostile", {"attributes": content})[0] == 200
     page = visit()
     settled(page)
     page.fill("#search", "zebra")
