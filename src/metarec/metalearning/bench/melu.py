@@ -1,0 +1,146 @@
+"""MeLU on its own setting: attributes of MovieLens-1M, one local step on the decision layers, 32 people a step.
+
+The loop is the paper's (Lee et al. 2019, arXiv:1908.00413): person by person, every attribute embedded anew from its
+multi-hot vector, fast weights by `create_graph=True`. Ours embeds each film of the meta-batch once, by look-up, and
+takes all people's local steps at once. Data are drawn at random, with that data set's sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metarec.metalearning.adapt import AdaptConfig, adapt
+from metarec.metalearning.bench.cases import TASKS
+from metarec.metalearning.heads import MLPHead
+from metarec.metalearning.layers import Params
+from metarec.metalearning.losses import task_mean
+
+ITEMS, ASKED, EMBEDDING, LOCAL_LR = 3000, 10, 32, 5e-3
+ITEM_FIELDS = {"rated": (6, 1), "genres": (25, 2), "directors": (2186, 1), "actors": (8030, 4)}
+"""Number of values, and of values an item has."""
+USER_FIELDS = {"gender": 2, "age": 7, "occupation": 21, "area": 3402}
+FIELDS = len(ITEM_FIELDS) + len(USER_FIELDS)
+
+
+class MeLU(nn.Module):
+    """Embeddings of attributes and the decision layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = {**{name: size for name, (size, _) in ITEM_FIELDS.items()}, **USER_FIELDS}
+        self.embed = nn.ModuleDict({name: nn.Linear(size, EMBEDDING, bias=False) for name, size in sizes.items()})
+        self.mlp = nn.ModuleList([nn.Linear(FIELDS * EMBEDDING, 64), nn.Linear(64, 64)])
+        self.out = nn.Linear(64, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeLUCase:
+    """A meta-batch of people."""
+
+    module: MeLU
+    attributes: dict[str, Tensor]
+    """[ITEMS, values an item has] of each field of films."""
+    people: dict[str, Tensor]
+    """[TASKS] of each field of people."""
+    items: Tensor
+    """[TASKS, most events] the last ASKED of each person's events are the query."""
+    counts: Tensor
+    """[TASKS] support events of each person, 3 to 90."""
+    values: Tensor
+    """[TASKS, most events]"""
+    dtype: torch.dtype = torch.float32
+
+    def double(self) -> MeLUCase:
+        """The same in float64."""
+        module = MeLU().double()
+        module.load_state_dict({name: value.double() for name, value in self.module.state_dict().items()})
+        return MeLUCase(module=module, attributes=self.attributes, people=self.people, items=self.items, counts=self.counts,
+                        values=self.values.double(), dtype=torch.float64)
+
+    @cached_property
+    def multi_hot(self) -> dict[str, Tensor]:
+        """[ITEMS, values] of each field, as the paper's code keeps films."""
+        hot = {name: torch.zeros(ITEMS, size, dtype=self.dtype) for name, (size, _) in ITEM_FIELDS.items()}
+        for name, values in self.attributes.items():
+            hot[name].scatter_(1, values, 1.0)
+        return hot
+
+
+def new_melu_case(seed: int = 0) -> MeLUCase:
+    """Random films and people with the sizes of MovieLens-1M; support sizes as in its 13 to 100 ratings."""
+    rng = np.random.default_rng(seed)
+    attributes = {name: torch.from_numpy(np.argsort(rng.random((ITEMS, size)), axis=1)[:, :each].copy())
+                  for name, (size, each) in ITEM_FIELDS.items()}
+    people = {name: torch.from_numpy(rng.integers(0, size, TASKS)) for name, size in USER_FIELDS.items()}
+    counts = rng.integers(3, 91, TASKS)
+    items = np.argsort(rng.random((TASKS, ITEMS)), axis=1)[:, :90 + ASKED].copy()
+    return MeLUCase(module=MeLU(), attributes=attributes, people=people, items=torch.from_numpy(items), counts=torch.from_numpy(counts),
+                    values=torch.from_numpy(rng.integers(1, 6, items.shape).astype(np.float32)))
+
+
+def melu_loop(case: MeLUCase, steps: int) -> Params:
+    """Person by person, as in the paper's code (with the second-order path, which that code cuts)."""
+    net, total = case.module, torch.zeros((), dtype=case.dtype)
+    net.zero_grad()
+    adapts: Params = {name: value for name, value in net.named_parameters() if not name.startswith("embed.")}
+    for task in range(TASKS):
+        count = int(case.counts[task])
+
+        def predict(fast: Params, items: Tensor, task: int = task) -> Tensor:
+            parts = [net.embed[name](hot[items]) / hot[items].sum(1, keepdim=True) for name, hot in case.multi_hot.items()]
+            for name, size in USER_FIELDS.items():
+                hot = F.one_hot(case.people[name][task], size).to(case.dtype)
+                parts.append(net.embed[name](hot).expand(len(items), -1))
+            x = torch.cat(parts, 1)
+            for layer in range(2):
+                x = F.relu(F.linear(x, fast[f"mlp.{layer}.weight"], fast[f"mlp.{layer}.bias"]))
+            return F.linear(x, fast["out.weight"], fast["out.bias"]).squeeze(-1)
+
+        fast = adapts
+        for _ in range(steps):
+            loss = F.mse_loss(predict(fast, case.items[task, :count]), case.values[task, :count])
+            slopes = torch.autograd.grad(loss, list(fast.values()), create_graph=True)
+            fast = {name: value - LOCAL_LR * slope for (name, value), slope in zip(fast.items(), slopes, strict=True)}
+        total = total + F.mse_loss(predict(fast, case.items[task, -ASKED:]), case.values[task, -ASKED:])
+    (total / TASKS).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return {name: _grad(value) for name, value in net.named_parameters()}
+
+
+def melu_ours(case: MeLUCase, steps: int) -> Params:
+    """All people at once: films looked up once each, the person's part of the first layer computed once a person."""
+    tables = {name.split(".")[1]: value.detach().T.contiguous().requires_grad_() for name, value in case.module.named_parameters()
+              if name.startswith("embed.")}
+    decision = {name: (value.detach().T.clone() if value.ndim == 2 else value.detach().clone()).requires_grad_()
+                for name, value in case.module.named_parameters() if not name.startswith("embed.")}
+    width = len(ITEM_FIELDS) * EMBEDDING
+    longest = int(case.counts.max())
+    shown, asked = case.items[:, :longest], case.items[:, -ASKED:]
+    films, place = torch.unique(torch.cat([shown, asked], 1), return_inverse=True)
+    embedded = torch.cat([F.embedding_bag(case.attributes[name][films], tables[name], mode="mean") for name in ITEM_FIELDS], 1)
+    rows = F.embedding(place, embedded)
+    person = torch.cat([F.embedding(case.people[name], tables[name]) for name in USER_FIELDS], 1)
+    head = MLPHead(width=width, hidden=(64, 64), context=FIELDS * EMBEDDING - width)
+    first = decision.pop("mlp.0.weight")
+    prior = decision | {"mlp.0.weight": first[:width], "context_in.weight": first[width:]}
+    is_real = torch.arange(longest) < case.counts[:, None]
+
+    def support_loss(params: Params) -> Tensor:
+        return task_mean((head(params, rows[:, :longest], person) - case.values[:, :longest]).square(), is_real)
+
+    adapted = adapt(support_loss, prior, AdaptConfig(inner_steps=steps, inner_lr=LOCAL_LR), tasks=TASKS)
+    predicted = head({**prior, **adapted}, rows[:, longest:], person)
+    (predicted - case.values[:, -ASKED:]).square().mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    gradients = {f"embed.{name}.weight": _grad(table).T for name, table in tables.items()}
+    whole = decision | {"mlp.0.weight": first}
+    return gradients | {name: _grad(value).T if value.ndim == 2 else _grad(value) for name, value in whole.items()}
+
+
+def _grad(value: Tensor) -> Tensor:
+    assert value.grad is not None, "every weight takes part"
+    return value.grad
