@@ -19,19 +19,12 @@ from metarec.app.service.create import create_app  # noqa: E402
 from metarec.app.settings import ServiceSettings  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
-from metarec.recommender import Recommender  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def fitted(rated_world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fitted") / "model"
-    Recommender.fit(rated_world.data, preset="tiny", seed=0).save(folder)
-    return folder
+from served_model import fitted_model, saved_model  # noqa: E402
 
 
 @pytest.fixture
-def model(fitted, tmp_path):
-    return shutil.copytree(fitted, tmp_path / "model")
+def model(tmp_path):
+    return shutil.copytree(saved_model(), tmp_path / "model")
 
 
 @pytest.fixture
@@ -280,21 +273,18 @@ def test_every_route_is_named_in_the_table_of_roles(client):
     assert told - tested == {("GET", "/healthz"), ("GET", "/readyz")}
 
 
-def second_model(client, model, seed=1):
+def second_model(client, seed=1):
     """A retrained model beside the first; gives its version."""
     registry = client.app.state.service.live.registry
-    old = Recommender.load(model)
-    from world import tiny_world
-
-    challenger = Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed)
+    old, challenger = registry.current(), fitted_model(seed)
     challenger.save(registry.place_of(challenger.version))
-    assert challenger.version != old.version
-    return old.version, challenger.version
+    assert challenger.version != old
+    return old, challenger.version
 
 
 def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is_open(start, model):
     here, elsewhere = start(), start()
-    first, second = second_model(here, model)
+    first, second = second_model(here)
     assert slate(here)["model_version"] == first
     answer = here.post(f"/v1/models/{second}/promote", json={"reason": "it is better"})
     assert (answer.status_code, answer.json()) == (200, {"current": second, "before": first})
@@ -310,7 +300,7 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
 def test_items_added_while_serving_are_there_after_a_swap(start, model):
     client = start()
     client.put("/v1/items/new", json=NEW)
-    _, second = second_model(client, model)
+    _, second = second_model(client)
     client.post(f"/v1/models/{second}/promote")
     shown = slate(client, history=[{"item_id": "s00", "value": 5}], k=30)
     assert shown["model_version"] == second
@@ -324,7 +314,7 @@ def break_model(place):
 
 def test_a_broken_model_is_refused_and_the_old_one_keeps_serving(start, model):
     client = start()
-    first, second = second_model(client, model)
+    first, second = second_model(client)
     break_model(client.app.state.service.live.registry.place_of(second))
     answer = client.post(f"/v1/models/{second}/promote")
     assert answer.status_code == 409
@@ -336,7 +326,7 @@ def test_a_broken_model_is_refused_and_the_old_one_keeps_serving(start, model):
 
 def test_a_worker_started_on_a_broken_promotion_serves_the_model_before(start, model):
     client = start()
-    first, second = second_model(client, model)
+    first, second = second_model(client)
     client.post(f"/v1/models/{second}/promote")
     break_model(client.app.state.service.live.registry.place_of(second))
     assert slate(start())["model_version"] == first
@@ -344,7 +334,7 @@ def test_a_worker_started_on_a_broken_promotion_serves_the_model_before(start, m
 
 def test_a_pointer_moved_by_another_program_to_a_broken_model_changes_nothing(start, model):
     client = start()
-    first, second = second_model(client, model)
+    first, second = second_model(client)
     registry = client.app.state.service.live.registry
     registry.promote(second, "by hand")
     break_model(registry.place_of(second))

@@ -19,6 +19,7 @@ from metarec.feedback.forgetting import forget, user_digest, waiting_in_model  #
 from metarec.feedback.promotion import Guardrails  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
+from served_model import fitted_model  # noqa: E402
 
 RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
 
@@ -28,8 +29,8 @@ def tiny(data):
 
 
 @pytest.fixture(scope="module")
-def fitted(rated_world):
-    return Recommender.fit(rated_world.data, preset="tiny", seed=0)
+def fitted():
+    return fitted_model()
 
 
 @pytest.fixture

@@ -14,19 +14,12 @@ for module in ("fastapi", "uvicorn", "sqlalchemy"):
 from journeys.kills import kill_again_and_again  # noqa: E402
 from journeys.running import Running, Senders  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
-from metarec.recommender import Recommender  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def fitted(rated_world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fitted") / "model"
-    Recommender.fit(rated_world.data, preset="tiny", seed=0).save(folder)
-    return folder
+from served_model import fitted_model, saved_model  # noqa: E402
 
 
 @pytest.fixture
-def model(fitted, tmp_path):
-    return shutil.copytree(fitted, tmp_path / "model")
+def model(tmp_path):
+    return shutil.copytree(saved_model(), tmp_path / "model")
 
 
 def test_one_life_of_a_service(model, tmp_path):
@@ -68,10 +61,7 @@ def put_an_item(service):
 
 
 def swap_under_load(service, model):
-    from world import tiny_world
-
-    registry = Registry(model)
-    challenger = Recommender.fit(tiny_world(ratings=True, seed=1).data, preset="tiny", seed=1)
+    registry, challenger = Registry(model), fitted_model(seed=1)
     challenger.save(registry.place_of(challenger.version))
     answers, stop = [], threading.Event()
 

@@ -58,7 +58,7 @@ def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: F
         model: folder of the model that serves.
         store: event store with what happened since.
         data: what the first model was fitted on; what the model itself keeps where not given.
-        fit: makes a recommender from data; with the champion's own preset where not given.
+        fit: makes a recommender from data; with the champion's own preset, encoder and policy where not given.
         seed: of fitting and judging.
         rails: how much worse is still not worse.
         force: promote whatever was measured.
@@ -85,7 +85,8 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
         raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
     judging, learning = split_judges(store, old, new)
     train = joined(store, old, learning, champion)
-    challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed)
+    challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
+                                                        policy=champion.policy)
     if challenger.version == champion.version:
         raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))
@@ -123,10 +124,12 @@ def split_judges(store: Store, old: Dataset, new: pl.DataFrame) -> tuple[pl.Data
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Old and new events, items and users as one data set, without forgotten people; a later event on the same item wins."""
+    """Old and new events, items and users as one data set, without forgotten people; of two ratings of an item the later counts."""
     before = without_forgotten(store, old.interactions.frame)
     rows = pl.concat([before, new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
-        pl.col("value").cast(pl.Float32))], how="diagonal").unique(["user_id", "item_id"], keep="last", maintain_order=True)
+        pl.col("value").cast(pl.Float32))], how="diagonal")
+    if champion.has_values:
+        rows = rows.unique(["user_id", "item_id"], keep="last", maintain_order=True)
     items = champion.catalog.frame  # holds the old items and those added while serving up to now
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
     if added:

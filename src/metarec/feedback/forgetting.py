@@ -21,6 +21,8 @@ from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.store import BUSY_SECONDS, Store
 
 _PERSONAL = (tables.events, tables.slates, tables.users)
+IN_MODEL = ("queued: the next retraining leaves this person out of all data, old and new; model versions trained before keep what they "
+            "learned until their folders are deleted")
 ERASE_SECONDS = 30.0
 """How long erasing may wait for readers and writers of other processes to step aside."""
 
@@ -56,7 +58,7 @@ def forget(store: Store, user_id: str) -> ForgetReceipt:
 
     deleted = store.call(delete).result()
     return ForgetReceipt(receipt_id=receipt_id, timestamp=now, rows_deleted=deleted, bytes_erased=erase(store),
-                         in_model="queued: the next retraining leaves this person out of all data, old and new")
+                         in_model=IN_MODEL)
 
 
 def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
@@ -85,7 +87,7 @@ def _rewritten(store: Store) -> bool:
                 connection.exec_driver_sql("VACUUM")
                 return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
             finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS['read'] * 1000:.0f}")
     except StoreUnavailable:
         return False  # a reader or writer of another process
 

@@ -21,11 +21,12 @@ from metarec.data.schema import BadInput, Interactions
 from metarec.feedback import tables
 from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
 from metarec.feedback.migrations import migrate
-from metarec.feedback.writer import GroupWriter, Write, explained
+from metarec.feedback.writer import GroupWriter, Write, explained, first_line
 
 _EVENT_FIELDS = ("event_id", "user_id", "item_id", "timestamp", "kind", "value", "slate_id", "context")
-BUSY_SECONDS = 10.0
-"""How long SQLite itself waits for another process's lock before the writer's own retries begin."""
+BUSY_SECONDS = {"write": 0.0, "read": 10.0}
+"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so that a busy neighbour starves
+it for seconds. The writer therefore waits by itself, looking often (`writer.py`); readers hardly ever wait at all."""
 
 
 class Store:
@@ -43,16 +44,20 @@ class Store:
             StoreUnavailable: if it cannot be opened now.
         """
         self.url = _known(url)
-        self._engine = _sqlite_engine(self.url) if self.is_sqlite else _server_engine(self.url)
-        self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            with self._engine.begin() as connection:
-                migrate(connection)
-        except sa.exc.OperationalError as error:
-            self._engine.dispose()
-            raise StoreUnavailable(f"cannot open the store {self.url.render_as_string()} ({error.orig})") from error
+        self._engine = _sqlite_engine(self.url, BUSY_SECONDS["write"]) if self.is_sqlite else _server_engine(self.url)
+        reads = _sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
+        self._reads = reads.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._writer = GroupWriter(self._engine.begin, patience=patience)
+        try:
+            if not self.is_sqlite:
+                self._engine.connect().close()  # a server that is away is told at once, without the writer's patience
+            self.call(migrate).result()
+        except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
+            self.close()
+            if isinstance(error, BadInput):
+                raise
+            raise StoreUnavailable(f"cannot open the store {self.url.render_as_string()} ({first_line(error)})") from error
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,6 +73,7 @@ class Store:
         """Write what waits and let go of all connections."""
         self._writer.close()
         self._engine.dispose()
+        self._reads.dispose()
 
     # writes: each gives a future that is done once the rows are on disk
 
@@ -281,14 +287,14 @@ def _server_engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True)
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
     """An engine whose transactions take the write lock at once and are flushed at commit, and whose deletions overwrite."""
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes late and takes only a read lock
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={1e3 * busy_seconds:.0f}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

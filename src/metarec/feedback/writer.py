@@ -7,6 +7,7 @@ and while one transaction flushes, the next one gathers. A write's future is res
 from __future__ import annotations
 
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,9 @@ Body = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 _RETRY_WORDS = ("locked", "busy", "deadlock", "serializ", "closed", "terminat", "refused", "starting up", "shutting down", "connection")
 """Failures that pass by themselves; anything else (a full disk, a missing table) is told at once."""
+
+_LOCK_PAUSE, _AWAY_PAUSE = 0.002, 0.25
+"""Seconds between tries: a lock is held for milliseconds, a server is away for seconds."""
 
 
 @dataclass(kw_only=True)
@@ -59,6 +63,7 @@ class GroupWriter:
         self._most_rows, self._most_waiting, self._patience = most_rows, most_waiting, patience
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._jitter = random.Random()
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="metarec-writer", daemon=True)
@@ -133,7 +138,7 @@ class GroupWriter:
 
     def _persist(self, group: list[Write]) -> list[Any]:
         """Run the transaction, again while the reason for its failure may pass, for at most `patience` seconds."""
-        until, pause = time.monotonic() + self._patience, 0.01
+        until = time.monotonic() + self._patience
         while True:
             try:
                 with self._transaction() as connection:
@@ -142,11 +147,11 @@ class GroupWriter:
             except SQLAlchemyError as error:
                 if not passes(error):
                     raise explained(error) from error
-                if time.monotonic() + pause > until:
-                    raise _PatienceSpent(f"the store is busy or away for {self._patience:.0f} seconds ({_first_line(error)}); "
+                if time.monotonic() > until:
+                    raise _PatienceSpent(f"the store is busy or away for {self._patience:.0f} seconds ({first_line(error)}); "
                                          "send the same events again later") from error
-                time.sleep(pause)
-                pause = min(2 * pause, 0.5)
+                # Short and uneven: whoever looks often gets its turn, and two processes do not keep missing it together.
+                time.sleep(self._jitter.uniform(0.5, 1.5) * (_LOCK_PAUSE if _is_lock(error) else _AWAY_PAUSE))
 
 
 def passes(error: SQLAlchemyError) -> bool:
@@ -156,12 +161,17 @@ def passes(error: SQLAlchemyError) -> bool:
     return isinstance(error, OperationalError) and any(word in str(error.orig).lower() for word in _RETRY_WORDS)
 
 
+def _is_lock(error: SQLAlchemyError) -> bool:
+    return "locked" in str(getattr(error, "orig", "")).lower()
+
+
 def explained(error: SQLAlchemyError) -> Exception:
     """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are."""
     if isinstance(error, OperationalError):
-        return StoreUnavailable(f"the store could not write ({_first_line(error)}); nothing of this request was stored")
+        return StoreUnavailable(f"the store could not write ({first_line(error)}); nothing of this request was stored")
     return error
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def first_line(error: Exception) -> str:
+    """What a database said, without the library's explanations around it."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,0 +1,27 @@
+"""One small fitted model for all tests of the service: fitting is most of their time, so it happens once in a run."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
+from metarec.recommender import Recommender
+from world import tiny_world
+
+
+@functools.cache
+def fitted_model(seed: int = 0) -> Recommender:
+    """A tiny model of the world with ratings; other seeds give other worlds and so other versions."""
+    return Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed)
+
+
+@functools.cache
+def saved_model() -> Path:
+    """Where `fitted_model()` lies on disk; copy it before writing there."""
+    folder = Path(tempfile.mkdtemp(prefix="metarec-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fitted_model().save(folder / "model")
+    return folder / "model"
