@@ -10,12 +10,12 @@ from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.verdict import judge_worth
 
 
-def _curve(means, people=200, spread=0.05):
+def _curve(means, people=200, spread=0.05, metric="ndcg@10"):
     """Models with given mean NDCG at each number of events; people share their luck, as in a paired test."""
     rng = np.random.default_rng(0)
     luck = rng.normal(0, 0.3, people)
     shots = (0, 1, 3, 5)[:len(next(iter(means.values())))]
-    values = {m: {"ndcg@10": np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])} for m, row in means.items()}
+    values = {m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])} for m, row in means.items()}
     return CurveTable(shots=shots, user_ids=[str(n) for n in range(people)], per_user=values,
                       coverage={m: np.zeros(len(shots)) for m in means})
 
@@ -63,6 +63,15 @@ def test_the_bar_is_the_best_baseline_at_each_number_of_events():
     assert [s.best for s in judge_worth(curve, "ours", ["early", "late"]).standings] == ["early", "late"]
     with pytest.raises(BadInput, match="ours cannot be its own baseline"):
         judge_worth(curve, "ours", ["ours", "early"])
+
+
+def test_fewer_errors_are_better_and_told_as_fewer():
+    curve = _curve({"ours": [0.9, 0.65], "low": [0.9, 0.8], "high": [1.0, 0.9]}, metric="mae")
+    verdict = judge_worth(curve, "ours", ["high", "low"], "mae")
+    assert [s.best for s in verdict.standings] == ["low", "low"]
+    assert [s.outcome for s in verdict.standings] == ["even", "better"]
+    assert "Worth it from 1 event: -0.1" in verdict.sentence
+    assert " MAE [-0.1" in verdict.sentence
 
 
 def test_corrected_p_values_follow_the_intervals():
