@@ -22,16 +22,8 @@ BATCH = 256
 """Newcomers scored at a time."""
 
 
-class Model:
-    """One default setting for every data set."""
-
-    def __init__(self, preset: str = "small", seed: int = 0, encoder: str = "auto") -> None:
-        self.preset, self.seed, self.encoder = preset, seed, encoder
-
-    def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
-        """Fit on training users; row i of `items` is item i, row u of `users` is user u."""
-        data = _data(train, items, users)
-        self._fitted(Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder), data)
+class Ranked:
+    """Ranks the protocol's items with whatever was fitted."""
 
     def _fitted(self, model: Any, data: Dataset) -> None:
         self.model, self.seen = model, data.interactions.frame["item_id"].unique()
@@ -55,12 +47,24 @@ class Model:
             ranked.append(place[np.take_along_axis(top, order, 1)])
         return np.concatenate(ranked)
 
+
+class Model(Ranked):
+    """One default setting for every data set."""
+
+    def __init__(self, preset: str = "small", seed: int = 0, encoder: str = "auto") -> None:
+        self.preset, self.seed, self.encoder = preset, seed, encoder
+
+    def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
+        """Fit on training users; row i of `items` is item i, row u of `users` is user u."""
+        data = _data(train, items, users)
+        self._fitted(Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder), data)
+
     def predict(self, requests: list[Any], queries: list[np.ndarray]) -> list[np.ndarray]:
         """Predicted ratings of each query."""
         return self.model.rate([_request(r) for r in requests], [[str(item) for item in query] for query in queries])
 
 
-class Baseline(Model):
+class Baseline(Ranked):
     """One of our tuned baselines, its settings chosen on newcomers held out of the training users."""
 
     def __init__(self, name: str) -> None:
