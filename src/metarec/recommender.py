@@ -26,16 +26,13 @@ from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.metalearning.ratings import RatingHead
-from metarec.recommendation.diversity import Diversity
 from metarec.recommendation.ensemble import Ensemble, Steps
-from metarec.recommendation.exploration import explore as draw_slates
-from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
-from metarec.recommendation.rank import rank
-from metarec.recommendation.rerank import Reranker, chosen
-from metarec.recommendation.rules import Rules, apply_rules, ban_items, category_matrix
+from metarec.recommendation.rerank import Reranker
+from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.slates import Ordered, SlateOptions, allowed_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommendation.wishes import wish_scores
 from metarec.runtime.artefacts import read_artefact, write_artefact
@@ -53,8 +50,6 @@ PRESETS: dict[str, tuple[str, ...]] = {
 """The scorers of each preset: the one dial for size."""
 WISH_WEIGHT = 1.5
 """Log-score that a wish fitted one standard deviation better is worth."""
-RERANKED = 100
-"""Best items that rules and reranking choose among (more if a slate is long)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,28 +232,16 @@ class Recommender:
         Raises:
             BadInput: if `k` is below 1 or a filter or rule names what the catalog lacks.
         """
-        if k < 1:
-            raise BadInput(f"k must be 1 or more, got {k}")
+        options = SlateOptions(k=k, filter=filter, rules=rules or Rules(), diversity=diversity, explore=explore, reranker=reranker,
+                               exclude_seen=False)  # the policy says whether seen items may come again
         if not requests:
             return []
-        rng = rng or derive(self.settings.seed, "slates")
-        scores = np.where(self._allowed(requests, filter, rules), self.score(requests), -np.inf)
-        width = max(RERANKED, 2 * k)
-        if explore > 0:
-            spread = np.broadcast_to(self._score_spread(requests)[:, None], scores.shape)
-            items, propensity = draw_slates(scores, spread, k, rng, strength=explore, pool=width)
-        else:
-            items, top = rank(scores, width if rules or reranker or diversity else k, rng)
-            diverse = Diversity(embeddings=self.item_embeddings, weight=diversity) if diversity > 0 else None
-            for step in [step for step in (diverse, reranker) if step is not None]:
-                items = chosen(items, step.rerank(items, top, items.shape[1], rng))
-                top = np.where(items >= 0, np.take_along_axis(scores, np.maximum(items, 0), 1), -np.inf)
-            propensity = np.ones(items.shape)
-        if rules:
-            categories = category_matrix(self.catalog.frame, list(rules.quota), rules.quota_column)
-            items = apply_rules(items, np.isfinite(scores), k, rules, vocabulary=self.vocabulary, has_category=categories)
-            propensity = np.ones(items.shape)
-        return self._slates(requests, items[:, :k], scores, propensity[:, :k])
+        scores = self.score(requests)
+        allowed = allowed_items(requests, self.catalog, options) & self._policy_check.allowed(requests)
+        ordered = order_slates(scores, allowed, self.catalog, options, rng or derive(self.settings.seed, "slates"),
+                               spread=np.broadcast_to(self._score_spread(requests)[:, None], scores.shape),
+                               embeddings=self.item_embeddings if diversity else None)
+        return self._slates(requests, ordered, scores)
 
     def questions(self, requests: Sequence[Request], k: int = 5, *, exclude: Sequence[Sequence[str]] | None = None) -> Questions:
         """Which items to ask each person about first: expected variance reduction times the chance that they know the item."""
@@ -354,23 +337,6 @@ class Recommender:
     def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         return Histories.of_lists([request.history for request in requests], self.vocabulary)
 
-    def _allowed(self, requests: Sequence[Request], expression: str | None, rules: Rules | None) -> np.ndarray:
-        """Which items may be shown, [B, N]: unseen (unless repeats are welcome), permitted by policy, request, filter and bans."""
-        allowed: np.ndarray = self._policy_check.allowed(requests)
-        if expression:
-            allowed &= filter_mask(expression, self.catalog.frame)[None, :]
-        if rules and rules.ban:
-            allowed &= np.isfinite(ban_items(np.zeros(allowed.shape[1]), rules.ban, self.vocabulary))[None, :]
-        for row, request in enumerate(requests):
-            excluded = self.vocabulary.indexes(map(str, request.exclude))
-            allowed[row, excluded[excluded >= 0]] = False
-            if request.allow is not None:
-                named = self.vocabulary.indexes(map(str, request.allow))
-                only = np.zeros(allowed.shape[1], bool)
-                only[named[named >= 0]] = True
-                allowed[row] &= only
-        return allowed
-
     @cached_property
     def _policy_check(self) -> Any:
         from metarec.recommendation.policy import PolicyCheck
@@ -402,8 +368,9 @@ class Recommender:
         seen = vectors[items]
         return np.asarray(np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen))
 
-    def _slates(self, requests: Sequence[Request], items: np.ndarray, scores: np.ndarray, propensity: np.ndarray) -> list[Slate]:
+    def _slates(self, requests: Sequence[Request], ordered: Ordered, scores: np.ndarray) -> list[Slate]:
         _, unknown = self._support(requests)
+        items = ordered.items
         values = np.take_along_axis(scores, np.maximum(items, 0), 1)
         ids = [self.vocabulary.names(row[row >= 0]) for row in items]
         doubt = self.rate_spread(requests, ids) if self.ratings is not None else [
@@ -411,11 +378,12 @@ class Recommender:
         slates = []
         for row, names in enumerate(ids):
             there = items[row] >= 0
-            notes = [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
+            notes = [*ordered.notes]
+            notes += [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
             notes += ["this catalog has no text, so the wish was ignored"] if requests[row].wish and not self.text.shape[1] else []
             notes += [self.policy.notice] if self.policy.notice else []
-            slates.append(Slate(item_ids=names, scores=values[row][there], uncertainty=doubt[row], propensity=propensity[row][there],
-                                model_version=self.version, notes=notes))
+            slates.append(Slate(item_ids=names, scores=values[row][there], uncertainty=doubt[row], model_version=self.version,
+                                propensity=ordered.propensity[row][there], notes=notes))
         return slates
 
 

@@ -21,9 +21,6 @@ from metarec.recommendation.rerank import Reranker, chosen
 from metarec.recommendation.rules import Rules, apply_rules, category_matrix
 from metarec.recommendation.slate import Request
 
-LONGEST = 1000
-"""Longest slate that may be asked for."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SlateOptions:
@@ -43,8 +40,8 @@ class SlateOptions:
     """Reorders for another aim (exposure, calibration); instead of `diversity`."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.k <= LONGEST:
-            raise BadInput(f"k must lie between 1 and {LONGEST}, got {self.k}")
+        if self.k < 1:
+            raise BadInput(f"k must be 1 or more, got {self.k}")
         if not 0.0 <= self.diversity <= 1.0:
             raise BadInput(f"diversity must lie in [0, 1], got {self.diversity}")
         if self.explore < 0.0:
