@@ -20,6 +20,8 @@ def evaluate(data: Source,
              baseline: Annotated[list[str] | None, typer.Option(help="A baseline to compare with; may be repeated. "
                                                                 "All that suit the data unless given.")] = None,
              scenario: Annotated[str, typer.Option(help="Who or what is new: user-cold, item-cold, both-cold, warm.")] = "user-cold",
+             protocol: Annotated[str | None, typer.Option(help="Judge by a paper's own protocol instead: melu or tanp; "
+                                                          "chance and the item mean always stand beside.")] = None,
              folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
              preset: Preset = "small", encoder: Encoder = "auto",
              out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
@@ -36,11 +38,15 @@ def evaluate(data: Source,
         raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
+    if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
+        raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
     table, report = read_clean(data)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     with on_terminal(show=not as_json) as progress:
         models = _models(learner, every, preset, encoder, progress)
-        if folds:
+        if protocol is not None:
+            result, text = _by_protocol(table, protocol, models(), seed, progress)
+        elif folds:
             result, text = _cross_validated(table, models, baseline, folds, seed, progress)
         else:
             found = judge(table, models=models(), baselines=baseline, scenario=scenario, seed=seed, progress=progress)
@@ -64,6 +70,16 @@ def _models(names: list[str] | None, every: bool, preset: str, encoder: str, pro
 
     make()  # a misspelled name is told before anything is fitted
     return make
+
+
+def _by_protocol(data: Dataset, name: str, models: list[Judged], seed: int, progress: Any) -> tuple[dict[str, Any], str]:
+    from metarec.data.schema import BadInput
+    from metarec.evaluation.protocols import PROTOCOLS, as_json, describe_rows, judge_by_protocol
+
+    if name not in PROTOCOLS:
+        raise BadInput(f"--protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    rows = judge_by_protocol(PROTOCOLS[name](data, seed=seed), models, seed=seed, progress=progress)
+    return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 
 def _cross_validated(data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int,
