@@ -64,7 +64,7 @@ serve: $(VENV)/.run  ## the service and its page, with the demo's model (MODEL=f
 	@test -d $(MODEL) || $(BIN)/metarec demo --data $(DATA)
 	$(BIN)/metarec serve $(MODEL)
 
-bench: $(VENV)/.all  ## speed as ratios in one run, and the newcomer tables' runner
+bench: $(VENV)/.all  ## speed of meta-training and of the service, as ratios in one run
 	$(BIN)/metarec bench meta
 	$(BIN)/metarec bench serve
 
