@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from metarec.fairness.audit import Audit
@@ -19,11 +19,11 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } .clear { font-wei
 """
 
 
-def to_html(audit: Audit, *, prices: PriceTable | None = None, explanations: str | None = None) -> str:
-    """The audit as a page; with the price table and the faithfulness of explanations where they were measured.
+def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[str, str] | None = None) -> str:
+    """The audit as a page, with the price table where there is one.
 
     Args:
-        explanations: text of the faithfulness measures.
+        further: title -> HTML of further sections, as they are.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[fairness]'`).
@@ -40,8 +40,8 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, explanations: str
                   _table(["events seen", "share of the catalog shown to anyone"], [[s, f"{c:.3f}"] for s, c in audit.coverage.items()])]
     if prices is not None:
         parts += ["<h2>What mending would cost</h2>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
-    if explanations is not None:
-        parts += ["<h2>Whether explanations tell the truth</h2>", f"<pre>{escape(explanations)}</pre>"]
+    for title, section in (further or {}).items():
+        parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _groups(audit)]
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
             + "\n".join(parts) + "</html>\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,8 @@ def audit(model: Model, data: Source,
           out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there.")] = None,
           explanations: Annotated[bool, typer.Option("--explanations", help="Also measure whether explanations tell the truth; "
                                                     "fits once more, from another seed.")] = False,
+          parts: Annotated[bool, typer.Option("--parts", help="Also say what each part of the score is worth; with --out, a model card."
+                                              )] = False,
           mend: Annotated[bool, typer.Option("--mend", help="Also try mitigations for the first --by, with their price; "
                                              "fits several times.")] = False,
           as_is: Annotated[bool, typer.Option("--as-is", help="Judge the model on people it learned from, if there are no others, "
@@ -37,6 +40,7 @@ def audit(model: Model, data: Source,
     """Say for whom a model works: quality by group as events arrive, what items are shown, and which gaps are more than chance."""
     from metarec.data.read import read
     from metarec.fairness.audit import audit as look
+    from metarec.fairness.audit_report import to_html
     from metarec.recommender import Recommender
 
     loaded, table = Recommender.load(model), read(data)
@@ -45,21 +49,26 @@ def audit(model: Model, data: Source,
     found = look(judged, trial, by=names, shots=shots, metric=metric, items_by=items_by or ("popularity",), seed=seed)
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
-    texts = [found.to_text()]
-    faithful = _faithful(judged, trial, seed) if explanations else None
-    if faithful is not None:
+    texts, sections = [found.to_text()], {}
+    if explanations:
+        faithful = _faithful(judged, trial, seed)
         result["explanations"] = faithful.to_json()
         texts.append(faithful.to_text())
+        sections["Whether explanations tell the truth"] = f"<pre>{escape(faithful.to_text())}</pre>"
+    ablation = _ablation(judged, trial, shots, seed) if parts else None
+    if ablation is not None:
+        result["parts"] = ablation.to_json()
+        texts.append(ablation.to_text())
     prices = _prices(judged, table, names[0], metric, seed) if mend else None
     if prices is not None:
         result["prices"] = prices.to_json()
         texts.append(prices.to_text())
     if out is not None:
-        from metarec.fairness.audit_report import to_html
-
         out.mkdir(parents=True, exist_ok=True)
-        (out / "audit.html").write_text(to_html(found, prices=prices, explanations=None if faithful is None else faithful.to_text()),
-                                        encoding="utf-8")
+        if ablation is not None:
+            sections["What each part is worth"] = _ablation_html(ablation)
+            (out / "card.md").write_text(_card(judged, ablation, cautions), encoding="utf-8")
+        (out / "audit.html").write_text(to_html(found, prices=prices, further=sections), encoding="utf-8")
         _write_json(out / "audit.json", result)
         texts.append(str(out / "audit.html"))
     show(result, "\n\n".join(texts), as_json=as_json)
@@ -120,6 +129,27 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
     people = requests_at(trial.newcomers[:MOST_EXPLAINED], MOST_EVENTS)
     return measure_faithfulness(model, people, rng=derive(seed, "faithfulness"), reseeded=[other])
+
+
+def _ablation(model: Recommender, trial: Trial, shots: tuple[int, ...], seed: int) -> Any:
+    from metarec.explanation.decomposition import ablate
+    from metarec.runtime.rng import derive
+
+    return ablate(model, trial, shots=shots, rng=derive(seed, "ablation"))
+
+
+def _ablation_html(ablation: Any) -> str:
+    from metarec.explanation.plots import draw_ablation
+
+    return f"{draw_ablation(ablation)}<pre>{escape(ablation.to_text())}</pre>"
+
+
+def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
+    from dataclasses import asdict
+
+    from metarec.explanation.decomposition import model_card
+
+    return model_card(model, ablation, data_name=model.training.name, settings=asdict(model.settings), caveats=cautions)
 
 
 def _prices(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:

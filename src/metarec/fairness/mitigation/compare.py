@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarec.data.cleaning import clean
 from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.judged import Scores
@@ -88,6 +89,7 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
         mended.fit(train, split.validation, derive(seed, "prior"))
         return mended, "weights " + ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
 
+    yield "cleaning", lambda: (fit(clean(train)[0], None), "")
     yield "reweighting", lambda: (fit(train, reweigh(train, by)), "")
     yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
     yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")

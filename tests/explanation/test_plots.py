@@ -1,0 +1,22 @@
+"""Pictures hold the names and are the same bytes each time."""
+
+import numpy as np
+
+from explanation.test_decomposition import ablation, trial  # noqa: F401  # fixtures
+from metarec.explanation import explain
+from metarec.explanation.plots import draw_ablation, draw_explanation
+from metarec.recommendation.slate import Request
+
+
+def test_an_explanation_is_drawn_with_its_parts_events_and_features(model, rated_world):
+    found = explain(model, Request(history=rated_world.history("space", 3), profile={"home": "north"}), "s07")
+    svg = draw_explanation(found)
+    assert svg == draw_explanation(found) and svg.startswith("<svg")
+    assert all(name in svg for name in ("popularity", "collaborative", found.events[0].title, "home north", found.title))
+    assert "nothing to show" in draw_explanation(explain(model, Request(), "s07"))
+
+
+def test_an_ablation_is_drawn_with_every_part(ablation):  # noqa: F811
+    svg = draw_ablation(ablation)
+    assert all(row.part in svg for row in ablation.rows)
+    assert np.isfinite([row.loss.mean for row in ablation.rows]).all()
