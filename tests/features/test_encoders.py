@@ -126,6 +126,7 @@ def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
     np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_same_vectors(tiny_model, tmp_path):
     for needed in ("onnxruntime", "onnx", "onnxscript"):
         pytest.importorskip(needed)
