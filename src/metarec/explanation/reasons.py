@@ -55,7 +55,7 @@ class Explanation:
     def to_text(self) -> str:
         """What a person reads in a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
-        lines = [f"{self.title} ({self.item_id}): {place}, standing {self.standing:+.2f}"]
+        lines = [f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a stranger is shown"]
         lines += [f"  {reason}" for reason in self.reasons] or ["  nothing about you moves it: it stands where it stands for everyone"]
         lines += ["parts of the score", *_bars(list(self.parts.items()))]
         if self.events:

@@ -21,17 +21,22 @@ DID = {"purchase": "bought", "cart": "put in the cart", "view": "looked at", "se
 """Kind of an event -> what the person did; other kinds are said plainly."""
 CIRCUMSTANCES = {"kinds": "what you did with each", "times": "when you did it",
                  "order": "the order in which you met them"}
-PARTS = {"popularity": "many people like it", "profile": "people like you take to it",
+PARTS = {"popularity": "many people like it", "standing": "those who met it liked it",
+         "network": "people with a beginning like yours went on to it, says a network", "profile": "people like you take to it",
          "collaborative": "people who share your history chose it", "neighbors": "people who chose what you chose also chose it",
          "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
          "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
          "content": "its content resembles what you chose", "wish": "it fits your wish"}
-AGAINST = {"popularity": "few people know it", "profile": "people like you seldom choose it",
+AGAINST = {"popularity": "few people know it", "standing": "those who met it liked it less than most",
+           "network": "people with a beginning like yours seldom went on to it, says a network",
+           "profile": "people like you seldom choose it",
            "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
            "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
            "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
            "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
+IMPERSONAL = {"popularity", "standing"}
+"""Parts that are the same for everyone: no event or profile attribute says what they say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +75,12 @@ def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], 
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
-    parts speak only where nothing finer does (popularity always may).
+    parts speak only where nothing finer does (what is the same for everyone always may).
     """
     kinds = [_shares((e.effect, _of_event(e, liked_from)) for e in events),
              _shares((f.effect, _of_feature(f)) for f in features if f.name != "values"),  # the events say so themselves
              _shares((effect, _of_part(name, effect)) for name, effect in parts.items()
-                     if name == "popularity" or not (events or features))]
+                     if name in IMPERSONAL or not (events or features))]
     turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
     return [pair[1] for turn in turns for pair in turn if pair][:most]
 
