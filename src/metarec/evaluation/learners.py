@@ -8,7 +8,7 @@ ranks by predicted values; then, as for every baseline of that kind, popularity 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,10 @@ class LearnerRecommender:
     """One meta-learner, fitted and judged like any recommender."""
 
     name: str
+    """Of the learner, unless `learner` names it."""
+    learner: str | None = None
+    adapts: bool = True
+    """False serves the learned prior to everyone, so that what adapting adds can be seen."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the learner, where they are not the default."""
     read: Callable[[Dataset, list[Newcomer], np.random.Generator], LearnerInputs] = LearnerInputs.of
@@ -90,7 +94,7 @@ class LearnerRecommender:
         """Learn a prior to rank from, and one to predict values from where there are any."""
         from metarec.metalearning.learners import get_method
 
-        method = get_method(self.name)
+        method = get_method(self.learner or self.name)
         self.inputs = inputs = self.read(train, validation, rng)
         self.rater = self._learn("rating", inputs, rng) if inputs.has_values else None
         ranks = method.ranks or self.rater is None
@@ -109,8 +113,8 @@ class LearnerRecommender:
                 return asked.ndcg(learner.scores(*validation))
             return -asked.mae(learner.values(*validation), inputs.value_range)
 
-        return FittedLearner.fit(inputs.behaviour, rng, name=self.name, objective=objective, settings=self.settings, columns=inputs.columns,
-                                 validate=None if asked is None else quality, progress=self.progress)
+        return FittedLearner.fit(inputs.behaviour, rng, name=self.learner or self.name, objective=objective, settings=self.settings,
+                                 columns=inputs.columns, validate=None if asked is None else quality, progress=self.progress)
 
     def _mixed(self, inputs: LearnerInputs) -> float:
         """The weight of log popularity that validation newcomers are best served by."""
@@ -127,7 +131,7 @@ class LearnerRecommender:
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, higher is better."""
         inputs = fitted(self.name, self.inputs)
-        scores = fitted(self.name, self.ranker).scores(*inputs.read(requests))
+        scores = fitted(self.name, self.ranker).scores(*inputs.read(self._shown(requests)))
         return scores + self.popularity_weight * inputs.columns.popularity if self.popularity_weight else scores
 
     def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -140,12 +144,19 @@ class LearnerRecommender:
         if self.rater is None:
             raise BadInput("these data hold acts without values, so there is no scale to rate on")
         items = [self.vocabulary.indexes(ids) for ids in item_ids]
-        values = self.rater.values(*inputs.read(requests))
+        values = self.rater.values(*inputs.read(self._shown(requests)))
         return [np.where(i >= 0, row[i], self.rater.scale.mean) for row, i in zip(values, items, strict=True)]
 
 
+    def _shown(self, requests: Sequence[Request]) -> Sequence[Request]:
+        return requests if self.adapts else [replace(request, history=()) for request in requests]
+
+
+UNADAPTED = "no_adaptation"
+
+
 def learners_for(names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent) -> list[LearnerRecommender]:
-    """Unfitted recommenders for the learners named, or all of them; they share one reading of the training data.
+    """Unfitted recommenders for the learners named, or all of them and one that does not adapt; they share one reading of the data.
 
     Raises:
         BadInput: for a name that is no learner.
@@ -161,4 +172,5 @@ def learners_for(names: Sequence[str] | None = None, *, encoder: str = "auto", p
             known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
         return known[id(train)][1]
 
-    return [LearnerRecommender(name=name, read=read, progress=progress) for name in names or LEARNERS]
+    unadapted = LearnerRecommender(name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress)
+    return [*(LearnerRecommender(name=name, read=read, progress=progress) for name in names or LEARNERS), *([] if names else [unadapted])]
