@@ -33,12 +33,12 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
-        require(module, "serve")
-    settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
-    _check(settings)
     with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)  # first: prometheus_client looks once, when it is imported
+        for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
+            require(module, "serve")
+        settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
+        _check(settings)
         os.environ[HANDED_DOWN] = settings.to_json()
         stop = threading.Event()
         if settings.retrain_hours:
