@@ -50,7 +50,10 @@ def test_events_come_back_as_they_were_oldest_first(store):
 
 def test_events_of_one_moment_keep_the_order_in_which_they_came(store):
     store.append([event("z"), event("a"), event("m")]).result()
+    store.append([event("y", user="bob", item="rice"), event("x", user="bob", item="tea")]).result()
     assert [e.event_id for e in store.events_of("ann")] == ["z", "a", "m"]
+    assert [item for item, *_ in store.person("bob", 5)[0]] == ["rice", "tea"]
+    assert [item for item, *_ in store.person("bob", 1)[0]] == ["tea"]
 
 
 def test_events_are_stage_one_input_again(store):
@@ -232,8 +235,7 @@ def test_a_store_that_is_away_says_so_without_the_password(tmp_path):
 
 
 def test_errors_carry_no_personal_values(store):
-    failing = store.call(lambda connection: connection.execute(
-        sa.text("INSERT INTO no_such_table VALUES (:name)"), {"name": "ann-private"}))
-    with pytest.raises(Exception, match="no_such_table") as caught:
+    failing = store.call(lambda connection: connection.execute(sa.insert(tables.users), {"user_id": "ann-private", "profile": None}))
+    with pytest.raises(sa.exc.IntegrityError, match="parameters hidden") as caught:
         failing.result()
     assert "ann-private" not in str(caught.value)

@@ -35,7 +35,7 @@ class Outcome:
 def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: int = 2, pause: float = 0.5, seed: int = 0) -> Outcome:
     rng, back_one, back_all = random.Random(seed), [], []
     service = Running(model, store_url, workers)
-    service.start()
+    service.start(wait=300)
     try:
         with Senders(service) as senders:
             senders.wait_for_answer(time.monotonic())
@@ -44,8 +44,8 @@ def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: in
                 if everything:
                     service.kill_all()
                     killed = time.monotonic()
-                    service.start()
-                    back_all.append(senders.wait_for_answer(killed))
+                    service.start(wait=300)
+                    back_all.append(senders.wait_for_answer(killed, most=300))
                 else:
                     service.wait_for_all_workers()
                     service.kill(rng.choice(service.worker_ids()))
