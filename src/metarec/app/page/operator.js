@@ -4,7 +4,7 @@ import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast } from "./dom.js";
 import { parse, quantile, total } from "./metrics.js";
-import { drawReport } from "./reports.js";
+import { drawReport, standing } from "./reports.js";
 
 const EVERY = 2000;
 const KEPT = 90;
@@ -178,10 +178,11 @@ async function drawReports(status) {
   }
   const all = await Promise.all(status.reports.map(async (name) => {
     try {
-      return drawReport(name, await ask("GET", `v1/reports/${encodeURIComponent(name)}`));
+      const report = await ask("GET", `v1/reports/${encodeURIComponent(name)}`);
+      return { at: standing(report), panel: drawReport(name, report) };
     } catch (error) {
-      return el("section", { class: "panel" }, el("h2", {}, name), el("p", { class: "notice" }, `This report cannot be shown: ${error.message}`));
+      return { at: -1, panel: el("section", { class: "panel" }, el("h2", {}, name), el("p", { class: "notice" }, `This report cannot be shown: ${error.message}`)) };
     }
   }));
-  byId("reports").replaceChildren(...all);
+  byId("reports").replaceChildren(...all.sort((a, b) => a.at - b.at).map((one) => one.panel));
 }

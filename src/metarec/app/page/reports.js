@@ -3,6 +3,9 @@
 import { curve, intervals } from "./charts.js";
 import { count, el } from "./dom.js";
 
+/** Where a report stands on the page: the curve first, then for whom it works, then the data, then whatever else. */
+export const standing = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
+
 export function drawReport(name, report) {
   if (report.curves) return learningCurve(name, report);
   if (report.gaps && report.groups) return fairness(name, report);
@@ -40,7 +43,7 @@ function curveOf(report, rows, metric) {
     points: rows.filter((row) => row.model === model && Number.isFinite(row.mean)) })).filter((one) => one.points.length);
   const shots = [...new Set(rows.map((row) => row.events))].sort((a, b) => a - b);
   const cell = (model, events) => number(rows.find((row) => row.model === model && row.events === events)?.mean);
-  return [curve(series, metric), el("details", {}, el("summary", {}, "Numbers"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${metric} by model and events` },
+  return [el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Chart of ${metric}` }, curve(series, metric)), el("details", {}, el("summary", {}, "Numbers"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${metric} by model and events` },
     el("table", { class: "plain" }, el("thead", {}, el("tr", {}, el("th", {}, metric), shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))))),
       el("tbody", {}, series.map((one) => el("tr", { class: one.ours ? "current" : "" }, el("th", { scope: "row" }, one.name),
         shots.map((n) => el("td", { class: "number" }, cell(one.name, n)))))))))];
