@@ -21,11 +21,11 @@ def fill(store, users, events=2_000):
     rng = random.Random(0)
     futures = []
     for n in range(events):
-        user = users[n % len(users)]
+        user = rng.choice(users)
         futures.append(store.append([Event(event_id=f"{rng.getrandbits(64):x}", user_id=user, item_id=f"i{n % 50}",
-                                           timestamp=rng.random() * 1e6, context={"who": user})]))
-        if n % 7 == 0:
-            futures[-1].result()  # many small transactions split pages in many places
+                                           timestamp=rng.random() * 1e6, context={"who": user + "x" * 200})]))
+        if n % 50 == 0:
+            futures[-1].result()
     for user in users:
         futures.append(store.show([Impression(slate_id=f"s-{user}", user_id=user, item_ids=["a"], scores=[1.0], propensity=[1.0],
                                               model_version="v", timestamp=1.0, shots=0)]))
@@ -36,12 +36,13 @@ def fill(store, users, events=2_000):
 
 def test_a_forgotten_person_leaves_rows_of_others_alone(store):
     fill(store, ["ann", "bob"], events=20)
+    of_ann = len(store.events_of("ann"))
     receipt = forget(store, "ann")
-    assert receipt.rows_deleted == {"events": 10, "slates": 1, "users": 1}
+    assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1}
     assert receipt.bytes_erased
     assert store.events_of("ann") == []
     assert store.profile_of("ann") == {}
-    assert len(store.events_of("bob")) == 10
+    assert len(store.events_of("bob")) == 20 - of_ann
     assert store.slates()["user_id"].to_list() == ["bob"]
 
 
@@ -49,15 +50,14 @@ def test_nothing_of_the_person_is_left_in_the_bytes(tmp_path):
     from metarec.feedback import open_store
 
     store = open_store(str(tmp_path / "e.db"))
-    users = [f"person-{n:03d}-secret" for n in range(60)]
+    users = [f"person-{n:03d}-secret" for n in range(20)]
     fill(store, users)
-    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert all(user.encode() in held for user in users[:3])
-    for user in users[:3]:
+    for place, user in enumerate(users):
+        assert user.encode() in b"".join(path.read_bytes() for path in tmp_path.iterdir())
         assert forget(store, user).bytes_erased
-    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert not any(user.encode() in held for user in users[:3])
-    assert users[3].encode() in held
+        held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert user.encode() not in held  # overwriting deleted rows is not enough: it misses copies in pages that were split
+        assert place == 19 or users[-1].encode() in held
     store.close()
 
 
