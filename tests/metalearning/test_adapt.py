@@ -56,8 +56,9 @@ def test_padding_changes_nothing():
     head, prior, x, y = world()
     is_real = torch.ones(3, 6, dtype=torch.bool)
     is_real[:, 4:] = False
-    short = stacked(prior, adapt(lambda p: task_mean((head(p, x[:, :4]) - y[:, :4]).square(), is_real[:, :4]), prior, AdaptConfig(), tasks=3))
-    long = stacked(prior, adapt(lambda p: task_mean((head(p, x) - y).square(), is_real), prior, AdaptConfig(), tasks=3))
+    losses = (lambda p: task_mean((head(p, x[:, :4]) - y[:, :4]).square(), is_real[:, :4]),
+              lambda p: task_mean((head(p, x) - y).square(), is_real))
+    short, long = (stacked(prior, adapt(loss, prior, AdaptConfig(), tasks=3)) for loss in losses)
     for name in short:
         torch.testing.assert_close(short[name], long[name], rtol=1e-12, atol=1e-12)
 

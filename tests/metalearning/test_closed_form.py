@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from metarec.metalearning.closed_form import leave_one_out, solve, variance_left
+from metarec.metalearning.closed_form import leave_one_out, ridge_vectors, solve, variance_left
 
 
 def world(tasks=3, events=5, width=7):
@@ -15,7 +16,7 @@ def world(tasks=3, events=5, width=7):
 
 def test_dual_solution_is_the_exact_primal_one():
     x, y, is_real, noise = world()
-    ridge = solve(x @ x.transpose(1, 2), y, noise.expand_as(y), is_real)
+    ridge = solve(x @ x.transpose(1, 2), y, noise, is_real)
     ours = (ridge.weights.unsqueeze(-1) * x).sum(1)
     for task in range(3):
         rows, targets = x[task][is_real[task]], y[task][is_real[task]]
@@ -25,7 +26,7 @@ def test_dual_solution_is_the_exact_primal_one():
 
 def test_leaving_one_out_is_refitting_without_it():
     x, y, is_real, noise = world()
-    ridge = solve(x @ x.transpose(1, 2), y, noise.expand_as(y), is_real)
+    ridge = solve(x @ x.transpose(1, 2), y, noise, is_real)
     predicted = leave_one_out(ridge, y)
     for task in range(2):
         for left_out in torch.nonzero(is_real[task]).squeeze(-1).tolist():
@@ -37,7 +38,7 @@ def test_leaving_one_out_is_refitting_without_it():
 
 def test_variance_is_the_gaussian_posteriors():
     x, y, is_real, noise = world()
-    ridge = solve(x @ x.transpose(1, 2), y, noise.expand_as(y), is_real)
+    ridge = solve(x @ x.transpose(1, 2), y, noise, is_real)
     items = torch.randn(4, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     cross = (items @ x.transpose(1, 2)) * is_real.unsqueeze(1)
     ours = variance_left(items.square().sum(-1), cross, ridge.factor)
@@ -54,7 +55,7 @@ def test_meta_gradient_of_the_solution_equals_a_loop_of_primal_solves():
         body = torch.linspace(-1, 1, 49, dtype=torch.float64).reshape(7, 7).requires_grad_()
         features = torch.tanh(x @ body)
         if batched:
-            ridge = solve(features @ features.transpose(1, 2), y, noise.expand_as(y), is_real)
+            ridge = solve(features @ features.transpose(1, 2), y, noise, is_real)
             weights = (ridge.weights.unsqueeze(-1) * features).sum(1)
         else:
             weights = torch.stack([torch.linalg.solve(
@@ -63,3 +64,26 @@ def test_meta_gradient_of_the_solution_equals_a_loop_of_primal_solves():
         (weights.square().sum() + (features @ weights.unsqueeze(-1)).square().sum()).backward()
         gradients.append(body.grad)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-11)
+
+
+def test_ridge_vectors_are_the_solution_and_so_is_their_slope():
+    x, y, is_real, noise = world()
+    gradients = []
+    for written_out in (True, False):
+        leaves = [part.clone().requires_grad_() for part in (x * is_real.unsqueeze(-1), y * is_real, noise)]
+        features, targets, level = leaves
+        eye = torch.eye(7, dtype=torch.float64)
+        ours = ridge_vectors(features, targets, level) if written_out else torch.stack([
+            torch.linalg.solve(rows.T @ rows + level * eye, rows.T @ aims) for rows, aims in zip(features, targets, strict=True)])
+        (ours.square() * torch.linspace(-1, 2, 7, dtype=torch.float64)).sum().backward()
+        gradients.append([ours.detach(), *(leaf.grad for leaf in leaves)])
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-11)
+
+
+def test_a_second_derivative_is_refused():
+    x, y, _, noise = world()
+    leaf = x.clone().requires_grad_()
+    for adapted in (ridge_vectors(leaf, y, noise), solve(leaf @ leaf.transpose(1, 2), y, noise, y < 9).weights):
+        with pytest.raises(RuntimeError, match="the closed form has no second derivative"):
+            torch.autograd.grad(adapted.sum(), leaf, create_graph=True)

@@ -1,12 +1,13 @@
 """Ridge regression of a whole batch of tasks, solved in the support's own dimension.
 
 With S events and D columns, S < D, the solution lies in the span of the support: an S x S Cholesky factor instead of a
-D x D one, which is what makes a closed-form head the fastest adapter there is.
+D x D one, which is what makes a closed-form head the fastest adapter there is. Slopes are written out, as autograd would
+go back through the factor, which costs more than all else; second derivatives are therefore refused.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,25 +17,36 @@ class Ridge(NamedTuple):
     """What solving B tasks gives."""
 
     weights: Tensor
-    """[B, S] of each event; a prediction is its kernel with the support times these."""
+    """[B, S] of each event, 0 for padding; a prediction is its kernel with the support times these."""
     factor: Tensor
-    """[B, S, S] lower Cholesky factor of the kernel matrix plus noise; rows of padding are those of the identity."""
+    """[B, S, S] lower Cholesky factor of the kernel matrix plus noise."""
 
 
 def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ridge:
-    """Solve `(K + diag(noise)) a = y` for each task; padding takes no part.
+    """Solve `(K + noise I) a = y` for each task; padding takes no part.
 
     Args:
         kernel: [B, S, S] positive semi-definite.
         targets: [B, S].
-        noise: [B, S] or anything that broadcasts to it, above 0.
+        noise: one number above 0.
         is_real: [B, S].
     """
     pair = is_real.unsqueeze(-1) & is_real.unsqueeze(-2)
-    diagonal = torch.where(is_real, noise, torch.ones_like(noise).expand_as(targets))
-    factor = torch.linalg.cholesky(kernel * pair + torch.diag_embed(diagonal))
-    weights = torch.cholesky_solve((targets * is_real).unsqueeze(-1), factor).squeeze(-1)
+    matrix = kernel * pair + noise * _eye(kernel)
+    factor = torch.linalg.cholesky(matrix)
+    weights = _Solve.apply(matrix, (targets * is_real).unsqueeze(-1), factor.detach()).squeeze(-1)  # type: ignore[no-untyped-call]
     return Ridge(weights=weights, factor=factor)
+
+
+def ridge_vectors(features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
+    """[B, D] the ridge solution of each task, `F' (F F' + noise I)^-1 y`.
+
+    Args:
+        features: [B, S, D]; rows of padding are 0.
+        targets: [B, S]; 0 for padding.
+        noise: one number above 0.
+    """
+    return torch.as_tensor(_RidgeVectors.apply(features, targets, noise))  # type: ignore[no-untyped-call]
 
 
 def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) -> Tensor:
@@ -46,8 +58,7 @@ def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) 
         factor: of `solve`.
     """
     explained = torch.linalg.solve_triangular(factor, cross_kernel.transpose(-1, -2), upper=False).square().sum(-2)
-    left: Tensor = (prior_variance - explained).clamp(min=0.0)
-    return left
+    return torch.clamp(prior_variance - explained, min=0.0)
 
 
 def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
@@ -56,4 +67,53 @@ def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
     Rasmussen and Williams 2006, "Gaussian processes for machine learning", equation 5.12; equals refitting without the event.
     """
     precision = torch.cholesky_inverse(ridge.factor).diagonal(dim1=-2, dim2=-1)
-    return torch.sub(targets, ridge.weights / precision)
+    return torch.as_tensor(targets - ridge.weights / precision)
+
+
+class _Solve(torch.autograd.Function):
+    """`matrix^-1 targets` for symmetric matrices: the slope is one more solve with the same factor."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, targets: Tensor, factor: Tensor) -> Tensor:  # noqa: ARG004  # the slope goes to `matrix`
+        weights = torch.cholesky_solve(targets, factor)
+        ctx.save_for_backward(weights, factor)
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
+        _refuse_second_order()
+        weights, factor = ctx.saved_tensors
+        slope = torch.cholesky_solve(slope, factor)
+        return -slope @ weights.transpose(-1, -2), slope, None
+
+
+class _RidgeVectors(torch.autograd.Function):
+    """p = F' a with a = (F F' + noise I)^-1 y. With b = (F F' + noise I)^-1 F dp: dF = a (dp - F' b)' - b p', dy = b, dnoise = -a'b."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
+        turned = features.transpose(1, 2)
+        factor = torch.linalg.cholesky(torch.baddbmm(noise * _eye(turned), features, turned))
+        weights = torch.cholesky_solve(targets.unsqueeze(-1), factor)
+        vectors = turned @ weights
+        ctx.save_for_backward(features, factor, weights, vectors)
+        return vectors.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _refuse_second_order()
+        features, factor, weights, vectors = ctx.saved_tensors
+        slope = slope.unsqueeze(-1)
+        back = torch.cholesky_solve(features @ slope, factor)
+        pull = slope - features.transpose(1, 2) @ back
+        by_features = torch.baddbmm(weights @ pull.transpose(1, 2), back, vectors.transpose(1, 2), alpha=-1.0)
+        return by_features, back.squeeze(-1), -(weights * back).sum()
+
+
+def _refuse_second_order() -> None:
+    if torch.is_grad_enabled():  # so it is under `create_graph=True`
+        raise RuntimeError("the closed form has no second derivative; adapt either by it or by gradient steps, not by one through the other")
+
+
+def _eye(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], dtype=like.dtype)

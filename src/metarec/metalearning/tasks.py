@@ -17,6 +17,7 @@ from torch import Tensor
 
 from metarec.data.schema import BadInput
 from metarec.features.histories import Histories
+from metarec.metalearning.items import ItemFeatures
 
 NO_SHOTS = 0.15
 """Share of tasks that show nothing, so that the prior alone is trained too."""
@@ -69,6 +70,8 @@ class TaskBatch:
 
     support: Support
     query: Query
+    items: ItemFeatures | None = None
+    """What the tasks' items look like, where that differs from batch to batch; None: as in training at large."""
 
     def __len__(self) -> int:
         return len(self.support)

@@ -66,7 +66,7 @@ def meta_train(learner: Learner, tasks: Tasks, items: ItemFeatures, *, training:
     best, best_quality = _frozen(prior), -np.inf
     for step in range(1, training.outer_steps + 1):
         batch = tasks.sample(training.tasks_per_step, rng)
-        noisy = items.with_noise(training.dropout, draw)
+        noisy = (batch.items or items).with_noise(training.dropout, draw)
         question = ask(learner.objective, batch.query, noisy, rng, candidates_most=training.candidates_most)
         loss = learner.loss(prior, batch, question, noisy, draw)
         outer.zero_grad(set_to_none=True)

@@ -7,6 +7,7 @@ takes all people's local steps at once. Data are drawn at random, with that data
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +26,7 @@ ITEMS, ASKED, EMBEDDING, LOCAL_LR = 3000, 10, 32, 5e-3
 ITEM_FIELDS = {"rated": (6, 1), "genres": (25, 2), "directors": (2186, 1), "actors": (8030, 4)}
 """Number of values, and of values an item has."""
 USER_FIELDS = {"gender": 2, "age": 7, "occupation": 21, "area": 3402}
+GROUPS = 3
 FIELDS = len(ITEM_FIELDS) + len(USER_FIELDS)
 
 
@@ -113,32 +115,37 @@ def melu_loop(case: MeLUCase, steps: int) -> Params:
 
 
 def melu_ours(case: MeLUCase, steps: int) -> Params:
-    """All people at once: films looked up once each, the person's part of the first layer computed once a person."""
+    """All people at once, in a few groups of like support so that little is padded; each film and person is embedded once."""
     tables = {name.split(".")[1]: value.detach().T.contiguous().requires_grad_() for name, value in case.module.named_parameters()
               if name.startswith("embed.")}
     decision = {name: (value.detach().T.clone() if value.ndim == 2 else value.detach().clone()).requires_grad_()
                 for name, value in case.module.named_parameters() if not name.startswith("embed.")}
     width = len(ITEM_FIELDS) * EMBEDDING
-    longest = int(case.counts.max())
-    shown, asked = case.items[:, :longest], case.items[:, -ASKED:]
-    films, place = torch.unique(torch.cat([shown, asked], 1), return_inverse=True)
+    films, place = torch.unique(case.items, return_inverse=True)
     embedded = torch.cat([F.embedding_bag(case.attributes[name][films], tables[name], mode="mean") for name in ITEM_FIELDS], 1)
-    rows = F.embedding(place, embedded)
     person = torch.cat([F.embedding(case.people[name], tables[name]) for name in USER_FIELDS], 1)
     head = MLPHead(width=width, hidden=(64, 64), context=FIELDS * EMBEDDING - width)
     first = decision.pop("mlp.0.weight")
     prior = decision | {"mlp.0.weight": first[:width], "context_in.weight": first[width:]}
-    is_real = torch.arange(longest) < case.counts[:, None]
-
-    def support_loss(params: Params) -> Tensor:
-        return task_mean((head(params, rows[:, :longest], person) - case.values[:, :longest]).square(), is_real)
-
-    adapted = adapt(support_loss, prior, AdaptConfig(inner_steps=steps, inner_lr=LOCAL_LR), tasks=TASKS)
-    predicted = head({**prior, **adapted}, rows[:, longest:], person)
-    (predicted - case.values[:, -ASKED:]).square().mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    total = torch.zeros((), dtype=case.dtype)
+    for group in torch.argsort(case.counts).chunk(GROUPS):
+        counts, who, values = case.counts[group], person[group], case.values[group]
+        longest = int(counts.max())
+        shown = F.embedding(place[group, :longest], embedded)
+        asked = F.embedding(place[group, -ASKED:], embedded)
+        is_real = torch.arange(longest) < counts[:, None]
+        config = AdaptConfig(inner_steps=steps, inner_lr=LOCAL_LR)
+        adapted = adapt(_support_loss(head, shown, who, values[:, :longest], is_real), prior, config, tasks=len(group))
+        errors = head({**prior, **adapted}, asked, who) - values[:, -ASKED:]
+        total = total + errors.square().mean(1).sum()
+    (total / TASKS).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     gradients = {f"embed.{name}.weight": _grad(table).T for name, table in tables.items()}
     whole = decision | {"mlp.0.weight": first}
     return gradients | {name: _grad(value).T if value.ndim == 2 else _grad(value) for name, value in whole.items()}
+
+
+def _support_loss(head: MLPHead, rows: Tensor, person: Tensor, values: Tensor, is_real: Tensor) -> Callable[[Params], Tensor]:
+    return lambda params: task_mean((head(params, rows, person) - values).square(), is_real)
 
 
 def _grad(value: Tensor) -> Tensor:

@@ -8,14 +8,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from metarec.metalearning.bench.cases import QUERY, SUPPORT, TASKS, WIDTH, Case, squared
-from metarec.metalearning.closed_form import solve
+from metarec.metalearning.closed_form import ridge_vectors
 from metarec.metalearning.layers import Params, linear
 
 NOISE = 1.0
-
-
-def _body(module: torch.nn.Module) -> Params:
-    return {name: value for name, value in module.named_parameters() if name.startswith("mlp.")}
 
 
 def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
@@ -24,29 +20,43 @@ def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
     features = case.x.flatten(0, 1).unsqueeze(0)
     for layer in range(2):
         features = F.relu(linear(prior, f"mlp.{layer}", features))
-    features = features.view(TASKS, SUPPORT + QUERY, WIDTH)
-    support, query = features[:, :SUPPORT], features[:, SUPPORT:]
-    is_real = torch.ones(TASKS, SUPPORT, dtype=torch.bool)
-    noise = torch.full((), NOISE, dtype=case.x.dtype)
-    ridge = solve(support @ support.transpose(1, 2), case.y[:, :SUPPORT], noise, is_real)
-    predicted = (query @ support.transpose(1, 2) @ ridge.weights.unsqueeze(-1)).squeeze(-1)
+    support, query = torch.split(features.view(TASKS, SUPPORT + QUERY, WIDTH), [SUPPORT, QUERY], dim=1)
+    people = ridge_vectors(support, case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))
+    predicted = (query @ people.unsqueeze(-1)).squeeze(-1)
     squared(predicted, case.y[:, SUPPORT:]).mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return {name: value.grad for name, value in prior.items() if value.grad is not None}
 
 
 def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """One task after the other: features, normal equations, solve."""
-    weights = _body(case.module)
+    body = _Features(case.module)
+    weights: Params = {name: value for name, value in body.named_parameters() if name.startswith("net.mlp.")}
     case.module.zero_grad()
     total = torch.zeros((), dtype=case.x.dtype)
     for task in range(TASKS):
-        features = functional_call(_Features(case.module), {f"net.{name}": value for name, value in weights.items()}, (case.x[task],))
-        support, query = features[:SUPPORT], features[SUPPORT:]
+        support = functional_call(body, weights, (case.x[task, :SUPPORT],))
         normal = support.T @ support + NOISE * torch.eye(WIDTH, dtype=case.x.dtype)
-        predicted = query @ torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT])
-        total = total + squared(predicted, case.y[task, SUPPORT:])
+        person = torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT])
+        query = functional_call(body, weights, (case.x[task, SUPPORT:],))
+        total = total + squared(query @ person, case.y[task, SUPPORT:])
     (total / TASKS).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return {name: value.grad.T if value.ndim == 2 else value.grad for name, value in weights.items() if value.grad is not None}
+    return {name: value.grad.T if value.ndim == 2 else value.grad for name, value in case.module.named_parameters()
+            if name.startswith("mlp.") and value.grad is not None}
+
+
+def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
+    """Only the adaptation, on given features: all tasks in one factorisation."""
+    return {"person": ridge_vectors(case.x[:, :SUPPORT], case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))}
+
+
+def solve_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
+    """Only the adaptation, on given features: one solve of normal equations after the other."""
+    people = []
+    for task in range(TASKS):
+        support = case.x[task, :SUPPORT]
+        normal = support.T @ support + NOISE * torch.eye(WIDTH, dtype=case.x.dtype)
+        people.append(torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT]))
+    return {"person": torch.stack(people)}
 
 
 class _Features(torch.nn.Module):

@@ -13,7 +13,7 @@ import torch
 
 from metarec.metalearning.bench.cases import TASKS, new_case
 from metarec.metalearning.bench.melu import melu_loop, melu_ours, new_melu_case
-from metarec.metalearning.bench.ridge import ridge_loop, ridge_ours
+from metarec.metalearning.bench.ridge import ridge_loop, ridge_ours, solve_loop, solve_ours
 from metarec.metalearning.bench.ways import ways
 from metarec.metalearning.layers import Params
 from metarec.runtime.memory import keep_freed_memory, peak_memory
@@ -22,6 +22,8 @@ from metarec.runtime.progress import Progress, silent
 AGREE = 1e-10
 """Largest relative difference of meta-gradients in float64 that counts as the same."""
 ROUNDS = 7
+BLOCK = 0.1
+"""Processor seconds of each turn; short ways are called many times in it, as they are in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +81,10 @@ class _Contest:
 def _contests(seed: int) -> list[_Contest]:
     gradient = [_Contest(name=f"{name} head", steps=steps, case=new_case(name, seed), ways=dict(ways()))
                 for name in ("MLP", "Transformer") for steps in (1, 5)]
-    closed = _Contest(name="closed form", steps=0, case=new_case("MLP", seed), ways={"metarec": ridge_ours, "loop": ridge_loop})
+    closed = [_Contest(name="closed form", steps=0, case=new_case("MLP", seed), ways={"metarec": ridge_ours, "loop": ridge_loop}),
+              _Contest(name="its solution", steps=0, case=new_case("MLP", seed), ways={"metarec": solve_ours, "loop": solve_loop})]
     melu = _Contest(name="MeLU's setting", steps=1, case=new_melu_case(seed), ways={"metarec": melu_ours, "loop": melu_loop})
-    return [*gradient, closed, melu]
+    return [*gradient, *closed, melu]
 
 
 def _time(contest: _Contest, rounds: int) -> list[Row]:
@@ -96,12 +99,19 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
     seconds: dict[str, list[float]] = {way: [] for way in found}
     for _ in range(rounds):
         for way, compute in found.items():
-            started = time.thread_time()
-            compute(case, steps)
-            seconds[way].append(time.thread_time() - started)
+            seconds[way].append(_seconds_each(partial(compute, case, steps)))
     typical = {way: statistics.median(taken) for way, taken in seconds.items()}
     return [Row(case=contest.name, steps=steps, way=way, tasks_per_second=TASKS / typical[way], ratio=typical["loop"] / typical[way],
                 error=errors[way], peak_mib=peaks[way]) for way in found]
+
+
+def _seconds_each(work: Callable[[], object]) -> float:
+    """Processor seconds of one call in a row of calls, as training makes them."""
+    started, calls = time.thread_time(), 0
+    while calls == 0 or time.thread_time() - started < BLOCK:
+        work()
+        calls += 1
+    return (time.thread_time() - started) / calls
 
 
 def _difference(ours: Params, theirs: Params) -> float:

@@ -41,7 +41,7 @@ class DeepKernel:
         user = first_user(prior, support)
         targets = support.values if self.objective == "rating" else prior["worth"][0] + prior["worth"][1] * support.values
         kernel = self._kernel(prior, v, v) + F.softplus(prior["session"])  # what early events share and later ones do not
-        ridge = solve(kernel, targets - dot(user, v), self._noise(prior).expand_as(targets), support.is_real)
+        ridge = solve(kernel, targets - dot(user, v), self._noise(prior), support.is_real)
         return {"user": user, "support": v, "weights": ridge.weights, "is_real": support.is_real, "factor": ridge.factor}
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:

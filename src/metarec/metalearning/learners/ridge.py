@@ -49,7 +49,7 @@ class RidgeLearner:
         level = F.softplus(prior["level"])
         targets = support.values if self.objective == "rating" else prior["worth"][0] + prior["worth"][1] * support.values
         kernel = v @ v.transpose(-1, -2) + level + F.softplus(prior["session"])
-        ridge = solve(kernel, targets - dot(user, v), self._noise(prior).expand_as(targets), support.is_real)
+        ridge = solve(kernel, targets - dot(user, v), self._noise(prior), support.is_real)
         return {"user": user + (ridge.weights.unsqueeze(-1) * v).sum(1), "level": level * ridge.weights.sum(-1, keepdim=True),
                 "support": v * support.is_real.unsqueeze(-1), "is_real": support.is_real, "factor": ridge.factor}
 

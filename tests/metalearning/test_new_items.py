@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from metalearning.episodes import histories_of
+from metalearning.test_fitted import TASTE, likes, two_tastes
+from metarec.metalearning.new_items import NewItems, _ItemTasks, between_items_loss
+from metarec.metalearning.tasks import Query
+from metarec.metalearning.training import Training
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    behaviour = two_tastes(people=48)
+    return behaviour, NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2))
+
+
+def test_content_alone_says_whose_taste_a_new_item_is(fitted):
+    behaviour, model = fitted
+    new = np.eye(2, dtype=np.float32)
+    people = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(new, histories_of([[], []]), behaviour.histories, people)
+    assert scores.shape == (2, 2)
+    assert scores[0, 0] > scores[0, 1]
+    assert scores[1, 1] > scores[1, 0]
+
+
+def test_first_raters_say_it_where_content_is_silent(fitted):
+    """Raters 0, 2, 4 are of one taste and 1, 3, 5 of the other; the two new items have the same content."""
+    behaviour, model = fitted
+    silent = np.full((2, 2), 0.5, np.float32)
+    raters = histories_of([[(0, 5.0), (2, 5.0), (4, 5.0)], [(1, 5.0), (3, 5.0), (5, 5.0)]])
+    people = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(silent, raters, behaviour.histories, people)
+    without = model.scores(silent, histories_of([[], []]), behaviour.histories, people)
+    assert scores[0, 0] - scores[0, 1] > 0.1 + abs(without[0, 0] - without[0, 1])
+    assert scores[1, 1] - scores[1, 0] > 0.1 + abs(without[1, 0] - without[1, 1])
+
+
+def test_a_person_is_described_without_the_fold_asked_about():
+    behaviour = two_tastes()
+    model = NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
+    folds = np.arange(2 * TASTE) % 8
+    tasks = _ItemTasks(new_items=model, behaviour=behaviour, folds=folds)
+    histories = behaviour.histories
+    for fold in (0, 5):
+        expected = model.describe(histories.where(folds[histories.items] != fold))
+        torch.testing.assert_close(tasks.people[fold].columns, expected)
+    batch = tasks.sample(2, np.random.default_rng(1))
+    shown = {(b, int(u)) for b in range(len(batch)) for u in batch.support.items[b][batch.support.is_real[b]]}
+    asked = {(b, int(u)) for b in range(len(batch)) for u in batch.query.items[b][batch.query.is_real[b]]}
+    assert asked
+    assert not shown & asked
+    assert all(batch.query.is_candidate[pair] for pair in asked)
+    assert not any(batch.query.is_candidate[pair] for pair in shown)
+
+
+def test_items_compete_for_each_person():
+    """Person 0 likes item 0 of items 0 and 1 (item 2 was shown); person 1 likes item 1 of all three."""
+    scores = torch.tensor([[1.0, 0.0], [2.0, 3.0], [9.0, 1.0]], dtype=torch.float64)
+    query = Query(items=torch.tensor([[0], [1], [0]]), values=torch.ones(3, 1), is_real=torch.tensor([[True], [True], [False]]),
+                  is_candidate=torch.tensor([[True, True], [True, True], [False, True]]))
+    by_hand = -(torch.log_softmax(scores[:2, 0], 0)[0] + torch.log_softmax(scores[:, 1], 0)[1]) / 2
+    torch.testing.assert_close(between_items_loss(scores, query), by_hand)
