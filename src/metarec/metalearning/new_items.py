@@ -48,7 +48,7 @@ class NewItems:
     """Of the learner."""
     prior: Prior
     factors: np.ndarray
-    """[N, F] float32 of known items, from which people are described."""
+    """[N, F] float32 of known items, collaborative and of content, from which people are described."""
     scale: ValueScale
     expected: np.ndarray
     """[C + 1] float32 from content (and 1) to the log of how often such an item is liked."""
@@ -59,7 +59,8 @@ class NewItems:
             columns: ItemColumns | None = None, training: Training = TRAINING, progress: Progress = silent) -> NewItems:
         """Meta-train on the items of `behaviour`, each made new in turn."""
         columns = columns or ItemColumns.fit(behaviour, rng)
-        draft = cls(name=name, prior={}, factors=columns.factors, scale=ValueScale.fit(behaviour), settings=settings or {},
+        factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
+        draft = cls(name=name, prior={}, factors=factors, scale=ValueScale.fit(behaviour), settings=settings or {},
                     expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)))
         tasks = _ItemTasks(new_items=draft, behaviour=behaviour, folds=rng.integers(0, FOLDS, behaviour.n_items))
         prior = meta_train(draft.learner, tasks, tasks.people[0], rng=rng, profile=behaviour.content.shape[1] + 1, progress=progress,
