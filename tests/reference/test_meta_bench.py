@@ -18,7 +18,7 @@ def test_every_way_agrees_and_is_told(monkeypatch):
     all_contests = run._contests
     monkeypatch.setattr(run, "_contests", lambda seed: fewer(all_contests(seed)))
     rows = bench_meta(rounds=1)
-    assert {row.case for row in rows} == {"MLP head", "Transformer head", "closed form", "MeLU's setting"}
+    assert {row.case for row in rows} == {"MLP head", "Transformer head", "closed form", "its solution", "MeLU's setting"}
     assert all(row.error <= 1e-10 and row.tasks_per_second > 0 for row in rows)
     assert all(row.ratio == 1.0 for row in rows if row.way == "loop")
     assert "closed form" in describe(rows)
