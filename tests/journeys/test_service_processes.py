@@ -29,6 +29,7 @@ def test_one_life_of_a_service(model, tmp_path):
     try:
         service.wait_for_all_workers()
         put_an_item(service)
+        one_page_of_metrics_counts_all_workers(service)
         swap_under_load(service, model)
         with Senders(service) as senders:
             senders.wait_for_answer(time.monotonic())
@@ -58,6 +59,13 @@ def put_an_item(service):
     assert status == 200, answer
     time.sleep(1.0)
     assert all("new" in shown_by(service) for _ in range(12))  # each connection may reach either worker
+
+
+def one_page_of_metrics_counts_all_workers(service):
+    """Each connection may reach either worker, whose own counts would differ."""
+    line = 'metarec_requests_total{route="/v1/recommendations",status="200"}'
+    pages = [service.ask("GET", "/metrics")[1] for _ in range(6)]
+    assert {row.split()[-1] for page in pages for row in page.splitlines() if row.startswith(line)} == {"12.0"}
 
 
 def swap_under_load(service, model):
