@@ -56,7 +56,10 @@ def _run(settings: ServiceSettings) -> None:
 
     uvicorn.run("metarec.app.serving:worker", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
                 access_log=False, log_level="warning", timeout_graceful_shutdown=settings.shutdown_seconds, server_header=False,
-                timeout_keep_alive=30, backlog=2048)
+                timeout_keep_alive=30, backlog=2048,
+                # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds would kill it, and the
+                # next one, for ever.
+                timeout_worker_healthcheck=120)
 
 
 def worker() -> FastAPI:
