@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from metarec.app.serving import serve
 from metarec.app.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 
@@ -61,3 +64,12 @@ def test_the_store_lies_beside_the_model_unless_given():
 def test_settings_survive_the_way_to_a_worker():
     settings = ServiceSettings(model="m", keys={"k": "read"}, cors_origins=("http://a",))
     assert ServiceSettings.from_json(settings.to_json()) == settings
+
+
+def test_a_service_that_could_not_start_leaves_no_metrics_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+
+    with pytest.raises(FileNotFoundError):
+        serve(str(tmp_path / "none"), store=f"sqlite:///{tmp_path}/events.db", host="127.0.0.1", port=8000)
+
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.settings import ServiceSettings, load_settings
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def serve(model: str, store: str | None = None, *, host: str | None = None, port: int | None = None, workers: int | None = None,
@@ -33,8 +36,7 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", shared)  # first: prometheus_client looks once, when it is imported
+    with _metrics_folder():  # first: prometheus_client looks once, when it is imported
         for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
             require(module, "serve")
         settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
@@ -49,6 +51,21 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
             _run(settings)
         finally:
             stop.set()
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """A folder where workers share their counts, unless the environment names one; afterwards neither it nor its name is left."""
+    if METRICS_FOLDER in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
+        os.environ[METRICS_FOLDER] = shared
+        try:
+            yield
+        finally:
+            # A later service of this process, or a child of it, would look for a folder that is gone, and die of it.
+            del os.environ[METRICS_FOLDER]
 
 
 def _run(settings: ServiceSettings) -> None:
