@@ -258,7 +258,8 @@ class Recommender:
         common = np.argsort(-knows, kind="stable")[:500]
         scale = 1.0 / max(float((vectors[common] ** 2).sum(1).mean()), 1e-9)
         covariance = np.stack([self._covariance(vectors, items, scale) for items in np.split(support.items, support.offsets[1:-1])])
-        found = choose_questions(vectors[common], covariance, 1.0, knows[common], min(k, len(common)), may_ask=may_ask[:, common])
+        most = min(k, int(may_ask[:, common].sum(1).min()))  # who knows all but two items can be asked about two
+        found = choose_questions(vectors[common], covariance, 1.0, knows[common], most, may_ask=may_ask[:, common])
         return Questions(items=common[found.items], worth=found.worth)
 
     def explain(self, request: Request, item_id: str) -> Explanation:

@@ -187,6 +187,8 @@ def test_onboarding_asks_what_was_not_answered(client):
     stored = [q["item_id"] for q in client.get("/v1/onboarding", params={"k": 3, "user_id": "ann"}).json()["items"]]
     assert first not in stored
     assert len(client.get("/v1/onboarding", params={"k": 50, "like": [first]}).json()["items"]) == 23
+    everything = [item["item_id"] for item in client.get("/v1/items", params={"k": 100}).json()["items"]]
+    assert client.get("/v1/onboarding", params={"k": 5, "skip": everything}).json()["items"] == []
 
 
 def test_items_are_found_by_the_words_of_their_title(client, rated_world):

@@ -79,8 +79,6 @@ def people_routes(service: Service) -> APIRouter:
         said = [shapes.HistoryEvent(item_id=i, kind=kind) for kind, ids in (("like", like), ("dislike", dislike)) for i in ids]
         request = await as_request(shapes.Person(user_id=user_id, history=said), served)
         asked = {*skip, *like, *dislike}
-        known = served.model.vocabulary.indexes([*asked, *(str(event[0]) for event in request.history)])
-        k = min(k, len(served.model.vocabulary) - len(set(known[known >= 0].tolist())))
         chosen = await asyncio.to_thread(served.model.questions, [request], k, exclude=[sorted(asked)])
         rows = [int(row) for row in chosen.items[0] if row >= 0]
         items = [{**item, "worth": float(worth)} for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)]
