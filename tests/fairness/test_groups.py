@@ -13,6 +13,7 @@ from metarec.fairness.groups import (
     group_items_by_popularity,
     group_people,
     group_profiles,
+    grouping_of,
 )
 
 
@@ -21,6 +22,11 @@ def test_numbers_are_cut_into_even_bands_and_equal_ones_stay_together():
     assert groups.sizes == {"0 to 9": 10, "10 to 19": 10, "20 to 29": 10, "30 to 39": 10, NOT_STATED: 1}
     many = group_profiles([{"age": a} for a in [1] * 50 + list(range(2, 20))], "age")
     assert many.sizes == {"1 to 2": 51, "3 to 19": 17}
+
+
+def test_a_grouping_once_learned_is_the_same_for_whoever_comes_later():
+    grouping = grouping_of([{"age": a} for a in range(40)], "age")
+    assert grouping.labels([5, 39, 200, -3, None, "old"]).tolist() == ["0 to 9", "30 to 39", "30 to 39", "0 to 9", NOT_STATED, NOT_STATED]
 
 
 def test_few_distinct_values_are_their_own_groups():

@@ -76,7 +76,8 @@ class Audit:
             lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark}); "
                          f"{gap.matched:.3f} of it between people with as many liked items")
         lines += ["", "attention by group of items (share of attention / of the catalog / of what people liked)"]
-        lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure]
+        lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure
+                  if r.shots in {self.shots[0], self.shots[-1]}]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
     def verdict(self) -> str:

@@ -50,6 +50,45 @@ class Groups:
         return np.asarray(self.labels == label)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """A rule that labels people by an attribute: learned once, the same for whoever comes later."""
+
+    name: str
+    starts: tuple[float, ...] = ()
+    """Where each band of a number of many values begins; empty where every value is a group of its own."""
+    bands: tuple[str, ...] = ()
+    """What each band is called."""
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[Any], *, bands: int = BANDS, form: str = "{}", most_labels: int = MOST_LABELS) -> Grouping:
+        """Cut numbers of more than `most_labels` different values into bands of about equal size; equal numbers share a band."""
+        stated = [value for value in values if value is not None]
+        if not _are_numbers(stated) or len(set(stated)) <= most_labels:
+            return cls(name=name)
+        ordered = np.sort(np.array(stated, dtype=np.float64))
+        starts = np.unique(ordered[np.arange(bands) * len(ordered) // bands])
+        ends = [ordered[np.searchsorted(ordered, nxt) - 1] for nxt in [*starts[1:], np.inf]]
+        names = [form.format(f"{start:g}" if start == end else f"{start:g} to {end:g}") for start, end in zip(starts, ends, strict=True)]
+        return cls(name=name, starts=tuple(starts.tolist()), bands=tuple(names))
+
+    def labels(self, values: Sequence[Any]) -> np.ndarray:
+        """[B] text; `not stated` for None, and for what is no number where numbers are cut into bands."""
+        if self.starts:
+            return np.array([self._band(value) for value in values], dtype=object).astype(str)
+        return np.array([NOT_STATED if value is None else f"{value:g}" if _are_numbers([value]) else str(value) for value in values],
+                        dtype=object).astype(str)
+
+    def _band(self, value: Any) -> str:
+        if value is None or not _are_numbers([value]):
+            return NOT_STATED
+        return self.bands[max(0, int(np.searchsorted(self.starts, value, side="right")) - 1)]
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
     """Group people by a profile attribute, or by `activity` (their number of events, in thirds).
 
@@ -58,12 +97,24 @@ def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
     """
     if by == ACTIVITY:
         events = [len(person.pool) + len(person.query) for person in newcomers]
-        return Groups(name=by, labels=_bands(events, 3, "{} events"))
+        return Groups(name=by, labels=Grouping.of(by, events, bands=3, form="{} events", most_labels=0).labels(events))
     return group_profiles([person.profile for person in newcomers], by)
 
 
-def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str) -> Groups:
+def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str, grouping: Grouping | None = None) -> Groups:
     """Group people by an attribute of their profiles.
+
+    Args:
+        grouping: the rule to group by; learned from these profiles where None.
+
+    Raises:
+        BadInput: if no person states the attribute.
+    """
+    return Groups(name=by, labels=(grouping or grouping_of(profiles, by)).labels([profile.get(by) for profile in profiles]))
+
+
+def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
+    """The rule by which these people are grouped, to be kept for others.
 
     Raises:
         BadInput: if no person states the attribute.
@@ -73,28 +124,7 @@ def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str) -> Groups:
         known = sorted({name for profile in profiles for name in profile})
         raise BadInput(f"no person states {by!r}, so people cannot be grouped by it; "
                        f"there are: {', '.join([*known, ACTIVITY])}")
-    return Groups(name=by, labels=_labels(values))
-
-
-def _labels(values: Sequence[Any]) -> np.ndarray:
-    stated = [value for value in values if value is not None]
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in stated)
-    if numbers and len(set(stated)) > MOST_LABELS:
-        return _bands(values, BANDS, "{}")
-    return np.array([NOT_STATED if value is None else f"{value:g}" if numbers else str(value) for value in values])
-
-
-def _bands(values: Sequence[Any], bands: int, form: str) -> np.ndarray:
-    """Label numbers by bands of about equal size; equal numbers always share a band."""
-    numbers = np.array([np.nan if value is None else float(value) for value in values])
-    stated = np.sort(numbers[~np.isnan(numbers)])
-    starts = np.unique(stated[np.arange(bands) * len(stated) // bands])
-    band = np.searchsorted(starts, numbers, side="right") - 1
-    names = []
-    for place, start in enumerate(starts):
-        inside = stated[(stated >= start) & (stated < (starts[place + 1] if place + 1 < len(starts) else np.inf))]
-        names.append(form.format(f"{start:g}" if inside[-1] == start else f"{start:g} to {inside[-1]:g}"))
-    return np.array([NOT_STATED if np.isnan(n) else names[b] for n, b in zip(numbers, band, strict=True)])
+    return Grouping.of(by, values)
 
 
 def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:

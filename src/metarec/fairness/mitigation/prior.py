@@ -14,12 +14,11 @@ import numpy as np
 import polars as pl
 
 from metarec.data.newcomers import Newcomer
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.judged import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
-from metarec.fairness.groups import NOT_STATED, group_profiles
-from metarec.fairness.mitigation.reweighting import training_groups
+from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
 from metarec.recommendation.slate import Request
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
@@ -39,6 +38,8 @@ class GroupPrior:
     """Chosen by `fit`, per group."""
     tables: dict[str, np.ndarray] = field(default_factory=dict)
     """Group -> [N] log-ratio of its popularity to everyone's."""
+    grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
+    """How people are told apart, learned by `fit`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -51,15 +52,18 @@ class GroupPrior:
         Raises:
             BadInput: if nobody states the attribute, in training or among the newcomers.
         """
-        users, groups = training_groups(train, self.by)
+        users = train.interactions.frame["user_id"].unique(maintain_order=True).to_list()
+        profiles = train.users.of_users(users)
+        self.grouping = grouping_of(profiles, self.by)
+        of_user = self.grouping.labels([profile.get(self.by) for profile in profiles])
         liked = train.interactions.frame.filter(pl.col("value") >= train.interactions.relevant_from)
         row = {user: n for n, user in enumerate(users)}
         columns = self.vocabulary.indexes(liked["item_id"])
-        labels = groups.labels[[row[user] for user in liked["user_id"]]]
+        labels = of_user[[row[user] for user in liked["user_id"]]]
         everyone = np.bincount(columns[columns >= 0], minlength=len(self.vocabulary)) + 1.0
         common = everyone / everyone.sum()
         per_person = len(liked) / max(1, len(users))
-        for label in (label for label in groups.sizes if label != NOT_STATED):
+        for label in map(str, sorted(set(of_user) - {NOT_STATED})):
             own = np.bincount(columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary))
             drawn = own + self.shrinkage * per_person * common
             self.tables[label] = np.log(drawn / drawn.sum() / common)
@@ -70,10 +74,7 @@ class GroupPrior:
         return np.asarray(self.model.score(requests) + self._added(requests, self.weights))
 
     def _labels(self, requests: Sequence[Request]) -> np.ndarray:
-        try:
-            return group_profiles([request.profile for request in requests], self.by).labels
-        except BadInput:  # nobody here states it: everyone keeps the model's own score
-            return np.full(len(requests), NOT_STATED)
+        return self.grouping.labels([request.profile.get(self.by) for request in requests])
 
     def _added(self, requests: Sequence[Request], weights: dict[str, float]) -> np.ndarray:
         nothing = np.zeros(len(self.vocabulary))
