@@ -112,7 +112,7 @@ class _RidgeVectors(torch.autograd.Function):
 
 def _refuse_second_order() -> None:
     if torch.is_grad_enabled():  # so it is under `create_graph=True`
-        raise RuntimeError("the closed form has no second derivative; adapt either by it or by gradient steps, not by one through the other")
+        raise RuntimeError("the closed form has no second derivative; adapt by it or by gradient steps, not by one through the other")
 
 
 def _eye(like: Tensor) -> Tensor:
