@@ -15,7 +15,7 @@ from world import tiny_world
 @functools.cache
 def fitted_model(seed: int = 0) -> Recommender:
     """A tiny model of the world with ratings; other seeds give other worlds and so other versions."""
-    return Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed)
+    return Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed, encoder="tfidf")
 
 
 @functools.cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import numpy as np
 import polars as pl
 import pytest
@@ -25,7 +28,7 @@ RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
 
 
 def tiny(data):
-    return Recommender.fit(data, preset="tiny", seed=1)
+    return Recommender.fit(data, preset="tiny", seed=1, encoder="tfidf")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,10 @@ def url(tmp_path, rated_world):
     """A store with newcomers of two tastes, who like their taste and dislike the other."""
     url, rng = str(tmp_path / "events.db"), np.random.default_rng(0)
     store = open_store(url)
+    # Who judges is drawn by the store's own secret. With so few judges an honest challenger loses one draw in eight by chance, so
+    # the draw is the same in every run.
+    with contextlib.closing(sqlite3.connect(url)) as database, database:
+        database.execute("UPDATE facts SET value = ? WHERE name = 'digest_key'", (f"{4:064x}",))
     events = []
     for user in range(60):
         liked, disliked = ("space", "garden") if user % 2 else ("garden", "space")
