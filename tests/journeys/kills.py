@@ -47,7 +47,7 @@ def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: in
                     service.start(wait=300)
                     back_all.append(senders.wait_for_answer(killed, most=300))
                 else:
-                    service.wait_for_all_workers()
+                    service.wait_for_all_workers(most=300)
                     service.kill(rng.choice(service.worker_ids()))
                     back_one.append(senders.wait_for_answer(time.monotonic()))
     finally:
