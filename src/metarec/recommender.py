@@ -26,7 +26,9 @@ from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.metalearning.ratings import RatingHead
+from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.exploration import posterior_spread
 from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
@@ -48,6 +50,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network"),
 }
 """The scorers of each preset: the one dial for size."""
+LEVEL = 0.9
+"""Share of newcomers' values that intervals of predicted values are made to cover."""
 WISH_WEIGHT = 1.5
 """Log-score that a wish fitted one standard deviation better is worth."""
 
@@ -90,6 +94,8 @@ class Recommender:
     """Predicts values; None where values are no ratings."""
     version: str
     """Digest of data and settings."""
+    intervals: Conformal | None = None
+    """How far predicted spreads are stretched, found on held-out training newcomers; None where they were too few."""
 
     name = "metarec"
 
@@ -124,10 +130,11 @@ class Recommender:
                               relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths))
         version = _digest(data, settings)
         ensemble = Ensemble.fit(behaviour, PRESETS[preset], seed, progress, Steps.of(checkpoint, version))
-        ratings = RatingHead.fit(behaviour, derive(seed, "ratings")) if data.interactions.has_values else None
+        ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
                    policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,
-                   content=content, text=text.astype(np.float16), ensemble=ensemble, ratings=ratings, version=version)
+                   content=content, text=text.astype(np.float16), ensemble=ensemble, ratings=ratings, version=version,
+                   intervals=intervals)
 
     # What is known of it ------------------------------------------------------------------------------------------------
 
@@ -208,7 +215,7 @@ class Recommender:
         return [values for values, _ in self._rated(requests, item_ids)]
 
     def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Predictive standard deviations on the data's scale, one array for each request."""
+        """Predictive standard deviations on the data's scale, one array for each request; their 90% normal intervals are calibrated."""
         return [spread for _, spread in self._rated(requests, item_ids)]
 
     # Slates -------------------------------------------------------------------------------------------------------------
@@ -238,8 +245,8 @@ class Recommender:
             return []
         scores = self.score(requests)
         allowed = allowed_items(requests, self.catalog, options) & self._policy_check.allowed(requests)
-        ordered = order_slates(scores, allowed, self.catalog, options, rng or derive(self.settings.seed, "slates"),
-                               spread=np.broadcast_to(self._score_spread(requests)[:, None], scores.shape),
+        spread = posterior_spread(self.item_embeddings, self._support(requests)[0]) if explore else None
+        ordered = order_slates(scores, allowed, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
                                embeddings=self.item_embeddings if diversity else None)
         return self._slates(requests, ordered, scores)
 
@@ -304,7 +311,7 @@ class Recommender:
         write_artefact(folder, to_artefact(
             settings=asdict(self.settings), version=self.version, catalog=self.catalog, training=self.training, horizon=self.horizon,
             policy=self.policy, item_inputs=self.item_inputs, profile_inputs=self.profile_inputs, content=self.content, text=self.text,
-            ensemble=self.ensemble, ratings=self.ratings, card=self.card()))
+            ensemble=self.ensemble, ratings=self.ratings, intervals=self.intervals, card=self.card()))
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -358,24 +365,27 @@ class Recommender:
         values, spread = self.ratings.predict(support, asked)
         unknown = np.concatenate(index) < 0 if index else np.zeros(0, bool)
         values, spread = np.where(unknown, self.ratings.mean, values), np.where(unknown, self.ratings.noise[0], spread)
+        if self.intervals is not None:
+            spread = self.intervals.widen(spread, np.repeat(support.lengths, asked.lengths))
         cuts = asked.offsets[1:-1]
         return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
-
-    def _score_spread(self, requests: Sequence[Request]) -> np.ndarray:
-        """[B] standard deviation of log-scores: one at no events, shrinking as evidence grows."""
-        return np.array([1.0 / np.sqrt(1.0 + len(request.history)) for request in requests])
 
     def _covariance(self, vectors: np.ndarray, items: np.ndarray, scale: float) -> np.ndarray:
         seen = vectors[items]
         return np.asarray(np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen))
 
     def _slates(self, requests: Sequence[Request], ordered: Ordered, scores: np.ndarray) -> list[Slate]:
-        _, unknown = self._support(requests)
+        support, unknown = self._support(requests)
         items = ordered.items
         values = np.take_along_axis(scores, np.maximum(items, 0), 1)
         ids = [self.vocabulary.names(row[row >= 0]) for row in items]
-        doubt = self.rate_spread(requests, ids) if self.ratings is not None else [
-            np.full(len(row), spread) for row, spread in zip(ids, self._score_spread(requests), strict=True)]
+        if self.ratings is None:
+            spread = posterior_spread(self.item_embeddings, support, np.maximum(items, 0))
+            doubt: list[dict[str, Any]] = [{"uncertainty": row[there >= 0]} for row, there in zip(spread, items, strict=True)]
+        else:
+            doubt = [{"uncertainty": spread, "predicted": predicted,
+                      "interval": np.stack(normal_interval(predicted, spread, LEVEL, self.value_range), axis=1)}
+                     for predicted, spread in self._rated(requests, ids)]
         slates = []
         for row, names in enumerate(ids):
             there = items[row] >= 0
@@ -383,9 +393,15 @@ class Recommender:
             notes += [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
             notes += ["this catalog has no text, so the wish was ignored"] if requests[row].wish and not self.text.shape[1] else []
             notes += [self.policy.notice] if self.policy.notice else []
-            slates.append(Slate(item_ids=names, scores=values[row][there], uncertainty=doubt[row], model_version=self.version,
-                                propensity=ordered.propensity[row][there], notes=notes))
+            slates.append(Slate(item_ids=names, scores=values[row][there], model_version=self.version,
+                                propensity=ordered.propensity[row][there], notes=notes, **doubt[row]))
         return slates
+
+
+def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:
+    """The head, and how far its spreads must be stretched; None where too few people could be held out to say."""
+    head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
+    return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(LEVEL) else None
 
 
 def _check_size(data: Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -61,7 +63,34 @@ def test_a_saved_model_gives_identical_slates(model: Recommender, requests: list
         assert before.item_ids == after.item_ids
         np.testing.assert_array_equal(before.scores, after.scores)
         np.testing.assert_array_equal(before.uncertainty, after.uncertainty)
+        np.testing.assert_array_equal(before.interval, after.interval)
     assert loaded.version == model.version
+    assert loaded.intervals == model.intervals
+
+
+def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(model: Recommender, requests: list[Request]) -> None:
+    found = model.intervals
+    assert found is not None
+    assert (found.level, found.shots) == (0.9, model.horizon.shots)
+    assert found.newcomers >= 9
+    plain = dataclasses.replace(model, intervals=None)
+
+    for request, slate, before in zip(requests, model.recommend(requests, k=6), plain.recommend(requests, k=6), strict=True):
+        np.testing.assert_allclose(slate.uncertainty, before.uncertainty * found.factor(len(request.history)), rtol=1e-6)
+        np.testing.assert_allclose(slate.predicted, model.rate([request], [slate.item_ids])[0], atol=1e-5)
+        np.testing.assert_allclose(slate.interval[:, 1], np.minimum(slate.predicted + 1.6449 * slate.uncertainty, 5.0), atol=1e-3)
+        assert (slate.interval >= model.value_range[0]).all()
+
+
+def test_without_ratings_a_slate_tells_doubt_alone(world: World) -> None:
+    model = Recommender.fit(world.data, preset="tiny", encoder="none")
+
+    stranger, known = model.recommend([Request(), Request(history=world.history("space", 6))], k=4)
+
+    np.testing.assert_array_equal(stranger.uncertainty, 1.0)
+    assert (known.uncertainty < 0.9).all()
+    assert stranger.interval is None
+    assert model.intervals is None
 
 
 def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: World) -> None:

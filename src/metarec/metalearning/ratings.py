@@ -34,6 +34,19 @@ HELD_OUT = 1500
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOutErrors:
+    """How far values lay from predictions, in the head's own spreads, for people it learned nothing from."""
+
+    shots: tuple[int, ...]
+    """K support sizes."""
+    ratios: np.ndarray
+    """[K, E] size of each error over its predicted standard deviation."""
+    owners: np.ndarray
+    """[E] which of the people each value is of, from 0."""
+    people: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RatingHead:
     """Mean, offsets and kernel features; `predict` adapts and rates in one call, for many people at once."""
 
@@ -54,6 +67,11 @@ class RatingHead:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
         """Fit the kernel on everyone; fit the shares on people held out of a second kernel."""
+        return cls.fit_checked(behaviour, rng)[0]
+
+    @classmethod
+    def fit_checked(cls, behaviour: Behaviour, rng: np.random.Generator) -> tuple[RatingHead, HeldOutErrors]:
+        """`fit`, and its errors on the people held out: shares of one half of them are checked on the other."""
         lengths = behaviour.histories.lengths
         people = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
         rng.shuffle(people)
@@ -62,8 +80,9 @@ class RatingHead:
         plain = cls._kernel(behaviour.users(rest) if len(rest) else behaviour, rng)
         shares, noise = _shares(plain, behaviour, held_out)
         fitted = cls._kernel(behaviour, rng)
-        return cls(mean=fitted.mean, low=fitted.low, high=fitted.high, item_bias=fitted.item_bias, features=fitted.features,
-                   knots=np.array(behaviour.horizon.shots, np.int64), shares=shares, noise=noise)
+        knots = np.array(behaviour.horizon.shots, np.int64)
+        return (replace(fitted, knots=knots, shares=shares, noise=noise),
+                _held_out_errors(plain, behaviour, held_out[::2], held_out[1::2]))
 
     @classmethod
     def _kernel(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
@@ -170,6 +189,25 @@ def _shares(head: RatingHead, behaviour: Behaviour, people: np.ndarray) -> tuple
         shares.append(fitted)
         noise.append(np.sqrt(max(np.average(left ** 2 - variance, weights=weights), 0.05 * np.average(left ** 2, weights=weights))))
     return np.array(shares), np.array(noise)
+
+
+def _held_out_errors(head: RatingHead, behaviour: Behaviour, *halves: np.ndarray) -> HeldOutErrors:
+    """Errors on each half of the people that `head` has not seen, with shares learned from the other half."""
+    shots, people = behaviour.horizon.shots, np.concatenate(halves)
+    if not all(map(len, halves)):
+        return HeldOutErrors(shots=shots, ratios=np.zeros((len(shots), 0)), owners=np.zeros(0, np.int64), people=0)
+    found = []
+    for half, other in (halves, halves[::-1]):
+        shares, noise = _shares(head, behaviour, other)
+        checked = replace(head, knots=np.array(shots, np.int64), shares=shares, noise=noise)
+        histories, pools = behaviour.histories.users(half), behaviour.pools[half]
+        asked, rows = histories.after(pools), []
+        for count in shots:
+            values, spread = checked.predict(histories.first(np.minimum(count, pools)), asked)
+            rows.append(np.abs(asked.values - values) / np.maximum(spread, 1e-12))
+        found.append(np.stack(rows))
+    owners = behaviour.histories.users(people).after(behaviour.pools[people]).owners
+    return HeldOutErrors(shots=shots, ratios=np.concatenate(found, axis=1), owners=owners, people=len(people))
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:

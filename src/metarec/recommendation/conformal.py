@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput
+from metarec.metalearning.ratings import HeldOutErrors
 from metarec.recommendation.slate import Request
 
 
@@ -43,6 +44,21 @@ class Conformal:
     newcomers: int = 0
     """People it was calibrated on."""
 
+    @classmethod
+    def of_errors(cls, errors: HeldOutErrors, level: float = 0.9) -> Conformal:
+        """Calibrate on errors already measured on people the model was not fitted on.
+
+        Raises:
+            BadInput: if they are too few for the level (the interval would have to be infinite).
+        """
+        needed = newcomers_needed(level)
+        if errors.people < needed:
+            raise BadInput(f"{level:.0%} intervals need at least {needed} newcomers with values to check, got "
+                           f"{errors.people}; hold more people out or ask for a lower level")
+        unit = float(ndtri(0.5 + level / 2))
+        stretch = tuple(_person_quantile(ratio, errors.owners, errors.people, level) / unit for ratio in errors.ratios)
+        return cls(shots=errors.shots, stretch=stretch, level=level, newcomers=errors.people)
+
     def __post_init__(self) -> None:
         if not self.shots or len(self.shots) != len(self.stretch) or list(self.shots) != sorted(set(self.shots)):
             raise BadInput(f"shots must be ascending with one stretch each, got {self.shots} and {self.stretch}")
@@ -60,8 +76,7 @@ class Conformal:
     def interval(self, predicted: np.ndarray, spread: np.ndarray, shots: np.ndarray | int,
                  value_range: tuple[float, float] = (-np.inf, np.inf)) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the `level` interval, inside the scale of values."""
-        half = norm.ppf(0.5 + self.level / 2) * self.widen(spread, shots)
-        return np.clip(predicted - half, *value_range), np.clip(predicted + half, *value_range)
+        return normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, read back by `Conformal(**...)`."""
@@ -85,21 +100,28 @@ def calibrate(model: Doubting, newcomers: Sequence[Newcomer], *, shots: Sequence
         BadInput: if there are too few newcomers for the level (the interval would have to be infinite).
     """
     judged = [person for person in newcomers if person.query]
-    needed = int(np.ceil(level / (1 - level) - 1e-9))  # (n + 1) level <= n
-    if len(judged) < needed:
-        raise BadInput(f"{level:.0%} intervals need at least {needed} newcomers with values to check, got "
-                       f"{len(judged)}; hold more people out or ask for a lower level")
     asked = [[item_id for item_id, _ in person.query] for person in judged]
     actual = np.array([value for person in judged for _, value in person.query])
-    owner = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
     steps = tuple(sorted(set(shots)))
-    stretch = []
-    for events in steps:
+    ratios = np.zeros((len(steps), len(actual)))
+    for row, events in enumerate(steps if judged else ()):
         requests = [Request(history=person.pool[:events], profile=person.profile) for person in judged]
         predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
-        ratio = np.abs(actual - predicted) / np.maximum(np.concatenate(model.rate_spread(requests, asked)), 1e-12)
-        stretch.append(_person_quantile(ratio, owner, len(judged), level) / float(norm.ppf(0.5 + level / 2)))
-    return Conformal(shots=steps, stretch=tuple(stretch), level=level, newcomers=len(judged))
+        ratios[row] = np.abs(actual - predicted) / np.maximum(np.concatenate(model.rate_spread(requests, asked)), 1e-12)
+    owners = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
+    return Conformal.of_errors(HeldOutErrors(shots=steps, ratios=ratios, owners=owners, people=len(judged)), level)
+
+
+def normal_interval(predicted: np.ndarray, spread: np.ndarray, level: float,
+                    value_range: tuple[float, float] = (-np.inf, np.inf)) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the `level` interval of a normal distribution, inside the scale of values."""
+    half = ndtri(0.5 + level / 2) * spread
+    return np.clip(predicted - half, *value_range), np.clip(predicted + half, *value_range)
+
+
+def newcomers_needed(level: float) -> int:
+    """The fewest people a `level` interval can be calibrated on: n with (n + 1) level <= n."""
+    return int(np.ceil(level / (1 - level) - 1e-9))
 
 
 def _person_quantile(ratio: np.ndarray, owner: np.ndarray, people: int, level: float) -> float:

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from metarec.features.histories import Histories
 from metarec.recommendation.rank import rank
 
 _GRID = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
+NEWEST = 100
+"""Events of a person that tell what is known of them, the newest: bounds the solve."""
+MOST_NUMBERS = 50_000_000
+"""Numbers held at a time while the posterior is found: bounds memory."""
 SMALLEST = 1e-6
 """Propensities are never logged smaller: the grid's own error, and a division later."""
 
@@ -56,6 +61,37 @@ def explore(scores: np.ndarray, spread: np.ndarray, k: int, rng: np.random.Gener
     positions, _ = rank(drawn, k, rng)
     chosen = np.where(positions >= 0, np.take_along_axis(members, np.maximum(positions, 0), 1), -1)
     return chosen, np.where(chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0)
+
+
+def posterior_spread(embeddings: np.ndarray, support: Histories, items: np.ndarray | None = None) -> np.ndarray:
+    """Standard deviation in (0, 1] of each item's score once a person's events are known; 1 before any event.
+
+    The posterior of a Gaussian process over items: a person's leaning to each item has variance 1, two items' leanings are as
+    alike as their embeddings (cosine), and an event shows one leaning with noise of variance 1. So doubt shrinks most about
+    what is like the events, and stays 1 about items unlike all of them, or without an embedding.
+
+    Args:
+        embeddings: [N, D].
+        support: the events of B people.
+        items: [B, K] item indexes to be told of; all N where None.
+
+    Returns:
+        [B, K] or [B, N] float32.
+    """
+    known = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
+    directions = (embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    width = len(embeddings) if items is None else items.shape[1]
+    spread = np.ones((len(support), width), np.float32)
+    at_once = max(1, MOST_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
+    for start in range(0, len(support), at_once):
+        rows = np.arange(start, min(start + at_once, len(support)))
+        some = known.users(rows).padded()
+        seen_BSD = directions[some.items] * some.is_real[..., None]
+        asked = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
+        factor = np.linalg.cholesky(seen_BSD @ seen_BSD.transpose(0, 2, 1) + np.eye(seen_BSD.shape[1], dtype=np.float32))
+        explained = (np.linalg.solve(factor, seen_BSD @ asked) ** 2).sum(1)
+        spread[rows] = np.sqrt(np.maximum(1.0 - explained, 1e-6))
+    return spread
 
 
 def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray) -> np.ndarray:

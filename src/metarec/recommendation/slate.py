@@ -36,9 +36,14 @@ class Slate:
     scores: np.ndarray
     """[K] log-scores of the evidence gate; only their order and differences mean something."""
     uncertainty: np.ndarray
-    """[K] standard deviation of each item's predicted value (on the data's scale, or of the log-score without ratings)."""
+    """[K] standard deviation of each item's predicted value on the data's scale; without ratings, doubt about its score, 1 for a
+    stranger and towards 0 as events like the item arrive."""
     propensity: np.ndarray
     """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
+    predicted: np.ndarray | None = None
+    """[K] predicted values on the data's scale; None without ratings."""
+    interval: np.ndarray | None = None
+    """[K, 2] ends of the 90% interval of each predicted value, inside the scale; None without ratings."""
     model_version: str = ""
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""

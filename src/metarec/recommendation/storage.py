@@ -15,6 +15,7 @@ from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.metalearning.ratings import RatingHead
+from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.runtime.artefacts import Artefact
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, training: Dataset, horizon: Horizon, policy: Policy,
                 item_inputs: ItemInputs, profile_inputs: ProfileInputs, content: np.ndarray, text: np.ndarray, ensemble: Ensemble,
-                ratings: RatingHead | None, card: str) -> Artefact:
+                ratings: RatingHead | None, intervals: Conformal | None, card: str) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
     encoder = item_inputs.encoder.state()
     config = {
@@ -34,6 +35,7 @@ def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, 
         "item_inputs": {"encoder": encoder.settings, "reason": item_inputs.reason, "tags": item_inputs.tags,
                         "numbers": item_inputs.numbers},
         "profile_inputs": asdict(profile_inputs),
+        "intervals": None if intervals is None else intervals.to_json(),
     }
     arrays = {
         "content": content, "text": text, "center": item_inputs.center, "components": item_inputs.components,
@@ -66,6 +68,7 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"], "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(tuple(config["scorers"]), _below("ensemble", arrays)),
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
+        "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
     }
 
 
