@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -30,20 +31,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         Recommender.fit(tiny_world(ratings=True).data, preset="tiny", seed=0).save(model)
-        if options.store == "sqlite":
-            report(options.store, kill_again_and_again(model, str(Path(folder) / "events.db"), options.kills, workers=options.workers))
-        else:
-            with private_cluster() as cluster:
-                report(options.store, kill_again_and_again(model, cluster.new_database("kills"), options.kills, workers=options.workers))
+        with private_cluster() if options.store == "postgresql" else contextlib.nullcontext() as cluster:
+            url = cluster.new_database("kills") if cluster else str(Path(folder) / "events.db")
+            report(options.store, kill_again_and_again(model, url, options.kills, workers=options.workers, told=tell))
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def report(store: str, found: Outcome) -> None:
     print(f"{store}: {found.kills} kills under load, {found.acknowledged:,} events acknowledged: "
           f"lost {found.lost}, doubled {found.doubled}, never sent {found.unsent}")
-    for what, seconds in (("one worker", found.back_after_one), ("all processes", found.back_after_all)):
+    rows = [(f"next event acknowledged after the kill of {what}", seconds) for what, seconds in found.back.items()]
+    for what, seconds in [*rows, ("all workers answer again after the kill of some", found.whole)]:
         if seconds:
-            print(f"  after the kill of {what}: next event acknowledged in {statistics.median(seconds):.2f} s (median), "
-                  f"{max(seconds):.2f} s (most)")
+            print(f"  {what}: {statistics.median(seconds):.2f} s (median of {len(seconds)}), {max(seconds):.2f} s (most)")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Kill a service again and again under load and count what was lost.
 
-Every kill is a SIGKILL, in turn of one worker and of all processes together. An event counts as acknowledged once HTTP 200 came back.
+Every kill is a SIGKILL. An event counts as acknowledged once HTTP 200 came back.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,36 +27,45 @@ class Outcome:
     doubled: int
     unsent: int
     """Rows that nobody sent."""
-    back_after_one: list[float]
-    """Seconds from each kill of one worker to the next acknowledged event."""
-    back_after_all: list[float]
-    """Seconds from each kill of all processes, starting anew included, to the next acknowledged event."""
+    back: dict[str, list[float]]
+    """What was killed -> seconds from each such kill to the next acknowledged event."""
+    whole: list[float]
+    """Seconds from each kill of a worker until all of them answered again."""
 
 
-def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: int = 2, pause: float = 0.5, seed: int = 0) -> Outcome:
-    rng, back_one, back_all = random.Random(seed), [], []
+def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: int = 2, pause: float = 0.5, seed: int = 0,
+                        told: Callable[[str], None] = lambda _line: None) -> Outcome:
+    """Kill in turn one worker, all workers (the supervisor starts others), and everything (which is then started anew)."""
+    rng, back, whole = random.Random(seed), {"one worker": [], "all workers": [], "everything": []}, []
     service = Running(model, store_url, workers)
     service.start(wait=300)
     try:
         with Senders(service) as senders:
             senders.wait_for_answer(time.monotonic())
-            for _, everything in zip(range(kills), itertools.cycle([False, True]), strict=False):
+            for number, what in zip(range(1, kills + 1), itertools.cycle(back), strict=False):
+                service.wait_for_all_workers(most=300)
                 time.sleep(pause * rng.uniform(0.5, 1.5))
-                if everything:
+                if what == "everything":
                     service.kill_all()
-                    killed = time.monotonic()
-                    service.start(wait=300)
-                    back_all.append(senders.wait_for_answer(killed, most=300))
                 else:
+                    for worker in service.worker_ids() if what == "all workers" else [rng.choice(service.worker_ids())]:
+                        service.kill(worker)
+                killed = time.monotonic()
+                if what == "everything":
+                    service.start(wait=300)
+                back[what].append(senders.wait_for_answer(killed, most=300))
+                told(f"kill {number}, {what}: back after {back[what][-1]:.2f} s, {len(senders.told.acknowledged):,} events acknowledged")
+                if what != "everything":
                     service.wait_for_all_workers(most=300)
-                    service.kill(rng.choice(service.worker_ids()))
-                    back_one.append(senders.wait_for_answer(time.monotonic()))
+                    whole.append(time.monotonic() - killed)
+                    told(f"    all workers answer after {whole[-1]:.2f} s")
     finally:
         service.stop()
     store = open_store(store_url)
     held = Counter(store.as_frame()["event_id"].to_list())
     store.close()
-    told = senders.told
-    return Outcome(kills=kills, acknowledged=len(told.acknowledged), lost=len(set(told.acknowledged) - set(held)),
-                   doubled=sum(count > 1 for count in held.values()), unsent=len(set(held) - set(told.sent)), back_after_one=back_one,
-                   back_after_all=back_all)
+    sent = senders.told
+    return Outcome(kills=kills, acknowledged=len(sent.acknowledged), lost=len(set(sent.acknowledged) - set(held)),
+                   doubled=sum(count > 1 for count in held.values()), unsent=len(set(held) - set(sent.sent)), back=back,
+                   whole=whole)
+

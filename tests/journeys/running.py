@@ -129,11 +129,12 @@ class Running:
 
 @dataclass
 class Told:
-    """What the service acknowledged, and when it answered at all."""
+    """What was sent, and what of it the service acknowledged."""
 
     acknowledged: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
-    answered_at: list[float] = field(default_factory=list)
+    answered: list[tuple[float, float]] = field(default_factory=list)
+    """When each request that was acknowledged began and ended (monotonic)."""
     refused: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -169,25 +170,26 @@ class Senders:
                     return
 
     def _try(self, body: dict[str, Any], ids: list[str]) -> bool:
+        began = time.monotonic()
         try:
             status, answer = self.service.ask("POST", "/v1/events", body, timeout=10.0)
         except (OSError, http.client.HTTPException):
             return False
         with self.told.lock:
-            self.told.answered_at.append(time.monotonic())
             if status != 200:
                 self.told.refused += 1
                 return False
+            self.told.answered.append((began, time.monotonic()))
             assert answer["accepted"] + answer["duplicates"] == len(ids), answer
             self.told.acknowledged += ids
         return True
 
     def wait_for_answer(self, after: float, most: float = 60.0) -> float:
-        """Seconds from `after` (monotonic) until an event was acknowledged again."""
+        """Seconds from `after` (monotonic) until a request that began later was acknowledged."""
         while time.monotonic() - after < most:
             with self.told.lock:
-                later = [at for at in self.told.answered_at[-50:] if at > after]
+                later = [ended for began, ended in self.told.answered[-50:] if began > after]
             if later:
                 return later[0] - after
             time.sleep(0.02)
-        raise AssertionError(f"no answer within {most} seconds; the log says: {self.service.log()[-2000:]}")
+        raise AssertionError(f"nothing acknowledged within {most} seconds; the log says: {self.service.log()[-2000:]}")

@@ -71,12 +71,19 @@ def _metrics_folder() -> Iterator[None]:
 def _run(settings: ServiceSettings) -> None:
     import uvicorn
 
-    uvicorn.run("metarec.app.serving:worker", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
-                access_log=False, log_level="warning", timeout_graceful_shutdown=settings.shutdown_seconds, server_header=False,
-                timeout_keep_alive=30, backlog=2048,
-                # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds would kill it, and the
-                # next one, for ever.
-                timeout_worker_healthcheck=120)
+    from metarec.app.supervisor import run_workers
+    from metarec.runtime.logs import setup_logs
+
+    options: dict[str, Any] = {
+        "factory": True, "host": settings.host, "port": settings.port, "access_log": False, "log_level": "warning", "server_header": False,
+        "timeout_graceful_shutdown": settings.shutdown_seconds, "timeout_keep_alive": 30, "backlog": 2048}
+    if settings.workers == 1:
+        uvicorn.run("metarec.app.serving:worker", **options)
+        return
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds would kill it, and the next one,
+    # for ever.
+    run_workers(uvicorn.Config("metarec.app.serving:worker", workers=settings.workers, timeout_worker_healthcheck=120, **options))
 
 
 def worker() -> FastAPI:

@@ -1,0 +1,73 @@
+"""Worker processes: started, looked after, replaced when they die or hang."""
+
+from __future__ import annotations
+
+import logging
+import time
+from socket import socket
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
+
+log = logging.getLogger("metarec.service")
+
+
+class Worker(Process):
+    """A worker that is asked whether it lives without waiting for its answer.
+
+    uvicorn's own waits for the answer, also of one that was killed meanwhile: for as long as a slow worker may take, nobody is
+    replaced and no signal is heard.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self._asked_at: float | None = None
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it runs, and has answered within `timeout` seconds of being asked."""
+        if not self.process.is_alive():
+            return False
+        try:
+            while self.parent_conn.poll(0):
+                self.parent_conn.recv()
+                self._asked_at = None
+            if self._asked_at is None:
+                self.parent_conn.send(b"ping")
+                self._asked_at = time.monotonic()
+        except (OSError, EOFError):
+            return False
+        return time.monotonic() - self._asked_at < timeout
+
+
+class Supervisor(Multiprocess):
+    """Keeps the number of workers; nothing it does waits for any of them."""
+
+    def init_processes(self) -> None:
+        """Start all."""
+        self.processes += [self._started() for _ in range(self.processes_num)]
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace who died or hangs; called twice a second."""
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()
+            worker.join()
+            if worker.exitcode == STARTUP_FAILURE:  # it would fail again
+                log.error("a worker could not start, the service ends")
+                self.should_exit.set()
+                return
+            log.warning("a worker ended, another is started", extra={"exit_code": worker.exitcode})
+            self.processes[place] = self._started()
+
+    def _started(self) -> Worker:
+        worker = Worker(self.config, self.sockets)
+        worker.start()
+        return worker
+
+
+def run_workers(config: uvicorn.Config) -> None:
+    """Serve with `config.workers` processes on one socket until told to stop."""
+    Supervisor(config, sockets=[config.bind_socket()]).run()
