@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,26 @@ def test_evaluate_judges_beside_baselines(run: Run, fitted: tuple[Path, Path], t
     code, _, err = run("evaluate", str(fitted[0]), "--learner", "nonesuch")
     assert code == 2
     assert "nonesuch" in err
+
+
+def test_what_is_found_out_about_a_model_is_kept_with_it(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    data, model = fitted[0], shutil.copytree(fitted[1], tmp_path / "model")
+    code, out, err = run("evaluate", str(data), "--model", str(model), "--baseline", "Random", "--json")
+    assert code == 0, err
+    assert json.loads(out)["facts"]["judged"] == 8  # of 12 not met, a third chooses the baselines' settings
+    assert run("audit", str(model), str(data), "--by", "home")[0] == 0
+    kept = {path.stem: json.loads(path.read_text()) for path in (model / "reports").iterdir()}
+    assert {name: report["kept"]["by"] for name, report in kept.items()} == {
+        "data": "metarec fit", "learning-curve": "metarec evaluate", "audit": "metarec audit"}
+    assert kept["learning-curve"]["curves"]["all"]["table"]
+    assert kept["audit"]["people"] == 12
+    assert kept["data"]["events_read"] == 672
+    assert run("fit", str(data), "--out", str(model), *TINY)[0] == 0  # reports do not stand in the way of a new model, and go with the old
+    assert [path.stem for path in (model / "reports").iterdir()] == ["data"]
+    code, _, err = run("evaluate", str(data), "--model", str(model))
+    assert (code, "only 0 people" in err, "--hold-out" in err) == (2, True, True)
+    code, _, err = run("evaluate", str(data), "--model", str(model), "--all")
+    assert (code, "--model judges a model as it is" in err) == (2, True)
 
 
 def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:

@@ -97,7 +97,8 @@ class Evaluation:
 
 
 def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequence[str] | None = None, scenario: Scenario = "user-cold",
-             seed: int = 0, horizon: Horizon | None = None, most: int = MOST_JUDGED, progress: Progress = silent) -> Evaluation:
+             seed: int = 0, horizon: Horizon | None = None, most: int = MOST_JUDGED, setting: Setting | None = None,
+             progress: Progress = silent) -> Evaluation:
     """Fit `models` and the baselines on the same training people and judge all on the same others.
 
     Args:
@@ -108,12 +109,13 @@ def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequenc
         seed: draws the split and everything that is random.
         horizon: numbers of events judged at; chosen from the data where None.
         most: people judged at most.
+        setting: how `data` are split already, where `scenario` shall not do it.
         progress: told as fits and judgements finish.
 
     Raises:
         BadInput: if there is nobody to judge, nothing to judge, or two recommenders share a name.
     """
-    setting = prepare(data, scenario, seed=seed, horizon=horizon, most=most)
+    setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     bars = baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
     judged = [*models, *bars]
     if not judged:
@@ -126,7 +128,7 @@ def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequenc
     shown_by = names[0] if names else max(bar_names, key=lambda b: main.mean(b, "ndcg@10").mean())
     shown = show_newcomers(next(m for m in judged if m.name == shown_by), trials.get("cold", trials["all"]), setting.split.horizon.shots,
                            derive(seed, "shown"))
-    return Evaluation(data=data.name, scenario=scenario, models=names, baselines=bar_names, curves=curves, costs=costs, shown=shown,
+    return Evaluation(data=data.name, scenario=setting.scenario, models=names, baselines=bar_names, curves=curves, costs=costs, shown=shown,
                       shown_by=shown_by, facts=_facts(setting), has_values=data.interactions.has_values, seed=seed)
 
 

@@ -58,3 +58,13 @@ class OwnRecommender:
     def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Predictive standard deviations."""
         return fitted(self.name, self.model).rate_spread(requests, item_ids)
+
+
+@dataclass(kw_only=True)
+class SavedRecommender(OwnRecommender):
+    """A recommender fitted earlier, judged as it is; the training people given must be those it learned from."""
+
+    model: Recommender | None
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Nothing: it has learned what it will."""

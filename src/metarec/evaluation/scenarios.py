@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, split_newcomers
+from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, choose_horizon, newcomers_of, split_newcomers
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 from metarec.runtime.rng import derive
@@ -29,6 +29,8 @@ HELD_OUT_SHARE = 0.2
 """Part of a known person's events, the last ones, that warm people are judged on."""
 MOST_WARM = 2000
 """Known people judged at most."""
+LEAST_UNMET = 10
+"""People whom a fitted model must not have met, for it to be judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,34 @@ def prepare(data: Dataset, scenario: Scenario, *, seed: int = 0, horizon: Horizo
     if scenario == "warm":
         return _warm(data, rng, seed, horizon, most)
     raise BadInput(f"there is no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
+
+
+def prepare_unmet(data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None) -> Setting:
+    """Judge a model that is already fitted, on people it never met: a third of them choose the baselines' settings, the rest judge.
+
+    Args:
+        data: everything known.
+        train: what the model was fitted on; baselines are fitted on it too.
+        seed: draws who judges.
+        most: people judged at most.
+
+    Raises:
+        BadInput: if too few people of `data` are not in `train`.
+    """
+    events = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    known = train.interactions.frame.select("user_id").unique()
+    counts = events.group_by("user_id").len()
+    horizon = choose_horizon(counts["len"].to_numpy())
+    new = counts.join(known, on="user_id", how="anti").filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"]
+    if len(new) < LEAST_UNMET:
+        raise BadInput(f"only {len(new)} people of {data.name} whom the model has not met have the {horizon.min_events} events needed to "
+                       f"be judged, {LEAST_UNMET} are needed; keep some out with `metarec fit --hold-out 0.2`, or evaluate without a model")
+    shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
+    cut = len(new) // 3
+    catalog = train.interactions.frame.select("item_id").unique()
+    validation, test = (newcomers_of(data, events, people, catalog, horizon) for people in (shuffled[:cut], shuffled[cut:][:most]))
+    split = NewcomerSplit(train=train, validation=validation, test=test, horizon=horizon)
+    return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
 
 
 def hide_items(data: Dataset, rng: np.random.Generator, share: float = HIDDEN_SHARE) -> list[str]:

@@ -22,6 +22,8 @@ import polars as pl
 
 FORMAT = 1
 CONFIG, ARRAYS, CARD = "config.json", "model.safetensors", "CARD.md"
+REPORTS = "reports"
+"""What was found out about a model may lie beside it, and goes with it when it is replaced."""
 
 
 class BrokenArtefact(ValueError):
@@ -137,7 +139,7 @@ def check_place(folder: str | Path) -> None:
     if not (place / CONFIG).is_file():
         raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
     try:
-        own = {CONFIG, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
+        own = {CONFIG, REPORTS, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
     except (KeyError, TypeError, ValueError) as error:
         raise FileExistsError(f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder") from error
     if others := sorted({path.name for path in place.iterdir()} - own):

@@ -37,7 +37,11 @@ def audit(model: Model, data: Source,
           as_is: Annotated[bool, typer.Option("--as-is", help="Judge the model on people it learned from, if there are no others, "
                                               "instead of fitting one like it without a fifth of them.")] = False,
           seed: Seed = 0, as_json: Json = False) -> None:
-    """Say for whom a model works: quality by group as events arrive, what items are shown, and which gaps are more than chance."""
+    """Say for whom a model works: quality by group as events arrive, what items are shown, and which gaps are more than chance.
+
+    The result is kept with the model and shown on the operator's page.
+    """
+    from metarec.app.reports import AUDIT, keep_report
     from metarec.data.read import read
     from metarec.fairness.audit import audit as look
     from metarec.fairness.audit_report import to_html
@@ -72,6 +76,7 @@ def audit(model: Model, data: Source,
         _write_json(out / "audit.json", result)
         texts.append(str(out / "audit.html"))
     show(result, "\n\n".join(texts), as_json=as_json)
+    keep_report(model, AUDIT, result, by="metarec audit")
 
 
 def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:

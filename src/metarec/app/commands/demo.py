@@ -25,6 +25,7 @@ def demo(data: Annotated[str, typer.Option(metavar="NAME", help="ml-100k (rating
          serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False,
          preset: Preset = "small", encoder: Encoder = "auto", seed: Seed = 0, as_json: Json = False) -> None:
     """The whole journey on real data: get, clean, train, judge beside ten simple recommenders, show three newcomers, save."""
+    from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.evaluate import evaluate
     from metarec.evaluation.recommenders import OwnRecommender
@@ -47,6 +48,8 @@ def demo(data: Annotated[str, typer.Option(metavar="NAME", help="ml-100k (rating
         found = evaluate(table, models=[ours], seed=seed, most=MOST_JUDGED, progress=progress)
     page = write_report(place / "report.html", found, data_report=report)
     model = _saved(ours, place / "model")
+    keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
+    keep_report(model, DATA, report.to_dict(), by="metarec demo")
     seconds = time.perf_counter() - started
     result = {"evaluation": found.to_json(), "cleaning": report.to_dict(), "encoder": ours.settings["encoder"], "report": str(page),
               "model": str(model), "seconds": round(seconds, 1)}

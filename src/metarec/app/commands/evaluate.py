@@ -11,6 +11,7 @@ from metarec.app.commands.options import Encoder, Json, Preset, Seed, Source, no
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
+    from metarec.evaluation.evaluate import Evaluation
     from metarec.evaluation.judged import Judged
 
 
@@ -24,10 +25,13 @@ def evaluate(data: Source,
                                                           "chance and the item mean always stand beside.")] = None,
              folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
              preset: Preset = "small", encoder: Encoder = "auto",
+             model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
+                                                        "of fitting one; the result is kept with it for the operator's page.")] = None,
              out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
                                                       "or a folder for the page and the numbers.")] = None,
              seed: Seed = 0, as_json: Json = False) -> None:
     """Judge recommenders on people they never met: quality against the number of events, and whether the large model is worth it."""
+    from metarec.app.reports import LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
     from metarec.evaluation.evaluate import evaluate as judge
@@ -38,13 +42,18 @@ def evaluate(data: Source,
         raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
+    if model is not None and (folds or protocol is not None or scenario != "user-cold" or learner or every):
+        raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner and --all")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
         raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
     table, report = read_clean(data)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     with on_terminal(show=not as_json) as progress:
         models = _models(learner, every, preset, encoder, progress)
-        if protocol is not None:
+        if model is not None:
+            found = _saved(table, model, baseline, seed, progress)
+            result, text = found.to_json(), found.to_text()
+        elif protocol is not None:
             result, text = _by_protocol(table, protocol, models(), seed, progress)
         elif folds:
             result, text = _cross_validated(table, models, baseline, folds, seed, progress)
@@ -57,6 +66,21 @@ def evaluate(data: Source,
         place = write_report(out, found, data_report=report)
         result["report"], text = str(place), f"{text}\n{place}"
     show(result, text, as_json=as_json)
+    if model is not None:
+        keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec evaluate")
+
+
+def _saved(data: Dataset, model: Path, baseline: list[str] | None, seed: int, progress: Any) -> Evaluation:
+    """A saved model beside baselines fitted on what it was fitted on."""
+    from metarec.evaluation.evaluate import MOST_JUDGED
+    from metarec.evaluation.evaluate import evaluate as judge
+    from metarec.evaluation.recommenders import SavedRecommender
+    from metarec.evaluation.scenarios import prepare_unmet
+    from metarec.recommender import Recommender
+
+    loaded = Recommender.load(model)
+    setting = prepare_unmet(data, loaded.training, seed=seed, most=MOST_JUDGED)
+    return judge(data, models=[SavedRecommender(model=loaded)], baselines=baseline, setting=setting, seed=seed, progress=progress)
 
 
 def _models(names: list[str] | None, every: bool, preset: str, encoder: str, progress: Any) -> Any:

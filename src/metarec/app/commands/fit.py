@@ -23,6 +23,7 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
         clean: Annotated[bool, typer.Option(help="Clean the data first; `metarec data check` says what that takes out.")] = True,
         seed: Seed = 0, as_json: Json = False) -> None:
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
+    from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
     from metarec.data.domains import domain as pack_of
     from metarec.recommender import Recommender
@@ -40,6 +41,7 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
         model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, policy=policy, progress=progress)
     seconds = time.perf_counter() - started
     model.save(out)
+    keep_report(out, DATA, report.to_dict(), by="metarec fit")
     kept_out = people - learned.interactions.frame["user_id"].n_unique()
     facts = {"model": str(out), "version": model.version, "preset": preset, "events": len(learned.interactions),
              "people": people - kept_out, "held_out": kept_out, "items": len(model.catalog), "seconds": round(seconds, 2),

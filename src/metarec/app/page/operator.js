@@ -167,7 +167,7 @@ async function promote(model) {
 // ---------------------------------------------------------------- reports
 
 async function drawReports(status) {
-  const now = status.reports.join("\n");
+  const now = [status.model_version, ...status.reports].join("\n");
   if (byId("reports").childElementCount && now === reportsDrawn) return;
   reportsDrawn = now;
   if (!status.reports.length) {

@@ -9,6 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,11 @@ class LiveModel:
     def serving(self) -> str:
         """Version of the model that serves, which is not the promoted one where that could not be loaded."""
         return self._version
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the model that serves."""
+        return self.registry.place_of(self._version)
 
     def retry(self) -> None:
         """Forget that a model could not be loaded, so that the next refresh tries again."""

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import Response
 
+from metarec.app.reports import read_report, report_names
 from metarec.app.service import shapes
 from metarec.app.service.parts import Json, Service, answers
-from metarec.app.service.watch import read_report, report_names
 from metarec.data.schema import BadInput
 
 Name = Annotated[str, Path(max_length=200)]
@@ -51,13 +51,13 @@ def operator_routes(service: Service) -> APIRouter:
         return {"model_version": served.model.version, "items": len(served.model.vocabulary), "items_version": served.items_version,
                 "started": started, "rows": store.counts(), "events_last_minute": by_minute[-1], "events_by_minute": by_minute,
                 "rows_waiting": store.waiting, "drift": asdict(looked.drift) if looked.drift else None,
-                "retraining_advised": looked.reasons, "outcomes": looked.outcomes, "reports": report_names(live.registry.folder)}
+                "retraining_advised": looked.reasons, "outcomes": looked.outcomes, "reports": report_names(live.folder)}
 
-    @router.get("/v1/reports/{name}", dependencies=read, summary="A report kept with the model: learning curve, fairness, cleaning",
+    @router.get("/v1/reports/{name}", dependencies=read, summary="A report kept with the serving model: learning curve, fairness, cleaning",
                 **answers(dict[str, Any], 404))
     async def report(name: Name) -> Json:
         try:
-            return Json(await asyncio.to_thread(read_report, live.registry.folder, name))
+            return Json(await asyncio.to_thread(read_report, live.folder, name))
         except BadInput as error:
             raise HTTPException(404, str(error)) from error
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from metarec.app.service.live import LiveModel
 from metarec.app.service.meters import Meters
-from metarec.data.schema import BadInput
 from metarec.feedback.drift import Drift, RetrainRule, advise_retraining, measure_drift
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
@@ -71,19 +67,3 @@ class Watch:
         newcomers = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
         return {"slates": float(slates.height), "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
                 "liked_share_of_newcomers": float(newcomers or 0.0)}  # type: ignore[arg-type]  # polars types mean() as any literal
-
-
-def report_names(folder: Path) -> list[str]:
-    """Reports kept with a model: `reports/NAME.json`."""
-    return sorted(path.stem for path in (folder / "reports").glob("*.json"))
-
-
-def read_report(folder: Path, name: str) -> Any:
-    """One report.
-
-    Raises:
-        BadInput: if there is none of this name.
-    """
-    if name not in report_names(folder):
-        raise BadInput(f"no report {name!r}; there are: {', '.join(report_names(folder)) or 'none yet'}")
-    return json.loads((folder / "reports" / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,51 @@
+"""Reports kept with a model, `MODEL/reports/NAME.json`: what commands found out about it, for the operator's page."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from metarec.data.schema import BadInput
+from metarec.feedback.registry import write_text
+from metarec.runtime.artefacts import REPORTS
+
+LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
+"""What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces the older."""
+
+
+def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
+    """Write a report beside a model, whole or not at all; numbers that do not exist become null.
+
+    Args:
+        model: the model's folder.
+        name: one of the names above.
+        content: as the report's own `to_json` gives it.
+        by: the command that found it out, for the reader.
+    """
+    place = Path(model) / REPORTS / f"{name}.json"
+    place.parent.mkdir(exist_ok=True)
+    plain = json.loads(json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None)
+    write_text(place, json.dumps({**plain, "kept": {"by": by, "timestamp": time.time()}}, indent=1, ensure_ascii=False) + "\n")
+    return place
+
+
+def report_names(model: Path) -> list[str]:
+    """Names of the reports kept with a model."""
+    return sorted(path.stem for path in (model / REPORTS).glob("*.json") if not path.name.startswith("."))
+
+
+def read_report(model: Path, name: str) -> Any:
+    """One report.
+
+    Raises:
+        BadInput: if there is none of this name.
+    """
+    if name not in report_names(model):
+        raise BadInput(f"no report {name!r}; there are: {', '.join(report_names(model)) or 'none yet'}")
+    return json.loads((model / REPORTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
