@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +101,8 @@ class Recommender:
 
     @classmethod
     def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", policy: Policy | None = None,
-            horizon: Horizon | None = None, checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
+            horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
+            checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
         """Learn from everyone's past.
 
         Args:
@@ -111,11 +112,13 @@ class Recommender:
             encoder: text encoder, or `auto`, or `none`.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
+            user_weights: how much each person counts in training, above 0, by user id; scaled to mean 1, and whoever is not named
+                counts as their mean. None: all the same.
             checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is removed at the end.
             progress: told how far each stage is.
 
         Raises:
-            BadInput: if there are fewer than two users or items with events.
+            BadInput: if there are fewer than two users or items with events, or a weight is not above 0.
         """
         settings = Settings(preset=preset, seed=seed, encoder=encoder)
         _check_size(data)
@@ -127,8 +130,9 @@ class Recommender:
         item_inputs, content, text = ItemInputs.fit(catalog, reader=reader, fit_on=seen, seed=seed, progress=progress)
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(data.users.of_users(user_ids)), content=content,
-                              relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths))
-        version = _digest(data, settings)
+                              relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths),
+                              weights=_weights_of(user_ids, user_weights))
+        version = _digest(data, settings, behaviour.weights)
         ensemble = Ensemble.fit(behaviour, PRESETS[preset], seed, progress, Steps.of(checkpoint, version))
         ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
@@ -417,8 +421,24 @@ def _whole_catalog(data: Dataset) -> Catalog:
     return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
 
 
-def _digest(data: Dataset, settings: Settings) -> str:
-    """Twelve hexadecimal digits that change with the data or the settings."""
+def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) -> np.ndarray | None:
+    """[U] float64 of mean 1."""
+    if weights is None:
+        return None
+    wrong = next(((user, weight) for user, weight in weights.items() if not 0.0 < weight < np.inf), None)
+    if wrong is not None:
+        raise BadInput(f"the weight of a person must be above 0 and finite, got {wrong[1]} for {wrong[0]!r}; "
+                       "to leave somebody out, take them out of the data")
+    given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
+    if np.isnan(given).all():
+        raise BadInput("user_weights names nobody of the data; its keys are user ids")
+    given = np.where(np.isnan(given), np.nanmean(given), given)
+    return np.asarray(given / given.mean())
+
+
+def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
+    """Twelve hexadecimal digits that change with the data, the settings or the weights of people."""
     rows = data.interactions.frame.select("user_id", "item_id", "timestamp", "value").hash_rows(seed=0).sum()
-    facts = json.dumps([asdict(settings), len(data.interactions), len(data.items), rows], sort_keys=True)
+    told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    facts = json.dumps([asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:12]

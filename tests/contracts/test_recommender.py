@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_wor
 def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     import metarec.recommendation.ensemble as ensemble
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     options = {"preset": "tiny", "seed": 0, "encoder": "none"}

@@ -121,10 +121,11 @@ def train_network(behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Gene
         able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
         watched = min(WATCHED, len(able) // 10)
         watch, learn = able[:watched], able[watched:]
+        chance = None if behaviour.weights is None else behaviour.weights[learn] / behaviour.weights[learn].sum()
         best, best_state = np.inf, network.state_dict()
         for step in range(1, sizes.steps + 1):
             network.train()
-            users = rng.choice(learn, min(sizes.users_per_step, len(learn)), replace=False)
+            users = rng.choice(learn, min(sizes.users_per_step, len(learn)), replace=False, p=chance)
             optimizer.zero_grad()
             _episode_loss(network, behaviour, users, rng).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 
 from metarec.data.newcomers import Horizon
 from metarec.features.histories import Histories
@@ -26,6 +27,8 @@ class Behaviour:
     relevant_from: float
     """The value from which an event counts as liked."""
     horizon: Horizon
+    weights: np.ndarray | None = None
+    """[U] how much each training user counts, mean 1; None: all the same."""
 
     @property
     def n_items(self) -> int:
@@ -35,11 +38,23 @@ class Behaviour:
     def users(self, indexes: np.ndarray) -> Behaviour:
         """The same world with only these training users."""
         return Behaviour(histories=self.histories.users(indexes), profiles=self.profiles[indexes], content=self.content,
-                         relevant_from=self.relevant_from, horizon=self.horizon)
+                         relevant_from=self.relevant_from, horizon=self.horizon,
+                         weights=None if self.weights is None else self.weights[indexes])
+
+    def weights_of(self, users: np.ndarray) -> np.ndarray:
+        """[len(users)] float32 weight of these training users, 1 for everyone where none were given."""
+        return np.ones(len(users), np.float32) if self.weights is None else self.weights[users].astype(np.float32)
 
     def is_liked(self, histories: Histories) -> np.ndarray:
         """[E] whether each event counts as liked."""
         return histories.values >= self.relevant_from
+
+    def mean_over(self, users: np.ndarray, rows: np.ndarray | sp.csr_matrix) -> np.ndarray:
+        """[N] float32 mean of `rows` [len(users), N] over these training users, by their weights."""
+        if self.weights is None:
+            return np.asarray(rows.mean(0), np.float32).ravel()
+        weights = self.weights_of(users)
+        return np.asarray(rows.T @ (weights / weights.sum()), np.float32).ravel()
 
     @cached_property
     def pools(self) -> np.ndarray:

@@ -52,15 +52,15 @@ class EpisodicRidge:
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> EpisodicRidge:
         """Solve one dual ridge for each knot."""
         place, tastes = _feature_items(behaviour, rng)
-        histories, profiles, targets, pools = _tasks(behaviour, rng)
-        mean = np.asarray(targets.mean(0), np.float32).ravel()
-        left, strength, directions = randomized_svd(_centred(targets, mean), min(RANK, min(targets.shape) - 1),
+        histories, profiles, targets, pools, roots = _tasks(behaviour, rng)
+        centred, mean = _centred(targets, roots)
+        left, strength, directions = randomized_svd(centred, min(RANK, min(targets.shape) - 1),
                                                     random_state=int(rng.integers(2**31)), n_iter=3)
         compressed = (left * strength).astype(np.float32)
         knots = _knots(behaviour.horizon.pool)
         blank = cls(knots=knots, weights=np.zeros((len(knots), 0, 0), np.float32), directions=directions.astype(np.float32), mean=mean,
                     tastes=tastes, place=place, relevant_from=behaviour.relevant_from)
-        weights = [_dual_ridge(*blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed) for knot in knots]
+        weights = [_dual_ridge(*blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed, roots) for knot in knots]
         return cls(knots=knots, weights=np.stack(weights), directions=blank.directions, mean=mean, tastes=tastes, place=place,
                    relevant_from=behaviour.relevant_from)
 
@@ -121,8 +121,11 @@ def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.n
     return place, tastes.astype(np.float32)
 
 
-def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray]:
-    """Histories, profiles, targets [T, N] and pools of the tasks: those with most to teach, reshuffled where order is free."""
+def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
+    """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the weights [T] of the tasks.
+
+    Tasks are those with most to teach, reshuffled where order is free.
+    """
     lengths = behaviour.histories.lengths
     able = np.flatnonzero(behaviour.pools < lengths)
     if len(able) > MOST_TASKS:
@@ -134,17 +137,28 @@ def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, n
     for histories in tasks:
         asked = histories.after(part.pools)
         targets.append(asked.where(part.is_liked(asked)).matrix(behaviour.n_items))
+    roots = None if part.weights is None else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([h.lengths for h in tasks]))]).astype(np.int64)
     joined = Histories(offsets=offsets, items=np.concatenate([h.items for h in tasks]), values=np.concatenate([h.values for h in tasks]))
-    return joined, np.tile(part.profiles, (copies, 1)), sp.vstack(targets, format="csr"), np.tile(part.pools, copies)
+    return joined, np.tile(part.profiles, (copies, 1)), sp.vstack(targets, format="csr"), np.tile(part.pools, copies), roots
 
 
-def _centred(targets: sp.csr_matrix, mean: np.ndarray) -> np.ndarray:
-    return np.asarray(targets.toarray() - mean)
+def _centred(targets: sp.csr_matrix, roots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Targets [T, N] less their mean, times the roots of the weights; and that mean [N]."""
+    if roots is None:
+        mean = np.asarray(targets.mean(0), np.float32).ravel()
+        return np.asarray(targets.toarray() - mean), mean
+    mean = np.asarray(targets.T @ roots ** 2 / (roots ** 2).sum(), np.float32).ravel()
+    return np.asarray(roots[:, None] * (targets.toarray() - mean)), mean
 
 
-def _dual_ridge(dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray) -> np.ndarray:
-    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], the two kept apart because one is full and one nearly empty."""
+def _dual_ridge(dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, roots: np.ndarray | None) -> np.ndarray:
+    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks' weights (Y holds them already).
+
+    The two are kept apart because one is full and one nearly empty.
+    """
+    if roots is not None:
+        dense, items = roots[:, None] * dense, sp.csr_matrix(sp.diags_array(roots) @ items)
     kernel = (items @ items.T).toarray().astype(np.float32) + dense @ dense.T
     kernel[np.diag_indices_from(kernel)] += REGULARISATION
     solved = scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True)

@@ -87,7 +87,7 @@ class RatingHead:
     @classmethod
     def _kernel(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
         histories = behaviour.histories
-        mean, item_bias, user_bias = _offsets(histories, behaviour.n_items)
+        mean, item_bias, user_bias = _offsets(histories, behaviour.n_items, behaviour.weights_of(histories.owners))
         residual = histories.values - mean - item_bias[histories.items] - user_bias[histories.owners]
         factors = _factors(histories, residual, behaviour.n_items, rng)
         features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(np.float32)
@@ -146,15 +146,15 @@ class RatingHead:
         return cls(mean=mean, low=low, high=high, **{name: arrays[name] for name in ("item_bias", "features", "knots", "shares", "noise")})
 
 
-def _offsets(histories: Histories, n_items: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean, item offsets [N] and user offsets [B], each shrunk, found in turns."""
-    mean = float(histories.values.mean())
+def _offsets(histories: Histories, n_items: int, weights: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean, item offsets [N] and user offsets [B], each shrunk, found in turns; events count `weights` [E]."""
+    mean = float(np.average(histories.values, weights=weights))
     owners, users = histories.owners, len(histories)
-    item_count, user_count = np.bincount(histories.items, minlength=n_items), histories.lengths
+    item_count, user_count = np.bincount(histories.items, weights, n_items), histories.lengths
     item_bias, user_bias = np.zeros(n_items), np.zeros(users)
     for _ in range(5):
         rest = histories.values - mean
-        item_bias = np.bincount(histories.items, rest - user_bias[owners], n_items) / (item_count + ITEM_DAMPING)
+        item_bias = np.bincount(histories.items, weights * (rest - user_bias[owners]), n_items) / (item_count + ITEM_DAMPING)
         user_bias = np.bincount(owners, rest - item_bias[histories.items], users) / (user_count + USER_DAMPING)
     return mean, item_bias.astype(np.float32), user_bias.astype(np.float32)
 
@@ -183,7 +183,7 @@ def _shares(head: RatingHead, behaviour: Behaviour, people: np.ndarray) -> tuple
         process, variance = head.process(histories.first(np.minimum(shots, pools)), asked)
         columns = np.stack([np.ones_like(process), head.item_bias[asked.items], process], axis=1)
         # Each person counts once, as in the mean of per-person errors that is reported.
-        weights = 1.0 / np.repeat(np.maximum(asked.lengths, 1), asked.lengths)
+        weights = np.repeat(behaviour.weights_of(people) / np.maximum(asked.lengths, 1), asked.lengths)
         fitted = _least_absolute(columns, asked.values - head.mean, weights)
         left = asked.values - head.mean - columns @ fitted
         shares.append(fitted)

@@ -60,7 +60,8 @@ class Ensemble:
             tasks.append(steps.remember(f"fold-{fold}", partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold))))
         progress(STAGE, len(folds) / jobs, "all users")
         fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
-        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"))
+        people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
+        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"), weights=people)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content,
@@ -193,7 +194,7 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     Where order carries meaning only what is liked after the pool counts: that is what a newcomer will be asked about.
     """
     histories = behaviour.targets if behaviour.is_ordered else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
-    counts = np.bincount(histories.items, minlength=behaviour.n_items) + SMOOTHING
+    counts = np.bincount(histories.items, behaviour.weights_of(histories.owners), behaviour.n_items) + SMOOTHING
     seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
     columns = np.concatenate([behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1).astype(np.float64)
     gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag([*np.ones(columns.shape[1] - 1), 1e-6])
@@ -207,11 +208,12 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
 def _standing(behaviour: Behaviour) -> np.ndarray:
     """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of events of any kind; 0 for unseen items."""
     histories = behaviour.histories
-    count = np.bincount(histories.items, minlength=behaviour.n_items)
+    people = behaviour.weights_of(histories.owners)
+    count = np.bincount(histories.items, people, behaviour.n_items)
     columns = [np.log1p(count)]
     for value in (behaviour.is_liked(histories).astype(np.float64), histories.values.astype(np.float64)):
-        total = np.bincount(histories.items, value, behaviour.n_items)
-        columns.append((total + STANDING_DAMPING * value.mean()) / (count + STANDING_DAMPING))
+        total = np.bincount(histories.items, people * value, behaviour.n_items)
+        columns.append((total + STANDING_DAMPING * np.average(value, weights=people)) / (count + STANDING_DAMPING))
     standing, seen = np.stack(columns, axis=1), count > 0
     middle, spread = standing[seen].mean(0), standing[seen].std(0)
     return np.where(seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0).astype(np.float32)

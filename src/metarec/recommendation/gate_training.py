@@ -83,8 +83,13 @@ def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
 
 
 def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateTasks], rng: np.random.Generator,
-               tell: Callable[[float], None] | None = None) -> Gate:
-    """Learn trust, weight and ease at each support size; `tell` hears the share of steps done."""
+               tell: Callable[[float], None] | None = None, weights: np.ndarray | None = None) -> Gate:
+    """Learn trust, weight and ease at each support size.
+
+    Args:
+        tell: hears the share of steps done.
+        weights: [T] how often each task's person is drawn, beside the others; None: all alike.
+    """
     sizes = (len(shots), len(names))
     raw = {"trust": torch.full(sizes[:1], 1.0), "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]),
            "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
@@ -92,7 +97,7 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
     with one_thread():
-        for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng)):
+        for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng, weights)):
             if lr == LEARNING_RATE:
                 optimizer = torch.optim.Adam(raw.values(), lr=lr)
             for group in optimizer.param_groups:
@@ -107,12 +112,20 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
                 weight=np.logaddexp(0.0, learned["weight"]), ease=np.exp(learned["ease"]))
 
 
-def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Generator) -> Iterator[tuple[float, Callable[[], Tensor]]]:
+def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Generator,
+              weights: np.ndarray | None) -> Iterator[tuple[float, Callable[[], Tensor]]]:
     """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a tenth."""
     for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
         for step in range(steps):
-            rows = [torch.from_numpy(rng.integers(0, len(t.shares), min(BATCH, len(t.shares)))) for t in tasks]
+            rows = [torch.from_numpy(_drawn(len(t.shares), rng, weights)) for t in tasks]
             yield LEARNING_RATE * (1 - 0.9 * step / steps), partial(_mean_loss, raw, tasks, rows, measure)
+
+
+def _drawn(tasks: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:
+    """The tasks of one step."""
+    if weights is None:
+        return rng.integers(0, tasks, min(BATCH, tasks))
+    return rng.choice(tasks, min(BATCH, tasks), p=weights / weights.sum())
 
 
 def _mean_loss(raw: dict[str, Tensor], tasks: list[GateTasks], rows: list[Tensor],

@@ -44,6 +44,18 @@ class Scorer(Protocol):
         ...
 
 
+def training_weights(behaviour: Behaviour) -> np.ndarray:
+    """[E] float32 weight of each training event: `event_weights` times that of its user."""
+    events = event_weights(behaviour.histories, behaviour.relevant_from)
+    return events if behaviour.weights is None else events * behaviour.weights_of(behaviour.histories.owners)
+
+
+def root_weights(behaviour: Behaviour) -> np.ndarray:
+    """[E] float32: the same with the root of the user's weight, for scorers that multiply a user's events with each other."""
+    events = event_weights(behaviour.histories, behaviour.relevant_from)
+    return events if behaviour.weights is None else events * np.sqrt(behaviour.weights_of(behaviour.histories.owners))
+
+
 def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:
     """[E] float32: 1 for liked events, `DISLIKED_WEIGHT` for the others."""
     return np.where(histories.values >= relevant_from, 1.0, DISLIKED_WEIGHT).astype(np.float32)

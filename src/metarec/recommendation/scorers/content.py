@@ -29,8 +29,8 @@ class Content:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Content:  # noqa: ARG003  # nothing is drawn
         """Normalise the content; nothing is learned but popularity."""
-        liked = behaviour.histories.items[behaviour.is_liked(behaviour.histories)]
-        counts = np.bincount(liked, minlength=behaviour.n_items) + 0.5
+        liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+        counts = np.bincount(liked.items, behaviour.weights_of(liked.owners), behaviour.n_items) + 0.5
         return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32),
                    relevant_from=behaviour.relevant_from)
 

@@ -43,10 +43,11 @@ class Factors:
         weights = event_weights(by_user, behaviour.relevant_from)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
+        people = None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
         items = (rng.normal(0.0, 0.1, (behaviour.n_items, DIM)) * has_events[:, None]).astype(np.float32)
         for _ in range(SWEEPS):
             users = _confident(by_user, weights, items, _gram(items))
-            items = _confident(by_item, weights[order], users, _gram(users))
+            items = _confident(by_item, weights[order], users, _gram(users, people), None if people is None else people[by_item.items])
         gram = _gram(items)
         from_content = _ridge(behaviour.content[has_events], items[has_events])
         items[~has_events] = behaviour.content[~has_events] @ from_content
@@ -77,8 +78,9 @@ class Factors:
                    relevant_from=float(arrays["relevant_from"][0]))
 
 
-def _gram(factors: np.ndarray) -> np.ndarray:
-    return np.asarray(factors.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32))
+def _gram(factors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    weighted = factors if weights is None else factors * weights[:, None]
+    return np.asarray(weighted.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32))
 
 
 def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -86,6 +88,7 @@ def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
 
 
-def _confident(rows: Histories, weights: np.ndarray, factors: np.ndarray, gram: np.ndarray) -> np.ndarray:
-    """Ridge solutions where an event of weight w counts 1 + CONFIDENCE w and wants the value 1."""
-    return ridge_rows(rows, CONFIDENCE * weights, 1.0 + CONFIDENCE * weights, factors, gram)
+def _confident(rows: Histories, weights: np.ndarray, factors: np.ndarray, gram: np.ndarray, people: np.ndarray | None = None) -> np.ndarray:
+    """Ridge solutions where an event of weight w counts 1 + CONFIDENCE w, times the weight of its person, and wants the value 1."""
+    counts = np.ones(len(weights), np.float32) if people is None else people
+    return ridge_rows(rows, counts * (CONFIDENCE * weights), counts * (1.0 + CONFIDENCE * weights), factors, gram)

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import event_weights
+from metarec.recommendation.scorers.base import event_weights, root_weights
 
 SHRINK = 20.0
 """Added to the geometric mean of two items' event counts: rare pairs count less."""
@@ -32,8 +32,7 @@ class Neighbors:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:  # noqa: ARG003  # nothing is drawn
         """Cosine of the items' event vectors with shrinkage."""
-        weights = event_weights(behaviour.histories, behaviour.relevant_from)
-        events = behaviour.histories.matrix(behaviour.n_items, weights)
+        events = behaviour.histories.matrix(behaviour.n_items, root_weights(behaviour))
         together = (events.T @ events).tocsr()
         norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
         rows = np.repeat(np.arange(behaviour.n_items), np.diff(together.indptr))

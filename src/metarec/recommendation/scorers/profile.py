@@ -31,12 +31,13 @@ class Profile:
         people = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
         targets = behaviour.targets.users(people).matrix(behaviour.n_items)
         profiles = behaviour.profiles[people]
-        mean = np.asarray(targets.mean(0), np.float32).ravel()
-        middle = profiles.mean(0) if len(people) else np.zeros(profiles.shape[1], np.float32)
+        mean = behaviour.mean_over(people, targets)
+        middle = behaviour.mean_over(people, profiles) if len(people) else np.zeros(profiles.shape[1], np.float32)
         centred = profiles - middle
-        gram = centred.T @ centred + REGULARISATION * np.eye(profiles.shape[1], dtype=np.float32)
+        weighted = centred if behaviour.weights is None else behaviour.weights_of(people)[:, None] * centred
+        gram = weighted.T @ centred + REGULARISATION * np.eye(profiles.shape[1], dtype=np.float32)
         # Centred columns are orthogonal to a constant, so the targets need no centring of their own.
-        weights = np.linalg.solve(gram, np.asarray(targets.T @ centred).T)
+        weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
         return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
 
     def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # events say nothing here

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import event_weights
+from metarec.recommendation.scorers.base import event_weights, training_weights
 from metarec.recommendation.scorers.neighbors import grown, sparse_arrays, sparse_from, strongest
 
 WINDOW = 10
@@ -37,14 +37,14 @@ class Transitions:
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:  # noqa: ARG003  # nothing is drawn
         """Count what follows what within the window, divided by how often each side occurs."""
         histories, n_items = behaviour.histories, behaviour.n_items
-        weights = event_weights(histories, behaviour.relevant_from)
+        weights = training_weights(behaviour)
         counts = sp.csr_matrix((n_items, n_items), dtype=np.float32)
         for step in range(1, WINDOW + 1):
             same = histories.owners[:-step] == histories.owners[step:]
             first, then = histories.items[:-step][same], histories.items[step:][same]
             data = (RECENCY ** (step - 1) * weights[step:][same]).astype(np.float32)
             counts = counts + sp.csr_matrix((data, (first, then)), shape=(n_items, n_items))
-        total = np.bincount(histories.items, minlength=n_items).astype(np.float32)
+        total = np.bincount(histories.items, behaviour.weights_of(histories.owners), n_items).astype(np.float32)
         rows = np.repeat(np.arange(n_items), np.diff(counts.indptr))
         counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
         return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)

@@ -1,0 +1,111 @@
+"""Weights of training users: a weight of two is a person there twice, and weights of one change nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metarec import Recommender, Request
+from metarec.data.newcomers import SHORT
+from metarec.data.schema import BadInput
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.metalearning.episodic_ridge import EpisodicRidge
+from metarec.metalearning.ratings import RatingHead
+from metarec.recommendation.ensemble import _popularity, _standing
+from metarec.recommendation.gate_training import _drawn
+from metarec.recommendation.scorers.content import Content
+from metarec.recommendation.scorers.factors import Factors
+from metarec.recommendation.scorers.neighbors import Neighbors
+from metarec.recommendation.scorers.profile import Profile
+from metarec.recommendation.scorers.transitions import Transitions
+from world import World
+
+N_ITEMS, PEOPLE = 12, 30
+TWICE = np.arange(PEOPLE) % 3 == 0
+
+
+def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behaviour:
+    """The people `rows` of a fixed small world."""
+    rng = np.random.default_rng(4)
+    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
+    plain = Histories.of_indexes(lists)
+    histories = Histories(offsets=plain.offsets, items=plain.items, values=rng.integers(1, 6, len(plain.items)).astype(np.float32))
+    profiles, content = rng.random((PEOPLE, 2)).astype(np.float32), rng.normal(size=(N_ITEMS, 3)).astype(np.float32)
+    return Behaviour(histories=histories.users(rows), profiles=profiles[rows], content=content, relevant_from=3.0, horizon=SHORT,
+                     weights=weights)
+
+
+@pytest.fixture
+def copied() -> Behaviour:
+    return behaviour_of(np.concatenate([np.arange(PEOPLE), np.flatnonzero(TWICE)]))
+
+
+@pytest.fixture
+def weighed() -> Behaviour:
+    return behaviour_of(np.arange(PEOPLE), np.where(TWICE, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("scorer", [Neighbors, Transitions, Content, Profile, Factors])
+def test_a_weight_of_two_is_a_person_there_twice(scorer: type, copied: Behaviour, weighed: Behaviour) -> None:
+    twice, heavy = (scorer.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    support, profiles = weighed.histories.first(3), weighed.profiles
+
+    np.testing.assert_allclose(heavy.evidence(support, profiles), twice.evidence(support, profiles), atol=2e-4)
+    unweighed = scorer.fit(behaviour_of(np.arange(PEOPLE)), np.random.default_rng(0))
+    assert np.abs(unweighed.evidence(support, profiles) - twice.evidence(support, profiles)).max() > 1e-3
+
+
+def test_the_episodic_ridge_counts_a_weight_as_copies(copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Behaviour, "is_ordered", True)
+    monkeypatch.setattr("metarec.metalearning.episodic_ridge.RANK", N_ITEMS - 1)
+    monkeypatch.setattr("metarec.metalearning.episodic_ridge.TASTE_SCALE", 0.0)  # tastes are a plain SVD of likes, not weighed
+    twice, heavy = (EpisodicRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    support = weighed.histories.first(3)
+
+    np.testing.assert_allclose(heavy.evidence(support, weighed.profiles), twice.evidence(support, weighed.profiles), atol=1e-3)
+
+
+def test_popularity_and_standing_count_a_weight_as_copies(copied: Behaviour, weighed: Behaviour) -> None:
+    np.testing.assert_allclose(_popularity(weighed)[0], _popularity(copied)[0], atol=1e-6)
+    np.testing.assert_allclose(_standing(weighed), _standing(copied), atol=1e-5)
+
+
+def test_item_offsets_of_ratings_count_a_weight_as_copies(copied: Behaviour, weighed: Behaviour) -> None:
+    twice, heavy = (RatingHead.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+
+    np.testing.assert_allclose(heavy.item_bias, twice.item_bias, atol=1e-5)
+    assert heavy.mean == pytest.approx(twice.mean)
+
+
+def test_the_gate_draws_people_by_weight() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([_drawn(50, rng, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)])
+
+    assert (drawn < 25).mean() == pytest.approx(0.75, abs=0.02)
+
+
+def test_equal_weights_of_any_size_give_nearly_the_same_model(world: World) -> None:
+    plain = Recommender.fit(world.data, preset="tiny", encoder="none")
+    equal = Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=dict.fromkeys(world.taste_of_user, 7.0))
+
+    assert equal.version != plain.version
+    slates = [m.recommend([Request(history=world.history("space", 2))], k=6)[0].item_ids for m in (plain, equal)]
+    assert set(slates[0]) == set(slates[1])
+
+
+def test_one_taste_weighed_up_is_what_a_stranger_is_shown(world: World) -> None:
+    weights = {user: 30.0 if taste == "garden" else 1.0 for user, taste in world.taste_of_user.items()}
+
+    model = Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=weights)
+
+    assert set(model.recommend([Request()], k=6)[0].item_ids) <= set(world.items_of_taste["garden"])
+
+
+@pytest.mark.parametrize(("weights", "said"), [
+    ({"u000": 0.0}, "weight of a person must be above 0 and finite, got 0.0 for 'u000'"),
+    ({"nobody": 2.0}, "user_weights names nobody of the data"),
+])
+def test_weights_that_cannot_be_are_refused(world: World, weights: dict[str, float], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=weights)
