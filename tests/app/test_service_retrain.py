@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_forgotten_people_leave_old_data_too(model, url, fitted):
     assert somebody not in set(after.trained_on["user_id"]) | set(after.training.users.frame["user_id"])
     assert waiting_in_model(store) == 0
     store.close()
-    files = b"".join(path.read_bytes() for path in Registry(model).place_of(done.challenger).iterdir() if path.suffix != ".parquet")
+    files = b"".join(path.read_bytes() for path in Registry(model).place_of(done.challenger).rglob("*.*") if path.suffix != ".parquet")
     assert somebody.encode() not in files
 
 
@@ -145,6 +146,19 @@ def test_items_added_while_serving_become_part_of_the_model(model, url):
     after = Recommender.load(Registry(model).place_of(done.challenger))
     assert "brandnew" in after.vocabulary
     assert after.trained_on.filter(pl.col("item_id") == "brandnew").height > 10
+
+
+def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
+    somebody = fitted.trained_on["user_id"][0]  # who never judges
+    store = open_store(url)
+    store.append([Event(event_id="odd", user_id=somebody, item_id="nonesuch", kind="like", timestamp=3000.0)]).result()
+    store.close()
+    done = retrain(model, url, fit=tiny, rails=RAILS)
+    folder = Registry(model).place_of(done.challenger)
+    assert "nonesuch" not in Recommender.load(folder).vocabulary
+    text = (folder / "reports" / "data.json").read_text()
+    assert [(finding["rule"], finding["rows"]) for finding in json.loads(text)["findings"]] == [("unknown_items", 1)]
+    assert somebody not in text  # a report outlives a person's wish to be forgotten
 
 
 def test_nothing_to_learn_from_is_said(model, tmp_path):

@@ -47,3 +47,10 @@ def test_outcomes_join_only_what_was_shown_in_that_slate():
     assert joined.select("slate_id", "place", "item_id", "propensity", "outcome").rows() == [
         ("s1", 0, "tea", 0.5, 0.0), ("s1", 1, "rice", 0.25, 1.0), ("s2", 0, "tea", 0.5, 0.0), ("s2", 1, "soap", 0.25, 0.0)]
     assert join_outcomes(slates, events, ACTS)["outcome"].to_list() == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_what_takes_back_another_act_is_kept_for_cleaning_to_see():
+    events = pl.DataFrame({"user_id": ["a", "a"], "item_id": ["x", "x"], "timestamp": [1.0, 2.0], "kind": ["purchase", "return"],
+                           "value": [None, None]}, schema_overrides={"value": pl.Float64})
+    assert as_training_rows(events, ACTS)["kind"].to_list() == ["purchase"]
+    assert as_training_rows(events, ACTS, with_disliked=True)["kind"].to_list() == ["purchase", "return"]

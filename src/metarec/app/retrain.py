@@ -14,16 +14,20 @@ import polars as pl
 from metarec.app.items import items_frame, upserted
 from metarec.app.judging import as_judges, compare
 from metarec.app.judging_logs import compare_on_log, read_log
+from metarec.app.reports import DATA, keep_report
 from metarec.app.settings import ServiceSettings
-from metarec.data.read import read
+from metarec.data.cleaning import clean
+from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
 from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.outcomes import ValueScale, as_training_rows
 from metarec.feedback.promotion import Decision, Guardrails, decide
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.recommender import Recommender
+from metarec.runtime.artefacts import BrokenArtefact
 
 log = logging.getLogger("metarec.retrain")
 
@@ -57,7 +61,8 @@ def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: F
     Args:
         model: folder of the model that serves.
         store: event store with what happened since.
-        data: what the first model was fitted on; what the model itself keeps where not given.
+        data: what the first model was fitted on, cleaned with the new events as when fitting; what the model itself keeps where not
+            given.
         fit: makes a recommender from data; with the champion's own preset, encoder and policy where not given.
         seed: of fitting and judging.
         rails: how much worse is still not worse.
@@ -78,18 +83,21 @@ def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: F
 def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fit | None, seed: int, rails: Guardrails,
            force: bool) -> Retrained:
     began, champion = time.time(), Recommender.load(registry.place_of(registry.current()))
-    old = data if isinstance(data, Dataset) else read(data) if data else champion.training_data()
+    tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
+    old = data if isinstance(data, Dataset) else tables.dataset() if tables else champion.training_data()
     scale = scale_of(champion)
-    new = as_training_rows(store.as_frame(), scale)
+    new = as_training_rows(store.as_frame(), scale, with_disliked=True)
     if not new.height:
         raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
-    judging, learning = split_judges(store, old, new)
-    train = joined(store, old, learning, champion)
+    whole, report = clean(joined(store, old, new, champion), tables.rules if tables else None, tables.findings if tables else ())
+    judging, learning = split_judges(store, old, as_training_rows(whole.interactions.frame, scale))
+    train = whole.with_interactions(learning)
     challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
                                                         policy=champion.policy)
     if challenger.version == champion.version:
         raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))
+    keep_report(registry.place_of(challenger.version), DATA, report.to_dict(), by="metarec retrain")
     judges = as_judges(judging, _profiles(store), champion.vocabulary.ids, scale.relevant_from)
     comparisons = [*compare(champion, challenger, judges, train, seed),
                    *compare_on_log(champion, challenger, read_log(store, scale, _profiles(store)))]
@@ -102,7 +110,7 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     log.info("retrained", extra={"champion": champion.version, "challenger": challenger.version, "promoted": promoted,
                                  "reason": decision.reason})
     return Retrained(champion=champion.version, challenger=challenger.version, promoted=promoted, decision=decision,
-                     events_new=learning.height, judges=len(judges.newcomers))
+                     events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height, judges=len(judges.newcomers))
 
 
 def scale_of(model: Recommender) -> ValueScale:
@@ -111,16 +119,17 @@ def scale_of(model: Recommender) -> ValueScale:
     return ValueScale(has_values=model.has_values, low=low, high=high, relevant_from=model.relevant_from)
 
 
-def split_judges(store: Store, old: Dataset, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """New events of the people who judge, and of those to learn from.
+def split_judges(store: Store, old: Dataset, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events of the people who judge, and of those to learn from.
 
     Judges are chosen among users not in the old data by their keyed digest: the same people in every round, and nobody's choice.
     """
     known = old.interactions.frame.select("user_id").unique()
-    newcomers = new.select("user_id").unique().join(known, on="user_id", how="anti")["user_id"].to_list()
+    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")["user_id"].to_list()
     chosen = pl.DataFrame({"user_id": [user for user in newcomers if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0]},
                           schema={"user_id": pl.Utf8})
-    return new.join(chosen, on="user_id", how="semi"), new.join(chosen, on="user_id", how="anti")
+    return (events.join(chosen, on="user_id", how="semi", maintain_order="left"),
+            events.join(chosen, on="user_id", how="anti", maintain_order="left"))
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
@@ -162,3 +171,5 @@ def _scheduled(model: str, store: str, data: str | None) -> None:
         retrain(model, store, data=data)
     except BadInput as error:
         log.warning("did not retrain", extra={"reason": str(error)})
+    except (OSError, StoreUnavailable, BrokenArtefact) as error:  # a full disk, a store that is away: the model that serves goes on
+        log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})

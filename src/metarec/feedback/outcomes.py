@@ -54,13 +54,17 @@ def as_history(events: Iterable[tuple[str, float | None, str, float]], scale: Va
             if (known := worth(kind, value, scale)) is not None]
 
 
-def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
-    """Stored events as rows to train on: valued on the model's scale; where values are ratings, every row is one."""
+def as_training_rows(events: pl.DataFrame, scale: ValueScale, *, with_disliked: bool = False) -> pl.DataFrame:
+    """Stored events as rows to train on: valued on the model's scale; where values are ratings, every row is one.
+
+    Args:
+        with_disliked: where values are strengths, keep acts that say no, so that cleaning sees what they take back.
+    """
     kinds = [LIKED_KINDS, DISLIKED_KINDS, SEEN_KINDS]
     liked, disliked, seen = (pl.col("kind").is_in(list(names)) for names in kinds)
     value = pl.col("value").cast(pl.Float64)
     if not scale.has_values:
-        return events.filter(~disliked).with_columns(value.fill_null(1.0))
+        return (events if with_disliked else events.filter(~disliked)).with_columns(value.fill_null(1.0))
     stated = value.clip(scale.low, scale.high)
     valued = (pl.when(disliked).then(scale.low).when(pl.col("kind") == "like").then(scale.high)
               .when(liked).then(scale.relevant_from).when(seen).then(None).otherwise(stated))
