@@ -17,7 +17,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
-from metarec.runtime.artefacts import Artefact
+from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,19 @@ def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, 
 
 
 def from_artefact(artefact: Artefact) -> dict[str, Any]:
-    """The parts that `to_artefact` sorted away, by the same names (without `card`)."""
+    """The parts that `to_artefact` sorted away, by the same names (without `card`).
+
+    Raises:
+        BrokenArtefact: if one is missing, as in a model that another version of metarec wrote.
+    """
+    try:
+        return _parts(artefact)
+    except (KeyError, TypeError) as error:
+        raise BrokenArtefact(f"the model cannot be read ({type(error).__name__}: {error}): another version of metarec wrote it; "
+                             "fit again") from error
+
+
+def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
     facts = config["data"]
     inputs = config["item_inputs"]
