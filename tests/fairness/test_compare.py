@@ -9,9 +9,13 @@ from fairness.biased_world import biased_data, biased_newcomers
 from fairness.conftest import Blind
 from metarec.data.newcomers import Horizon, NewcomerSplit
 from metarec.data.schema import BadInput
+from metarec.evaluation.measure import Trial
 from metarec.fairness.mitigation.compare import compare_mitigations
+from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
+from metarec.fairness.outcomes import judge
 from metarec.fairness.people import SEEN, trial_on, unseen_people
+from metarec.recommendation.slate import Request
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def tried(split):
 def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
     found, fits = tried
     assert [r.name for r in found.table.rows] == ["cleaning", "reweighting", "inverse propensity", "upsampling", "GAN augmentation",
-                                                  "group prior", "exposure bounds", "calibration"]
+                                                  "group prior", "popularity debiasing", "exposure bounds", "calibration"]
     assert fits == [(150, False), (150, False), (150, True), (150, True), (240, False), (240, False)]
 
 
@@ -45,6 +49,25 @@ def test_in_a_world_of_known_bias_something_halves_the_gap(tried):
     assert found.table.gap.is_clear and found.table.gap.worst == "few"
     assert rows["group prior"].halves_the_gap and rows["group prior"].is_cheap
     assert "at least halves it" in found.table.verdict()
+
+
+def test_the_checks_of_made_up_people_are_kept_and_printed(tried):
+    found, _ = tried
+    assert found.gan is not None and found.gan.made_up == 90
+    assert "membership advantage" in found.to_text() and found.table.to_text() in found.to_text()
+
+
+def test_popularity_is_taken_out_only_as_far_as_quality_allows(split):
+    model = Blind.fit(split.train)
+    mended = PopularityDebiased(model=model)
+    mended.fit(split.train, split.validation, np.random.default_rng(0))
+    before, after = (judge(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean() for m in (model, mended))
+    assert after >= 0.985 * before
+    further = PopularityDebiased(model=model, strength=STRENGTHS[-1], log_popularity=mended.log_popularity)
+    assert judge(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean() < 0.99 * before
+    counts = mended.log_popularity
+    np.testing.assert_allclose(model.score([Request()])[0] - mended.score([Request()])[0], mended.strength * counts, atol=1e-4)
+    assert counts[model.vocabulary.indexes(["a00"])[0]] > counts[model.vocabulary.indexes(["b29"])[0]]
 
 
 def test_a_name_that_is_no_mitigation_is_refused(split):

@@ -15,7 +15,7 @@ from metarec.fairness.mitigation.price_plot import draw_prices
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
 from metarec.fairness.mitigation.reweighting import MOST_WEIGHT, inverse_propensity, reweigh
-from metarec.fairness.mitigation.upsampling import copy_by_weight, upsample
+from metarec.fairness.mitigation.upsampling import upsample
 from metarec.fairness.outcomes import judge
 from metarec.recommendation.slate import Request
 
@@ -68,17 +68,6 @@ def test_upsampling_evens_groups_and_copies_whole_people(data):
     assert len(data.interactions) == 150 * 12
     half = upsample(data, "group", np.random.default_rng(0), strength=0.5)
     assert len(half.users) == 150 + 45
-
-
-def test_weights_are_carried_by_copies(data):
-    users = data.interactions.frame["user_id"].unique().to_list()
-    weights = {u: (2.5 if n % 2 else 1.0) for n, u in enumerate(users)}
-    more = copy_by_weight(data, weights, np.random.default_rng(0))
-    seen = [u.split(":", 2)[-1] for u in more.users.frame["user_id"].to_list()]
-    heavy = sum(seen.count(u) for n, u in enumerate(users) if n % 2) / (len(users) // 2)
-    assert heavy == pytest.approx(2.5, abs=0.15)
-    assert all(seen.count(u) == 1 for n, u in enumerate(users) if not n % 2)
-    assert copy_by_weight(data, dict.fromkeys(users, 1.0), np.random.default_rng(0)) is data
 
 
 def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(data, trial, outcomes, by_group):

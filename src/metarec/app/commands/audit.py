@@ -63,16 +63,19 @@ def audit(model: Model, data: Source,
     if ablation is not None:
         result["parts"] = ablation.to_json()
         texts.append(ablation.to_text())
-    prices = _prices(judged, table, names[0], metric, seed) if mend else None
-    if prices is not None:
-        result["prices"] = prices.to_json()
-        texts.append(prices.to_text())
+    tried = _tried(judged, table, names[0], metric, seed) if mend else None
+    if tried is not None:
+        result["prices"] = tried.table.to_json()
+        texts.append(tried.to_text())
+    if tried is not None and tried.gan is not None:
+        result["made_up"] = tried.gan.to_json()
+        sections["People made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
             sections["What each part is worth"] = _ablation_html(ablation)
             (out / "card.md").write_text(_card(judged, ablation, cautions), encoding="utf-8")
-        (out / "audit.html").write_text(to_html(found, prices=prices, further=sections), encoding="utf-8")
+        (out / "audit.html").write_text(to_html(found, prices=None if tried is None else tried.table, further=sections), encoding="utf-8")
         _write_json(out / "audit.json", result)
         texts.append(str(out / "audit.html"))
     show(result, "\n\n".join(texts), as_json=as_json)
@@ -98,19 +101,16 @@ def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Re
 
 
 def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
-    """(data, user weights or None) -> a recommender fitted with the same settings; weights are carried by copies of people.
+    """(data, user weights or None) -> a recommender fitted with the same settings.
 
     Args:
         seed: another seed than the model's.
     """
-    from metarec.fairness.mitigation.upsampling import copy_by_weight
     from metarec.recommender import Recommender
-    from metarec.runtime.rng import derive
 
     def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
-        told = data if weights is None else copy_by_weight(data, weights, derive(model.settings.seed, "copies"))
-        return Recommender.fit(told, preset=model.settings.preset, seed=model.settings.seed if seed is None else seed,
-                               encoder=model.settings.encoder, policy=model.policy, horizon=model.horizon)
+        return Recommender.fit(data, preset=model.settings.preset, seed=model.settings.seed if seed is None else seed,
+                               encoder=model.settings.encoder, policy=model.policy, horizon=model.horizon, user_weights=weights)
 
     return fit
 
@@ -157,13 +157,13 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
     return model_card(model, ablation, data_name=model.training.name, settings=asdict(model.settings), caveats=cautions)
 
 
-def _prices(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
+def _tried(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
     from metarec.data.newcomers import split_newcomers
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
     split = split_newcomers(data, rng=derive(seed, "mend"))
-    return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell).table
+    return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell)
 
 
 def _tell(stage: str, done: float, note: str = "") -> None:

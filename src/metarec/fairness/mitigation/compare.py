@@ -14,7 +14,9 @@ from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import category_matrix, group_items_by_popularity, group_people
 from metarec.fairness.mitigation.augment import augment_with_gan
+from metarec.fairness.mitigation.debiasing import PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
+from metarec.fairness.mitigation.gan_checks import GanReport
 from metarec.fairness.mitigation.price import PriceTable, price
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
@@ -36,6 +38,12 @@ class Tried:
     table: PriceTable
     before: Outcomes
     after: dict[str, Outcomes]
+    gan: GanReport | None = None
+    """The checks of the people made up; None if nobody was."""
+
+    def to_text(self) -> str:
+        """The table, and under it what the checks say of people made up."""
+        return "\n".join([self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])])
 
 
 def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Sequence[int] | None = None, metric: str = "ndcg@10",
@@ -56,7 +64,8 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
     trial = Trial.of(split.test, split.train)
     groups = group_people(split.test, by)
     model = fit(split.train, None)
-    ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig()))
+    reports: list[GanReport] = []
+    ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig(), reports))
     names = list(ways) if only is None else list(only)
     unknown = [name for name in names if name not in ways]
     if unknown:
@@ -70,18 +79,24 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
         after[name] = judge(mended, trial, steps, seed=seed)
     progress("trying mitigations", 1.0, "")
     table = price(before, after, [groups], derive(seed, "price"), metric=metric, notes={n: text for n, text in notes.items() if text})
-    return Tried(table=table, before=before, after=after)
+    return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)
 
 
 Way = Callable[[], tuple[Scores, str]]
 
 
-def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan: GanConfig) -> Iterator[tuple[str, Way]]:
-    """(name, how to make the mended recommender and a note); nothing is made before it is asked for."""
+def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan: GanConfig,
+          reports: list[GanReport]) -> Iterator[tuple[str, Way]]:
+    """(name, how to make the mended recommender and a note); nothing is made before it is asked for.
+
+    Args:
+        reports: takes the report on people made up.
+    """
     train = split.train
 
     def made_up() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
+        reports.append(found.report)
         return fit(found.data, None), "copies are safe" if found.report.is_safe else "NOT SAFE: made-up people resemble real ones"
 
     def with_prior() -> tuple[Scores, str]:
@@ -89,12 +104,18 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
         mended.fit(train, split.validation, derive(seed, "prior"))
         return mended, "weights " + ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
 
+    def debiased() -> tuple[Scores, str]:
+        mended = PopularityDebiased(model=model)
+        mended.fit(train, split.validation, derive(seed, "debiasing"))
+        return mended, f"strength {mended.strength:g}"
+
     yield "cleaning", lambda: (fit(clean(train)[0], None), "")
     yield "reweighting", lambda: (fit(train, reweigh(train, by)), "")
     yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
     yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
     yield "GAN augmentation", made_up
     yield "group prior", with_prior
+    yield "popularity debiasing", debiased
     yield "exposure bounds", lambda: (_bounded(model, split), "rare items get 10% of attention")
     try:
         categories, _ = category_matrix(train.items, model.vocabulary)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 
@@ -36,21 +34,6 @@ def upsample(train: Dataset, by: str, rng: np.random.Generator, *, strength: flo
     ids = np.array(users, dtype=object)
     drawn = [rng.choice(ids[groups.mask(label)], size=lacking) for label, lacking in missing_people(groups, strength).items() if lacking]
     return _with_copies(train, np.concatenate(drawn)) if drawn else train
-
-
-def copy_by_weight(train: Dataset, weights: Mapping[str, float], rng: np.random.Generator) -> Dataset:
-    """The same data with each person there about `weight / smallest weight` times, for fits that take no weights.
-
-    The whole part of that number is certain, the rest is drawn; everyone stays at least once. Weights are taken as at least
-    a tenth of their median, so that one tiny weight does not multiply the data.
-    """
-    users = train.interactions.frame["user_id"].unique(maintain_order=True).to_list()
-    raw = np.array([weights.get(user, 1.0) for user in users])
-    times = np.maximum(raw, 0.1 * np.median(raw))
-    times = times / times.min()
-    extra = np.floor(times + rng.random(len(times))).astype(np.int64) - 1
-    originals = np.repeat(np.array(users, dtype=object), extra)
-    return _with_copies(train, originals)
 
 
 def _with_copies(train: Dataset, originals: np.ndarray) -> Dataset:

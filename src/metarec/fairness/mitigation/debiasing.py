@@ -1,0 +1,61 @@
+"""Popularity taken out of the score, as far as one percent of quality pays for it.
+
+What everyone likes crowds out what few like, and people of rarer tastes lose most by it (Abdollahpouri et al. 2019,
+arXiv:1907.13286). The score loses `strength * log(popularity)`; the strength is the largest that costs validation
+newcomers at most `MOST_PRICE` of their NDCG@10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.metrics import find_hits, ndcg, rank
+from metarec.recommendation.slate import Request
+
+STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+"""Tried, ascending."""
+MOST_PRICE = 0.01
+
+
+@dataclass(kw_only=True)
+class PopularityDebiased:
+    """A fitted recommender whose score loses `strength * log(popularity)`."""
+
+    model: Scores
+    name: str = "popularity debiasing"
+    strength: float = 0.0
+    """Chosen by `fit`."""
+    log_popularity: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[N] log of one more than the events of each item."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's own."""
+        return self.model.vocabulary
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Count popularity in `train`; choose the strength on `validation`. The model inside is left as it is."""
+        columns = self.vocabulary.indexes(train.interactions.frame["item_id"])
+        self.log_popularity = np.log1p(np.bincount(columns[columns >= 0], minlength=len(self.vocabulary)))
+        trial = Trial.of(validation, train)
+        candidates, liked = trial.masks(0, len(validation))
+        listed_columns = self.vocabulary.indexes(trial.vocabulary.ids)
+        quality = np.zeros(len(STRENGTHS))
+        for shots in (0, max(1, len(validation[0].pool) // 4)):
+            scores = self.model.score(requests_at(validation, shots))
+            for row, strength in enumerate(STRENGTHS):
+                listed = rank((scores - strength * self.log_popularity)[:, listed_columns], 10, rng, candidates)
+                quality[row] += ndcg(find_hits(listed, liked), liked.sum(axis=1), 10).mean()
+        too_dear = quality < (1 - MOST_PRICE) * quality[0]
+        self.strength = STRENGTHS[(int(too_dear.argmax()) if too_dear.any() else len(STRENGTHS)) - 1]
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """Log-scores [B, N]."""
+        return np.asarray(self.model.score(requests) - (self.strength * self.log_popularity).astype(np.float32))
