@@ -1,27 +1,16 @@
 """The honest sentence says what the numbers say, also when they are sobering."""
 
-import numpy as np
 import pytest
 
-from evaluation.worlds import SHORT_WORLD, Constant, Oracle, split_of
+from evaluation.worlds import SHORT_WORLD, Constant, Oracle, curve_of, split_of
 from metarec.data.schema import BadInput
 from metarec.evaluation.crossvalidation import cross_validate
-from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.curve import learning_curve
 from metarec.evaluation.verdict import judge_worth
 
 
-def _curve(means, people=200, spread=0.05, metric="ndcg@10"):
-    """Models with given mean NDCG at each number of events; people share their luck, as in a paired test."""
-    rng = np.random.default_rng(0)
-    luck = rng.normal(0, 0.3, people)
-    shots = (0, 1, 3, 5)[:len(next(iter(means.values())))]
-    values = {m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])} for m, row in means.items()}
-    return CurveTable(shots=shots, user_ids=[str(n) for n in range(people)], per_user=values,
-                      coverage={m: np.zeros(len(shots)) for m in means})
-
-
 def test_worth_it_from_some_event_on():
-    curve = _curve({"ours": [0.30, 0.31, 0.36, 0.40], "Popular": [0.30, 0.30, 0.30, 0.30], "EASE": [0.2, 0.31, 0.33, 0.36]})
+    curve = curve_of({"ours": [0.30, 0.31, 0.36, 0.40], "Popular": [0.30, 0.30, 0.30, 0.30], "EASE": [0.2, 0.31, 0.33, 0.36]})
     verdict = judge_worth(curve, "ours", ["Popular", "EASE"])
     assert verdict.worth_from == 3
     assert [s.outcome for s in verdict.standings] == ["even", "even", "better", "better"]
@@ -33,7 +22,7 @@ def test_worth_it_from_some_event_on():
 
 
 def test_not_worth_it_when_a_baseline_does_as_well():
-    curve = _curve({"ours": [0.30, 0.31, 0.33, 0.36], "EASE": [0.30, 0.31, 0.33, 0.36]})
+    curve = curve_of({"ours": [0.30, 0.31, 0.33, 0.36], "EASE": [0.30, 0.31, 0.33, 0.36]})
     verdict = judge_worth(curve, "ours", ["EASE"])
     assert verdict.worth_from is None
     assert verdict.sentence.startswith("Not worth it here: EASE does as well (")
@@ -41,32 +30,32 @@ def test_not_worth_it_when_a_baseline_does_as_well():
 
 
 def test_not_worth_it_when_a_baseline_is_better():
-    curve = _curve({"ours": [0.30, 0.36, 0.33, 0.30], "EASE": [0.30, 0.31, 0.33, 0.36], "Popular": [0.3, 0.3, 0.3, 0.3]})
+    curve = curve_of({"ours": [0.30, 0.36, 0.33, 0.30], "EASE": [0.30, 0.31, 0.33, 0.36], "Popular": [0.3, 0.3, 0.3, 0.3]})
     verdict = judge_worth(curve, "ours", ["EASE", "Popular"])
     assert verdict.worth_from is None     # better at 1, but clearly worse later
     assert "Not worth it here: at 5 events a simple baseline is better (EASE: -0.06" in verdict.sentence
 
 
 def test_worth_it_later_says_it_is_worse_before():
-    curve = _curve({"ours": [0.20, 0.36, 0.40, 0.45], "Popular": [0.30, 0.30, 0.30, 0.30]})
+    curve = curve_of({"ours": [0.20, 0.36, 0.40, 0.45], "Popular": [0.30, 0.30, 0.30, 0.30]})
     sentence = judge_worth(curve, "ours", ["Popular"]).sentence
     assert sentence.startswith("Worth it from 1 event: +0.0")
     assert "Not before: at 0 events a simple baseline is better (Popular: -0.10" in sentence
-    before = judge_worth(_curve({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
+    before = judge_worth(curve_of({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
     assert before.startswith("Worth it from the start, before any event: +0.09")
-    later_even = judge_worth(_curve({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
+    later_even = judge_worth(curve_of({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
     assert "At 5 events it is even with the best baseline" in later_even
 
 
 def test_the_bar_is_the_best_baseline_at_each_number_of_events():
-    curve = _curve({"ours": [0.3, 0.3], "early": [0.4, 0.1], "late": [0.1, 0.4]})
+    curve = curve_of({"ours": [0.3, 0.3], "early": [0.4, 0.1], "late": [0.1, 0.4]})
     assert [s.best for s in judge_worth(curve, "ours", ["early", "late"]).standings] == ["early", "late"]
     with pytest.raises(BadInput, match="ours cannot be its own baseline"):
         judge_worth(curve, "ours", ["ours", "early"])
 
 
 def test_fewer_errors_are_better_and_told_as_fewer():
-    curve = _curve({"ours": [0.9, 0.65], "low": [0.9, 0.8], "high": [1.0, 0.9]}, metric="mae")
+    curve = curve_of({"ours": [0.9, 0.65], "low": [0.9, 0.8], "high": [1.0, 0.9]}, metric="mae")
     verdict = judge_worth(curve, "ours", ["high", "low"], "mae")
     assert [s.best for s in verdict.standings] == ["low", "low"]
     assert [s.outcome for s in verdict.standings] == ["even", "better"]
@@ -75,7 +64,7 @@ def test_fewer_errors_are_better_and_told_as_fewer():
 
 
 def test_corrected_p_values_follow_the_intervals():
-    verdict = judge_worth(_curve({"ours": [0.3, 0.31, 0.36, 0.4], "EASE": [0.3, 0.31, 0.33, 0.36]}), "ours", ["EASE"])
+    verdict = judge_worth(curve_of({"ours": [0.3, 0.31, 0.36, 0.4], "EASE": [0.3, 0.31, 0.33, 0.36]}), "ours", ["EASE"])
     assert all(s.p_corrected >= s.difference.p_value for s in verdict.standings)
     assert verdict.standings[3].p_corrected < 0.01 < verdict.standings[1].p_corrected
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from metarec.data.newcomers import Horizon, NewcomerSplit, split_newcomers
 from metarec.data.schema import Vocabulary
+from metarec.evaluation.curve import CurveTable
 from world import World
 
 SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
@@ -55,3 +56,13 @@ class Constant:
 
     def rate_spread(self, requests, item_ids):
         return [np.full(len(ids), self.spread) for ids in item_ids]
+
+
+def curve_of(means, people=200, spread=0.05, metric="ndcg@10"):
+    """Models with given mean NDCG at each number of events; people share their luck, as in a paired test."""
+    rng = np.random.default_rng(0)
+    luck = rng.normal(0, 0.3, people)
+    shots = (0, 1, 3, 5)[:len(next(iter(means.values())))]
+    values = {m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])} for m, row in means.items()}
+    return CurveTable(shots=shots, user_ids=[str(n) for n in range(people)], per_user=values,
+                      coverage={m: np.zeros(len(shots)) for m in means})

@@ -18,9 +18,12 @@ from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.judged import Judged, requests_at
+from metarec.evaluation.learners import UNADAPTED, LearnerRecommender
 from metarec.evaluation.measure import Trial
+from metarec.evaluation.recommenders import OwnRecommender
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.showing import ShownNewcomer, show_newcomers
 from metarec.evaluation.verdict import Verdict, judge_worth
@@ -64,6 +67,10 @@ class Evaluation:
     shown_by: str
     has_values: bool
     seed: int
+    learners: list[str] = field(default_factory=list)
+    """Those of `models` that are single meta-learners."""
+    is_default: bool = False
+    """Whether the first model is what `fit` makes when it is told nothing."""
 
     @property
     def curve(self) -> CurveTable:
@@ -77,6 +84,13 @@ class Evaluation:
         if model is None or not bars or not self.curve.has(model, metric):
             return None
         return judge_worth(self.curve, model, bars, metric)
+
+    def choice(self, metric: str = "ndcg@10") -> Choice | None:
+        """Whether the evidence supports the first model or a single meta-learner; None where only one kind was judged."""
+        model = next((m for m in self.models if m not in self.learners), None)
+        if model is None or not self.curve.has(model, metric) or not any(self.curve.has(name, metric) for name in self.learners):
+            return None
+        return choose(self.curve, model, self.learners, metric, is_default=self.is_default)
 
     def to_text(self, width: int = 120) -> str:
         """Tables and sentences for a terminal."""
@@ -93,6 +107,8 @@ class Evaluation:
                 "verdicts": {metric: {"sentence": v.sentence, "worth_from": v.worth_from,
                                       "standings": [asdict(s) | {"outcome": s.outcome} for s in v.standings]}
                              for metric, v in verdicts.items()},
+                "choice": None if (choice := self.choice()) is None else asdict(choice) | {"supported": choice.supported,
+                                                                                           "sentence": choice.sentence},
                 "newcomers": [asdict(person) for person in self.shown]}
 
 
@@ -129,7 +145,9 @@ def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequenc
     shown = show_newcomers(next(m for m in judged if m.name == shown_by), trials.get("cold", trials["all"]), setting.split.horizon.shots,
                            derive(seed, "shown"))
     return Evaluation(data=data.name, scenario=setting.scenario, models=names, baselines=bar_names, curves=curves, costs=costs, shown=shown,
-                      shown_by=shown_by, facts=_facts(setting), has_values=data.interactions.has_values, seed=seed)
+                      shown_by=shown_by, facts=_facts(setting), has_values=data.interactions.has_values, seed=seed,
+                      learners=[m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED],
+                      is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default)
 
 
 def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:

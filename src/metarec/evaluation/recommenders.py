@@ -38,6 +38,13 @@ class OwnRecommender:
                                      progress=self.progress)
 
     @property
+    def is_default(self) -> bool:
+        """Whether this is what `fit` makes when it is told nothing."""
+        from metarec.recommender import Settings
+
+        return (self.preset, self.encoder) == (Settings.preset, Settings.encoder)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """How it was fitted."""
         return {"preset": self.preset, "encoder": fitted(self.name, self.model).item_inputs.encoder.name}

@@ -34,6 +34,8 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
         verdict = evaluation.verdict(metric)
         if verdict is not None:
             found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
+    if (choice := evaluation.choice()) is not None:
+        found += ["", f"Which to choose: {choice.sentence}", ""]
     found += [f"{model}, by NDCG@10: {verdict}" for model in evaluation.models[1:]
               if (verdict := evaluation.verdict("ndcg@10", model)) is not None]
     return [*found, "", *(line for person in evaluation.shown for line in show(person, evaluation.shown_by))]

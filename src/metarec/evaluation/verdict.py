@@ -74,12 +74,12 @@ class Verdict:
                 f"{_at_the_end(first, self.standings[-1], label)}.")
         even = [s for s in self.standings if s.outcome == "even" and s.events > first.events]
         if even:
-            text += f" At {_events(even)} it is even with the best baseline."
+            text += f" At {events_of(even)} it is even with the best baseline."
         early = [s for s in self.standings if s.events < first.events]
         if worse:
             text += f" Not before: {_worse(worse, label)}."
         elif early:
-            text += f" Before that ({_events(early)}) {early[0].best} does as well."
+            text += f" Before that ({events_of(early)}) {early[0].best} does as well."
         return text
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> 
 
 def _worse(worse: list[Standing], label: str) -> str:
     worst = min(worse, key=lambda s: s.difference.mean)
-    return f"at {_events(worse)} a simple baseline is better ({worst.best}: {worst.amount(label)} at {worst.events})"
+    return f"at {events_of(worse)} a simple baseline is better ({worst.best}: {worst.amount(label)} at {worst.events})"
 
 
 def _at_the_end(first: Standing, last: Standing, label: str) -> str:
@@ -126,7 +126,8 @@ def _from(events: int) -> str:
     return "from the start, before any event" if events == 0 else f"from {events} event{'s' if events > 1 else ''}"
 
 
-def _events(standings: list[Standing]) -> str:
+def events_of(standings: Sequence[Standing]) -> str:
+    """The numbers of events as words: `0, 1 and 3 events`."""
     numbers = [str(s.events) for s in standings]
     listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
     return f"{listed} event{'s' if numbers != ['1'] else ''}"

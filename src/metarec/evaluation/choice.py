@@ -1,0 +1,70 @@
+"""Whether what `fit` makes by default is what the evidence supports, where single meta-learners were judged beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.evaluation.curve import CurveTable
+from metarec.evaluation.measure import METRICS
+from metarec.evaluation.significance import Difference, paired_difference
+from metarec.evaluation.verdict import Standing, events_of, judge_worth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One model against single meta-learners, on the same people."""
+
+    model: str
+    single: str
+    """The best single learner by the mean over all numbers of events, chosen with hindsight."""
+    overall: Difference
+    """`model` minus `single`: each person's mean over all numbers of events."""
+    standings: list[Standing]
+    """`model` against the best single learner at each number of events, chosen with hindsight."""
+    metric: str
+    is_default: bool
+    """Whether `model` is what `fit` makes when it is told nothing."""
+
+    @property
+    def supported(self) -> str:
+        """The single learner where it is clearly better overall, else the model: a tie is no reason to change."""
+        return self.single if self.overall.high < 0 else self.model
+
+    @property
+    def sentence(self) -> str:
+        """The choice, whether it is fit's default, and at which numbers of events another would be better."""
+        label = METRICS[self.metric].label
+        what = "which is fit's default" if self.is_default else "fitted with other settings than fit's default"
+        amount = f"{self.overall.mean:+.3f} {label} [{self.overall.low:+.3f}, {self.overall.high:+.3f}] over all numbers of events"
+        if self.supported == self.model:
+            clear = "" if self.overall.is_clear else ", which is no clear difference"
+            text = f"The evidence supports {self.model}, {what}: {amount} against the best single meta-learner, {self.single}{clear}."
+        else:
+            text = f"The evidence supports {self.single}, not {self.model}, {what}: {amount}."
+        told = []
+        for outcome in ("better", "even", "worse"):
+            found = [s for s in self.standings if s.outcome == outcome]
+            names = f" ({', '.join(f'{s.best} {s.amount(label)}' for s in found)})" if outcome == "worse" else ""
+            told += [f"{outcome} at {events_of(found)}{names}"] if found else []
+        return f"{text} Against the best one at each number, with hindsight, it is {', '.join(told)}."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def choose(curve: CurveTable, model: str, learners: Sequence[str], metric: str = "ndcg@10", *, is_default: bool = True) -> Choice:
+    """Lay `model` beside single learners.
+
+    Raises:
+        BadInput: if no learner was measured by `metric`, or `model` is among them.
+    """
+    standings = judge_worth(curve, model, learners, metric).standings
+    higher = METRICS[metric].higher_is_better is not False
+    able = [name for name in learners if curve.has(name, metric)]
+    single = (max if higher else min)(able, key=lambda name: float(np.mean(curve.mean(name, metric))))
+    each = {name: np.nanmean(curve.per_user[name][metric], axis=0) for name in (model, single)}
+    overall = paired_difference(each[model], each[single], curve.weights, higher_is_better=higher)
+    return Choice(model=model, single=single, overall=overall, standings=standings, metric=metric, is_default=is_default)
