@@ -94,6 +94,18 @@ def test_a_history_sent_along_is_worth_the_same_as_a_stored_one(client, rated_wo
     assert [i["score"] for i in sent["items"]] == pytest.approx([i["score"] for i in stored["items"]])
 
 
+def test_a_slate_says_what_each_item_would_be_rated_and_how_surely(client, rated_world):
+    """What is of the liked kind is foreseen higher than what is not."""
+    history = [{"item_id": i, "value": 5} for i in rated_world.items_of_taste["space"][:4]]
+    shown = {item["item_id"]: item for item in slate(client, history=history, k=20)["items"]}
+    assert client.get("/v1/models").json()["value_range"] == [1.0, 5.0]
+    for item in shown.values():
+        low, high = item["interval"]
+        assert 1.0 <= low <= item["predicted"] <= high <= 5.0
+    assert min(shown[i]["predicted"] for i in rated_world.items_of_taste["space"][4:]) > \
+        max(shown[i]["predicted"] for i in rated_world.items_of_taste["garden"] if i in shown)
+
+
 def test_many_at_once_get_what_each_would_get_alone(client, rated_world):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -55,6 +55,10 @@ export function allFacts(attributes) {
     [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") : String(value))]));
 }
 
+/** What we think this person would rate it, in a sentence; empty where values are no ratings. */
+export const forecastWords = ({ predicted, interval }, range) => (range && interval
+  ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; in 9 of 10 cases ${interval.map((end) => end.toFixed(1)).join(" to ")}.` : "");
+
 /** Like and dislike. `now` says what was said before; `judge(kind)` is called with what is said now. */
 export function judgeButtons(title, now, judge) {
   return ["like", "dislike"].map((kind) => el("button", {

@@ -3,7 +3,7 @@
 import { ask, item, remember } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
-import { factLine, judgeButtons, paint, tagsOf, tile } from "./items.js";
+import { factLine, forecastWords, judgeButtons, paint, tagsOf, tile } from "./items.js";
 import { asking, keep, newEvent, opinions, person, saveProfile, store } from "./person.js";
 import { showWhy } from "./why.js";
 
@@ -12,7 +12,7 @@ const ASK_AT_ONCE = 4;
 const PERSONAL_AFTER = 5;
 
 /** What is on the screen. `stranger` is the list of somebody nobody knows anything about. */
-const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", hasValues: true, model: null };
+const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", range: null, model: null };
 let ticket = 0;
 let visitor = person.userId;
 
@@ -38,9 +38,9 @@ function fillFields() {
 }
 
 async function meetModel() {
-  const { models } = await ask("GET", "v1/models");
+  const { models, value_range: range } = await ask("GET", "v1/models");
   shown.model = models.find((model) => model.is_current) || models[0];
-  shown.hasValues = Boolean(shown.model?.facts?.data?.has_values);
+  shown.range = range;
   drawProfile(shown.model?.facts?.profile_inputs?.categories || {});
 }
 
@@ -75,7 +75,7 @@ const mark = (slate, shots) => ({
   shots, doubt: mean(slate.items.map((one) => one.uncertainty).filter((doubt) => doubt !== null)),
 });
 const mean = (numbers) => (numbers.length ? numbers.reduce((sum, x) => sum + x, 0) / numbers.length : null);
-const unit = () => (shown.hasValues ? "on the rating scale" : "of the score");
+const unit = () => (shown.range ? "on the rating scale" : "of the score");
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
@@ -127,7 +127,7 @@ function row(one, place, moved) {
     el("div", { class: "words" },
       el("h3", {}, one.title), line,
       one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null),
-    doubtMeter(one.uncertainty),
+    shown.range && one.interval ? forecast(one) : doubtMeter(one.uncertainty),
     el("div", { class: "acts" },
       judgeButtons(one.title, null, judge),
       el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one) },
@@ -143,6 +143,19 @@ function movedBadge(moved) {
   if (moved === 0) return null;
   return el("span", { class: `badge ${moved > 0 ? "up" : "down"}`, "aria-label": `${moved > 0 ? "up" : "down"} ${Math.abs(moved)}` },
     `${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}`);
+}
+
+/** What we think this person would rate it: a point on the scale, and where the truth should lie in 9 of 10 cases. */
+function forecast(one) {
+  const { predicted, interval } = one;
+  const [low, high] = shown.range;
+  const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
+  const words = forecastWords(one, shown.range);
+  return el("span", { class: "doubt forecast", role: "img", "aria-label": words, title: words },
+    el("strong", {}, predicted.toFixed(1), el("small", {}, ` of ${high}`)),
+    el("span", { class: "scale", vars: { from: at(interval[0]), to: at(interval[1]), at: at(predicted) } },
+      el("span", { class: "whisker" }), el("span", { class: "dot" })),
+    el("span", {}, interval.map((end) => end.toFixed(1)).join(" – ")));
 }
 
 /** How unsure we are of this item, as a share of the most unsure item a stranger is shown. */
@@ -172,7 +185,7 @@ function drawMoved() {
 }
 
 function openWhy(one) {
-  showWhy(one, K, unit(), (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
+  showWhy(one, K, { unit: unit(), range: shown.range }, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
 }
 
 // ---------------------------------------------------------------- saying something

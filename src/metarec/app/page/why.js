@@ -2,7 +2,7 @@
 
 import { ask, item } from "./api.js";
 import { byId, el, icon } from "./dom.js";
-import { allFacts, factLine, judgeButtons, tile } from "./items.js";
+import { allFacts, factLine, forecastWords, judgeButtons, tile } from "./items.js";
 import { asking } from "./person.js";
 
 const PARTS = {
@@ -11,8 +11,8 @@ const PARTS = {
   content: "What it is about", wish: "Your wish", collaborative: "People with your history",
 };
 
-/** `unit` says on what scale an item's uncertainty lies. */
-export async function showWhy(one, k, unit, judge) {
+/** `scale` says on what scale an item's uncertainty lies: `{unit, range}`, the range null where values are no ratings. */
+export async function showWhy(one, k, scale, judge) {
   const drawer = byId("why");
   const body = el("div", { class: "drawer-body", "aria-busy": "true" },
     one.reasons?.length ? el("ul", { class: "reasons" }, one.reasons.map((reason) => el("li", {}, sentence(reason)))) : null,
@@ -32,7 +32,7 @@ export async function showWhy(one, k, unit, judge) {
     const [about, why] = await Promise.all([item(one.item_id), ask("POST", "v1/explanations", { ...asking(), item_id: one.item_id, k })]);
     if (drawer.dataset.item !== one.item_id) return;
     line.replaceWith(factLine(one.title, about.attributes));
-    body.replaceChildren(...explained(why, one, unit, about.attributes).filter(Boolean));
+    body.replaceChildren(...explained(why, one, scale, about.attributes).filter(Boolean));
   } catch (error) {
     body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message));
   } finally {
@@ -42,10 +42,10 @@ export async function showWhy(one, k, unit, judge) {
 
 const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
 
-function explained(why, one, unit, attributes) {
+function explained(why, one, { unit, range }, attributes) {
   return [
     el("p", { class: "place-line" }, why.rank ? `Place ${why.rank} of everything you may be shown.` : "It may not be shown to you.",
-      one.uncertainty === null || one.uncertainty === undefined ? "" : ` Give or take ${one.uncertainty.toFixed(2)} ${unit}.`),
+      " ", forecastWords(one, range) || (one.uncertainty === null ? "" : `Give or take ${one.uncertainty.toFixed(2)} ${unit}.`)),
     why.reasons.length ? el("ul", { class: "reasons" }, why.reasons.map((reason) => el("li", {}, sentence(reason))))
       : el("p", {}, "Nothing about you moves it: it stands where it stands for everyone."),
     counterfactual(why),

@@ -65,7 +65,8 @@ def operator_routes(service: Service) -> APIRouter:
     async def models() -> Json:
         entries = await asyncio.to_thread(live.registry.entries)
         return Json({"models": [{"version": e.version, "is_current": e.is_current, "problem": e.problem, "facts": e.config,
-                                 "decision": e.decision} for e in entries], "promotions": live.registry.promotions()})
+                                 "decision": e.decision} for e in entries], "promotions": live.registry.promotions(),
+                     "value_range": list(live.served.model.value_range) if live.served.model.has_values else None})
 
     @router.post("/v1/models/{version}/promote", dependencies=admin, summary="Let a model serve; the way back, too",
                  **answers(shapes.Promoted, 404, 409))

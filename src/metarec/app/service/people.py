@@ -129,10 +129,15 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
 
 def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None) -> dict[str, Any]:
     rows = served.model.vocabulary.indexes(slate.item_ids).tolist()
+    nothing = [None] * len(rows)
+    predicted = nothing if slate.predicted is None else slate.predicted.tolist()
+    intervals = nothing if slate.interval is None else slate.interval.tolist()
     items: list[dict[str, Any]] = [
-        {"item_id": item_id, "title": served.titles[row], "score": score, "uncertainty": doubt, "propensity": chance, "reasons": None}
-        for item_id, row, score, doubt, chance in zip(slate.item_ids, rows, slate.scores.tolist(), slate.uncertainty.tolist(),
-                                                      slate.propensity.tolist(), strict=True)]
+        {"item_id": item_id, "title": served.titles[row], "score": score, "uncertainty": doubt, "predicted": value, "interval": interval,
+         "propensity": chance, "reasons": None}
+        for item_id, row, score, doubt, value, interval, chance in zip(
+            slate.item_ids, rows, slate.scores.tolist(), slate.uncertainty.tolist(), predicted, intervals, slate.propensity.tolist(),
+            strict=True)]
     for item, said in zip(items, reasons or [], strict=False):
         item["reasons"] = said
     return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items, "notes": slate.notes}

@@ -76,6 +76,9 @@ class ShownItem(Shape):
     title: str
     score: float
     uncertainty: float | None
+    predicted: float | None = Field(description="Predicted value on the data's scale; null where values are no ratings.")
+    interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        description="Ends of the interval that should hold the true value in 9 of 10 cases; null where values are no ratings.")
     propensity: float
     reasons: list[str] | None = None
 
@@ -239,6 +242,8 @@ class Models(Shape):
 
     models: list[Model]
     promotions: list[dict[str, Any]]
+    value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        description="Lowest and highest rating the serving model was trained on; null where values are no ratings.")
 
 
 class PromotionReason(Shape):
