@@ -1,6 +1,7 @@
 """The audit finds the known bias, warns of small groups, and its text, JSON and page agree."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_text_json_and_page_hold_the_same_numbers(found):
     assert plain["gaps"] and plain["people"] == 100
     assert page.count("<svg") == 3 * 3 + 2
     assert "<script" not in page and "http-equiv" not in page
+
+
+def test_the_verdict_says_when_the_metric_makes_the_gap(found):
+    gap = found.largest_clear_gap
+    turned = replace(found, gaps=[replace(gap, matched=-0.1)])
+    assert "turned round (-0.100): the metric makes it, not the model" in turned.verdict()
+    assert "is not known" in replace(found, gaps=[replace(gap, matched=float("nan"))]).verdict()
+    assert f"{gap.matched:.3f} of it between people with as many liked items" in found.verdict()
 
 
 def test_one_person_groups_are_cautioned_not_compared(blind, data):

@@ -2,13 +2,16 @@
 
 import json
 
+import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import metarec
 from fairness.biased_world import biased_data
-from metarec.app.commands.audit import audit
+from metarec.app.commands.audit import attributes_of, audit
+from metarec.data.newcomers import Newcomer
+from metarec.evaluation.measure import Trial
 
 app = typer.Typer()
 app.command()(audit)
@@ -50,6 +53,14 @@ def test_json_is_json_and_attributes_of_large_groups_are_looked_at_unless_said(p
     done = run(*places, "--json")
     assert done.exit_code == 0, done.output
     assert {row["by"] for row in json.loads(done.stdout)["groups"]} == {"group", "activity"}
+
+
+def test_times_are_no_attribute_unless_asked_for():
+    people = [Newcomer(user_id=str(n), profile={"joined": 1e9 + 1e6 * n, "side": n % 2}, pool=[("a", 1.0)], query=[("b", 1.0)],
+                       relevant=["b"])
+              for n in range(90)]
+    train = metarec.Dataset(interactions=pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]}))
+    assert attributes_of(Trial.of(people, train)) == ["side", "activity"]
 
 
 def test_as_is_judges_people_it_learned_from_and_says_so(places, tmp_path):

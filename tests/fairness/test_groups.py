@@ -8,6 +8,7 @@ from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 from metarec.fairness.groups import (
     NOT_STATED,
+    are_times,
     category_matrix,
     group_items,
     group_items_by_popularity,
@@ -52,6 +53,14 @@ def test_popularity_bands_hold_a_fifth_most_and_a_fifth_of_events():
     groups = group_items_by_popularity(data, Vocabulary(["rare", "mid", "hit", "never", "mid2", "rarer"]))
     assert dict(zip(["rare", "mid", "hit", "never", "mid2", "rarer"], groups.labels, strict=True)) == {
         "hit": "popular", "mid": "middle", "mid2": "middle", "rare": "rare", "rarer": "rare", "never": "rare"}
+
+
+def test_times_are_cut_into_bands_of_days_and_large_numbers_are_written_out():
+    days = [{"joined": 86_400.0 * (12_000 + n), "income": 1_000_000 + 1000 * n} for n in range(40)]
+    assert list(group_profiles(days, "joined").sizes) == [
+        "2002-11-09 to 2002-11-18", "2002-11-19 to 2002-11-28", "2002-11-29 to 2002-12-08", "2002-12-09 to 2002-12-18"]
+    assert list(group_profiles(days, "income").sizes)[0] == "1000000 to 1009000"
+    assert not are_times([12, 86_400.0 * 12_000]) and not are_times([]) and not are_times(["2002"])
 
 
 def test_items_group_by_a_column_and_small_ones_together(data):

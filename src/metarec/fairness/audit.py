@@ -86,8 +86,8 @@ class Audit:
         if gap is None:
             return f"No gap between groups in {self.metric} is clear of chance with {self.people} people; small gaps may still be there."
         return (f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than {gap.worst} "
-                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve; {gap.matched:.3f} between people with as many "
-                "liked items.")
+                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve"
+                f"{_what_is_left(gap)}")
 
 
 def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
@@ -153,6 +153,15 @@ def _overall(outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.
         return Overall(metric=metric, shots=shots, value=np.nan, low=np.nan, high=np.nan)
     low, high = interval(known, resample(len(known), rng))
     return Overall(metric=metric, shots=shots, value=float(known.mean()), low=float(low), high=float(high))
+
+
+def _what_is_left(gap: Gap) -> str:
+    """How much of a gap the metric makes and how much the model."""
+    if np.isnan(gap.matched):
+        return "; no two of them like as many items, so how much of it the metric makes is not known."
+    if gap.matched <= 0:
+        return f". Between people with as many liked items it is turned round ({gap.matched:+.3f}): the metric makes it, not the model."
+    return f"; {gap.matched:.3f} of it between people with as many liked items."
 
 
 def _size_warnings(groupings: Sequence[Groups]) -> list[str]:

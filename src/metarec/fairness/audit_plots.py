@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+import math
+
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
-from metarec.runtime.drawing import QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import QUIET, color, new_figure, ramp, to_svg
 
-MOST_LINES = 8
-"""Groups drawn as lines at most, the largest ones; all stand in the panel beside."""
+MOST_LINES = 6
+"""Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel beside."""
+MOST_SHADED = 3
+"""With more lines than this their intervals would hide each other, and only the panel beside shows them."""
+PROMISED = {"covered@90": 0.9}
+"""What a metric should be, where it should be something: drawn dotted."""
+PLAIN = "#444444"
 
 
 def draw_groups(audit: Audit, by: str, metric: str) -> str:
-    """Left: each group's learning curve. Right: every group's mean over the curve with its 95% interval. SVG."""
+    """Left: each group's learning curve. Right: every group's mean over the curve with its 95% interval. SVG.
+
+    Bands of numbers keep their order and are colored from low to high; other groups are ordered by their mean.
+    """
     rows = [row for row in audit.groups if row.by == by and row.metric == metric]
     whole = {o.shots: o for o in audit.overall if o.metric == metric}
     means = [row for row in rows if row.shots is None]
-    figure = new_figure(11.0, max(3.2, 1.4 + 0.24 * len(means)), extra="fairness")
+    is_ordered = sum(row.group[:1].isdigit() or row.group[:1] == "-" for row in means) > 2
+    means = means if is_ordered else sorted(means, key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
+    figure = new_figure(11.0, 1.6 + 0.26 * max(len(means), 5), extra="fairness")
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
-    large = sorted((row for row in means if not row.is_small), key=lambda row: -row.people)[:MOST_LINES]
+    large = [row for row in means if not row.is_small]
+    if not is_ordered or len(large) > 2 * MOST_LINES:
+        large = sorted(large, key=lambda row: -row.people)[:MOST_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
-    tints = {row.group: color(place) for place, row in enumerate(large)}
+    tints = {row.group: ramp(place / max(1, len(large) - 1)) if is_ordered else color(place) for place, row in enumerate(large)}
     for mean in large:
         line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
         tint = tints[mean.group]
         curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3, label=_label(mean))
-        curve.fill_between(list(line), [r.low for r in line.values()], [r.high for r in line.values()], color=tint, alpha=0.12, linewidth=0)
+        if len(large) <= MOST_SHADED:
+            low, high = [r.low for r in line.values()], [r.high for r in line.values()]
+            curve.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
     curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2, label="everyone")
+    if metric in PROMISED:
+        curve.axhline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
+        forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     curve.set_xlabel("events seen", fontsize=8)
     curve.set_xticks(audit.shots)
     curve.set_title(f"{metric} by {by}, as events arrive", fontsize=9, loc="left")
     curve.legend(fontsize=7, frameon=False)
     for mean in means:
         height = -place_of[mean.group]
-        tint = QUIET if mean.is_small else tints.get(mean.group, "black")
+        tint = QUIET if mean.is_small else tints.get(mean.group, PLAIN)
         forest.plot([mean.low, mean.high], [height, height], color=tint, linewidth=2)
         forest.plot([mean.value], [height], color=tint, marker="o", markersize=5)
     forest.axvspan(whole[None].low, whole[None].high, color="black", alpha=0.07, linewidth=0)
     forest.axvline(whole[None].value, color="black", linewidth=1)
     forest.set_yticks([-place_of[row.group] for row in means], [_label(row) for row in means])
+    forest.set_ylim(-len(means) + 0.3, 0.7)
     forest.set_title("over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left")
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)

@@ -32,7 +32,7 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
     parts = [f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
              f"<p>{audit.people:,} newcomers the model never met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
              "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after Holm's correction over every pair.</p>",
-             *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings), "<h2>Gaps</h2>", _gaps(audit)]
+             *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings), "<h2>Gaps</h2>", *_gaps(audit)]
     for by in dict.fromkeys(row.by for row in audit.groups):
         parts += [f"<h2>By {escape(by)}</h2>", *(draw_groups(audit, by, metric) for metric in metrics)]
     if audit.exposure:
@@ -42,19 +42,25 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
         parts += ["<h2>What mending would cost</h2>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
-    parts += ["<h2>Every number</h2>", _groups(audit)]
+    parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
             + "\n".join(parts) + "</html>\n")
 
 
-def _gaps(audit: Audit) -> str:
+def _gaps(audit: Audit) -> list[str]:
+    """Gaps over the whole curve; those after each number of events folded below."""
     rows = [[gap.by, "whole curve" if gap.shots is None else str(gap.shots), gap.best, gap.worst,
              f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]", f"{gap.matched:.3f}", f"{gap.p_corrected:.3f}",
              "clear" if gap.is_clear else ""] for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))]
     if not rows:
-        return "<p>No attribute has two groups large enough to compare.</p>"
-    return _table(["by", "events", "served best", "served worst", f"gap in {audit.metric}", "at equal number of liked items",
-                   "corrected p", ""], rows)
+        return ["<p>No attribute has two groups large enough to compare.</p>"]
+    head = ["by", "events", "served best", "served worst", f"gap in {audit.metric}", "at equal number of liked items", "corrected p", ""]
+    whole, single = ([row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False))
+    return [_table(head, whole), _folded("after each number of events", _table(head, single))]
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def _groups(audit: Audit) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ ACTIVITY = "activity"
 MOST_LABELS = 12
 """A number with more distinct values than this is cut into `BANDS` bands of about equal size."""
 BANDS = 4
+SECONDS = (315_532_800.0, 4_102_444_800.0)
+"""The years 1980 to 2100, in seconds since 1970."""
 POPULAR_SHARE = (0.2, 0.8)
 """Popular items receive the first fifth of all events, rare ones the last fifth (after Abdollahpouri et al. 2019)."""
 
@@ -69,7 +72,9 @@ class Grouping:
         ordered = np.sort(np.array(stated, dtype=np.float64))
         starts = np.unique(ordered[np.arange(bands) * len(ordered) // bands])
         ends = [ordered[np.searchsorted(ordered, nxt) - 1] for nxt in [*starts[1:], np.inf]]
-        names = [form.format(f"{start:g}" if start == end else f"{start:g} to {end:g}") for start, end in zip(starts, ends, strict=True)]
+        told = _day if are_times(stated) else _number
+        names = [form.format(told(start) if start == end else f"{told(start)} to {told(end)}")
+                 for start, end in zip(starts, ends, strict=True)]
         return cls(name=name, starts=tuple(starts.tolist()), bands=tuple(names))
 
     def labels(self, values: Sequence[Any]) -> np.ndarray:
@@ -83,6 +88,20 @@ class Grouping:
         if value is None or not _are_numbers([value]):
             return NOT_STATED
         return self.bands[max(0, int(np.searchsorted(self.starts, value, side="right")) - 1)]
+
+
+def are_times(values: Sequence[Any]) -> bool:
+    """Whether these numbers read as times, in seconds since 1970: all of them between 1980 and 2100."""
+    return bool(values) and _are_numbers(values) and min(values) > SECONDS[0] and max(values) < SECONDS[1]
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d}"
+
+
+def _number(value: float) -> str:
+    """As short as it is exact, without powers of ten."""
+    return f"{int(value)}" if value == int(value) else f"{value:.4g}"
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

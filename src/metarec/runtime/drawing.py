@@ -23,6 +23,13 @@ def color(place: int) -> str:
     return COLORS[place % len(COLORS)]
 
 
+def ramp(share: float) -> str:
+    """Color at `share`, in [0, 1], of a scale from light to dark, for groups that have an order."""
+    low, middle, high = (140, 200, 230), (30, 110, 180), (15, 25, 80)
+    start, end, way = (low, middle, 2 * share) if share <= 0.5 else (middle, high, 2 * share - 1)
+    return "#" + "".join(f"{round(a + way * (b - a)):02x}" for a, b in zip(start, end, strict=True))
+
+
 def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:
     """An empty figure of this many inches.
 

@@ -116,11 +116,15 @@ def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
 
 
 def attributes_of(trial: Trial) -> list[str]:
-    """Attributes by which at least two groups are large enough to compare, and activity."""
+    """Attributes by which at least two groups are large enough to compare, times left out, and activity."""
     from metarec.fairness.disparity import SMALL
-    from metarec.fairness.groups import ACTIVITY, NOT_STATED, group_people
+    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_people
 
-    names = sorted({name for person in trial.newcomers for name in person.profile})
+    stated: dict[str, list[Any]] = {}
+    for person in trial.newcomers:
+        for name, value in person.profile.items():
+            stated.setdefault(name, []).append(value)
+    names = sorted(name for name, values in stated.items() if not are_times([value for value in values if value is not None]))
     sizes = {name: group_people(trial.newcomers, name).sizes for name in names}
     return [name for name in names if sum(size >= SMALL for label, size in sizes[name].items() if label != NOT_STATED) > 1] + [ACTIVITY]
 
