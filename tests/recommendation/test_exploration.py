@@ -69,6 +69,13 @@ def test_hidden_items_are_never_drawn_and_padding_is_sure() -> None:
     assert logged[:, :2] == pytest.approx(0.5, abs=1e-6)
 
 
+def test_a_person_to_whom_nothing_may_be_shown_gets_nothing() -> None:
+    """Warnings are errors here: none may come of comparing what is not there."""
+    items, propensity = explore(np.full((1, 3), -np.inf), np.ones((1, 3)), 2, np.random.default_rng(0))
+    assert (items == -1).all()
+    assert (propensity == 1.0).all()
+
+
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="strength must be 0 or more, got -1"):
         explore(MEAN, DEVIATION, 1, np.random.default_rng(0), strength=-1.0)

@@ -113,9 +113,9 @@ def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray
     ahead = np.zeros((*value.shape, n_places))  # [B, K, G, K] probability that exactly so many others are ahead
     ahead[..., 0] = 1.0
     for other in range(mean.shape[1]):
-        gap = mean[:, other, None, None] - value
         scale = deviation[:, other, None, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # where nothing may be shown, -inf meets -inf; nobody reads that place
+            gap = mean[:, other, None, None] - value
             exceeds = np.where(scale > 0, ndtr(gap / scale), np.where(gap == 0, 0.5, gap > 0))
         exceeds = np.where(slate[:, :, None] == other, 0.0, exceeds)[..., None]
         behind = ahead * (1.0 - exceeds)
