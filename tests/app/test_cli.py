@@ -149,7 +149,10 @@ def test_recommend_heeds_taste_filter_bans_and_wish(run: Run, fitted: tuple[Path
     likes = [word for item_id, _ in rated_world.history("space", 4) for word in ("--like", item_id)]
     code, out, _ = run("recommend", str(model), *likes, "-k", "8", "--json")
     assert code == 0
-    shown = [item["item_id"] for item in json.loads(out)["items"]]
+    items = json.loads(out)["items"]
+    assert all(1.0 <= item["interval"][0] < item["predicted"] <= item["interval"][1] <= 5.0 for item in items)
+    assert "rating (9 in 10)" in run("recommend", str(model), *likes)[1]
+    shown = [item["item_id"] for item in items]
     assert sorted(shown) == rated_world.items_of_taste["space"][4:]
     limits = ["--ban", shown[0], "--filter", 'genre = "space" and year > 1990']
     code, out, _ = run("recommend", str(model), *likes, "-k", "3", *limits, "--json")

@@ -55,6 +55,12 @@ def test_popularity_bands_hold_a_fifth_most_and_a_fifth_of_events():
         "hit": "popular", "mid": "middle", "mid2": "middle", "rare": "rare", "rarer": "rare", "never": "rare"}
 
 
+def test_labels_that_start_with_a_number_are_sorted_by_it():
+    incomes = ["100-124K", "15-24K", "Under 15K", "250K+", "secret", None]
+    assert list(group_profiles([{"income": income} for income in incomes], "income").sizes) == [
+        "Under 15K", "15-24K", "100-124K", "250K+", "secret", "not stated"]
+
+
 def test_times_are_cut_into_bands_of_days_and_large_numbers_are_written_out():
     days = [{"joined": 86_400.0 * (12_000 + n), "income": 1_000_000 + 1000 * n} for n in range(40)]
     assert list(group_profiles(days, "joined").sizes) == [

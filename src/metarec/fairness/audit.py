@@ -73,8 +73,8 @@ class Audit:
         lines = [f"{self.metric} of {self.people} newcomers by group", *_table(self), "", self.verdict()]
         for gap in (g for g in self.gaps if g.shots is None):
             mark = "clear" if gap.is_clear else "not clear"
-            lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark}); "
-                         f"{gap.matched:.3f} of it between people with as many liked items")
+            lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark})"
+                         f"{'' if np.isnan(gap.matched) else f'; {gap.matched:.3f} of it between people with as many liked items'}")
         lines += ["", "attention by group of items (share of attention / of the catalog / of what people liked)"]
         lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure
                   if r.shots in {self.shots[0], self.shots[-1]}]
@@ -189,5 +189,10 @@ def _table(audit: Audit) -> list[str]:
         found = [cells.get((by, group, s)) for s in (*audit.shots, None)]
         last = found[-1]
         lines.append(f"  {f'{by} {group}':<{width}}{people:>6}" + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
-                     + (f"   {last.value:.3f} [{last.low:.3f}, {last.high:.3f}]{' small' if last.is_small else ''}" if last else ""))
+                     + (f"   {last.value:.3f} {_ends(last)}{' small' if last.is_small else ''}" if last else ""))
     return lines
+
+
+def _ends(row: GroupValue) -> str:
+    """The interval, which a group of one person has not."""
+    return "(one person)" if np.isnan(row.low) else f"[{row.low:.3f}, {row.high:.3f}]"

@@ -6,6 +6,7 @@ are, by who provides them, by category. A group is a label; nobody is dropped fo
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ MOST_LABELS = 12
 BANDS = 4
 SECONDS = (315_532_800.0, 4_102_444_800.0)
 """The years 1980 to 2100, in seconds since 1970."""
+LEADING = re.compile(r"\s*(under|below|less than|<)?\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+"""The number a label starts with."""
 POPULAR_SHARE = (0.2, 0.8)
 """Popular items receive the first fifth of all events, rare ones the last fifth (after Abdollahpouri et al. 2019)."""
 
@@ -199,8 +202,6 @@ def category_matrix(catalog: Catalog, vocabulary: Vocabulary, column: str | None
 
 
 def _number_first(text: str) -> tuple[float, str]:
-    head = text.split()[0] if text else ""
-    try:
-        return float(head), text
-    except ValueError:
-        return float("inf"), text
+    """Sorts by the number a label starts with ("15-24K"; what lies under it, "Under 15K", comes before), then by name."""
+    found = LEADING.match(text)
+    return (float(found[2]) - (0.5 if found[1] else 0.0), text) if found else (float("inf"), text)

@@ -40,11 +40,22 @@ def recommend(model: Model, like: Like = None, dislike: Dislike = None, profile:
     places: list[dict[str, Any]] = [
         {"item_id": item_id, "title": title, "score": float(score), "uncertainty": float(doubt), "propensity": float(chance)}
         for item_id, title, score, doubt, chance in columns]
-    rows = [[str(place), one["title"], f"{one['score']:.2f}", f"{one['uncertainty']:.2f}", one["item_id"]]
-            for place, one in enumerate(places, start=1)]
-    text = table(["", "title", "score", "uncertainty", "id"], rows) if rows else "nothing may be shown: loosen the filter or the bans"
+    if slate.predicted is not None and slate.interval is not None:
+        for one, rated, ends in zip(places, slate.predicted.tolist(), slate.interval.tolist(), strict=True):
+            one |= {"predicted": rated, "interval": ends}
+    rows = [[str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]] for place, one in enumerate(places, start=1)]
+    head = ["", "title", "score", "doubt" if slate.interval is None else "rating (9 in 10)", "id"]
+    text = table(head, rows) if rows else "nothing may be shown: loosen the filter or the bans"
     show({"items": places, "notes": slate.notes, "model_version": slate.model_version},
          "\n".join([text, *(f"note: {note}" for note in slate.notes)]), as_json=as_json)
+
+
+def _doubt(place: dict[str, Any]) -> str:
+    """The predicted rating and the interval that holds nine of ten, or, without ratings, the doubt about the score."""
+    if "interval" not in place:
+        return f"{place['uncertainty']:.2f}"
+    low, high = place["interval"]
+    return f"{place['predicted']:.1f} ({low:.1f} to {high:.1f})"
 
 
 def explain(model: Model, item: Annotated[str, typer.Option(help="Id of the item to explain.")],
