@@ -18,7 +18,7 @@ from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
 from metarec.app.service.guard import Guard
 from metarec.app.service.keys import Keys
-from metarec.app.service.live import LiveModel
+from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
 from metarec.app.service.parts import Service, install_error_answers
@@ -57,9 +57,11 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(warm_up(live))
         following = asyncio.create_task(follow(service))
         log.info("ready", extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)})
         yield
+        warming.cancel()
         following.cancel()
         scorer.close()
         if owned:
@@ -88,6 +90,14 @@ def _serve_page(app: FastAPI) -> None:
         from starlette.staticfiles import StaticFiles
 
         app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+
+
+async def warm_up(live: LiveModel) -> None:
+    """Load what the first slates do not need, aside."""
+    try:
+        await asyncio.to_thread(warm_text, live.served.model)
+    except Exception as error:  # such as a library that is not installed: whoever makes a wish is told
+        log.warning("texts cannot be read", extra={"kind": type(error).__name__, "problem": str(error)})
 
 
 async def follow(service: Service) -> None:

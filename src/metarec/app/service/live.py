@@ -130,7 +130,8 @@ class LiveModel:
         with self._lock:
             try:
                 # All items of the store are added again: the new model may have been trained without them.
-                served = self._with_new_items(Served(_warm(Recommender.load(self.registry.place_of(version))), 0))
+                model = warm_text(_warm(Recommender.load(self.registry.place_of(version))))
+                served = self._with_new_items(Served(model, 0))
             except Exception as error:  # whatever is wrong with a new model, the old one keeps serving
                 self._refused = version
                 log.error("the promoted model could not be loaded, the one before keeps serving",
@@ -166,6 +167,13 @@ class LiveModel:
 def _warm(model: Recommender) -> Recommender:
     """The model after a first slate: what loads late has loaded, so nobody waits for it; a model that cannot do this cannot serve."""
     model.recommend([Request(history=[(model.vocabulary.ids[0], model.value_range[1])])], k=1)
+    return model
+
+
+def warm_text(model: Recommender) -> Recommender:
+    """The model after a first wish: loading a pretrained reader of texts takes seconds, which the first wish, new item or explanation
+    would wait for. Other slates do not need it, so a service is ready before."""
+    model.recommend([Request(wish="something")], k=1)
     return model
 
 
