@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from metarec import Recommender
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
 from metarec.explanation.importance import FeatureEffect
@@ -67,6 +68,14 @@ def test_unknown_events_are_counted_not_explained(model, request_):
     assert found.notes == ["1 of 5 events name items the catalog does not hold; they explain nothing."]
 
 
+def test_attributes_the_model_never_met_are_said(rated_world):
+    fitted = Recommender.fit(rated_world.data, preset="tiny", encoder="none")
+    found = explain(fitted, Request(profile={"home": "north", "shoe": 9, "age": None}), "s00")
+    assert found.notes == ["the model learned nothing of shoe=9, so it explains nothing (attributes learned: age, home)."]
+    assert "home=moon" in explain(fitted, Request(profile={"home": "moon"}), "s00").notes[0]
+    assert explain(fitted, Request(profile={"home": "south"}), "s00").notes == []
+
+
 def test_an_unknown_item_is_refused(model, request_):
     with pytest.raises(BadInput, match="item 'x' is not in the catalog"):
         explain(model, request_, "x")
@@ -91,6 +100,12 @@ def test_small_effects_stay_unsaid_and_the_strongest_comes_first():
               EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=1.0),
               EventEffect(item_id="c", title="C", value=1.0, kind="event", effect=0.01)]
     assert sentences(events, [], {}, liked_from=4.0) == ["because you liked B", "because you liked A"]
+
+
+def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
+    feature = FeatureEffect(about="content", name="year", value="1999", effect=0.04)
+    assert sentences([], [feature], {"popularity": 1.0}) == ["because many people like it"]
+    assert sentences([], [feature], {"popularity": 0.5})[0] == "because its year is 1999"
 
 
 def test_words_follow_kind_value_and_sign():

@@ -57,7 +57,7 @@ def test_json_and_text_and_picture_hold_the_moments(model, request_):
 def test_a_person_without_events_has_one_moment_and_still_a_picture(model):
     found = trace(model, Request())
     assert len(found.moments) == 1
-    assert "nothing to show" in draw(found)
+    assert "no event yet, so nothing moved" in draw(found)
 
 
 def test_a_model_that_adapts_nothing_has_no_moves(model, request_):

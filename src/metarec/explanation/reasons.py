@@ -106,7 +106,7 @@ def explain(model: Explained, request: Request, item_id: str, *, k: int = 10, wo
     rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
     standing = float(standings(model, [request], column[None])[0, 0])
     parts = {name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()}
-    notes += _adds_up(parts, standing)
+    notes += [*_adds_up(parts, standing), *_unread(model, request)]
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, words, notes)
     closest = nearest(model, request, item_id) if hasattr(model, "item_embeddings") else []  # type: ignore[arg-type]  # asked for just now
@@ -141,6 +141,18 @@ def _features(model: Explained, request: Request, item_id: str, words: int, note
 def _adds_up(parts: dict[str, float], standing: float) -> list[str]:
     error = abs(sum(parts.values()) - standing)
     return [] if error <= ADDS_UP_TO * max(1.0, abs(standing)) else [f"the parts miss the score by {error:.1e}."]
+
+
+def _unread(model: Explained, request: Request) -> list[str]:
+    """Attributes, or values of them, that training people did not state (or too few of them): they move nothing."""
+    inputs = getattr(model, "profile_inputs", None)
+    stated = [(name, value) for name, value in request.profile.items() if value is not None]
+    if inputs is None or not stated:
+        return []
+    is_read = inputs.transform([{name: value} for name, value in stated]).any(axis=1)
+    unread = [f"{name}={value}" for (name, value), read in zip(stated, is_read, strict=True) if not read]
+    known = ", ".join(sorted({*inputs.categories, *inputs.edges})) or "none"
+    return [f"the model learned nothing of {', '.join(unread)}, so it explains nothing (attributes learned: {known})."] if unread else []
 
 
 def _liked_from(model: Explained) -> float | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metarec.explanation.trace import Trace
-from metarec.runtime.drawing import QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LINES = 8
 """Parameters drawn at most, the ones that moved most; more would be a tangle."""
+LEAST_SHARE = 0.02
+"""A part that never reaches this share of the largest one is not drawn."""
 
 
 def draw(trace: Trace) -> str:
@@ -25,8 +27,9 @@ def draw(trace: Trace) -> str:
     figure.suptitle(f"How {trace.title} came to stand where it stands", fontsize=12)
     _draw_parts(left_top, trace)
     _draw_slates(right_top, trace)
-    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square")
-    _draw_lines(right_bottom, "How far each event moved each parameter", [m.moves for m in trace.moments], "Euclidean distance")
+    parts = list(trace.moments[0].parts)
+    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square", parts)
+    _draw_lines(right_bottom, "How far each event moved each parameter", [m.moves for m in trace.moments], "Euclidean distance", [])
     for axes in (left_bottom, right_bottom):
         axes.set_xlabel("events seen", fontsize=8)
         axes.set_xticks([m.shots for m in trace.moments])
@@ -35,12 +38,14 @@ def draw(trace: Trace) -> str:
 
 def _draw_parts(axes: Axes, trace: Trace) -> None:
     shots = [m.shots for m in trace.moments]
-    for place, name in enumerate(trace.moments[0].parts):
-        axes.plot(shots, [m.parts[name] for m in trace.moments], color=color(place), marker="o", markersize=3, label=name)
+    names = list(trace.moments[0].parts)
+    reach = {name: max(abs(m.parts[name]) for m in trace.moments) for name in names}
+    for name in (name for name in names if reach[name] >= LEAST_SHARE * max(reach.values())):
+        axes.plot(shots, [m.parts[name] for m in trace.moments], **_style(names.index(name)), label=name)
     axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
     axes.axhline(0, color=QUIET, linewidth=0.8)
     _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, ncols=2, framealpha=0.8, edgecolor="none")
 
 
 def _draw_slates(axes: Axes, trace: Trace) -> None:
@@ -59,18 +64,23 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
     _finish(axes, "Places of the final slate's items", "place on the slate")
 
 
-def _draw_lines(axes: Axes, title: str, series: list[dict[str, float]], unit: str) -> None:
-    names = list(dict.fromkeys(name for row in series for name in row))
+def _draw_lines(axes: Axes, title: str, series: list[dict[str, float]], unit: str, known: list[str]) -> None:
+    """Lines of named numbers; names `known` from another panel keep their colors."""
+    names = list(dict.fromkeys([*known, *(name for row in series for name in row)]))
     strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[:MOST_LINES]
     for name in strongest:
-        axes.plot(range(1, len(series)), [row.get(name, 0.0) for row in series[1:]], color=color(names.index(name)), marker="o",
-                  markersize=3, label=name)
+        axes.plot(range(1, len(series)), [row.get(name, 0.0) for row in series[1:]], **_style(names.index(name)), label=name)
     if names and len(series) > 1:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, ncols=2, framealpha=0.8, edgecolor="none")
     else:
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=QUIET)
+        axes.text(0.5, 0.5, "no event yet, so nothing moved", transform=axes.transAxes, ha="center", color=QUIET)
     axes.set_ylim(bottom=0)
     _finish(axes, title, unit)
+
+
+def _style(place: int) -> dict[str, Any]:
+    """How the series at `place` is drawn: beyond the colors, dashed."""
+    return {"color": color(place), "linestyle": "-" if place < len(COLORS) else "--", "marker": "o", "markersize": 3}
 
 
 def _finish(axes: Axes, title: str, unit: str) -> None:

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from metarec.explanation.importance import FeatureEffect
 
 LEAST_SHARE = 0.05
-"""An effect below this share of all absolute effects stays unsaid."""
+"""An effect below this share of all absolute effects of its kind, or of the largest of any kind, stays unsaid."""
 MOST_REASONS = 5
 
 DID = {"purchase": "bought", "cart": "put in the cart", "view": "looked at", "search": "searched for", "enrol": "enrolled in",
@@ -77,6 +77,9 @@ def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], 
     Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
     parts speak only where nothing finer does (what is the same for everyone always may).
     """
+    largest = max((abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features), *parts.values())), default=0.0)
+    events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
+    features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
     kinds = [_shares((e.effect, _of_event(e, liked_from)) for e in events),
              _shares((f.effect, _of_feature(f)) for f in features if f.name != "values"),  # the events say so themselves
              _shares((effect, _of_part(name, effect)) for name, effect in parts.items()
