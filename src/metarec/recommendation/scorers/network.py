@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -32,11 +33,17 @@ class Network:
         """[B, N]."""
         network = self.network
         with torch.inference_mode():
-            items_ND = network.items()
-            people = network.people(*padded_support(support, network.pool), torch.from_numpy(profiles), items_ND)
+            people = network.people(*padded_support(support, network.pool), torch.from_numpy(profiles), self.items)
             last = torch.from_numpy(np.minimum(support.lengths, network.pool))
             known = people[torch.arange(len(people)), last]
-            return torch.softmax(network.score(known, items_ND), -1).numpy()
+            return torch.softmax(network.score(known, self.items), -1).numpy()
+
+    @cached_property
+    def items(self) -> torch.Tensor:
+        """[N, D]: the catalog, embedded once; the network does not change any more."""
+        with torch.inference_mode():
+            items: torch.Tensor = self.network.items()
+            return items
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Network:
         """New items are their content, with no collaborative part, at the popularity predicted of them."""
