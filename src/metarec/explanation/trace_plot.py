@@ -45,7 +45,9 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
     axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
     axes.axhline(0, color=QUIET, linewidth=0.8)
     _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
-    axes.legend(fontsize=7, ncols=2, framealpha=0.8, edgecolor="none")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
+    axes.legend(fontsize=7, ncols=3, framealpha=0.8, edgecolor="none", loc="upper center")
 
 
 def _draw_slates(axes: Axes, trace: Trace) -> None:
