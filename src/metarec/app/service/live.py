@@ -172,7 +172,8 @@ def _warm(model: Recommender) -> Recommender:
 
 def warm_text(model: Recommender) -> Recommender:
     """The model after a first wish: loading a pretrained reader of texts takes seconds, which the first wish, new item or explanation
-    would wait for. Other slates do not need it, so a service is ready before."""
+    would wait for. Other slates do not need it, so a service is ready before.
+    """
     model.recommend([Request(wish="something")], k=1)
     return model
 
