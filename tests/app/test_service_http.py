@@ -399,6 +399,7 @@ def test_metrics_count_routes_not_people(client):
     ("POST", "/v1/recommendations", {"filter": "(" * 1999}, 422, "filter"),
     ("POST", "/v1/recommendations", {"filter": "colour = 'red'"}, 422, "no column 'colour'"),
     ("POST", "/v1/recommendations", {"profile": {"a": {"b": 1}}}, 422, "profile"),
+    ("POST", "/v1/recommendations", {"profile": {"a\n\x1d b": {"c": 1}}}, 422, "body.profile.a b"),
     ("POST", "/v1/events", {"events": []}, 422, "events"),
     ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
     ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "kind": "DROP TABLE"}]}, 422, "kind"),
@@ -419,6 +420,7 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
     assert says in answer.json()["error"]
+    assert len(answer.json()["error"].splitlines()) == 1
     assert len(answer.json()["error"]) <= 500
 
 

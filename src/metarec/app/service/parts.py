@@ -105,14 +105,16 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Every error as `{"error": one sentence}`; `routes` are all of the service's."""
 
     def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
-        return JSONResponse({"error": sentence}, status, headers)
+        # It may name what was sent, which may hold anything: one sentence is one line.
+        line = "".join(letter if letter.isprintable() else " " for letter in sentence)
+        return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
         first, *rest = error.errors()
         place = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(rest)} more)" if rest else ""
-        return problem(422, f"{place}: {first['msg']}{more}"[:500])
+        return problem(422, f"{place}: {first['msg']}{more}")
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -123,7 +125,7 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     @app.exception_handler(BadInput)
     async def bad(_request: Request, error: BadInput) -> JSONResponse:
-        return problem(422, str(error)[:500])
+        return problem(422, str(error))
 
     @app.exception_handler(MissingExtra)
     async def missing(_request: Request, error: MissingExtra) -> JSONResponse:
