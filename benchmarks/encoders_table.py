@@ -3,10 +3,11 @@
     python benchmarks/encoders_table.py DATA [DATA ...] --encoders ids none tfidf textcnn gru minilm minilm+lora smollm2@64 --out results/
     python benchmarks/encoders_table.py --show results/
 
-Each (data set, encoder, scenario) is one result file, so an interrupted run goes on where it stopped. Scenarios are
+Each (data set, encoder, scenario, seed) is one result file, so an interrupted run goes on where it stopped. Scenarios are
 those of `metarec evaluate`: `user-cold` (newcomers, the whole catalog) and `both-cold` (newcomers, 10% of items hidden
 from training and ranked among themselves). `ids` leaves out everything known of an item; `none` keeps tags, numbers and
-categories but no text. All encoders see the same people and items, so differences are paired.
+categories but no text. All encoders see the same people and items, so differences are paired. A seed draws who is new and
+what is hidden: with few hidden items, several seeds say more than more people.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--parts", nargs="+", help="experts of the gate instead of a preset's, such as: neighbors content (quick)")
     parser.add_argument("--users", type=int, default=0, help="keep at most this many users, drawn with the seed; 0 for all")
+    parser.add_argument("--items", type=int, default=0, help="keep only this many items, those chosen most often; 0 for all")
     parser.add_argument("--judged", type=int, default=500, help="newcomers judged at most")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
@@ -53,18 +55,21 @@ def main() -> None:
 def run_all(source: Path, options: argparse.Namespace) -> None:
     import metarec
 
-    data = few_users(metarec.read(str(source)), options.users, options.seed)
+    data = few_items(metarec.read(str(source)), options.items)
     for encoder in options.encoders:
         with tempfile.TemporaryDirectory() as home:
-            os.environ["METAREC_HOME"] = home  # an empty cache, so that encoding is timed
-            for scenario in options.scenarios:
-                target = options.out / f"{source.name}__{encoder.replace('/', '_')}__{scenario}__{options.seed}.json"
-                if not target.exists():
-                    print(f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario}", flush=True)
-                    target.write_text(json.dumps(one(data, source.name, encoder, scenario, options)))
+            os.environ["METAREC_HOME"] = home  # an empty cache, so that the first run of an encoder times encoding
+            for seed in options.seeds:
+                part = few_users(data, options.users, seed)
+                for scenario in options.scenarios:
+                    target = options.out / f"{source.name}__{encoder.replace('/', '_')}__{scenario}__{seed}.json"
+                    if not target.exists():
+                        print(f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario} {seed}", flush=True)
+                        target.write_text(json.dumps(one(part, source.name, encoder, scenario, seed, options)))
 
 
 def few_users(data, most: int, seed: int):
+    """At most that many users, drawn at random."""
     import polars as pl
 
     users = data.interactions.frame["user_id"].unique().sort()
@@ -74,7 +79,21 @@ def few_users(data, most: int, seed: int):
     return data.with_interactions(data.interactions.frame.filter(pl.col("user_id").is_in(kept.implode())))
 
 
-def one(data, name: str, encoder: str, scenario: str, options: argparse.Namespace) -> dict:
+def few_items(data, most: int):
+    """At most that many items, those with the most events; the others leave the catalog too, and need not be encoded."""
+    import polars as pl
+
+    from metarec.data.schema import Dataset
+
+    counts = data.interactions.frame.group_by("item_id").len().sort("len", "item_id", descending=[True, False])
+    if not most or counts.height <= most:
+        return data
+    kept = counts["item_id"].head(most).implode()
+    events = data.interactions.frame.filter(pl.col("item_id").is_in(kept))
+    return Dataset(interactions=events, items=data.items.frame.filter(pl.col("item_id").is_in(kept)), users=data.users, name=data.name)
+
+
+def one(data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace) -> dict:
     """Fit and judge one encoder in one scenario."""
     from metarec.data.schema import Dataset
     from metarec.evaluation.evaluate import evaluate
@@ -89,10 +108,10 @@ def one(data, name: str, encoder: str, scenario: str, options: argparse.Namespac
 
     model = OwnRecommender(name=encoder, preset=options.preset, encoder="none" if encoder == "ids" else encoder, progress=progress)
     started = time.perf_counter()
-    found = evaluate(data, models=[model], baselines=[], scenario=scenario, seed=options.seed, most=options.judged)
+    found = evaluate(data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged)
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
     inputs = model.model.item_inputs
-    return {"data": name, "encoder": encoder, "scenario": scenario, "seed": options.seed, "preset": options.preset, "users": options.users,
+    return {"data": name, "encoder": encoder, "scenario": scenario, "seed": seed, "preset": options.preset, "users": options.users,
             "shots": list(found.curve.shots), "facts": found.facts, "people": found.curve.user_ids, "ndcg": np.round(ndcg, 6).tolist(),
             "encode_seconds": round(clock["fit scorers and gate"] - started, 2), "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
             "reason": inputs.reason, "width": int(len(inputs.center)), "items": len(model.model.catalog)}
@@ -101,19 +120,26 @@ def one(data, name: str, encoder: str, scenario: str, options: argparse.Namespac
 def table(folder: Path) -> str:
     """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, encoding time and size of the vectors, in Markdown."""
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    lines = ["| data | encoder | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF | encode s | vectors MB |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF | encode s | vectors MB |",
+             "|---|---|---|---|---|---|---|---|---|"]
     order = {name: place for place, name in enumerate(["ids", "none", "tfidf", "bow", "textcnn", "gru", "minilm", "minilm@64"])}
     keys = sorted({(r["data"], r["encoder"]) for r in results}, key=lambda key: (key[0], order.get(key[1], 50), key[1]))
-    by = {(r["data"], r["encoder"], r["scenario"]): r for r in results}
+    by: dict[tuple, dict[int, dict]] = {}
+    for result in results:
+        by.setdefault((result["data"], result["encoder"], result["scenario"]), {})[result["seed"]] = result
     for data, encoder in keys:
-        cells, first = [], None
-        for scenario in SCENARIOS:
-            result = by.get((data, encoder, scenario))
-            first = first or result
-            cells += [interval(person_means(result)) if result else "", against(result, by.get((data, BAR, scenario)))]
-        size = first["items"] * first["width"] * 4 / 1e6
-        lines.append(f"| {data} | {encoder} | {' | '.join(cells)} | {first['encode_seconds']:.1f} | {size:.1f} |")
+        found = [by.get((data, encoder, scenario), {}) for scenario in SCENARIOS]
+        cells = []
+        for scenario, seeds in zip(SCENARIOS, found, strict=True):
+            bars = by.get((data, BAR, scenario), {})
+            pairs = [] if encoder == BAR else [(seeds[seed], bars[seed]) for seed in seeds if same_people(seeds[seed], bars.get(seed))]
+            cells += [interval([person_means(result) for result in seeds.values()]),
+                      interval([person_means(result) - person_means(bar) for result, bar in pairs], signed=True)]
+        every = [result for seeds in found for result in seeds.values()]
+        seconds = max(result["encode_seconds"] for result in every)  # the others found the cache filled
+        size = every[0]["items"] * every[0]["width"] * 4 / 1e6
+        counts = "/".join(str(len(seeds)) for seeds in found)
+        lines.append(f"| {data} | {encoder} | {counts} | {' | '.join(cells)} | {seconds:.1f} | {size:.1f} |")
     return "\n".join(lines)
 
 
@@ -122,18 +148,20 @@ def person_means(result: dict) -> np.ndarray:
     return np.nanmean(np.array(result["ndcg"], dtype=float), axis=0)
 
 
-def interval(values: np.ndarray, *, signed: bool = False) -> str:
-    """Mean and 95% bootstrap interval over people."""
-    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    form = "+.4f" if signed else ".4f"
-    return f"{values.mean():{form}} [{low:{form}}, {high:{form}}]"
+def same_people(result: dict, bar: dict | None) -> bool:
+    return bar is not None and result["people"] == bar["people"]
 
 
-def against(result: dict | None, bar: dict | None) -> str:
-    if result is None or bar is None or result["encoder"] == BAR or result["people"] != bar["people"]:
+def interval(seeds: list[np.ndarray], *, signed: bool = False) -> str:
+    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then people of each; of people alone with one seed."""
+    if not seeds:
         return ""
-    return interval(person_means(result) - person_means(bar), signed=True)
+    rng = np.random.default_rng(0)
+    draws = np.array([[values[rng.integers(len(values), size=len(values))].mean() for values in seeds] for _ in range(2000)])
+    drawn = np.take_along_axis(draws, rng.integers(len(seeds), size=draws.shape), axis=1).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    form = "+.3f" if signed else ".3f"
+    return f"{np.mean([values.mean() for values in seeds]):{form}} [{low:{form}}, {high:{form}}]"
 
 
 if __name__ == "__main__":

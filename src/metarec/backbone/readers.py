@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 TUNED = "+lora"
+TUNED_NAME = re.compile(rf"(?P<base>.+){re.escape(TUNED)}(?P<steps>\d*)")
 
 
 def item_reader(texts: Sequence[str], encoder: str, liked: sp.csr_matrix, *, rows: np.ndarray, seed: int = 0,
@@ -26,25 +28,29 @@ def item_reader(texts: Sequence[str], encoder: str, liked: sp.csr_matrix, *, row
     Args:
         texts: of all items.
         encoder: as for `fit_text_encoder`, or such a name with `+lora` behind it (`minilm+lora`): fine-tuned on who liked
-            what, and kept so only if held-out items are then ranked better.
+            what, and kept so only if held-out items are then ranked better; a number behind it says how many steps to take
+            at most (`minilm@32+lora40`).
         liked: [users, items] above 0 where a training user liked an item.
         rows: items that may be learned from.
 
     Raises:
         BadInput: for an unknown encoder, or one that cannot be fine-tuned.
     """
-    base, is_tuned = encoder.removesuffix(TUNED), encoder.endswith(TUNED)
+    tuning = TUNED_NAME.fullmatch(encoder)
+    base = tuning["base"] if tuning else encoder
     reader, reason = fit_text_encoder(texts, base, fit_on=rows, targets=partial(collaborative_targets, liked, seed=seed),
                                       rng=derive(seed, "text encoder"), progress=progress)
-    if not is_tuned:
+    if tuning is None:
         return reader, reason
     if not isinstance(reader, PretrainedEncoder):
         raise BadInput(f"only pretrained encoders can be fine-tuned, not {reader.name!r} ({reason}); name one, such as minilm{TUNED}")
-    from metarec.backbone.lora import fine_tune
+    from metarec.backbone.lora import LoraOptions, fine_tune
 
     known = np.zeros(liked.shape[1], dtype=np.float32)
     known[rows] = 1.0
-    tuned = fine_tune(texts, sp.csr_matrix(liked @ sp.diags(known)), reader, rng=derive(seed, "fine-tune"), progress=progress)
+    options = LoraOptions(steps=int(tuning["steps"])) if tuning["steps"] else None
+    tuned = fine_tune(texts, sp.csr_matrix(liked @ sp.diags(known)), reader, options=options, rng=derive(seed, "fine-tune"),
+                      progress=progress)
     verdict = "kept" if tuned.improved else "not kept"
     return tuned.encoder, (f"{reason}; fine-tuned by LoRA: NDCG@10 of held-out items {tuned.frozen_score:.3f} frozen, "
                            f"{tuned.tuned_score:.3f} tuned, {verdict}")
