@@ -25,6 +25,7 @@ from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
+from metarec.metalearning.learners import get_method
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
@@ -66,10 +67,20 @@ class Settings:
     """Root of all randomness."""
     encoder: str = "auto"
     """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is fine-tuned on the events."""
+    learner: str | None = None
+    """A meta-learner that joins the parts of the preset under its own name; the gate learns how far to trust it."""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.learner is not None:
+            get_method(self.learner)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the scorers."""
+        parts = PRESETS[self.preset]
+        return parts if self.learner is None or self.learner in parts else (*parts, self.learner)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +111,8 @@ class Recommender:
     name = "metarec"
 
     @classmethod
-    def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", policy: Policy | None = None,
-            horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
+    def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", learner: str | None = None,
+            policy: Policy | None = None, horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
             checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
         """Learn from everyone's past.
 
@@ -110,6 +121,7 @@ class Recommender:
             preset: size of the model.
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
+            learner: a meta-learner by name, such as `anil` or `deep_kernel`, that becomes a further part of the score.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to mean 1, and whoever is not named
@@ -118,9 +130,9 @@ class Recommender:
             progress: told how far each stage is.
 
         Raises:
-            BadInput: if there are fewer than two users or items with events, or a weight is not above 0.
+            BadInput: if there are fewer than two users or items with events, a weight is not above 0, or a name is unknown.
         """
-        settings = Settings(preset=preset, seed=seed, encoder=encoder)
+        settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner)
         _check_size(data)
         catalog = _whole_catalog(data)
         histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
@@ -133,7 +145,7 @@ class Recommender:
                               relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths),
                               weights=_weights_of(user_ids, user_weights))
         version = _digest(data, settings, behaviour.weights)
-        ensemble = Ensemble.fit(behaviour, PRESETS[preset], seed, progress, Steps.of(checkpoint, version))
+        ensemble = Ensemble.fit(behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version))
         ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
                    policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,

@@ -93,7 +93,7 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     judging, learning = split_judges(store, old, as_training_rows(whole.interactions.frame, scale))
     train = whole.with_interactions(learning)
     challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
-                                                        policy=champion.policy)
+                                                        learner=champion.settings.learner, policy=champion.policy)
     if challenger.version == champion.version:
         raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))

@@ -54,7 +54,7 @@ class FittedLearner:
                     items=_items(columns, behaviour.content, get_method(name)))
         tasks = FewShotTasks(histories=draft.scale.seen(behaviour.histories, draft.view), n_items=behaviour.n_items,
                              profiles=behaviour.profiles if behaviour.profiles.shape[1] else None, pool=behaviour.horizon.pool,
-                             liked_only=objective == "ranking", in_order=behaviour.is_ordered)
+                             liked_only=objective == "ranking", in_order=behaviour.is_ordered, weights=behaviour.weights)
 
         def quality(prior: Prior) -> float:
             return validate(replace(draft, prior=prior)) if validate else 0.0

@@ -108,6 +108,8 @@ class FewShotTasks:
     """Ask only for liked events (ranking), or for all with their values (rating)."""
     query_most: int = 64
     """At most this many query events a task, drawn at random."""
+    weights: np.ndarray | None = None
+    """[users] how often each is drawn, beside the others; None: all alike."""
 
     def __post_init__(self) -> None:
         if self.pool < 1:
@@ -130,7 +132,8 @@ class FewShotTasks:
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
         """Draw `tasks` people and how many of their first events are shown."""
         eligible = self._eligible
-        users = rng.choice(eligible, size=tasks, replace=len(eligible) < tasks)
+        chances = None if self.weights is None else self.weights[eligible] / self.weights[eligible].sum()
+        users = rng.choice(eligible, size=tasks, replace=len(eligible) < tasks or chances is not None, p=chances)
         shown = self.histories.users(users)
         shown = shown if self.in_order else shown.shuffled(rng)
         pools = self._pools(shown)

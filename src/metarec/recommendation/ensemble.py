@@ -67,7 +67,7 @@ class Ensemble:
         whole = cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content,
                     scorers=fitted.scorers, gate=gate)
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in the same order.
-        return cls.from_arrays(names, {name: np.ascontiguousarray(array) for name, array in whole.arrays().items()})
+        return cls.from_arrays(names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()})
 
     def parts(self, support: Histories, profiles: np.ndarray) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""

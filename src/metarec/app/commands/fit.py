@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
         preset: Preset = "small", encoder: Encoder = "auto",
+        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner that joins the model as a part of its own; see "
+                                                    "docs/guide/which-meta-learner.md.")] = None,
         domain: Annotated[str | None, typer.Option(help="Field whose policy slates must heed: education, health, ...; "
                                                    "see docs/guide/your-data.md.")] = None,
         hold_out: Annotated[float, typer.Option(help="Share of people, in [0, 1), kept out of training, so that the model can be "
@@ -26,11 +28,12 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
     from metarec.data.domains import domain as pack_of
-    from metarec.recommender import Recommender
+    from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal
 
     check_place(out)  # before the work, not after it
+    Settings(preset=preset, encoder=encoder, learner=learner)
     policy = pack_of(domain).policy if domain is not None else None
     table, report = read_clean(data, None if clean else OFF)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
@@ -38,7 +41,7 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     learned = _without(table, hold_out, seed)
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
-        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, policy=policy, progress=progress)
+        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, learner=learner, policy=policy, progress=progress)
     seconds = time.perf_counter() - started
     model.save(out)
     keep_report(out, DATA, report.to_dict(), by="metarec fit")
