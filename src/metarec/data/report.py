@@ -127,7 +127,9 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
         lines.append("Items have no content: give items.csv a title, a text or categories, or items without events cannot be recommended.")
     if facts["cold_items"] > 0.3 and described > 0:
         telling = ", ".join(c for c, filled in facts["content"].items() if filled > 0.2)
-        lines.append(f"{facts['cold_items']:.0%} of items are cold; their content ({telling}) decides how they fare.")
+        lines.append(f"{facts['cold_items']:.0%} of items are cold; " + (
+            f"their content ({telling}) decides how they fare." if telling else
+            "their content decides how they fare, and 80% of items or more have none: fill in titles, texts or categories."))
     if not facts["profiles"]:
         lines.append("Users have no profile: a newcomer without events gets what is popular; age, place or language in users.csv "
                      "would help.")
