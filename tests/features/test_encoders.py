@@ -4,14 +4,16 @@ import json
 from importlib.util import find_spec
 
 import numpy as np
+import polars as pl
 import pytest
 
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import Targets, encode_texts, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.locate import find_local, locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
+from metarec.features.items import ItemInputs
 from tiny_models import build_model
 
 TEXTS = ["a rocket to the planet", "the planet and its orbit", "a rose in the garden", "soil for the rose garden", ""]
@@ -124,6 +126,12 @@ def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
     assert encoded.notes == ["1 of 2 texts were longer than 16 tokens; the rest of them was not read"]
     short = encode_texts([huge], folder, options=PretrainedOptions(max_tokens=4), cache=False).vectors
     np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
+
+
+def test_a_catalog_tells_how_many_texts_were_cut(tiny_model):
+    items = Catalog.of(pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["rose " * 40, "a rose", "tulip " * 30]}))
+    inputs, _, _ = ItemInputs.fit(items, encoder=str(tiny_model("bert")))
+    assert inputs.reason.endswith("; 2 of 3 texts were longer than 16 tokens; the rest of them was not read")
 
 
 @pytest.mark.slow

