@@ -32,7 +32,7 @@ def test_equals_hugging_face_bert_with_copied_weights(x_BLD):
     with torch.no_grad():
         ours.out.weight.copy_(torch.eye(8))
         ours.out.bias.zero_()
-    is_real = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+    is_real = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]], dtype=torch.bool)
     blocked = (1.0 - is_real[:, None, None, :].float()) * torch.finfo(torch.float32).min
     expected = theirs(x_BLD, attention_mask=blocked)[0]
     torch.testing.assert_close(ours(x_BLD, is_real_BM=is_real), expected, rtol=1e-5, atol=1e-6)

@@ -64,7 +64,7 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     np.testing.assert_allclose(evidence, (1 - share) * low / low.sum() + share * high / high.sum(), rtol=1e-4)
 
 
-def test_nothing_is_said_without_events_and_little_events_outrun_the_last_knot() -> None:
+def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
     fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
     support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
     evidence = fitted.evidence(support, np.zeros((2, 0)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -51,8 +52,8 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Tensor, *, memory_BMD: Tensor | None = None, is_real_BM: Tensor | None = None,
-                causal: bool = False) -> Tensor:
+    def forward(self, x_BLD: Float[Tensor, "B L D"], *, memory_BMD: Float[Tensor, "B M D"] | None = None,
+                is_real_BM: Bool[Tensor, "B M"] | None = None, causal: bool = False) -> Float[Tensor, "B L D"]:
         """Mix what each token may see.
 
         Args:
@@ -118,8 +119,9 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(dim, hidden or 4 * dim, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Tensor, *, is_real_BL: Tensor | None = None, causal: bool = False,
-                memory_BMD: Tensor | None = None, memory_is_real_BM: Tensor | None = None) -> Tensor:
+    def forward(self, x_BLD: Float[Tensor, "B L D"], *, is_real_BL: Bool[Tensor, "B L"] | None = None, causal: bool = False,
+                memory_BMD: Float[Tensor, "B M D"] | None = None,
+                memory_is_real_BM: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B L D"]:
         """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up."""
         if self.norm_attention is not None and self.attention is not None:
             x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -79,7 +80,8 @@ class NewcomerNetwork(nn.Module):
         for table in (self.value.weight, self.place.weight, self.profile.weight, self.out.weight):
             nn.init.normal_(table, std=0.02)
 
-    def people(self, items_BL: Tensor, values_BL: Tensor, is_real_BL: Tensor, profile_BP: Tensor, items_ND: Tensor) -> Tensor:
+    def people(self, items_BL: Int[Tensor, "B L"], values_BL: Float[Tensor, "B L"], is_real_BL: Bool[Tensor, "B L"],
+               profile_BP: Float[Tensor, "B P"], items_ND: Float[Tensor, "N D"]) -> Float[Tensor, "B L+1 D"]:
         """[B, L + 1, D] what is known of each person after 0, 1, ... L events."""
         place = self.place.weight[: items_BL.shape[1] + 1]
         first = functional.dropout(profile_BP, self.sizes.profile_dropout, self.training) @ self.profile.weight.T
@@ -96,7 +98,8 @@ class NewcomerNetwork(nn.Module):
         known: Tensor = summary + self.attention_share * self.attended(tokens)
         return known
 
-    def score(self, people: Tensor, items_ND: Tensor, columns: Tensor | None = None) -> Tensor:
+    def score(self, people: Float[Tensor, "*B D"], items_ND: Float[Tensor, "N D"],
+              columns: Int[Tensor, C] | None = None) -> Float[Tensor, "*B items"]:
         """[..., N] logits, or only those of some `columns`."""
         if columns is not None:
             items_ND = items_ND[columns]

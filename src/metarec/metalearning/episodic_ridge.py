@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+from jaxtyping import Float
 from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
@@ -75,7 +76,7 @@ class EpisodicRidge:
         dense = [np.ones((len(support), 1)), PROFILE_SCALE * profiles, *(TASTE_SCALE * (side @ self.tastes) for side in items)]
         return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(items, format="csr", dtype=np.float32)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         dense, items = self.features(support, profiles)
         knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
@@ -85,7 +86,7 @@ class EpisodicRidge:
             compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
         return np.asarray(np.maximum(self.mean + compressed @ self.directions, 0.0))
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
         """New items are neither features nor targets yet."""
         more = len(content) - len(self.mean)
         return replace(self, directions=np.pad(self.directions, ((0, 0), (0, more))), mean=np.pad(self.mean, (0, more)),

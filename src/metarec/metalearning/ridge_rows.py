@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from metarec.features.histories import Histories
 
@@ -13,7 +14,8 @@ BATCH_NUMBERS = 4_000_000
 """Numbers gathered at a time while solving: bounds memory."""
 
 
-def ridge_rows(rows: Histories, weights: np.ndarray, targets: np.ndarray, factors: np.ndarray, gram: np.ndarray) -> np.ndarray:
+def ridge_rows(rows: Histories, weights: Float[np.ndarray, events], targets: Float[np.ndarray, events],
+               factors: Float[np.ndarray, "items dim"], gram: Float[np.ndarray, "dim dim"]) -> Float[np.ndarray, "rows dim"]:
     """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x . f_j) + x' gram x.
 
     Args:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 POPULARITY, STANDING = "popularity", "standing"
 
@@ -26,18 +27,18 @@ class Gate:
 
     names: tuple[str, ...]
     """Names of the M scorers."""
-    knots: np.ndarray
+    knots: Int[np.ndarray, knots]
     """[K] support sizes, ascending from 0."""
-    trust: np.ndarray
+    trust: Float[np.ndarray, knots]
     """[K] exponent of popularity."""
-    regard: np.ndarray
+    regard: Float[np.ndarray, "knots columns"]
     """[K, S] weight of each column of an item's standing; any sign."""
-    weight: np.ndarray
+    weight: Float[np.ndarray, "knots scorers"]
     """[K, M] at least 0."""
-    ease: np.ndarray
+    ease: Float[np.ndarray, "knots scorers"]
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
-    def at(self, lengths: np.ndarray) -> dict[str, np.ndarray]:
+    def at(self, lengths: Int[np.ndarray, people]) -> dict[str, np.ndarray]:
         """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these lengths."""
         place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
         low = np.floor(place).astype(np.int64)
@@ -50,8 +51,9 @@ class Gate:
         return {"trust": between(self.trust), "regard": between(self.regard), "weight": between(self.weight),
                 "ease": np.exp(between(np.log(self.ease)))}
 
-    def parts(self, popularity: np.ndarray, standing: np.ndarray, evidence: Mapping[str, np.ndarray],
-              lengths: np.ndarray) -> dict[str, np.ndarray]:
+    def parts(self, popularity: Float[np.ndarray, items], standing: Float[np.ndarray, "items columns"],
+              evidence: Mapping[str, Float[np.ndarray, "people items"]],
+              lengths: Int[np.ndarray, people]) -> dict[str, Float[np.ndarray, "people items"]]:
         """The addends of the log-score, by name: each [B, N] float32; popularity first, then standing.
 
         Args:

@@ -7,9 +7,11 @@ item gains from its place in a file. Items at -inf are never shown: filters, ban
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Int, UInt64
 
 
-def rank(scores: np.ndarray, k: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def rank(scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Generator
+         ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
     """The best `k` items of each row, best first.
 
     Args:
@@ -36,7 +38,7 @@ def rank(scores: np.ndarray, k: int, rng: np.random.Generator) -> tuple[np.ndarr
     return np.where(np.isneginf(values), -1, best).astype(np.int64), values
 
 
-def _candidates(rows: np.ndarray, k: int, salt: np.ndarray) -> np.ndarray:
+def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, rows]) -> Int[np.ndarray, "rows k"]:
     """[B, K] the items of each list in any order; where equal scores straddle the border the lots decide."""
     n_items = rows.shape[1]
     if k == n_items:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, Self
 
 import numpy as np
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -26,11 +27,11 @@ class Scorer(Protocol):
         """Learn from the training users."""
         ...
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
         """[B, N] evidence for every item of the catalog, for B people at once."""
         ...
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Self:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Self:
         """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items first, new ones appended."""
         ...
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -34,7 +35,7 @@ class Content:
         return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32),
                    relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
         """[B, N]; zero for a person without support."""
         sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
         taste = np.asarray(support.matrix(len(self.directions), sign) @ self.directions)
@@ -42,7 +43,7 @@ class Content:
         cosine = (taste / np.maximum(norms, 1e-6)) @ self.directions.T
         return np.where(norms > 1e-6, np.exp(SHARPNESS * cosine) * self.popularity, 0.0).astype(np.float32)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Content:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Content:
         """New and changed items count like all others."""
         return replace(self, directions=_directions(content), popularity=popularity)
 

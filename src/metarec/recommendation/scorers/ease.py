@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 import torch
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -56,7 +57,7 @@ class Ease:
         weights = (_weights(together, np.diff(events.indptr), _diagonal(events, behaviour, int(knot)) + ridge) for knot in knots)
         return cls(knots=knots, weights=tuple(weights), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
         """[B, N]."""
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
         place = np.interp(np.log1p(support.lengths), np.log1p(self.knots), np.arange(len(self.knots)))
@@ -71,7 +72,7 @@ class Ease:
             total = scores if total is None else np.add(total, scores, out=total)
         return np.zeros((len(support), given.shape[1]), np.float32) if total is None else total
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Ease:  # noqa: ARG002  # weights come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Ease:  # noqa: ARG002  # weights come from events alone
         """New items are known to nobody yet."""
         return replace(self, weights=tuple(grown(weights, len(content)) for weights in self.weights))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -57,12 +58,12 @@ class Factors:
         """[B, D] factors of people from their support alone."""
         return _confident(support, event_weights(support, self.relevant_from), self.items, self.gram)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
         """[B, N]."""
         scores = self.fold_in(support) @ self.items.T
         return np.asarray(np.maximum(scores, 0.0, out=scores))
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Factors:  # noqa: ARG002  # factors say what popularity does not
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Factors:  # noqa: ARG002  # factors say what popularity does not
         """New items take the factors that their content predicts."""
         return replace(self, items=np.concatenate([self.items, content[len(self.items):] @ self.from_content]))
 

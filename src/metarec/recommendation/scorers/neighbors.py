@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -41,12 +42,12 @@ class Neighbors:
         together.eliminate_zeros()
         return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
         """[B, N]."""
         weights = event_weights(support, self.relevant_from)
         return np.asarray((support.matrix(self.similarity.shape[0], weights) @ self.similarity).todense(), np.float32)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
         """New items are known to nobody yet."""
         return replace(self, similarity=grown(self.similarity, len(content)))
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, padded_support, train_network
 from metarec.features.behaviour import Behaviour
@@ -29,7 +30,7 @@ class Network:
         sizes = NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
         return cls(network=train_network(behaviour, sizes, rng))
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         network = self.network
         with torch.inference_mode():
@@ -45,7 +46,7 @@ class Network:
             items: torch.Tensor = self.network.items()
             return items
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Network:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Network:
         """New items are their content, with no collaborative part, at the popularity predicted of them."""
         state = self.network.state_dict()
         grown = _blank(content, self.network.profile.in_features, self.network.pool, len(state["edges"]), self.network.sizes)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -40,12 +41,12 @@ class Profile:
         weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
         return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # events say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # events say nothing here
         """[B, N]; zero for a person of whom nothing is known."""
         is_known = profiles.any(axis=1, keepdims=True)
         return np.where(is_known, np.maximum(self.mean + (profiles - self.middle) @ self.weights, 0.0), 0.0).astype(np.float32)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Profile:  # noqa: ARG002  # tastes come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Profile:  # noqa: ARG002  # tastes come from events alone
         """New items are known to nobody yet."""
         more = len(content) - len(self.mean)
         return replace(self, mean=np.pad(self.mean, (0, more)), weights=np.pad(self.weights, ((0, 0), (0, more))))

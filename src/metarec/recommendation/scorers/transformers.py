@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from metarec.backbone.losses import softmax_loss
 from metarec.backbone.sequence import SequenceSizes, SequenceTransformer, as_tensors
@@ -65,7 +66,7 @@ class Transformer:
             behaviour.content, features, form=cls.form, sizes=sizes, training=TRAINING, rng=rng, validate=likelihood if len(able) else None)
         return cls(network=network, value_mean=mean, value_spread=spread)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
         """[B, N] chances that add up to 1."""
         inputs = _inputs(support, self.network.sizes.max_events, self.value_mean, self.value_spread)
         has_profile = self.network.profile is not None
@@ -76,7 +77,7 @@ class Transformer:
                 parts.append(torch.softmax(self.network.score(as_tensors(inputs.rows(rows), profiles[rows] if has_profile else None)), -1))
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.network.item_bias)), np.float32)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Self:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Self:
         """New and changed items are placed by their content; how common a new one is comes from `popularity`."""
         arrays, known = dict(self.arrays()), len(self.network.item_bias)
         more = len(content) - known

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -49,13 +50,13 @@ class Transitions:
         counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
         return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
         """[B, N]."""
         age = np.repeat(support.lengths, support.lengths) - 1 - support.positions
         weights = event_weights(support, self.relevant_from) * RECENCY ** age
         return np.asarray((support.matrix(self.following.shape[0], weights) @ self.following).todense(), np.float32)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Transitions:  # noqa: ARG002  # counts come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Transitions:  # noqa: ARG002  # counts come from events alone
         """New items follow nothing yet."""
         return replace(self, following=grown(self.following, len(content)))
 
