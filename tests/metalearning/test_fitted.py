@@ -159,3 +159,19 @@ def test_acts_without_values_are_all_liked():
     acts = replace(behaviour, histories=replace(behaviour.histories, values=np.ones(len(behaviour.histories.items), np.float32)),
                    relevant_from=-np.inf)
     assert (ValueScale.fit(acts).seen(acts.histories, "liking").values == 1.0).all()
+
+
+@pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil", "history_maml"])
+def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
+    assert learner._served.embedded is not None
+    shown, profiles = histories_of([likes(0, 2), []]), np.eye(2, dtype=np.float32)
+    support = learner.support(shown, profiles)
+    anew = learner.learner.score(learner.prior, learner.learner.adapt(learner.prior, support, learner.items), learner.items)
+    np.testing.assert_allclose(learner.scores(shown, profiles), anew.numpy(), atol=1e-5)
+
+
+def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="history_maml", settings={"adapts": ("*",)})
+    assert learner._served.embedded is None
+    assert FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")._served.embedded is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from metarec.metalearning.learner import Learner, Objective, Prior
 from metarec.metalearning.learners import Method, get_learner, get_method
 from metarec.metalearning.tasks import FewShotTasks, Support, padded_support
 from metarec.metalearning.training import meta_train
+from metarec.metalearning.trunk import TOWER, embed
 from metarec.metalearning.values import ValueScale, ViewName
 from metarec.runtime.progress import Progress, silent
 
@@ -126,6 +128,16 @@ class FittedLearner:
                    prior={name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()},
                    scale=ValueScale.from_arrays(part("scale.")), items=ItemFeatures(**items))
 
+    @cached_property
+    def _served(self) -> ItemFeatures:
+        """The items, embedded once where the learner has an item tower that rests while it adapts."""
+        tower = [name for name in self.prior if name.startswith(TOWER)]
+        adaptation = getattr(self.learner, "adaptation", None)
+        if not tower or (adaptation is not None and any(map(adaptation.moves, tower))):
+            return self.items
+        with torch.no_grad():
+            return replace(self.items, embedded=embed(self.prior, self.items))
+
     def _in_parts(self, histories: Histories, profiles: np.ndarray, answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor]
                   ) -> np.ndarray:
         support, learner = self.support(histories, profiles), self.learner
@@ -133,8 +145,8 @@ class FittedLearner:
         parts = []
         with torch.no_grad():
             for start in range(0, len(support), step):
-                params = learner.adapt(self.prior, support.part(slice(start, start + step)), self.items)
-                parts.append(answer(self.prior, params, self.items))
+                params = learner.adapt(self.prior, support.part(slice(start, start + step)), self._served)
+                parts.append(answer(self.prior, params, self._served))
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.items)), np.float32)
 
 

@@ -25,6 +25,8 @@ class ItemFeatures:
     """[M] int64: items that stand for the whole catalog in a support's softmax."""
     anchor_weights: Tensor
     """[M] float: log of how many items each anchor stands for."""
+    embedded: Tensor | None = None
+    """[N, dim] what the trunk makes of the columns under the prior that serves; None while the prior is still learned."""
 
     def __len__(self) -> int:
         return self.columns.shape[-2]
@@ -45,7 +47,8 @@ class ItemFeatures:
 
     def take(self, indexes: Tensor) -> ItemFeatures:
         """Items [n], or each task's own [B, Q]; the anchors still point into the whole catalog, so adapt on that."""
-        return replace(self, columns=self.columns[indexes], bias=self.bias[indexes])
+        return replace(self, columns=self.columns[indexes], bias=self.bias[indexes],
+                       embedded=None if self.embedded is None else self.embedded[indexes])
 
     def to(self, dtype: torch.dtype) -> ItemFeatures:
         """The same in another precision."""

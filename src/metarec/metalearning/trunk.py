@@ -15,6 +15,9 @@ from metarec.metalearning.layers import Params, linear, new_linear, weight_of
 from metarec.metalearning.learner import Objective
 from metarec.metalearning.tasks import Support
 
+TOWER = "item."
+"""Weights of the item tower begin so."""
+
 
 def new_trunk(items: ItemFeatures, profile: int, dim: int, draw: torch.Generator) -> Params:
     """Untrained weights; the non-linear part starts at zero, so that at first an embedding is a projection."""
@@ -28,6 +31,8 @@ def embed(prior: Params, items: ItemFeatures) -> Tensor:
 
     [B, N, dim] where tasks have items, or weights, of their own.
     """
+    if items.embedded is not None:
+        return items.embedded
     columns = by_task(items.columns)
     v = linear(prior, "item.0", columns) + linear(prior, "item.2", F.relu(linear(prior, "item.1", columns)))
     return v.squeeze(0) if items.columns.ndim == 2 and len(v) == 1 else v
