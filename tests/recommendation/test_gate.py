@@ -60,3 +60,23 @@ def test_it_learns_to_trust_the_scorer_that_knows() -> None:
     assert (knows > 3 * guesses).all()
     assert (gate.weight >= 0).all()
     assert (gate.ease > 0).all()
+
+
+def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
+    """A dozen people who happen to like rare things before any event must not turn the gate against popularity."""
+    rng = np.random.default_rng(1)
+    people, items = 12, 40
+    popularity = np.tile(np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (people, 1)).astype(np.float32)
+
+    def task(chance: np.ndarray) -> GateTasks:
+        relevant = rng.random((people, items)) < chance
+        relevant[:, items // 2] = True
+        return GateTasks(shares=torch.zeros(people, items, 1), popularity=torch.from_numpy(popularity),
+                         standing=torch.zeros(people, items, 1), log_weight=torch.zeros(people, items),
+                         is_real=torch.ones(people, items, dtype=torch.bool), is_relevant=torch.from_numpy(relevant))
+
+    odd, usual = task(np.linspace(0.12, 0.08, items)), task(np.linspace(0.0, 0.3, items))
+    gate = train_gate(("silent",), (0, 1, 3), [odd, usual, usual], np.random.default_rng(0))
+
+    assert gate.trust[0] > 0.05
+    assert (gate.trust[1:] > 1.0).all()

@@ -164,8 +164,14 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
-    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale for name, scale in (("weight", 1.0), ("regard", 1.0), ("ease", 0.1)))
-    return SMOOTHNESS * steps + 1e-3 * ((functional.softplus(raw["weight"]) ** 2).sum() + (raw["regard"] ** 2).sum())
+    """Pull of neighboring support sizes towards each other, of weights and regard towards 0, and of trust towards 1.
+
+    Trust is pulled hardest: before any event all scores rest on it, and a few dozen people taught a gate to distrust popularity.
+    """
+    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale
+                for name, scale in (("trust", 10.0), ("weight", 1.0), ("regard", 1.0), ("ease", 0.1)))
+    sizes = (functional.softplus(raw["weight"]) ** 2).sum() + (raw["regard"] ** 2).sum() + 10.0 * ((raw["trust"] - 1.0) ** 2).sum()
+    return SMOOTHNESS * steps + 1e-3 * sizes
 
 
 def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, popularity: np.ndarray, standing: np.ndarray,
