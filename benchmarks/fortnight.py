@@ -1,9 +1,10 @@
 """Two weeks of a service in minutes: people drawn from held-out real ratings answer slates, and the loop learns.
 
-    python benchmarks/fortnight.py path/to/ml-100k --days 14 --newcomers 12
+    python benchmarks/fortnight.py path/to/ml-100k --days 14 --newcomers 20
 
-Each day newcomers arrive whom no model has seen. Each asks for slates and says like or dislike to the items shown that they rated in
-the real data; what they never rated they pass over. Three services see the same people:
+Each day newcomers arrive whom no model has seen. Each asks for slates and rates those items shown that they rated in the real data, as
+they did there; what they never rated they pass over. A click is an item shown that they like. Three services see the same people and
+explore alike:
 
 - `still`: popularity and profile only, events are not looked at;
 - `adapting`: each event changes the next slate, the model stays;
@@ -47,16 +48,15 @@ class Arm:
     client: object
     clicks: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     ndcg: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    by_day: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    asked: int = 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", help="a data folder with ratings")
     parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--newcomers", type=int, default=12, help="a day")
-    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--newcomers", type=int, default=20, help="a day")
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--explore", type=float, default=0.1, help="strength of exploration")
     parser.add_argument("--encoder", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -79,12 +79,13 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
     began = time.perf_counter()
     fit(old).save(folder / "model")
     print(f"{len(people)} people held out, {len(old.interactions):,} events to begin with; fitted in {time.perf_counter() - began:.0f} s")
-    arms = [Arm(name, adapts, started(folder, name)) for name, adapts in (("still", False), ("adapting", True), ("loop", True))]
+    arms = [Arm(name, adapts, started(folder, name, options.explore))
+            for name, adapts in (("still", False), ("adapting", True), ("loop", True))]
     rails = Guardrails(min_newcomers=8)
     for day in range(1, options.days + 1):
         for person in people[(day - 1) * options.newcomers:day * options.newcomers]:
             for arm in arms:
-                visit_all(arm, person, day, liked_from)
+                visit_all(arm, person, liked_from)
         if day in RETRAIN_DAYS:
             done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), fit=fit, rails=rails)
             print(f"day {day}: challenger {'promoted' if done.promoted else 'refused'} ({done.decision.reason}); "
@@ -114,7 +115,7 @@ def held_out(data, count: int, rng: np.random.Generator):
     return [Person(name, profile, ratings[name]) for name, profile in zip(names, profiles, strict=True)], old
 
 
-def started(folder: Path, name: str):
+def started(folder: Path, name: str, explore: float):
     from starlette.testclient import TestClient
 
     from metarec.app.service.create import create_app
@@ -122,13 +123,13 @@ def started(folder: Path, name: str):
 
     shutil.copytree(folder / "model", folder / name / "model")
     app = create_app(ServiceSettings(model=str(folder / name / "model"), store=str(folder / name / "events.db"), requests_per_second=0,
-                                     explore=0.3 if name != "still" else 0.0, watch_seconds=0.2))
+                                     explore=explore, watch_seconds=0.2))
     client = TestClient(app, base_url="http://127.0.0.1")
     client.__enter__()
     return client
 
 
-def visit_all(arm: Arm, person: Person, day: int, liked_from: float) -> None:
+def visit_all(arm: Arm, person: Person, liked_from: float) -> None:
     """One person's visits: ask, look, answer; each answer is an event."""
     shown_before: list[str] = []
     arm.client.put(f"/v1/users/{person.name}", json={"profile": person.profile})
@@ -140,10 +141,9 @@ def visit_all(arm: Arm, person: Person, day: int, liked_from: float) -> None:
         left = sum(value >= liked_from for item, value in person.ratings.items() if item not in shown_before)
         arm.clicks[visit].append(gains.sum())
         arm.ndcg[visit].append(ndcg(gains, left))
-        arm.by_day[day].append(ndcg(gains, left))
         shown_before += items
         events = [{"event_id": f"{person.name}-{item}", "user_id": person.name, "item_id": item, "slate_id": slate["slate_id"],
-                   "kind": "like" if person.ratings[item] >= liked_from else "dislike"} for item in items if item in person.ratings]
+                   "kind": "rating", "value": person.ratings[item]} for item in items if item in person.ratings]
         if events and arm.adapts:
             assert arm.client.post("/v1/events", json={"events": events}).status_code == 200
 
@@ -162,15 +162,16 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
         for label, values in (("clicks", arm.clicks), ("NDCG@10", arm.ndcg)):
             means = [float(np.mean(values[visit])) for visit in range(VISITS)]
             print(f"{arm.name:<9} {label:<8}" + "".join(f"{mean:<12.3f}" for mean in means) + f"{np.mean(means):.3f}")
-    still, adapting, loop = (np.concatenate([arm.ndcg[visit] for visit in range(VISITS)]) for arm in arms)
-    for label, ours, theirs in (("adapting - still", adapting, still), ("loop - still", loop, still), ("loop - adapting", loop, adapting)):
-        gain = (ours - theirs).reshape(VISITS, -1).mean(0)
-        half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-        print(f"NDCG@10, {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, {gain.mean() + half:+.4f}]")
-    halves = [np.mean([v for day, values in arms[2].by_day.items() if (day > options.days // 2) == late for v in values])
-              - np.mean([v for day, values in arms[0].by_day.items() if (day > options.days // 2) == late for v in values])
-              for late in (False, True)]
-    print(f"NDCG@10, loop - still, first week {halves[0]:+.4f}, second week {halves[1]:+.4f}")
+    day = np.repeat(np.arange(1, options.days + 1), options.newcomers)
+    for metric in ("NDCG@10", "clicks"):
+        still, adapting, loop = (np.mean([(arm.ndcg if metric == "NDCG@10" else arm.clicks)[visit] for visit in range(VISITS)], axis=0)
+                                 for arm in arms)  # [people], the mean of each over their visits
+        retrained = day > min(RETRAIN_DAYS)
+        for label, gain in (("adapting - still", adapting - still), ("loop - still", loop - still),
+                            ("loop - adapting, before the first retraining", (loop - adapting)[~retrained]),
+                            ("loop - adapting, after it", (loop - adapting)[retrained])):
+            half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
+            print(f"{metric:<8} {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, {gain.mean() + half:+.4f}] ({len(gain)} people)")
 
 
 def sabotage(folder: Path, fit, rails) -> None:

@@ -92,6 +92,18 @@ def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
     assert not set(judging["user_id"]) & trained
 
 
+def test_what_was_promoted_is_retrained_in_its_turn(model, url):
+    first = retrain(model, url, fit=tiny, rails=RAILS)
+    store = open_store(url)
+    store.append([Event(event_id=f"more{n}", user_id=f"later{n}", item_id="s00", kind="like", timestamp=4e3) for n in range(40)]).result()
+    store.close()
+    second = retrain(model, url, fit=tiny, rails=RAILS)
+    assert second.champion == first.challenger
+    kept = Recommender.load(Registry(model).place_of(second.challenger)).trained_on
+    assert kept.filter(pl.col("user_id").str.starts_with("later")).height > 20
+    assert kept.schema["value"] == pl.Float32
+
+
 def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url):
     done = retrain(model, url, fit=shuffled, rails=RAILS)
     assert not done.promoted

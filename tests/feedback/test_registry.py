@@ -51,6 +51,22 @@ def test_what_cannot_serve_is_not_promoted(registry):
     assert "unreadable" in {e.version: e.problem for e in registry.entries()}["second"]
 
 
+def test_a_file_cut_short_is_a_problem_before_it_is_loaded(registry):
+    add(registry, "second")
+    (registry.place_of("second") / "model.safetensors").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"'second' cannot serve: .*model.safetensors is missing or cut short"):
+        registry.promote("second", "x")
+    assert "cut short" in {e.version: e.problem for e in registry.entries()}["second"]
+
+
+def test_ways_back_go_from_the_latest_to_the_first(registry):
+    assert registry.ways_back() == ["first"]
+    for version in ("second", "third"):
+        registry.promote(add(registry, version), "better")
+    (registry.folder / "current").write_text("by-hand\n")
+    assert registry.ways_back() == ["by-hand", "third", "second", "first"]
+
+
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".", "..", ".hidden"])
 def test_a_version_is_a_plain_name(registry, name):
     with pytest.raises(BadInput, match="is no model version"):

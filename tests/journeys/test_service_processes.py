@@ -144,6 +144,13 @@ def test_a_server_that_crashes_and_comes_back_costs_nothing_acknowledged(model):
     assert len(held) == len(set(held))
 
 
+def test_it_starts_with_the_model_before_where_the_promoted_one_is_broken(model, tmp_path):
+    (model / "current").write_text("gone\n")
+    with Running(model, str(tmp_path / "events.db")) as service:
+        assert service.ask("GET", "/readyz")[1]["model_version"] == Registry(model).ways_back()[-1]
+        assert "a model cannot be read, trying the one before" in service.log()
+
+
 def test_a_wrong_start_is_one_clear_line(tmp_path, model):
     import subprocess
     import sys
@@ -151,6 +158,7 @@ def test_a_wrong_start_is_one_clear_line(tmp_path, model):
     def start(*arguments):
         command = [sys.executable, "-m", "metarec.app.cli", "serve", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert not done.stdout  # no address is told where nothing will answer
         return done.returncode, done.stderr.strip()
 
     code, said = start(str(tmp_path / "none"))

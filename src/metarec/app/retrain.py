@@ -91,7 +91,7 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
         raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
     whole, report = clean(joined(store, old, new, champion), tables.rules if tables else None, tables.findings if tables else ())
     judging, learning = split_judges(store, old, as_training_rows(whole.interactions.frame, scale))
-    train = whole.with_interactions(learning)
+    train = whole.with_interactions(learning.cast({"value": pl.Float32}))
     challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
                                                         learner=champion.settings.learner, policy=champion.policy)
     if challenger.version == champion.version:
@@ -135,7 +135,7 @@ def split_judges(store: Store, old: Dataset, events: pl.DataFrame) -> tuple[pl.D
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
     """Old and new events, items and users as one data set, without forgotten people; of two ratings of an item the later counts."""
     before = without_forgotten(store, old.interactions.frame)
-    rows = pl.concat([before, new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
+    rows = pl.concat([before.cast({"value": pl.Float32}), new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
         pl.col("value").cast(pl.Float32))], how="diagonal")
     if champion.has_values:
         rows = rows.unique(["user_id", "item_id"], keep="last", maintain_order=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,14 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def serve(model: str, store: str | None = None, *, host: str | None = None, port: int | None = None, workers: int | None = None,
-          settings_file: str | None = None, **more: Any) -> None:
+          settings_file: str | None = None, checked: Callable[[], None] = lambda: None, **more: Any) -> None:
     """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
 
     Args:
         model: folder of a saved model.
         store: event store; `events.db` in the model's folder unless given.
         settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the environment.
+        checked: called once model and store are seen to be there, before the first worker starts.
         more: further fields of `ServiceSettings`.
 
     Raises:
@@ -41,6 +42,7 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
             require(module, "serve")
         settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
         _check(settings)
+        checked()
         os.environ[HANDED_DOWN] = settings.to_json()
         stop = threading.Event()
         if settings.retrain_hours:
@@ -97,11 +99,20 @@ def worker() -> FastAPI:
 
 
 def _check(settings: ServiceSettings) -> None:
-    """Fail here, once and in words, rather than in every worker: is there a model, does the store open?"""
+    """Fail here, once and in words, rather than in every worker: is there a model that can serve, does the store open?"""
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
-    from metarec.runtime.artefacts import read_artefact
+    from metarec.runtime.artefacts import BrokenArtefact, read_whole_config
 
     registry = Registry(settings.model)
-    read_artefact(registry.place_of(registry.current()))
-    open_store(settings.store_url).close()
+    broken: Exception | None = None
+    for version in registry.ways_back():
+        try:
+            read_whole_config(registry.place_of(version))
+        except (BrokenArtefact, FileNotFoundError) as error:
+            broken = broken or error
+        else:
+            open_store(settings.store_url).close()
+            return
+    assert broken is not None, "there is always the first model to try"
+    raise broken

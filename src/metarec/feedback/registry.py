@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
-from metarec.runtime.artefacts import BrokenArtefact, read_config
+from metarec.runtime.artefacts import BrokenArtefact, read_config, read_whole_config
 
 _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = "versions", "current", "promotions.jsonl", "decisions"
 
@@ -57,6 +57,11 @@ class Registry:
                 return named
         return self._own_version
 
+    def ways_back(self) -> list[str]:
+        """Versions in the order in which to try them: the one that should serve, those that served before it, the first model."""
+        served = [version for promotion in reversed(self.promotions()) for version in (promotion["to"], promotion["from"])]
+        return list(dict.fromkeys([self.current(), *served, self._own_version]))
+
     def place_of(self, version: str) -> Path:
         """The folder of a version, whether it exists or not.
 
@@ -79,6 +84,7 @@ class Registry:
         config, problem = {}, None
         try:
             config = read_config(folder)
+            read_whole_config(folder)
         except (BrokenArtefact, FileNotFoundError) as error:
             problem = str(error)
         noted = self._decision_of(version)
@@ -104,7 +110,7 @@ class Registry:
         """
         place = self.place_of(version)
         try:
-            read_config(place)
+            read_whole_config(place)
         except FileNotFoundError as error:
             known = ", ".join(entry.version for entry in self.entries())
             raise BadInput(f"no model version {version!r}; there are: {known}") from error

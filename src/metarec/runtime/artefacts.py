@@ -68,16 +68,28 @@ def read_artefact(folder: str | Path) -> Artefact:
         BrokenArtefact: if a file is missing, cut short or of a later format.
     """
     place = Path(folder)
-    config = read_config(place)
-    for name, size in config.pop("files").items():
-        if not (place / name).is_file() or (place / name).stat().st_size != size:
-            raise BrokenArtefact(f"{place / name} is missing or cut short; write the model again or restore the folder from a copy")
+    config = read_whole_config(place)
     try:
         tables = {path.stem: pl.read_parquet(path) for path in sorted(place.glob("*.parquet"))}
     except pl.exceptions.PolarsError as error:
         raise BrokenArtefact(f"a table of {place} cannot be read ({error})") from error
     arrays, _ = read_arrays(place / ARRAYS)
     return Artefact(config=config, arrays=arrays, tables=tables, card=(place / CARD).read_text(encoding="utf-8"))
+
+
+def read_whole_config(folder: str | Path) -> dict[str, Any]:
+    """Only the settings of a model folder whose files are all there, each of its size.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        BrokenArtefact: if a file is missing, cut short or of a later format.
+    """
+    place = Path(folder)
+    config = read_config(place)
+    for name, size in config.pop("files").items():
+        if not (place / name).is_file() or (place / name).stat().st_size != size:
+            raise BrokenArtefact(f"{place / name} is missing or cut short; write the model again or restore the folder from a copy")
+    return config
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -25,9 +25,9 @@ def serve(model: Model, store: Store = None,
 
     where = load_settings(settings, model=str(model), store=store, host=host, port=port, workers=workers)
     url = f"http://{where.host}:{where.port}"
-    show({"url": url, "docs": f"{url}/docs", "store": where.store_url},
-         f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it", as_json=as_json)
-    run(str(model), store, host=host, port=port, workers=workers, settings_file=None if settings is None else str(settings))
+    run(str(model), store, host=host, port=port, workers=workers, settings_file=None if settings is None else str(settings),
+        checked=lambda: show({"url": url, "docs": f"{url}/docs", "store": where.store_url},
+                             f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it", as_json=as_json))
 
 
 def forget(model: Model, user: Annotated[str, typer.Option(help="Id of the person who asks to be forgotten.")],

@@ -54,5 +54,8 @@ export function askIn(title, body, buttons) {
   });
 }
 
+/** A moment, given as seconds since 1970. */
+export const when = (seconds) => new Date(seconds * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+
 /** What to call a number of things: 1 event, 2 events. */
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

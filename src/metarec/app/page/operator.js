@@ -2,7 +2,7 @@
 
 import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
-import { askIn, byId, count, el, toast } from "./dom.js";
+import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { parse, quantile, total } from "./metrics.js";
 import { drawReport, standing } from "./reports.js";
 
@@ -127,8 +127,6 @@ async function drawModels(status) {
       : el("p", { class: "quiet" }, "None yet: the first model serves. ", el("code", {}, "metarec retrain MODEL"), " trains a challenger and lets it serve only if it is not worse."));
 }
 
-const when = (seconds) => new Date(seconds * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-
 function modelRow(model) {
   const { facts, decision } = model;
   const judged = decision && decision.table;
@@ -173,7 +171,8 @@ async function drawReports(status) {
   if (!status.reports.length) {
     byId("reports").replaceChildren(el("section", { class: "panel" }, el("h2", {}, "Reports"),
       el("p", { class: "quiet" }, "None are kept with this model. JSON files in its folder ", el("code", {}, "reports/"),
-        " are shown here: the learning curve, for whom it works, and what cleaning took out.")));
+        " are shown here: the learning curve (", el("code", {}, "metarec evaluate DATA --model MODEL"), "), for whom it works (",
+        el("code", {}, "metarec audit MODEL DATA"), "), and what cleaning took out.")));
     return;
   }
   const all = await Promise.all(status.reports.map(async (name) => {

@@ -1,12 +1,18 @@
 // Reports kept with the model: the learning curve, for whom it works, what cleaning took out. Known by what they hold.
 
 import { curve, intervals } from "./charts.js";
-import { count, el } from "./dom.js";
+import { count, el, when } from "./dom.js";
 
 /** Where a report stands on the page: the curve first, then for whom it works, then the data, then whatever else. */
 export const standing = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
 
 export function drawReport(name, report) {
+  const drawn = draw(name, report);
+  if (report.kept) drawn.append(el("p", { class: "quiet" }, "From ", el("code", {}, report.kept.by), `, ${when(report.kept.timestamp)}.`));
+  return drawn;
+}
+
+function draw(name, report) {
   if (report.curves) return learningCurve(name, report);
   if (report.gaps && report.groups) return fairness(name, report);
   if (report.findings) return cleaning(name, report);

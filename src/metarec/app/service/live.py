@@ -103,15 +103,15 @@ class LiveModel:
         self.served = self._with_new_items(Served(model, 0))
 
     def _first_that_loads(self) -> tuple[str, Recommender]:
-        current = self.registry.current()
-        earlier = [promotion["from"] for promotion in reversed(self.registry.promotions())]
-        for version in dict.fromkeys(earlier):
+        first: Exception | None = None
+        for version in self.registry.ways_back():
             try:
-                return current, _warm(Recommender.load(self.registry.place_of(current)))
+                return version, _warm(Recommender.load(self.registry.place_of(version)))
             except (BrokenArtefact, FileNotFoundError) as error:
-                log.error("the current model cannot be read, trying the one before", extra={"version": current, "problem": str(error)})
-                self._refused, current = self._refused or current, version
-        return current, _warm(Recommender.load(self.registry.place_of(current)))
+                log.error("a model cannot be read, trying the one before", extra={"version": version, "problem": str(error)})
+                self._refused, first = self._refused or version, first or error
+        assert first is not None, "there is always the first model to try"
+        raise first
 
     def refresh_items(self) -> int:
         """Take up items added or changed since; how many there were. Safe to call from any thread."""

@@ -15,7 +15,10 @@ from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
 from metarec.feedback.store import Store
 
-EVERY_SECONDS = 30.0
+EVERY_SECONDS = 2.0
+"""Between two looks, at least."""
+MOST_TIME = 0.05
+"""Share of a worker's time that looking may take: over millions of events one look takes seconds."""
 DAY = 86_400.0
 
 
@@ -32,19 +35,22 @@ class Watched:
 
 
 class Watch:
-    """Looks at the store at most every `EVERY_SECONDS`."""
+    """Looks at the store now and then, the more seldom the longer a look takes."""
 
     def __init__(self, store: Store, live: LiveModel, meters: Meters, rule: RetrainRule | None = None) -> None:
         self._store, self._live, self._meters, self._rule = store, live, meters, rule or RetrainRule()
         self._lock = threading.Lock()
         self._last = Watched()
+        self._took = 0.0
 
     def look(self, now: float | None = None) -> Watched:
         """The last look, or a new one if that is too old."""
         now = time.time() if now is None else now
         with self._lock:
-            if now - self._last.at >= EVERY_SECONDS:
+            if now - self._last.at >= max(EVERY_SECONDS, self._took / MOST_TIME):
+                began = time.perf_counter()
                 self._last = self._measure(now)
+                self._took = time.perf_counter() - began
             return self._last
 
     def _measure(self, now: float) -> Watched:
