@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from metarec.data.newcomers import Newcomer
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.schema import Dataset
 from metarec.evaluation.baselines.knn import count_together
 from metarec.evaluation.baselines.table import Events, TrainingTable
-from metarec.evaluation.baselines.tuned import Chosen, Variant, choose_ranker, fitted, prepare
+from metarec.evaluation.baselines.tuned import Tuned, Variant, choose_ranker, fitted, prepare
 from metarec.recommendation.slate import Request
 
 ROUNDS = 10
@@ -26,15 +25,12 @@ ROUNDS = 10
 
 
 @dataclass(kw_only=True)
-class TunedRater:
+class TunedRater(Tuned):
     """A baseline that predicts values."""
 
-    name: str
     variants: Callable[[TrainingTable], Iterator[Variant]]
     """Fitted settings to choose from, the default first; their `score_all` predicts values."""
     predict: Variant | None = field(default=None, init=False)
-    chosen: Chosen | None = field(default=None, init=False)
-    table: TrainingTable | None = field(default=None, init=False)
 
     def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the one with the least error on `validation`."""
@@ -50,21 +46,6 @@ class TunedRater:
                 for name, counted in (("log events", every), ("log later events", self.table.later))
                 if name == "log events" or self.table.knows_later}
         self.chosen = choose_ranker([self.predict], logs, asked)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What tuning chose."""
-        return fitted(self.name, self.chosen).settings
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Item of each column."""
-        return fitted(self.name, self.table).vocabulary
-
-    def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, higher is better."""
-        chosen = fitted(self.name, self.chosen)
-        return np.asarray(chosen.score_all(fitted(self.name, self.table).support(requests)) + chosen.prior, dtype=np.float32)
 
     def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Predicted values on the data's scale; an item outside the catalog gets the mean of all values."""

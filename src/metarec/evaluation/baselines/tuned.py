@@ -146,26 +146,12 @@ def _mixes(priors: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, Any], np.n
 
 
 @dataclass(kw_only=True)
-class TunedRanker:
-    """A baseline that orders the catalog: its scores plus a weighted popularity prior."""
+class Tuned:
+    """What every tuned baseline does once `fit` has filled it."""
 
     name: str
-    variants: Callable[[TrainingTable], Iterator[Variant]]
-    """Fitted settings to choose from, the default first."""
-    refine: Sequence[Callable[[TrainingTable, dict[str, Any]], Iterator[Variant]]] = ()
-    """Further rounds, each around the best so far."""
-    mixes_popularity: bool = True
-    """False where popularity is already part of the scores."""
     chosen: Chosen | None = field(default=None, init=False)
     table: TrainingTable | None = field(default=None, init=False)
-
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Fit every setting on `train` and keep the best on `validation`."""
-        self.table, asked = prepare(train, validation, rng)
-        priors = self.table.priors if self.mixes_popularity else {}
-        self.chosen = choose_ranker(self.variants(self.table), priors, asked)
-        for refine in self.refine if asked is not None else ():
-            self.chosen = choose_ranker(refine(self.table, self.chosen.settings), priors, asked, best=self.chosen)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -181,6 +167,26 @@ class TunedRanker:
         """float32 `[B, N]`, higher is better."""
         chosen = fitted(self.name, self.chosen)
         return np.asarray(chosen.score_all(fitted(self.name, self.table).support(requests)) + chosen.prior, dtype=np.float32)
+
+
+@dataclass(kw_only=True)
+class TunedRanker(Tuned):
+    """A baseline that orders the catalog: its scores plus a weighted popularity prior."""
+
+    variants: Callable[[TrainingTable], Iterator[Variant]]
+    """Fitted settings to choose from, the default first."""
+    refine: Sequence[Callable[[TrainingTable, dict[str, Any]], Iterator[Variant]]] = ()
+    """Further rounds, each around the best so far."""
+    mixes_popularity: bool = True
+    """False where popularity is already part of the scores."""
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Fit every setting on `train` and keep the best on `validation`."""
+        self.table, asked = prepare(train, validation, rng)
+        priors = self.table.priors if self.mixes_popularity else {}
+        self.chosen = choose_ranker(self.variants(self.table), priors, asked)
+        for refine in self.refine if asked is not None else ():
+            self.chosen = choose_ranker(refine(self.table, self.chosen.settings), priors, asked, best=self.chosen)
 
 
 def prepare(train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> tuple[TrainingTable, Validation | None]:
