@@ -1,5 +1,7 @@
 """Each mitigation does what it says, and the price table tells its gain from its cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -205,3 +207,5 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, tr
     lost = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
     assert "None of what was tried halves it" in lost.verdict()
     assert table.to_json()["rows"][0]["halves_the_gap"] is True
+    unsure = replace(table, gap=replace(table.gap, p_corrected=0.5))
+    assert "no clear gap to close" in unsure.verdict() and "halves" not in unsure.verdict()

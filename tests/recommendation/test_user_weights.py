@@ -15,6 +15,7 @@ from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
 from metarec.recommendation.scorers.content import Content
+from metarec.recommendation.scorers.ease import Ease
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.scorers.neighbors import Neighbors
 from metarec.recommendation.scorers.profile import Profile
@@ -46,7 +47,7 @@ def weighed() -> Behaviour:
     return behaviour_of(np.arange(PEOPLE), np.where(TWICE, 2.0, 1.0))
 
 
-@pytest.mark.parametrize("scorer", [Neighbors, Transitions, Content, Profile, Factors])
+@pytest.mark.parametrize("scorer", [Neighbors, Ease, Transitions, Content, Profile, Factors])
 def test_a_weight_of_two_is_a_person_there_twice(scorer: type, copied: Behaviour, weighed: Behaviour) -> None:
     twice, heavy = (scorer.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support, profiles = weighed.histories.first(3), weighed.profiles

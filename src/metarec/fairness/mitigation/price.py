@@ -61,6 +61,11 @@ class PriceRow:
         return abs(self.gap) <= 0.5 * abs(self.gap - self.gap_change.value)
 
     @property
+    def closes_clearly(self) -> bool:
+        """Whether the gap shrank by more than chance."""
+        return self.gap_change.high < 0
+
+    @property
     def is_cheap(self) -> bool:
         """Whether overall quality fell by at most `MOST_PRICE`."""
         before = self.overall - self.overall_change.value
@@ -83,18 +88,25 @@ class PriceTable:
     def verdict(self) -> str:
         """One honest sentence."""
         clear = "clear" if self.gap.is_clear else "not clear"
-        wins = [row for row in self.rows if row.halves_the_gap and row.is_cheap]
         found = f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is {self.gap.size:.3f} ({clear}). "
+        if not self.gap.is_clear:
+            return found + "There is no clear gap to close, so what a mitigation does to it is no proof of anything."
+        wins = [row for row in self.rows if row.halves_the_gap and row.is_cheap and row.closes_clearly]
         if wins:
             best = max(wins, key=lambda row: row.overall)
             return found + (f"{best.name} at least halves it (to {best.gap:.3f}) for {best.overall_change.value / self.overall:+.1%} "
-                            f"of overall {self.metric}.")
+                            f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
+                            f"{self.gap.best} by {best.best_change}.")
         tried = ", ".join(row.name for row in self.rows)
-        return found + f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried})."
+        cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
+        most = min(cheap, key=lambda row: abs(row.gap), default=None)
+        nearest = "" if most is None else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
+        return found + f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried}).{nearest}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the verdicts."""
-        rows = [asdict(row) | {"halves_the_gap": row.halves_the_gap, "is_cheap": row.is_cheap} for row in self.rows]
+        rows = [asdict(row) | {"halves_the_gap": row.halves_the_gap, "is_cheap": row.is_cheap, "closes_clearly": row.closes_clearly}
+                for row in self.rows]
         return asdict(self) | {"rows": rows, "verdict": self.verdict()}
 
     def to_text(self) -> str:
