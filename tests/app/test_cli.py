@@ -87,6 +87,14 @@ def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> Non
     assert run("forget", str(model_folder / "nowhere"), "--user", "ann")[0] == 2
 
 
+def test_a_store_that_is_away_is_no_fault_of_ours(run: Run, model_folder: Path) -> None:
+    pytest.importorskip("psycopg")
+    code, out, err = run("forget", str(model_folder), "--user", "ann", "--store", "postgresql://nobody:secret@127.0.0.1:1/none")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("metarec: cannot open the store postgresql")
+    assert "secret" not in err
+
+
 def test_a_model_that_is_none_cannot_be_served(run: Run, tmp_path: Path) -> None:
     code, _, err = run("serve", str(tmp_path / "nowhere"))
     assert code == 2

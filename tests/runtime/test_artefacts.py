@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, read_artefact, read_config, write_artefact
+from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, read_artefact, read_config, write_arrays, write_artefact
 
 ONE = Artefact(config={"name": "one", "dim": 4}, arrays={"weights": np.arange(12, dtype=np.float32).reshape(3, 4), "ids": np.arange(3)},
                tables={"vocabulary": pl.DataFrame({"item_id": ["a", "b", "ü"]})}, card="# One\n")
@@ -70,7 +70,6 @@ def test_failing_half_way_leaves_the_old_model_and_no_litter(tmp_path: Path) -> 
 
 WRITE_FOREVER = """
 import sys
-import numpy as np
 from metarec.runtime.artefacts import Artefact, write_artefact
 print("ready", flush=True)
 n = 0
@@ -119,3 +118,9 @@ def test_broken_folders_are_named(tmp_path: Path) -> None:
     (model / "config.json").write_text("[]")
     with pytest.raises(BrokenArtefact, match="not the configuration of a metarec model"):
         read_config(model)
+
+
+def test_a_place_that_takes_no_file_is_the_systems_error_not_the_librarys(tmp_path):
+    """As on a full disk."""
+    with pytest.raises(OSError, match=r"a.safetensors cannot be written"):
+        write_arrays(tmp_path / "none" / "a.safetensors", {"x": np.zeros(1)})

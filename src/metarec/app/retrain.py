@@ -20,7 +20,6 @@ from metarec.data.cleaning import clean
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
 from metarec.feedback import open_store
-from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.outcomes import ValueScale, as_training_rows
 from metarec.feedback.promotion import Decision, Guardrails, decide
@@ -171,5 +170,5 @@ def _scheduled(model: str, store: str, data: str | None) -> None:
         retrain(model, store, data=data)
     except BadInput as error:
         log.warning("did not retrain", extra={"reason": str(error)})
-    except (OSError, StoreUnavailable, BrokenArtefact) as error:  # a full disk, a store that is away: the model that serves goes on
+    except (OSError, BrokenArtefact) as error:  # a full disk, a store that is away: the model that serves goes on
         log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})

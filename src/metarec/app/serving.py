@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -91,11 +93,17 @@ def _run(settings: ServiceSettings) -> None:
 def worker() -> FastAPI:
     """The application of one worker process, from the settings handed down by `serve`."""
     from metarec.app.service.create import create_app
+    from metarec.runtime.artefacts import BrokenArtefact
     from metarec.runtime.logs import setup_logs
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
     setup_logs(settings.log_level, as_json=settings.log_json)
-    return create_app(settings)
+    try:
+        return create_app(settings)
+    except (OSError, BrokenArtefact) as error:  # a store that is away while a worker is replaced: the next one may find it
+        logging.getLogger("metarec.service").error("a worker cannot start", extra={"reason": str(error)})
+        time.sleep(1.0)
+        raise SystemExit(1) from error
 
 
 def _check(settings: ServiceSettings) -> None:

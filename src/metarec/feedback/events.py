@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class StoreUnavailable(RuntimeError):
+class StoreUnavailable(OSError):
     """The store cannot take or give data just now; sending the same events (same ids) again later is safe."""
 
 

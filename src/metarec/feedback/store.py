@@ -21,7 +21,7 @@ from metarec.data.schema import BadInput, Interactions
 from metarec.feedback import tables
 from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
 from metarec.feedback.migrations import migrate
-from metarec.feedback.writer import GroupWriter, Write, explained, first_line
+from metarec.feedback.writer import GroupWriter, Write, first_line
 
 _EVENT_FIELDS = ("event_id", "user_id", "item_id", "timestamp", "kind", "value", "slate_id", "context")
 BUSY_SECONDS = {"write": 0.0, "read": 10.0}
@@ -208,7 +208,7 @@ class Store:
             with engine.connect() as connection:
                 yield connection
         except sa.exc.OperationalError as error:
-            raise explained(error) from error
+            raise StoreUnavailable(f"the store does not answer ({first_line(error)}); try again later") from error
 
     # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own answer
 

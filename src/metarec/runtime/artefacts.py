@@ -159,7 +159,12 @@ def check_place(folder: str | Path) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:
-    """Write named arrays, and a few JSON facts, as one safetensors file, whole or not at all."""
+    """Write named arrays, and a few JSON facts, as one safetensors file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     plain = {name: np.ascontiguousarray(_as_numpy(value)) for name, value in arrays.items()}
@@ -169,6 +174,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any]
         _sync(draft)
         draft.replace(path)
         _sync(path.parent)
+    except SafetensorError as error:  # how the library tells of a full disk
+        raise OSError(f"{path} cannot be written ({error})") from error
     finally:
         draft.unlink(missing_ok=True)
 
