@@ -17,6 +17,7 @@ import json
 import os
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=500, help="newcomers judged at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--keep-cache", action="store_true", help="keep encodings in OUT/cache, so that a later run need not encode again "
+                        "(its encode s is then no measure; the table shows the longest of an encoder's runs)")
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
@@ -57,8 +60,8 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
 
     data = few_items(metarec.read(str(source)), options.items)
     for encoder in options.encoders:
-        with tempfile.TemporaryDirectory() as home:
-            os.environ["METAREC_HOME"] = home  # an empty cache, so that the first run of an encoder times encoding
+        with nullcontext(options.out / "cache") if options.keep_cache else tempfile.TemporaryDirectory() as home:
+            os.environ["METAREC_HOME"] = str(home)  # an empty cache, so that the first run of an encoder times encoding
             for seed in options.seeds:
                 part = few_users(data, options.users, seed)
                 for scenario in options.scenarios:

@@ -210,6 +210,40 @@ def test_wrong_models_are_refused_in_one_line(tiny_model, tmp_path):
         encode_texts(TEXTS, str(folder))
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
+def test_a_model_without_its_tokenizer_is_refused(tiny_model, kind):
+    """Transformers makes one up to which every word is unknown; vectors from it would all be alike."""
+    folder = tiny_model(kind)
+    for path in folder.glob("token*"):
+        path.unlink()
+    with pytest.raises(BadInput, match="no tokenizer that can be read|the tokenizer of .* knows [01] of the"):
+        encode_texts(TEXTS, str(folder), cache=False)
+
+
+def test_damaged_files_are_refused_in_one_line(tiny_model, tmp_path):
+    folder = tiny_model("bert")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(BadInput, match="cannot be loaded as a text model"):
+        encode_texts(TEXTS, str(folder), cache=False)
+    with pytest.raises(BadInput, match="is a file; give the folder"):
+        encode_texts(TEXTS, str(weights), cache=False)
+
+
+def test_half_a_character_is_read_as_a_question_mark(tiny_model):
+    folder = str(tiny_model("bert"))
+    odd, marked = encode_texts(["a rose \ud800", "a rose ?"], folder, cache=False).vectors
+    np.testing.assert_array_equal(odd, marked)
+
+
+def test_misspelt_names_are_told(monkeypatch):
+    monkeypatch.setenv("METAREC_ONLINE", "0")
+    with pytest.raises(BadInput, match="did you mean 'tfidf'"):
+        encode_texts(TEXTS, "tfdif")
+    with pytest.raises(BadInput, match="the encoder's name is empty"):
+        encode_texts(TEXTS, " ")
+
+
 def test_weights_that_do_not_fit_are_refused(tiny_model):
     folder = tiny_model("bert")
     config = json.loads((folder / "config.json").read_text())

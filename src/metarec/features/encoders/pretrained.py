@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from metarec.data.schema import BadInput
 from metarec.features.cache import EncodingCache, content_key
@@ -33,6 +35,10 @@ ENGINES = ("torch", "onnx")
 MOST_TOKENS = 512
 LETTERS_PER_TOKEN = 16
 """Letters read per token allowed; no language needs more, and a text of megabytes would take minutes to cut into tokens."""
+SMALLEST_SHARE = 0.25
+"""Of a model's tokens, how many its tokenizer must know."""
+UNREADABLE = (OSError, ValueError, KeyError, struct.error, SafetensorError)
+"""What damaged files raise in the libraries that read them."""
 TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
 """Texts encoded between two writes to the cache: what an interruption can cost."""
@@ -201,7 +207,9 @@ class PretrainedEncoder:
         """Token ids of each text, and how many texts were cut."""
         tokenizer = self._model()[0]
         most_letters = self.max_tokens * LETTERS_PER_TOKEN
-        prompted = [self.options.prompt.replace("{text}", text[:most_letters]) for text in texts]
+        # Halves of a character (lone surrogates) are no text to a tokenizer; they become question marks.
+        whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
+        prompted = [self.options.prompt.replace("{text}", text) for text in whole]
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
         fast = getattr(encoded, "encodings", None)
         at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
@@ -267,14 +275,15 @@ def load_model(located: Located, precision: str = "fp32", adapter: Adapter | Non
     with quiet_transformers(transformers), redirect_stderr(io.StringIO()) if gguf else nullcontext():  # GGUF draws bars of its own
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, local_files_only=True, **gguf)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*UNREADABLE, TypeError, AttributeError) as error:
             raise BadInput(f"{located.name!r} holds no tokenizer that can be read; is it a text model? ({_first_line(error)})") from error
         try:
             model, told = transformers.AutoModel.from_pretrained(
                 located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (*UNREADABLE, RuntimeError) as error:
             raise BadInput(f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})") from error
     _check_weights(located, model, told)
+    _check_tokenizer(located, tokenizer, model.config.vocab_size)
     model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -311,6 +320,14 @@ def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
     if made_up:
         raise BadInput(f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors are missing "
                        f"(the first is {sorted(made_up)[0]!r}); give a complete checkpoint")
+
+
+def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> None:
+    """Refuse what transformers makes up where the tokenizer's files are missing: it knows signs of its own, and no word."""
+    known = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens) - tokenizer.get_added_vocab().keys()
+    if len(known) < SMALLEST_SHARE * model_tokens:
+        raise BadInput(f"the tokenizer of {located.name!r} knows {len(known):,} of the {model_tokens:,} tokens the model was made for; "
+                       "put its tokenizer files (such as tokenizer.json) beside the weights")
 
 
 def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, int]:
@@ -378,4 +395,6 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):  # transformers points to a report that a person here does not see
+        return "weights of another shape than its config.json says"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
