@@ -70,6 +70,7 @@ def test_failing_half_way_leaves_the_old_model_and_no_litter(tmp_path: Path) -> 
 
 WRITE_FOREVER = """
 import sys
+import numpy as np
 from metarec.runtime.artefacts import Artefact, write_artefact
 print("ready", flush=True)
 n = 0
