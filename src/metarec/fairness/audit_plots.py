@@ -6,6 +6,7 @@ import math
 
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
+from metarec.fairness.groups import NOT_STATED
 from metarec.runtime.drawing import QUIET, color, new_figure, ramp, to_svg
 
 MOST_LINES = 6
@@ -33,22 +34,22 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     if not is_ordered or len(large) > 2 * MOST_LINES:
         large = sorted(large, key=lambda row: -row.people)[:MOST_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
-    tints = {row.group: ramp(place / max(1, len(large) - 1)) if is_ordered else color(place) for place, row in enumerate(large)}
+    named = [row for row in large if row.group != NOT_STATED]
+    tints = {row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place) for place, row in enumerate(named)}
     for mean in large:
         line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
-        tint = tints[mean.group]
-        curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3, label=_label(mean))
+        tint = tints.get(mean.group, PLAIN)
+        curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3)
         if len(large) <= MOST_SHADED:
             low, high = [r.low for r in line.values()], [r.high for r in line.values()]
             curve.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
-    curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2, label="everyone")
+    curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2)
     if metric in PROMISED:
         curve.axhline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     curve.set_xlabel("events seen", fontsize=8)
     curve.set_xticks(audit.shots)
-    curve.set_title(f"{metric} by {by}, as events arrive", fontsize=9, loc="left")
-    curve.legend(fontsize=7, frameon=False)
+    curve.set_title(f"{metric} by {by}, as events arrive; colors as beside it", fontsize=9, loc="left")
     for mean in means:
         height = -place_of[mean.group]
         tint = QUIET if mean.is_small else tints.get(mean.group, PLAIN)

@@ -16,6 +16,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
 td.n { text-align: right; font-variant-numeric: tabular-nums } .clear { font-weight: 600 } .small { color: #888 }
 .caution { background: #fff6e0; padding: .5rem 1rem; border-left: 4px solid #e69f00 } svg { max-width: 100%; height: auto }
+pre { overflow-x: auto } summary { cursor: pointer }
 @media (prefers-color-scheme: dark) { svg { background: #fff } }
 """
 
@@ -40,7 +41,7 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
         parts += ["<h2>What it does to items</h2>", *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
                   _table(["events seen", "share of the catalog shown to anyone"], [[s, f"{c:.3f}"] for s, c in audit.coverage.items()])]
     if prices is not None:
-        parts += ["<h2>What mending would cost</h2>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
+        parts += ["<h2>What mending would cost</h2>", f"<p>{escape(prices.verdict())}</p>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metarec.fairness.mitigation.price import AS_IS, MOST_PRICE, PriceTable
-from metarec.runtime.drawing import QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
 
 def draw_prices(table: PriceTable) -> str:
@@ -17,7 +17,7 @@ def draw_prices(table: PriceTable) -> str:
     for place, row in enumerate(table.rows):
         tint, change, gap = color(place), row.overall_change, row.gap_change
         axes.errorbar([change.value], [row.gap], xerr=[[change.value - change.low], [change.high - change.value]],
-                      yerr=[[gap.value - gap.low], [gap.high - gap.value]], color=tint, marker="o", markersize=5, linewidth=1,
+                      yerr=[[gap.value - gap.low], [gap.high - gap.value]], color=tint, marker="o" if place < len(COLORS) else "D", markersize=5, linewidth=1,
                       label=row.name)
     axes.set_xlabel(f"change of overall {table.metric} (dotted: {MOST_PRICE:.0%} worse)", fontsize=8)
     axes.set_ylabel(f"gap by {table.gap.by}: {table.gap.best} over {table.gap.worst}", fontsize=8)
