@@ -41,7 +41,8 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
         parts += ["<h2>What it does to items</h2>", *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
                   _table(["events seen", "share of the catalog shown to anyone"], [[s, f"{c:.3f}"] for s, c in audit.coverage.items()])]
     if prices is not None:
-        parts += ["<h2>What mending would cost</h2>", f"<p>{escape(prices.verdict())}</p>", draw_prices(prices), f"<pre>{escape(prices.to_text())}</pre>"]
+        parts += ["<h2>What mending would cost</h2>", f"<p>{escape(prices.verdict())}</p>", draw_prices(prices),
+                  f"<pre>{escape(prices.to_text())}</pre>"]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]

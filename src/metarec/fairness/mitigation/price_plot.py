@@ -15,9 +15,10 @@ def draw_prices(table: PriceTable) -> str:
     axes.axhline(0, color=QUIET, linewidth=0.8)
     axes.plot([0], [table.gap.size], marker="s", color="black", linestyle="none", label=AS_IS)
     for place, row in enumerate(table.rows):
-        tint, change, gap = color(place), row.overall_change, row.gap_change
+        tint, marker = color(place), "o" if place < len(COLORS) else "D"
+        change, gap = row.overall_change, row.gap_change
         axes.errorbar([change.value], [row.gap], xerr=[[change.value - change.low], [change.high - change.value]],
-                      yerr=[[gap.value - gap.low], [gap.high - gap.value]], color=tint, marker="o" if place < len(COLORS) else "D", markersize=5, linewidth=1,
+                      yerr=[[gap.value - gap.low], [gap.high - gap.value]], color=tint, marker=marker, markersize=5, linewidth=1,
                       label=row.name)
     axes.set_xlabel(f"change of overall {table.metric} (dotted: {MOST_PRICE:.0%} worse)", fontsize=8)
     axes.set_ylabel(f"gap by {table.gap.by}: {table.gap.best} over {table.gap.worst}", fontsize=8)
