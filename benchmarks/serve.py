@@ -182,7 +182,7 @@ def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed:
     catalog = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": [f"Title {i}" for i in range(items)],
                             "categories": [f"c{i % 20}" for i in range(items)], "year": [1950 + i % 70 for i in range(items)]})
     data = metarec.Dataset(interactions=rows.unique(["user_id", "item_id"]), items=catalog)
-    metarec.Recommender.fit(data, preset="tiny", seed=seed).save(folder)
+    metarec.Recommender.fit(data, preset="tiny", seed=seed, encoder="tfidf").save(folder)
     return folder
 
 
