@@ -29,7 +29,7 @@ from metarec.metalearning.learners import get_method
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
-from metarec.recommendation.exploration import posterior_spread
+from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
@@ -261,7 +261,7 @@ class Recommender:
             return []
         scores = self.score(requests)
         allowed = allowed_items(requests, self.catalog, options) & self._policy_check.allowed(requests)
-        spread = posterior_spread(self.item_embeddings, self._support(requests)[0]) if explore else None
+        spread = posterior_spread(self._item_directions, self._support(requests)[0]) if explore else None
         ordered = order_slates(scores, allowed, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
                                embeddings=self.item_embeddings if diversity else None)
         return self._slates(requests, ordered, scores)
@@ -362,6 +362,10 @@ class Recommender:
         return Histories.of_lists([request.history for request in requests], self.vocabulary)
 
     @cached_property
+    def _item_directions(self) -> np.ndarray:
+        return directions_of(self.item_embeddings)
+
+    @cached_property
     def _policy_check(self) -> Any:
         from metarec.recommendation.policy import PolicyCheck
 
@@ -396,7 +400,7 @@ class Recommender:
         values = np.take_along_axis(scores, np.maximum(items, 0), 1)
         ids = [self.vocabulary.names(row[row >= 0]) for row in items]
         if self.ratings is None:
-            spread = posterior_spread(self.item_embeddings, support, np.maximum(items, 0))
+            spread = posterior_spread(self._item_directions, support, np.maximum(items, 0))
             doubt: list[dict[str, Any]] = [{"uncertainty": row[there >= 0]} for row, there in zip(spread, items, strict=True)]
         else:
             doubt = [{"uncertainty": spread, "predicted": predicted,

@@ -5,7 +5,7 @@ import pytest
 
 from metarec.features.histories import Histories
 from metarec.recommendation import exploration
-from metarec.recommendation.exploration import explore, place_probability, posterior_spread
+from metarec.recommendation.exploration import directions_of, explore, place_probability, posterior_spread
 
 MEAN = np.array([[1.0, 0.8, 0.0, -0.5, -3.0, -np.inf]])
 DEVIATION = np.array([[0.3, 1.0, 0.5, 2.0, 0.1, 0.0]])
@@ -90,21 +90,21 @@ def test_the_spread_is_the_posterior_of_a_gaussian_process_over_items() -> None:
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     alike = unit @ unit.T
 
-    spread = posterior_spread(embeddings, Histories.of_indexes(met))
+    spread = posterior_spread(directions_of(embeddings), Histories.of_indexes(met))
 
     for row, seen in enumerate(met):
         explained = alike[:, seen] @ np.linalg.inv(alike[np.ix_(seen, seen)] + np.eye(len(seen))) @ alike[seen]
         np.testing.assert_allclose(spread[row], np.sqrt(1.0 - np.diag(explained)), atol=1e-5)
     asked = np.array([[0, 2], [3, 4], [1, 8]])
-    of_some = posterior_spread(embeddings, Histories.of_indexes(met), asked)
+    of_some = posterior_spread(directions_of(embeddings), Histories.of_indexes(met), asked)
     np.testing.assert_allclose(of_some, np.take_along_axis(spread, asked, 1), atol=1e-5)
 
 
 def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     embeddings, support = rng.normal(size=(30, 5)), Histories.of_indexes([rng.integers(0, 30, n) for n in (0, 4, 9, 2, 7)])
-    together = posterior_spread(embeddings, support)
+    together = posterior_spread(directions_of(embeddings), support)
 
     monkeypatch.setattr(exploration, "MOST_NUMBERS", 1)
 
-    np.testing.assert_allclose(posterior_spread(embeddings, support), together, atol=1e-5)
+    np.testing.assert_allclose(posterior_spread(directions_of(embeddings), support), together, atol=1e-5)

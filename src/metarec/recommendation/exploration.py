@@ -63,7 +63,12 @@ def explore(scores: np.ndarray, spread: np.ndarray, k: int, rng: np.random.Gener
     return chosen, np.where(chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0)
 
 
-def posterior_spread(embeddings: np.ndarray, support: Histories, items: np.ndarray | None = None) -> np.ndarray:
+def directions_of(embeddings: np.ndarray) -> np.ndarray:
+    """[N, D] float32 of length 1; 0 where there is no embedding."""
+    return np.asarray(embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def posterior_spread(directions: np.ndarray, support: Histories, items: np.ndarray | None = None) -> np.ndarray:
     """Standard deviation in (0, 1] of each item's score once a person's events are known; 1 before any event.
 
     The posterior of a Gaussian process over items: a person's leaning to each item has variance 1, two items' leanings are as
@@ -71,7 +76,7 @@ def posterior_spread(embeddings: np.ndarray, support: Histories, items: np.ndarr
     what is like the events, and stays 1 about items unlike all of them, or without an embedding.
 
     Args:
-        embeddings: [N, D].
+        directions: [N, D] embeddings of length 1 (`directions_of`).
         support: the events of B people.
         items: [B, K] item indexes to be told of; all N where None.
 
@@ -79,8 +84,7 @@ def posterior_spread(embeddings: np.ndarray, support: Histories, items: np.ndarr
         [B, K] or [B, N] float32.
     """
     known = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
-    directions = (embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-    width = len(embeddings) if items is None else items.shape[1]
+    width = len(directions) if items is None else items.shape[1]
     spread = np.ones((len(support), width), np.float32)
     at_once = max(1, MOST_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
     for start in range(0, len(support), at_once):
@@ -89,7 +93,7 @@ def posterior_spread(embeddings: np.ndarray, support: Histories, items: np.ndarr
         seen_BSD = directions[some.items] * some.is_real[..., None]
         asked = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
         factor = np.linalg.cholesky(seen_BSD @ seen_BSD.transpose(0, 2, 1) + np.eye(seen_BSD.shape[1], dtype=np.float32))
-        explained = (np.linalg.solve(factor, seen_BSD @ asked) ** 2).sum(1)
+        explained = np.square(np.linalg.solve(factor, seen_BSD) @ asked).sum(1)
         spread[rows] = np.sqrt(np.maximum(1.0 - explained, 1e-6))
     return spread
 
