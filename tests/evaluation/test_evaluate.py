@@ -184,3 +184,4 @@ def test_metarec_itself_can_be_judged(big_world):
     assert found.curve.has("metarec", "mae")
     assert found.curve.has("metarec", "covered@90")
     assert found.costs["metarec"].settings["preset"] == "tiny"
+    assert "\ntexts read for metarec by TF-IDF (chosen by name)\n" in found.to_text()

@@ -47,7 +47,8 @@ class OwnRecommender:
     @property
     def settings(self) -> dict[str, Any]:
         """How it was fitted."""
-        return {"preset": self.preset, "encoder": fitted(self.name, self.model).item_inputs.encoder.name}
+        inputs = fitted(self.name, self.model).item_inputs
+        return {"preset": self.preset, "encoder": inputs.encoder.name, "encoder_reason": inputs.reason}
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -44,9 +44,11 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
 def head(evaluation: Evaluation) -> str:
     """Who was judged, on what, after learning from whom."""
     facts = evaluation.facts
+    read = "".join(f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
+                   for name, cost in evaluation.costs.items() if "encoder_reason" in (settings := cost.settings))
     return (f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} people judged, {facts['chosen_by']:,} others to choose "
             f"settings by; fitted on {facts['training_people']:,} people and {facts['training_events']:,} events; "
-            f"{facts['items_listed']:,} items listed")
+            f"{facts['items_listed']:,} items listed{read}")
 
 
 def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
