@@ -63,6 +63,17 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(short[name], long[name], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_few_rows_asked_keep_factors_and_change_no_answer(steps):
+    head, prior, x, y = world()
+    forms = [adapt(lambda p: (head(p, x) - y).square().mean(-1), prior, AdaptConfig(inner_steps=steps, rows_asked=rows), tasks=3)
+             for rows in (None, 1, 1000)]
+    assert ["mlp.0.left" in form for form in forms] == [False, steps == 1, False]
+    answers = [head({**prior, **form}, x) for form in forms]
+    for other in answers[1:]:
+        torch.testing.assert_close(other, answers[0], rtol=1e-12, atol=1e-12)
+
+
 def test_only_named_parameters_move():
     head, prior, x, y = world()
     config = AdaptConfig(adapts=("out.*",))
@@ -83,5 +94,7 @@ def test_bad_settings_are_named():
         AdaptConfig(inner_steps=-1)
     with pytest.raises(BadInput, match="inner_lr must be above 0, got 0"):
         AdaptConfig(inner_lr=0)
+    with pytest.raises(BadInput, match="rows_asked must be 1 or more, got 0"):
+        AdaptConfig(rows_asked=0)
     with pytest.raises(BadInput, match=r"no parameter is named 'head\.\*'; there are: mlp"):
         new_rates(world()[1], AdaptConfig(adapts=("head.*",)))

@@ -35,11 +35,16 @@ class AdaptConfig:
     rates: Literal["fixed", "per_step", "per_weight"] = "fixed"
     """Step sizes: given; learned for each tensor and step (arXiv:1810.09502); learned for each weight (Meta-SGD)."""
 
+    rows_asked: int | None = None
+    """How many rows each task will be asked about, where few: what moved then stays in its factors for longer. The result is the same."""
+
     def __post_init__(self) -> None:
         if self.inner_steps < 0:
             raise BadInput(f"inner_steps must be 0 or more, got {self.inner_steps}")
         if not self.inner_lr > 0:
             raise BadInput(f"inner_lr must be above 0, got {self.inner_lr}")
+        if self.rows_asked is not None and self.rows_asked < 1:
+            raise BadInput(f"rows_asked must be 1 or more, got {self.rows_asked}")
 
     def moves(self, name: str) -> bool:
         """Whether this parameter adapts."""
@@ -122,9 +127,15 @@ def _is_weight(name: str, value: Tensor) -> bool:
 
 
 def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
-    """Whether the factors of all steps are smaller than a weight for each task."""
+    """Whether the factors of all steps are smaller than a weight for each task, or cost less on the rows they will be put to."""
     rank = left.shape[2] * config.inner_steps
-    return config.rates != "per_weight" and rank * (left.shape[1] + right.shape[2]) <= left.shape[1] * right.shape[2]
+    apart, whole = rank * (left.shape[1] + right.shape[2]), left.shape[1] * right.shape[2]
+    if config.rates == "per_weight":
+        return False
+    if config.rows_asked is None:
+        return apart <= whole
+    rows = config.rows_asked if config.inner_steps == 1 else max(config.rows_asked, left.shape[2])
+    return rows * apart <= (rows + rank) * whole
 
 
 def _paced(prior: Params, name: str, config: AdaptConfig, step: int, move: Tensor) -> Tensor:

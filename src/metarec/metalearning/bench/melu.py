@@ -26,7 +26,7 @@ ITEMS, ASKED, EMBEDDING, LOCAL_LR = 3000, 10, 32, 5e-3
 ITEM_FIELDS = {"rated": (6, 1), "genres": (25, 2), "directors": (2186, 1), "actors": (8030, 4)}
 """Number of values, and of values an item has."""
 USER_FIELDS = {"gender": 2, "age": 7, "occupation": 21, "area": 3402}
-GROUPS = 3
+GROUPS = 2
 FIELDS = len(ITEM_FIELDS) + len(USER_FIELDS)
 
 
@@ -73,6 +73,12 @@ class MeLUCase:
             hot[name].scatter_(1, values, 1.0)
         return hot
 
+    @cached_property
+    def weights(self) -> Params:
+        """The module's weights as ours are kept, [in, out]."""
+        known = {name: value.detach() for name, value in self.module.named_parameters()}
+        return {name: value.T.contiguous() if value.ndim == 2 else value for name, value in known.items()}
+
 
 def new_melu_case(seed: int = 0) -> MeLUCase:
     """Random films and people with the sizes of MovieLens-1M; support sizes as in its 13 to 100 ratings."""
@@ -116,12 +122,14 @@ def melu_loop(case: MeLUCase, steps: int) -> Params:
 
 def melu_ours(case: MeLUCase, steps: int) -> Params:
     """All people at once, in a few groups of like support so that little is padded; each film and person is embedded once."""
-    tables = {name.split(".")[1]: value.detach().T.contiguous().requires_grad_() for name, value in case.module.named_parameters()
-              if name.startswith("embed.")}
-    decision = {name: (value.detach().T.clone() if value.ndim == 2 else value.detach().clone()).requires_grad_()
-                for name, value in case.module.named_parameters() if not name.startswith("embed.")}
+    leaves = {name: value.detach().requires_grad_() for name, value in case.weights.items()}
+    tables = {name.split(".")[1]: value for name, value in leaves.items() if name.startswith("embed.")}
+    decision = {name: value for name, value in leaves.items() if not name.startswith("embed.")}
     width = len(ITEM_FIELDS) * EMBEDDING
-    films, place = torch.unique(case.items, return_inverse=True)
+    column = torch.arange(case.items.shape[1])
+    is_met = (column < case.counts[:, None]) | (column >= len(column) - ASKED)
+    films, found = torch.unique(case.items[is_met], return_inverse=True)
+    place = torch.zeros_like(case.items).masked_scatter_(is_met, found)
     embedded = torch.cat([F.embedding_bag(case.attributes[name][films], tables[name], mode="mean") for name in ITEM_FIELDS], 1)
     person = torch.cat([F.embedding(case.people[name], tables[name]) for name in USER_FIELDS], 1)
     head = MLPHead(width=width, hidden=(64, 64), context=FIELDS * EMBEDDING - width)
@@ -134,7 +142,7 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
         shown = F.embedding(place[group, :longest], embedded)
         asked = F.embedding(place[group, -ASKED:], embedded)
         is_real = torch.arange(longest) < counts[:, None]
-        config = AdaptConfig(inner_steps=steps, inner_lr=LOCAL_LR)
+        config = AdaptConfig(inner_steps=steps, inner_lr=LOCAL_LR, rows_asked=ASKED)
         adapted = adapt(_support_loss(head, shown, who, values[:, :longest], is_real), prior, config, tasks=len(group))
         errors = head({**prior, **adapted}, asked, who) - values[:, -ASKED:]
         total = total + errors.square().mean(1).sum()

@@ -114,6 +114,6 @@ class TaNP:
         return linear(prior, "out", x_BND).squeeze(-1)
 
 
-def tanp(*, objective: Objective = "rating") -> TaNP:
+def tanp(*, objective: Objective = "rating", divergence: float = 0.1, sharpening: float = 0.1) -> TaNP:
     """The preset of the paper's shape."""
-    return TaNP(objective=objective)
+    return TaNP(objective=objective, divergence=divergence, sharpening=sharpening)
