@@ -406,6 +406,7 @@ def test_metrics_count_routes_not_people(client):
     ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "timestamp": -1}]}, 422, "timestamp"),
     ("POST", "/v1/events", b'{"events": [{"user_id": "\\ud800", "item_id": "b"}]}', 422, ""),
     ("PUT", "/v1/items/x", {"attributes": {}}, 422, "attributes"),
+    ("PUT", "/v1/items/x", {"attributes": {"isbn": 2**53 + 1}}, 422, "attributes.isbn"),
     ("PUT", "/v1/items/x", {"attributes": {"year": "soon"}}, 422, "year must be a number, got 'soon'"),
     ("GET", "/v1/items/..%2F..%2Fetc", None, 404, ""),
     ("GET", "/v1/nothing", None, 404, ""),

@@ -14,7 +14,8 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")]
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")]
-_EXACT = 2**53
+_EXACT = 2**53 - 1
+"""Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one rounds to an allowed one."""
 Scalar = (bool | Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False, ge=-_EXACT, le=_EXACT)]
           | Annotated[str, StringConstraints(max_length=10_000)] | None)
 Whole = Annotated[int, BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)]
