@@ -130,7 +130,7 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
     is_met = (column < case.counts[:, None]) | (column >= len(column) - ASKED)
     films, found = torch.unique(case.items[is_met], return_inverse=True)
     place = torch.zeros_like(case.items).masked_scatter_(is_met, found)
-    embedded = torch.cat([F.embedding_bag(case.attributes[name][films], tables[name], mode="mean") for name in ITEM_FIELDS], 1)
+    embedded = torch.cat([_embedded(case.attributes[name][films], tables[name]) for name in ITEM_FIELDS], 1)
     person = torch.cat([F.embedding(case.people[name], tables[name]) for name in USER_FIELDS], 1)
     head = MLPHead(width=width, hidden=(64, 64), context=FIELDS * EMBEDDING - width)
     first = decision.pop("mlp.0.weight")
@@ -150,6 +150,11 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
     gradients = {f"embed.{name}.weight": _grad(table).T for name, table in tables.items()}
     whole = decision | {"mlp.0.weight": first}
     return gradients | {name: _grad(value).T if value.ndim == 2 else _grad(value) for name, value in whole.items()}
+
+
+def _embedded(values: Tensor, table: Tensor) -> Tensor:
+    """[films, EMBEDDING] mean over each film's values; looking a single one up spares the slope of a bag its sort."""
+    return F.embedding(values[:, 0], table) if values.shape[1] == 1 else F.embedding_bag(values, table, mode="mean")
 
 
 def _support_loss(head: MLPHead, rows: Tensor, person: Tensor, values: Tensor, is_real: Tensor) -> Callable[[Params], Tensor]:
