@@ -10,7 +10,9 @@ import pytest
 
 from metalearning.episodes import histories_of
 from metarec import Recommender, Request
+from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
+from metarec.features.behaviour import Behaviour
 from metarec.metalearning.learners import LEARNERS
 from metarec.metalearning.tasks import FewShotTasks
 from metarec.metalearning.training import Training
@@ -58,6 +60,14 @@ def test_without_one_the_model_is_the_presets(rated_world):
     assert "r2d2" not in plain.ensemble.scorers
     with pytest.raises(BadInput, match="there is no meta-learner 'protonet'"):
         Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="protonet")
+
+
+def test_too_few_people_to_make_tasks_of_are_no_error():
+    alone = Behaviour(histories=histories_of([[(0, 1.0)], [(1, 1.0)]]), profiles=np.zeros((2, 0), np.float32),
+                      content=np.zeros((2, 1), np.float32), relevant_from=-np.inf, horizon=SHORT)
+    evidence = SCORERS["r2d2"].fit(alone, np.random.default_rng(0)).evidence(histories_of([[]]), np.zeros((1, 0), np.float32))
+    assert evidence.shape == (1, 2)
+    assert np.isfinite(evidence).all()
 
 
 def test_every_learner_is_a_scorer_of_its_own():

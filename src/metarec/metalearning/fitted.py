@@ -50,10 +50,11 @@ class FittedLearner:
         Args:
             columns: of the same behaviour, where several learners share them.
             validate: quality on people outside of `behaviour`, higher is better; the best prior seen is kept.
+
+        Raises:
+            NobodyToAsk: if no history is long enough to be a task.
         """
-        columns = columns or ItemColumns.fit(behaviour, rng)
-        draft = cls(name=name, objective=objective, prior={}, columns=columns, scale=ValueScale.fit(behaviour), settings=settings or {},
-                    items=_items(columns, behaviour.content, get_method(name)))
+        draft = cls._draft(behaviour, columns or ItemColumns.fit(behaviour, rng), name, objective, settings)
         tasks = FewShotTasks(histories=draft.scale.seen(behaviour.histories, draft.view), n_items=behaviour.n_items,
                              profiles=behaviour.profiles if behaviour.profiles.shape[1] else None, pool=behaviour.horizon.pool,
                              liked_only=objective == "ranking", in_order=behaviour.is_ordered, weights=behaviour.weights)
@@ -64,6 +65,19 @@ class FittedLearner:
         prior = meta_train(draft.learner, tasks, draft.items, training=draft.method.training, rng=rng, progress=progress,
                            profile=behaviour.profiles.shape[1], validate=quality if validate else None)
         return replace(draft, prior=prior)
+
+    @classmethod
+    def untrained(cls, behaviour: Behaviour, rng: np.random.Generator, *, name: str, objective: Objective = "ranking") -> FittedLearner:
+        """The learner as it starts, for behaviour too scant to make tasks of."""
+        draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, None)
+        draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return replace(draft, prior=draft.learner.init(draft.items, behaviour.profiles.shape[1], draw))
+
+    @classmethod
+    def _draft(cls, behaviour: Behaviour, columns: ItemColumns, name: str, objective: Objective, settings: dict[str, Any] | None
+               ) -> FittedLearner:
+        return cls(name=name, objective=objective, prior={}, columns=columns, scale=ValueScale.fit(behaviour), settings=settings or {},
+                   items=_items(columns, behaviour.content, get_method(name)))
 
     @property
     def learner(self) -> Learner:

@@ -85,6 +85,10 @@ class Tasks(Protocol):
         ...
 
 
+class NobodyToAsk(BadInput):
+    """No history is long enough to show a beginning and ask for the rest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FewShotTasks:
     """New users (or, with histories by item, new items): the first events of a history, and what came after them.
@@ -115,8 +119,8 @@ class FewShotTasks:
         if self.pool < 1:
             raise BadInput(f"pool must be 1 or more, got {self.pool}")
         if not len(self._eligible):
-            raise BadInput(f"no history among {len(self.histories)} has an event to ask for after its support; "
-                           f"give longer histories or a smaller pool than {self.pool}")
+            raise NobodyToAsk(f"no history among {len(self.histories)} has an event to ask for after its support; "
+                              f"give longer histories or a smaller pool than {self.pool}")
 
     def _pools(self, histories: Histories) -> np.ndarray:
         return np.where(2 * histories.lengths >= 3 * self.pool, self.pool, histories.lengths // 2)

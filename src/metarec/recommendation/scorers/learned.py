@@ -11,6 +11,7 @@ import numpy as np
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.metalearning.fitted import FittedLearner
+from metarec.metalearning.tasks import NobodyToAsk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,10 @@ class Learned:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Learned:
         """Meta-train it to rank, on the training users as newcomers."""
-        return cls(learner=FittedLearner.fit(behaviour, rng, name=cls.method))
+        try:
+            return cls(learner=FittedLearner.fit(behaviour, rng, name=cls.method))
+        except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
+            return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
 
     def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N]."""
