@@ -38,6 +38,7 @@ def test_fewer_errors_are_better():
     choice = choose(curve, "metarec", ["anil", "maml"], "mae")
     assert choice.single == "maml"
     assert choice.overall.low > 0
+    assert choice.sentence.startswith("The evidence supports metarec, which is fit's default: -0.0")
     with pytest.raises(BadInput, match="cannot be its own baseline"):
         choose(curve_of({"metarec": [0.3]}), "metarec", ["metarec"])
 

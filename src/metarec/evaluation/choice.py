@@ -38,7 +38,8 @@ class Choice:
         """The choice, whether it is fit's default, and at which numbers of events another would be better."""
         label = METRICS[self.metric].label
         what = "which is fit's default" if self.is_default else "fitted with other settings than fit's default"
-        amount = f"{self.overall.mean:+.3f} {label} [{self.overall.low:+.3f}, {self.overall.high:+.3f}] over all numbers of events"
+        d = self.overall if METRICS[self.metric].higher_is_better is not False else self.overall.turned  # as `Standing.amount` tells it
+        amount = f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}] over all numbers of events"
         if self.supported == self.model:
             clear = "" if self.overall.is_clear else ", which is no clear difference"
             text = f"The evidence supports {self.model}, {what}: {amount} against the best single meta-learner, {self.single}{clear}."

@@ -63,6 +63,11 @@ class Difference:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def turned(self) -> Difference:
+        """The same with its sign turned: fewer errors as a number below 0."""
+        return Difference(mean=-self.mean, low=-self.high, high=-self.low, p_value=self.p_value)
+
     def __str__(self) -> str:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 

@@ -33,9 +33,8 @@ class Standing:
 
     def amount(self, label: str) -> str:
         """Ours minus theirs with its interval, in the metric's own direction: `-0.012 MAE [-0.020, -0.004]` is fewer errors."""
-        d = self.difference
-        mean, low, high = (d.mean, d.low, d.high) if self.higher_is_better else (-d.mean, -d.high, -d.low)
-        return f"{mean:+.3f} {label} [{low:+.3f}, {high:+.3f}]"
+        d = self.difference if self.higher_is_better else self.difference.turned
+        return f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}]"
 
     @property
     def outcome(self) -> str:
