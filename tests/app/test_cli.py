@@ -230,7 +230,9 @@ def test_what_is_found_out_about_a_model_is_kept_with_it(run: Run, fitted: tuple
     assert kept["learning-curve"]["curves"]["all"]["table"]
     assert kept["audit"]["people"] == 12
     assert kept["data"]["events_read"] == 672
-    assert run("fit", str(data), "--out", str(model), *TINY)[0] == 0  # reports do not stand in the way of a new model, and go with the old
+    code, out, _ = run("fit", str(data), "--out", str(model), *TINY)
+    assert code == 0  # reports do not stand in the way of a new model, and go with the old
+    assert "\ntexts read by " in out and f"what they cost here: metarec data check {data}\n" in out
     assert [path.stem for path in (model / "reports").iterdir()] == ["data"]
     code, _, err = run("evaluate", str(data), "--model", str(model))
     assert (code, "only 0 people" in err, "--hold-out" in err) == (2, True, True)

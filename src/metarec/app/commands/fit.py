@@ -51,8 +51,8 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
              "removed_by_cleaning": report.removed, "encoder": model.item_inputs.encoder.name, "encoder_reason": model.item_inputs.reason}
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     show(facts, f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people on {facts['items']:,} items, "
-         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']}; other encoders and what they cost here: "
-         f"metarec data check {data})\nnext: metarec serve {out}", as_json=as_json)
+         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']})\n"
+         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve {out}", as_json=as_json)
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:
