@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "neighbors", "content", "episodic"),
-    "small": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network"),
-    "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network"),
+    "small": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network", "r2d2"),
+    "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network", "r2d2"),
 }
 """The scorers of each preset: the one dial for size."""
 LEVEL = 0.9

@@ -26,14 +26,14 @@ PARTS = {"popularity": "many people like it", "standing": "those who met it like
          "collaborative": "people who share your history chose it", "neighbors": "people who chose what you chose also chose it",
          "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
          "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
-         "content": "its content resembles what you chose", "wish": "it fits your wish"}
+         "r2d2": "what you did so far points to it", "content": "its content resembles what you chose", "wish": "it fits your wish"}
 AGAINST = {"popularity": "few people know it", "standing": "those who met it liked it less than most",
            "network": "people with a beginning like yours seldom went on to it, says a network",
            "profile": "people like you seldom choose it",
            "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
            "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
            "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
-           "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
+           "r2d2": "what you did so far points elsewhere", "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 IMPERSONAL = {"popularity", "standing"}
 """Parts that are the same for everyone: no event or profile attribute says what they say."""

@@ -8,6 +8,7 @@ import { asking } from "./person.js";
 const PARTS = {
   popularity: "Many people like it", standing: "Its standing with everyone", profile: "People like you", neighbors: "People who chose what you chose",
   weights: "Goes with what you chose", factors: "Your taste", sequence: "What comes next", episodic: "Learned from other newcomers",
+  network: "What a network makes of it", r2d2: "What you did so far",
   content: "What it is about", wish: "Your wish", collaborative: "People with your history",
 };
 
