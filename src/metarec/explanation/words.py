@@ -33,7 +33,8 @@ AGAINST = {"popularity": "few people know it", "standing": "those who met it lik
            "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
            "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
            "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
-           "r2d2": "what you did so far points elsewhere", "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
+           "r2d2": "what you did so far points elsewhere", "content": "its content is unlike what you chose",
+           "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 IMPERSONAL = {"popularity", "standing"}
 """Parts that are the same for everyone: no event or profile attribute says what they say."""
