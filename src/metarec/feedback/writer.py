@@ -166,9 +166,12 @@ def _is_lock(error: SQLAlchemyError) -> bool:
 
 
 def explained(error: SQLAlchemyError) -> Exception:
-    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are."""
+    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are, without the values they speak of."""
     if isinstance(error, OperationalError):
         return StoreUnavailable(f"the store could not write ({first_line(error)}); nothing of this request was stored")
+    if isinstance(error, DBAPIError) and error.orig is not None:  # PostgreSQL shows the failing row after the first line
+        error.orig.args = (first_line(error),)
+        error.args = (str(error.args[0]).splitlines()[0],)
     return error
 
 
