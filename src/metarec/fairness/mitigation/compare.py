@@ -102,7 +102,8 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
     def with_prior() -> tuple[Scores, str]:
         mended = GroupPrior(model=model, by=by)
         mended.fit(train, split.validation, derive(seed, "prior"))
-        return mended, "weights " + ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
+        used = ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
+        return mended, f"weights {used}" if used else "helped nobody on validation newcomers, so it is not used"
 
     def debiased() -> tuple[Scores, str]:
         mended = PopularityDebiased(model=model)
