@@ -76,7 +76,7 @@ def operator_routes(service: Service) -> APIRouter:
         try:
             before = live.registry.promote(version, (body or shapes.PromotionReason()).reason)
         except BadInput as error:  # the folder is there, but broken
-            raise HTTPException(409, str(error)) from error
+            raise HTTPException(409, f"{error}; {live.serving!r} keeps serving") from error
         live.retry()
         await asyncio.to_thread(live.refresh_model)
         # What serves decides, not what this call did: the watcher may have tried, and refused, the model a moment before.
