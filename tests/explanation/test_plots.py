@@ -4,7 +4,8 @@ import numpy as np
 
 from explanation.test_decomposition import ablation, trial  # noqa: F401  # fixtures
 from metarec.explanation import explain
-from metarec.explanation.plots import draw_ablation, draw_explanation
+from metarec.explanation.faithfulness import measure_faithfulness
+from metarec.explanation.plots import draw_ablation, draw_explanation, draw_faithfulness
 from metarec.recommendation.slate import Request
 
 
@@ -14,6 +15,14 @@ def test_an_explanation_is_drawn_with_its_parts_events_and_features(model, rated
     assert svg == draw_explanation(found) and svg.startswith("<svg")
     assert all(name in svg for name in ("popularity", "collaborative", found.events[0].title, "home north", found.title))
     assert "nothing to show" in draw_explanation(explain(model, Request(), "s07"))
+
+
+def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_world):
+    people = [Request(history=rated_world.history(taste, 4)) for taste in ("space", "garden")]
+    found = measure_faithfulness(model, people, rng=np.random.default_rng(0))
+    svg = draw_faithfulness(found)
+    assert all(svg.count(f">{curve.method}<") == 2 for curve in found.curves) and svg.count(">random order<") == 2
+    assert "deletion: lower is truer" in svg and "insertion: higher is truer" in svg
 
 
 def test_an_ablation_is_drawn_with_every_part(ablation):  # noqa: F811

@@ -1,11 +1,14 @@
-"""Pictures of one explanation and of an ablation."""
+"""Pictures of one explanation, of an ablation, and of whether explanations tell the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from metarec.explanation.decomposition import Ablation
+from metarec.explanation.faithfulness import GRID, Faithfulness
 from metarec.explanation.reasons import Explanation
 from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_BARS = 12
+FAR = 4.0
+"""A part that reaches this many times as far as half of the parts do gets a scale of its own."""
 
 
 def draw_explanation(found: Explanation) -> str:
@@ -46,26 +51,58 @@ def _bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]]) -> None:
 
 
 def draw_ablation(found: Ablation) -> str:
-    """What each part is worth as events arrive: NDCG lost without it, with 95% intervals. SVG.
+    """What each part is worth as events arrive: a panel for each, NDCG lost without it with 95% intervals. SVG.
+
+    Panels share a scale; parts that lose more than `FAR` times what most lose have their own, and say so.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
-    figure = new_figure(9.0, 4.0, extra="explain")
-    axes = figure.subplots()
-    shots = list(found.full)
-    for place, part in enumerate(dict.fromkeys(row.part for row in found.rows)):
-        losses = [row.loss for row in found.rows if row.part == part]
-        # Slightly apart, so that intervals at the same number of events can be told from each other.
-        at = [step + 0.06 * (place - 3) for step in range(len(shots))]
-        axes.errorbar(at, [m.mean for m in losses], yerr=[[m.mean - m.low for m in losses], [m.high - m.mean for m in losses]],
-                      color=color(place), marker="o", markersize=4, linewidth=1.2, label=part)
-    axes.axhline(0, color=QUIET, linewidth=0.8)
-    axes.set_xticks(range(len(shots)), [str(s) for s in shots])
-    axes.set_xlabel("events seen", fontsize=8)
-    axes.set_ylabel(f"NDCG@{found.k} lost without the part", fontsize=8)
-    axes.set_title("What each part is worth (above 0: the model needs it)", fontsize=9, loc="left")
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    losses = {part: [row.loss for row in found.rows if row.part == part] for part in dict.fromkeys(row.part for row in found.rows)}
+    reach = {part: max(abs(end) for m in own for end in (m.low, m.high)) for part, own in losses.items()}
+    usual = FAR * float(np.median(list(reach.values())))
+    shared = max([1e-3, *(1.1 * size for size in reach.values() if size <= usual)])
+    columns = min(5, len(losses))
+    rows = -(-len(losses) // columns)
+    figure = new_figure(11.0, 0.6 + 1.9 * rows, extra="explain")
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+    steps = range(len(found.full))
+    for axes, part in zip(panels, sorted(losses, key=lambda part: -max(m.mean for m in losses[part])), strict=False):
+        own, is_far = losses[part], reach[part] > usual
+        axes.errorbar(steps, [m.mean for m in own], yerr=[[m.mean - m.low for m in own], [m.high - m.mean for m in own]],
+                      color=COLORS[1] if is_far else COLORS[0], marker="o", markersize=3, linewidth=1.2)
+        axes.axhline(0, color=QUIET, linewidth=0.8)
+        if not is_far:
+            axes.set_ylim(-shared, shared)
+        axes.set_title(f"{part}{' (own scale)' if is_far else ''}", fontsize=9, loc="left")
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels:
+        axes.set_xticks(steps, [str(shots) for shots in found.full])
+    for axes in panels[len(losses):]:
+        axes.set_visible(False)
+    figure.supxlabel("events seen", fontsize=8)
+    figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
+    return to_svg(figure)
+
+
+def draw_faithfulness(found: Faithfulness) -> str:
+    """Deletion and insertion curves of each way to explain, beside random order. SVG.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    figure = new_figure(11.0, 3.6, extra="explain")
+    for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
+        curves = [curve for curve in found.curves if curve.kind == kind]
+        for place, curve in enumerate(curves):
+            axes.plot(GRID, curve.standing, color=color(place), marker="o", markersize=3, label=curve.method)
+        if curves:
+            axes.plot(GRID, curves[0].random, color="black", linestyle="--", linewidth=1.5, label="random order")
+        axes.set_xlabel(f"share of the events {'taken away' if kind == 'deletion' else 'put in'}, the strongest first", fontsize=8)
+        axes.set_ylabel("standing of the first item", fontsize=8)
+        axes.set_title(f"{kind}: {'lower' if kind == 'deletion' else 'higher'} is truer", fontsize=9, loc="left")
+        axes.legend(fontsize=7, frameon=False)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
     return to_svg(figure)

@@ -58,7 +58,7 @@ def audit(model: Model, data: Source,
         faithful = _faithful(judged, trial, seed)
         result["explanations"] = faithful.to_json()
         texts.append(faithful.to_text())
-        sections["Whether explanations tell the truth"] = f"<pre>{escape(faithful.to_text())}</pre>"
+        sections["Whether explanations tell the truth"] = _faithful_html(faithful)
     ablation = _ablation(judged, trial, shots, seed) if parts else None
     if ablation is not None:
         result["parts"] = ablation.to_json()
@@ -139,6 +139,12 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
     people = requests_at(trial.newcomers[:MOST_EXPLAINED], MOST_EVENTS)
     return measure_faithfulness(model, people, rng=derive(seed, "faithfulness"), reseeded=[other])
+
+
+def _faithful_html(faithful: Any) -> str:
+    from metarec.explanation.plots import draw_faithfulness
+
+    return f"{draw_faithfulness(faithful)}<pre>{escape(faithful.to_text())}</pre>"
 
 
 def _ablation(model: Recommender, trial: Trial, shots: tuple[int, ...], seed: int) -> Any:
