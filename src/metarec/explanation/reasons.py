@@ -17,7 +17,7 @@ from metarec.explanation.words import EventEffect, sentences
 from metarec.recommendation.slate import Request
 
 ADDS_UP_TO = 1e-6
-"""Parts must add up to the score within this (relative to the largest standing), or the explanation says they do not."""
+"""Parts must add up to the score within this share of the person's largest score (they are float32), or the explanation says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def explain(model: Explained, request: Request, item_id: str, *, k: int = 10, wo
     rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
     standing = float(standings(model, [request], column[None])[0, 0])
     parts = {name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()}
-    notes += [*_adds_up(parts, standing), *_unread(model, request)]
+    notes += [*_adds_up(parts, standing, float(np.abs(scores).max())), *_unread(model, request)]
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, words, notes)
     closest = nearest(model, request, item_id) if hasattr(model, "item_embeddings") else []  # type: ignore[arg-type]  # asked for just now
@@ -138,9 +138,9 @@ def _features(model: Explained, request: Request, item_id: str, words: int, note
     return sorted((effect for effect in found if effect.effect), key=lambda effect: -abs(effect.effect))
 
 
-def _adds_up(parts: dict[str, float], standing: float) -> list[str]:
+def _adds_up(parts: dict[str, float], standing: float, largest: float) -> list[str]:
     error = abs(sum(parts.values()) - standing)
-    return [] if error <= ADDS_UP_TO * max(1.0, abs(standing)) else [f"the parts miss the score by {error:.1e}."]
+    return [] if error <= ADDS_UP_TO * max(1.0, largest) else [f"the parts miss the score by {error:.1e}."]
 
 
 def _unread(model: Explained, request: Request) -> list[str]:
