@@ -144,6 +144,15 @@ def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_wor
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_two_people_with_one_event_each_are_enough_to_begin(preset: str) -> None:
+    events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"]})
+
+    model = Recommender.fit(Dataset(interactions=events), preset=preset, encoder="none")
+
+    assert model.recommend([Request(history=[("x", 1.0)])], k=2)[0].item_ids == ["y"]
+
+
 def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     import metarec.recommendation.ensemble as ensemble
 

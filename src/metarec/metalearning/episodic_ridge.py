@@ -55,7 +55,7 @@ class EpisodicRidge:
         place, tastes = _feature_items(behaviour, rng)
         histories, profiles, targets, pools, roots = _tasks(behaviour, rng)
         centred, mean = _centred(targets, roots)
-        left, strength, directions = randomized_svd(centred, min(RANK, min(targets.shape) - 1),
+        left, strength, directions = randomized_svd(centred, max(1, min(RANK, min(targets.shape) - 1)),
                                                     random_state=int(rng.integers(2**31)), n_iter=3)
         compressed = (left * strength).astype(np.float32)
         knots = _knots(behaviour.horizon.pool)
@@ -116,7 +116,7 @@ def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.n
     place = np.full(behaviour.n_items, -1, np.int64)
     place[chosen] = np.arange(len(chosen))
     damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
-    dim = min(TASTES, min(damped.shape) - 1)
+    dim = max(1, min(TASTES, min(damped.shape) - 1))
     _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
     tastes = right.T / np.sqrt((right.T ** 2).sum(1).mean())
     return place, tastes.astype(np.float32)

@@ -132,12 +132,12 @@ def block(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, 
 def new_linear(name: str, width_in: int, width_out: int, draw: torch.Generator, *, gain: float = 1.0, bias: bool = True,
                lora: int = 0) -> Params:
     """Weights drawn uniformly within `gain / sqrt(width_in)`; low-rank factors start as the zero map."""
-    bound = gain / math.sqrt(width_in)
+    bound = gain / math.sqrt(max(width_in, 1))
     params = {f"{name}.weight": _uniform((width_in, width_out), bound, draw)}
     if bias:
         params[f"{name}.bias"] = torch.zeros(width_out)
     if lora:
-        params[f"{name}.down"] = _uniform((width_in, lora), 1.0 / math.sqrt(width_in), draw)
+        params[f"{name}.down"] = _uniform((width_in, lora), 1.0 / math.sqrt(max(width_in, 1)), draw)
         params[f"{name}.up"] = torch.zeros(lora, width_out)
     return params
 
