@@ -67,7 +67,8 @@ class NewcomerNetwork(nn.Module):
         self.items = ItemVectors(content, dim, sizes.id_dropout)
         self.value = nn.Embedding(VALUE_LEVELS, dim)
         self.place = nn.Embedding(pool + 1, dim)
-        self.profile = nn.Linear(profile_columns, dim, bias=False)
+        # Without profiles there is nothing to initialise, of which torch would warn.
+        self.profile = nn.Linear(profile_columns, dim, bias=False) if profile_columns else nn.utils.skip_init(nn.Linear, 0, dim, bias=False)
         self.element = _reader(dim, dim, sizes.dropout)
         self.summary = _reader(2 * dim, dim, sizes.dropout)
         self.blocks = nn.ModuleList([Block(dim, 2, 2 * dim, sizes.dropout) for _ in range(sizes.layers)])
