@@ -10,6 +10,7 @@ Shape letters: B users, L events, N items, D width, P prefixes.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +68,9 @@ class NewcomerNetwork(nn.Module):
         self.items = ItemVectors(content, dim, sizes.id_dropout)
         self.value = nn.Embedding(VALUE_LEVELS, dim)
         self.place = nn.Embedding(pool + 1, dim)
-        # Without profiles there is nothing to initialise, of which torch would warn.
-        self.profile = nn.Linear(profile_columns, dim, bias=False) if profile_columns else nn.utils.skip_init(nn.Linear, 0, dim, bias=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # there may be no profiles
+            self.profile = nn.Linear(profile_columns, dim, bias=False)
         self.element = _reader(dim, dim, sizes.dropout)
         self.summary = _reader(2 * dim, dim, sizes.dropout)
         self.blocks = nn.ModuleList([Block(dim, 2, 2 * dim, sizes.dropout) for _ in range(sizes.layers)])
