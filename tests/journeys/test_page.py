@@ -113,6 +113,22 @@ def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
     expect(page.locator("#told li[data-item]")).to_have_count(3)
 
 
+def test_the_adaptation_is_replayed_click_by_click(visit, rated_world):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Replay it click by click").click()
+    expect(page.get_by_text("then there is something to replay")).to_be_visible()
+    liked = titles_of(rated_world, "garden")[:2]
+    for title in liked:
+        find_and_like(page, title)
+    page.get_by_role("button", name="Replay it click by click").click()
+    now = page.locator("#moved .side h3").last
+    expect(page.locator("#moved .side h3").first).to_have_text("Before any event")
+    expect(now).to_have_text(f"You liked: {liked[0]}")
+    expect(now).to_have_text(f"You liked: {liked[1]}")
+    expect(now).to_have_text("You")
+
+
 def test_a_dislike_sinks_its_kind(visit, rated_world):
     page = visit()
     settled(page)

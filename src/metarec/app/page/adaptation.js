@@ -4,7 +4,8 @@ import { count, el, svg } from "./dom.js";
 
 const ROW = 34;
 
-export function drawMoves(place, base, slate, name) {
+/** `name` stands over the list that was, `now` over the list that is. */
+export function drawMoves(place, base, slate, name, now = "You") {
   if (!base || !slate) return;
   const left = base.items.slice(0, 10);
   const right = slate.items.slice(0, 10);
@@ -24,7 +25,7 @@ export function drawMoves(place, base, slate, name) {
     el("div", { class: "moves" },
       side(name, left, (one) => (is.has(one.item_id) ? "" : "left")),
       svg("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true", height }, lines),
-      side("You", right, (one) => (was.has(one.item_id) ? "" : "entered"))));
+      side(now, right, (one) => (was.has(one.item_id) ? "" : "entered"))));
 }
 
 function side(name, items, kind) {

@@ -10,10 +10,13 @@ import { showWhy } from "./why.js";
 const K = 10;
 const ASK_AT_ONCE = 4;
 const PERSONAL_AFTER = 5;
+const REPLAYED = 8;
+const STEP_MS = 1200;
 
 /** What is on the screen. `stranger` is the list of somebody nobody knows anything about. */
 const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", range: null, model: null };
 let ticket = 0;
+let playing = 0;
 let visitor = person.userId;
 
 export async function showNewcomer() {
@@ -48,6 +51,7 @@ async function meetModel() {
 
 async function refresh() {
   const mine = ++ticket;
+  playing += 1; // a replay under way shows a list that is no longer so
   byId("slate").setAttribute("aria-busy", "true");
   const began = performance.now();
   let slate;
@@ -182,6 +186,36 @@ function glide(rows, old) {
 function drawMoved() {
   const base = shown.against === "stranger" ? shown.stranger : shown.before;
   drawMoves(byId("moved"), base, shown.slate, shown.against === "stranger" ? "A stranger" : "Before");
+}
+
+/** Play the adaptation: the list before and after each of the last opinions, one after the other. */
+async function replay() {
+  const said = opinions().reverse();
+  if (!said.length) {
+    toast("Like something first: then there is something to replay.");
+    return;
+  }
+  const mine = ++playing;
+  const history = said.map(({ item_id, kind }) => ({ item_id, kind }));
+  const first = Math.max(0, said.length - REPLAYED);
+  const slates = await Promise.all(Array.from({ length: said.length - first + 1 }, (_, step) => ask("POST", "v1/recommendations", {
+    history: history.slice(0, first + step), profile: person.profile, wish: person.wish || null, k: K,
+  })));
+  for (let step = 1; step < slates.length; step += 1) {
+    if (mine !== playing) return;
+    const known = first + step;
+    const { title, item_id, kind } = said[known - 1];
+    drawMoves(byId("moved"), slates[step - 1], slates[step], known === 1 ? "Before any event" : `After ${count(known - 1, "event")}`,
+      `${kind === "dislike" ? "Not for you" : "You liked"}: ${title || item_id}`);
+    arrive(byId("moved"));
+    await new Promise((done) => setTimeout(done, STEP_MS));
+  }
+  if (mine === playing) drawMoved();
+}
+
+function arrive(place) {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  for (const one of place.querySelectorAll(".entered, path")) one.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 420 });
 }
 
 function openWhy(one) {
@@ -382,9 +416,11 @@ function wire() {
     tune();
   });
   byId("diversity").addEventListener("input", () => { byId("diversity-value").textContent = varietyWord(byId("diversity").value); });
+  byId("replay").addEventListener("click", () => replay().catch((error) => toast(error.message)));
   for (const radio of document.querySelectorAll("input[name=against]")) {
     radio.addEventListener("change", () => {
       shown.against = radio.value;
+      playing += 1;
       drawMoved();
     });
   }
