@@ -80,3 +80,14 @@ def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
 
     assert gate.trust[0] > 0.05
     assert (gate.trust[1:] > 1.0).all()
+
+
+def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
+    """One name for one size, also where a shape is a single word (a formatter once took its quotes away, and with them the check)."""
+    parts = {"names": ("silent",), "trust": np.ones(3), "regard": np.zeros((3, 1)), "weight": np.ones((3, 1)), "ease": np.ones((3, 1))}
+    gate = Gate(knots=np.array([0, 1, 3]), **parts)
+
+    with pytest.raises(TypeError, match="Type-check error"):
+        gate.parts(np.ones((4, 1)), np.zeros((4, 1)), {"silent": np.ones((2, 4))}, np.array([0, 1]))
+    with pytest.raises(TypeError, match="Type-check error"):
+        Gate(knots=np.array([0, 1]), **parts)

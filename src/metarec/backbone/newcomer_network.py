@@ -102,7 +102,7 @@ class NewcomerNetwork(nn.Module):
         return known
 
     def score(self, people: Float[Tensor, "*B D"], items_ND: Float[Tensor, "N D"],
-              columns: Int[Tensor, C] | None = None) -> Float[Tensor, "*B items"]:
+              columns: Int[Tensor, "C"] | None = None) -> Float[Tensor, "*B items"]:
         """[..., N] logits, or only those of some `columns`."""
         if columns is not None:
             items_ND = items_ND[columns]

@@ -86,7 +86,7 @@ class EpisodicRidge:
             compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
         return np.asarray(np.maximum(self.mean + compressed @ self.directions, 0.0))
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
         """New items are neither features nor targets yet."""
         more = len(content) - len(self.mean)
         return replace(self, directions=np.pad(self.directions, ((0, 0), (0, more))), mean=np.pad(self.mean, (0, more)),

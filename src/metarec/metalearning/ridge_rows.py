@@ -14,7 +14,7 @@ BATCH_NUMBERS = 4_000_000
 """Numbers gathered at a time while solving: bounds memory."""
 
 
-def ridge_rows(rows: Histories, weights: Float[np.ndarray, events], targets: Float[np.ndarray, events],
+def ridge_rows(rows: Histories, weights: Float[np.ndarray, "events"], targets: Float[np.ndarray, "events"],
                factors: Float[np.ndarray, "items dim"], gram: Float[np.ndarray, "dim dim"]) -> Float[np.ndarray, "rows dim"]:
     """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x . f_j) + x' gram x.
 

@@ -27,9 +27,9 @@ class Gate:
 
     names: tuple[str, ...]
     """Names of the M scorers."""
-    knots: Int[np.ndarray, knots]
+    knots: Int[np.ndarray, "knots"]
     """[K] support sizes, ascending from 0."""
-    trust: Float[np.ndarray, knots]
+    trust: Float[np.ndarray, "knots"]
     """[K] exponent of popularity."""
     regard: Float[np.ndarray, "knots columns"]
     """[K, S] weight of each column of an item's standing; any sign."""
@@ -38,7 +38,7 @@ class Gate:
     ease: Float[np.ndarray, "knots scorers"]
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
-    def at(self, lengths: Int[np.ndarray, people]) -> dict[str, np.ndarray]:
+    def at(self, lengths: Int[np.ndarray, "people"]) -> dict[str, np.ndarray]:
         """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these lengths."""
         place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
         low = np.floor(place).astype(np.int64)
@@ -51,9 +51,9 @@ class Gate:
         return {"trust": between(self.trust), "regard": between(self.regard), "weight": between(self.weight),
                 "ease": np.exp(between(np.log(self.ease)))}
 
-    def parts(self, popularity: Float[np.ndarray, items], standing: Float[np.ndarray, "items columns"],
+    def parts(self, popularity: Float[np.ndarray, "items"], standing: Float[np.ndarray, "items columns"],
               evidence: Mapping[str, Float[np.ndarray, "people items"]],
-              lengths: Int[np.ndarray, people]) -> dict[str, Float[np.ndarray, "people items"]]:
+              lengths: Int[np.ndarray, "people"]) -> dict[str, Float[np.ndarray, "people items"]]:
         """The addends of the log-score, by name: each [B, N] float32; popularity first, then standing.
 
         Args:

@@ -38,7 +38,7 @@ def rank(scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Gene
     return np.where(np.isneginf(values), -1, best).astype(np.int64), values
 
 
-def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, rows]) -> Int[np.ndarray, "rows k"]:
+def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, "rows"]) -> Int[np.ndarray, "rows k"]:
     """[B, K] the items of each list in any order; where equal scores straddle the border the lots decide."""
     n_items = rows.shape[1]
     if k == n_items:

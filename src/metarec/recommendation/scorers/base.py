@@ -31,7 +31,7 @@ class Scorer(Protocol):
         """[B, N] evidence for every item of the catalog, for B people at once."""
         ...
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Self:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Self:
         """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items first, new ones appended."""
         ...
 

@@ -43,7 +43,7 @@ class Content:
         cosine = (taste / np.maximum(norms, 1e-6)) @ self.directions.T
         return np.where(norms > 1e-6, np.exp(SHARPNESS * cosine) * self.popularity, 0.0).astype(np.float32)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Content:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Content:
         """New and changed items count like all others."""
         return replace(self, directions=_directions(content), popularity=popularity)
 

@@ -72,7 +72,7 @@ class Ease:
             total = scores if total is None else np.add(total, scores, out=total)
         return np.zeros((len(support), given.shape[1]), np.float32) if total is None else total
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Ease:  # noqa: ARG002  # weights come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Ease:  # noqa: ARG002  # weights come from events alone
         """New items are known to nobody yet."""
         return replace(self, weights=tuple(grown(weights, len(content)) for weights in self.weights))
 

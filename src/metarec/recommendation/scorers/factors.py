@@ -63,7 +63,7 @@ class Factors:
         scores = self.fold_in(support) @ self.items.T
         return np.asarray(np.maximum(scores, 0.0, out=scores))
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Factors:  # noqa: ARG002  # factors say what popularity does not
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Factors:  # noqa: ARG002  # factors say what popularity does not
         """New items take the factors that their content predicts."""
         return replace(self, items=np.concatenate([self.items, content[len(self.items):] @ self.from_content]))
 

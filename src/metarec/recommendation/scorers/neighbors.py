@@ -47,7 +47,7 @@ class Neighbors:
         weights = event_weights(support, self.relevant_from)
         return np.asarray((support.matrix(self.similarity.shape[0], weights) @ self.similarity).todense(), np.float32)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
         """New items are known to nobody yet."""
         return replace(self, similarity=grown(self.similarity, len(content)))
 

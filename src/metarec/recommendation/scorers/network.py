@@ -46,7 +46,7 @@ class Network:
             items: torch.Tensor = self.network.items()
             return items
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Network:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Network:
         """New items are their content, with no collaborative part, at the popularity predicted of them."""
         state = self.network.state_dict()
         grown = _blank(content, self.network.profile.in_features, self.network.pool, len(state["edges"]), self.network.sizes)

@@ -46,7 +46,7 @@ class Profile:
         is_known = profiles.any(axis=1, keepdims=True)
         return np.where(is_known, np.maximum(self.mean + (profiles - self.middle) @ self.weights, 0.0), 0.0).astype(np.float32)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Profile:  # noqa: ARG002  # tastes come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Profile:  # noqa: ARG002  # tastes come from events alone
         """New items are known to nobody yet."""
         more = len(content) - len(self.mean)
         return replace(self, mean=np.pad(self.mean, (0, more)), weights=np.pad(self.weights, ((0, 0), (0, more))))

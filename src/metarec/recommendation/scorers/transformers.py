@@ -77,7 +77,7 @@ class Transformer:
                 parts.append(torch.softmax(self.network.score(as_tensors(inputs.rows(rows), profiles[rows] if has_profile else None)), -1))
         return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.network.item_bias)), np.float32)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Self:
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Self:
         """New and changed items are placed by their content; how common a new one is comes from `popularity`."""
         arrays, known = dict(self.arrays()), len(self.network.item_bias)
         more = len(content) - known

@@ -56,7 +56,7 @@ class Transitions:
         weights = event_weights(support, self.relevant_from) * RECENCY ** age
         return np.asarray((support.matrix(self.following.shape[0], weights) @ self.following).todense(), np.float32)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, items]) -> Transitions:  # noqa: ARG002  # counts come from events alone
+    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Transitions:  # noqa: ARG002  # counts come from events alone
         """New items follow nothing yet."""
         return replace(self, following=grown(self.following, len(content)))
 
