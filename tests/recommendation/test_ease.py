@@ -90,6 +90,6 @@ def test_rare_items_are_regressed_alone_and_still_speak(monkeypatch: pytest.Monk
 def test_arrays_come_back_as_the_same_scorer() -> None:
     fitted = Ease.fit(world(np.random.default_rng(4)), np.random.default_rng(0))
     again = Ease.from_arrays(fitted.arrays())
-    support = Histories.of_indexes([np.array([3, 5])])
-    np.testing.assert_array_equal(again.evidence(support, np.zeros((1, 0))), fitted.evidence(support, np.zeros((1, 0))))
-    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(support, np.zeros((1, 0))).shape == (1, 14)
+    support = Histories.of_indexes([np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])])  # one at each knot
+    np.testing.assert_array_equal(again.evidence(support, np.zeros((3, 0))), fitted.evidence(support, np.zeros((3, 0))))
+    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(support, np.zeros((3, 0))).shape == (3, 14)
