@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import tempfile
 import time
 from contextlib import nullcontext
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--keep-cache", action="store_true", help="keep encodings in OUT/cache, so that a later run need not encode again "
-                        "(its encode s is then no measure; the table shows the longest of an encoder's runs)")
+                        "(its encoding time is then no measure; the table shows the longest of an encoder's runs)")
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
@@ -65,7 +66,7 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
             for seed in options.seeds:
                 part = few_users(data, options.users, seed)
                 for scenario in options.scenarios:
-                    target = options.out / f"{source.name}__{encoder.replace('/', '_')}__{scenario}__{seed}.json"
+                    target = options.out / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}__{scenario}__{seed}.json"
                     if not target.exists():
                         print(f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario} {seed}", flush=True)
                         target.write_text(json.dumps(one(part, source.name, encoder, scenario, seed, options)))
@@ -107,24 +108,38 @@ def one(data, name: str, encoder: str, scenario: str, seed: int, options: argpar
     clock = {}
 
     def progress(stage: str, *_: object) -> None:
-        clock.setdefault(stage, time.perf_counter())
+        clock.setdefault(stage, time.process_time())
 
     model = OwnRecommender(name=encoder, preset=options.preset, encoder="none" if encoder == "ids" else encoder, progress=progress)
-    started = time.perf_counter()
+    started = time.process_time()
     found = evaluate(data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged)
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
-    inputs = model.model.item_inputs
+    inputs, state = model.model.item_inputs, model.model.item_inputs.encoder.state()
     return {"data": name, "encoder": encoder, "scenario": scenario, "seed": seed, "preset": options.preset, "users": options.users,
             "shots": list(found.curve.shots), "facts": found.facts, "people": found.curve.user_ids, "ndcg": np.round(ndcg, 6).tolist(),
-            "encode_seconds": round(clock["fit scorers and gate"] - started, 2), "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
-            "reason": inputs.reason, "width": int(len(inputs.center)), "items": len(model.model.catalog)}
+            "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
+            "encode_cpu_seconds": round(clock["fit scorers and gate"] - started, 2), "reason": inputs.reason,
+            "width": int(len(inputs.center)), "items": len(model.model.catalog), "model_mb": round(weights_mb(state), 2)}
+
+
+def weights_mb(state) -> float:
+    """Size of what reads: a pretrained model's files, and whatever was learned here."""
+    words = state.settings.get("words", state.settings.get("terms", ()))
+    learned = sum(array.nbytes for array in state.arrays.values()) + sum(map(len, words))
+    if state.settings["kind"] != "pretrained":
+        return learned / 1e6
+    from metarec.features.encoders.locate import locate
+
+    files = locate(state.settings["name"], online=False).folder.iterdir()
+    return (learned + sum(path.stat().st_size for path in files if path.suffix in (".safetensors", ".bin", ".gguf"))) / 1e6
 
 
 def table(folder: Path) -> str:
-    """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, encoding time and size of the vectors, in Markdown."""
+    """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, processor time of reading, sizes; in Markdown."""
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    lines = ["| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF | encode s | vectors MB |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF "
+             "| encode CPU s | model MB | vectors MB |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
     order = {name: place for place, name in enumerate(["ids", "none", "tfidf", "bow", "textcnn", "gru", "minilm", "minilm@64"])}
     keys = sorted({(r["data"], r["encoder"]) for r in results}, key=lambda key: (key[0], order.get(key[1], 50), key[1]))
     by: dict[tuple, dict[int, dict]] = {}
@@ -139,10 +154,10 @@ def table(folder: Path) -> str:
             cells += [interval([person_means(result) for result in seeds.values()]),
                       interval([person_means(result) - person_means(bar) for result, bar in pairs], signed=True)]
         every = [result for seeds in found for result in seeds.values()]
-        seconds = max(result["encode_seconds"] for result in every)  # the others found the cache filled
+        seconds = max(result["encode_cpu_seconds"] for result in every)  # the others found the cache filled
         size = every[0]["items"] * every[0]["width"] * 4 / 1e6
         counts = "/".join(str(len(seeds)) for seeds in found)
-        lines.append(f"| {data} | {encoder} | {counts} | {' | '.join(cells)} | {seconds:.1f} | {size:.1f} |")
+        lines.append(f"| {data} | {encoder} | {counts} | {' | '.join(cells)} | {seconds:.1f} | {every[0]['model_mb']:.1f} | {size:.1f} |")
     return "\n".join(lines)
 
 

@@ -10,8 +10,9 @@ import pytest
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import Targets, encode_texts, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
+from metarec.features.encoders.encode import read_name
 from metarec.features.encoders.locate import find_local, locate
-from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool
+from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool, prompted_texts
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
 from metarec.features.items import ItemInputs
 from tiny_models import build_model
@@ -163,6 +164,31 @@ def test_a_name_may_say_how_many_tokens_to_read(tiny_model):
     np.testing.assert_allclose(limited.encode(["rose rose soil soil"]), limited.encode(["rose rose"]), atol=1e-6)
     with pytest.raises(BadInput, match="max_tokens must be 1 or more, got 0"):
         fit_text_encoder(TEXTS, f"{folder}@0")
+
+
+def test_a_name_may_say_how_to_read():
+    name, options = read_name("smollm2@64@mean@bf16")
+    assert (name, options.max_tokens, options.pooling, options.precision) == ("smollm2", 64, "mean", "bf16")
+    assert read_name("minilm@onnx")[1].engine == "onnx"
+    assert read_name("/models/mine@v2@A book: {text}.") == ("/models/mine@v2", PretrainedOptions(prompt="A book: {text}."))
+    assert read_name("minilm") == ("minilm", PretrainedOptions())
+    with pytest.raises(BadInput, match=r"'meen' in 'minilm@64@meen' says nothing: behind an @ stands a number of tokens, one of mean"):
+        read_name("minilm@64@meen")
+
+
+def test_the_end_of_a_prompt_is_read_whatever_the_length_of_the_text(tiny_model):
+    from transformers import AutoTokenizer
+
+    folder = str(tiny_model("gpt2"))
+    prompt = PretrainedOptions(prompt="the {text} garden", max_tokens=8)
+    encoded = encode_texts(["rose " * 30, "soil"], folder, options=prompt, cache=False)
+    assert encoded.notes == ["1 of 2 texts were longer than 8 tokens; the rest of them was not read"]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    (long, short), shortened = prompted_texts(["rose " * 30, "soil"], tokenizer, prompt.prompt, 8)
+    assert long.endswith(" garden") and len(tokenizer(long)["input_ids"]) in (7, 8) and short == "the soil garden"
+    assert shortened.tolist() == [True, False]
+    with pytest.raises(BadInput, match=r"takes \d of the 2 tokens that are read; shorten it"):
+        encode_texts(["rose"], f"{folder}@2@the {{text}} garden", cache=False)
 
 
 def test_prompt_goes_around_the_text(tiny_model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.pretrained import Adapter, PretrainedEncoder, PretrainedOptions, load_model, pool
+from metarec.features.encoders.pretrained import Adapter, PretrainedEncoder, knows_bf16, load_model, pool, prompted_texts
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
@@ -46,11 +46,13 @@ class LoraOptions:
     """Tokens read of a text while training."""
     held_out: float = 0.15
     """Share of items never trained on: they are the cold items that judge."""
-    check_every: int = 50
+    check_every: int = 25
     """Steps between two judgements."""
+    patience: int = 4
+    """Judgements without a better score before it stops."""
 
     def __post_init__(self) -> None:
-        for name in ("rank", "steps", "items_per_step", "check_every"):
+        for name in ("rank", "steps", "items_per_step", "check_every", "patience"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
         if not 0 < self.held_out < 1:
@@ -135,6 +137,8 @@ class _Tuner:
     options: LoraOptions
     learned: np.ndarray
     judged: np.ndarray
+    in_16_bits: bool = field(default_factory=knows_bf16)
+    """Read in 16 bits while training, three times as fast where the processor knows them; weights and judgements stay in 32."""
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
         """The best score on the judged items, and the adapter that reached it."""
@@ -155,7 +159,7 @@ class _Tuner:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: min((step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))))
         popularity = torch.from_numpy(np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32))
-        best_score, best = -np.inf, None
+        best_score, best, waited = -np.inf, None, 0
         for step in range(1, options.steps + 1):
             model.train()
             items = np.sort(rng.choice(self.learned, size=min(options.items_per_step, len(self.learned)), replace=False))
@@ -170,17 +174,20 @@ class _Tuner:
                 adapter = _adapter(model, 2.0)
                 tuned = PretrainedEncoder(self.encoder.located, self.encoder.options, adapter=adapter, cache=False)
                 score = cold_ndcg(tuned.encode(self.texts), self.liked, self.judged)
+                waited += 1
                 if score > best_score:
-                    best_score, best = score, copy.deepcopy(adapter)
+                    best_score, best, waited = score, copy.deepcopy(adapter), 0
+                if waited >= options.patience:
+                    break
         return best_score, best
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""
-        options: PretrainedOptions = self.encoder.options
-        texts = [options.prompt.replace("{text}", self.texts[int(item)][:4000]) for item in items]
-        given = tokenizer(texts, truncation=True, max_length=min(self.options.max_tokens, self.encoder.max_tokens), padding=True,
-                          return_tensors="pt")
-        hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state
+        most = min(self.options.max_tokens, self.encoder.max_tokens)
+        texts, _ = prompted_texts([self.texts[int(item)] for item in items], tokenizer, self.encoder.options.prompt, most)
+        given = tokenizer(texts, truncation=True, max_length=most, padding=True, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.in_16_bits):
+            hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state.float()
         return torch.nn.functional.normalize(pool(hidden, given["attention_mask"].bool(), self.encoder.pooling), dim=1)
 
     def _loss(self, vectors_ID: Tensor, items: np.ndarray, popularity_I: Tensor, rng: np.random.Generator) -> Tensor | None:

@@ -12,8 +12,8 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
-from metarec.features.encoders.locate import find_local, locate, wants_online
-from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
+from metarec.features.encoders.locate import SHORT_NAMES, find_local, locate, wants_online
+from metarec.features.encoders.pretrained import ENGINES, POOLINGS, PRECISIONS, PretrainedEncoder, PretrainedOptions
 from metarec.features.encoders.trained import KINDS, TrainedEncoder
 from metarec.runtime.progress import Progress, silent
 
@@ -66,7 +66,7 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
     Args:
         texts: one for each row; empty ones are fine.
         encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder; the
-            last three may say how many tokens to read of a text (`smollm2@64`).
+            last three may say how to read, each behind an @ (see `read_name`): `smollm2@64@mean@bf16`.
         fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
         targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function is called only for those.
         options: how a pretrained model reads.
@@ -105,7 +105,7 @@ def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Seq
         said = targets if isinstance(targets, Targets) else targets()
         return TrainedEncoder.fit([texts[row] for row in rows], said.vectors[rows], kind=name, weights=said.weights[rows], rng=rng,
                                   progress=progress), reason
-    name, options = _with_limit(name, options or PretrainedOptions())
+    name, options = read_name(name, options)
     located = locate(name)
     return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
 
@@ -135,10 +135,35 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
 
 
-def _with_limit(name: str, options: PretrainedOptions) -> tuple[str, PretrainedOptions]:
-    """`smollm2@64` as a name and the options that read 64 tokens of a text."""
-    model, _, limit = name.rpartition("@")
-    return (model, replace(options, max_tokens=int(limit))) if model and limit.isdigit() else (name, options)
+def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:
+    """A model's name without what stands behind its @, and the options that those set.
+
+    Behind an @ stands a number (tokens read of a text), a pooling (`mean`, `cls`, `last`), a precision (`fp32`, `bf16`, `int8`),
+    an engine (`torch`, `onnx`), or a prompt that holds `{text}`: `smollm2@64@mean`, `minilm@bf16`, `gpt2@last@The book {text}`.
+
+    Raises:
+        BadInput: for something else behind the @ of a short name.
+    """
+    options = options or PretrainedOptions()
+    while "@" in name:
+        model, _, said = name.rpartition("@")
+        if said.isdigit():
+            options = replace(options, max_tokens=int(said))
+        elif said in POOLINGS:
+            options = replace(options, pooling=said)
+        elif said in PRECISIONS:
+            options = replace(options, precision=said)
+        elif said in ENGINES:
+            options = replace(options, engine=said)
+        elif "{text}" in said:
+            options = replace(options, prompt=said)
+        elif model.split("@")[0].lower() in SHORT_NAMES:
+            raise BadInput(f"{said!r} in {name!r} says nothing: behind an @ stands a number of tokens, one of "
+                           f"{', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that holds {{text}}")
+        else:
+            break  # an @ of the name itself
+        name = model
+    return name, options
 
 
 def _chosen(texts: Sequence[str], budget_s: float | None, behaviour: bool, cache: Path | bool | None) -> tuple[str, str]:

@@ -160,7 +160,8 @@ class PretrainedEncoder:
 
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""
-        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **asdict(self.options)}
+        reading = {**asdict(self.options), "pooling": self.pooling, "max_tokens": self.max_tokens}  # what `auto` came to
+        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **reading}
         if self.adapter is None:
             return EncoderState(settings=settings)
         return EncoderState(settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays)
@@ -206,14 +207,11 @@ class PretrainedEncoder:
     def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """Token ids of each text, and how many texts were cut."""
         tokenizer = self._model()[0]
-        most_letters = self.max_tokens * LETTERS_PER_TOKEN
-        # Halves of a character (lone surrogates) are no text to a tokenizer; they become question marks.
-        whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
-        prompted = [self.options.prompt.replace("{text}", text) for text in whole]
+        prompted, shortened = prompted_texts(texts, tokenizer, self.options.prompt, self.max_tokens)
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
         fast = getattr(encoded, "encodings", None)
         at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
-        cut = sum(limit or len(text) > most_letters for limit, text in zip(at_limit, texts, strict=True))
+        cut = int(np.sum(np.array(at_limit) | shortened))
         filler = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
         return [ids or [filler] for ids in encoded["input_ids"]], cut
 
@@ -257,6 +255,39 @@ def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
         return hidden_BLD[range(len(hidden_BLD)), last]
     weights = is_real_BL[..., None].to(hidden_BLD.dtype)
     return (hidden_BLD * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def prompted_texts(texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens: int) -> tuple[list[str], np.ndarray]:
+    """Texts within their prompt, and which of them were shortened.
+
+    A tokenizer cuts at the end; where the prompt goes on behind the text, texts are shortened before, so that its end is
+    read as well.
+
+    Raises:
+        BadInput: if the prompt leaves no room for a text.
+    """
+    most_letters = max_tokens * LETTERS_PER_TOKEN
+    # Halves of a character (lone surrogates) are no text to a tokenizer; they become question marks.
+    whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
+    shortened = np.array([len(text) > most_letters for text in texts], dtype=bool)
+    if not prompt.endswith("{text}"):
+        around = len(tokenizer(prompt.replace("{text}", ""))["input_ids"]) + 1  # one more, as words may be cut otherwise where they meet
+        room = (max_tokens - around) // prompt.count("{text}")
+        if room < 1:
+            raise BadInput(f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; shorten it, or read more")
+        given = tokenizer(whole, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
+        for row, ids in enumerate(given):
+            if len(ids) > room:
+                whole[row], shortened[row] = tokenizer.decode(ids[:room]), True
+    return [prompt.replace("{text}", text) for text in whole], shortened
+
+
+def knows_bf16() -> bool:
+    """Whether this processor multiplies in 16 bits itself; where it does not, bf16 is slower than fp32."""
+    import torch
+
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def load_model(located: Located, precision: str = "fp32", adapter: Adapter | None = None) -> tuple[Any, Any]:
