@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 SCENARIOS = ("user-cold", "both-cold")
+STARTED = time.perf_counter()
 BAR = "tfidf"
 """What differences are taken to."""
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--keep-cache", action="store_true", help="keep encodings in OUT/cache, so that a later run need not encode again "
                         "(its encoding time is then no measure; the table shows the longest of an encoder's runs)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no fit after this long; the same command goes on later")
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
@@ -67,7 +69,7 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
                 part = few_users(data, options.users, seed)
                 for scenario in options.scenarios:
                     target = options.out / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}__{scenario}__{seed}.json"
-                    if not target.exists():
+                    if not target.exists() and time.perf_counter() < 60 * options.minutes + STARTED:
                         print(f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario} {seed}", flush=True)
                         target.write_text(json.dumps(one(part, source.name, encoder, scenario, seed, options)))
 
