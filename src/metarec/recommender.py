@@ -35,12 +35,13 @@ from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.slate import Request, Slate
-from metarec.recommendation.slates import Ordered, SlateOptions, allowed_items, order_slates
+from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommendation.wishes import wish_scores
 from metarec.runtime.artefacts import read_artefact, write_artefact
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
+from metarec.runtime.scratch import Scratch
 
 if TYPE_CHECKING:
     from metarec.explanation import Explanation
@@ -55,6 +56,7 @@ LEVEL = 0.9
 """Share of newcomers' values that intervals of predicted values are made to cover."""
 WISH_WEIGHT = 1.5
 """Log-score that a wish fitted one standard deviation better is worth."""
+_SCRATCH = Scratch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +206,7 @@ class Recommender:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
-        parts = list(self.score_parts(requests).values())
-        return np.asarray(np.sum(parts, axis=0, dtype=np.float32))
+        return self._scores(requests, self._support(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, and `wish` where one is uttered."""
@@ -259,12 +260,14 @@ class Recommender:
                                exclude_seen=False)  # the policy says whether seen items may come again
         if not requests:
             return []
-        scores = self.score(requests)
-        allowed = allowed_items(requests, self.catalog, options) & self._policy_check.allowed(requests)
-        spread = posterior_spread(self._item_directions, self._support(requests)[0]) if explore else None
-        ordered = order_slates(scores, allowed, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
+        support, unknown = self._support(requests)
+        scores = self._scores(requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog))))
+        hide_items(scores, requests, self.catalog, options)
+        self._policy_check.hide(scores, requests, (support.owners, support.items))
+        spread = posterior_spread(self._item_directions, support) if explore else None
+        ordered = order_slates(scores, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
                                embeddings=self.item_embeddings if diversity else None)
-        return self._slates(requests, ordered, scores)
+        return self._slates(requests, support, unknown, ordered, scores)
 
     def questions(self, requests: Sequence[Request], k: int = 5, *, exclude: Sequence[Sequence[str]] | None = None) -> Questions:
         """Which items to ask each person about first: expected variance reduction times the chance that they know the item."""
@@ -361,6 +364,13 @@ class Recommender:
     def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         return Histories.of_lists([request.history for request in requests], self.vocabulary)
 
+    def _scores(self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None) -> np.ndarray:
+        scores = self.ensemble.score(support, self.profile_inputs.transform([request.profile for request in requests]), out)
+        for row, request in enumerate(requests):
+            if request.wish:
+                scores[row] += WISH_WEIGHT * self._wish(request.wish)
+        return scores
+
     @cached_property
     def _item_directions(self) -> np.ndarray:
         return directions_of(self.item_embeddings)
@@ -380,11 +390,14 @@ class Recommender:
         if self.ratings is None:
             raise BadInput("this model was trained on events without ratings, so it ranks but does not rate")
         support, _ = self._support(requests)
-        index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
+        return self._rated_at(self.ratings, support, [self.vocabulary.indexes(map(str, ids)) for ids in item_ids])
+
+    def _rated_at(self, ratings: RatingHead, support: Histories, index: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Predicted values and standard deviations of items by their indexes; -1 is an unknown item."""
         asked = Histories.of_indexes([np.maximum(row, 0) for row in index])
-        values, spread = self.ratings.predict(support, asked)
+        values, spread = ratings.predict(support, asked)
         unknown = np.concatenate(index) < 0 if index else np.zeros(0, bool)
-        values, spread = np.where(unknown, self.ratings.mean, values), np.where(unknown, self.ratings.noise[0], spread)
+        values, spread = np.where(unknown, ratings.mean, values), np.where(unknown, ratings.noise[0], spread)
         if self.intervals is not None:
             spread = self.intervals.widen(spread, np.repeat(support.lengths, asked.lengths))
         cuts = asked.offsets[1:-1]
@@ -394,8 +407,8 @@ class Recommender:
         seen = vectors[items]
         return np.asarray(np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen))
 
-    def _slates(self, requests: Sequence[Request], ordered: Ordered, scores: np.ndarray) -> list[Slate]:
-        support, unknown = self._support(requests)
+    def _slates(self, requests: Sequence[Request], support: Histories, unknown: np.ndarray, ordered: Ordered,
+                scores: np.ndarray) -> list[Slate]:
         items = ordered.items
         values = np.take_along_axis(scores, np.maximum(items, 0), 1)
         ids = [self.vocabulary.names(row[row >= 0]) for row in items]
@@ -405,7 +418,7 @@ class Recommender:
         else:
             doubt = [{"uncertainty": spread, "predicted": predicted,
                       "interval": np.stack(normal_interval(predicted, spread, LEVEL, self.value_range), axis=1)}
-                     for predicted, spread in self._rated(requests, ids)]
+                     for predicted, spread in self._rated_at(self.ratings, support, [row[row >= 0] for row in items])]
         slates = []
         for row, names in enumerate(ids):
             there = items[row] >= 0

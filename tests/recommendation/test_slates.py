@@ -7,7 +7,7 @@ import pytest
 from metarec.data.schema import BadInput, Catalog
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request
-from metarec.recommendation.slates import Ordered, SlateOptions, allowed_items, order_slates
+from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 
 CATALOG = Catalog.of(pl.DataFrame({"item_id": list("abcdef"), "categories": ["x", "x", "x", "y", "y", "z"], "year": [1, 2, 3, 4, 5, 6]}))
 SCORES = np.array([[6.0, 5, 4, 3, 2, 1]])
@@ -22,8 +22,8 @@ def slates(options: SlateOptions, *requests: Request, seed: int = 0) -> list[str
 
 def ordered(options: SlateOptions, *requests: Request, seed: int = 0) -> Ordered:
     scores = np.repeat(SCORES, len(requests), 0)
-    return order_slates(scores, allowed_items(requests, CATALOG, options), CATALOG, options, np.random.default_rng(seed),
-                        spread=np.full(scores.shape, 0.8), embeddings=EMBEDDINGS)
+    hide_items(scores, requests, CATALOG, options)
+    return order_slates(scores, CATALOG, options, np.random.default_rng(seed), spread=np.full(scores.shape, 0.8), embeddings=EMBEDDINGS)
 
 
 def test_everyone_is_shown_only_what_they_may_be() -> None:
@@ -76,8 +76,8 @@ def test_bad_options_are_named(wrong: dict[str, float], message: str) -> None:
 
 
 def test_what_a_model_lacks_is_named() -> None:
-    allowed, rng = np.ones((1, 6), dtype=bool), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     with pytest.raises(BadInput, match="cannot explore; ask with explore=0"):
-        order_slates(SCORES, allowed, CATALOG, SlateOptions(explore=1.0), rng)
+        order_slates(SCORES, CATALOG, SlateOptions(explore=1.0), rng)
     with pytest.raises(BadInput, match="ask with diversity=0"):
-        order_slates(SCORES, allowed, CATALOG, SlateOptions(diversity=0.5), rng)
+        order_slates(SCORES, CATALOG, SlateOptions(diversity=0.5), rng)

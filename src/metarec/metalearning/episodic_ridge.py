@@ -76,15 +76,22 @@ class EpisodicRidge:
         dense = [np.ones((len(support), 1)), PROFILE_SCALE * profiles, *(TASTE_SCALE * (side @ self.tastes) for side in items)]
         return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(items, format="csr", dtype=np.float32)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
+        evidence = np.matmul(self._compressed(support, profiles), self.directions, out=out)
+        evidence += self.mean
+        return np.asarray(np.maximum(evidence, 0.0, out=evidence))
+
+    def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, R] what the regression for each support's size makes of its features."""
         dense, items = self.features(support, profiles)
         knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
         compressed = np.zeros((len(support), self.weights.shape[2]), np.float32)
         for index in np.unique(knot):
             rows, weights = np.flatnonzero(knot == index), self.weights[index]
             compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
-        return np.asarray(np.maximum(self.mean + compressed @ self.directions, 0.0))
+        return compressed
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
         """New items are neither features nor targets yet."""

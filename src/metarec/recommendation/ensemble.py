@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
 from metarec.recommendation.scorers import SCORERS
-from metarec.recommendation.scorers.base import Scorer
+from metarec.recommendation.scorers.base import Scorer, SparseScorer
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
+from metarec.runtime.scratch import Scratch
 
 STAGE = "fit scorers and gate"
 OWN = ("popularity", "standing", "popularity_from_content")
@@ -32,6 +33,7 @@ SMOOTHING = 0.5
 CONTENT_RIDGE = 10.0
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
+_SCRATCH = Scratch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +76,20 @@ class Ensemble:
         evidence = {name: scorer.evidence(support, profiles) for name, scorer in self.scorers.items()}
         return self.gate.parts(self.popularity, self.standing, evidence, support.lengths)
 
-    def score(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
-        """[B, N] float32 log-scores."""
-        total: np.ndarray | None = None
-        for part in self.parts(support, profiles).values():
-            total = part if total is None else np.add(total, part, out=total)
-        assert total is not None
-        return total.astype(np.float32, copy=False)
+    def score(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32 log-scores, written into `out` where it is given."""
+        shape = (len(support), len(self.popularity))
+        out = np.empty(shape, np.float32) if out is None else out
+        room = _SCRATCH.array("evidence", shape)  # one after the other: the gate is done with each before the next
+        evidence = (scorer.sparse_evidence(support) if isinstance(scorer, SparseScorer) else scorer.evidence(support, profiles, room)
+                    for scorer in (self.scorers[name] for name in self.gate.names))
+        self.gate.score(self.popularity, self._base, evidence, support.lengths, out=out)
+        return out
+
+    @cached_property
+    def _base(self) -> np.ndarray:
+        """[1 + S, N] what is known of each item in general: the log of its popularity, and its standing."""
+        return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
 
     def with_content(self, content: np.ndarray) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as popular as their content predicts."""

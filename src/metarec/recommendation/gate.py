@@ -12,10 +12,11 @@ score exactly, which is what explanations show. `trust`, `regard`, `weight` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 POPULARITY, STANDING = "popularity", "standing"
@@ -72,6 +73,42 @@ class Gate:
             parts[name] = weight[:, column, None] * np.log1p(share * scale / popularity[None, :])
         return parts
 
+    def score(self, popularity: Float[np.ndarray, "items"], base: Float[np.ndarray, "rows items"],
+              evidence: Iterable[Float[np.ndarray, "people items"] | sp.csr_matrix], lengths: Int[np.ndarray, "people"], *,
+              out: Float[np.ndarray, "people items"]) -> None:
+        """The sum of `parts`, written into `out` and found with as few passes over the catalog as there can be.
+
+        Args:
+            popularity: [N] shares, above 0, summing to 1.
+            base: [1 + S, N] log of them, and each column of the standing.
+            evidence: [B, N] of each scorer in turn, at least 0; sparse where most is 0. Dense evidence is overwritten.
+            lengths: [B] events in each support.
+        """
+        at = self.at(lengths)
+        np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
+        rarity = 1.0 / popularity
+        # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and taken away at the end.
+        constant = np.zeros(len(lengths), np.float32)
+        for column, found in enumerate(evidence):
+            weight = at["weight"][:, column]
+            if isinstance(found, sp.csr_matrix):
+                owners = np.repeat(np.arange(len(lengths)), np.diff(found.indptr))
+                scale = _scale(np.bincount(owners, found.data, len(lengths)), at["ease"][:, column])
+                lifts = weight[owners] * np.log1p(found.data * rarity[found.indices] / scale[owners])
+                out.reshape(-1)[owners * out.shape[1] + found.indices] += lifts  # each item stands once in a row
+                continue
+            total = found.sum(1)
+            if not total.any():
+                continue
+            scale = _scale(total, at["ease"][:, column])
+            found *= rarity
+            found += scale[:, None]
+            np.log(found, out=found)
+            found *= weight[:, None]
+            out += found
+            constant += weight * np.log(scale)
+        out -= constant[:, None]
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays."""
         return {"knots": self.knots, "trust": self.trust, "regard": self.regard, "weight": self.weight, "ease": self.ease}
@@ -80,3 +117,8 @@ class Gate:
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
         """From `arrays()` and the scorers' names."""
         return cls(names=names, **{name: arrays[name] for name in ("knots", "trust", "regard", "weight", "ease")})
+
+
+def _scale(total: np.ndarray, ease: np.ndarray) -> np.ndarray:
+    """[B] float32 by which evidence over popularity is divided: its sum (1 where there is none) times the ease."""
+    return np.asarray(np.where(total > 0, total, 1.0) * ease, np.float32)

@@ -38,19 +38,28 @@ class PolicyCheck:
         """Which items each person may be shown: bool [B, N], in the order of the catalog."""
         owner = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
         events = self.vocabulary.indexes(str(event[0]) for request in requests for event in request.history)
-        shape = (len(requests), len(self.vocabulary))
-        met = csr_matrix((np.ones((events >= 0).sum()), (owner[events >= 0], events[events >= 0])), shape=shape) > 0
-        allowed = np.ones(shape, dtype=bool)
+        scores = np.zeros((len(requests), len(self.vocabulary)), np.float32)
+        self.hide(scores, requests, (owner[events >= 0], events[events >= 0]))
+        return np.asarray(scores == 0.0)
+
+    def hide(self, scores: np.ndarray, requests: Sequence[Request], met: tuple[np.ndarray, np.ndarray]) -> None:
+        """Set to -inf, in place, what each person may not be shown.
+
+        Args:
+            scores: [B, N], in the order of the catalog.
+            requests: B people.
+            met: (person, item) of each of their events, as indexes.
+        """
         if not self.policy.repeats_allowed:
-            allowed &= ~met.toarray()
+            scores[met] = -np.inf
         if self._required is not None:
-            fulfilled = (met.astype(np.float64) @ self._required.T).toarray()
-            allowed &= fulfilled >= np.asarray(self._required.sum(1)).reshape(1, -1)
+            has = csr_matrix((np.ones(len(met[0])), met), shape=scores.shape) > 0
+            fulfilled = (has.astype(np.float64) @ self._required.T).toarray()
+            scores[fulfilled < np.asarray(self._required.sum(1)).reshape(1, -1)] = -np.inf
         for exclusion in self.policy.exclusions:
             if exclusion.item_column in self.items.columns:
                 persons = [_tags(request.profile.get(exclusion.profile_attribute)) for request in requests]
-                allowed &= ~_share_a_tag(persons, self._tags_of_items[exclusion.item_column])
-        return allowed
+                scores[_share_a_tag(persons, self._tags_of_items[exclusion.item_column])] = -np.inf
 
     @cached_property
     def _required(self) -> csr_matrix | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
+MANY_BLOCKS = 8
+"""Where more blocks than this times `k` reach the border, equal scores are drawn before they are sorted."""
+
 
 def rank(scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Generator
          ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
@@ -28,32 +31,55 @@ def rank(scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Gene
     if k < 1:
         raise ValueError(f"k must be 1 or more, got {k}")
     rows = np.atleast_2d(scores)
-    if np.isnan(rows).any():
-        raise ValueError(f"a score is NaN (row {int(np.isnan(rows).any(1).argmax())}); scores must be numbers or -inf")
+    k = min(k, rows.shape[1])
     salt = rng.integers(np.iinfo(np.uint64).max, size=len(rows), dtype=np.uint64)
-    best = _candidates(rows, min(k, rows.shape[1]), salt)
-    values = np.take_along_axis(rows, best, 1)
-    order = np.lexsort((_lots(best, salt[:, None]), -values), axis=1)
-    best, values = np.take_along_axis(best, order, 1), np.take_along_axis(values, order, 1)
-    return np.where(np.isneginf(values), -1, best).astype(np.int64), values
+    owner, items = _candidates(rows, k, salt)
+    values = rows[owner, items]
+    order = np.lexsort((_lots(items, salt[owner]), -values, owner))
+    owner, items, values = owner[order], items[order], values[order]
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    fits = place < k
+    best, best_values = np.full((len(rows), k), -1, np.int64), np.full((len(rows), k), -np.inf, values.dtype)
+    best[owner[fits], place[fits]], best_values[owner[fits], place[fits]] = items[fits], values[fits]
+    return best, best_values
 
 
-def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, "rows"]) -> Int[np.ndarray, "rows k"]:
-    """[B, K] the items of each list in any order; where equal scores straddle the border the lots decide."""
-    n_items = rows.shape[1]
-    if k == n_items:
-        return np.broadcast_to(np.arange(n_items), rows.shape)
-    best = np.argpartition(rows, n_items - k, axis=1)[:, n_items - k:]
-    inside = np.take_along_axis(rows, best, 1)
-    border = inside.min(1, keepdims=True)
-    straddles = ((rows == border).sum(1) > (inside == border).sum(1)) & ~np.isneginf(border[:, 0])
-    tied = np.flatnonzero(straddles)
-    if len(tied):  # common where scores are counts: better items first, then the border's by lot, without sorting the row
-        lots = _lots(np.arange(n_items)[None, :], salt[tied, None]) >> np.uint64(2)
-        scores, edge = rows[tied], border[tied]
-        place = np.where(scores > edge, np.uint64(0), np.where(scores == edge, lots + np.uint64(1), np.iinfo(np.uint64).max))
-        best[tied] = np.argpartition(place, k - 1, axis=1)[:, :k]
-    return best
+def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, "rows"]
+                ) -> tuple[Int[np.ndarray, "found"], Int[np.ndarray, "found"]]:
+    """(row, item) of few items among which the best `k` of each row are; none at -inf.
+
+    The items are dealt to blocks. `k` blocks have a best item that is at least the k-th best of those best items, so only
+    blocks whose best item reaches it are looked into: one pass that only compares, where sorting moves what it sorts.
+    """
+    n_rows, n_items = rows.shape
+    depth = max(1, n_items // max(4 * k, round(n_items**0.5)))
+    blocks = n_items // depth
+    best = rows[:, :blocks * depth].reshape(n_rows, depth, blocks).max(1)
+    rest = rows[:, blocks * depth:]  # fewer than there are blocks, each a block of its own
+    best[:, :rest.shape[1]] = np.maximum(best[:, :rest.shape[1]], rest)
+    wrong = np.isnan(best).any(1)
+    if wrong.any():
+        raise ValueError(f"a score is NaN (row {int(wrong.argmax())}); scores must be numbers or -inf")
+    border = np.partition(best, blocks - k, axis=1)[:, blocks - k, None]
+    # Where fewer than `k` items may be shown the border is -inf; the smallest number keeps those at -inf out.
+    border = np.maximum(border, np.finfo(rows.dtype).min)
+    reaches = best >= border
+    crowded = np.flatnonzero(reaches.sum(1) > MANY_BLOCKS * k)  # common where scores are counts: many are equal
+    reaches[crowded] = False
+    owner, block = np.nonzero(reaches)
+    items = block[:, None] + blocks * np.arange(depth + 1)
+    last = np.minimum(items, n_items - 1)
+    at, which = np.nonzero((rows[owner[:, None], last] >= border[owner]) & (items < n_items))
+    if not len(crowded):
+        return owner[at], items[at, which]
+    row, drawn = np.nonzero(_drawn(rows[crowded], border[crowded], k, salt[crowded, None]))
+    return np.concatenate([owner[at], crowded[row]]), np.concatenate([items[at, which], drawn])
+
+
+def _drawn(rows: np.ndarray, border: np.ndarray, k: int, salt: np.ndarray) -> np.ndarray:
+    """Which items [R, N] are above the border [R, 1], or on it and among the first `k` there by lot."""
+    lots = np.where(rows == border, _lots(np.arange(rows.shape[1])[None, :], salt), np.iinfo(np.uint64).max)
+    return np.asarray((rows > border) | ((rows == border) & (lots <= np.partition(lots, k - 1, axis=1)[:, k - 1, None])))
 
 
 def _lots(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:

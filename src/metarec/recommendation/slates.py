@@ -62,34 +62,36 @@ class Ordered:
     """What was not done, for every slate."""
 
 
-def allowed_items(requests: Sequence[Request], catalog: Catalog, options: SlateOptions) -> np.ndarray:
-    """Which items may be shown to each person: bool [B, N], in the order of the catalog.
+def hide_items(scores: np.ndarray, requests: Sequence[Request], catalog: Catalog, options: SlateOptions) -> None:
+    """Set to -inf, in place, what a person may not be shown, of `scores` [B, N] in the order of the catalog.
 
     Raises:
         BadInput: if the filter cannot be read.
     """
     vocabulary = catalog.vocabulary
-    shared = filter_mask(options.filter or "", catalog.frame)
-    banned = vocabulary.indexes(options.rules.ban)
-    shared[banned[banned >= 0]] = False
-    allowed = np.tile(shared, (len(requests), 1))
-    hidden = [[*request.exclude, *((event[0] for event in request.history) if options.exclude_seen else ())] for request in requests]
-    allowed[_cells(hidden, vocabulary)] = False
+    if options.filter and options.filter.strip():
+        scores[:, ~filter_mask(options.filter, catalog.frame)] = -np.inf
+    if options.rules.ban:
+        banned = vocabulary.indexes(options.rules.ban)
+        scores[:, banned[banned >= 0]] = -np.inf
+    if any(request.exclude for request in requests):
+        scores[_cells([request.exclude for request in requests], vocabulary)] = -np.inf
+    if options.exclude_seen:
+        scores[_cells([[event[0] for event in request.history] for request in requests], vocabulary)] = -np.inf
     limited = [row for row, request in enumerate(requests) if request.allow is not None]
     if limited:
-        only = np.zeros((len(requests), len(vocabulary)), dtype=bool)
-        only[_cells([request.allow or () for request in requests], vocabulary)] = True
-        allowed[limited] &= only[limited]
-    return allowed
+        owner, items = _cells([requests[row].allow or () for row in limited], vocabulary)
+        only = np.full((len(limited), len(vocabulary)), -np.inf, scores.dtype)
+        only[owner, items] = scores[np.array(limited)[owner], items]
+        scores[limited] = only
 
 
-def order_slates(scores: np.ndarray, allowed: np.ndarray, catalog: Catalog, options: SlateOptions, rng: np.random.Generator, *,
+def order_slates(scores: np.ndarray, catalog: Catalog, options: SlateOptions, rng: np.random.Generator, *,
                  spread: np.ndarray | None = None, embeddings: np.ndarray | None = None) -> Ordered:
     """Order what may be shown.
 
     Args:
-        scores: [B, N] log-scores in the order of the catalog.
-        allowed: bool [B, N].
+        scores: [B, N] log-scores in the order of the catalog; -inf where an item may not be shown.
         rng: orders equal scores, and draws where slates are explored.
         spread: [B, N] standard deviation of each score, for exploration.
         embeddings: [N, D], for diversity.
@@ -101,35 +103,34 @@ def order_slates(scores: np.ndarray, allowed: np.ndarray, catalog: Catalog, opti
         raise BadInput("this model does not say how sure its scores are, so it cannot explore; ask with explore=0")
     if options.diversity and embeddings is None:
         raise BadInput("this model has no item embeddings, so its slates cannot be made more diverse; ask with diversity=0")
-    shown = np.where(allowed, scores, -np.inf)
     reranker = options.reranker
     if options.diversity and embeddings is not None:
         reranker = Diversity(embeddings=embeddings, weight=options.diversity)
     if options.explore and spread is not None and not options.rules.quota and reranker is None:
-        return _explored(shown, allowed, catalog.vocabulary, options, spread, rng)
+        return _explored(scores, catalog.vocabulary, options, spread, rng)
     plain = reranker is None and not options.rules.quota and not options.rules.pin
-    items, values = rank(shown, options.k if plain else min(shown.shape[1], max(200, 10 * options.k)), rng)
+    items, values = rank(scores, options.k if plain else min(scores.shape[1], max(200, 10 * options.k)), rng)
     if reranker is not None:
         items = chosen(items, reranker.rerank(items, values, items.shape[1] if options.rules.quota else options.k, rng))
     if options.rules.quota or options.rules.pin:
         has = category_matrix(catalog.frame, list(options.rules.quota), options.rules.quota_column) if options.rules.quota \
             else np.zeros((len(catalog), 0), dtype=bool)
-        items = apply_rules(items, allowed, options.k, options.rules, vocabulary=catalog.vocabulary, has_category=has)
+        items = apply_rules(items, ~np.isneginf(scores), options.k, options.rules, vocabulary=catalog.vocabulary, has_category=has)
     notes = ["not explored: diversity and quotas would make the logged probabilities untrue"] if options.explore else []
     return Ordered(items=items, propensity=np.ones(items.shape), notes=notes)
 
 
-def _explored(shown: np.ndarray, allowed: np.ndarray, vocabulary: Vocabulary, options: SlateOptions, spread: np.ndarray,
+def _explored(scores: np.ndarray, vocabulary: Vocabulary, options: SlateOptions, spread: np.ndarray,
               rng: np.random.Generator) -> Ordered:
     """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay exact."""
     pins = vocabulary.indexes(options.rules.pin)[:options.k]
     pins = pins[pins >= 0]
-    rest = shown.copy()
+    rest = scores.copy()
     rest[:, pins] = -np.inf
     drawn, propensity = explore(rest, spread, options.k, rng, strength=options.explore, pool=max(100, 2 * options.k))
     if not len(pins):
         return Ordered(items=drawn, propensity=propensity, notes=[])
-    line = np.concatenate([np.where(allowed[:, pins], pins[None, :], -1), drawn], axis=1)
+    line = np.concatenate([np.where(np.isneginf(scores[:, pins]), -1, pins[None, :]), drawn], axis=1)
     chance = np.concatenate([np.ones((len(line), len(pins))), propensity], axis=1)
     order = np.argsort(line < 0, axis=1, kind="stable")[:, :options.k]
     return Ordered(items=np.take_along_axis(line, order, 1), propensity=np.take_along_axis(chance, order, 1), notes=[])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
@@ -27,8 +28,9 @@ class Scorer(Protocol):
         """Learn from the training users."""
         ...
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
-        """[B, N] evidence for every item of the catalog, for B people at once."""
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+        """[B, N] evidence for every item of the catalog, for B people at once; written into `out` where it is given."""
         ...
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Self:
@@ -43,6 +45,29 @@ class Scorer(Protocol):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """The scorer that `arrays` described."""
         ...
+
+
+@runtime_checkable
+class SparseScorer(Protocol):
+    """A scorer that knows something of few items at a time."""
+
+    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
+        """[B, N] the same evidence, without most of its zeros; each item once in a row."""
+        ...
+
+
+def dense(evidence: sp.csr_matrix, out: np.ndarray | None) -> np.ndarray:
+    """[B, N] float32 of sparse evidence, written into `out` where it is given."""
+    return np.asarray(evidence.toarray(out=out), np.float32)
+
+
+def sums(rows: Float[np.ndarray, "events width"], support: Histories) -> Float[np.ndarray, "people width"]:
+    """[B, W] for each person the sum of the rows [E, W] of their events; 0 for a person without events."""
+    total = np.zeros((len(support), rows.shape[1]), rows.dtype)
+    has_events = np.flatnonzero(support.lengths)
+    if len(has_events):
+        total[has_events] = np.add.reduceat(rows, support.offsets[has_events], axis=0)
+    return total
 
 
 def training_weights(behaviour: Behaviour) -> np.ndarray:

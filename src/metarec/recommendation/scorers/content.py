@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.recommendation.scorers.base import sums
 
 SHARPNESS = 6.0
 """Evidence grows as exp(sharpness x cosine)."""
@@ -35,13 +36,17 @@ class Content:
         return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32),
                    relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
         sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
-        taste = np.asarray(support.matrix(len(self.directions), sign) @ self.directions)
+        taste = sums(sign[:, None] * self.directions[support.items], support)
         norms = np.linalg.norm(taste, axis=1, keepdims=True)
-        cosine = (taste / np.maximum(norms, 1e-6)) @ self.directions.T
-        return np.where(norms > 1e-6, np.exp(SHARPNESS * cosine) * self.popularity, 0.0).astype(np.float32)
+        evidence = np.matmul(SHARPNESS * taste / np.maximum(norms, 1e-6), self.directions.T, out=out)
+        np.exp(evidence, out=evidence)
+        evidence *= self.popularity
+        evidence[norms[:, 0] <= 1e-6] = 0.0
+        return np.asarray(evidence)
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Content:
         """New and changed items count like all others."""

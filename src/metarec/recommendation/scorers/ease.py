@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import event_weights, root_weights
+from metarec.recommendation.scorers.base import dense, event_weights, root_weights
 from metarec.recommendation.scorers.neighbors import grown, sparse_arrays, sparse_from, strongest
 
 RIDGE, ORDERED_RIDGE = 200.0, 1000.0
@@ -57,20 +57,27 @@ class Ease:
         weights = (_weights(together, np.diff(events.indptr), _diagonal(events, behaviour, int(knot)) + ridge) for knot in knots)
         return cls(knots=knots, weights=tuple(weights), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+        """[B, N]."""
+        return dense(self.sparse_evidence(support), out)
+
+    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N]."""
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
         place = np.interp(np.log1p(support.lengths), np.log1p(self.knots), np.arange(len(self.knots)))
-        total: np.ndarray | None = None
+        total = sp.csr_matrix(given.shape, dtype=np.float32)
         for knot, weights in enumerate(self.weights):
             nearness = np.maximum(0.0, 1.0 - np.abs(place - knot)).astype(np.float32)
             if not nearness.any():
                 continue
-            scores = np.asarray((given @ weights).todense(), np.float32)
-            np.maximum(scores, 0.0, out=scores)
-            scores *= (nearness / np.maximum(scores.sum(1), 1e-20))[:, None]
-            total = scores if total is None else np.add(total, scores, out=total)
-        return np.zeros((len(support), given.shape[1]), np.float32) if total is None else total
+            scores = given @ weights
+            np.maximum(scores.data, 0.0, out=scores.data)
+            owners = np.repeat(np.arange(len(support)), np.diff(scores.indptr))
+            whole = np.bincount(owners, scores.data, len(support))
+            scores.data *= (nearness / np.maximum(whole, 1e-20)).astype(np.float32)[owners]
+            total = scores if not total.nnz else total + scores
+        return total
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Ease:  # noqa: ARG002  # weights come from events alone
         """New items are known to nobody yet."""

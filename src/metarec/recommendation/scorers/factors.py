@@ -58,9 +58,10 @@ class Factors:
         """[B, D] factors of people from their support alone."""
         return _confident(support, event_weights(support, self.relevant_from), self.items, self.gram)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
-        scores = self.fold_in(support) @ self.items.T
+        scores = np.matmul(self.fold_in(support), self.items.T, out=out)
         return np.asarray(np.maximum(scores, 0.0, out=scores))
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Factors:  # noqa: ARG002  # factors say what popularity does not

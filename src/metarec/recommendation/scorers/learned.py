@@ -30,9 +30,13 @@ class Learned:
         except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
             return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+    def evidence(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N]."""
-        return self.learner.evidence(support, profiles)
+        evidence = self.learner.evidence(support, profiles)
+        if out is None:
+            return evidence
+        out[...] = evidence
+        return out
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:  # noqa: ARG002  # it predicts popularity itself
         """New items are their content, and the factors and popularity that such content predicts."""

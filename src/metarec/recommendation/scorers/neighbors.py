@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import event_weights, root_weights
+from metarec.recommendation.scorers.base import dense, event_weights, root_weights
 
 SHRINK = 20.0
 """Added to the geometric mean of two items' event counts: rare pairs count less."""
@@ -42,10 +42,14 @@ class Neighbors:
         together.eliminate_zeros()
         return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
-        weights = event_weights(support, self.relevant_from)
-        return np.asarray((support.matrix(self.similarity.shape[0], weights) @ self.similarity).todense(), np.float32)
+        return dense(self.sparse_evidence(support), out)
+
+    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
+        """[B, N]."""
+        return support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from)) @ self.similarity
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
         """New items are known to nobody yet."""

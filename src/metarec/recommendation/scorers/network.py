@@ -30,14 +30,20 @@ class Network:
         sizes = NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
         return cls(network=train_network(behaviour, sizes, rng))
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         network = self.network
         with torch.inference_mode():
             people = network.people(*padded_support(support, network.pool), torch.from_numpy(profiles), self.items)
             last = torch.from_numpy(np.minimum(support.lengths, network.pool))
             known = people[torch.arange(len(people)), last]
-            return torch.softmax(network.score(known, self.items), -1).numpy()
+            evidence = np.matmul(network.out(known).numpy(), self.items.numpy().T, out=out)
+        evidence += network.bias.detach().numpy()
+        evidence -= evidence.max(1, keepdims=True)
+        np.exp(evidence, out=evidence)
+        evidence /= evidence.sum(1, keepdims=True)
+        return np.asarray(evidence)
 
     @cached_property
     def items(self) -> torch.Tensor:

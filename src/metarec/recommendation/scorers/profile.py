@@ -41,10 +41,19 @@ class Profile:
         weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
         return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # events say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # events say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person of whom nothing is known."""
-        is_known = profiles.any(axis=1, keepdims=True)
-        return np.where(is_known, np.maximum(self.mean + (profiles - self.middle) @ self.weights, 0.0), 0.0).astype(np.float32)
+        out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
+        is_known = profiles.any(axis=1)
+        if not is_known.any():
+            out[...] = 0.0
+            return out
+        np.matmul(profiles - self.middle, self.weights, out=out)
+        out += self.mean
+        np.maximum(out, 0.0, out=out)
+        out[~is_known] = 0.0
+        return out
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Profile:  # noqa: ARG002  # tastes come from events alone
         """New items are known to nobody yet."""

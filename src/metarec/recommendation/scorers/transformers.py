@@ -66,7 +66,8 @@ class Transformer:
             behaviour.content, features, form=cls.form, sizes=sizes, training=TRAINING, rng=rng, validate=likelihood if len(able) else None)
         return cls(network=network, value_mean=mean, value_spread=spread)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N] chances that add up to 1."""
         inputs = _inputs(support, self.network.sizes.max_events, self.value_mean, self.value_spread)
         has_profile = self.network.profile is not None
@@ -75,7 +76,11 @@ class Transformer:
             for start in range(0, len(support), AT_ONCE):
                 rows = np.arange(start, min(start + AT_ONCE, len(support)))
                 parts.append(torch.softmax(self.network.score(as_tensors(inputs.rows(rows), profiles[rows] if has_profile else None)), -1))
-        return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.network.item_bias)), np.float32)
+        evidence = torch.cat(parts).numpy() if parts else np.zeros((0, len(self.network.item_bias)), np.float32)
+        if out is None:
+            return evidence
+        out[...] = evidence
+        return out
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Self:
         """New and changed items are placed by their content; how common a new one is comes from `popularity`."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import event_weights, training_weights
+from metarec.recommendation.scorers.base import dense, event_weights, training_weights
 from metarec.recommendation.scorers.neighbors import grown, sparse_arrays, sparse_from, strongest
 
 WINDOW = 10
@@ -50,11 +50,16 @@ class Transitions:
         counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
         return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"]) -> Float[np.ndarray, "people items"]:  # noqa: ARG002  # profiles say nothing here
+    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
+                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+        """[B, N]."""
+        return dense(self.sparse_evidence(support), out)
+
+    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N]."""
         age = np.repeat(support.lengths, support.lengths) - 1 - support.positions
         weights = event_weights(support, self.relevant_from) * RECENCY ** age
-        return np.asarray((support.matrix(self.following.shape[0], weights) @ self.following).todense(), np.float32)
+        return support.matrix(self.following.shape[0], weights) @ self.following
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Transitions:  # noqa: ARG002  # counts come from events alone
         """New items follow nothing yet."""

@@ -1,0 +1,33 @@
+"""Memory that is written over again and again.
+
+A slate needs several arrays as wide as the catalog for a moment. Asked of the system anew each time, their pages cost more
+than what is computed in them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+
+LARGEST = 16_000_000
+"""Numbers kept under one name; whatever is larger is worth its allocation and is not held on to."""
+
+
+class Scratch:
+    """float32 arrays by name, each thread with its own; what is in one is lost when the thread asks for the name again."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of `shape`, contiguous, holding anything."""
+        size = math.prod(shape)
+        if size > LARGEST:
+            return np.empty(shape, np.float32)
+        kept: dict[str, np.ndarray] = self._of_thread.__dict__
+        found = kept.get(name)
+        if found is None or len(found) < size:
+            found = kept[name] = np.empty(size, np.float32)
+        return found[:size].reshape(shape)
