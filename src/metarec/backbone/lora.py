@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def fine_tune(texts: Sequence[str], liked: sp.csr_matrix, encoder: PretrainedEnc
     Args:
         texts: of all items.
         liked: [U, N] above 0 where a training user liked an item.
-        encoder: the frozen one, its cache is used for the bar.
+        encoder: the frozen one.
 
     Raises:
         BadInput: if too few items have text and users, or the model has no attention weights known here.
@@ -95,10 +95,10 @@ def fine_tune(texts: Sequence[str], liked: sp.csr_matrix, encoder: PretrainedEnc
     judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
     if len(learned) < 4 or len(judged) < 2:
         raise BadInput(f"only {len(usable)} items have both text and two people who liked them; fine-tuning needs dozens at least")
-    frozen_score = cold_ndcg(encoder.encode(texts), liked, judged)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         tuner = _Tuner(texts=texts, liked=liked, encoder=encoder, options=options, learned=learned, judged=judged)
+        frozen_score = tuner.score(None)
         best_score, best = tuner.run(rng, progress)
     improved = best is not None and best_score > frozen_score
     tuned = PretrainedEncoder(encoder.located, encoder.options, adapter=best, cache=True if encoder.cache is not None else False) \
@@ -138,7 +138,7 @@ class _Tuner:
     learned: np.ndarray
     judged: np.ndarray
     in_16_bits: bool = field(default_factory=knows_bf16)
-    """Read in 16 bits while training, three times as fast where the processor knows them; weights and judgements stay in 32."""
+    """Read in 16 bits while tuning, three times as fast where the processor knows them; what is learned stays in 32."""
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
         """The best score on the judged items, and the adapter that reached it."""
@@ -172,14 +172,19 @@ class _Tuner:
             progress("fine-tune text encoder", step / options.steps, "" if loss is None else f"loss {loss.item():.3f}")
             if step % options.check_every == 0 or step == options.steps:
                 adapter = _adapter(model, 2.0)
-                tuned = PretrainedEncoder(self.encoder.located, self.encoder.options, adapter=adapter, cache=False)
-                score = cold_ndcg(tuned.encode(self.texts), self.liked, self.judged)
-                waited += 1
+                score, waited = self.score(adapter), waited + 1
                 if score > best_score:
                     best_score, best, waited = score, copy.deepcopy(adapter), 0
                 if waited >= options.patience:
                     break
         return best_score, best
+
+    def score(self, adapter: Adapter | None) -> float:
+        """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""
+        reading = replace(self.encoder.options, precision="bf16") if self.in_16_bits and self.encoder.options.engine == "torch" \
+            else self.encoder.options
+        reader = PretrainedEncoder(self.encoder.located, reading, adapter=adapter, cache=False)
+        return cold_ndcg(reader.encode(self.texts), self.liked, self.judged)
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""
