@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
@@ -10,7 +11,10 @@ from fairness.biased_world import biased_newcomers
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
 from metarec.fairness import audit
+from metarec.fairness.audit import audit_outcomes
 from metarec.fairness.audit_report import to_html
+from metarec.fairness.disparity import Matched
+from metarec.fairness.outcomes import judge
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +55,25 @@ def test_text_json_and_page_hold_the_same_numbers(found):
 
 
 def test_the_verdict_says_when_the_metric_makes_the_gap(found):
-    gap = found.largest_clear_gap
-    turned = replace(found, gaps=[replace(gap, matched=-0.1)])
-    assert "turned round (-0.100): the metric makes it, not the model" in turned.verdict()
-    assert "is not known" in replace(found, gaps=[replace(gap, matched=float("nan"))]).verdict()
-    assert f"{gap.matched:.3f} of it between people with as many liked items" in found.verdict()
+    gap, nan = found.largest_clear_gap, float("nan")
+    unclear = replace(gap, by="activity", size=gap.size + 1, matched=Matched(value=-0.1, low=-0.3, high=0.1))
+    alone = replace(found, gaps=[unclear]).verdict()
+    assert "nothing clear is left (-0.100 [-0.300, 0.100])" in alone and "No other gap is clear and stays so" in alone
+    beside = replace(found, gaps=[unclear, gap])
+    assert beside.largest_clear_gap == unclear and beside.largest_fair_gap == gap
+    assert f"The widest clear one that stays so between them: by group, many over few by {gap.matched}." in beside.verdict()
+    assert "is not known" in replace(found, gaps=[replace(gap, matched=Matched(value=nan, low=nan, high=nan))]).verdict()
+    assert f"{gap.matched} of it between people with as many liked items" in found.verdict()
+
+
+def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, by_group):
+    outcomes = judge(blind, trial, (0, 3))
+    held = np.where(np.random.default_rng(0).random((2, 100)) < np.where(by_group.mask("few"), 0.6, 0.9), 1.0, 0.0)
+    values = replace(outcomes, per_user=outcomes.per_user | {"covered@90": held})
+    warnings = audit_outcomes(values, [by_group], []).warnings
+    assert len(warnings) == 1 and "of those of group few" in warnings[0] and "too narrow for these people" in warnings[0]
+    kept = replace(values, per_user=outcomes.per_user | {"covered@90": np.full((2, 100), 0.9)})
+    assert audit_outcomes(kept, [by_group], []).warnings == []
 
 
 def test_one_person_groups_are_cautioned_not_compared(blind, data):

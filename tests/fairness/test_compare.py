@@ -13,6 +13,7 @@ from metarec.evaluation.measure import Trial
 from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
+from metarec.fairness.mitigation.own_model import OwnModel
 from metarec.fairness.outcomes import judge
 from metarec.fairness.people import SEEN, trial_on, unseen_people
 from metarec.recommendation.slate import Request
@@ -39,8 +40,48 @@ def tried(split):
 def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
     found, fits = tried
     assert [r.name for r in found.table.rows] == ["cleaning", "reweighting", "inverse propensity", "upsampling", "GAN augmentation",
-                                                  "group prior", "popularity debiasing", "exposure bounds", "calibration"]
-    assert fits == [(150, False), (150, False), (150, True), (150, True), (240, False), (240, False)]
+                                                  "group prior", "own model", "popularity debiasing", "exposure bounds", "calibration"]
+    assert fits == [(150, False), (150, True), (150, True), (240, False), (240, False)]
+
+
+def test_cleaning_that_takes_nothing_out_changes_nothing_and_says_so(tried):
+    found, _ = tried
+    row = found.table.rows[0]
+    assert (row.name, row.note, row.gap_change.value) == ("cleaning", "nothing to take out", 0.0)
+
+
+def test_each_group_gets_the_model_that_serves_it_best_and_nobody_loses(tried, split):
+    found, _ = tried
+    rows = {r.name: r for r in found.table.rows}
+    assert rows["own model"].note == "few: reweighting, many: as it is"
+    assert rows["own model"].best_change.value == 0.0
+    assert rows["own model"].worst_change.value == pytest.approx(rows["reweighting"].worst_change.value)
+
+
+def test_who_states_no_group_is_served_by_the_first_model(split):
+    model, other = Blind.fit(split.train), ClosedForm.fit(split.train)
+    mended = OwnModel(models={"one": model, "other": other}, by="group", shots=(0,), chosen={"few": "other"})
+    asked = [Request(profile={"group": "few"}), Request(), Request(profile={"group": "many"})]
+    np.testing.assert_array_equal(mended.score(asked)[0], other.score(asked)[0])
+    np.testing.assert_array_equal(mended.score(asked)[1:], model.score(asked)[1:])
+
+
+def test_by_activity_only_ways_that_need_not_know_the_group_are_tried(split):
+    with pytest.raises(BadInput, match="there are: cleaning, reweighting, inverse propensity, popularity debiasing, exposure bounds, cal"):
+        compare_mitigations(lambda train, weights: Blind.fit(train), split, "activity", only=["group prior"])
+
+
+def test_what_has_no_two_groups_is_refused_after_one_fit(split):
+    """Everybody here has twelve events."""
+    fits = []
+    with pytest.raises(BadInput, match="no attribute has two groups large enough to compare"):
+        compare_mitigations(lambda train, weights: fits.append(1) or Blind.fit(train), split, "activity")
+    assert len(fits) == 1
+
+
+def test_a_metric_that_was_not_measured_is_refused_before_the_work(split):
+    with pytest.raises(BadInput, match="metric 'mae' was not measured"):
+        compare_mitigations(lambda train, weights: Blind.fit(train), split, "group", metric="mae")
 
 
 def test_in_a_world_of_known_bias_something_halves_the_gap(tried):

@@ -71,6 +71,18 @@ def test_matching_removes_a_gap_that_is_only_activity():
     one, other = np.arange(600) < 300, np.arange(600) >= 300
     values = liked / 100.0 + rng.normal(0, 0.02, 600)
     assert values[other].mean() - values[one].mean() > 0.35
-    assert abs(matched_difference(values, one, other, liked)) < 0.1
-    assert matched_difference(values + 0.3 * other, one, other, liked) == pytest.approx(0.3 + matched_difference(values, one, other, liked))
-    assert np.isnan(matched_difference(values, one, other, np.where(one, liked, liked + 100)))
+    matched = matched_difference(values, one, other, liked)
+    assert abs(matched.value) < 0.01 and not matched.is_clear
+    assert matched_difference(values + 0.3 * other, one, other, liked).value == pytest.approx(0.3 + matched.value)
+    assert not matched_difference(values, one, other, np.where(one, liked, liked + 100)).is_known
+
+
+def test_the_interval_of_a_matched_difference_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(400):
+        liked, one = rng.integers(1, 30, 200), rng.random(200) < 0.4
+        values = liked / 50.0 + rng.normal(0, 0.2, 200) + 0.1 * ~one
+        found = matched_difference(values, one, ~one, liked)
+        inside.append(found.low <= 0.1 <= found.high)
+    assert 0.92 <= np.mean(inside) <= 0.98

@@ -10,6 +10,7 @@ from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_newcomers
 from fairness.conftest import Blind
 from metarec.data.schema import BadInput, Dataset
+from metarec.fairness.disparity import Matched
 from metarec.fairness.exposure import divergence, item_attention
 from metarec.fairness.groups import category_matrix, group_items_by_popularity
 from metarec.fairness.mitigation.price import price
@@ -32,6 +33,14 @@ def test_reweighing_lets_groups_count_the_same(data):
     assert total["many"] == pytest.approx(total["few"])
     assert np.mean(list(weights.values())) == pytest.approx(1.0)
     assert set(reweigh(data, "group", strength=0.0).values()) == {1.0}
+
+
+def test_reweighing_by_activity_lets_thirds_count_the_same_in_events():
+    events = [(f"u{n}", f"i{k}") for n in range(9) for k in range(n + 1)]
+    weights = reweigh(Dataset(interactions=pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")), "activity")
+    total = [sum(weights[f"u{n}"] * (n + 1) for n in third) for third in (range(3), range(3, 6), range(6, 9))]
+    assert total == pytest.approx([total[0]] * 3)
+    assert weights["u0"] == weights["u2"] > weights["u3"] == weights["u5"] > weights["u6"]
 
 
 def test_nobody_counts_more_than_the_cap(data):
@@ -185,6 +194,33 @@ def test_taste_counts_liked_events_only(data):
                                   [[float(n == "drama") for n in names], [0.0, 0.0]])
 
 
+def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, by_group):
+    """Checked by moving both groups: exactly the gain needed, and the loss that the price buys, halve the gap."""
+    table = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
+    few, many = (by_group.mask(label) for label in ("few", "many"))
+    loss = table.gap.size / 2 - table.needed
+    moved = outcomes.values("ndcg@10", 0) + table.needed * few - loss * many
+    halved = price(outcomes, {"moved": replace(outcomes, per_user={"ndcg@10": np.stack([moved, moved])})}, [by_group],
+                   np.random.default_rng(0), shots=0).rows[0]
+    assert halved.gap == pytest.approx(table.gap.size / 2)
+    assert halved.price == pytest.approx(0.01)
+    assert f"few must get better by {table.needed:.4f} or more; the most that anything gave them is +0.0000" in table.verdict()
+
+
+def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by_group):
+    few = by_group.mask("few")
+    start = np.where(few, 1.0, 0.8) + np.random.default_rng(0).normal(0, 0.05, len(few))
+    variants = (start, start - 0.15 * few, start + 0.15 * ~few)
+    before, better, worse = (replace(outcomes, per_user={"mae": np.stack([v, v])}) for v in variants)
+    table = price(before, {"better": better, "worse": worse}, [by_group], np.random.default_rng(0), metric="mae", shots=0)
+    rows = {row.name: row for row in table.rows}
+    assert (table.gap.worst, table.gap.best) == ("few", "many")
+    assert rows["better"].is_cheap and rows["better"].price < 0 and rows["better"].worst_gain.value == pytest.approx(0.15)
+    assert rows["better"].matched_change.high < 0 and rows["better"].matched == pytest.approx(0.05, abs=0.02)
+    assert not rows["worse"].is_cheap and rows["worse"].halves_the_gap
+    assert "better at least halves it" in table.verdict()
+
+
 def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, trial, outcomes, by_group):
     class Worse(Blind):
         def score(self, requests):
@@ -207,5 +243,7 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, tr
     lost = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
     assert "None of what was tried halves it" in lost.verdict()
     assert table.to_json()["rows"][0]["halves_the_gap"] is True
+    made = replace(lost, gap=replace(lost.gap, matched=Matched(value=0.1, low=-0.1, high=0.3)))
+    assert "nothing shows that the model makes it" in made.verdict() and "halves" not in made.verdict()
     unsure = replace(table, gap=replace(table.gap, p_corrected=0.5))
     assert "no clear gap to close" in unsure.verdict() and "halves" not in unsure.verdict()

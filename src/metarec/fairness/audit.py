@@ -19,7 +19,9 @@ from metarec.fairness.groups import Groups, category_matrix, group_items, group_
 from metarec.fairness.outcomes import Outcomes, judge
 from metarec.runtime.rng import derive
 
-BESIDE = ("popularity lift@10", "miscalibration@10", "mae", "covered@90")
+COVERED, KEPT = "covered@90", (0.87, 0.93)
+"""The metric of 90% intervals of predicted values, and between which shares their promise counts as kept."""
+BESIDE = ("popularity lift@10", "miscalibration@10", "mae", COVERED)
 """Metrics shown by group beside the one asked for, where they were measured."""
 POPULARITY = "popularity"
 """The name under which items are grouped by how many events they have."""
@@ -60,6 +62,12 @@ class Audit:
         clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None]
         return max(clear, key=lambda gap: gap.size, default=None)
 
+    @property
+    def largest_fair_gap(self) -> Gap | None:
+        """The widest of the clear gaps over the whole curve that stay clear between people with as many liked items."""
+        clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None and gap.matched.is_clear]
+        return max(clear, key=lambda gap: gap.matched.value, default=None)
+
     def with_warnings(self, cautions: Sequence[str]) -> Audit:
         """The same audit with further cautions before its own."""
         return replace(self, warnings=[*cautions, *self.warnings])
@@ -74,20 +82,20 @@ class Audit:
         for gap in (g for g in self.gaps if g.shots is None):
             mark = "clear" if gap.is_clear else "not clear"
             lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark})"
-                         f"{'' if np.isnan(gap.matched) else f'; {gap.matched:.3f} of it between people with as many liked items'}")
+                         f"{f'; {gap.matched} of it between people with as many liked items' if gap.matched.is_known else ''}")
         lines += ["", "attention by group of items (share of attention / of the catalog / of what people liked)"]
         lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure
                   if r.shots in {self.shots[0], self.shots[-1]}]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
     def verdict(self) -> str:
-        """One honest sentence."""
-        gap = self.largest_clear_gap
+        """One honest sentence; two where the widest gap is the metric's doing."""
+        gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
             return f"No gap between groups in {self.metric} is clear of chance with {self.people} people; small gaps may still be there."
         return (f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than {gap.worst} "
                 f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve"
-                f"{_what_is_left(gap)}")
+                f"{_what_is_left(gap)}{_fair_instead(gap, fair)}")
 
 
 def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
@@ -120,16 +128,16 @@ def audit_outcomes(outcomes: Outcomes, groupings: Sequence[Groups], item_groups:
     rng = derive(seed, "audit")
     steps: tuple[int | None, ...] = (*outcomes.shots, None)
     shown = dict.fromkeys([metric, *(m for m in BESIDE if m in outcomes.per_user)])
+    overall = [_overall(outcomes, m, step, rng) for m in shown for step in steps]
+    rows = [row for groups in groupings for m in shown for step in steps for row in values_by_group(outcomes, groups, m, rng, shots=step)]
     return Audit(
-        model_version=model_version, people=len(outcomes.trial.newcomers), shots=outcomes.shots, metric=metric,
-        overall=[_overall(outcomes, m, step, rng) for m in shown for step in steps],
-        groups=[row for groups in groupings for m in shown for step in steps
-                for row in values_by_group(outcomes, groups, m, rng, shots=step)],
+        model_version=model_version, people=len(outcomes.trial.newcomers), shots=outcomes.shots, metric=metric, overall=overall,
+        groups=rows,
         gaps=find_gaps(outcomes, groupings, metric, shots=steps),
         exposure=[row for groups in item_groups for row in exposure_by_group(outcomes, groups)],
         coverage={shots: float(len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary))
                   for shots, listed in zip(outcomes.shots, outcomes.ranked, strict=True)},
-        warnings=[*warnings, *_size_warnings(groupings)])
+        warnings=[*warnings, *_size_warnings(groupings), *_interval_warnings(rows)])
 
 
 def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Outcomes, list[str]]:
@@ -157,11 +165,20 @@ def _overall(outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.
 
 def _what_is_left(gap: Gap) -> str:
     """How much of a gap the metric makes and how much the model."""
-    if np.isnan(gap.matched):
+    if not gap.matched.is_known:
         return "; no two of them like as many items, so how much of it the metric makes is not known."
-    if gap.matched <= 0:
-        return f". Between people with as many liked items it is turned round ({gap.matched:+.3f}): the metric makes it, not the model."
-    return f"; {gap.matched:.3f} of it between people with as many liked items."
+    if not gap.matched.is_clear:
+        return f". Between people with as many liked items nothing clear is left ({gap.matched}): nothing shows that the model makes it."
+    return f"; {gap.matched} of it between people with as many liked items."
+
+
+def _fair_instead(widest: Gap, fair: Gap | None) -> str:
+    """The gap to look at where the widest is not the model's doing."""
+    if widest.matched.is_clear:
+        return ""
+    if fair is None:
+        return " No other gap is clear and stays so between them."
+    return f" The widest clear one that stays so between them: by {fair.by}, {fair.best} over {fair.worst} by {fair.matched}."
 
 
 def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
@@ -173,6 +190,15 @@ def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
         if len(groups.sizes) - len(small) < 2:
             found.append(f"by {groups.name}, fewer than two groups are large enough, so no gap can be found.")
     return found
+
+
+def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
+    """Groups for whom 90% intervals clearly do not keep their promise: they are stretched for everyone together."""
+    missed = [row for row in rows if row.metric == COVERED and row.shots is None and not row.is_small
+              and not KEPT[0] <= row.value <= KEPT[1] and not row.low <= 0.9 <= row.high]
+    return [f"90% intervals of predicted values hold {row.value:.1%} [{row.low:.1%}, {row.high:.1%}] of those of {row.by} {row.group}: "
+            f"they are stretched for everyone together, and too {'narrow' if row.value < KEPT[0] else 'wide'} for these people."
+            for row in missed]
 
 
 def _table(audit: Audit) -> list[str]:

@@ -53,17 +53,13 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
 def _gaps(audit: Audit) -> list[str]:
     """Gaps over the whole curve; those after each number of events folded below."""
     rows = [[gap.by, "whole curve" if gap.shots is None else str(gap.shots), gap.best, gap.worst,
-             f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]", _number(gap.matched), f"{gap.p_corrected:.3f}",
+             f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]", str(gap.matched), f"{gap.p_corrected:.3f}",
              "clear" if gap.is_clear else ""] for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))]
     if not rows:
         return ["<p>No attribute has two groups large enough to compare.</p>"]
     head = ["by", "events", "served best", "served worst", f"gap in {audit.metric}", "at equal number of liked items", "corrected p", ""]
     whole, single = ([row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False))
     return [_table(head, whole), _folded("after each number of events", _table(head, single))]
-
-
-def _number(value: float) -> str:
-    return "unknown" if isnan(value) else f"{value:.3f}"
 
 
 def _folded(title: str, content: str) -> str:

@@ -50,6 +50,31 @@ class GroupValue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Matched:
+    """A difference between people alike in another number, with its 95% interval; all NaN where no two are alike."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any two people are alike."""
+        return self.value == self.value
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval lies above 0: something of the gap is left."""
+        return self.low > 0
+
+    def __neg__(self) -> Matched:
+        return Matched(value=-self.value, low=-self.high, high=-self.low)
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.is_known else "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gap:
     """The two groups of one attribute that one metric serves worst and best."""
 
@@ -63,7 +88,7 @@ class Gap:
     low: float
     high: float
     """95% interval of the difference between these two groups."""
-    matched: float
+    matched: Matched
     """What is left of `size` between people of the same number of liked items: more of those make any list easier to hit."""
     p_corrected: float
     """Welch's test of these two groups, corrected by Holm over every pair of groups in the audit."""
@@ -116,8 +141,8 @@ def find_gaps(outcomes: Outcomes, groupings: Sequence[Groups], metric: str, *, s
 
     Small groups and `not stated` are left out; a grouping with fewer than two groups left has no gap.
     """
-    higher = metric not in LOWER_IS_BETTER and (metric not in METRICS or METRICS[metric].higher_is_better is not False)
-    liked = np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.newcomers))
+    higher = more_is_better(metric)
+    liked = liked_items(outcomes)
     of_name = {groups.name: groups for groups in groupings}
     pairs = [(groups.name, events, *pair) for groups in groupings for events in shots
              for pair in _pairs(outcomes.values(metric, events), groups)]
@@ -129,17 +154,28 @@ def find_gaps(outcomes: Outcomes, groupings: Sequence[Groups], metric: str, *, s
             continue
         worst, best = (one, other) if (difference > 0) == higher else (other, one)
         masks = of_name[by].mask(worst), of_name[by].mask(best)
-        matched = matched_difference(outcomes.values(metric, events), *masks, liked) * (1.0 if higher else -1.0)
+        matched = matched_difference(outcomes.values(metric, events), *masks, liked)
         widest[by, events] = Gap(by=by, metric=metric, shots=events, worst=worst, best=best, size=size, low=size - 1.96 * error,
-                                 high=size + 1.96 * error, matched=matched, p_corrected=float(p))
+                                 high=size + 1.96 * error, matched=matched if higher else -matched, p_corrected=float(p))
     return list(widest.values())
 
 
-def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, matched_on: np.ndarray, *, bins: int = 8) -> float:
-    """Mean of `other` minus mean of `one` between people alike in `matched_on`; NaN if no two are.
+def more_is_better(metric: str) -> bool:
+    """Whether a larger value serves people better; so for metrics where neither end is better by itself."""
+    return metric not in LOWER_IS_BETTER and (metric not in METRICS or METRICS[metric].higher_is_better is not False)
+
+
+def liked_items(outcomes: Outcomes) -> np.ndarray:
+    """[B] how many items each person went on to like."""
+    return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.newcomers))
+
+
+def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, matched_on: np.ndarray, *, bins: int = 30) -> Matched:
+    """Mean of `other` minus mean of `one` between people alike in `matched_on`.
 
     People are cut into bins of equal size by `matched_on`, the difference is taken within each, and bins count by how many
-    pairs they could form, `n_one n_other / (n_one + n_other)`.
+    pairs they could form, `n_one n_other / (n_one + n_other)`. The interval takes each group's spread within bins to be the
+    same in all of them.
 
     Args:
         values: [B], NaN where a person has none.
@@ -150,11 +186,23 @@ def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, m
     there = (one | other) & ~np.isnan(values)
     edges = np.unique(np.quantile(matched_on[there], np.linspace(0, 1, bins + 1)[1:-1]))
     place = np.searchsorted(edges, matched_on, side="right")
-    count = [np.bincount(place[group & there], minlength=bins) for group in (one, other)]
-    mean = [np.bincount(place[group & there], weights=values[group & there], minlength=bins) / np.maximum(n, 1)
-            for group, n in zip((one, other), count, strict=True)]
-    weight = count[0] * count[1] / np.maximum(count[0] + count[1], 1)
-    return float((weight * (mean[1] - mean[0])).sum() / weight.sum()) if weight.sum() > 0 else float("nan")
+    (n_one, mean_one, spread_one), (n_other, mean_other, spread_other) = (
+        _within_bins(values[group & there], place[group & there], bins) for group in (one, other))
+    weight = n_one * n_other / np.maximum(n_one + n_other, 1)
+    if not weight.sum() > 0:
+        return Matched(value=float("nan"), low=float("nan"), high=float("nan"))
+    weight = weight / weight.sum()
+    value = float((weight * (mean_other - mean_one)).sum())
+    error = float(np.sqrt((weight ** 2 * (spread_one / np.maximum(n_one, 1) + spread_other / np.maximum(n_other, 1))).sum()))
+    return Matched(value=value, low=value - 1.96 * error, high=value + 1.96 * error)
+
+
+def _within_bins(values: np.ndarray, place: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """How many people each bin holds [bins], their mean [bins], and their variance around it, one number for all bins."""
+    count = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, weights=values, minlength=bins) / np.maximum(count, 1)
+    free = max(1, len(values) - int((count > 0).sum()))
+    return count, mean, float(((values - mean[place]) ** 2).sum() / free)
 
 
 def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, float, float]]:

@@ -118,9 +118,13 @@ def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
         BadInput: if no person states the attribute.
     """
     if by == ACTIVITY:
-        events = [len(person.pool) + len(person.query) for person in newcomers]
-        return Groups(name=by, labels=Grouping.of(by, events, bands=3, form="{} events", most_labels=0).labels(events))
+        return group_activity([len(person.pool) + len(person.query) for person in newcomers])
     return group_profiles([person.profile for person in newcomers], by)
+
+
+def group_activity(events: Sequence[int]) -> Groups:
+    """Thirds of people by how many events each has."""
+    return Groups(name=ACTIVITY, labels=Grouping.of(ACTIVITY, events, bands=3, form="{} events", most_labels=0).labels(events))
 
 
 def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str, grouping: Grouping | None = None) -> Groups:

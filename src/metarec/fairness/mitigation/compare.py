@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -12,12 +13,13 @@ from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
-from metarec.fairness.groups import category_matrix, group_items_by_popularity, group_people
+from metarec.fairness.groups import ACTIVITY, category_matrix, group_items_by_popularity, group_people
 from metarec.fairness.mitigation.augment import augment_with_gan
 from metarec.fairness.mitigation.debiasing import PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
 from metarec.fairness.mitigation.gan_checks import GanReport
-from metarec.fairness.mitigation.price import PriceTable, price
+from metarec.fairness.mitigation.own_model import OwnModel
+from metarec.fairness.mitigation.price import AS_IS, PriceTable, price
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
 from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
@@ -53,12 +55,15 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
 
     Args:
         fit: fits a recommender; called once, and once more for each mitigation of training.
-        by: profile attribute whose groups should be served more evenly.
+        by: profile attribute whose groups should be served more evenly, or `activity`: then only ways that need not know the
+            group of whom they serve, for nobody knows how much a newcomer will do.
         shots: numbers of events; those of the split's horizon where None.
+        metric: what is compared; ways that do not touch it (rerankers, where values are predicted) are left out.
         only: names of mitigations to try; all where None.
 
     Raises:
-        BadInput: for a name that is no mitigation, or an attribute nobody states.
+        BadInput: for a name that is no mitigation, an attribute nobody states or without two groups large enough, or a metric that
+            was not measured.
     """
     steps = tuple(shots or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
@@ -71,12 +76,15 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
     before = judge(model, trial, steps, seed=seed)
+    price(before, {}, [groups], derive(seed, "price"), metric=metric)  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
     for n, name in enumerate(names):
         progress("trying mitigations", n / len(names), name)
         mended, notes[name] = ways[name]()
-        after[name] = judge(mended, trial, steps, seed=seed)
+        found = before if mended is model else judge(mended, trial, steps, seed=seed)
+        if metric in found.per_user:
+            after[name] = found
     progress("trying mitigations", 1.0, "")
     table = price(before, after, [groups], derive(seed, "price"), metric=metric, notes={n: text for n, text in notes.items() if text})
     return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)
@@ -94,6 +102,19 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
     """
     train = split.train
 
+    def cleaned() -> tuple[Scores, str]:
+        kept, _ = clean(train)
+        return (fit(kept, None), "") if len(kept.interactions) < len(train.interactions) else (model, "nothing to take out")
+
+    @cache
+    def reweighted() -> Scores:
+        return fit(train, reweigh(train, by))
+
+    def own() -> tuple[Scores, str]:
+        mended = OwnModel(models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots)
+        mended.fit(train, split.validation, derive(seed, "own model"))
+        return mended, ", ".join(f"{label}: {name}" for label, name in mended.chosen.items())
+
     def made_up() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
         reports.append(found.report)
@@ -110,12 +131,14 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
         mended.fit(train, split.validation, derive(seed, "debiasing"))
         return mended, f"strength {mended.strength:g}"
 
-    yield "cleaning", lambda: (fit(clean(train)[0], None), "")
-    yield "reweighting", lambda: (fit(train, reweigh(train, by)), "")
+    yield "cleaning", cleaned
+    yield "reweighting", lambda: (reweighted(), "")
     yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
-    yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
-    yield "GAN augmentation", made_up
-    yield "group prior", with_prior
+    if by != ACTIVITY:
+        yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
+        yield "GAN augmentation", made_up
+        yield "group prior", with_prior
+        yield "own model", own
     yield "popularity debiasing", debiased
     yield "exposure bounds", lambda: (_bounded(model, split), "rare items get 10% of attention")
     try:

@@ -2,7 +2,8 @@
 
 The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear), and its two groups stay
 the same throughout: a mitigation may not pick another pair to look good. Serving the better group worse also closes a gap,
-so the table says how each of the two moved.
+so the table says how each of the two moved. What is left of it between people with as many liked items stands beside it, and
+what the group served worse would have to gain for the gap to be halved at a price of `MOST_PRICE`: arithmetic, whatever is tried.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.evaluation.significance import resample
-from metarec.fairness.disparity import Gap, find_gaps
+from metarec.fairness.disparity import Gap, Matched, find_gaps, liked_items, matched_difference, more_is_better
 from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
@@ -44,15 +45,22 @@ class PriceRow:
     overall: float
     overall_change: Change
     """Paired by person."""
+    price: float
+    """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is one lost."""
     by_group: dict[str, float]
     """Every group of the gap's attribute."""
     worst_change: Change
     """Of the group served worst before."""
     best_change: Change
     """Of the group served best before."""
+    worst_gain: Change
+    """`worst_change`, with its sign turned where less is better."""
     gap: float
     """Between those two groups; below 0 where the order turned."""
     gap_change: Change
+    matched: float
+    """What is left of the gap between people with as many liked items."""
+    matched_change: Matched
     note: str = ""
 
     @property
@@ -68,8 +76,7 @@ class PriceRow:
     @property
     def is_cheap(self) -> bool:
         """Whether overall quality fell by at most `MOST_PRICE`."""
-        before = self.overall - self.overall_change.value
-        return self.overall_change.value >= -MOST_PRICE * before
+        return self.price <= MOST_PRICE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,18 @@ class PriceTable:
     """Of the model as it is."""
     overall: float
     by_group: dict[str, float]
+    shares: dict[str, float]
+    """Of each group among the people."""
     rows: list[PriceRow]
+
+    @property
+    def needed(self) -> float:
+        """What the group served worst must gain at least, if halving the gap may cost `MOST_PRICE` and nobody else moves.
+
+        With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x - share_worst y = price.
+        """
+        best, worst = self.shares[self.gap.best], self.shares[self.gap.worst]
+        return max(0.0, (best * self.gap.size / 2 - MOST_PRICE * abs(self.overall)) / (best + worst))
 
     def verdict(self) -> str:
         """One honest sentence."""
@@ -91,17 +109,25 @@ class PriceTable:
         found = f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is {self.gap.size:.3f} ({clear}). "
         if not self.gap.is_clear:
             return found + "There is no clear gap to close, so what a mitigation does to it is no proof of anything."
+        if self.gap.matched.is_known and not self.gap.matched.is_clear:
+            return found + (f"Between people with as many liked items nothing clear is left ({self.gap.matched}): nothing "
+                            "shows that the model makes it, so there is nothing to mend; ask with another metric, such as auc.")
         wins = [row for row in self.rows if row.halves_the_gap and row.is_cheap and row.closes_clearly]
         if wins:
             best = max(wins, key=lambda row: row.overall)
-            return found + (f"{best.name} at least halves it (to {best.gap:.3f}) for {best.overall_change.value / self.overall:+.1%} "
+            return found + (f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.price:+.1%} "
                             f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
                             f"{self.gap.best} by {best.best_change}.")
         tried = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
         nearest = "" if most is None else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
-        return found + f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried}).{nearest}"
+        return found + (f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried}).{nearest} "
+                        f"For that {self.gap.worst} must get better by {self.needed:.4f} or more; {self._most_gained()}")
+
+    def _most_gained(self) -> str:
+        most = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
+        return "nothing was tried." if most is None else f"the most that anything gave them is {most.worst_gain} ({most.name})."
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the verdicts."""
@@ -115,9 +141,11 @@ class PriceTable:
         width = max(width, len(AS_IS))
         lines = [f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by {self.gap.by}: {self.gap.best} over "
                  f"{self.gap.worst}",
-                 f"{'':<{width}}  overall   change {'':<22}gap    {self.gap.worst:.14} change {'':<12} {self.gap.best:.14} change",
-                 f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:.4f}"]
-        lines += [f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  {r.worst_change!s:<28} {r.best_change!s:<28}"
+                 f"{'':<{width}}  overall   {'change':<28}{'gap':<9}{'as many liked':<15}{f'{self.gap.worst:.14} change':<29}"
+                 f"{self.gap.best:.14} change",
+                 f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:+.4f}  {self.gap.matched.value:+.4f}"]
+        lines += [f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  {r.matched:+.4f}        "
+                  f"{r.worst_change!s:<28} {r.best_change!s:<28}"
                   f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}{f' ({r.note})' if r.note else ''}"
                   for r in self.rows]
         return "\n".join([*lines, self.verdict()])
@@ -143,20 +171,25 @@ def price(before: Outcomes, after: Mapping[str, Outcomes], groupings: Sequence[G
     gap = max(gaps, key=lambda g: (g.is_clear, g.size))
     groups = next(g for g in groupings if g.name == gap.by)
     start = before.values(metric, shots)
-    sign = 1.0 if start[groups.mask(gap.best)].mean() >= start[groups.mask(gap.worst)].mean() else -1.0
-    rows = [_row(name, start, outcomes.values(metric, shots), groups, gap, sign, rng, (notes or {}).get(name, ""))
+    rows = [_row(name, start, outcomes.values(metric, shots), groups, gap, liked_items(before), rng, (notes or {}).get(name, ""))
             for name, outcomes in after.items()]
-    return PriceTable(metric=metric, shots=shots, gap=gap, overall=float(np.nanmean(start)), by_group=_means(start, groups), rows=rows)
+    return PriceTable(metric=metric, shots=shots, gap=gap, overall=float(np.nanmean(start)), by_group=_means(start, groups),
+                      shares={label: people / len(start) for label, people in groups.sizes.items()}, rows=rows)
 
 
-def _row(name: str, start: np.ndarray, end: np.ndarray, groups: Groups, gap: Gap, sign: float, rng: np.random.Generator,
+def _row(name: str, start: np.ndarray, end: np.ndarray, groups: Groups, gap: Gap, liked: np.ndarray, rng: np.random.Generator,
          note: str) -> PriceRow:
-    gain = end - start
-    worst, best = (_resampled(gain[groups.mask(label)], rng) for label in (gap.worst, gap.best))
+    sign = 1.0 if more_is_better(gap.metric) else -1.0
+    gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))
+    everyone = _resampled(gain, rng)
+    worst, best = (_resampled(gain[mask], rng) for mask in masks)
     means = _means(end, groups)
-    return PriceRow(name=name, overall=float(np.nanmean(end)), overall_change=_change(_resampled(gain, rng)), by_group=means,
-                    worst_change=_change(worst), best_change=_change(best), gap=sign * (means[gap.best] - means[gap.worst]),
-                    gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))), note=note)
+    return PriceRow(name=name, overall=float(np.nanmean(end)), overall_change=_change(everyone), by_group=means,
+                    price=-sign * everyone[0] / abs(float(np.nanmean(start))), worst_change=_change(worst), best_change=_change(best),
+                    worst_gain=_change((sign * worst[0], sign * worst[1])), gap=sign * (means[gap.best] - means[gap.worst]),
+                    gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))),
+                    matched=matched_difference(sign * end, *masks, liked).value,
+                    matched_change=matched_difference(sign * gain, *masks, liked), note=note)
 
 
 def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from metarec.fairness.disparity import more_is_better
 from metarec.fairness.mitigation.price import AS_IS, MOST_PRICE, PriceTable
 from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
 
 def draw_prices(table: PriceTable) -> str:
-    """One point per mitigation with 95% intervals: right is better for everyone, down is more even. SVG."""
+    """One point per mitigation with 95% intervals: right is better for everyone (left for errors), down is more even. SVG."""
     figure = new_figure(11.0, 4.6, extra="fairness")
     axes = figure.subplots()
     axes.axhspan(-0.5 * table.gap.size, 0.5 * table.gap.size, color="#009E73", alpha=0.08, linewidth=0)
-    axes.axvline(-MOST_PRICE * table.overall, color=QUIET, linewidth=0.8, linestyle=":")
+    worse = (-MOST_PRICE if more_is_better(table.metric) else MOST_PRICE) * abs(table.overall)
+    axes.axvline(worse, color=QUIET, linewidth=0.8, linestyle=":")
     axes.axhline(0, color=QUIET, linewidth=0.8)
     axes.plot([0], [table.gap.size], marker="s", color="black", linestyle="none", label=AS_IS)
     for place, row in enumerate(table.rows):

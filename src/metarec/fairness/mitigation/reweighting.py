@@ -1,7 +1,7 @@
 """Weights for training users: `Recommender.fit(..., user_weights=...)` counts each person that much.
 
 - `reweigh`: every group counts the same in total (Kamiran and Calders 2012, doi:10.1007/s10115-011-0463-8, without the
-  label, which a recommender has not one of);
+  label, which a recommender has not one of); thirds by activity hold as many people each, so they count the same in events;
 - `inverse_propensity`: people whose events are rarely seen count more (Schnabel et al. 2016, arXiv:1602.05352; propensity
   as a power of popularity, Yang et al. 2018, doi:10.1145/3240323.3240355). Weights are per person, so an event's propensity
   enters through the mean over the person's events.
@@ -13,27 +13,28 @@ import numpy as np
 import polars as pl
 
 from metarec.data.schema import BadInput, Dataset
-from metarec.fairness.groups import NOT_STATED, Groups, group_profiles
+from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
 MOST_WEIGHT = 20.0
 """No person counts more than this many times the mean: a handful of people must not become the data."""
 
 
 def training_groups(train: Dataset, by: str) -> tuple[list[str], Groups]:
-    """Users with training events and their groups by a profile attribute.
+    """Users with training events and their groups by a profile attribute, or by `activity`.
 
     Raises:
         BadInput: if no training user states the attribute.
     """
-    users = train.interactions.frame["user_id"].unique(maintain_order=True).to_list()
-    return users, group_profiles(train.users.of_users(users), by)
+    events = _events_of_users(train)
+    users = events["user_id"].to_list()
+    return users, group_activity(events["len"].to_list()) if by == ACTIVITY else group_profiles(train.users.of_users(users), by)
 
 
 def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, float]:
     """Weight of each training user, mean 1, so that groups count more evenly.
 
     Args:
-        by: profile attribute; people who do not state it keep weight 1.
+        by: profile attribute, people who do not state it keep weight 1; or `activity`.
         strength: 0 leaves everyone as they are, 1 lets every group count the same in total.
 
     Raises:
@@ -42,7 +43,8 @@ def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, floa
     if not 0.0 <= strength <= 1.0:
         raise BadInput(f"strength must lie in [0, 1], got {strength}")
     users, groups = training_groups(train, by)
-    sizes = {label: people for label, people in groups.sizes.items() if label != NOT_STATED}
+    counted = _events_of_users(train)["len"].to_numpy() if by == ACTIVITY else np.ones(len(users))
+    sizes = {label: float(counted[groups.mask(label)].sum()) for label in groups.sizes if label != NOT_STATED}
     fair = sum(sizes.values()) / len(sizes)
     raw = np.array([(fair / sizes[label]) ** strength if label in sizes else 1.0 for label in groups.labels])
     return dict(zip(users, _tamed(raw), strict=True))
@@ -62,6 +64,11 @@ def inverse_propensity(train: Dataset, *, power: float = 0.5) -> dict[str, float
     events = train.interactions.frame.select("user_id", "item_id").with_columns(pl.len().over("item_id").alias("seen"))
     means = events.group_by("user_id", maintain_order=True).agg(pl.col("seen").cast(pl.Float64).pow(-power).mean().alias("raw"))
     return dict(zip(means["user_id"].to_list(), _tamed(means["raw"].to_numpy()), strict=True))
+
+
+def _events_of_users(train: Dataset) -> pl.DataFrame:
+    """`user_id` and `len`, its number of events, in order of first appearance."""
+    return train.interactions.frame.group_by("user_id", maintain_order=True).len()
 
 
 def _tamed(raw: np.ndarray) -> list[float]:

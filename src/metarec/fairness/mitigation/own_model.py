@@ -1,0 +1,68 @@
+"""A model of its own for each group: the one of several that serves it best on validation newcomers.
+
+Dwork et al. 2018, "Decoupled classifiers for group-fair and efficient machine learning", arXiv:1707.06613. Weights that help
+one group cost another, unless the other keeps the model it had; so a group can only lose by a choice that validation
+newcomers got wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.measure import Trial
+from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
+from metarec.fairness.outcomes import judge
+from metarec.recommendation.slate import Request
+
+
+@dataclass(kw_only=True)
+class OwnModel:
+    """Fitted recommenders of one vocabulary, each serving the groups it was chosen for."""
+
+    models: Mapping[str, Scores]
+    """Name -> recommender; the first serves whoever states no group, and wins ties."""
+    by: str
+    shots: Sequence[int]
+    """Numbers of events to choose at."""
+    name: str = "own model"
+    chosen: dict[str, str] = field(default_factory=dict)
+    """Group -> name of its model, by `fit`."""
+    grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
+    """How people are told apart, learned by `fit`."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The first model's."""
+        return next(iter(self.models.values())).vocabulary
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Choose by the mean NDCG@10 over `shots`. The models inside are left as they are.
+
+        Raises:
+            BadInput: if no validation newcomer states the attribute.
+        """
+        self.grouping = grouping_of([person.profile for person in validation], self.by)
+        trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
+        seed = int(rng.integers(2 ** 31))  # the same for all: equal scores are ordered alike
+        quality = {name: judge(model, trial, self.shots, seed=seed).values("ndcg@10") for name, model in self.models.items()}
+        self.chosen = {label: max(quality, key=lambda name: float(quality[name][labels == label].mean()))
+                       for label in map(str, np.unique(labels[labels != NOT_STATED]))}
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """Log-scores [B, N], each row from the model of that person's group."""
+        first = next(iter(self.models))
+        names = np.array([self.chosen.get(label, first) for label in self._labels(requests)], dtype=object)
+        scores = np.empty((len(requests), len(self.vocabulary)), np.float32)
+        for name in set(names):
+            rows = np.flatnonzero(names == name).tolist()
+            scores[rows] = self.models[name].score([requests[row] for row in rows])
+        return scores
+
+    def _labels(self, requests: Sequence[Request]) -> np.ndarray:
+        return self.grouping.labels([request.profile.get(self.by) for request in requests])
