@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import GateTasks, train_gate
+from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train_gate
 
 
 @pytest.fixture
@@ -80,6 +80,20 @@ def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
 
     assert gate.trust[0] > 0.05
     assert (gate.trust[1:] > 1.0).all()
+
+
+def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
+    """Below the slate one candidate that stands for three makes the loss of the three; unweighed it made a third."""
+    def loss(copies: int, stands_for: float) -> float:
+        scores = torch.cat([torch.linspace(1.2, 0.1, 12), torch.zeros(copies)])[None]
+        names = ("shares", "popularity", "standing", "is_real")
+        relevant, log_weight = torch.zeros(scores.shape, dtype=torch.bool), torch.zeros(scores.shape)
+        relevant[0, 3], log_weight[0, 12:] = True, np.log(stands_for)
+        task = GateTasks(**dict.fromkeys(names, scores), log_weight=log_weight, is_relevant=relevant)
+        return _ranking_loss(scores, task, torch.tensor([0])).item()
+
+    assert loss(1, 3.0) == pytest.approx(loss(3, 1.0), rel=1e-6)
+    assert loss(1, 1.0) < 0.99 * loss(3, 1.0)
 
 
 def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:

@@ -81,10 +81,16 @@ class Ensemble:
         shape = (len(support), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         room = _SCRATCH.array("evidence", shape)  # one after the other: the gate is done with each before the next
-        evidence = (scorer.sparse_evidence(support) if isinstance(scorer, SparseScorer) else scorer.evidence(support, profiles, room)
-                    for scorer in (self.scorers[name] for name in self.gate.names))
+        evidence = (sparse.sparse_evidence(support) if sparse is not None else scorer.evidence(support, profiles, room)
+                    for scorer, sparse in self._in_turn)
         self.gate.score(self.popularity, self._base, evidence, support.lengths, out=out)
         return out
+
+    @cached_property
+    def _in_turn(self) -> list[tuple[Scorer, SparseScorer | None]]:
+        """Each scorer in the order of the gate, and once more if it is sparse (asking takes longer than some scorers do)."""
+        scorers = [self.scorers[name] for name in self.gate.names]
+        return [(scorer, scorer if isinstance(scorer, SparseScorer) else None) for scorer in scorers]
 
     @cached_property
     def _base(self) -> np.ndarray:
@@ -200,9 +206,14 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
 def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from content.
 
-    Where order carries meaning only what is liked after the pool counts: that is what a newcomer will be asked about.
+    What counts is what newcomers will be asked about: what is liked after the pool where order carries meaning, else what is
+    liked by people who meet as many items as a newcomer must (on goodbooks the others choose quite different books).
     """
-    histories = behaviour.targets if behaviour.is_ordered else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+    histories = behaviour.targets
+    if not behaviour.is_ordered:
+        active = behaviour.histories.lengths >= behaviour.horizon.min_events
+        counted = behaviour.is_liked(behaviour.histories) & (np.repeat(active, behaviour.histories.lengths) if active.any() else True)
+        histories = behaviour.histories.where(counted)
     counts = np.bincount(histories.items, behaviour.weights_of(histories.owners), behaviour.n_items) + SMOOTHING
     seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
     columns = np.concatenate([behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1).astype(np.float64)

@@ -151,15 +151,19 @@ def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
 
 
 def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain."""
+    """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain.
+
+    A sampled candidate takes as many places, and makes as many pairs, as the items it stands for: unweighed, the popular
+    items (all of them candidates) would look worse than they are, and a gate without scorers learned to distrust them.
+    """
     relevant = tasks.is_relevant[rows]
     top, index = scores.topk(min(REACH, scores.shape[1]), 1)
-    gain = relevant.gather(1, index).float()
-    place = torch.arange(top.shape[1])
+    gain, stands_for = relevant.gather(1, index).float(), tasks.log_weight[rows].gather(1, index).exp()
+    place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
     best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[relevant.sum(1).clamp(1, SLATE) - 1]
-    swap = (discount[:, None] - discount[None, :]).abs() / best[:, None, None]
-    pairs = gain[:, :, None] * (1 - gain[:, None, :])
+    swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
+    pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
     return (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
 
 
