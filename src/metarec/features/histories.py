@@ -126,10 +126,21 @@ class Histories:
         data = np.ones(len(self.items), np.float32) if weights is None else weights.astype(np.float32)
         return sp.csr_matrix((data, self.items, self.offsets), shape=(len(self), n_items))
 
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """[B, W] for each user the sum of the rows [E, W] of their events; 0 for a user without events."""
+        total = np.zeros((len(self), rows.shape[1]), rows.dtype)
+        has_events = np.flatnonzero(self.lengths)
+        if len(has_events):
+            total[has_events] = np.add.reduceat(rows, self.offsets[has_events], axis=0)
+        return total
+
     def padded(self, length: int | None = None) -> PaddedHistories:
         """As rectangles of `length` columns (default: the longest); of longer histories the newest events stay."""
         longest = int(self.lengths.max(initial=0))
         width = max(1, longest if length is None else length)
+        if len(self.items) == len(self) * width and longest == width:  # they are a rectangle
+            shape = (len(self), width)
+            return PaddedHistories(items=self.items.reshape(shape), values=self.values.reshape(shape), is_real=np.ones(shape, bool))
         start = np.maximum(self.lengths - width, 0)
         column = self.positions - np.repeat(start, self.lengths)
         inside = column >= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class ProfileInputs:
 
     def transform(self, profiles: Sequence[dict[str, Any]]) -> np.ndarray:
         """[B, P] float32; what is unknown or was never seen in training stays 0."""
-        place = {name: column for column, name in enumerate(self.columns)}
+        place = self._place
         out = np.zeros((len(profiles), len(place)), np.float32)
         rows, columns = [], []
         for row, profile in enumerate(profiles):
@@ -68,6 +69,10 @@ class ProfileInputs:
                     columns.append(column)
         out[rows, columns] = 1.0
         return out
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: column for column, name in enumerate(self.columns)}
 
     def _column(self, name: str, value: Any) -> str:
         if name in self.categories:

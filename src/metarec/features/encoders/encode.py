@@ -91,7 +91,7 @@ def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Seq
                      cache: Path | bool | None = None, budget_s: float | None = None, rng: np.random.Generator | None = None,
                      progress: Progress = silent) -> tuple[TextEncoder, str]:
     """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
-    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, targets is not None, cache)
+    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, cache)
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
@@ -166,7 +166,7 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
     return name, options
 
 
-def _chosen(texts: Sequence[str], budget_s: float | None, behaviour: bool, cache: Path | bool | None) -> tuple[str, str]:
+def _chosen(texts: Sequence[str], budget_s: float | None, cache: Path | bool | None) -> tuple[str, str]:
     from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
 
-    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, behaviour=behaviour, cache=cache)
+    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, cache=cache)
