@@ -206,15 +206,15 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
 def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from content.
 
-    What counts is what newcomers will be asked about: what is liked after the pool where order carries meaning, else what is
-    liked by people who meet as many items as a newcomer must (on goodbooks the others choose quite different books).
+    Newcomers will be asked about what comes after the pool: where order carries meaning only that counts. Where it does not, every
+    like counts, but those of people who come once or twice for little: on goodbooks they choose quite different books.
     """
-    histories = behaviour.targets
+    histories = behaviour.targets if behaviour.is_ordered else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+    counted = behaviour.weights_of(histories.owners)
     if not behaviour.is_ordered:
-        active = behaviour.histories.lengths >= behaviour.horizon.min_events
-        counted = behaviour.is_liked(behaviour.histories) & (np.repeat(active, behaviour.histories.lengths) if active.any() else True)
-        histories = behaviour.histories.where(counted)
-    counts = np.bincount(histories.items, behaviour.weights_of(histories.owners), behaviour.n_items) + SMOOTHING
+        lengths = behaviour.histories.lengths
+        counted = counted * (lengths / (lengths + behaviour.horizon.min_events))[histories.owners]
+    counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
     columns = np.concatenate([behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1).astype(np.float64)
     gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag([*np.ones(columns.shape[1] - 1), 1e-6])
