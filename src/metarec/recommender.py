@@ -390,18 +390,17 @@ class Recommender:
         if self.ratings is None:
             raise BadInput("this model was trained on events without ratings, so it ranks but does not rate")
         support, _ = self._support(requests)
-        return self._rated_at(self.ratings, support, [self.vocabulary.indexes(map(str, ids)) for ids in item_ids])
-
-    def _rated_at(self, ratings: RatingHead, support: Histories, index: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Predicted values and standard deviations of items by their indexes; -1 is an unknown item."""
-        asked = Histories.of_indexes([np.maximum(row, 0) for row in index])
-        values, spread = ratings.predict(support, asked)
-        unknown = np.concatenate(index) < 0 if index else np.zeros(0, bool)
-        values, spread = np.where(unknown, ratings.mean, values), np.where(unknown, ratings.noise[0], spread)
-        if self.intervals is not None:
-            spread = self.intervals.widen(spread, np.repeat(support.lengths, asked.lengths))
-        cuts = asked.offsets[1:-1]
+        index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
+        values, spread = self._rated_at(self.ratings, support, Histories.of_indexes(index))
+        cuts = np.cumsum([len(row) for row in index])[:-1]
         return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
+
+    def _rated_at(self, ratings: RatingHead, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown item."""
+        unknown = asked.items < 0
+        values, spread = ratings.predict(support, replace(asked, items=np.maximum(asked.items, 0)))
+        values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
+        return values, spread if self.intervals is None else spread * self.intervals.factor(support.lengths)[asked.owners]
 
     def _covariance(self, vectors: np.ndarray, items: np.ndarray, scale: float) -> np.ndarray:
         seen = vectors[items]
@@ -409,25 +408,25 @@ class Recommender:
 
     def _slates(self, requests: Sequence[Request], support: Histories, unknown: np.ndarray, ordered: Ordered,
                 scores: np.ndarray) -> list[Slate]:
-        items = ordered.items
-        values = np.take_along_axis(scores, np.maximum(items, 0), 1)
-        ids = [self.vocabulary.names(row[row >= 0]) for row in items]
+        there = ordered.items >= 0  # the places that are filled; from here on they stand in one line, person by person
+        ends = np.cumsum(there.sum(1))
+        shown = Histories(offsets=np.concatenate([[0], ends]), items=ordered.items[there], values=np.ones(int(ends[-1]), np.float32))
+        columns = {"scores": scores[shown.owners, shown.items], "propensity": ordered.propensity[there]}
         if self.ratings is None:
-            spread = posterior_spread(self._item_directions, support, np.maximum(items, 0))
-            doubt: list[dict[str, Any]] = [{"uncertainty": row[there >= 0]} for row, there in zip(spread, items, strict=True)]
+            columns["uncertainty"] = posterior_spread(self._item_directions, support, np.maximum(ordered.items, 0))[there]
         else:
-            doubt = [{"uncertainty": spread, "predicted": predicted,
-                      "interval": np.stack(normal_interval(predicted, spread, LEVEL, self.value_range), axis=1)}
-                     for predicted, spread in self._rated_at(self.ratings, support, [row[row >= 0] for row in items])]
-        slates = []
-        for row, names in enumerate(ids):
-            there = items[row] >= 0
+            predicted, spread = self._rated_at(self.ratings, support, shown)
+            columns |= {"uncertainty": spread, "predicted": predicted,
+                        "interval": np.stack(normal_interval(predicted, spread, LEVEL, self.value_range), axis=1)}
+        names, slates, start = self.vocabulary.names(shown.items.tolist()), [], 0
+        for row, end in enumerate(ends.tolist()):
             notes = [*ordered.notes]
             notes += [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
             notes += ["this catalog has no text, so the wish was ignored"] if requests[row].wish and not self.text.shape[1] else []
             notes += [self.policy.notice] if self.policy.notice else []
-            slates.append(Slate(item_ids=names, scores=values[row][there], model_version=self.version,
-                                propensity=ordered.propensity[row][there], notes=notes, **doubt[row]))
+            slates.append(Slate(item_ids=names[start:end], model_version=self.version, notes=notes,
+                                **{name: column[start:end] for name, column in columns.items()}))
+            start = end
         return slates
 
 

@@ -67,10 +67,7 @@ class EpisodicRidge:
 
     def features(self, support: Histories, profiles: np.ndarray) -> tuple[np.ndarray, sp.csr_matrix]:
         """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse (liked and disliked items)."""
-        known = support.where(self.place[support.items] >= 0)
-        known = Histories(offsets=known.offsets, items=self.place[known.items], values=known.values)
-        # A support longer than any trained on counts as a mean of the longest one's size, not as more evidence than was ever seen.
-        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(known.lengths, 1)), known.lengths)
+        known, scale = self._known(support)
         is_liked = known.values >= self.relevant_from
         items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
         dense = [np.ones((len(support), 1)), PROFILE_SCALE * profiles, *(TASTE_SCALE * (side @ self.tastes) for side in items)]
@@ -85,13 +82,32 @@ class EpisodicRidge:
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] what the regression for each support's size makes of its features."""
-        dense, items = self.features(support, profiles)
+        known, scale = self._known(support)
+        is_liked = known.values >= self.relevant_from
+        items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
-        compressed = np.zeros((len(support), self.weights.shape[2]), np.float32)
+        # What each event adds: its own row of weights, and, as one of its tastes, the rows of tastes.
+        own = self.weights[np.repeat(knot, known.lengths), width + 2 * tastes + np.where(is_liked, 0, items) + known.items]
+        felt = np.zeros((len(known.items), 2 * tastes), np.float32)
+        felt[is_liked, :tastes], felt[~is_liked, tastes:] = self.tastes[known.items[is_liked]], self.tastes[known.items[~is_liked]]
+        summed = known.sums(scale[:, None] * np.concatenate([own, TASTE_SCALE * felt], axis=1))
+        compressed, felt = summed[:, :own.shape[1]], summed[:, own.shape[1]:]
+        dense = np.concatenate([np.ones((len(support), 1), np.float32), PROFILE_SCALE * profiles, felt], axis=1).astype(np.float32)
         for index in np.unique(knot):
-            rows, weights = np.flatnonzero(knot == index), self.weights[index]
-            compressed[rows] = dense[rows] @ weights[: dense.shape[1]] + items[rows] @ weights[dense.shape[1]:]
+            rows = knot == index
+            compressed[rows] += dense[rows] @ self.weights[index, :dense.shape[1]]
         return compressed
+
+    def _known(self, support: Histories) -> tuple[Histories, np.ndarray]:
+        """The events on feature items, by their place, and how much each counts [E].
+
+        A support longer than any trained on counts as a mean of the longest one's size, not as more evidence than was ever seen.
+        """
+        place = self.place[support.items]
+        known = support if (place >= 0).all() else support.where(place >= 0)
+        lengths = known.lengths
+        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths).astype(np.float32)
+        return Histories(offsets=known.offsets, items=self.place[known.items], values=known.values), scale
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
         """New items are neither features nor targets yet."""

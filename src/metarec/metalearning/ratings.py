@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -96,35 +95,36 @@ class RatingHead:
 
     def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the process at each asked event [E], from each person's support."""
-        newest = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths)).padded()
-        is_real = torch.from_numpy(newest.is_real)
-        table = torch.from_numpy(self.features)
-        seen_BSF = table[torch.from_numpy(newest.items)] * is_real[..., None]
-        residual = torch.from_numpy((newest.values - self.mean - self.item_bias[newest.items]) * newest.is_real)[..., None]
-        kernel = seen_BSF @ seen_BSF.mT + OFFSET_VARIANCE * (is_real[:, :, None] & is_real[:, None, :])
-        kernel.diagonal(dim1=1, dim2=2).add_(NOISE)
-        factor = torch.linalg.cholesky(kernel)
-        weights = torch.cholesky_solve(residual, factor)
-        query = asked.padded()
-        asked_BQF = table[torch.from_numpy(query.items)]
-        cross = asked_BQF @ seen_BSF.mT + OFFSET_VARIANCE * is_real[:, None, :]
-        mean = (cross @ weights)[..., 0]
-        solved = torch.linalg.solve_triangular(factor, cross.mT, upper=False)
-        variance = (asked_BQF ** 2).sum(-1) + OFFSET_VARIANCE - (solved ** 2).sum(1)
-        return mean.numpy()[query.is_real], variance.clamp_min(0.0).numpy()[query.is_real]
+        if support.lengths.max(initial=0) > NEWEST:
+            support = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
+        newest, query = support.padded(), asked.padded()
+        is_real = newest.is_real.astype(np.float32)
+        seen_BSF = self.features[newest.items] * is_real[..., None]
+        asked_BQF = self.features[query.items]
+        residual = (newest.values - self.mean - self.item_bias[newest.items]) * is_real
+        turned = seen_BSF.transpose(0, 2, 1)
+        kernel = seen_BSF @ turned
+        kernel += OFFSET_VARIANCE * is_real[:, :, None] * is_real[:, None, :]
+        np.einsum("bss->bs", kernel)[...] += NOISE
+        cross = asked_BQF @ turned
+        cross += OFFSET_VARIANCE * is_real[:, None, :]
+        # One solve for both: the first column gives the mean, the others what the support explains of each asked event.
+        solved = np.linalg.solve(kernel, np.concatenate([residual[..., None], cross.transpose(0, 2, 1)], axis=2))
+        mean = (cross @ solved[:, :, :1])[..., 0]
+        explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
+        variance = np.maximum(np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + OFFSET_VARIANCE - explained, 0.0)
+        return mean[query.is_real], variance[query.is_real]
 
     def predict(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Predicted value and standard deviation of each asked event [E], person by person, in the order asked."""
         process, variance = self.process(support, asked)
-        lengths = np.repeat(support.lengths, asked.lengths)
-        place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
+        place = np.interp(np.log1p(support.lengths), np.log1p(self.knots), np.arange(len(self.knots)))
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self.knots) - 1)
-        share = (place - low)[:, None]
-        shares = (1 - share) * self.shares[low] + share * self.shares[high]
-        noise = (1 - share[:, 0]) * self.noise[low] + share[:, 0] * self.noise[high]
-        values = self.mean + shares[:, 0] + shares[:, 1] * self.item_bias[asked.items] + shares[:, 2] * process
-        return np.clip(values, self.low, self.high), np.sqrt(noise ** 2 + variance)
+        table, share = np.concatenate([self.shares, self.noise[:, None]], axis=1), (place - low)[:, None]
+        of_event = ((1 - share) * table[low] + share * table[high])[asked.owners]
+        values = self.mean + of_event[:, 0] + of_event[:, 1] * self.item_bias[asked.items] + of_event[:, 2] * process
+        return np.minimum(np.maximum(values, self.low), self.high), np.sqrt(of_event[:, 3] ** 2 + variance)
 
     def with_content(self, content: np.ndarray) -> RatingHead:
         """The same head for a catalog of `content` [N', C]: old items first, new ones appended with no bias and no factors."""

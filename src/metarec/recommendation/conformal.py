@@ -116,7 +116,8 @@ def normal_interval(predicted: np.ndarray, spread: np.ndarray, level: float,
                     value_range: tuple[float, float] = (-np.inf, np.inf)) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the `level` interval of a normal distribution, inside the scale of values."""
     half = ndtri(0.5 + level / 2) * spread
-    return np.clip(predicted - half, *value_range), np.clip(predicted + half, *value_range)
+    low, high = value_range
+    return np.minimum(np.maximum(predicted - half, low), high), np.minimum(np.maximum(predicted + half, low), high)
 
 
 def newcomers_needed(level: float) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,13 +45,16 @@ class Gate:
         place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self.knots) - 1)
+        share = (place - low)[:, None]
+        found = ((1 - share) * self._table[low] + share * self._table[high]).astype(np.float32)
+        columns, scorers = self.regard.shape[1], self.weight.shape[1]
+        weight, log_ease = found[:, 1 + columns:1 + columns + scorers], found[:, 1 + columns + scorers:]
+        return {"trust": found[:, 0], "regard": found[:, 1:1 + columns], "weight": weight, "ease": np.exp(log_ease)}
 
-        def between(table: np.ndarray) -> np.ndarray:
-            share = (place - low).reshape(-1, *[1] * (table.ndim - 1))
-            return np.asarray((1 - share) * table[low] + share * table[high], np.float32)
-
-        return {"trust": between(self.trust), "regard": between(self.regard), "weight": between(self.weight),
-                "ease": np.exp(between(np.log(self.ease)))}
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """[K, 1 + S + 2 M] everything that is interpolated, side by side."""
+        return np.concatenate([self.trust[:, None], self.regard, self.weight, np.log(self.ease)], axis=1)
 
     def parts(self, popularity: Float[np.ndarray, "items"], standing: Float[np.ndarray, "items columns"],
               evidence: Mapping[str, Float[np.ndarray, "people items"]],
@@ -86,7 +90,7 @@ class Gate:
         """
         at = self.at(lengths)
         np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
-        rarity = 1.0 / popularity
+        rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
         # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and taken away at the end.
         constant = np.zeros(len(lengths), np.float32)
         for column, found in enumerate(evidence):

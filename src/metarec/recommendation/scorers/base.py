@@ -61,15 +61,6 @@ def dense(evidence: sp.csr_matrix, out: np.ndarray | None) -> np.ndarray:
     return np.asarray(evidence.toarray(out=out), np.float32)
 
 
-def sums(rows: Float[np.ndarray, "events width"], support: Histories) -> Float[np.ndarray, "people width"]:
-    """[B, W] for each person the sum of the rows [E, W] of their events; 0 for a person without events."""
-    total = np.zeros((len(support), rows.shape[1]), rows.dtype)
-    has_events = np.flatnonzero(support.lengths)
-    if len(has_events):
-        total[has_events] = np.add.reduceat(rows, support.offsets[has_events], axis=0)
-    return total
-
-
 def training_weights(behaviour: Behaviour) -> np.ndarray:
     """[E] float32 weight of each training event: `event_weights` times that of its user."""
     events = event_weights(behaviour.histories, behaviour.relevant_from)

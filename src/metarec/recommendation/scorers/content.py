@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.base import sums
 
 SHARPNESS = 6.0
 """Evidence grows as exp(sharpness x cosine)."""
@@ -40,7 +39,7 @@ class Content:
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
         sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
-        taste = sums(sign[:, None] * self.directions[support.items], support)
+        taste = support.sums(sign[:, None] * self.directions[support.items])
         norms = np.linalg.norm(taste, axis=1, keepdims=True)
         evidence = np.matmul(SHARPNESS * taste / np.maximum(norms, 1e-6), self.directions.T, out=out)
         np.exp(evidence, out=evidence)

@@ -35,8 +35,9 @@ class Network:
         """[B, N]."""
         network = self.network
         with torch.inference_mode():
-            people = network.people(*padded_support(support, network.pool), torch.from_numpy(profiles), self.items)
-            last = torch.from_numpy(np.minimum(support.lengths, network.pool))
+            longest = min(network.pool, int(support.lengths.max(initial=1)))  # padding beyond it would be read for nothing
+            people = network.people(*padded_support(support, longest), torch.from_numpy(profiles), self.items)
+            last = torch.from_numpy(np.minimum(support.lengths, longest))
             known = people[torch.arange(len(people)), last]
             evidence = np.matmul(network.out(known).numpy(), self.items.numpy().T, out=out)
         evidence += network.bias.detach().numpy()
