@@ -24,6 +24,8 @@ def evaluate(data: Source,
              protocol: Annotated[str | None, typer.Option(help="Judge by a paper's own protocol instead: melu or tanp; "
                                                           "chance and the item mean always stand beside.")] = None,
              folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
+             people_as_text: Annotated[bool, typer.Option("--people-as-text", help="Also judge people written as text, read by the same "
+                                                          "encoder: alone, and together with ours.")] = False,
              preset: Preset = "small", encoder: Encoder = "auto",
              model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
                                                         "of fitting one; the result is kept with it for the operator's page.")] = None,
@@ -35,6 +37,7 @@ def evaluate(data: Source,
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
     from metarec.evaluation.evaluate import evaluate as judge
+    from metarec.evaluation.people_as_text import what_helped, with_people_as_text
     from metarec.evaluation.scenarios import SCENARIOS
     from metarec.runtime.progress import on_terminal
 
@@ -44,6 +47,8 @@ def evaluate(data: Source,
         raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
     if model is not None and (folds or protocol is not None or scenario != "user-cold" or learner or every):
         raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner and --all")
+    if people_as_text and (folds or protocol is not None or model is not None):
+        raise BadInput("--people-as-text fits a model on people to judge it on others: it goes without --folds, --protocol and --model")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
         raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
     table, report = read_clean(data)
@@ -58,8 +63,13 @@ def evaluate(data: Source,
         elif folds:
             result, text = _cross_validated(table, models, baseline, folds, seed, progress)
         else:
-            found = judge(table, models=models(), baselines=baseline, scenario=scenario, seed=seed, progress=progress)
+            ours, *learners = models()
+            written = with_people_as_text(ours) if people_as_text else []
+            found = judge(table, models=[ours, *written, *learners], baselines=baseline, scenario=scenario, seed=seed, progress=progress)
             result, text = found.to_json(), found.to_text()
+            if written:
+                result["people_as_text"] = what_helped(found, written)
+                text = f"{text}\n{result['people_as_text']['sentence']}\n"
     if out is not None:
         from metarec.evaluation.report import write_report
 

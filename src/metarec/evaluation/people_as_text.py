@@ -1,0 +1,180 @@
+"""People written as text beside the recommender: what the text route knows alone, and what it adds.
+
+`u* = encoder(u)` from profile and recent history in words (`backbone.user_text`), judged in the same table as the model
+over item tokens, so that the report says which of the two helped, at each number of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.evaluation.judged import requests_at
+from metarec.evaluation.metrics import find_hits, ndcg, rank
+from metarec.evaluation.recommenders import OwnRecommender
+from metarec.evaluation.significance import interval
+from metarec.features.histories import Histories
+from metarec.features.text import user_text
+from metarec.recommendation.slate import Request
+from metarec.runtime.rng import derive
+
+if TYPE_CHECKING:
+    from metarec.backbone.user_text import UserTextTower
+    from metarec.evaluation.evaluate import Evaluation
+    from metarec.recommender import Recommender
+
+WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
+"""Of the text route's log-evidence beside the recommender's log-score; one is chosen for each number of events."""
+MOST_PEOPLE = 1000
+"""Training people written as text: each is read at three lengths of history."""
+FLOOR = 1e-6
+
+
+@dataclass(kw_only=True)
+class PeopleAsText:
+    """The text route alone; it reads with the encoder of a recommender that was fitted before on the same people."""
+
+    beside: OwnRecommender
+    name: str = "people as text"
+    tower: UserTextTower | None = field(default=None, init=False)
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # nothing is chosen
+        """One task for each training person and each of three lengths of history."""
+        from metarec.backbone.user_text import UserTextTower
+
+        model = self.model
+        if not model.item_inputs.encoder.dim:
+            raise BadInput(f"people cannot be written as text with encoder {model.item_inputs.encoder.name!r}, which reads nothing; "
+                           "name one, such as minilm or tfidf")
+        histories, users = Histories.of_interactions(train.interactions, model.vocabulary)
+        rows = np.sort(rng.choice(len(users), min(MOST_PEOPLE, len(users)), replace=False))
+        histories, profiles = histories.users(rows), train.users.of_users([users[row] for row in rows])
+        pool = model.horizon.pool
+        later = histories.after(pool)
+        targets = later.where(later.values >= model.relevant_from).matrix(len(model.vocabulary))
+        lengths = sorted({0, min(3, pool), pool})
+        texts = [text for shots in lengths for text in self._texts(histories.first(shots), profiles)]
+        import scipy.sparse as sp
+
+        self.tower = UserTextTower.fit(texts, sp.vstack([targets] * len(lengths)).tocsr(), model.item_inputs.encoder,
+                                       seed=int(rng.integers(2**31)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Who reads, and how strongly the map to items is held back."""
+        return {"reads_with": self.model.item_inputs.encoder.name, "ridge": None if self.tower is None else float(self.tower.ridge)}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return self.model.vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, log of the evidence."""
+        if self.tower is None:
+            raise BadInput(f"{self.name!r} is not fitted yet")
+        support, _ = Histories.of_lists([request.history for request in requests], self.vocabulary)
+        evidence = self.tower.evidence(self._texts(support, [request.profile for request in requests]))
+        return np.log(evidence + FLOOR).astype(np.float32)
+
+    @property
+    def model(self) -> Recommender:
+        """The recommender beside, whose encoder reads people too."""
+        if self.beside.model is None:
+            raise BadInput(f"{self.beside.name!r}, whose encoder reads the people, is not fitted yet; fit it first")
+        return self.beside.model
+
+    def _texts(self, histories: Histories, profiles: Sequence[Any]) -> list[str]:
+        titles, cuts = self.model.catalog.titles(), histories.offsets[1:-1]
+        liked = histories.values >= self.model.relevant_from
+        parts = zip(profiles, np.split(histories.items, cuts), np.split(liked, cuts), strict=True)
+        return [user_text(profile, [titles[item] for item in items], marks.tolist()) for profile, items, marks in parts]
+
+
+@dataclass(kw_only=True)
+class WithPeopleAsText:
+    """A recommender and the text route together, weighed at each number of events by what helped validation newcomers."""
+
+    text: PeopleAsText
+    name: str = "both"
+    weights: dict[int, float] = field(default_factory=dict, init=False)
+    """Number of events -> weight of the text route; 0 where it did not help."""
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # both are fitted
+        """Choose the weights; both routes were fitted before."""
+        seed = int(rng.integers(2**31))
+        for shots in self.text.model.horizon.shots:
+            asked = requests_at(validation, shots)
+            if not asked:
+                self.weights[shots] = 0.0
+                continue
+            ours, said = self._ours(asked), self.text.score(asked)
+            known = Histories.of_lists([person.pool for person in validation], self.vocabulary)[0]
+            open_BN = known.matrix(len(self.vocabulary)).toarray() == 0
+            liked_BN = np.zeros_like(open_BN)
+            for row, person in enumerate(validation):
+                places = self.vocabulary.indexes(person.relevant)
+                liked_BN[row, places[places >= 0]] = True
+            reached = {weight: _ndcg(ours + weight * said, open_BN, liked_BN, derive(seed, "ties")) for weight in WEIGHTS}
+            self.weights[shots] = max(WEIGHTS, key=lambda weight, reached=reached: reached[weight])  # type: ignore[misc]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The weights chosen."""
+        return {"text_weights": {str(shots): weight for shots, weight in self.weights.items()}}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return self.text.vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`."""
+        shots = np.array(sorted(self.weights))
+        lengths = np.array([len(request.history) for request in requests])
+        weights = np.array([self.weights[int(s)] for s in shots])[np.abs(lengths[:, None] - shots).argmin(axis=1)]
+        scores = self._ours(requests)
+        if weights.any():
+            scores = scores + weights[:, None].astype(np.float32) * self.text.score(requests)
+        return scores
+
+    def _ours(self, requests: Sequence[Request]) -> np.ndarray:
+        return self.text.model.score(requests)
+
+
+def with_people_as_text(own: OwnRecommender) -> list[PeopleAsText | WithPeopleAsText]:
+    """The two further rows of a table whose first row is `own`: the text route alone, and both together."""
+    text = PeopleAsText(beside=own)
+    return [text, WithPeopleAsText(text=text)]
+
+
+def what_helped(evaluation: Evaluation, rows: Sequence[PeopleAsText | WithPeopleAsText]) -> dict[str, Any]:
+    """Paired differences in NDCG@10 to the first model at each number of events, with a sentence that says which route helped."""
+    text, both = rows
+    curve, own = evaluation.curve, evaluation.models[0]
+    found: dict[str, Any] = {"shots": list(curve.shots)}
+    for name in (text.name, both.name):
+        differences = curve.per_user[name]["ndcg@10"] - curve.per_user[own]["ndcg@10"]
+        spans = zip(np.nanmean(differences, axis=1), *interval(differences, curve.weights), strict=True)
+        found[name] = [{"mean": float(mean), "low": float(low), "high": float(high)} for mean, low, high in spans]
+    found["sentence"] = (f"People written as text, NDCG@10 to {own}: alone {_places(found, text.name)}; together with it "
+                         f"{_places(found, both.name)}.")
+    return found
+
+
+def _places(found: dict[str, Any], name: str) -> str:
+    better = [str(k) for k, cell in zip(found["shots"], found[name], strict=True) if cell["low"] > 0]
+    worse = [str(k) for k, cell in zip(found["shots"], found[name], strict=True) if cell["high"] < 0]
+    mean = float(np.mean([cell["mean"] for cell in found[name]]))
+    said = [f"clearly {how} at {', '.join(places)} events" if places else "" for how, places in (("better", better), ("worse", worse))]
+    return f"{mean:+.3f} on average, " + (" and ".join(part for part in said if part) or "nothing clear of chance at any number of events")
+
+
+def _ndcg(scores: np.ndarray, open_BN: np.ndarray, liked_BN: np.ndarray, rng: np.random.Generator) -> float:
+    listed = rank(scores, 10, rng, open_BN)
+    return float(np.nanmean(ndcg(find_hits(listed, liked_BN), liked_BN.sum(axis=1), 10)))
