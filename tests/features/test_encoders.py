@@ -282,8 +282,16 @@ def test_an_image_model_is_refused_as_a_text_encoder(tmp_path):
     transformers = pytest.importorskip("transformers")
     config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32)
     transformers.ViTModel(config).save_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="tokenizer|reads no text"):
+    with pytest.raises(BadInput, match="is a model of the kind 'vit', which reads no text; give a text model"):
         encode_texts(TEXTS, str(tmp_path), cache=False)
+
+
+def test_an_architecture_nobody_knows_is_named(tiny_model):
+    folder = tiny_model("bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "nonesuch"}))
+    with pytest.raises(BadInput, match=r"is of the architecture 'nonesuch', which transformers [\d.]+ does not know; give a model"):
+        encode_texts(TEXTS, str(folder), cache=False)
 
 
 def test_without_network_the_message_says_what_to_do(monkeypatch):

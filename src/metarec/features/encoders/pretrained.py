@@ -303,6 +303,7 @@ def load_model(located: Located, precision: str = "fp32", adapter: Adapter | Non
     if gguf:
         require("gguf", "decoder")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    _check_kind(located, transformers)
     with quiet_transformers(transformers), redirect_stderr(io.StringIO()) if gguf else nullcontext():  # GGUF draws bars of its own
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, local_files_only=True, **gguf)
@@ -341,6 +342,19 @@ def quiet_transformers(transformers: Any) -> Iterator[None]:
         log.set_verbosity(level)
         if bars:
             log.enable_progress_bar()
+
+
+def _check_kind(located: Located, transformers: Any) -> None:
+    """Refuse a config.json of no kind known here, or of one that reads no text, before anything is loaded."""
+    config = _json(located.folder / "config.json")
+    kind = config.get("model_type")
+    if kind is None:
+        return
+    if kind not in transformers.CONFIG_MAPPING:
+        raise BadInput(f"{located.name!r} is of the architecture {kind!r}, which transformers {transformers.__version__} does not know; "
+                       "give a model of the BERT, GPT or T5 family, or update transformers")
+    if not hasattr(transformers.CONFIG_MAPPING[kind](), "vocab_size"):
+        raise BadInput(f"{located.name!r} is a model of the kind {kind!r}, which reads no text; give a text model")
 
 
 def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
