@@ -33,6 +33,7 @@ from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
+from metarec.recommendation.scorers import SCORERS
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
@@ -70,13 +71,14 @@ class Settings:
     encoder: str = "auto"
     """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is fine-tuned on the events."""
     learner: str | None = None
-    """A meta-learner that joins the parts of the preset under its own name; the gate learns how far to trust it."""
+    """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset under its own name; the gate learns how
+    far to trust it."""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        if self.learner is not None:
-            get_method(self.learner)
+        if self.learner is not None and self.learner not in SCORERS:
+            get_method(self.learner)  # says which there are
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -123,7 +125,8 @@ class Recommender:
             preset: size of the model.
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
-            learner: a meta-learner by name, such as `anil` or `deep_kernel`, that becomes a further part of the score.
+            learner: a meta-learner by name, such as `anil` or `deep_kernel`, or a Transformer over events (`decoder`, `encoder`,
+                `encoder-decoder`), that becomes a further part of the score.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to mean 1, and whoever is not named

@@ -10,13 +10,14 @@ import pytest
 
 from metalearning.episodes import histories_of
 from metarec import Recommender, Request
+from metarec.backbone.sequence_training import SequenceTraining
 from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.metalearning.learners import LEARNERS
 from metarec.metalearning.tasks import FewShotTasks
 from metarec.metalearning.training import Training
-from metarec.recommendation.scorers import SCORERS
+from metarec.recommendation.scorers import SCORERS, transformers
 from world import tiny_world
 
 
@@ -53,6 +54,14 @@ def test_it_is_saved_loaded_and_grown_with_the_rest(model, rated_world, tmp_path
     assert again.settings.learner == "r2d2"
     grown = again.with_items(pl.DataFrame({"item_id": ["fresh"], "title": ["a rocket"]}))
     assert grown.score_parts(requests)["r2d2"].shape == (2, len(model.catalog) + 1)
+
+
+def test_a_transformer_over_events_joins_the_same_way(rated_world, monkeypatch):
+    monkeypatch.setattr(transformers, "TRAINING", SequenceTraining(steps=60, users_per_step=24, check_every=30, patience=2))
+    model = Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="decoder")
+    assert list(model.ensemble.scorers)[-1] == "decoder" and model.settings.learner == "decoder"
+    parts = model.score_parts([Request(history=rated_world.history("garden", 3))])
+    assert parts["decoder"].shape == (1, len(model.catalog)) and np.ptp(parts["decoder"]) > 0
 
 
 def test_without_one_the_model_is_the_presets(rated_world):

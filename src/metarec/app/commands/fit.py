@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
         preset: Preset = "small", encoder: Encoder = "auto",
-        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner that joins the model as a part of its own; see "
+        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, or a Transformer over events (decoder, encoder, "
+                                                    "encoder-decoder), that joins the model as a part of its own; see "
                                                     "docs/guide/which-meta-learner.md.")] = None,
         domain: Annotated[str | None, typer.Option(help="Field whose policy slates must heed: education, health, ...; "
                                                    "see docs/guide/your-data.md.")] = None,
