@@ -1,10 +1,12 @@
-"""Requests per second of the service, beside a bare endpoint that returns the same bytes and a plain matrix-vector product.
+"""Requests per second of the service, beside bare endpoints that return the same bytes and a plain matrix-vector product.
 
     python benchmarks/serve.py --items 10000 --seconds 5
 
-One process serves, this one sends over loopback with a few connections kept open; the three are measured in turn, several rounds,
-so that what else the machine does falls on all of them. "ratio" is the service's processor time for one request over the sum of
-the bare endpoint's and the product's; processor time, since wall time on a shared machine says who was let run.
+One process serves, this one sends over loopback with a few connections kept open; all are measured in turn, several rounds, so that
+what else the machine does falls on all of them. There are two bare endpoints on the same uvicorn, which read the body and send the
+same bytes back: one written in FastAPI, as the service is, and one in Starlette alone. "ratio" is the service's processor time for
+one request over the sum of a bare endpoint's and the product's; processor time, since wall time on a shared machine says who was let
+run. The product is over as many columns as the model's item embeddings have, with the ten best found by a partial sort.
 """
 
 from __future__ import annotations
@@ -118,7 +120,7 @@ def http(path: str, body: dict) -> bytes:
             f"content-length: {len(text)}\r\n\r\n").encode() + text
 
 
-BARE = """
+STARLETTE = """
 import sys, uvicorn
 from pathlib import Path
 from starlette.applications import Starlette
@@ -129,6 +131,18 @@ async def bare(request):
     await request.body()
     return Response(answer, media_type="application/json")
 app = Starlette(routes=[Route("/v1/recommendations", bare, methods=["POST"])])
+uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
+"""
+FASTAPI = """
+import sys, uvicorn
+from pathlib import Path
+from fastapi import FastAPI, Request, Response
+answer = Path(sys.argv[2]).read_bytes()
+app = FastAPI()
+@app.post("/v1/recommendations")
+async def bare(request: Request) -> Response:
+    await request.body()
+    return Response(answer, media_type="application/json")
 uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
 """
 SERVICE = """
@@ -168,7 +182,7 @@ def matrix_vector_seconds(items: int, dim: int, k: int = 10) -> float:
     return statistics.median(times)
 
 
-def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed: int = 0) -> Path:
+def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed: int = 0, preset: str = "tiny") -> Path:
     """A model over `items` items with content, fitted on few people: the size of the catalog is what is measured."""
     import polars as pl
 
@@ -182,7 +196,7 @@ def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed:
     catalog = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": [f"Title {i}" for i in range(items)],
                             "categories": [f"c{i % 20}" for i in range(items)], "year": [1950 + i % 70 for i in range(items)]})
     data = metarec.Dataset(interactions=rows.unique(["user_id", "item_id"]), items=catalog)
-    metarec.Recommender.fit(data, preset="tiny", seed=seed, encoder="tfidf").save(folder)
+    metarec.Recommender.fit(data, preset=preset, seed=seed, encoder="tfidf").save(folder)
     return folder
 
 
@@ -192,6 +206,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--preset", default="tiny")
     parser.add_argument("--model", type=Path, help="a saved model; one over synthetic items is fitted otherwise")
     parser.add_argument("--port", type=int, default=8790)
     options = parser.parse_args()
@@ -202,53 +217,54 @@ def main() -> None:
 def measure(options: argparse.Namespace, folder: Path) -> None:
     import metarec
 
-    place = options.model or model_of(options.items, folder / "model")
+    place = options.model or model_of(options.items, folder / "model", preset=options.preset)
     model = metarec.Recommender.load(place)
     ids, dim = list(model.vocabulary.ids), model.item_embeddings.shape[1]
     rng = np.random.default_rng(1)
     histories = [[{"item_id": ids[i], "value": float(rng.integers(1, 6))} for i in rng.integers(len(ids), size=5)] for _ in range(500)]
     requests = [http("/v1/recommendations", {"history": history, "k": 10}) for history in histories]
-    scoring = seconds_of_scoring(model, histories)
+    scoring = {size: seconds_of_scoring(model, histories, size) for size in (1, options.connections)}
     service = started(SERVICE, options.port, str(place), str(folder / "events.db"))
     answer = urllib.request.urlopen(urllib.request.Request(
         f"http://127.0.0.1:{options.port}/v1/recommendations", json.dumps({"history": histories[0], "k": 10}).encode(),
         {"content-type": "application/json"})).read()
     (folder / "answer.json").write_bytes(answer)
-    bare = started(BARE, options.port + 1, str(folder / "answer.json"))
+    bare = [started(program, options.port + 1 + place, str(folder / "answer.json")) for place, program in enumerate((FASTAPI, STARLETTE))]
     try:
-        rounds = [(load_on(bare, options.port + 1, requests, options), load_on(service, options.port, requests, options),
+        rounds = [([load_on(server, options.port + place, requests, options) for place, server in enumerate((service, *bare))],
                    matrix_vector_seconds(len(ids), dim)) for _ in range(options.rounds)]
     finally:
-        service.terminate()
-        bare.terminate()
-    report(len(ids), dim, options.connections, rounds, scoring)
+        for server in (service, *bare):
+            server.terminate()
+    report(model, options.connections, rounds, scoring)
 
 
-def seconds_of_scoring(model, histories) -> float:
-    """Median time of `recommend` for one person, in this process."""
+def seconds_of_scoring(model, histories, size: int) -> float:
+    """Median time for one person of `recommend` for `size` people at once, in this process."""
     import metarec
 
     times = []
-    for history in histories[:60]:
-        request = metarec.Request(history=[(event["item_id"], event["value"]) for event in history])
-        start = time.process_time()
-        model.recommend([request], k=10)
-        times.append(time.process_time() - start)
+    asked = [metarec.Request(history=[(event["item_id"], event["value"]) for event in history]) for history in histories]
+    for start in range(0, len(asked) - size, max(size, 8)):
+        began = time.process_time()
+        model.recommend(asked[start:start + size], k=10)
+        times.append((time.process_time() - began) / size)
     return statistics.median(times)
 
 
-def report(items: int, dim: int, connections: int, rounds: list[tuple[Load, Load, float]], scoring: float) -> None:
-    bare, ours = (min((r[i] for r in rounds), key=lambda load: load.cpu_each) for i in (0, 1))
-    product = 1e3 * min(r[2] for r in rounds)
-    print(f"{items:,} items, dim {dim}, {connections} connections, best of {len(rounds)} rounds, "
-          f"answers that were not 200: {bare.bad + ours.bad}")
-    print(f"  {'':<28} requests/s   p50 ms   p99 ms   cpu ms each")
-    for name, load in (("bare endpoint, same bytes", bare), ("metarec service", ours)):
-        print(f"  {name:<28} {load.per_second:10.0f} {load.percentile(0.5):8.2f} {load.percentile(0.99):8.2f} {load.cpu_each:13.3f}")
-    print(f"  {'matrix-vector and top 10':<28} {'':>10} {'':>8} {'':>8} {product:13.3f}")
-    print(f"  {'recommend(), one person':<28} {'':>10} {'':>8} {'':>8} {1e3 * scoring:13.3f}")
-    print(f"  ratio to bare + product: {ours.cpu_each / (bare.cpu_each + product):.2f}   "
-          f"ratio to bare + recommend(): {ours.cpu_each / (bare.cpu_each + 1e3 * scoring):.2f}")
+def report(model, connections: int, rounds: list[tuple[list[Load], float]], scoring: dict[int, float]) -> None:
+    loads = [min((r[0][place] for r in rounds), key=lambda load: load.cpu_each) for place in range(3)]
+    names, ours, product = ("metarec service", "bare, FastAPI", "bare, Starlette"), loads[0], 1e3 * min(r[1] for r in rounds)
+    print(f"{len(model.vocabulary):,} items, preset {model.preset}, dim {model.item_embeddings.shape[1]}, {connections} connections, "
+          f"best of {len(rounds)} rounds, answers that were not 200: {sum(load.bad for load in loads)}")
+    print(f"  {'':<32} requests/s   p50 ms   p99 ms   cpu ms each")
+    for name, load in zip(names, loads, strict=True):
+        print(f"  {name:<32} {load.per_second:10.0f} {load.percentile(0.5):8.2f} {load.percentile(0.99):8.2f} {load.cpu_each:13.3f}")
+    print(f"  {'matrix-vector and top 10':<32} {'':>10} {'':>8} {'':>8} {product:13.3f}")
+    for size, seconds in scoring.items():
+        print(f"  {f'recommend(), {size} at once':<32} {'':>10} {'':>8} {'':>8} {1e3 * seconds:13.3f}")
+    ratios = [f"{ours.cpu_each / (load.cpu_each + product):.2f} ({name})" for name, load in zip(names[1:], loads[1:], strict=True)]
+    print(f"  ratio to bare + product: {', '.join(ratios)}")
 
 
 if __name__ == "__main__":
