@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -11,7 +14,9 @@ from metarec.metalearning.bench.ways import ours, plain_loop
 
 
 def fewer(contests):
-    return [contest for contest in contests if contest.steps <= 1]
+    """One step only, and JAX, which takes seconds to compile a Transformer, on the MLP alone."""
+    return [replace(contest, ways={way: f for way, f in contest.ways.items() if way != "jax" or contest.name == "MLP head"})
+            for contest in contests if contest.steps <= 1]
 
 
 def test_every_way_agrees_and_is_told(monkeypatch):
@@ -22,6 +27,7 @@ def test_every_way_agrees_and_is_told(monkeypatch):
     assert all(row.error <= 1e-10 and row.tasks_per_second > 0 for row in rows)
     assert all(row.ratio == 1.0 for row in rows if row.way == "loop")
     assert "closed form" in describe(rows)
+    assert any(row.way == "jax" and row.first_seconds * row.tasks_per_second > 32 for row in rows) or find_spec("jax") is None
 
 
 def test_a_way_that_differs_is_refused(monkeypatch):

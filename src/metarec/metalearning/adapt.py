@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
+from metarec.metalearning.derivatives import turned_times
 from metarec.metalearning.layers import Params, Watched
 
 RATE = "rate."
@@ -101,15 +102,15 @@ def adapt(support_loss: Callable[[Params], Tensor], prior: Params, config: Adapt
                                              create_graph=training and not config.first_order))
             params = {name: value + _paced(known, name, config, step, next(moves)) for name, value in params.items()}
             for name, pairs in watched.rows.items():
-                left = torch.cat([x if training and not config.first_order else x.detach() for x, _ in pairs], 1).transpose(1, 2)
-                right = torch.cat([next(moves) for _ in pairs], 1)
+                left = _joined([x if training and not config.first_order else x.detach() for x, _ in pairs])
+                right = _joined([next(moves) for _ in pairs])
                 if _keeps_factors(config, left, right):
                     right = _paced(known, name + WEIGHT, config, step, right)
-                    both = (factors.get(f"{name}.left"), left, 2), (factors.get(f"{name}.right"), right, 1)
+                    both = (factors.get(f"{name}.left"), left.transpose(1, 2), 2), (factors.get(f"{name}.right"), right, 1)
                     factors |= {f"{name}.{side}": new if old is None else torch.cat([old, new], axis)
                                 for side, (old, new, axis) in zip(("left", "right"), both, strict=True)}
                 else:
-                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, torch.bmm(left, right))}
+                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, turned_times(left, right))}
     moved = params | factors | {name + WEIGHT: value for name, value in weights.items() if value.ndim == 3}
     return moved if training else {name: value.detach() for name, value in moved.items()}
 
@@ -122,19 +123,24 @@ def stacked(prior: Params, adapted: Params) -> Params:
     return whole
 
 
+def _joined(rows: list[Tensor]) -> Tensor:
+    """All rows of each task; a single lot is not copied."""
+    return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+
+
 def _is_weight(name: str, value: Tensor) -> bool:
     return name.endswith(WEIGHT) and value.ndim == 2
 
 
 def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
     """Whether the factors of all steps are smaller than a weight for each task, or cost less on the rows they will be put to."""
-    rank = left.shape[2] * config.inner_steps
-    apart, whole = rank * (left.shape[1] + right.shape[2]), left.shape[1] * right.shape[2]
+    rank = left.shape[1] * config.inner_steps
+    apart, whole = rank * (left.shape[2] + right.shape[2]), left.shape[2] * right.shape[2]
     if config.rates == "per_weight":
         return False
     if config.rows_asked is None:
         return apart <= whole
-    rows = config.rows_asked if config.inner_steps == 1 else max(config.rows_asked, left.shape[2])
+    rows = config.rows_asked if config.inner_steps == 1 else max(config.rows_asked, left.shape[1])
     return rows * apart <= (rows + rank) * whole
 
 

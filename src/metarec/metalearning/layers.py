@@ -14,7 +14,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from metarec.metalearning.derivatives import gelu, softmax, standardized, times, times_turned
 
 Params = dict[str, Tensor]
 """Weights by name; stacked ones have a leading axis of tasks."""
@@ -70,11 +71,8 @@ def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
     """
     weight, bias = weight_of(params, name), params.get(f"{name}.bias")
     assert weight is not None, f"there is no layer {name!r} among {', '.join(params)}"
-    if bias is not None and weight.ndim == 3 and x_BTD.shape[0] == weight.shape[0]:
-        y = torch.baddbmm(row(bias), x_BTD, weight)
-    else:
-        y = product(x_BTD, weight)
-        y = y if bias is None else y + row(bias)
+    y = product(x_BTD, weight)
+    y = y if bias is None else y + row(bias)
     for first, second in (("down", "up"), ("left", "right")):
         if f"{name}.{first}" in params:
             y = y + product(product(x_BTD, params[f"{name}.{first}"]), params[f"{name}.{second}"])
@@ -87,12 +85,12 @@ def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
         tasks, width_in, width_out = weight.shape
         side_by_side = weight.permute(1, 0, 2).reshape(width_in, tasks * width_out)
         return (x_BTD[0] @ side_by_side).view(-1, tasks, width_out).transpose(0, 1)
-    return x_BTD @ weight
+    return times(x_BTD, weight) if weight.ndim == 3 == x_BTD.ndim and x_BTD.shape[0] == weight.shape[0] else x_BTD @ weight
 
 
 def layer_norm(params: Params, name: str, x_BTD: Tensor, eps: float = 1e-5) -> Tensor:
     """Ba et al. 2016, arXiv:1607.06450, over the last axis."""
-    return F.layer_norm(x_BTD, x_BTD.shape[-1:], None, None, eps) * row(params[f"{name}.weight"]) + row(params[f"{name}.bias"])
+    return torch.addcmul(row(params[f"{name}.bias"]), standardized(x_BTD, eps), row(params[f"{name}.weight"]))
 
 
 def attention(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, is_visible: Tensor | None = None) -> Tensor:
@@ -104,11 +102,11 @@ def attention(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: i
     """
     tasks, rows, width = x_BTD.shape
     q_XLd, k_XLd, v_XLd = (_by_head(linear(params, f"{name}.{part}", x_BTD), tokens, heads) for part in ("query", "key", "value"))
-    weights = torch.bmm(q_XLd / math.sqrt(width // heads), k_XLd.transpose(1, 2))
+    weights = times_turned(q_XLd, k_XLd) / math.sqrt(width // heads)
     if is_visible is not None:
         hidden = ~is_visible if is_visible.ndim == 2 else (~is_visible).repeat_interleave(len(weights) // tasks, dim=0)
         weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
-    mixed = torch.bmm(torch.softmax(weights, dim=-1), v_XLd)
+    mixed = times(softmax(weights), v_XLd)
     together = mixed.view(-1, heads, tokens, width // heads).transpose(1, 2).reshape(tasks, rows, width)
     return linear(params, f"{name}.out", together)
 
@@ -125,7 +123,7 @@ def block(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, 
     """
     x_BTD = x_BTD + attention(params, f"{name}.attention", layer_norm(params, f"{name}.norm_attention", x_BTD),
                               tokens=tokens, heads=heads, is_visible=is_visible)
-    wide = F.gelu(linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD)))
+    wide = gelu(linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD)))
     return x_BTD + linear(params, f"{name}.feed_forward.3", wide)
 
 

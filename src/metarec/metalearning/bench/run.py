@@ -40,6 +40,8 @@ class Row:
     """To the loop of the same case."""
     error: float
     """Largest difference of the meta-gradient from the loop's in float64, relative to its largest entry."""
+    first_seconds: float
+    """Processor seconds of the very first call, with what is compiled then."""
     peak_mib: float | None
     """Memory beyond what was held before."""
 
@@ -95,6 +97,7 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
     for way, error in errors.items():
         if not error <= AGREE:
             raise Disagreement(f"{way} on {contest.name}, {steps} steps, differs from the loop by {error:.1e} of the largest slope")
+    first = {way: _seconds(partial(compute, case, steps)) for way, compute in found.items()}
     peaks = {way: peak_memory(partial(compute, case, steps)) for way, compute in found.items()}
     seconds: dict[str, list[float]] = {way: [] for way in found}
     for _ in range(rounds):
@@ -102,16 +105,22 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
             seconds[way].append(_seconds_each(partial(compute, case, steps)))
     typical = {way: statistics.median(taken) for way, taken in seconds.items()}
     return [Row(case=contest.name, steps=steps, way=way, tasks_per_second=TASKS / typical[way], ratio=typical["loop"] / typical[way],
-                error=errors[way], peak_mib=peaks[way]) for way in found]
+                error=errors[way], first_seconds=first[way], peak_mib=peaks[way]) for way in found]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Processor seconds of one call, of all threads: libraries may start some of their own."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def _seconds_each(work: Callable[[], object]) -> float:
     """Processor seconds of one call in a row of calls, as training makes them."""
-    started, calls = time.thread_time(), 0
-    while calls == 0 or time.thread_time() - started < BLOCK:
-        work()
-        calls += 1
-    return (time.thread_time() - started) / calls
+    taken: list[float] = []
+    while sum(taken) < BLOCK:
+        taken.append(_seconds(work))
+    return statistics.mean(taken)
 
 
 def _difference(ours: Params, theirs: Params) -> float:
@@ -122,7 +131,8 @@ def _difference(ours: Params, theirs: Params) -> float:
 
 def describe(rows: Sequence[Row]) -> str:
     """The rows as a table for a terminal."""
-    head = f"{'case':<18}{'steps':>6}  {'way':<10}{'tasks/s':>10}{'x loop':>9}{'error':>10}{'peak MiB':>10}"
+    head = f"{'case':<18}{'steps':>6}  {'way':<10}{'tasks/s':>10}{'x loop':>9}{'error':>10}{'1st call s':>12}{'peak MiB':>10}"
     lines = [f"{row.case:<18}{row.steps or '':>6}  {row.way:<10}{row.tasks_per_second:>10,.0f}{row.ratio:>9.1f}{row.error:>10.0e}"
+             + f"{row.first_seconds:>12.2f}"
              + (f"{row.peak_mib:>10.0f}" if row.peak_mib is not None else f"{'':>10}") for row in rows]
     return "\n".join([head, *lines])

@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from metarec.metalearning.adapt import AdaptConfig, adapt
 from metarec.metalearning.bench.cases import INNER_LR, SUPPORT, TASKS, Case, squared
+from metarec.metalearning.bench.jax_way import jax_vmap
 from metarec.metalearning.layers import Params
 from metarec.runtime.extras import require
 
@@ -79,11 +80,11 @@ def higher_loop(case: Case, steps: int) -> Params:
 def ways() -> dict[str, Way]:
     """Ours, the loop, and each library that is installed."""
     found: dict[str, Way] = {"metarec": ours, "loop": plain_loop}
-    for name, way in (("torchopt", torchopt_loop), ("higher", higher_loop)):
+    for name, way in (("torchopt", torchopt_loop), ("higher", higher_loop), ("jax", jax_vmap)):
         if find_spec(name) is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                require(name, "bench")
+                require(name, "jax" if name == "jax" else "bench")
             found[name] = way
     return found
 
