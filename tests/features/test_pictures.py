@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog, Dataset
-from metarec.features.pictures import PictureColumns
+from metarec.features.pictures import PictureColumns, with_pictures
 
 Image = pytest.importorskip("PIL.Image")
 COLORS = {"space": (20, 20, 120), "garden": (40, 160, 40)}
@@ -66,3 +66,15 @@ def test_an_item_nobody_has_met_is_recommended_by_its_picture(world, folder):
 def test_no_picture_at_all_is_said(world, tmp_path):
     with pytest.raises(BadInput, match="only 0 of 24 items have a picture that can be read"):
         PictureColumns.fit(bare(world), tmp_path, encoder="colors")
+
+
+def test_data_with_pictures_keeps_everything_else_and_counts_what_is_missing(world, folder, tmp_path):
+    data, notes = with_pictures(world.data, folder, encoder="colors")
+    assert data.interactions is world.data.interactions and data.name == world.data.name
+    assert data.items.frame.columns == [*world.data.items.frame.columns, *(f"picture {n + 1}" for n in range(16))] and not notes
+    for path in list(folder.iterdir())[:3]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "s05.png").write_text("no picture")
+    with pytest.raises(BadInput, match=r"there is no folder of pictures at '.*nowhere'; give the folder"):
+        with_pictures(world.data, tmp_path / "nowhere")
+    assert any(note.startswith("1 pictures cannot be read") for note in with_pictures(world.data, tmp_path, encoder="colors")[1])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Catalog
+from metarec.data.schema import BadInput, Catalog, Dataset
 from metarec.features.encoders.base import EncoderState
 from metarec.features.images import EncodedImages, ImageEncoder, encode_images, image_encoder_from_state, item_images
 from metarec.runtime.progress import Progress, silent
@@ -86,3 +86,17 @@ class PictureColumns:
         values[~read.has_image] = np.nan
         frame = pl.DataFrame({f"picture {n + 1}": values[:, n].astype(np.float32) for n in range(values.shape[1])})
         return Catalog(frame=catalog.frame.drop(frame.columns, strict=False).hstack(frame.fill_nan(None)))
+
+
+def with_pictures(data: Dataset, folder: str | Path, *, encoder: str | ImageEncoder = "auto",
+                  progress: Progress = silent) -> tuple[Dataset, list[str]]:
+    """The same data with its items' pictures as columns, learned from items with events, and notes on what could not be read.
+
+    Raises:
+        BadInput: if there is no such folder, or fewer than two pictures can be read.
+    """
+    if not Path(folder).is_dir():
+        raise BadInput(f"there is no folder of pictures at '{folder}'; give the folder that the items' pictures lie in")
+    met = np.unique(data.items.vocabulary.indexes(data.interactions.frame["item_id"].unique()))
+    _, catalog, notes = PictureColumns.fit(data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress)
+    return Dataset(interactions=data.interactions, items=catalog, users=data.users, name=data.name), notes

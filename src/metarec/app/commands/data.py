@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, Source, show
+from metarec.app.commands.options import Json, Pictures, Source, show
 
 app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, examine your own.")
 
@@ -39,13 +39,13 @@ def list_(as_json: Json = False) -> None:
 
 @app.command("check")
 def check(data: Source, html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
-          as_json: Json = False) -> None:
+          pictures: Pictures = None, as_json: Json = False) -> None:
     """Examine data: what cleaning would take out and why, what is there, what to do; nothing given is changed."""
     from metarec.data.cleaning import read_clean
     from metarec.features.choose import advise
 
     cleaned, report = read_clean(data)
-    advice = advise(cleaned.items)
+    advice = advise(cleaned.items, pictures=pictures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")

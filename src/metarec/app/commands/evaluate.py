@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Preset, Seed, Source, note, show
+from metarec.app.commands.options import Encoder, Json, Pictures, Preset, Seed, Source, note, show
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -26,7 +26,7 @@ def evaluate(data: Source,
              folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
              people_as_text: Annotated[bool, typer.Option("--people-as-text", help="Also judge people written as text, read by the same "
                                                           "encoder: alone, and together with ours.")] = False,
-             preset: Preset = "small", encoder: Encoder = "auto",
+             preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None,
              model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
                                                         "of fitting one; the result is kept with it for the operator's page.")] = None,
              out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
@@ -39,20 +39,24 @@ def evaluate(data: Source,
     from metarec.evaluation.evaluate import evaluate as judge
     from metarec.evaluation.people_as_text import what_helped, with_people_as_text
     from metarec.evaluation.scenarios import SCENARIOS
+    from metarec.features.pictures import with_pictures
     from metarec.runtime.progress import on_terminal
 
     if scenario not in SCENARIOS:
         raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
-    if model is not None and (folds or protocol is not None or scenario != "user-cold" or learner or every):
-        raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner and --all")
+    if model is not None and (folds or protocol is not None or scenario != "user-cold" or learner or every or pictures):
+        raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner, --all and --pictures")
     if people_as_text and (folds or protocol is not None or model is not None):
         raise BadInput("--people-as-text fits a model on people to judge it on others: it goes without --folds, --protocol and --model")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
         raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
     table, report = read_clean(data)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    if pictures is not None:
+        table, missed = with_pictures(table, pictures)
+        note("; ".join(["pictures read", *missed]))
     with on_terminal(show=not as_json) as progress:
         models = _models(learner, every, preset, encoder, progress)
         if model is not None:

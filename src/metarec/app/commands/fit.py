@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Preset, Seed, Source, note, show
+from metarec.app.commands.options import Encoder, Json, Pictures, Preset, Seed, Source, note, show
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
 
 
 def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
-        preset: Preset = "small", encoder: Encoder = "auto",
+        preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None,
         learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, or a Transformer over events (decoder, encoder, "
                                                     "encoder-decoder), that joins the model as a part of its own; see "
                                                     "docs/guide/which-meta-learner.md.")] = None,
@@ -29,6 +29,7 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
     from metarec.data.domains import domain as pack_of
+    from metarec.features.pictures import with_pictures
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal
@@ -38,6 +39,9 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     policy = pack_of(domain).policy if domain is not None else None
     table, report = read_clean(data, None if clean else OFF)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    if pictures is not None:
+        table, missed = with_pictures(table, pictures)
+        note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
     started = time.perf_counter()

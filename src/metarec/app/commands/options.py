@@ -20,6 +20,9 @@ Preset = Annotated[str, typer.Option(help="Size of the model: tiny, small or bas
 Encoder = Annotated[str, typer.Option(help="Text encoder: auto, none, tfidf, textcnn, gru, minilm, smollm2, "
                                          "or the name or folder of any pretrained model.")]
 
+Pictures = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the items' pictures: named by the column `image`, or "
+                                                "ITEM_ID.jpg; see docs/guide/which-large-model.md.")]
+
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result for a program or for a person."""
