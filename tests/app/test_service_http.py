@@ -445,6 +445,36 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
     assert "metarec_impressions_lost_total 1.0" in client.get("/metrics").text
 
 
+def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
+    """The store is a file; it is taken away and brought back under the running service."""
+    from metarec.app.service import people
+
+    monkeypatch.setattr(people, "LOOK_AGAIN", 0.3)
+    client = start()
+    like(client, "ann", "s00", "s01")
+    known = slate(client, user_id="ann", k=3)
+    assert (known["without_store"], known["shots"]) == (False, 2)
+    client.app.state.service.store._reads.dispose()  # or an open file would go on being read
+    places = [tmp_path / f"events.db{end}" for end in ("", "-wal", "-shm")]
+    for place in places:
+        place.rename(place.with_suffix(place.suffix + ".away"))
+    (tmp_path / "events.db").mkdir()
+
+    sent = slate(client, user_id="ann", history=[{"item_id": "s02", "value": 5}], k=3)
+    stranger = slate(client, user_id="ann", k=3)
+    assert (sent["without_store"], sent["shots"], len(ids(sent))) == (True, 1, 3)
+    assert ids(sent) == ids(slate(client, history=[{"item_id": "s02", "value": 5}], k=3))
+    assert ids(stranger) == ids(slate(client, k=3))
+    assert any("cannot be read just now" in note for note in stranger["notes"])
+    assert client.get("/v1/users/ann").status_code == 503
+
+    (tmp_path / "events.db").rmdir()
+    for place in places:
+        place.with_suffix(place.suffix + ".away").rename(place)
+    time.sleep(0.4)
+    assert ids(slate(client, user_id="ann", k=3)) == ids(known)
+
+
 def test_other_origins_are_let_in_only_when_named(start):
     asked = {"origin": "http://shop.example", "access-control-request-method": "POST"}
     assert start().options("/v1/recommendations", headers=asked).headers.get("access-control-allow-origin") is None

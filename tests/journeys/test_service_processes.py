@@ -135,6 +135,8 @@ def test_a_server_that_crashes_and_comes_back_costs_nothing_acknowledged(model):
                 cluster.stop(signal.SIGQUIT)
                 down = time.monotonic()
                 assert service.ask("GET", "/readyz")[0] == 503
+                status, slate = service.ask("POST", "/v1/recommendations", {"user_id": "u1", "k": 3})
+                assert (status, slate["without_store"], len(slate["items"])) == (200, True, 3)
                 cluster.start()
                 senders.wait_for_answer(down)
         store = open_store(url)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Where one of these is set, its owner has said how many threads a worker may use."""
 
 
 def serve(model: str, store: str | None = None, *, host: str | None = None, port: int | None = None, workers: int | None = None,
@@ -98,12 +100,25 @@ def worker() -> FastAPI:
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
     setup_logs(settings.log_level, as_json=settings.log_json)
+    if not any(name in os.environ for name in THREADS):
+        one_thread()
     try:
         return create_app(settings)
     except (OSError, BrokenArtefact) as error:  # a store that is away while a worker is replaced: the next one may find it
         logging.getLogger("metarec.service").error("a worker cannot start", extra={"reason": str(error)})
         time.sleep(1.0)
         raise SystemExit(1) from error
+
+
+def one_thread() -> None:
+    """Let this process multiply on one thread: over a catalog of thousands of items a second one costs more than it saves, and as
+    many workers as there are cores use them all.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, without types
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def _check(settings: ServiceSettings) -> None:

@@ -24,6 +24,8 @@ from metarec.feedback.migrations import migrate
 from metarec.feedback.writer import GroupWriter, Write, first_line
 
 _EVENT_FIELDS = ("event_id", "user_id", "item_id", "timestamp", "kind", "value", "slate_id", "context")
+CONNECT_SECONDS = 5
+"""How long a server may take to let us in; the system itself would wait for minutes where its machine is gone."""
 BUSY_SECONDS = {"write": 0.0, "read": 10.0}
 """How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so that a busy neighbour starves
 it for seconds. The writer therefore waits by itself, looking often (`writer.py`); readers hardly ever wait at all."""
@@ -284,7 +286,7 @@ def _known(url: str) -> sa.URL:
 
 def _server_engine(url: sa.URL) -> sa.Engine:
     """An engine for PostgreSQL; errors carry no parameters, which are personal."""
-    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True)
+    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS})
 
 
 def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:

@@ -19,6 +19,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.runtime.scratch import column_pieces
 
 REGULARISATION = 100.0
 RANK = 40
@@ -76,9 +77,13 @@ class EpisodicRidge:
     def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
-        evidence = np.matmul(self._compressed(support, profiles), self.directions, out=out)
-        evidence += self.mean
-        return np.asarray(np.maximum(evidence, 0.0, out=evidence))
+        out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
+        compressed = self._compressed(support, profiles)
+        for piece in column_pieces(*out.shape):
+            evidence = np.matmul(compressed, self.directions[:, piece], out=out[:, piece])
+            evidence += self.mean[piece]
+            np.maximum(evidence, 0.0, out=evidence)
+        return out
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] what the regression for each support's size makes of its features."""

@@ -20,6 +20,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from metarec.runtime.scratch import column_pieces
+
 POPULARITY, STANDING = "popularity", "standing"
 
 
@@ -91,6 +93,7 @@ class Gate:
         at = self.at(lengths)
         np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
         rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
+        pieces = column_pieces(*out.shape)
         # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and taken away at the end.
         constant = np.zeros(len(lengths), np.float32)
         for column, found in enumerate(evidence):
@@ -105,11 +108,13 @@ class Gate:
             if not total.any():
                 continue
             scale = _scale(total, at["ease"][:, column])
-            found *= rarity
-            found += scale[:, None]
-            np.log(found, out=found)
-            found *= weight[:, None]
-            out += found
+            for piece in pieces:  # five steps over what lies in the nearest cache
+                lifts = found[:, piece]
+                lifts *= rarity[piece]
+                lifts += scale[:, None]
+                np.log(lifts, out=lifts)
+                lifts *= weight[:, None]
+                out[:, piece] += lifts
             constant += weight * np.log(scale)
         out -= constant[:, None]
 

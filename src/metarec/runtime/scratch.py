@@ -14,6 +14,15 @@ import numpy as np
 LARGEST = 16_000_000
 """Numbers kept under one name; whatever is larger is worth its allocation and is not held on to."""
 
+PIECE = 65_536
+"""Numbers worked on at a time, a quarter of a megabyte: several steps over them then stay within a core's own cache."""
+
+
+def column_pieces(n_rows: int, n_columns: int) -> list[slice]:
+    """Cut the columns of an array into pieces of about `PIECE` numbers."""
+    width = max(1024, PIECE // max(n_rows, 1))
+    return [slice(start, start + width) for start in range(0, n_columns, width)]
+
 
 class Scratch:
     """float32 arrays by name, each thread with its own; what is in one is lost when the thread asks for the name again."""

@@ -86,8 +86,7 @@ class Guard:
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
         route = getattr(scope.get("route"), "path", "none")  # the template, not the path: paths hold ids
-        self._meters.requests.labels(route, str(status)).inc()
-        self._meters.seconds.labels(route).observe(seconds)
+        self._meters.answered(route, status, seconds)
         if status >= 500 or log.isEnabledFor(logging.DEBUG):
             log.log(logging.WARNING if status >= 500 else logging.DEBUG, "answered",
                     extra={"request": number, "method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1e3, 2)})

@@ -27,6 +27,15 @@ class Meters:
         self.waiting = Gauge("metarec_store_rows_waiting", "Rows queued to be written.", registry=r, multiprocess_mode="livesum")
         self.drift = Gauge("metarec_drift", "How recent events differ from those trained on.", ["signal"], registry=r,
                            multiprocess_mode="mostrecent")
+        self._of_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer; which counters it moves is looked up once for each route and status."""
+        found = self._of_answer.get((route, status))
+        if found is None:  # routes are templates and statuses few, so these are few, too
+            found = self._of_answer[route, status] = self.requests.labels(route, str(status)), self.seconds.labels(route)
+        found[0].inc()
+        found[1].observe(seconds)
 
     def page(self) -> bytes:
         """All metrics as Prometheus reads them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from concurrent.futures import Future
@@ -20,6 +21,10 @@ from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.slate import Request, Slate
 
+log = logging.getLogger("metarec.service")
+LOOK_AGAIN = 1.0
+"""Seconds for which slates do without a store that did not answer, before it is asked again."""
+WITHOUT_STORE = "what is kept of this person cannot be read just now; the slate is made from what was sent along"
 UserId = Annotated[shapes.Id, Path(description="The user's id as you write it.")]
 
 
@@ -28,23 +33,35 @@ def people_routes(service: Service) -> APIRouter:
     router = APIRouter(route_class=QuickRoute)
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
     store, settings, meters = service.store, service.settings, service.meters
+    asked_again_at = 0.0
 
     async def as_request(body: shapes.Person, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
         return await service.read(lambda: request_of(body, served, store, settings.history_length, **more))
 
+    async def known_or_not(body: shapes.Person, served: Served, **more: Any) -> tuple[Request, bool]:
+        """The request, and whether it had to be made without a store that is away; for a while nobody waits for it again."""
+        nonlocal asked_again_at
+        if body.user_id is None or time.monotonic() >= asked_again_at:
+            try:
+                return await as_request(body, served, **more), False
+            except StoreUnavailable as error:
+                asked_again_at = time.monotonic() + LOOK_AGAIN
+                log.warning("slates are made without the store", extra={"problem": str(error)})
+        return request_of(body, served, None, settings.history_length, **more), True
+
     @router.post("/v1/recommendations", tags=["people"], dependencies=read, summary="A slate for one person",
                  **answers(shapes.Recommendations, 501, 503))
     async def recommend(body: shapes.RecommendationRequest) -> Json:
         served = service.live.served
-        request = await as_request(body, served, exclude=body.exclude, allow=body.allow)
+        request, without_store = await known_or_not(body, served, exclude=body.exclude, allow=body.allow)
         slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
         slate_id = uuid.uuid4().hex
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
-        return Json(_shown(served, slate_id, slate, len(request.history), reasons))
+        return Json(_shown(served, slate_id, slate, len(request.history), reasons, without_store=without_store))
 
     @router.post("/v1/events", tags=["people"], dependencies=write, summary="Store events; 200 means they are on disk",
                  **answers(shapes.EventsStored, 503))
@@ -127,7 +144,8 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
         service.meters.impressions_lost.inc()
 
 
-def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None) -> dict[str, Any]:
+def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, *,
+           without_store: bool) -> dict[str, Any]:
     rows = served.model.vocabulary.indexes(slate.item_ids).tolist()
     nothing = [None] * len(rows)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
@@ -140,6 +158,8 @@ def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: lis
             strict=True)]
     for item, said in zip(items, reasons or [], strict=False):
         item["reasons"] = said
-    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items, "notes": slate.notes}
+    notes = [*slate.notes, WITHOUT_STORE] if without_store else slate.notes
+    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items, "notes": notes,
+            "without_store": without_store}
 
 

@@ -92,6 +92,7 @@ class Recommendations(Shape):
     shots: int = Field(description="Events of the person the slate was made from.")
     items: list[ShownItem]
     notes: list[str]
+    without_store: bool = Field(description="True where the store is away: the slate is made from what was sent along, as for a stranger.")
 
 
 class NewEvent(Shape):

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.runtime.scratch import column_pieces
 
 SHARPNESS = 6.0
 """Evidence grows as exp(sharpness x cosine)."""
@@ -41,11 +42,14 @@ class Content:
         sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
         taste = support.sums(sign[:, None] * self.directions[support.items])
         norms = np.linalg.norm(taste, axis=1, keepdims=True)
-        evidence = np.matmul(SHARPNESS * taste / np.maximum(norms, 1e-6), self.directions.T, out=out)
-        np.exp(evidence, out=evidence)
-        evidence *= self.popularity
-        evidence[norms[:, 0] <= 1e-6] = 0.0
-        return np.asarray(evidence)
+        wanted = SHARPNESS * taste / np.maximum(norms, 1e-6)
+        out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out
+        for piece in column_pieces(*out.shape):
+            evidence = np.matmul(wanted, self.directions[piece].T, out=out[:, piece])
+            np.exp(evidence, out=evidence)
+            evidence *= self.popularity[piece]
+        out[norms[:, 0] <= 1e-6] = 0.0
+        return out
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Content:
         """New and changed items count like all others."""

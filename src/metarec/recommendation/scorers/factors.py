@@ -16,6 +16,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.metalearning.ridge_rows import ridge_rows
 from metarec.recommendation.scorers.base import event_weights
+from metarec.runtime.scratch import column_pieces
 
 DIM = 64
 REGULARISATION = 10.0
@@ -61,8 +62,12 @@ class Factors:
     def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
-        scores = np.matmul(self.fold_in(support), self.items.T, out=out)
-        return np.asarray(np.maximum(scores, 0.0, out=scores))
+        out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
+        people = self.fold_in(support)
+        for piece in column_pieces(*out.shape):
+            scores = np.matmul(people, self.items[piece].T, out=out[:, piece])
+            np.maximum(scores, 0.0, out=scores)
+        return out
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Factors:  # noqa: ARG002  # factors say what popularity does not
         """New items take the factors that their content predicts."""
