@@ -97,7 +97,7 @@ def test_batched_equals_one_by_one_by_hand(tiny_model, kind, pooling):
     from transformers import AutoModel, AutoTokenizer
 
     folder = tiny_model(kind)
-    vectors = encode_texts(TEXTS, str(folder), options=PretrainedOptions(pooling=pooling), cache=False).vectors
+    vectors = encode_texts(TEXTS, str(folder), options=PretrainedOptions(pooling=pooling, prompt="{text}"), cache=False).vectors
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     model = model.encoder if kind == "t5" else model
     for text, vector in zip(TEXTS[:4], vectors, strict=False):
@@ -108,9 +108,13 @@ def test_batched_equals_one_by_one_by_hand(tiny_model, kind, pooling):
     assert not vectors[4].any()
 
 
-def test_each_kind_gets_its_pooling(tiny_model):
-    assert PretrainedEncoder(locate(str(tiny_model("bert")))).pooling == "mean"
-    assert PretrainedEncoder(locate(str(tiny_model("gpt2")))).pooling == "last"
+def test_each_kind_gets_its_pooling_and_prompt(tiny_model):
+    bert, gpt = (PretrainedEncoder(locate(str(tiny_model(kind)))) for kind in ("bert", "gpt2"))
+    assert (bert.pooling, bert.prompt) == ("mean", "{text}")
+    assert (gpt.pooling, gpt.prompt) == ("last", 'This item: "{text}" means in one word: "')
+    assert PretrainedEncoder(gpt.located, PretrainedOptions(pooling="mean")).prompt == "{text}"
+    state = gpt.state().settings
+    assert (state["pooling"], state["prompt"], state["max_tokens"]) == ("last", gpt.prompt, gpt.max_tokens)
 
 
 def test_pool_ignores_padding():

@@ -189,7 +189,7 @@ class _Tuner:
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""
         most = min(self.options.max_tokens, self.encoder.max_tokens)
-        texts, _ = prompted_texts([self.texts[int(item)] for item in items], tokenizer, self.encoder.options.prompt, most)
+        texts, _ = prompted_texts([self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, most)
         given = tokenizer(texts, truncation=True, max_length=most, padding=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16, enabled=self.in_16_bits):
             hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state.float()

@@ -32,6 +32,9 @@ DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "opt", "llama", "mistral", "qwen2", "
 POOLINGS = ("mean", "cls", "last")
 PRECISIONS = ("fp32", "bf16", "int8")
 ENGINES = ("torch", "onnx")
+ONE_WORD = 'This item: "{text}" means in one word: "'
+"""Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023, arXiv:2307.16645); without it the last token
+says what follows the last word, which put new office goods at .119 instead of .272 (docs/experiments.md)."""
 MOST_TOKENS = 512
 LETTERS_PER_TOKEN = 16
 """Letters read per token allowed; no language needs more, and a text of megabytes would take minutes to cut into tokens."""
@@ -50,8 +53,8 @@ class PretrainedOptions:
 
     pooling: str = "auto"
     """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`: what the model was made for."""
-    prompt: str = "{text}"
-    """What is put around each text, such as `query: {text}`."""
+    prompt: str = "auto"
+    """What is put around each text, such as `query: {text}`; `auto` is nothing, but `ONE_WORD` where a decoder's last token is read."""
     max_tokens: int | None = None
     """Tokens read of a text, at most; by default what the model was made for, and never above 512."""
     precision: str = "fp32"
@@ -66,7 +69,7 @@ class PretrainedOptions:
             raise BadInput(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if self.engine not in ENGINES or (self.engine == "onnx" and self.precision != "fp32"):
             raise BadInput(f"engine must be torch, or onnx with precision fp32, got {self.engine!r} with {self.precision!r}")
-        if "{text}" not in self.prompt:
+        if self.prompt != "auto" and "{text}" not in self.prompt:
             raise BadInput(f"prompt must hold {{text}}, got {self.prompt!r}")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise BadInput(f"max_tokens must be 1 or more, got {self.max_tokens}")
@@ -119,9 +122,9 @@ class PretrainedEncoder:
         self.adapter = adapter
         self.name = located.name if adapter is None else f"{located.name} + LoRA"
         self.notes: list[str] = []
-        self.pooling, self.max_tokens = _made_for(located, self.options)
+        self.pooling, self.prompt, self.max_tokens = _made_for(located, self.options)
         self.fingerprint = fingerprint(located)
-        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.options.prompt, self.options.precision,
+        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.prompt, self.options.precision,
                                _hash(adapter)])
         self._root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, self._root) if cache is not False else None
@@ -160,8 +163,8 @@ class PretrainedEncoder:
 
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""
-        reading = {**asdict(self.options), "pooling": self.pooling, "max_tokens": self.max_tokens}  # what `auto` came to
-        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **reading}
+        found = {"pooling": self.pooling, "prompt": self.prompt, "max_tokens": self.max_tokens}  # what `auto` came to
+        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **asdict(self.options), **found}
         if self.adapter is None:
             return EncoderState(settings=settings)
         return EncoderState(settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays)
@@ -207,7 +210,7 @@ class PretrainedEncoder:
     def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
         """Token ids of each text, and how many texts were cut."""
         tokenizer = self._model()[0]
-        prompted, shortened = prompted_texts(texts, tokenizer, self.options.prompt, self.max_tokens)
+        prompted, shortened = prompted_texts(texts, tokenizer, self.prompt, self.max_tokens)
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
         fast = getattr(encoded, "encodings", None)
         at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
@@ -375,8 +378,8 @@ def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> Non
                        "put its tokenizer files (such as tokenizer.json) beside the weights")
 
 
-def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, int]:
-    """Pooling and token limit the model was made for, read from the files beside its weights."""
+def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
+    """Pooling, prompt and token limit the model was made for, read from the files beside its weights."""
     folder = located.folder
     config, pooling, sentence = (_json(folder / name) for name in ("config.json", "1_Pooling/config.json", "sentence_bert_config.json"))
     if options.pooling != "auto":
@@ -385,11 +388,13 @@ def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, int]:
         way = "cls" if pooling.get("pooling_mode_cls_token") else "last" if pooling.get("pooling_mode_lasttoken") else "mean"
     else:
         way = "last" if located.gguf or is_decoder(config) else "mean"
+    asked = ONE_WORD if way == "last" and not pooling else "{text}"  # a model that says how it is pooled was trained to be read so
+    prompt = asked if options.prompt == "auto" else options.prompt
     positions = config.get("max_position_embeddings", config.get("n_positions", MOST_TOKENS))
     limit = sentence.get("max_seq_length") or positions
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         limit = min(limit, positions - 2)  # these keep two positions for themselves
-    return way, min(options.max_tokens or MOST_TOKENS, int(limit), MOST_TOKENS)
+    return way, prompt, min(options.max_tokens or MOST_TOKENS, int(limit), MOST_TOKENS)
 
 
 def is_decoder(config: dict[str, Any]) -> bool:
