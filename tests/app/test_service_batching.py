@@ -52,6 +52,24 @@ def test_a_bad_ask_spoils_only_itself(in_thread):
     assert isinstance(found[1], ValueError)
 
 
+def test_who_is_heard_in_the_next_turn_is_answered_with_those_before():
+    """Answered together, people ask again one turn after the other; a turn that brings nobody ends the wait."""
+    sizes = []
+
+    async def late(batcher, turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await batcher.ask(turns)
+
+    async def main():
+        batcher = Batcher(list, in_thread=lambda: False, seen=sizes.append)
+        await asyncio.gather(*(late(batcher, turns) for turns in (0, 1, 2, 9)))
+        batcher.close()
+
+    asyncio.run(main())
+    assert sizes == [3, 1]
+
+
 def test_asks_that_come_while_a_thread_works_wait_for_the_next_batch():
     sizes, release = [], threading.Event()
 

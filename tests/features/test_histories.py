@@ -65,3 +65,11 @@ def test_chosen_users_come_in_the_order_asked() -> None:
     histories, _ = Histories.of_lists([[("a", 1.0)], [], [("b", 2.0), ("c", 3.0)]], VOCABULARY)
 
     assert lists_of(histories.users(np.array([2, 1, 2]))) == [[(1, 2.0), (2, 3.0)], [], [(1, 2.0), (2, 3.0)]]
+
+
+@given(LISTS)
+def test_rows_of_events_are_summed_by_person(lists: list[list[tuple[str, float]]]) -> None:
+    histories, _ = Histories.of_lists(lists, VOCABULARY)
+    rows = np.stack([histories.values, np.ones(len(histories.items), np.float32)], axis=1)
+    expected = [[sum(histories.values[histories.owners == person]), length] for person, length in enumerate(histories.lengths)]
+    np.testing.assert_allclose(histories.sums(rows), np.array(expected).reshape(-1, 2), rtol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from metarec.recommendation.gate import Gate
@@ -26,6 +27,25 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
     np.testing.assert_allclose(parts["standing"], [[1.5, -1.5]], rtol=1e-6)
     np.testing.assert_allclose(parts["a"], [2 * np.log1p([0.75 / 0.75, 0.25 / 0.25])], rtol=1e-6)
     np.testing.assert_array_equal(parts["b"], [[0.0, 0.0]])
+
+
+def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(gate: Gate) -> None:
+    """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom nobody knows."""
+    rng = np.random.default_rng(0)
+    people, items = 70, 2500
+    popularity = rng.dirichlet(np.ones(items)).astype(np.float32) + np.float32(1e-9)
+    standing = rng.normal(size=(items, 1)).astype(np.float32)
+    full = rng.gamma(0.3, size=(people, items)).astype(np.float32)
+    few = (full * (rng.random((people, items)) < 0.02)).astype(np.float32)
+    full[0], few[:2] = 0.0, 0.0
+    lengths = rng.integers(0, 6, people)
+    expected = sum(gate.parts(popularity, standing, {"a": full, "b": few}, lengths).values())
+    base = np.concatenate([np.log(popularity)[None, :], standing.T])
+
+    for second in (few.copy(), sp.csr_matrix(few)):
+        found = np.empty((people, items), np.float32)
+        gate.score(popularity, base, [full.copy(), second], lengths, out=found)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_between_knots_trust_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:

@@ -31,12 +31,16 @@ def test_ties_across_the_border_are_drawn_and_better_items_stay() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 6), st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_equals_a_full_sort_and_the_batch_equals_one_by_one(n_rows: int, n_items: int, k: int, seed: int) -> None:
-    scores = np.random.default_rng(seed).integers(0, 5, size=(n_rows, n_items)).astype(np.float32)
+@given(st.integers(1, 6), st.integers(1, 400), st.integers(1, 12), st.integers(1, 2000), st.integers(0, 2**32 - 1))
+def test_equals_a_full_sort_and_the_batch_equals_one_by_one(n_rows: int, n_items: int, k: int, levels: int, seed: int) -> None:
+    """With many equal scores and few, in small catalogs and in those that are cut into blocks."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, levels, size=(n_rows, n_items)).astype(np.float32)
+    scores[rng.random(scores.shape) < rng.random()] = -np.inf
     indexes, values = rank(scores, k, np.random.default_rng(seed))
     assert np.array_equal(values, -np.sort(-scores, axis=1)[:, :k])
-    assert all(len(set(row)) == len(row) for row in indexes.tolist())
+    assert all(len(set(row) - {-1}) == sum(item >= 0 for item in row) for row in indexes.tolist())
+    assert np.array_equal(np.where(indexes >= 0, np.take_along_axis(scores, np.maximum(indexes, 0), 1), -np.inf), values)
     rng = np.random.default_rng(seed)
     assert np.array_equal(indexes, np.concatenate([rank(row, k, rng)[0] for row in scores]))
 

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from metarec.runtime.scratch import Scratch, column_pieces
+
+
+def test_memory_is_used_again_by_its_thread_and_by_no_other() -> None:
+    scratch = Scratch()
+    first = scratch.array("a", (2, 50))
+    first[...] = 1.0
+    assert np.shares_memory(first, scratch.array("a", (5, 3)))
+    assert not np.shares_memory(first, scratch.array("b", (2, 50)))
+    other: list[np.ndarray] = []
+    worker = threading.Thread(target=lambda: other.append(scratch.array("a", (2, 50))))
+    worker.start()
+    worker.join()
+    assert not np.shares_memory(first, other[0])
+    assert scratch.array("a", (40, 50)).shape == (40, 50)
+
+
+def test_pieces_cover_every_column_once() -> None:
+    for rows, columns in ((1, 10), (8, 100_000), (500, 2_049)):
+        covered = np.concatenate([np.arange(columns)[piece] for piece in column_pieces(rows, columns)])
+        assert np.array_equal(covered, np.arange(columns))
