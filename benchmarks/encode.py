@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def main() -> None:
         import torch
 
         from metarec.features.encoders.locate import MINILM, locate
-        from metarec.features.encoders.pretrained import PretrainedEncoder
+        from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, knows_bf16
 
         if options.threads:
             torch.set_num_threads(options.threads)
@@ -96,6 +97,14 @@ def main() -> None:
         if theirs is not None:
             theirs.encode(["warm up"])
             encoders["sentence-transformers"] = lambda rows: theirs.encode(rows, batch_size=32, show_progress_bar=False)
+        if knows_bf16():
+            half = PretrainedEncoder(located, PretrainedOptions(precision="bf16"), cache=False)
+            half.encode(["warm up"])
+            encoders["metarec, bf16"] = half.encode
+        if find_spec("onnxruntime") and find_spec("onnxscript"):
+            exported = PretrainedEncoder(located, PretrainedOptions(engine="onnx"), cache=False)
+            exported.encode(["warm up"])
+            encoders["metarec, onnx"] = exported.encode
         result = {"texts": len(texts), "threads": torch.get_num_threads(), **turns(texts, options.parts, encoders)}
         if theirs is not None:
             ours, other = plain.encode(texts[:256]), theirs.encode(texts[:256], show_progress_bar=False)
