@@ -8,7 +8,7 @@ explore alike:
 
 - `still`: popularity and profile only, events are not looked at;
 - `adapting`: each event changes the next slate, the model stays;
-- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse.
+- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to people who were kept out of the first data to judge.
 
 Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused, whether a drifted catalog was noticed.
 """
@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--explore", type=float, default=0.1, help="strength of exploration")
     parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--judges", type=float, default=0.15, help="share of the old people that judge, as `metarec fit --hold-out`")
+    parser.add_argument("--half", action="store_true", help="half of the people of the data")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -70,30 +72,33 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
     from metarec.feedback.promotion import Guardrails
 
     rng = np.random.default_rng(options.seed)
-    people, old = held_out(metarec.read(options.data), options.days * options.newcomers, rng)
+    data = metarec.read(options.data)
+    people, old = held_out(without_judges(data, 0.5, rng) if options.half else data, options.days * options.newcomers, rng)
     liked_from = old.interactions.relevant_from
 
-    def fit(data):
-        return metarec.Recommender.fit(data, preset=options.preset, seed=options.seed, encoder=options.encoder)
+    def fit(data, **how):
+        return metarec.Recommender.fit(data, preset=options.preset, seed=options.seed, encoder=options.encoder, **how)
 
     began = time.perf_counter()
-    fit(old).save(folder / "model")
-    print(f"{len(people)} people held out, {len(old.interactions):,} events to begin with; fitted in {time.perf_counter() - began:.0f} s")
+    first = without_judges(old, options.judges, rng)
+    fit(first).save(folder / "model")
+    print(f"{len(people)} people held out, {len(old.interactions):,} events to begin with, {options.judges:.0%} of their people kept out "
+          f"to judge; fitted in {time.perf_counter() - began:.0f} s", flush=True)
     arms = [Arm(name, adapts, started(folder, name, options.explore))
             for name, adapts in (("still", False), ("adapting", True), ("loop", True))]
-    rails = Guardrails(min_newcomers=8)
+    rails = Guardrails()
     for day in range(1, options.days + 1):
         for person in people[(day - 1) * options.newcomers:day * options.newcomers]:
             for arm in arms:
                 visit_all(arm, person, liked_from)
         if day in RETRAIN_DAYS:
-            done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), fit=fit, rails=rails)
+            done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=fit, rails=rails)
             print(f"day {day}: challenger {'promoted' if done.promoted else 'refused'} ({done.decision.reason}); "
                   f"{done.events_new} new events, {done.judges} judges")
             for verdict in done.decision.verdicts:
                 print(f"    {'ok  ' if verdict.passed else 'WORSE'} {verdict.sentence}")
     report(arms, options)
-    sabotage(folder, fit, rails)
+    sabotage(folder, old, fit, rails)
     drift(arms[2].client, old)
     for arm in arms:
         arm.client.__exit__(None, None, None)
@@ -113,6 +118,13 @@ def held_out(data, count: int, rng: np.random.Generator):
     old = metarec.Dataset(interactions=data.interactions.keep(frame.filter(~pl.col("user_id").is_in(names))), items=data.items,
                           users=data.users, name=data.name)
     return [Person(name, profile, ratings[name]) for name, profile in zip(names, profiles, strict=True)], old
+
+
+def without_judges(data, share: float, rng: np.random.Generator):
+    """The data without a share of its people."""
+    frame = data.interactions.frame
+    people = frame["user_id"].unique().sort().to_numpy()
+    return data.with_interactions(frame.filter(~pl.col("user_id").is_in(rng.permutation(people)[:int(share * len(people))].tolist())))
 
 
 def started(folder: Path, name: str, explore: float):
@@ -174,16 +186,16 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
             print(f"{metric:<8} {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, {gain.mean() + half:+.4f}] ({len(gain)} people)")
 
 
-def sabotage(folder: Path, fit, rails) -> None:
+def sabotage(folder: Path, old, fit, rails) -> None:
     """A challenger trained on events whose items were shuffled must be refused."""
     from metarec.app.retrain import retrain
 
-    def shuffled(data):
+    def shuffled(data, **how):
         frame = data.interactions.frame
         moved = frame.with_columns(frame["item_id"].shuffle(seed=1)).unique(["user_id", "item_id"], maintain_order=True)
-        return fit(data.with_interactions(moved))
+        return fit(data.with_interactions(moved), **how)
 
-    done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), fit=shuffled, rails=rails)
+    done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=shuffled, rails=rails)
     print(f"\nsabotaged challenger: {'PROMOTED' if done.promoted else 'refused'}: {done.decision.reason}")
 
 

@@ -14,8 +14,8 @@ pytest.importorskip("sqlalchemy")
 
 from metarec.app.judging import as_judges, compare, groups_of  # noqa: E402
 from metarec.app.judging_logs import compare_on_log, read_log  # noqa: E402
-from metarec.app.retrain import JUDGES_SHARE, retrain, scale_of, split_judges  # noqa: E402
-from metarec.data.newcomers import Newcomer  # noqa: E402
+from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, scale_of, split_judges  # noqa: E402
+from metarec.data.newcomers import Newcomer, choose_horizon  # noqa: E402
 from metarec.data.schema import BadInput, Dataset  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.events import Event, Impression  # noqa: E402
@@ -28,8 +28,8 @@ from served_model import fitted_model  # noqa: E402
 RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
 
 
-def tiny(data):
-    return Recommender.fit(data, preset="tiny", seed=1, encoder="tfidf")
+def tiny(data, **how):
+    return Recommender.fit(data, preset="tiny", seed=1, encoder="tfidf", **how)
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +66,11 @@ def url(tmp_path, rated_world):
     return url
 
 
-def shuffled(data: Dataset) -> Recommender:
+def shuffled(data: Dataset, **how) -> Recommender:
     """A sabotaged challenger: every event is moved to an item drawn at random, so it has learned nothing."""
     frame = data.interactions.frame
     moved = frame.with_columns(frame["item_id"].shuffle(seed=3)).unique(["user_id", "item_id"], maintain_order=True)
-    return tiny(data.with_interactions(moved))
+    return tiny(data.with_interactions(moved), **how)
 
 
 def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
@@ -132,6 +132,40 @@ def test_judges_are_chosen_by_digest_among_new_people(url, fitted):
     known = new.with_columns(pl.lit(fitted.trained_on["user_id"][0]).alias("user_id"))
     assert split_judges(store, fitted.training_data(), known)[0].height == 0
     store.close()
+
+
+def test_people_kept_out_of_the_first_model_judge(model, url, fitted):
+    """`metarec fit --hold-out` keeps them out; given the whole data, retraining never trains on them either."""
+    whole = fitted.training_data()
+    people = whole.interactions.frame["user_id"].unique().sort()
+    aside, frame = people[::8].to_list(), whole.interactions.frame
+    first = tiny(whole.with_interactions(frame.filter(~pl.col("user_id").is_in(aside))))
+    first.save(f"{model}/../first")
+    done = retrain(f"{model}/../first", url, data=whole, fit=tiny, rails=RAILS, force=True)
+    trained = Recommender.load(Registry(f"{model}/../first").place_of(done.challenger)).trained_on
+    assert not set(aside) & set(trained["user_id"])
+    assert done.judges >= len(aside)
+    store = open_store(url)
+    judging, _ = split_judges(store, first.training_data(), store.as_frame().select(frame.columns[:2]), offered=whole)
+    assert not set(judging["user_id"]) & set(aside)  # they have no events there
+    most = whole.with_interactions(frame.filter(pl.col("user_id").is_in(people[:10].to_list())))
+    too_many, _ = split_judges(store, most, frame, offered=whole)
+    assert too_many["user_id"].n_unique() < (len(people) - 10) / 2  # more than a fifth: then one in five of them
+    store.close()
+
+
+def test_answers_to_slates_teach_little_and_do_not_judge_where_others_can(fitted):
+    train = fitted.training_data()
+    frame = train.interactions.frame.select("user_id", "item_id")
+    answered = frame["user_id"].unique().sort()[:2].to_list()
+    stored = frame.filter(pl.col("user_id").is_in(answered)).with_columns(pl.lit(1.0).alias("propensity"))
+    weights, horizon = how_to_learn(train, stored)
+    assert {user: weight for user, weight in weights.items() if weight < 1} == pytest.approx(dict.fromkeys(answered, 0.05))
+    assert horizon == choose_horizon(frame.filter(~pl.col("user_id").is_in(answered)).unique().group_by("user_id").len()["len"].to_numpy())
+    assert how_to_learn(train, stored.clear()) == (None, None)
+
+    assert set(by_own_choice(frame, stored, least=5)["user_id"]) == set(frame["user_id"]) - set(answered)
+    assert by_own_choice(frame, stored, least=1000).height == frame.height
 
 
 def test_forgotten_people_leave_old_data_too(model, url, fitted):

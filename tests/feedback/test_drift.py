@@ -45,6 +45,19 @@ def test_new_items_new_users_and_other_values_are_noticed(weights):
     assert drift.value_shift == pytest.approx(1.0, abs=0.1)
 
 
+def test_answers_about_what_a_model_showed_are_not_taken_for_another_taste(weights):
+    """A model shows what is popular, and what it shows is rated high; what people chose beside it is as it always was."""
+    rng = np.random.default_rng(0)
+    own = draw(rng, weights, 2_000).with_columns(pl.lit(None, pl.Utf8).alias("slate_id"))
+    answers = draw(rng, weights ** 2, 2_000, mean=4.5).with_columns(pl.lit("shown").alias("slate_id"))
+    drift = measure_drift(draw(rng, weights), pl.concat([own, answers]))
+    assert (drift.events, drift.unprompted) == (4_000, 2_000)
+    assert drift.popularity_psi < 0.05
+    assert abs(drift.value_shift) < 0.1
+    only_answers = measure_drift(draw(rng, weights), answers)
+    assert (only_answers.unprompted, only_answers.popularity_psi, only_answers.value_shift) == (0, 0.0, 0.0)
+
+
 def test_equally_popular_items_are_one_bin():
     """A catalog in which every item was taken once must not look moved because its items were cut into bins by name."""
     trained = pl.DataFrame({"user_id": ["u"] * 100, "item_id": [f"i{n}" for n in range(100)], "value": [1.0] * 100})
@@ -56,12 +69,13 @@ def test_equally_popular_items_are_one_bin():
 
 def test_no_events_are_no_drift(weights):
     some = draw(np.random.default_rng(0), weights, 10)
-    assert measure_drift(some, some.clear()) == Drift(events=0, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0,
+    assert measure_drift(some, some.clear()) == Drift(events=0, unprompted=0, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0,
                                                       cold_user_share=0.0)
 
 
 def quiet(**more):
-    return Drift(**{"events": 500, "popularity_psi": 0.01, "value_shift": 0.0, "cold_item_share": 0.0, "cold_user_share": 1.0, **more})
+    return Drift(**{"events": 500, "unprompted": 400, "popularity_psi": 0.01,
+                    "value_shift": 0.0, "cold_item_share": 0.0, "cold_user_share": 1.0, **more})
 
 
 @pytest.mark.parametrize(("drift", "trained", "forgotten", "says"), [
@@ -69,7 +83,8 @@ def quiet(**more):
     (quiet(events=1_000), 10_000, 0, ["1,000 new events since training on 10,000"]),
     (quiet(events=1_000), 100_000, 0, []),
     (quiet(popularity_psi=0.3), 10_000, 0, ["popularity index 0.30"]),
-    (quiet(popularity_psi=0.3, events=100), 10_000, 0, []),
+    (quiet(popularity_psi=0.3, unprompted=100), 10_000, 0, []),
+    (quiet(value_shift=0.5, unprompted=100), 10_000, 0, []),
     (quiet(cold_item_share=0.2), 10_000, 0, ["20% of new events are on items not trained on"]),
     (quiet(value_shift=-0.5), 10_000, 0, ["values have moved by 0.50"]),
     (quiet(), 10_000, 2, ["2 forgotten people"]),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from metarec.feedback.outcomes import ValueScale, as_history, as_training_rows, join_outcomes, worth
+from metarec.feedback.outcomes import ValueScale, as_history, as_training_rows, join_outcomes, teaching_weights, with_propensity, worth
 
 RATINGS = ValueScale(has_values=True, low=1.0, high=5.0, relevant_from=4.0)
 ACTS = ValueScale(has_values=False, low=1.0, high=1.0, relevant_from=float("-inf"))
@@ -54,3 +54,18 @@ def test_what_takes_back_another_act_is_kept_for_cleaning_to_see():
                            "value": [None, None]}, schema_overrides={"value": pl.Float64})
     assert as_training_rows(events, ACTS)["kind"].to_list() == ["purchase"]
     assert as_training_rows(events, ACTS, with_disliked=True)["kind"].to_list() == ["purchase", "return"]
+
+
+def test_an_event_answers_a_slate_only_where_that_showed_its_item():
+    slates = pl.DataFrame({"slate_id": ["s1", "s2"], "item_ids": [["a", "b"], ["a"]], "propensity": [[1.0, 0.02], [0.5]]})
+    events = pl.DataFrame({"user_id": ["u", "u", "u", "v", "w"], "item_id": ["b", "a", "c", "a", "a"],
+                           "slate_id": ["s1", "s2", "s1", None, "elsewhere"]})
+    found = with_propensity(events, slates)
+    assert found["item_id"].to_list() == events["item_id"].to_list()
+    assert found["propensity"].to_list() == [0.02, 0.5, None, None, None]
+
+
+def test_people_teach_by_what_they_chose_themselves():
+    events = pl.DataFrame({"user_id": ["own", "sure", "sure", "drawn", "half", "half"],
+                           "propensity": [None, 1.0, 1.0, 0.01, None, 0.1]})
+    assert teaching_weights(events, clip=0.05) == pytest.approx({"own": 1.0, "sure": 0.05, "drawn": 1.0, "half": 0.75})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -17,11 +18,12 @@ from metarec.app.judging_logs import compare_on_log, read_log
 from metarec.app.reports import DATA, keep_report
 from metarec.app.settings import ServiceSettings
 from metarec.data.cleaning import clean
+from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
-from metarec.feedback.outcomes import ValueScale, as_training_rows
+from metarec.feedback.outcomes import ValueScale, as_training_rows, teaching_weights, with_propensity
 from metarec.feedback.promotion import Decision, Guardrails, decide
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
@@ -32,7 +34,16 @@ log = logging.getLogger("metarec.retrain")
 
 JUDGES_SHARE = 5
 """One in so many new users is never trained on, in any round, so that every champion and challenger can be judged by them."""
-Fit = Callable[[Dataset], Recommender]
+OWN_CHOICE = 0.5
+"""People whose weight in training reaches this chose by themselves, and say how long a history is; see `teaching_weights`."""
+
+
+class Fit(Protocol):
+    """Makes a recommender from data."""
+
+    def __call__(self, data: Dataset, *, user_weights: Mapping[str, float] | None, horizon: Horizon | None) -> Recommender:
+        """The recommender; for the two others see `Recommender.fit`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +72,7 @@ def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: F
         model: folder of the model that serves.
         store: event store with what happened since.
         data: what the first model was fitted on, cleaned with the new events as when fitting; what the model itself keeps where not
-            given.
+            given. People of it who were kept out of the first model (`metarec fit --hold-out`) judge.
         fit: makes a recommender from data; with the champion's own preset, encoder and policy where not given.
         seed: of fitting and judging.
         rails: how much worse is still not worse.
@@ -85,21 +96,25 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
     old = data if isinstance(data, Dataset) else tables.dataset() if tables else champion.training_data()
     scale = scale_of(champion)
-    new = as_training_rows(store.as_frame(), scale, with_disliked=True)
+    stored = with_propensity(store.as_frame(), store.slates())
+    new = as_training_rows(stored, scale, with_disliked=True)
     if not new.height:
         raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
     whole, report = clean(joined(store, old, new, champion), tables.rules if tables else None, tables.findings if tables else ())
-    judging, learning = split_judges(store, old, as_training_rows(whole.interactions.frame, scale))
+    judging, learning = split_judges(store, champion.training_data(), as_training_rows(whole.interactions.frame, scale), offered=old)
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
-    challenger = fit(train) if fit else Recommender.fit(train, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
-                                                        learner=champion.settings.learner, policy=champion.policy)
+    fit = fit or partial(Recommender.fit, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
+                         learner=champion.settings.learner, policy=champion.policy)
+    weights, horizon = how_to_learn(train, stored)
+    challenger = fit(train, user_weights=weights, horizon=horizon)
     if challenger.version == champion.version:
         raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))
     keep_report(registry.place_of(challenger.version), DATA, report.to_dict(), by="metarec retrain")
-    judges = as_judges(judging, _profiles(store), champion.vocabulary.ids, scale.relevant_from)
+    profiles = {**_profiles_of(old, judging), **_profiles(store)}
+    judges = as_judges(by_own_choice(judging, stored, rails.min_newcomers), profiles, champion.vocabulary.ids, scale.relevant_from)
     comparisons = [*compare(champion, challenger, judges, train, seed),
-                   *compare_on_log(champion, challenger, read_log(store, scale, _profiles(store)))]
+                   *compare_on_log(champion, challenger, read_log(store, scale, profiles))]
     decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force
@@ -118,17 +133,55 @@ def scale_of(model: Recommender) -> ValueScale:
     return ValueScale(has_values=model.has_values, low=low, high=high, relevant_from=model.relevant_from)
 
 
-def split_judges(store: Store, old: Dataset, events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def split_judges(store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
+                 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Events of the people who judge, and of those to learn from.
 
-    Judges are chosen among users not in the old data by their keyed digest: the same people in every round, and nobody's choice.
+    Judges are chosen among users the champion was not trained on by their keyed digest: the same people in every round, and nobody's
+    choice. People of the data `offered` to it who were kept out of it all judge, as long as they are a fair share of that data.
     """
-    known = old.interactions.frame.select("user_id").unique()
-    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")["user_id"].to_list()
-    chosen = pl.DataFrame({"user_id": [user for user in newcomers if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0]},
+    known = trained.interactions.frame.select("user_id").unique()
+    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    kept_out: set[str] = set()
+    if offered is not None:
+        people = offered.interactions.frame.select("user_id").unique()
+        aside = people.join(known, on="user_id", how="anti")
+        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= people.height else set()
+    chosen = pl.DataFrame({"user_id": [user for user in newcomers["user_id"].to_list()
+                                       if user in kept_out or int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0]},
                           schema={"user_id": pl.Utf8})
     return (events.join(chosen, on="user_id", how="semi", maintain_order="left"),
             events.join(chosen, on="user_id", how="anti", maintain_order="left"))
+
+
+def how_to_learn(train: Dataset, stored: pl.DataFrame) -> tuple[dict[str, float] | None, Horizon | None]:
+    """How much each person counts in training, and the histories to learn for; None for both where nobody answered slates.
+
+    Args:
+        train: what will be learned from.
+        stored: the store's events with their `propensity`.
+    """
+    frame = train.interactions.frame
+    answers = stored.drop_nulls("propensity").group_by("user_id", "item_id").agg(pl.col("propensity").min())
+    events = frame.select("user_id", "item_id").unique().join(answers, on=["user_id", "item_id"], how="left")
+    if not events["propensity"].count():
+        return None, None
+    weights = teaching_weights(events)
+    own = events.filter(pl.col("user_id").is_in([user for user, weight in weights.items() if weight >= OWN_CHOICE]))
+    lengths = own.group_by("user_id").len()["len"].to_numpy()
+    return weights, choose_horizon(lengths) if len(lengths) else None
+
+
+def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
+    """The judges' events that answered no slate, where at least so many judges have some; else all of them.
+
+    Answers are all about items that the champion, or one before it, chose to show, which the champion ranks high: they cannot see what
+    it misses, nor a challenger that narrows it further.
+    """
+    answers = stored.drop_nulls("propensity").select("user_id", "item_id").unique()
+    own = judging.join(answers, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    able = own.group_by("user_id").len().filter(pl.col("len") > 1).height  # one event to show and one to ask for
+    return own if able >= least else judging
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
@@ -145,6 +198,11 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
     users = pl.concat([without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed").unique(
         "user_id", keep="last", maintain_order=True)
     return Dataset(interactions=rows, items=Catalog.of(items), users=Profiles.of(users), name=old.name)
+
+
+def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:
+    people = events["user_id"].unique(maintain_order=True).to_list()
+    return dict(zip(people, data.users.of_users(people), strict=True))
 
 
 def _profiles(store: Store) -> dict[str, dict[str, object]]:

@@ -16,10 +16,13 @@ class Drift:
 
     events: int
     """Recent events looked at; below a few hundred the signals are noise."""
+    unprompted: int
+    """Those of them that answered no slate. Answers about what a model chose to show are never like what people chose by themselves, so
+    popularity and values are compared on these alone."""
     popularity_psi: float
-    """Population stability index of popularity: below 0.1 steady, above 0.2 moved (customary marks)."""
+    """Population stability index of the popularity of unprompted events: below 0.1 steady, above 0.2 moved (customary marks)."""
     value_shift: float
-    """Mean recent value less the mean trained on, in standard deviations of the latter; 0 where there are no values."""
+    """Mean value of unprompted events less the mean trained on, in standard deviations of the latter; 0 where there are no values."""
     cold_item_share: float
     """Share of recent events on items not trained on, in [0, 1]."""
     cold_user_share: float
@@ -27,15 +30,23 @@ class Drift:
 
 
 def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
-    """Compare recent events with those trained on; both have `user_id, item_id, value`."""
+    """Compare recent events with those trained on.
+
+    Args:
+        trained: `user_id, item_id, value`.
+        recent: the same, and `slate_id` where events may have answered slates (null for those that did not).
+    """
+    unprompted = recent.filter(pl.col("slate_id").is_null()) if "slate_id" in recent.columns else recent
     if not recent.height or not trained.height:
-        return Drift(events=recent.height, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0, cold_user_share=0.0)
+        return Drift(events=recent.height, unprompted=unprompted.height, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0,
+                     cold_user_share=0.0)
     counts = trained.group_by("item_id").len()
     joined = recent.join(counts, on="item_id", how="left")
     return Drift(
         events=recent.height,
-        popularity_psi=_psi(counts, joined["len"]),
-        value_shift=_shift(trained["value"].cast(pl.Float64), recent["value"].cast(pl.Float64)),
+        unprompted=unprompted.height,
+        popularity_psi=_psi(counts, unprompted.join(counts, on="item_id", how="left")["len"]) if unprompted.height else 0.0,
+        value_shift=_shift(trained["value"].cast(pl.Float64), unprompted["value"].cast(pl.Float64)),
         cold_item_share=joined["len"].null_count() / recent.height,
         cold_user_share=1.0 - recent.join(trained.select("user_id").unique(), on="user_id", how="semi").height / recent.height,
     )
@@ -95,11 +106,12 @@ def advise_retraining(drift: Drift, *, trained_events: int, forgotten: int, rule
     reasons = []
     if drift.events >= max(rule.new_events, rule.new_share * trained_events):
         reasons.append(f"{drift.events:,} new events since training on {trained_events:,}")
-    if drift.events >= rule.enough:
-        marks = [(drift.popularity_psi, rule.psi_above, "what people choose has moved (popularity index {:.2f}, mark {:.2f})"),
-                 (drift.cold_item_share, rule.cold_items_above, "{:.0%} of new events are on items not trained on (mark {:.0%})"),
-                 (abs(drift.value_shift), rule.value_shift_above, "values have moved by {:.2f} standard deviations (mark {:.2f})")]
-        reasons += [sentence.format(value, mark) for value, mark, sentence in marks if value > mark]
+    marks = [(drift.unprompted, drift.popularity_psi, rule.psi_above,
+              "what people choose has moved (popularity index {:.2f}, mark {:.2f})"),
+             (drift.events, drift.cold_item_share, rule.cold_items_above, "{:.0%} of new events are on items not trained on (mark {:.0%})"),
+             (drift.unprompted, abs(drift.value_shift), rule.value_shift_above,
+              "values have moved by {:.2f} standard deviations (mark {:.2f})")]
+    reasons += [sentence.format(value, mark) for events, value, mark, sentence in marks if events >= rule.enough and value > mark]
     if forgotten:
         reasons.append(f"{forgotten} forgotten people may still be in the model")
     return reasons

@@ -90,3 +90,30 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
     outcomes = kept.group_by("slate_id", "item_id").agg(liked.any().alias("outcome"))
     return shown.join(outcomes, on=["slate_id", "item_id"], how="left", maintain_order="left").with_columns(
         pl.col("outcome").fill_null(value=False).cast(pl.Float64))
+
+
+def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
+    """Events with a column `propensity`: the probability in (0, 1] with which the slate that an event answers showed its item there.
+
+    Null where an event answers no slate known here, or was about an item that the slate did not show: the person chose it themselves.
+    """
+    shown = slates.select("slate_id", "item_ids", "propensity").explode("item_ids", "propensity").rename({"item_ids": "item_id"})
+    shown = shown.drop_nulls("item_id").unique(["slate_id", "item_id"], keep="first", maintain_order=True)
+    return events.join(shown, on=["slate_id", "item_id"], how="left", maintain_order="left")
+
+
+def teaching_weights(events: pl.DataFrame, clip: float = 0.05) -> dict[str, float]:
+    """How much each person's events say of what people choose by themselves, in (0, 1], by user id.
+
+    What a person answered about items that a model chose to show says little of that: a model trained on its own choices becomes ever
+    surer of them. So an event that answers a slate counts `clip` over the probability with which it was shown, at most 1 (inverse
+    propensity weighting, clipped): an item shown for certain teaches next to nothing, one that exploration drew by chance nearly as
+    much as one that nobody showed. A person counts as the mean of their events.
+
+    Args:
+        events: `user_id` and `propensity`, null where the event answers no slate.
+        clip: weight of an event whose item was shown for certain.
+    """
+    weight = pl.min_horizontal(pl.lit(1.0), clip / pl.col("propensity")).fill_null(1.0)
+    found = events.group_by("user_id").agg(pl.when(pl.col("propensity").is_null()).then(1.0).otherwise(weight).mean().alias("weight"))
+    return dict(found.select("user_id", "weight").iter_rows())

@@ -93,18 +93,19 @@ function drawHour(status) {
     el("p", { class: "axis quiet" }, el("span", {}, `${all.length} min ago`), el("span", {}, `${count(all.reduce((sum, x) => sum + x, 0), "event")} in all`), el("span", {}, "now")));
 }
 
-// Value from which each signal is drawn as high; the service's own advice decides, this only colours a bar.
-const SIGNALS = [["popularity_psi", "What is popular has moved", 0.2, 1], ["value_shift", "Values have shifted", 0.5, 2],
-  ["cold_item_share", "Events on items new to the model", 0.2, 1], ["cold_user_share", "Events by people new to it", null, 1]];
+// Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only
+// colours a bar.
+const SIGNALS = [["popularity_psi", "What is popular has moved", 0.2, 1, "unprompted"], ["value_shift", "Values have shifted", 0.5, 2, "unprompted"],
+  ["cold_item_share", "Events on items new to the model", 0.2, 1, "events"], ["cold_user_share", "Events by people new to it", null, 1, "events"]];
 
 function drawDrift(status) {
   const { drift, retraining_advised: advised } = status;
   byId("drift").replaceChildren(
     drift === null ? el("p", { class: "quiet" }, "Nothing to compare yet: no events since the model was trained.")
-      : el("dl", { class: "signals" }, SIGNALS.map(([name, words, high, full]) => [el("dt", {}, words),
-        el("dd", {}, el("span", { class: `meter ${high !== null && drift.events >= ENOUGH && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
+      : el("dl", { class: "signals" }, SIGNALS.map(([name, words, high, full, of]) => [el("dt", {}, words),
+        el("dd", {}, el("span", { class: `meter ${high !== null && drift[of] >= ENOUGH && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
           el("span", { class: "number" }, drift[name].toFixed(2)))])),
-    drift === null ? "" : el("p", { class: "quiet" }, drift.events < ENOUGH ? `From ${count(drift.events, "event")}: too few to mean much.` : `From ${count(drift.events, "event")}.`),
+    drift === null ? "" : el("p", { class: "quiet" }, `From ${count(drift.events, "event")}${drift.events < ENOUGH ? ": too few to mean much" : ""}; the first two from the ${drift.unprompted} that answered no slate.`),
     advised.length ? el("div", { class: "callout" }, el("strong", {}, "Retraining is advised. "), advised.join(" "), el("p", {}, el("code", {}, "metarec retrain MODEL")))
       : el("p", { class: "quiet" }, "No reason to retrain."));
 }
