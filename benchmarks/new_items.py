@@ -4,7 +4,8 @@
 
 Newcomers show at most 20 events among the items that are left; a tenth of the items is hidden from training and ranked
 among itself (NDCG@10, 95% intervals over people). Content baselines read TF-IDF or MiniLM: the cosine to what the person
-liked, and that plus the popularity that a ridge expects of such content; their one setting is chosen with hindsight.
+liked, and that plus the popularity that a ridge expects of such content; their one setting is chosen with hindsight. Ours are
+chosen on items hidden a second time, from training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from metarec.data.newcomers import LONG, SHORT, Newcomer
 from metarec.data.read import read
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
+from metarec.evaluation.judged import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import prepare
 from metarec.evaluation.significance import interval, paired_difference, resample
@@ -29,6 +31,7 @@ from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.metalearning.new_items import NewItems
+from metarec.recommender import Recommender
 
 
 def main() -> None:
@@ -36,6 +39,7 @@ def main() -> None:
     ask.add_argument("data", type=Path)
     ask.add_argument("--encoders", nargs="+", default=["tfidf", "minilm"])
     ask.add_argument("--learners", nargs="+", default=["bayesian_ridge", "deep_kernel"])
+    ask.add_argument("--preset", help="also a whole recommender of this size, reading by each encoder; raters stay unknown to it")
     ask.add_argument("--raters", nargs="+", type=int, default=[0, 1, 5])
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--most", type=int, default=1000, help="people judged at most")
@@ -64,14 +68,18 @@ def main() -> None:
         behaviour = _behaviour(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:
             started = time.process_time()
-            model = NewItems.fit(behaviour, np.random.default_rng(args.seed), name=name)
+            model = NewItems.fit(behaviour, np.random.default_rng(args.seed), name=name, texts=vectors)
             took = time.process_time() - started
             for raters in args.raters:
                 rng = np.random.default_rng(1)
                 first = hidden_events.shuffled(rng).first(raters)
-                scores = model.scores(content[cold], first, histories, shown)
+                scores = model.scores(content[cold], first, histories, shown, vectors[cold])
                 found[f"{name}, {encoder}, {raters} raters"] = _judge(scores, trial)
             print(f"  {name} on {encoder}: {took:.0f} s of processor to train", flush=True)
+        if args.preset:
+            whole = Recommender.fit(train, preset=args.preset, seed=args.seed, encoder=encoder)
+            scores = whole.score(requests_at(people, setting.split.horizon.pool))
+            found[f"recommender ({args.preset}), {encoder}"] = _judge(scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial)
     _tell(found)
 
 

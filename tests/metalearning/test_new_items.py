@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from metalearning.episodes import histories_of
 from metalearning.test_fitted import TASTE, likes, two_tastes
-from metarec.metalearning.new_items import NewItems, _ItemTasks, between_items_loss
+from metarec.metalearning import new_items
+from metarec.metalearning.new_items import NewItems, _ItemTasks, best_weights, between_items_loss
 from metarec.metalearning.tasks import Query
 from metarec.metalearning.training import Training
 
@@ -64,3 +67,36 @@ def test_items_compete_for_each_person():
                   is_candidate=torch.tensor([[True, True], [True, True], [False, True]]))
     by_hand = -(torch.log_softmax(scores[:2, 0], 0)[0] + torch.log_softmax(scores[:, 1], 0)[1]) / 2
     torch.testing.assert_close(between_items_loss(scores, query), by_hand)
+
+
+def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
+    """Two liked items at right angles: a text like one of them is at .71 of their mean and at 1 of the nearest; dislikes count not."""
+    behaviour, model = fitted
+    corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
+    model = replace(model, texts=corners, center=np.zeros(2, np.float32))
+    people = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
+    to_mean, nearest = model.likeness(model.placed(np.array([[3.0, 0.0], [0.0, -1.0]])), people)
+    np.testing.assert_allclose(to_mean, [[0.5**0.5, 0, 1], [-(0.5**0.5), 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
+    model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
+    assert np.allclose(model.scores(np.eye(2, dtype=np.float32), histories_of([[], []]), behaviour.histories, people,
+                                    texts=np.array([[3.0, 0.0], [0.0, -1.0]])), nearest.T, atol=1e-6)
+
+
+def test_blocks_of_people_change_nothing(fitted, monkeypatch):
+    behaviour, model = fitted
+    whole = model.likeness(model.texts, behaviour.histories)
+    monkeypatch.setattr(new_items, "BLOCK", 7 * len(model.texts))
+    np.testing.assert_array_equal(model.likeness(model.texts, behaviour.histories), whole)
+
+
+def test_weights_find_the_part_that_speaks_for_an_item():
+    """Of a learner that says noise and a likeness that says who liked what, the weights take the likeness."""
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.normal(size=(6, 40)))
+    likers = torch.argsort(truth, dim=0, descending=True)[0]
+    query = Query(items=torch.arange(40).expand(6, 40), values=torch.ones(6, 40),
+                  is_real=likers == torch.arange(6).unsqueeze(1), is_candidate=torch.ones(6, 40, dtype=torch.bool))
+    noise = torch.from_numpy(rng.normal(size=(6, 40)))
+    weights = best_weights(torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query)
+    assert 0.01 * weights[0, 2] > 10 * abs(weights[0, 0])

@@ -4,10 +4,14 @@ The roles of people and items are swapped and the same learners serve. A task is
 raters, its profile its content, and what is scored are people. Items must also compare with each other for one person,
 so the outer loss is a softmax over the *items* of the meta-batch for each person who liked some of them: that teaches
 how popular an item of such content becomes as well as with whom.
+
+A learner sees content through few dimensions, so it is weighed against plain signs that see all of it: how near the text is to
+what the person liked, and the likes such content is expected to get. The weights are learned on items kept out of meta-training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -37,6 +41,16 @@ EVIDENCE = 5.0
 """Events of a person that count half: a short history says less of them."""
 DISLIKED = -0.3
 """Weight of a disliked event in the description of a person."""
+HELD_OUT = 0
+"""The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is weighed."""
+JUDGES = 2000
+"""People asked about held-out items, at most."""
+TRUST_AT = 2.0
+"""Raters of an item that move its weights half way from those of none to those of many."""
+BLOCK = 20_000_000
+"""Cosines held at a time."""
+SHRINKAGE = 1e-3
+"""Of the weights towards the learner alone, beside a loss in nats."""
 TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
 
 
@@ -53,26 +67,49 @@ class NewItems:
     expected: np.ndarray
     """[C + 1] float32 from content (and 1) to the log of how often such an item is liked."""
     settings: dict[str, Any]
+    center: np.ndarray
+    """[E] float32 mean of the texts' embeddings, each at length 1."""
+    texts: np.ndarray
+    """[N, E] float32 of known items, less the center, at length 1 (or 0)."""
+    weights: np.ndarray
+    """[2, 4] float32 of the learner's score, expected likes and both kinds of likeness: without raters, and what many raters add."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator, *, name: str = "bayesian_ridge", settings: dict[str, Any] | None = None,
-            columns: ItemColumns | None = None, training: Training = TRAINING, progress: Progress = silent) -> NewItems:
-        """Meta-train on the items of `behaviour`, each made new in turn."""
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator, *, name: str = "bayesian_ridge",
+            settings: dict[str, Any] | None = None, texts: np.ndarray | None = None, columns: ItemColumns | None = None,
+            training: Training = TRAINING, progress: Progress = silent) -> NewItems:
+        """Meta-train on the items of `behaviour`, each made new in turn.
+
+        Args:
+            texts: [N, E] the items' text embeddings in full, which likeness is told by; their content if None.
+        """
         columns = columns or ItemColumns.fit(behaviour, rng)
         factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
+        lengthened = _unit(behaviour.content if texts is None else texts)
+        center = lengthened[np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0].mean(0)
         draft = cls(name=name, prior={}, factors=factors, scale=ValueScale.fit(behaviour), settings=settings or {},
-                    expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)))
+                    expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)), center=center,
+                    texts=_unit(lengthened - center), weights=LEARNER_ALONE)
         tasks = _ItemTasks(new_items=draft, behaviour=behaviour, folds=rng.integers(0, FOLDS, behaviour.n_items))
-        prior = meta_train(draft.learner, tasks, tasks.people[0], rng=rng, profile=behaviour.content.shape[1] + 1, progress=progress,
-                           training=training)
-        return replace(draft, prior=prior)
+        held_out = tasks.held_out(np.random.default_rng(0))
+        if held_out is None:
+            return replace(draft, prior=draft._trained(tasks, training, rng, None, progress))
+        prior = draft._trained(tasks, training, rng, lambda prior: -float(held_out.loss(draft.learner, prior)), progress)
+        return replace(draft, prior=prior, weights=held_out.weigh(draft.learner, prior))
+
+    def _trained(self, tasks: _ItemTasks, training: Training, rng: np.random.Generator, validate: Callable[[Prior], float] | None,
+                 progress: Progress) -> Prior:
+        profile = tasks.behaviour.content.shape[1] + 1
+        return meta_train(self.learner, tasks, tasks.people[0], rng=rng, profile=profile, progress=progress, training=training,
+                          validate=validate)
 
     @property
     def learner(self) -> Learner:
         """The learner, with the loss of new items."""
         return _ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
 
-    def scores(self, content: np.ndarray, raters: Histories, rater_histories: Histories, people: Histories) -> np.ndarray:
+    def scores(self, content: np.ndarray, raters: Histories, rater_histories: Histories, people: Histories,
+               texts: np.ndarray | None = None) -> np.ndarray:
         """[people, items] float32 log-scores of new items.
 
         Args:
@@ -80,6 +117,7 @@ class NewItems:
             raters: for each item, who rated it (rows of `rater_histories`) and how, on the data's own scale.
             rater_histories: what those people did, by known items.
             people: whom to score for.
+            texts: [items, E] their text embeddings, if the model was given any.
         """
         asked = self.describe(people)
         everyone = ItemFeatures.of(torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0))
@@ -88,7 +126,25 @@ class NewItems:
             profile = with_expected(content, self.expected)
             params = self.learner.adapt(self.prior, padded_support(shown, profile), everyone)
             scores = self.learner.score(self.prior, params, everyone.take(torch.arange(len(asked))))
-        return np.asarray(scores.T.numpy())
+        likeness = torch.from_numpy(self.likeness(self.placed(content if texts is None else texts), people))
+        parts = torch.cat([torch.stack([scores, params["expected"].expand_as(scores)]), likeness])
+        return np.asarray(_weighed(parts, torch.from_numpy(raters.lengths), torch.from_numpy(self.weights)).T.numpy())
+
+    def placed(self, texts: np.ndarray) -> np.ndarray:
+        """[items, E] text embeddings as `self.texts` holds them."""
+        return _unit(_unit(texts) - self.center)
+
+    def likeness(self, texts: np.ndarray, people: Histories) -> np.ndarray:
+        """[2, items, people] float32 cosines of `placed` texts to the mean of what a person liked, and to the nearest of it; 0 without."""
+        liked = people.where(self.scale.seen(people, "liking").values > 0)
+        to_mean = texts @ _unit(liked.matrix(len(self.texts)) @ self.texts).T
+        nearest = np.zeros_like(to_mean)
+        to_known = self.texts @ texts.T
+        for block in np.array_split(np.flatnonzero(liked.lengths), 1 + len(liked.items) * len(texts) // BLOCK):
+            some = liked.users(block)
+            if len(block):
+                nearest[:, block] = np.maximum.reduceat(to_known[some.items], some.offsets[:-1], axis=0).T
+        return np.stack([to_mean, nearest]).astype(np.float32)
 
     def describe(self, people: Histories) -> Tensor:
         """[people, F + 2] signed mean of the factors of what they met, a constant, and how much they did."""
@@ -126,6 +182,65 @@ class _ComparesItems:
     def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:  # noqa: ARG002  # the protocol's signature
         scores = self.score(prior, self.adapt(prior, batch.support, items), question.items)
         return between_items_loss(scores, question.query)
+
+
+LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Each row at length 1; a row of zeros stays."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _weighed(parts: Tensor, raters: Tensor, weights: Tensor) -> Tensor:
+    """[items, people] sum of the parts [4, items, people], weighed by how many raters each item [items] has."""
+    trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
+    return torch.einsum("kip,ki->ip", parts, weights[0].unsqueeze(1) + weights[1].unsqueeze(1) * trust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut:
+    """Items no meta-batch holds, each with the raters it shows, and some people who liked one."""
+
+    support: Support
+    query: Query
+    people: ItemFeatures
+    """Described without these items."""
+    judges: Tensor
+    """[J] rows of `people`."""
+    likeness: Tensor
+    """[2, items, J]"""
+
+    def loss(self, learner: Learner, prior: Prior) -> Tensor:
+        """The outer loss of the learner alone, in nats."""
+        return between_items_loss(self._parts(learner, prior)[0], self.query)
+
+    def weigh(self, learner: Learner, prior: Prior) -> np.ndarray:
+        """The weights that lose least on these items."""
+        return best_weights(self._parts(learner, prior), self.support.is_real.sum(-1), self.query)
+
+    def _parts(self, learner: Learner, prior: Prior) -> Tensor:
+        with torch.no_grad():
+            params = learner.adapt(prior, self.support, self.people)
+            scores = learner.score(prior, params, self.people.take(self.judges))
+        return torch.cat([torch.stack([scores, params["expected"].expand_as(scores)]), self.likeness])
+
+
+def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
+    """[2, 4] weights of parts [4, items, people] that lose least by `between_items_loss`, which is convex in them."""
+    scale = (parts - parts.mean(1, keepdim=True)).square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-6)
+    start = torch.from_numpy(LEARNER_ALONE).to(parts.dtype) * scale[0, 0, 0]
+    weights = start.clone().requires_grad_()
+    search = torch.optim.LBFGS([weights], max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        lost = between_items_loss(_weighed(parts / scale, raters, weights), query) + SHRINKAGE * (weights - start).square().sum()
+        lost.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return lost
+
+    search.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return np.asarray((weights.detach() / scale.squeeze()).numpy(), np.float32)
 
 
 def between_items_loss(scores: Tensor, query: Query) -> Tensor:
@@ -197,10 +312,32 @@ class _ItemTasks:
         liked = np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
         return [np.flatnonzero(liked & (self.folds == fold)) for fold in range(FOLDS)]
 
+    def held_out(self, rng: np.random.Generator) -> _HeldOut | None:
+        """All items of the fold kept out; None where nobody liked two of them, so that there is nothing to compare."""
+        batch = self._batch(HELD_OUT, self.eligible[HELD_OUT], rng)
+        likers = np.unique(batch.query.items[batch.query.is_real].numpy())
+        if len(self.eligible[HELD_OUT]) < 2 or not len(likers):
+            return None
+        judges = rng.permutation(likers)[:JUDGES]
+        place = np.full(len(self.behaviour.histories), -1)
+        place[judges] = np.arange(len(judges))
+        at = torch.from_numpy(place)[batch.query.items]
+        assert batch.query.is_candidate is not None, "raters shown are no candidates"
+        query = Query(items=at.clamp(min=0), values=batch.query.values, is_real=batch.query.is_real & (at >= 0),
+                      is_candidate=batch.query.is_candidate[:, judges])
+        histories = self.behaviour.histories.users(judges)
+        shown = histories.where(self.folds[histories.items] != HELD_OUT)
+        likeness = self.new_items.likeness(self.new_items.texts[self.eligible[HELD_OUT]], shown)
+        return _HeldOut(support=batch.support, query=query, people=self.people[HELD_OUT], judges=torch.from_numpy(judges),
+                        likeness=torch.from_numpy(likeness))
+
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
         """Draw a fold, items of it, and some of their raters at random."""
-        fold = int(rng.choice([f for f, items in enumerate(self.eligible) if len(items)]))
-        items = rng.choice(self.eligible[fold], size=min(tasks, len(self.eligible[fold])), replace=False)
+        learned_from = [f for f, items in enumerate(self.eligible) if len(items) and f != HELD_OUT]
+        fold = int(rng.choice(learned_from or [HELD_OUT]))
+        return self._batch(fold, rng.choice(self.eligible[fold], size=min(tasks, len(self.eligible[fold])), replace=False), rng)
+
+    def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
         raters = self.raters.users(items).shuffled(rng)
         shots = np.where(rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MOST_RATERS + 1, len(items)))
         shots = np.minimum(shots, raters.lengths // 2)
