@@ -14,7 +14,6 @@ import json
 import os
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +75,7 @@ def main() -> None:
     parser.add_argument("--items", type=Path, help="items.parquet or .csv whose texts to read")
     parser.add_argument("--parts", type=int, default=4, help="turns each encoder takes")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--also", nargs="*", default=["bf16"], choices=["bf16", "onnx"], help="other ways to take turns with")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as home:
@@ -97,11 +97,11 @@ def main() -> None:
         if theirs is not None:
             theirs.encode(["warm up"])
             encoders["sentence-transformers"] = lambda rows: theirs.encode(rows, batch_size=32, show_progress_bar=False)
-        if knows_bf16():
+        if "bf16" in options.also and knows_bf16():
             half = PretrainedEncoder(located, PretrainedOptions(precision="bf16"), cache=False)
             half.encode(["warm up"])
             encoders["metarec, bf16"] = half.encode
-        if find_spec("onnxruntime") and find_spec("onnxscript"):
+        if "onnx" in options.also:
             exported = PretrainedEncoder(located, PretrainedOptions(engine="onnx"), cache=False)
             exported.encode(["warm up"])
             encoders["metarec, onnx"] = exported.encode
