@@ -87,6 +87,15 @@ def test_what_does_not_beat_the_bar_is_not_kept(encoder, catalog):
         assert kept.encoder is encoder
 
 
+def test_it_stops_when_held_out_items_gain_no_more(encoder, catalog):
+    """A rate too small to change anything: the first judgement is the best, and two more without a better one are enough."""
+    seen = []
+    options = LoraOptions(steps=50, items_per_step=20, check_every=2, patience=2, learning_rate=1e-30)
+    tuned = fine_tune(catalog[0], catalog[1], encoder, options=options, rng=np.random.default_rng(0),
+                      progress=lambda stage, share, note="": seen.append(round(share * 50)))
+    assert seen == [1, 2, 3, 4, 5, 6] and not tuned.improved
+
+
 def test_cold_ndcg_by_hand():
     vectors = np.array([[1.0, 0], [0, 1.0], [0.9, 0.1], [0.1, 0.9]])
     liked = sp.csr_matrix([[1.0, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]])
