@@ -38,7 +38,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("data", type=Path)
     ask.add_argument("--encoders", nargs="+", default=["tfidf", "minilm"])
-    ask.add_argument("--learners", nargs="+", default=["bayesian_ridge", "deep_kernel"])
+    ask.add_argument("--learners", nargs="*", default=["bayesian_ridge", "deep_kernel"])
     ask.add_argument("--preset", help="also a whole recommender of this size, reading by each encoder; raters stay unknown to it")
     ask.add_argument("--raters", nargs="+", type=int, default=[0, 1, 5])
     ask.add_argument("--seed", type=int, default=0)

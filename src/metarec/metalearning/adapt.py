@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.metalearning.derivatives import turned_times
 from metarec.metalearning.layers import Params, Watched
 
 RATE = "rate."
@@ -110,7 +109,7 @@ def adapt(support_loss: Callable[[Params], Tensor], prior: Params, config: Adapt
                     factors |= {f"{name}.{side}": new if old is None else torch.cat([old, new], axis)
                                 for side, (old, new, axis) in zip(("left", "right"), both, strict=True)}
                 else:
-                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, turned_times(left, right))}
+                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, torch.bmm(left.transpose(1, 2), right))}
     moved = params | factors | {name + WEIGHT: value for name, value in weights.items() if value.ndim == 3}
     return moved if training else {name: value.detach() for name, value in moved.items()}
 

@@ -71,8 +71,11 @@ def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
     """
     weight, bias = weight_of(params, name), params.get(f"{name}.bias")
     assert weight is not None, f"there is no layer {name!r} among {', '.join(params)}"
-    y = product(x_BTD, weight)
-    y = y if bias is None else y + row(bias)
+    if bias is not None and weight.ndim == 3 and x_BTD.shape[0] == weight.shape[0]:
+        y = torch.baddbmm(row(bias), x_BTD, weight)
+    else:
+        y = product(x_BTD, weight)
+        y = y if bias is None else y + row(bias)
     for first, second in (("down", "up"), ("left", "right")):
         if f"{name}.{first}" in params:
             y = y + product(product(x_BTD, params[f"{name}.{first}"]), params[f"{name}.{second}"])
@@ -85,7 +88,7 @@ def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
         tasks, width_in, width_out = weight.shape
         side_by_side = weight.permute(1, 0, 2).reshape(width_in, tasks * width_out)
         return (x_BTD[0] @ side_by_side).view(-1, tasks, width_out).transpose(0, 1)
-    return times(x_BTD, weight) if weight.ndim == 3 == x_BTD.ndim and x_BTD.shape[0] == weight.shape[0] else x_BTD @ weight
+    return x_BTD @ weight
 
 
 def layer_norm(params: Params, name: str, x_BTD: Tensor, eps: float = 1e-5) -> Tensor:

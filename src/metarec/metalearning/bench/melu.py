@@ -153,8 +153,8 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
 
 
 def _embedded(values: Tensor, table: Tensor) -> Tensor:
-    """[films, EMBEDDING] mean over each film's values; looking a single one up spares the slope of a bag its sort."""
-    return F.embedding(values[:, 0], table) if values.shape[1] == 1 else F.embedding_bag(values, table, mode="mean")
+    """[films, EMBEDDING] mean over each film's values; the slope of a bag would sort them first."""
+    return table.index_select(0, values.flatten()).view(*values.shape, -1).mean(1)
 
 
 def _support_loss(head: MLPHead, rows: Tensor, person: Tensor, values: Tensor, is_real: Tensor) -> Callable[[Params], Tensor]:
