@@ -109,7 +109,8 @@ def adapt(support_loss: Callable[[Params], Tensor], prior: Params, config: Adapt
                     factors |= {f"{name}.{side}": new if old is None else torch.cat([old, new], axis)
                                 for side, (old, new, axis) in zip(("left", "right"), both, strict=True)}
                 else:
-                    weights = weights | {name: weights[name] + _paced(known, name + WEIGHT, config, step, torch.bmm(left.transpose(1, 2), right))}
+                    move = _paced(known, name + WEIGHT, config, step, torch.bmm(left.transpose(1, 2), right))
+                    weights = weights | {name: weights[name] + move}
     moved = params | factors | {name + WEIGHT: value for name, value in weights.items() if value.ndim == 3}
     return moved if training else {name: value.detach() for name, value in moved.items()}
 
