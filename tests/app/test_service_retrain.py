@@ -160,7 +160,7 @@ def test_answers_to_slates_teach_little_and_do_not_judge_where_others_can(fitted
     answered = frame["user_id"].unique().sort()[:2].to_list()
     stored = frame.filter(pl.col("user_id").is_in(answered)).with_columns(pl.lit(1.0).alias("propensity"))
     weights, horizon = how_to_learn(train, stored)
-    assert {user: weight for user, weight in weights.items() if weight < 1} == pytest.approx(dict.fromkeys(answered, 0.05))
+    assert {user: weight for user, weight in weights.items() if weight < 1} == pytest.approx(dict.fromkeys(answered, 0.02))
     assert horizon == choose_horizon(frame.filter(~pl.col("user_id").is_in(answered)).unique().group_by("user_id").len()["len"].to_numpy())
     assert how_to_learn(train, stored.clear()) == (None, None)
 

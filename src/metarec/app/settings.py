@@ -49,8 +49,9 @@ class ServiceSettings:
     """Keep what was shown to whom (for people with a user id), which judging challengers by logged propensities needs."""
     explore: float = 0.0
     """Strength of exploration where a request does not say; 0 shows the best as known."""
-    inline_items: int = 30_000
-    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the loop is not held up."""
+    inline_items: int = 100_000
+    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the loop is not held up for longer than
+    some hundredths of a second."""
     watch_seconds: float = 0.25
     """How often each worker looks for new items and a promoted model."""
     shutdown_seconds: int = 10

@@ -102,7 +102,7 @@ def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
     return events.join(shown, on=["slate_id", "item_id"], how="left", maintain_order="left")
 
 
-def teaching_weights(events: pl.DataFrame, clip: float = 0.05) -> dict[str, float]:
+def teaching_weights(events: pl.DataFrame, clip: float = 0.02) -> dict[str, float]:
     """How much each person's events say of what people choose by themselves, in (0, 1], by user id.
 
     What a person answered about items that a model chose to show says little of that: a model trained on its own choices becomes ever

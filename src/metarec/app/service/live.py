@@ -40,6 +40,11 @@ class Served:
         return self.model.catalog.titles()
 
     @cached_property
+    def title_by_id(self) -> dict[str, str]:
+        """What to call each item."""
+        return dict(zip(self.model.vocabulary.ids, self.titles, strict=True))
+
+    @cached_property
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""
         low, high = self.model.value_range
@@ -56,8 +61,7 @@ class Served:
 
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
-        row = int(self.model.vocabulary.indexes([item_id])[0])
-        return None if row < 0 else self.titles[row]
+        return self.title_by_id.get(item_id)
 
     def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
         """Content of the items at these rows, without what is missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 import uuid
 from concurrent.futures import Future
@@ -57,7 +58,7 @@ def people_routes(service: Service) -> APIRouter:
         served = service.live.served
         request, without_store = await known_or_not(body, served, exclude=body.exclude, allow=body.allow)
         slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
-        slate_id = uuid.uuid4().hex
+        slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
@@ -146,15 +147,14 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
 
 def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, *,
            without_store: bool) -> dict[str, Any]:
-    rows = served.model.vocabulary.indexes(slate.item_ids).tolist()
-    nothing = [None] * len(rows)
+    title_of, nothing = served.title_by_id, [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
     intervals = nothing if slate.interval is None else slate.interval.tolist()
     items: list[dict[str, Any]] = [
-        {"item_id": item_id, "title": served.titles[row], "score": score, "uncertainty": doubt, "predicted": value, "interval": interval,
+        {"item_id": item_id, "title": title_of[item_id], "score": score, "uncertainty": doubt, "predicted": value, "interval": interval,
          "propensity": chance, "reasons": None}
-        for item_id, row, score, doubt, value, interval, chance in zip(
-            slate.item_ids, rows, slate.scores.tolist(), slate.uncertainty.tolist(), predicted, intervals, slate.propensity.tolist(),
+        for item_id, score, doubt, value, interval, chance in zip(
+            slate.item_ids, slate.scores.tolist(), slate.uncertainty.tolist(), predicted, intervals, slate.propensity.tolist(),
             strict=True)]
     for item, said in zip(items, reasons or [], strict=False):
         item["reasons"] = said

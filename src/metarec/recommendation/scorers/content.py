@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -45,11 +46,16 @@ class Content:
         wanted = SHARPNESS * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            evidence = np.matmul(wanted, self.directions[piece].T, out=out[:, piece])
+            evidence = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
             np.exp(evidence, out=evidence)
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
         return out
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """[C, N]: products for few people at once are much faster over this order than over the other."""
+        return np.ascontiguousarray(self.directions.T)
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Content:
         """New and changed items count like all others."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -65,9 +66,14 @@ class Factors:
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
         people = self.fold_in(support)
         for piece in column_pieces(*out.shape):
-            scores = np.matmul(people, self.items[piece].T, out=out[:, piece])
+            scores = np.matmul(people, self._columns[:, piece], out=out[:, piece])
             np.maximum(scores, 0.0, out=scores)
         return out
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """[D, N]: products for few people at once are much faster over this order than over the other."""
+        return np.ascontiguousarray(self.items.T)
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Factors:  # noqa: ARG002  # factors say what popularity does not
         """New items take the factors that their content predicts."""
