@@ -4,7 +4,7 @@
     python benchmarks/encode.py --items items.parquet --texts 2000 --threads 1
 
 Texts are short item texts, made up with a seed unless a table of items is given. The two encoders take turns on equal
-parts, so that a busy machine slows both alike. Prints one JSON object.
+parts, so that a busy machine slows both alike. Prints one JSON object; on stderr how far it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -66,6 +67,8 @@ def turns(texts: list[str], parts: int, encoders: dict) -> dict[str, dict[str, f
             encoders[name](rows)
             spent[name]["wall_s"] += time.perf_counter() - wall
             spent[name]["cpu_s"] += time.process_time() - cpu
+        so_far = ", ".join(f"{name} {row['wall_s']:.1f} s wall, {row['cpu_s']:.1f} s of processor" for name, row in spent.items())
+        print(f"{part[-1] + 1:,} texts: {so_far}", file=sys.stderr, flush=True)
     return spent
 
 
