@@ -32,7 +32,7 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
 def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(gate: Gate) -> None:
     """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom nobody knows."""
     rng = np.random.default_rng(0)
-    people, items = 70, 2500
+    people, items = 130, 2500
     popularity = rng.dirichlet(np.ones(items)).astype(np.float32) + np.float32(1e-9)
     standing = rng.normal(size=(items, 1)).astype(np.float32)
     full = rng.gamma(0.3, size=(people, items)).astype(np.float32)

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metarec.app.service.meters import Meters
+from metarec.app.service.parts import replayed
 from metarec.app.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
@@ -82,7 +83,7 @@ class Guard:
         if body is None:
             await _refuse(send, 413, f"a request may have {most:,} bytes; send it in parts")
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
         route = getattr(scope.get("route"), "path", "none")  # the template, not the path: paths hold ids
@@ -138,19 +139,6 @@ async def _whole(receive: Receive, most: int) -> bytes | None:
             return None
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def replaying() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replaying
 
 
 async def _refuse(send: Send, status: int, sentence: str, headers: Any = ()) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from metarec.app.service.answering import Ask
 from metarec.app.service.batching import Batcher
@@ -66,27 +68,49 @@ class QuickRoute(APIRoute):
     What is not read that way goes the framework's way, which says what is wrong with it; so both take and refuse the same.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """How a request becomes an answer."""
-        careful, wants, endpoint = super().get_route_handler(), self.dependant, self.endpoint
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = self._only_body
+        if body is None or scope["method"] != "POST" or (b"content-type", b"application/json") not in scope["headers"]:
+            await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        name, shape = body
+        try:
+            given = await request.body()
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        try:
+            read = shape.model_validate_json(given)
+        except ValidationError:
+            await super().handle(scope, replayed(given, receive), send)
+            return
+        answer: Response = await self.endpoint(**{name: read})
+        await answer(scope, receive, send)
+
+    @cached_property
+    def _only_body(self) -> tuple[str, type[BaseModel]] | None:
+        """Name and shape of the body, where the route takes nothing else."""
+        wants = self.dependant
         others = (wants.path_params, wants.query_params, wants.header_params, wants.cookie_params, wants.dependencies)
         if any(others) or len(wants.body_params) != 1:
-            return careful
-        name, shape = wants.body_params[0].name, wants.body_params[0].field_info.annotation
-        if not (isinstance(shape, type) and issubclass(shape, BaseModel)):
-            return careful
+            return None
+        shape = wants.body_params[0].field_info.annotation
+        return (wants.body_params[0].name, shape) if isinstance(shape, type) and issubclass(shape, BaseModel) else None
 
-        async def quick(request: Request) -> Response:
-            if request.headers.get("content-type") != "application/json":
-                return await careful(request)
-            try:
-                body = shape.model_validate_json(await request.body())
-            except (ValidationError, ClientDisconnect):
-                return await careful(request)
-            answer: Response = await endpoint(**{name: body})
-            return answer
 
-        return quick
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if a body that was read already came once more."""
+    sent = False
+
+    async def replaying() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replaying
 
 
 def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
