@@ -95,8 +95,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
             done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=fit, rails=rails)
             print(f"day {day}: challenger {'promoted' if done.promoted else 'refused'} ({done.decision.reason}); "
                   f"{done.events_new} new events, {done.judges} judges")
-            for verdict in done.decision.verdicts:
-                print(f"    {'ok  ' if verdict.passed else 'WORSE'} {verdict.sentence}")
+            print_table(done)
     report(arms, options)
     sabotage(folder, old, fit, rails)
     drift(arms[2].client, old)
@@ -197,6 +196,12 @@ def sabotage(folder: Path, old, fit, rails) -> None:
 
     done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=shuffled, rails=rails)
     print(f"\nsabotaged challenger: {'PROMOTED' if done.promoted else 'refused'}: {done.decision.reason}")
+    print_table(done)
+
+
+def print_table(done) -> None:
+    for verdict in done.decision.verdicts:
+        print(f"    {'ok   ' if verdict.passed else 'WORSE'} {verdict.sentence}", flush=True)
 
 
 def drift(client, old) -> None:
