@@ -14,6 +14,8 @@ DISLIKED_KINDS = frozenset({"dislike", "hide", "skip", "return", "unenrol", "uns
 """Acts that say no."""
 SEEN_KINDS = frozenset({"view", "impression", "search", "open"})
 """Acts that say neither."""
+SAYING_KINDS = LIKED_KINDS | DISLIKED_KINDS | SEEN_KINDS
+"""Acts that say by themselves what they are worth; of any other the value does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +36,14 @@ def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
     On a scale of ratings a like is its top, a dislike its bottom, other acts of liking the least that counts as liked.
     Where values are strengths, acts of liking keep their strength (1 unless given) and acts of disliking say nothing.
     """
+    if kind not in SAYING_KINDS and scale.has_values:  # a stated rating, as most events are
+        return None if value is None else scale.low if value < scale.low else scale.high if value > scale.high else value
     if kind in DISLIKED_KINDS:
         return scale.low if scale.has_values else None
     if not scale.has_values:
         return 1.0 if value is None else value
     if kind == "like":
         return scale.high
-    if value is not None and kind not in LIKED_KINDS and kind not in SEEN_KINDS:
-        return min(max(value, scale.low), scale.high)
     return scale.relevant_from if kind in LIKED_KINDS else None
 
 
