@@ -31,8 +31,8 @@ MULTILINGUAL = SHORT_NAMES["multilingual"]
 SAMPLE = 48
 """Texts timed; they go to the cache, so timing them is no waste."""
 FLOOR = "tfidf"
-"""Taken where no pretrained model may be: on four catalogs of 105 to 3,300 items a small network trained on behaviour was clearly better
-on one and clearly worse on one (`docs/experiments.md`), and neither knows any language, so that this holds for all of them."""
+"""Taken where no pretrained model may be. A small network trained on behaviour was clearly better on none of four catalogs (105 to 600
+items) and clearly worse on one (`docs/experiments.md`); as neither knows any language, that speaks for all of them."""
 DECODER_COST = 10.0
 """Layers of SmolLM2-135M against those of MiniLM, by weights; what a text costs goes with it."""
 STOP_WORDS = {
