@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,17 +73,17 @@ class Histories:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """[B] events of each user."""
         return np.asarray(np.diff(self.offsets))
 
-    @property
+    @cached_property
     def owners(self) -> np.ndarray:
         """[E] the user of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    @property
+    @cached_property
     def positions(self) -> np.ndarray:
         """[E] place of each event in its user's history, 0 the oldest."""
         return np.asarray(np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths))
