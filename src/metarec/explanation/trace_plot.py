@@ -45,9 +45,7 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
     axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
     axes.axhline(0, color=QUIET, linewidth=0.8)
     _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
-    axes.legend(fontsize=7, ncols=3, framealpha=0.8, edgecolor="none", loc="upper center")
+    _legend(axes)
 
 
 def _draw_slates(axes: Axes, trace: Trace) -> None:
@@ -73,16 +71,24 @@ def _draw_lines(axes: Axes, title: str, series: list[dict[str, float]], unit: st
     for name in strongest:
         axes.plot(range(1, len(series)), [row.get(name, 0.0) for row in series[1:]], **_style(names.index(name)), label=name)
     if names and len(series) > 1:
-        axes.legend(fontsize=7, ncols=2, framealpha=0.8, edgecolor="none")
+        axes.set_ylim(bottom=0)
+        _legend(axes)
     else:
         axes.text(0.5, 0.5, "no event yet, so nothing moved", transform=axes.transAxes, ha="center", color=QUIET)
-    axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0)
     _finish(axes, title, unit)
 
 
 def _style(place: int) -> dict[str, Any]:
     """How the series at `place` is drawn: beyond the colors, dashed."""
     return {"color": color(place), "linestyle": "-" if place < len(COLORS) else "--", "marker": "o", "markersize": 3}
+
+
+def _legend(axes: Axes) -> None:
+    """Above the lines, in room made for it."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))
+    axes.legend(fontsize=7, ncols=3, framealpha=0.8, edgecolor="none", loc="upper center")
 
 
 def _finish(axes: Axes, title: str, unit: str) -> None:
