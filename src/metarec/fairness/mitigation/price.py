@@ -123,7 +123,12 @@ class PriceTable:
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
         nearest = "" if most is None else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
         return found + (f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried}).{nearest} "
-                        f"For that {self.gap.worst} must get better by {self.needed:.4f} or more; {self._most_gained()}")
+                        f"{self._what_it_takes()}; {self._most_gained()}")
+
+    def _what_it_takes(self) -> str:
+        if self.needed > 0:
+            return f"For that {self.gap.worst} must get better by {self.needed:.4f} or more"
+        return f"Serving {self.gap.best} worse would do it at that price, which mends nothing"
 
     def _most_gained(self) -> str:
         most = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
