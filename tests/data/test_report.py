@@ -80,3 +80,6 @@ def test_advice_follows_the_data() -> None:
     assert any("Events have no times" in line for line in poor)
     rich = clean(Dataset(interactions=events(users=40, per_user=15), items=item_table(), users=user_table(40)))[1].advice
     assert not any("no content" in line or "no profile" in line or "no times" in line for line in rich)
+    told = clean(Dataset(interactions=events(), users=user_table().with_columns(last_seen=pl.lit(1_700_000_000))))[1]
+    assert any("Not read from users: last_seen" in line for line in told.advice)
+    assert set(told.facts["profiles"]) == {"age", "zip"}

@@ -91,3 +91,12 @@ def test_items_and_users_may_be_left_out() -> None:
     data = Dataset(interactions=events(users=2, per_user=3))
     assert len(data.users) == 2 and data.items.frame["item_id"].to_list() == sorted(set(data.interactions.frame["item_id"]))
     assert data.with_interactions(data.interactions.frame.head(1)).interactions.has_values
+
+
+def test_moments_in_time_are_no_attributes_to_learn_from() -> None:
+    """The time of a person's last event tells what the people judged did after their first events."""
+    users = Profiles.of({"user_id": ["a", "b", "c"], "age": [30, 40, None], "income": [9e8, 2e4, None], "unknown": [None, None, None],
+                         "last_seen": [1.7e9, None, 1.6e12], "signed_up": [datetime(2020, 1, 1), None, None]})
+
+    assert users.attributes == ["age", "income", "unknown"]
+    assert users.moments == ["last_seen", "signed_up"]

@@ -133,6 +133,9 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
     if not facts["profiles"]:
         lines.append("Users have no profile: a newcomer without events gets what is popular; age, place or language in users.csv "
                      "would help.")
+    if facts["moments"]:
+        lines.append(f"Not read from users: {', '.join(facts['moments'])}. Moments in time may tell what someone did later; give an age "
+                     "or a number of days instead.")
     if not facts["time"]["known"]:
         lines.append("Events have no times: their order is taken as random, and a cut by time is not possible.")
     elif facts["time"]["collisions"] > 0.3:

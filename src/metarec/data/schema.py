@@ -18,6 +18,8 @@ from metarec.data.parsing import as_numbers, as_seconds
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
+EARLIEST_MOMENT = 315_532_800
+"""1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in time."""
 
 
 class BadInput(ValueError):
@@ -204,8 +206,13 @@ class Profiles:
 
     @property
     def attributes(self) -> list[str]:
-        """Every column but the id."""
-        return [c for c in self.frame.columns if c != "user_id"]
+        """Every column that may be learned from: all but the id and moments in time."""
+        return [c for c in self.frame.columns if c not in {"user_id", *self.moments}]
+
+    @property
+    def moments(self) -> list[str]:
+        """Columns of moments in time, such as that of a person's last event: they tell what people judged did after their first."""
+        return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]
 
     def of_users(self, user_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys out."""
@@ -216,6 +223,13 @@ class Profiles:
 
     def __len__(self) -> int:
         return self.frame.height
+
+
+def _are_moments(column: pl.Series) -> bool:
+    """Whether values are dates with times, or numbers that are all seconds (or milliseconds) after 1980."""
+    if column.dtype.is_numeric():
+        return bool((column.drop_nulls() >= EARLIEST_MOMENT).all()) and column.null_count() < len(column)
+    return isinstance(column.dtype, pl.Datetime)
 
 
 def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:

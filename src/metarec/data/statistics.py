@@ -37,6 +37,8 @@ class Tally:
     """Consecutive events of a user, and how many of them share a timestamp."""
     profiled: dict[str, int]
     """Users with events who have each attribute."""
+    moments: tuple[str, ...]
+    """Attributes set aside, since they hold moments in time."""
     drift: dict[str, float]
 
 
@@ -55,7 +57,8 @@ def tally(data: Dataset) -> Tally:
     return Tally(per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64), per_item=events.group_by("item_id").len(),
                  kinds=events.group_by("kind").len(), values=(low, high, float(events["value"].sum())),
                  times=times if data.interactions.has_time and len(events) else None, pairs=_pairs(events),
-                 profiled={c: profiles.height - profiles[c].null_count() for c in profiles.columns if c != "user_id"}, drift=drift(data))
+                 profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
+                 moments=tuple(data.users.moments), drift=drift(data))
 
 
 def facts(parts: Sequence[Tally], items: pl.DataFrame, are_ratings: bool, context: Sequence[str], cold_below: int) -> dict[str, Any]:
@@ -77,6 +80,7 @@ def facts(parts: Sequence[Tally], items: pl.DataFrame, are_ratings: bool, contex
                    "mean": sum(p.values[2] for p in parts) / max(total, 1)},
         "time": _time(parts), "drift": parts[0].drift,
         "profiles": {c: sum(p.profiled.get(c, 0) for p in parts) / max(len(per_user), 1) for c in parts[0].profiled},
+        "moments": sorted({name for p in parts for name in p.moments}),
         "content": {c: (items.height - items[c].null_count()) / max(items.height, 1) for c in items.columns if c != "item_id"},
         "context": list(context)}
 
