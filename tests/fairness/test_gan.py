@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fairness.biased_world import biased_data
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, Dataset, Profiles
 from metarec.fairness.mitigation.augment import augment_with_gan, interaction_vectors
 from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
 from metarec.fairness.mitigation.gan_checks import check, membership_advantage, nearest_distance
@@ -111,6 +111,8 @@ def test_nearest_distance_is_jaccard():
 
 def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
     data = biased_data(many=90, few=40, ratings=True)
+    seen = Profiles.of(data.users.frame.with_columns(last_seen=pl.lit(1_700_000_000)))  # a moment in time: not learned from
+    data = Dataset(interactions=data.interactions, items=data.items, users=seen)
     found = augment_with_gan(data, "group", np.random.default_rng(0), config=GanConfig(steps=60, width=32))
     assert found.made_up == {"few": 50}
     assert dict(found.data.users.frame["group"].value_counts().iter_rows()) == {"many": 90, "few": 90}
@@ -120,6 +122,7 @@ def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
     assert new["value"].is_between(3, 5).all() and new.null_count().sum_horizontal().item() == 0
     profiles = found.data.users.frame.filter(pl.col("user_id").str.starts_with("made up:"))
     assert profiles["zip"].null_count() == 50 and profiles["age"].null_count() == 0
+    assert profiles["last_seen"].null_count() == 50 and found.data.users.frame.schema == data.users.frame.schema
     assert found.report.made_up == 50
 
 

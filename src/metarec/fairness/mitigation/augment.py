@@ -118,4 +118,5 @@ def _profiles(train: Dataset, users: list[str], groups: Groups, by: str, labels:
             source[wanted == label] = rng.choice(np.flatnonzero(groups.mask(label)), size=int((wanted == label).sum()))
         drawn = values.gather(source)
         columns[name] = drawn if name == by or alone < MOST_ALONE else pl.Series([None] * len(labels), dtype=values.dtype)
-    return pl.DataFrame(columns, schema=train.users.frame.schema).select(train.users.frame.columns)
+    made = pl.DataFrame(columns).with_columns(pl.lit(None).alias(name) for name in train.users.moments)  # nobody made up was ever there
+    return made.select(pl.col(name).cast(dtype) for name, dtype in train.users.frame.schema.items())
