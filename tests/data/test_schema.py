@@ -100,3 +100,4 @@ def test_moments_in_time_are_no_attributes_to_learn_from() -> None:
 
     assert users.attributes == ["age", "income", "unknown"]
     assert users.moments == ["last_seen", "signed_up"]
+    assert users.of_users(["a", "c"]) == [{"age": 30, "income": 9e8}, {}]

@@ -217,7 +217,7 @@ class Profiles:
     def of_users(self, user_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys out."""
         wanted = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
-        rows = wanted.join(self.frame, on="user_id", how="left", maintain_order="left").drop("user_id")
+        rows = wanted.join(self.frame.select("user_id", *self.attributes), on="user_id", how="left", maintain_order="left").drop("user_id")
         return [{k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True)] if rows.width \
             else [{} for _ in range(wanted.height)]
 
