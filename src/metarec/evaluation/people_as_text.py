@@ -121,7 +121,7 @@ class WithPeopleAsText:
                 places = self.vocabulary.indexes(person.relevant)
                 liked_BN[row, places[places >= 0]] = True
             reached = {weight: _ndcg(ours + weight * said, open_BN, liked_BN, derive(seed, "ties")) for weight in WEIGHTS}
-            self.weights[shots] = max(WEIGHTS, key=lambda weight, reached=reached: reached[weight])  # type: ignore[misc]
+            self.weights[shots] = max(reached, key=reached.__getitem__)
 
     @property
     def settings(self) -> dict[str, Any]:
