@@ -49,6 +49,17 @@ def test_many_shards_are_melted_and_nothing_is_lost(cache):
     np.testing.assert_array_equal(known, vectors)
 
 
+def test_one_new_text_after_another_does_not_write_a_catalog_anew(cache):
+    keys, vectors = some(4 * module.MOST_SHARDS)
+    cache.keep(keys[:100], vectors[:100])
+    (catalog,) = cache.folder.glob("*")
+    for row in range(100, len(keys)):
+        cache.keep(keys[row:row + 1], vectors[row:row + 1])
+    assert catalog.exists()
+    assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
+    assert cache.look_up(keys)[0].all()
+
+
 @pytest.mark.parametrize("damage", [lambda raw: raw[:len(raw) // 2], lambda raw: b"", lambda raw: b"\xff" * len(raw)])
 def test_a_damaged_shard_is_forgotten_not_fatal(cache, damage):
     keys, vectors = some(5)

@@ -208,6 +208,15 @@ def test_cache_serves_without_the_model(tiny_model, monkeypatch):
     np.testing.assert_array_equal(encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]])
 
 
+def test_what_was_loaded_waits_for_nothing_whatever_the_cache_holds(tiny_model, monkeypatch):
+    encoder = PretrainedEncoder(locate(str(tiny_model("bert"))))
+    encoder.encode(["a text"])
+    again = PretrainedEncoder(locate(str(tiny_model("bert"))))
+    again.load()
+    monkeypatch.setattr("metarec.features.encoders.pretrained.load_model", lambda *_: pytest.fail("loaded late"))
+    assert again.encode(["another text"]).any()
+
+
 def test_cache_is_not_shared_between_ways_of_reading(tiny_model):
     folder = str(tiny_model("bert"))
     mean, cls = (encode_texts(TEXTS[:1], folder, options=PretrainedOptions(pooling=pooling)).vectors for pooling in ("mean", "cls"))

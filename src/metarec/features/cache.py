@@ -1,7 +1,8 @@
 """Encodings kept on disk by the content they encode, so that nothing is ever encoded twice.
 
 A text's key is a hash of its words; a folder belongs to one encoder (weights, pooling, precision). Each call that
-encodes something new adds one shard; many shards are melted into one. Shards appear whole or not at all.
+encodes something new adds one shard; many shards are melted into one, but large ones only with as much beside them. Shards
+appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 KEY_BYTES = 16
 MOST_SHARDS = 32
-"""From this many shards on, they are melted into one."""
+"""With more shards than this, small ones are melted into one."""
 
 
 def cache_folder() -> Path:
@@ -76,7 +77,7 @@ class EncodingCache:
             self._write(keys, vectors)
             paths = self._paths()
             if len(paths) > MOST_SHARDS:
-                self._melt(paths)
+                self._melt(_small_ones(paths))
         except OSError:
             return
 
@@ -109,6 +110,19 @@ class EncodingCache:
         for path, _ in shards:
             if path != whole:
                 path.unlink(missing_ok=True)
+
+
+def _small_ones(paths: Iterable[Path]) -> list[Path]:
+    """Shards to melt: each no larger than all smaller ones together, and at least half of them.
+
+    One new text after another must not cost writing a catalog's encodings anew every so often.
+    """
+    sizes = sorted((path.stat().st_size, path) for path in paths if path.exists())
+    count, smaller = 0, sizes[0][0] if sizes else 0
+    while count < len(sizes) and sizes[count][0] <= smaller:
+        smaller += sizes[count][0]
+        count += 1
+    return [path for _, path in sizes[:max(count, len(sizes) // 2)]]
 
 
 def _as_numbers(keys: Sequence[bytes]) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from metarec.app.items import items_frame
+from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
@@ -178,6 +179,9 @@ def warm_text(model: Recommender) -> Recommender:
     """The model after a first wish: loading a pretrained reader of texts takes seconds, which the first wish, new item or explanation
     would wait for. Other slates do not need it, so a service is ready before.
     """
+    encoder = model.item_inputs.encoder
+    if isinstance(encoder, PretrainedEncoder):
+        encoder.load()  # the wish below may be in its cache, which would leave it unloaded
     model.recommend([Request(wish="something")], k=1)
     return model
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import struct
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -45,6 +46,8 @@ UNREADABLE = (OSError, ValueError, KeyError, struct.error, SafetensorError)
 TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
 """Texts encoded between two writes to the cache: what an interruption can cost."""
+_LOADING = threading.Lock()
+"""Held while a model loads: two threads would load it twice, and `transformers` looks up its own modules late and not for two at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +156,10 @@ class PretrainedEncoder:
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
 
+    def load(self) -> None:
+        """Load the weights now and read a text with them, so that nobody waits for that later; the cache is not asked and keeps nothing."""
+        self._forward(self._tokens(["a text"])[0])
+
     def missing(self, texts: Sequence[str]) -> list[str]:
         """Distinct texts that are not in the cache and would have to be encoded."""
         distinct = {content_key(text): text for text in texts if text.strip()}
@@ -236,10 +243,11 @@ class PretrainedEncoder:
         return unit_rows(pool(hidden, is_real, self.pooling).numpy())
 
     def _model(self) -> tuple[Any, Any]:
-        """Tokenizer and model, loaded at first need."""
-        if self._loaded is None:
-            self._loaded = load_model(self.located, self.options.precision, self.adapter)
-        return self._loaded
+        """Tokenizer and model, loaded at first need; who needs them meanwhile waits."""
+        with _LOADING:
+            if self._loaded is None:
+                self._loaded = load_model(self.located, self.options.precision, self.adapter)
+            return self._loaded
 
     def _onnx(self) -> OnnxModel:
         """The exported model, made at first need."""
