@@ -50,7 +50,7 @@ def test_many_shards_are_melted_and_nothing_is_lost(cache):
 
 
 def test_one_new_text_after_another_does_not_write_a_catalog_anew(cache):
-    keys, vectors = some(4 * module.MOST_SHARDS)
+    keys, vectors = some(6 * module.MOST_SHARDS)
     cache.keep(keys[:100], vectors[:100])
     (catalog,) = cache.folder.glob("*")
     for row in range(100, len(keys)):
