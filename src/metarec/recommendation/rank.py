@@ -52,7 +52,7 @@ def _candidates(rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.n
     blocks whose best item reaches it are looked into: one pass that only compares, where sorting moves what it sorts.
     """
     n_rows, n_items = rows.shape
-    depth = max(1, n_items // max(4 * k, round(n_items**0.5)))
+    depth = max(1, n_items // max(4 * k, round((k * n_items)**0.5)))  # as many blocks as items looked into, the least of both
     blocks = n_items // depth
     best = rows[:, :blocks * depth].reshape(n_rows, depth, blocks).max(1)
     rest = rows[:, blocks * depth:]  # fewer than there are blocks, each a block of its own

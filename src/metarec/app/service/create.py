@@ -21,7 +21,7 @@ from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
-from metarec.app.service.parts import Service, install_error_answers
+from metarec.app.service.parts import Service, Shortcut, install_error_answers
 from metarec.app.service.people import people_routes
 from metarec.app.service.watch import Watch
 from metarec.app.settings import ServiceSettings
@@ -75,6 +75,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     app.router.routes[:0] = routes  # not by include_router, whose way to a route costs more than the answer's JSON
     install_error_answers(app, routes)
     _serve_page(app)
+    app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
                            allow_headers=["authorization", "content-type", "x-api-key"])

@@ -31,7 +31,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, settings: ServiceSettings, meters: Meters) -> None:
         self._app, self._settings, self._meters = app, settings, meters
         self._rate = RateLimit(settings.requests_per_second, settings.burst)
-        self._numbers = itertools.count(1)
+        self._numbers, self._process = itertools.count(1), f"{os.getpid():x}"
         self._hosts = set(settings.hosts) or ({"127.0.0.1", "localhost", "[::1]"} if settings.is_local and not settings.keys else None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
-        number = f"{os.getpid():x}-{next(self._numbers):x}"
+        number = f"{self._process}-{next(self._numbers):x}"
 
         async def sending(message: Message) -> None:
             nonlocal status

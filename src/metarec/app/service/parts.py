@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -15,10 +14,10 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metarec.app.service.answering import Ask
 from metarec.app.service.batching import Batcher
@@ -62,41 +61,60 @@ class Json(JSONResponse):
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-class QuickRoute(APIRoute):
-    """A route that takes nothing but a JSON body: read by pydantic from its bytes, without the framework's steps between.
+class Shortcut:
+    """ASGI middleware: a route that takes nothing but a JSON body is answered without the framework's steps between.
 
-    What is not read that way goes the framework's way, which says what is wrong with it; so both take and refuse the same.
+    A body that pydantic does not read at once goes the framework's way, which says what is wrong with it, and errors go to the
+    framework's handlers; so both ways take and refuse the same.
     """
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        body = self._only_body
-        if body is None or scope["method"] != "POST" or (b"content-type", b"application/json") not in scope["headers"]:
-            await super().handle(scope, receive, send)
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]) -> None:
+        self._app, self._handlers = app, handlers
+        self._routes = {route.path: (route, *body) for route in routes if isinstance(route, APIRoute) and (body := _only_body(route))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        found = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None or (b"content-type", b"application/json") not in scope["headers"]:
+            await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
-        name, shape = body
-        try:
-            given = await request.body()
-        except ClientDisconnect:
-            return  # nobody is there to be answered
+        scope["route"], name, shape = found
+        given = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # nobody is there to be answered
+            given += message.get("body", b"")
+            if not message.get("more_body"):
+                break
         try:
             read = shape.model_validate_json(given)
         except ValidationError:
-            await super().handle(scope, replayed(given, receive), send)
+            await self._app(scope, replayed(given, receive), send)
             return
-        answer: Response = await self.endpoint(**{name: read})
-        await answer(scope, receive, send)
+        try:
+            answer: Response = await found[0].endpoint(**{name: read})
+        except Exception as error:
+            await ExceptionMiddleware(_raising(error), self._handlers)(scope, receive, send)
+        else:
+            await answer(scope, receive, send)
 
-    @cached_property
-    def _only_body(self) -> tuple[str, type[BaseModel]] | None:
-        """Name and shape of the body, where the route takes nothing else."""
-        wants = self.dependant
-        others = (wants.path_params, wants.query_params, wants.header_params, wants.cookie_params, wants.dependencies)
-        if any(others) or len(wants.body_params) != 1:
-            return None
-        shape = wants.body_params[0].field_info.annotation
-        return (wants.body_params[0].name, shape) if isinstance(shape, type) and issubclass(shape, BaseModel) else None
+
+def _only_body(route: APIRoute) -> tuple[str, type[BaseModel]] | None:
+    """Name and shape of the body of a POST route that takes nothing else."""
+    wants = route.dependant
+    others = (wants.path_params, wants.query_params, wants.header_params, wants.cookie_params, wants.dependencies)
+    if "POST" not in (route.methods or ()) or any(others) or len(wants.body_params) != 1:
+        return None
+    shape = wants.body_params[0].field_info.annotation
+    return (wants.body_params[0].name, shape) if isinstance(shape, type) and issubclass(shape, BaseModel) else None
+
+
+def _raising(error: Exception) -> ASGIApp:
+    async def raising(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    return raising
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -16,7 +16,7 @@ from metarec.app.service import shapes
 from metarec.app.service.answering import Ask, options_of, request_of
 from metarec.app.service.catalog import described
 from metarec.app.service.live import Served
-from metarec.app.service.parts import Json, QuickRoute, Service, answers
+from metarec.app.service.parts import Json, Service, answers
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
@@ -31,7 +31,7 @@ UserId = Annotated[shapes.Id, Path(description="The user's id as you write it.")
 
 def people_routes(service: Service) -> APIRouter:
     """Routes of this file."""
-    router = APIRouter(route_class=QuickRoute)
+    router = APIRouter()
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
     store, settings, meters = service.store, service.settings, service.meters
     asked_again_at = 0.0
