@@ -50,10 +50,10 @@ def test_many_shards_are_melted_and_nothing_is_lost(cache):
 
 
 def test_one_new_text_after_another_does_not_write_a_catalog_anew(cache):
-    keys, vectors = some(6 * module.MOST_SHARDS)
-    cache.keep(keys[:100], vectors[:100])
+    keys, vectors = some(5_000 + 2 * module.MOST_SHARDS)
+    cache.keep(keys[:5_000], vectors[:5_000])
     (catalog,) = cache.folder.glob("*")
-    for row in range(100, len(keys)):
+    for row in range(5_000, len(keys)):
         cache.keep(keys[row:row + 1], vectors[row:row + 1])
     assert catalog.exists()
     assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
