@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 import time
 
 import pytest
@@ -47,6 +48,22 @@ def start(model, tmp_path):
 @pytest.fixture
 def client(start):
     return start()
+
+
+def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
+    from metarec.app.service import create
+
+    loading, order = threading.Event(), []
+    monkeypatch.setattr(create, "warm_text", lambda _model: loading.wait(20))
+    client = start()
+    wish = threading.Thread(target=lambda: order.append(slate(client, wish="rocket", k=1) and "wish"))
+    wish.start()
+    time.sleep(0.2)
+    slate(client, k=1)
+    order.append("other")
+    loading.set()
+    wish.join(20)
+    assert order == ["other", "wish"]
 
 
 def like(client, user, *item_ids, kind="like", **more):

@@ -57,11 +57,11 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(warm_up(live))
+        live.warming = asyncio.create_task(warm_up(live))
         following = asyncio.create_task(follow(service))
         log.info("ready", extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)})
         yield
-        warming.cancel()
+        live.warming.cancel()
         following.cancel()
         scorer.close()
         if owned:

@@ -5,6 +5,7 @@ Handlers take `live.served` once and use that object to the end; a swap puts a n
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ class LiveModel:
         self.registry, self._store = registry, store
         self._lock = threading.Lock()
         self._refused = ""
+        self.warming: asyncio.Task[None] | None = None
+        """Loading what the first slates do not need, aside."""
         self._version, model = self._first_that_loads()
         self.served = self._with_new_items(Served(model, 0))
 
@@ -156,6 +159,11 @@ class LiveModel:
     def folder(self) -> Path:
         """Folder of the model that serves."""
         return self.registry.place_of(self._version)
+
+    async def warmed(self) -> None:
+        """Wait for what loads aside, so that a wish does not load it in the event loop, where everyone would wait for it."""
+        if self.warming is not None and not self.warming.done():
+            await asyncio.wait([self.warming])
 
     def retry(self) -> None:
         """Forget that a model could not be loaded, so that the next refresh tries again."""

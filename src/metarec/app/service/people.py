@@ -55,6 +55,8 @@ def people_routes(service: Service) -> APIRouter:
     @router.post("/v1/recommendations", tags=["people"], dependencies=read, summary="A slate for one person",
                  **answers(shapes.Recommendations, 501, 503))
     async def recommend(body: shapes.RecommendationRequest) -> Json:
+        if body.wish:
+            await service.live.warmed()
         served = service.live.served
         request, without_store = await known_or_not(body, served, exclude=body.exclude, allow=body.allow)
         slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
