@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.metalearning.ridge_rows import ridge_rows
+from metarec.runtime.knots import Knots
 
 DIM = 12
 ITEM_DAMPING, USER_DAMPING = 4.0, 8.0
@@ -118,13 +120,14 @@ class RatingHead:
     def predict(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Predicted value and standard deviation of each asked event [E], person by person, in the order asked."""
         process, variance = self.process(support, asked)
-        place = np.interp(np.log1p(support.lengths), np.log1p(self.knots), np.arange(len(self.knots)))
-        low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, len(self.knots) - 1)
-        table, share = np.concatenate([self.shares, self.noise[:, None]], axis=1), (place - low)[:, None]
-        of_event = ((1 - share) * table[low] + share * table[high])[asked.owners]
+        of_event = self._by_events.after(support.lengths)[asked.owners]
         values = self.mean + of_event[:, 0] + of_event[:, 1] * self.item_bias[asked.items] + of_event[:, 2] * process
         return np.minimum(np.maximum(values, self.low), self.high), np.sqrt(of_event[:, 3] ** 2 + variance)
+
+    @cached_property
+    def _by_events(self) -> Knots:
+        """[4] shares and noise."""
+        return Knots.between(self.knots, np.concatenate([self.shares, self.noise[:, None]], axis=1))
 
     def with_content(self, content: np.ndarray) -> RatingHead:
         """The same head for a catalog of `content` [N', C]: old items first, new ones appended with no bias and no factors."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput
 from metarec.metalearning.ratings import HeldOutErrors
 from metarec.recommendation.slate import Request
+from metarec.runtime.knots import Knots
 
 
 class Doubting(Protocol):
@@ -67,7 +69,11 @@ class Conformal:
 
     def factor(self, shots: np.ndarray | int) -> np.ndarray:
         """Stretch after `shots` events, of the same shape; interpolated in log(1 + shots)."""
-        return np.asarray(np.interp(np.log1p(shots), np.log1p(self.shots), self.stretch))
+        return self._by_events.after(shots)
+
+    @cached_property
+    def _by_events(self) -> Knots:
+        return Knots.between(self.shots, np.array(self.stretch))
 
     def widen(self, spread: np.ndarray, shots: np.ndarray | int) -> np.ndarray:
         """The spread whose normal interval covers what it says."""

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from metarec.runtime.knots import Knots
 from metarec.runtime.scratch import column_pieces
 
 POPULARITY, STANDING = "popularity", "standing"
@@ -44,19 +45,15 @@ class Gate:
 
     def at(self, lengths: Int[np.ndarray, "people"]) -> dict[str, np.ndarray]:
         """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these lengths."""
-        place = np.interp(np.log1p(lengths), np.log1p(self.knots), np.arange(len(self.knots)))
-        low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, len(self.knots) - 1)
-        share = (place - low)[:, None]
-        found = ((1 - share) * self._table[low] + share * self._table[high]).astype(np.float32)
+        found = self._by_events.after(lengths).astype(np.float32)
         columns, scorers = self.regard.shape[1], self.weight.shape[1]
         weight, log_ease = found[:, 1 + columns:1 + columns + scorers], found[:, 1 + columns + scorers:]
         return {"trust": found[:, 0], "regard": found[:, 1:1 + columns], "weight": weight, "ease": np.exp(log_ease)}
 
     @cached_property
-    def _table(self) -> np.ndarray:
-        """[K, 1 + S + 2 M] everything that is interpolated, side by side."""
-        return np.concatenate([self.trust[:, None], self.regard, self.weight, np.log(self.ease)], axis=1)
+    def _by_events(self) -> Knots:
+        """[1 + S + 2 M] everything that is interpolated, side by side."""
+        return Knots.between(self.knots, np.concatenate([self.trust[:, None], self.regard, self.weight, np.log(self.ease)], axis=1))
 
     def parts(self, popularity: Float[np.ndarray, "items"], standing: Float[np.ndarray, "items columns"],
               evidence: Mapping[str, Float[np.ndarray, "people items"]],

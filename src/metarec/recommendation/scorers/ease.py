@@ -24,6 +24,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.scorers.base import dense, event_weights, root_weights
 from metarec.recommendation.scorers.neighbors import grown, sparse_arrays, sparse_from, strongest
+from metarec.runtime.knots import Knots
 
 RIDGE, ORDERED_RIDGE = 200.0, 1000.0
 """Events' worth of pull towards zero; more where order carries meaning, since what was chosen together then says less of what comes."""
@@ -65,10 +66,9 @@ class Ease:
     def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N]."""
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
-        place = np.interp(np.log1p(support.lengths), np.log1p(self.knots), np.arange(len(self.knots)))
+        nearness_BK = Knots.between(self.knots, np.eye(len(self.knots), dtype=np.float32)).after(support.lengths)
         total = sp.csr_matrix(given.shape, dtype=np.float32)
-        for knot, weights in enumerate(self.weights):
-            nearness = np.maximum(0.0, 1.0 - np.abs(place - knot)).astype(np.float32)
+        for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
             if not nearness.any():
                 continue
             scores = given @ weights
