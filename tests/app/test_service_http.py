@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
@@ -231,6 +232,27 @@ def test_items_are_found_by_the_words_of_their_title(client, rated_world):
     assert len(similar) == 3
     assert "s00" not in {i["item_id"] for i in similar}
     assert [i["similarity"] for i in similar] == sorted((i["similarity"] for i in similar), reverse=True)
+
+
+def test_items_alike_are_so_by_their_texts_too(client):
+    attributes = {"title": "Twin", "text": "xylophone quokka", "categories": "space"}
+    for item_id in ("twin1", "twin2"):
+        assert client.put(f"/v1/items/{item_id}", json={"attributes": attributes}).status_code == 200
+    service = client.app.state.service
+    served = service.live.served
+    row, other, word = (int(served.model.vocabulary.indexes([i])[0]) for i in ("s00", "s01", "g00"))
+    rows, closeness = served.similar(row, 200)
+    said = dict(zip(rows, closeness, strict=True))
+
+    def cosine(vectors, a, b):
+        a, b = vectors[a].astype(float), vectors[b].astype(float)
+        return a @ b / np.sqrt((a @ a) * (b @ b))
+
+    for one in (other, word):
+        both = [cosine(np.asarray(vectors), row, one) for vectors in (served.model.item_embeddings, served.model.text)]
+        assert said[one] == pytest.approx(sum(both) / 2, abs=1e-4)
+    first, *_ = client.get("/v1/items/twin1/similar", params={"k": 3}).json()["items"]
+    assert (first["item_id"], first["similarity"]) == ("twin2", pytest.approx(1.0, abs=1e-3))
 
 
 def test_what_was_shown_is_kept_with_propensities_and_joined_to_outcomes(client, tmp_path):

@@ -1,6 +1,7 @@
 """An explanation says what was measured, in words, text and JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,20 @@ def test_small_effects_stay_unsaid_and_the_strongest_comes_first():
               EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=1.0),
               EventEffect(item_id="c", title="C", value=1.0, kind="event", effect=0.01)]
     assert sentences(events, [], {}, liked_from=4.0) == ["because you liked B", "because you liked A"]
+
+
+def test_beside_what_is_shown_stands_what_speaks_for_it():
+    against = EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=-1.0)
+    speaks_for = EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=0.5)
+    assert sentences([against, speaks_for], [], {}, liked_from=4.0, rather_for=True) == ["because you liked B"]
+    assert sentences([against], [], {"popularity": 1.0}, liked_from=4.0, rather_for=True) == ["because many people like it"]
+    assert sentences([against], [], {}, liked_from=4.0, rather_for=True) == ["although you liked A"]
+
+
+def test_a_low_value_that_lifts_an_item_is_put_so_that_it_makes_sense():
+    event = EventEffect(item_id="a", title="A", value=1.0, kind="rating", effect=1.0)
+    assert sentences([event], [], {}, liked_from=4.0) == ["because you know A, though you gave it only 1"]
+    assert sentences([replace(event, effect=-1.0)], [], {}, liked_from=4.0) == ["although you gave A only 1"]
 
 
 def test_an_effect_that_is_nothing_beside_others_stays_unsaid():

@@ -26,15 +26,17 @@ PARTS = {"popularity": "many people like it", "standing": "those who met it like
          "collaborative": "people who share your history chose it", "neighbors": "people who chose what you chose also chose it",
          "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
          "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
-         "r2d2": "what you did so far points to it", "content": "its content resembles what you chose", "wish": "it fits your wish"}
+         "r2d2": "what you did so far points to it", "people-as-text": "people who would be described like you went on to it",
+         "content": "its content resembles what you chose", "wish": "it fits your wish"}
 AGAINST = {"popularity": "few people know it", "standing": "those who met it liked it less than most",
            "network": "people with a beginning like yours seldom went on to it, says a network",
            "profile": "people like you seldom choose it",
            "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
            "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
            "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
-           "r2d2": "what you did so far points elsewhere", "content": "its content is unlike what you chose",
-           "wish": "it does not fit your wish"}
+           "r2d2": "what you did so far points elsewhere",
+           "people-as-text": "people who would be described like you seldom went on to it",
+           "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 IMPERSONAL = {"popularity", "standing"}
 """Parts that are the same for everyone: no event or profile attribute says what they say."""
@@ -72,12 +74,18 @@ def did(event: EventEffect, liked_from: float | None) -> str:
 
 
 def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: dict[str, float], *,
-              liked_from: float | None = None, most: int = MOST_REASONS) -> list[str]:
+              liked_from: float | None = None, most: int = MOST_REASONS, rather_for: bool = False) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
-    parts speak only where nothing finer does (what is the same for everyone always may).
+    parts speak only where nothing finer does (what is the same for everyone always may). With `rather_for`, what speaks against
+    the item is said only where nothing speaks for it, as beside an item that is shown.
     """
+    if rather_for:
+        speaks_for = sentences([event for event in events if event.effect > 0], [feature for feature in features if feature.effect > 0],
+                               {name: effect for name, effect in parts.items() if effect > 0}, liked_from=liked_from, most=most)
+        if speaks_for:
+            return speaks_for
     largest = max((abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features), *parts.values())), default=0.0)
     events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
     features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
@@ -96,6 +104,8 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def _of_event(event: EventEffect, liked_from: float | None) -> str:
+    if event.effect > 0 and is_liked(event, liked_from) is False:  # having met an item says much, whatever one thought of it
+        return f"because you know {event.title}, though you gave it only {event.value:g}"
     return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
 
 

@@ -26,6 +26,8 @@ from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact
 
 log = logging.getLogger("metarec.service")
+_ROWS = 8192
+"""Texts compared at once: they are kept in 16 bits, and widening all of them would take as much memory as a model."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ class Served:
 
     @cached_property
     def _directions(self) -> np.ndarray:
-        vectors = np.asarray(self.model.item_embeddings, dtype=np.float32)
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+        return _unit(self.model.item_embeddings)
 
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
@@ -81,8 +82,15 @@ class Served:
         return pl.DataFrame({"row": found, "begins": begins}).sort("begins", descending=True, maintain_order=True)["row"][:most].to_list()
 
     def similar(self, row: int, most: int) -> tuple[list[int], list[float]]:
-        """Rows of the items most like another, and the cosines of their embeddings."""
+        """Rows of the items most like another, and how alike each is: the cosine of embeddings, which say who takes to an item, and
+        where this item has a text the mean of it and the cosine of texts.
+        """
         closeness = self._directions @ self._directions[row]
+        text = self.model.text
+        if text.shape[1] and text[row].any():
+            asked = _unit(text[row:row + 1])[0]
+            pieces = [_unit(text[start:start + _ROWS]) @ asked for start in range(0, len(text), _ROWS)]
+            closeness = (closeness + np.concatenate(pieces)) / 2.0
         closeness[row] = -np.inf
         most = min(most, len(closeness) - 1)
         best = np.argpartition(-closeness, most - 1)[:most] if most > 0 else np.zeros(0, dtype=np.int64)
@@ -175,6 +183,12 @@ class LiveModel:
             return served
         frame = items_frame([(item_id, attributes) for item_id, attributes, _ in rows], served.model.catalog.frame.schema)[0]
         return Served(served.model.with_items(frame), rows[-1][2])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows [n, d] as float32 of length 1."""
+    wide = np.asarray(vectors, dtype=np.float32)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
 
 
 def _warm(model: Recommender) -> Recommender:

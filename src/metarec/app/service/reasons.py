@@ -33,7 +33,8 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
         events = [EventEffect(item_id=str(event[0]), title=served.title_of(str(event[0])) or str(event[0]), value=float(event[1]),
                               kind=str(event[2]) if len(event) > 2 else "event", effect=float(effects[row, place]))
                   for row, event in enumerate(known)]
-        said.append(sentences(events, [], {name: float(part[0, place]) for name, part in parts.items()}, liked_from=liked_from, most=most))
+        said.append(sentences(events, [], {name: float(part[0, place]) for name, part in parts.items()}, liked_from=liked_from, most=most,
+                              rather_for=True))
     return said
 
 

@@ -188,7 +188,7 @@ class Items(Shape):
 
 
 class SimilarItem(Item):
-    """An item and how like it is, as the cosine of embeddings in [-1, 1]."""
+    """An item and how like it is, in [-1, 1]: by who takes to it and, where there are texts, by what they say."""
 
     similarity: float
 
