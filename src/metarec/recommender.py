@@ -30,7 +30,7 @@ from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
-from metarec.recommendation.onboarding import Questions, chance_known, choose_questions
+from metarec.recommendation.onboarding import Questions, chance_known, chance_known_to, choose_questions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers import SCORERS
@@ -288,7 +288,9 @@ class Recommender:
         scale = 1.0 / max(float((vectors[common] ** 2).sum(1).mean()), 1e-9)
         covariance = np.stack([self._covariance(vectors, items, scale) for items in np.split(support.items, support.offsets[1:-1])])
         most = min(k, int(may_ask[:, common].sum(1).min()))  # who knows all but two items can be asked about two
-        found = choose_questions(vectors[common], covariance, 1.0, knows[common], most, may_ask=may_ask[:, common])
+        scores = self.score([Request(), *requests])
+        known_to = chance_known_to(knows, scores[0], scores[1:])[:, common]
+        found = choose_questions(vectors[common], covariance, 1.0, known_to, most, may_ask=may_ask[:, common])
         return Questions(items=common[found.items], worth=found.worth)
 
     def explain(self, request: Request, item_id: str) -> Explanation:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.recommendation.onboarding import chance_known, choose_questions
+from metarec.recommendation.onboarding import chance_known, chance_known_to, choose_questions
 
 
 def slow_reduction(vectors: np.ndarray, covariance: np.ndarray, noise: float, item: int) -> float:
@@ -54,3 +54,9 @@ def test_items_that_may_not_be_asked_about_are_not() -> None:
 
 def test_chance_known_lies_inside_the_unit_interval() -> None:
     assert chance_known(np.array([0, 5, 10]), 10) == pytest.approx([1 / 12, 0.5, 11 / 12])
+
+
+def test_who_answered_is_asked_about_what_goes_with_the_answer() -> None:
+    knows, stranger = np.array([0.4, 0.4, 0.6]), np.log([0.2, 0.2, 0.6])
+    scores = np.log([[0.2, 0.2, 0.6], [0.8, 0.1, 0.1]]) + 7.0  # what all scores share says nothing
+    assert chance_known_to(knows, stranger, scores) == pytest.approx(np.array([[0.4, 0.4, 0.6], [1.0, 0.2, 0.1]]))

@@ -27,6 +27,19 @@ def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
     return np.asarray((events_per_item + 1.0) / (n_users + 2.0))
 
 
+def chance_known_to(knows: np.ndarray, stranger: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """[B, N] chance that each person knows each item, given what they answered: that of anybody, times how much likelier the
+    scores hold it than for a stranger.
+
+    Args:
+        knows: [N] chance that somebody knows the item.
+        stranger: [N] log-scores for somebody of whom nothing is known.
+        scores: [B, N] log-scores for each person.
+    """
+    lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (stranger - np.logaddexp.reduce(stranger))
+    return np.asarray(np.minimum(knows * np.exp(lift), 1.0))
+
+
 def choose_questions(item_vectors: np.ndarray, covariance: np.ndarray, noise: float, knows: np.ndarray, n_questions: int, *,
                      may_ask: np.ndarray | None = None, importance: np.ndarray | None = None) -> Questions:
     """Choose questions one after another, each given that those before it are answered.
