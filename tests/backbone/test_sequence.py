@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metarec.backbone.sequence import FORMS, ItemVectors, SequenceSizes, SequenceTransformer, as_tensors
-from metarec.backbone.sequence_training import SequenceTraining, TrainingSet, train_sequence
+from metarec.backbone.sequence_training import SequenceTraining, TrainingSet, _Objective, _sampling_chance, train_sequence
 from metarec.data.schema import BadInput, Interactions
 from metarec.features.histories import Histories
 from metarec.features.sequences import SequenceFeatures
@@ -30,7 +30,7 @@ def scores(model, features, world, histories):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_withheld_item_comes_first(world, form):
     data, features = training_set(world)
-    training = SequenceTraining(steps=200, learning_rate=1e-2, sampled=64 if form == "encoder-decoder" else 0)
+    training = SequenceTraining(steps=200, learning_rate=1e-2)
     model = train_sequence(data, np.zeros((24, 0)), features, form=form, sizes=SIZES, training=training, rng=np.random.default_rng(0))
     users = list(world.withheld)[::8]
     histories = [world.history_of(user) for user in users]
@@ -62,7 +62,7 @@ def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
     model = SequenceTransformer(torch.randn(24, 5), SIZES, form="encoder-decoder").eval()
     histories = [world.history("space", 3), world.history("garden", 3)]
     whole = scores(model, features, world, histories)
-    monkeypatch.setattr("metarec.backbone.sequence.CANDIDATES_AT_ONCE", 0)
+    monkeypatch.setattr("metarec.backbone.sequence.CANDIDATE_NUMBERS", 0)
     np.testing.assert_allclose(scores(model, features, world, histories), whole, atol=1e-6)
 
 
@@ -149,14 +149,30 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
     assert torch.rand(1) == expected
 
 
-def test_sampled_softmax_learns_too(world):
+@pytest.mark.parametrize("form", ["decoder", "encoder"])
+def test_sampled_softmax_learns_too(world, form):
     data, features = training_set(world)
-    model = train_sequence(data, np.zeros((24, 0)), features, sizes=SIZES, rng=np.random.default_rng(0),
-                           training=SequenceTraining(steps=200, learning_rate=1e-2, sampled=64))
+    model = train_sequence(data, np.zeros((24, 0)), features, form=form, sizes=SIZES, rng=np.random.default_rng(0),
+                           training=SequenceTraining(steps=400, learning_rate=1e-2, sampled=64))
     found = scores(model, features, world, [world.history("space", 3)])[0]
     space = world.data.items.vocabulary.indexes(world.items_of_taste["space"][3:])
     garden = world.data.items.vocabulary.indexes(world.items_of_taste["garden"])
     assert found[space].min() > found[garden].max()
+
+
+@pytest.mark.parametrize("form", ["decoder", "encoder-decoder"])
+def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, form):
+    """People who like much count as much as in the full softmax, and what else they like stays in its sum."""
+    data, features = training_set(world)
+    targets = data.targets[:6].tolil()
+    targets[:4, 2:] = 0  # four people who like little beside two who like much
+    few = TrainingSet(inputs=data.inputs.rows(np.arange(6)), targets=targets.tocsr())
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.randn(24, 5) / 2, SIZES, form=form, kinds=2).eval()
+    popularity = np.arange(1.0, 25)
+    full, sampled = [float(_Objective(data=few, log_chance=_sampling_chance(popularity), training=SequenceTraining(
+        sampled=sampled, positives=500, prefixes=1))(model, np.arange(6), np.random.default_rng(0)).detach()) for sampled in (0, 5000)]
+    assert sampled == pytest.approx(full, abs=0.02)
 
 
 def test_bad_arguments_are_named(world):

@@ -52,12 +52,12 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Float[Tensor, "B L D"], *, memory_BMD: Float[Tensor, "B M D"] | None = None,
+    def forward(self, x_BLD: Float[Tensor, "#B L D"], *, memory_BMD: Float[Tensor, "B M D"] | None = None,
                 is_real_BM: Bool[Tensor, "B M"] | None = None, causal: bool = False) -> Float[Tensor, "B L D"]:
         """Mix what each token may see.
 
         Args:
-            x_BLD: tokens that ask.
+            x_BLD: tokens that ask; [1, L, D] if the same ones ask every memory, which then are made queries of once.
             memory_BMD: tokens that are asked; `x_BLD` itself if left out.
             is_real_BM: False where an asked token is padding.
             causal: token l sees only tokens up to l (self-attention).
@@ -119,10 +119,10 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(dim, hidden or 4 * dim, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Float[Tensor, "B L D"], *, is_real_BL: Bool[Tensor, "B L"] | None = None, causal: bool = False,
+    def forward(self, x_BLD: Float[Tensor, "#B L D"], *, is_real_BL: Bool[Tensor, "B L"] | None = None, causal: bool = False,
                 memory_BMD: Float[Tensor, "B M D"] | None = None,
                 memory_is_real_BM: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B L D"]:
-        """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up."""
+        """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up (x may then be [1, L, D], the same for all)."""
         if self.norm_attention is not None and self.attention is not None:
             x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal))
         if self.norm_cross is not None and self.cross_attention is not None:

@@ -1,10 +1,12 @@
 """What a recommender is trained on: full and sampled softmax, binary cross-entropy, squared error.
 
-Shape letters: B users, N items, K sampled items, D width. Every loss is a mean over what is real, in nats (or squared
+Shape letters: B users, N items, P positives, K sampled items, D width. Every loss is a mean over what is real, in nats (or squared
 units of the values).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -28,29 +30,46 @@ def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | Non
     return -weighed.sum() / targets.sum().clamp(min=1e-9)
 
 
-def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets_B: Tensor, sampled_K: Tensor, log_chance_N: Tensor,
-                         *, bias_N: Tensor | None = None, left_out_BN: Tensor | None = None) -> Tensor:
-    """Softmax over the positive and K shared samples, corrected for how often each item is sampled.
-
-    Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling chance is taken off every
-    sample's score, so that the expected gradient tends to the full softmax's as K grows. A sample that happens to be the
-    positive is left out. Costs B x K instead of B x N.
+def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets: Tensor, sampled_K: Tensor, log_chance_N: Tensor,
+                         *, bias_N: Tensor | None = None, left_out_BN: Tensor | None = None,
+                         weights_B: Tensor | None = None) -> Tensor:
+    """Softmax over each positive and K shared samples (`samples_loss`); costs B x K instead of B x N.
 
     Args:
+        targets: [B] the index of one positive each, or [B, P] of several.
         log_chance_N: log of each item's chance in one draw.
-        left_out_BN: True where an item may not serve as a negative (liked too, or already seen).
+        left_out_BN: True where an item takes no part (already seen).
+        weights_B: as for `samples_loss`.
     """
-    def scores(index: Tensor) -> Tensor:
-        plain = users_BD @ items_ND[index].T
-        return (plain if bias_N is None else plain + bias_N[index]) - log_chance_N[index]
-
-    positive_B1 = ((users_BD * items_ND[targets_B]).sum(-1) + (0.0 if bias_N is None else bias_N[targets_B]))[:, None]
-    negative_BK = scores(sampled_K) - torch.log(torch.tensor(float(len(sampled_K)), dtype=users_BD.dtype))
-    left_out_BK = sampled_K[None, :] == targets_B[:, None]
+    bias_N = torch.zeros(len(items_ND), dtype=users_BD.dtype) if bias_N is None else bias_N
+    targets_BP = targets if targets.dim() == 2 else targets[:, None]
+    positive_BP = (items_ND[targets_BP] @ users_BD[:, :, None])[..., 0] + bias_N[targets_BP]
+    negative_BK = users_BD @ items_ND[sampled_K].T + bias_N[sampled_K]
+    left_out_BPK = sampled_K == targets_BP[..., None]
     if left_out_BN is not None:
-        left_out_BK = left_out_BK | left_out_BN[:, sampled_K]
-    negative_BK = negative_BK.masked_fill(left_out_BK, torch.finfo(users_BD.dtype).min)
-    return F.cross_entropy(torch.cat([positive_B1, negative_BK], dim=1), torch.zeros_like(targets_B))
+        left_out_BPK = left_out_BPK | left_out_BN[:, sampled_K][:, None]
+    return samples_loss(positive_BP, negative_BK, log_chance_N[sampled_K], left_out_BPK, weights_B)
+
+
+def samples_loss(positive_BP: Tensor, negative_BK: Tensor, log_chance_K: Tensor, left_out_BPK: Tensor,
+                 weights_B: Tensor | None = None) -> Tensor:
+    """Softmax of each positive against the same K sampled scores, corrected for how often each item is sampled.
+
+    Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling chance is taken off every
+    sample's score, so that the expected gradient tends to the full softmax's as K grows. For that, a person's other
+    positives must stay among the samples, as they stay in the full softmax.
+
+    Args:
+        positive_BP: scores of P positives each.
+        log_chance_K: log of each sample's chance in one draw.
+        left_out_BPK: True where a sample may not stand against a positive: it is the same item, or takes no part.
+        weights_B: how much each row counts; all the same by default. Where positives are drawn from many, the full softmax
+            counts a row by how many there are.
+    """
+    corrected_BK = negative_BK - log_chance_K - math.log(negative_BK.shape[1])
+    rest_BP = torch.logsumexp(corrected_BK[:, None].masked_fill(left_out_BPK, torch.finfo(negative_BK.dtype).min), dim=-1)
+    losses_B = F.softplus(rest_BP - positive_BP).mean(dim=1)
+    return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
 
 
 def bce_loss(scores: Tensor, labels: Tensor, is_real: Tensor | None = None) -> Tensor:

@@ -19,14 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from metarec.backbone.attention import Block, LayerNorm
 from metarec.data.schema import BadInput
 from metarec.features.sequences import SequenceInputs
 
 FORMS = ("decoder", "encoder", "encoder-decoder")
-CANDIDATES_AT_ONCE = 4096
-"""User-candidate pairs times L that one step of the candidate decoder holds, in thousands of numbers."""
+CANDIDATE_NUMBERS = 4_000_000
+"""Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever the size of the catalog."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +112,9 @@ class SequenceTransformer(nn.Module):
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         if form == "encoder-decoder":
+            # Run once for each pair of a person and an item, so narrow, and without dropout: the history they look up has some.
             self.candidate_blocks = nn.ModuleList(
-                Block(dim, sizes.heads, dropout=sizes.dropout, cross=True, own=False) for _ in range(max(1, sizes.layers // 2)))
+                Block(dim, sizes.heads, dim, cross=True, own=False) for _ in range(max(1, sizes.layers // 2)))
             self.candidate_norm, self.judge = LayerNorm(dim), nn.Linear(dim, 1)
 
     def read(self, inputs: Mapping[str, Tensor], items_ND: Tensor, *, masked_BL: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -161,19 +163,26 @@ class SequenceTransformer(nn.Module):
             return self.user_embeddings(inputs) @ self.score_vectors().T + self.item_bias
         items_ND, vectors_ND = self.items(), self.score_vectors()
         memory_BLD, is_real_BL = self.read(inputs, items_ND)
-        per_item = memory_BLD.shape[0] * memory_BLD.shape[1]
-        step = max(1, CANDIDATES_AT_ONCE * 1000 // max(1, per_item * self.sizes.heads))
-        parts = [self.judge_candidates(memory_BLD, is_real_BL, vectors_ND[start:start + step].expand(len(memory_BLD), -1, -1))
+        per_item = len(memory_BLD) * max(memory_BLD.shape[1] * self.sizes.heads, self.sizes.dim)
+        step = max(1, CANDIDATE_NUMBERS // max(1, per_item))
+        parts = [self.judge_candidates(memory_BLD, is_real_BL, vectors_ND[None, start:start + step])
                  for start in range(0, len(vectors_ND), step)]
         return torch.cat(parts, dim=1) + self.item_bias
 
     def judge_candidates(self, memory_BLD: Tensor, is_real_BL: Tensor, candidates_BCD: Tensor) -> Tensor:
-        """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not see each other."""
+        """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not see each other.
+
+        Args:
+            candidates_BCD: item vectors; [1, C, D] if everyone is asked about the same items, whose part of the work is then done once.
+        """
         x_BCD = candidates_BCD
         for block in self.candidate_blocks:
             x_BCD = block(x_BCD, memory_BMD=memory_BLD, memory_is_real_BM=is_real_BL)
-        normed_BCD = self.candidate_norm(x_BCD)
-        return self.judge(normed_BCD)[..., 0] + (self.out(normed_BCD) * candidates_BCD).sum(-1)  # type: ignore[no-any-return]
+        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalising brought to the side of the candidate, which may be shared
+        norm, asked_BCD = self.candidate_norm, candidates_BCD @ self.out.weight + self.judge.weight
+        normed_BCD = F.layer_norm(x_BCD, x_BCD.shape[-1:], eps=norm.eps)
+        constant_BC = candidates_BCD @ self.out.bias + self.judge.bias + asked_BCD @ norm.bias
+        return (normed_BCD * (asked_BCD * norm.weight)).sum(-1) + constant_BC
 
 
 def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:

@@ -11,11 +11,14 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from metarec.backbone.losses import sampled_softmax_loss, softmax_loss
+from metarec.backbone.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.backbone.sequence import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.data.schema import BadInput
 from metarec.features.sequences import SequenceFeatures, SequenceInputs
 from metarec.runtime.progress import Progress, silent
+
+CANDIDATES = 256
+"""Items that a large catalog is sampled to where every pair of a person and an item costs a pass of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,9 @@ class SequenceTraining:
     """AdamW; warmed up over 30 steps, then a cosine down to a twentieth."""
     weight_decay: float = 1e-2
     sampled: int = 0
-    """Items sampled for the loss; 0 for the full softmax. The encoder-decoder form always samples (256 where this is 0)."""
+    """Items sampled for the loss; 0 for the full softmax (of a large catalog the encoder-decoder form then samples `CANDIDATES`)."""
+    positives: int = 8
+    """Things a person liked beyond the prefix, drawn anew in each step, that a sampled loss asks about."""
     masked: float = 0.3
     """Encoder form: share of events hidden."""
     check_every: int = 50
@@ -41,7 +46,7 @@ class SequenceTraining:
     """Validations without a better one before training stops."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "users_per_step", "prefixes", "check_every", "patience"):
+        for name in ("steps", "users_per_step", "prefixes", "positives", "check_every", "patience"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
         if not 0 < self.masked < 1:
@@ -167,22 +172,20 @@ class _Objective:
 
     def _candidates(self, model: SequenceTransformer, inputs: Mapping[str, Tensor], users: np.ndarray, prefix: np.ndarray,
                     rng: np.random.Generator) -> Tensor:
-        """Encoder-decoder form: tell one thing liked beyond the prefix from sampled items."""
-        memory_BLD, is_real_BL = model.read(_cut(inputs, prefix), model.items())
+        """Encoder-decoder form: tell what is liked beyond the prefix from all items, or from sampled ones where those are many."""
         seen_BN = self._prefix_items(inputs, prefix[:, None])
         targets = self._targets(users, seen_BN)
+        if not self.training.sampled and len(self.log_chance) <= 2 * CANDIDATES:
+            return softmax_loss(model.score(_cut(inputs, prefix)), targets, allowed_BN=~seen_BN)
         some = targets.sum(1) > 0
         if not some.any():
             return model.item_bias.sum() * 0.0
-        positive_B = torch.multinomial(targets[some], 1)[:, 0]
-        sampled_K = self._sampled(self.training.sampled or 256, rng)
-        candidates_BC = torch.cat([positive_B[:, None], sampled_K.expand(len(positive_B), -1)], dim=1)
-        scores_BC = model.judge_candidates(memory_BLD[some], is_real_BL[some], model.score_vectors()[candidates_BC])
-        scores_BC = scores_BC + model.item_bias[candidates_BC]
-        correction_K = torch.from_numpy(self.log_chance)[sampled_K] + np.log(len(sampled_K))
-        left_out_BK = ((targets > 0) | seen_BN)[some][:, sampled_K]
-        negative_BK = (scores_BC[:, 1:] - correction_K).masked_fill(left_out_BK, torch.finfo(scores_BC.dtype).min)
-        return softmax_loss(torch.cat([scores_BC[:, :1], negative_BK], dim=1), torch.zeros_like(positive_B))
+        memory_BLD, is_real_BL = (read[some] for read in model.read(_cut(inputs, prefix), model.items()))
+        positive_BP, sampled_K = self._drawn(targets[some]), self._sampled(self.training.sampled or CANDIDATES, rng)
+        scores_BP, scores_BK = (model.judge_candidates(memory_BLD, is_real_BL, model.score_vectors()[asked]) + model.item_bias[asked]
+                                for asked in (positive_BP, sampled_K[None]))
+        left_out_BPK = (sampled_K == positive_BP[..., None]) | seen_BN[some][:, sampled_K][:, None]
+        return samples_loss(scores_BP, scores_BK, torch.from_numpy(self.log_chance)[sampled_K], left_out_BPK, targets[some].sum(1))
 
     def _softmax(self, model: SequenceTransformer, users_MD: Tensor, users: np.ndarray, seen_MN: Tensor,
                  rng: np.random.Generator) -> Tensor:
@@ -192,9 +195,9 @@ class _Objective:
         some = targets.sum(1) > 0
         if not some.any():
             return model.item_bias.sum() * 0.0
-        return sampled_softmax_loss(users_MD[some], model.score_vectors(), torch.multinomial(targets[some], 1)[:, 0],
+        return sampled_softmax_loss(users_MD[some], model.score_vectors(), self._drawn(targets[some]),
                                     self._sampled(self.training.sampled, rng), torch.from_numpy(self.log_chance), bias_N=model.item_bias,
-                                    left_out_BN=((targets > 0) | seen_MN)[some])
+                                    left_out_BN=seen_MN[some], weights_B=targets[some].sum(1))
 
     def _targets(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
         dense = torch.from_numpy(self.data.targets[users].toarray().astype(np.float32))
@@ -207,6 +210,10 @@ class _Objective:
         items = torch.where(inside, inputs["items"][:, None, :], n_items).flatten(0, 1)
         seen = torch.zeros(len(items), n_items + 1, dtype=torch.bool)
         return seen.scatter_(1, items, torch.ones_like(items, dtype=torch.bool))[:, :n_items]
+
+    def _drawn(self, targets_BN: Tensor) -> Tensor:
+        """[B, P] things liked, by their weight; one may come twice."""
+        return torch.multinomial(targets_BN, self.training.positives, replacement=True)
 
     def _sampled(self, count: int, rng: np.random.Generator) -> Tensor:
         chance = np.exp(self.log_chance.astype(np.float64))
