@@ -23,8 +23,9 @@ from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
+from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
-from metarec.features.text import item_text
+from metarec.features.text import check_person_template, item_text
 from metarec.metalearning.learners import get_method
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
@@ -34,6 +35,7 @@ from metarec.recommendation.onboarding import Questions, chance_known, chance_kn
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers import SCORERS
+from metarec.recommendation.scorers.base import TextScorer
 from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
@@ -73,12 +75,18 @@ class Settings:
     learner: str | None = None
     """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset under its own name; the gate learns how
     far to trust it."""
+    item_template: str | None = None
+    """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`."""
+    person_template: str | None = None
+    """How a person is written as text, as for `features.text.user_text`; read by `learner="people-as-text"`."""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
         if self.learner is not None and self.learner not in SCORERS:
             get_method(self.learner)  # says which there are
+        if self.person_template is not None:
+            check_person_template(self.person_template)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -116,7 +124,8 @@ class Recommender:
 
     @classmethod
     def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", learner: str | None = None,
-            policy: Policy | None = None, horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
+            item_template: str | None = None, person_template: str | None = None, policy: Policy | None = None,
+            horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
             checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
         """Learn from everyone's past.
 
@@ -125,8 +134,11 @@ class Recommender:
             preset: size of the model.
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
-            learner: a meta-learner by name, such as `anil` or `deep_kernel`, or a Transformer over events (`decoder`, `encoder`,
-                `encoder-decoder`), that becomes a further part of the score.
+            learner: a meta-learner by name, such as `anil` or `deep_kernel`, a Transformer over events (`decoder`, `encoder`,
+                `encoder-decoder`), or `people-as-text` (people written in words, read by the text encoder), that becomes a further
+                part of the score.
+            item_template: how an item is written as text, such as `"{title} by {authors}"`; names columns of the items.
+            person_template: how a person is, such as `"{profile}. Likes {liked}, not {disliked}"`.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to mean 1, and whoever is not named
@@ -137,25 +149,37 @@ class Recommender:
         Raises:
             BadInput: if there are fewer than two users or items with events, a weight is not above 0, or a name is unknown.
         """
-        settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner)
+        settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
+                            person_template=person_template)
         _check_size(data)
         catalog = _whole_catalog(data)
         histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
         seen = np.unique(histories.items)
         liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(len(catalog))
-        reader = item_reader(item_text(catalog), encoder, liked, rows=seen, seed=seed, progress=progress)
-        item_inputs, content, text = ItemInputs.fit(catalog, reader=reader, fit_on=seen, seed=seed, progress=progress)
+        reader = item_reader(item_text(catalog, item_template), encoder, liked, rows=seen, seed=seed, progress=progress)
+        item_inputs, content, text = ItemInputs.fit(catalog, reader=reader, template=item_template, fit_on=seen, seed=seed,
+                                                    progress=progress)
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
-        behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(data.users.of_users(user_ids)), content=content,
+        told = data.users.of_users(user_ids)
+        words = _words(catalog, item_inputs, data.interactions.relevant_from, settings)
+        behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(told), content=content,
                               relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths),
-                              weights=_weights_of(user_ids, user_weights))
+                              weights=_weights_of(user_ids, user_weights), told=told, words=replace(words, keeps=True))
         version = _digest(data, settings, behaviour.weights)
-        ensemble = Ensemble.fit(behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version))
+        ensemble = Ensemble.fit(behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)).with_words(words)
         ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
                    policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,
                    content=content, text=text.astype(np.float16), ensemble=ensemble, ratings=ratings, version=version,
                    intervals=intervals)
+
+    def fit_like(self, data: Dataset, *, seed: int | None = None, horizon: Horizon | None = None,
+                 user_weights: Mapping[str, float] | None = None) -> Recommender:
+        """Another model with this one's settings and policy, fitted on other data; arguments as for `fit`, this one's seed by default."""
+        ours = self.settings
+        return Recommender.fit(data, ours.preset, ours.seed if seed is None else seed, encoder=ours.encoder, learner=ours.learner,
+                               item_template=ours.item_template, person_template=ours.person_template, policy=self.policy, horizon=horizon,
+                               user_weights=user_weights)
 
     # What is known of it ------------------------------------------------------------------------------------------------
 
@@ -173,6 +197,16 @@ class Recommender:
     def has_values(self) -> bool:
         """Whether events carry ratings, so that `rate` answers."""
         return self.training.interactions.has_values
+
+    @property
+    def notes(self) -> list[str]:
+        """What parts of the model say of how they learned, such as whom they left out."""
+        return [str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")]
+
+    @property
+    def reads_people(self) -> bool:
+        """Whether a part reads people as text, so that whatever they state may count."""
+        return any(isinstance(scorer, TextScorer) for scorer in self.ensemble.scorers.values())
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -201,6 +235,14 @@ class Recommender:
         newest = self.trained_on["timestamp"].max() if self.training.interactions.has_time else None
         return None if newest is None else float(newest)  # type: ignore[arg-type]  # polars types max() as any literal
 
+    def behaviour(self) -> Behaviour:
+        """What its scorers learned from, everyone counting the same: for fitting another scorer beside them."""
+        histories, user_ids = Histories.of_interactions(self.training.interactions, self.vocabulary)
+        told = self.training.users.of_users(user_ids)
+        words = _words(self.catalog, self.item_inputs, self.relevant_from, self.settings)
+        return Behaviour(histories=histories, profiles=self.profile_inputs.transform(told), content=self.content,
+                         relevant_from=self.relevant_from, horizon=self.horizon, told=told, words=replace(words, keeps=True))
+
     def training_data(self) -> Dataset:
         """What it was fitted on."""
         return self.training
@@ -214,7 +256,8 @@ class Recommender:
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, and `wish` where one is uttered."""
         support, _ = self._support(requests)
-        parts = self.ensemble.parts(support, self.profile_inputs.transform([request.profile for request in requests]))
+        told = [request.profile for request in requests]
+        parts = self.ensemble.parts(support, self.profile_inputs.transform(told), told)
         if any(request.wish for request in requests):
             parts["wish"] = WISH_WEIGHT * np.stack([self._wish(request.wish) for request in requests])
         return parts
@@ -325,7 +368,9 @@ class Recommender:
         more = ((0, len(fresh)), (0, 0))
         grown_content, grown_text = np.pad(self.content, more), np.pad(self.text, more)
         grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
-        return replace(self, catalog=catalog, content=grown_content, text=grown_text, ensemble=self.ensemble.with_content(grown_content),
+        ensemble = self.ensemble.with_content(grown_content).with_words(
+            _words(catalog, self.item_inputs, self.relevant_from, self.settings))
+        return replace(self, catalog=catalog, content=grown_content, text=grown_text, ensemble=ensemble,
                        ratings=None if self.ratings is None else self.ratings.with_content(grown_content))
 
     # Files --------------------------------------------------------------------------------------------------------------
@@ -346,7 +391,9 @@ class Recommender:
             BrokenArtefact: if it is not whole.
         """
         parts = from_artefact(read_artefact(folder))
-        return cls(**{**parts, "settings": Settings(**parts["settings"])})
+        settings = Settings(**parts["settings"])
+        words = _words(parts["catalog"], parts["item_inputs"], parts["training"].interactions.relevant_from, settings)
+        return cls(**{**parts, "settings": settings, "ensemble": parts["ensemble"].with_words(words)})
 
     def card(self) -> str:
         """The model card, Markdown."""
@@ -359,7 +406,7 @@ class Recommender:
             f"on {self.trained_on['item_id'].n_unique():,} of {len(self.catalog):,} items.", "",
             f"- preset `{self.settings.preset}`, seed {self.settings.seed}, text read by `{self.item_inputs.encoder.name}` "
             f"({self.item_inputs.reason})",
-            f"- parts: popularity, {', '.join(self.ensemble.scorers)}",
+            f"- parts: popularity, {', '.join(self.ensemble.scorers)}", *(f"- {line}" for line in self.notes),
             f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
             f"- values: {values}", "",
         ])
@@ -370,7 +417,8 @@ class Recommender:
         return Histories.of_lists([request.history for request in requests], self.vocabulary)
 
     def _scores(self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None) -> np.ndarray:
-        scores = self.ensemble.score(support, self.profile_inputs.transform([request.profile for request in requests]), out)
+        told = [request.profile for request in requests]
+        scores = self.ensemble.score(support, self.profile_inputs.transform(told), told, out)
         for row, request in enumerate(requests):
             if request.wish:
                 scores[row] += WISH_WEIGHT * self._wish(request.wish)
@@ -446,6 +494,11 @@ def _check_size(data: Dataset) -> None:
     for column, what in (("user_id", "users"), ("item_id", "items")):
         if frame[column].n_unique() < 2:
             raise BadInput(f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at least); give more events")
+
+
+def _words(catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings) -> PeopleInWords:
+    """How this model's people are written as text: read by what reads its items."""
+    return PeopleInWords(encoder=inputs.encoder, titles=catalog.titles(), liked_from=liked_from, template=settings.person_template)
 
 
 def _whole_catalog(data: Dataset) -> Catalog:

@@ -248,6 +248,25 @@ def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, P
     assert {row["group"] for row in found["groups"]} == {"north", "south"}
 
 
+def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_path: Path) -> None:
+    learned = (*TINY, "--learner", "people-as-text")
+    code, out, err = run("fit", str(folder), "--out", str(tmp_path / "m"), *learned, "--item-template", "{title}. {text}",
+                         "--person-template", "{profile} | {liked}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["notes"] == ["people written as text: 48 of 48"]
+    code, out, err = run("explain", str(tmp_path / "m"), "--like", "s00", "--item", "s05", "--json")
+    assert code == 0, err
+    assert "people-as-text" in json.loads(out)["parts"]
+    for words, why in (((*learned, "--item-template", "{plot}"), "item template names the column 'plot', which the catalog lacks (colu"),
+                       ((*learned, "--person-template", "{age}"), "person template '{age}' names 'age'; there are {profile}, {liked}, "),
+                       ((*TINY, "--person-template", "{liked}"), "add --learner people-as-text"),
+                       (("--encoder", "none", "--learner", "people-as-text"), "with encoder 'none', which reads nothing")):
+        code, _, err = run("fit", str(folder), "--out", str(tmp_path / "x"), *words)
+        assert (code, why in err.splitlines()[-1]) == (2, True), err
+    assert run("evaluate", str(folder), *TINY, "--person-template", "{liked}")[0] == 2
+    assert "names the column 'plot'" in run("evaluate", str(folder), *TINY, "--item-template", "{plot}")[2]
+
+
 def test_fit_refuses_what_it_would_overwrite_before_the_work(run: Run, fitted: tuple[Path, Path]) -> None:
     code, _, err = run("fit", str(fitted[0]), "--out", str(fitted[0]))
     assert code == 2

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.text import HISTORY_ITEMS, history_text, item_text, profile_text, user_text
+from metarec.features.text import HISTORY_ITEMS, check_person_template, history_text, item_text, profile_text, user_text
 
 
 def catalog(**columns):
@@ -31,6 +31,8 @@ def test_lists_of_tags_and_catalogs_without_text():
 def test_own_template():
     items = catalog(title=["Emma", "Beowulf"], authors=["Austen", None])
     assert item_text(items, "{title} by {authors}") == ["Emma by Austen", "Beowulf by"]
+    emma = catalog(title=["Emma"], tags=[["calm", "long"]], year=[1815])
+    assert item_text(emma, "{title} ({year}): {tags}") == ["Emma (1815): calm, long"]
     with pytest.raises(BadInput, match="names the column 'writer'.*columns: item_id, title, authors"):
         item_text(items, "{writer}")
     with pytest.raises(BadInput, match="malformed"):
@@ -45,3 +47,14 @@ def test_profile_and_history():
     assert long.startswith("Liked: t99; t98") and long.count(";") == HISTORY_ITEMS - 1
     assert user_text({}, []) == ""
     assert user_text({"age": 31}, ["A"]) == "age: 31. Liked: A"
+
+
+def test_own_template_for_people():
+    template = "{profile} likes {liked}, not {disliked}"
+    check_person_template(template)
+    assert user_text({"age": 31}, ["A", "B", "C"], [True, False, True], template) == "age: 31 likes C; A, not B"
+    assert user_text({}, [], None, template) == ""
+    for wrong, why in (("{wishes}", "names 'wishes'; there are {profile}, {liked}, {disliked}"), ("{profile.age}", "names 'profile.age'"),
+                       ("{liked", "malformed"), ("a person", "says the same of everyone")):
+        with pytest.raises(BadInput, match=why):
+            check_person_template(wrong)

@@ -103,8 +103,7 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
     whole, report = clean(joined(store, old, new, champion), tables.rules if tables else None, tables.findings if tables else ())
     judging, learning = split_judges(store, champion.training_data(), as_training_rows(whole.interactions.frame, scale), offered=old)
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
-    fit = fit or partial(Recommender.fit, preset=champion.preset, seed=seed, encoder=champion.settings.encoder,
-                         learner=champion.settings.learner, policy=champion.policy)
+    fit = fit or partial(champion.fit_like, seed=seed)
     weights, horizon = how_to_learn(train, stored)
     challenger = fit(train, user_weights=weights, horizon=horizon)
     if challenger.version == champion.version:

@@ -1,32 +1,33 @@
 """A person as text: `u* = encoder(u)` from profile and recent history written in words, and what such people go on to like.
 
-The route of the BERT recommenders: the text encoder that reads items also reads people. Its vector is mapped to items by
-one closed-form ridge over all training people at several lengths of history, so nothing is trained by gradient and the
-map is exact. Targets are compressed to their leading directions, as in `metalearning.episodic_ridge`.
+The route of the BERT recommenders: the text encoder that reads items also reads people (`features.people`). Its vector is
+mapped to items by one closed-form ridge over training people at several lengths of history, so nothing is trained by
+gradient and the map is exact. Targets are compressed to their leading directions, as in `metalearning.episodic_ridge`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.base import TextEncoder
-from metarec.runtime.progress import Progress, silent
 
 RANK = 40
 RIDGE = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Candidates in units of the mean squared singular value, chosen by generalised cross-validation."""
 
 
+class NobodyToRead(BadInput):
+    """Too few people have a text to learn from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UserTextTower:
     """Evidence = expected share of people described like this who will like each item, cut at zero."""
 
-    encoder: TextEncoder
     center: np.ndarray
     """[E] mean of the training people's vectors."""
     weights: np.ndarray
@@ -39,47 +40,66 @@ class UserTextTower:
     """The one chosen."""
 
     @classmethod
-    def fit(cls, texts: Sequence[str], targets: sp.csr_matrix, encoder: TextEncoder, *, seed: int = 0,
-            progress: Progress = silent) -> UserTextTower:
-        """Learn the map from people's texts to what they liked afterwards.
+    def fit(cls, vectors: np.ndarray, targets: sp.csr_matrix, *, weights: np.ndarray | None = None, seed: int = 0) -> UserTextTower:
+        """Learn the map from people's vectors to what they liked afterwards.
 
         Args:
-            texts: one for each task: a person at some length of history (`features.text.user_text`); the same person may
-                stand there several times, with longer and longer histories.
-            targets: [tasks, items] above 0 where the person liked the item after that history.
+            vectors: [T, E], one for each task: a person at some length of history, read by an encoder; the same person may
+                stand there several times, with longer and longer histories. Zeros where there was nothing to read.
+            targets: [T, N] above 0 where the person liked the item after that history.
+            weights: [T] how much each task counts; all the same by default.
 
         Raises:
-            BadInput: if rows do not match, or fewer than two tasks have a text and a target.
+            BadInput: if rows do not match.
+            NobodyToRead: if fewer than two tasks have a text and a target.
         """
         from sklearn.utils.extmath import randomized_svd
 
-        if len(texts) != targets.shape[0]:
-            raise BadInput(f"there are {len(texts):,} texts and {targets.shape[0]:,} rows of targets; give one row for each text")
-        vectors = encoder.encode(texts, progress=progress)
+        if len(vectors) != targets.shape[0]:
+            raise BadInput(f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give one row for each text")
         usable = np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1)) if vectors.shape[1] else np.zeros(0, np.int64)
         if len(usable) < 2:
-            raise BadInput(f"only {len(usable)} of {len(texts):,} tasks have a text that {encoder.name} reads and something liked "
-                           "afterwards; at least 2 are needed")
+            raise NobodyToRead(f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads and something liked "
+                               "afterwards; at least 2 are needed")
+        counted = np.ones(len(usable)) if weights is None else weights[usable]
         liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
-        mean = np.asarray(liked.mean(axis=0), np.float32).ravel()
-        dense = liked.toarray() - mean
+        mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
+        center = np.average(vectors[usable], axis=0, weights=counted).astype(np.float32)
+        root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
+        dense = root * (liked.toarray() - mean)
         left, strength, directions = randomized_svd(dense, min(RANK, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3)
-        center = vectors[usable].mean(axis=0)
-        weights, ridge = _ridge(vectors[usable] - center, left * strength)
-        return cls(encoder=encoder, center=center, weights=weights.astype(np.float32), directions=directions.astype(np.float32), mean=mean,
-                   ridge=ridge)
+        found, ridge = _ridge(root * (vectors[usable] - center), left * strength)
+        return cls(center=center, weights=found.astype(np.float32), directions=directions.astype(np.float32), mean=mean, ridge=ridge)
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """[B, E] the people's vectors, centred; zeros where nothing is known of them."""
-        vectors = self.encoder.encode(texts)
-        centred: np.ndarray = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
-        return centred
+    @classmethod
+    def blank(cls, width: int, n_items: int) -> UserTextTower:
+        """A tower that has learned from nobody and says nothing, for vectors of this width."""
+        return cls(center=np.zeros(width, np.float32), weights=np.zeros((width, 1), np.float32),
+                   directions=np.zeros((1, n_items), np.float32), mean=np.zeros(n_items, np.float32), ridge=float("inf"))
 
-    def evidence(self, texts: Sequence[str]) -> np.ndarray:
+    def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32, at least 0; popularity where nothing is known of a person."""
-        shares: np.ndarray = self.mean + (self.embed(texts) @ self.weights) @ self.directions
-        cut: np.ndarray = np.maximum(shares, 0.0).astype(np.float32)
-        return cut
+        told = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
+        shares: np.ndarray = np.matmul(told @ self.weights, self.directions, out=out)
+        shares += self.mean
+        np.maximum(shares, 0.0, out=shares)
+        return shares
+
+    def with_more_items(self, more: int) -> UserTextTower:
+        """The same tower with items appended of which people's texts say nothing yet."""
+        return UserTextTower(center=self.center, weights=self.weights, directions=np.pad(self.directions, ((0, 0), (0, more))),
+                             mean=np.pad(self.mean, (0, more)), ridge=self.ridge)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All parts."""
+        return {"center": self.center, "weights": self.weights, "directions": self.directions, "mean": self.mean,
+                "ridge": np.array([self.ridge])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserTextTower:
+        """From `arrays()`."""
+        parts = {name: arrays[name] for name in ("center", "weights", "directions", "mean")}
+        return cls(**parts, ridge=float(arrays["ridge"].item()))
 
 
 def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,6 +1,6 @@
 """People written as text beside the recommender: what the text route knows alone, and what it adds.
 
-`u* = encoder(u)` from profile and recent history in words (`backbone.user_text`), judged in the same table as the model
+`u* = encoder(u)` from profile and recent history in words (the scorer `people-as-text`), judged in the same table as the model
 over item tokens, so that the report says which of the two helped, at each number of events.
 """
 
@@ -14,60 +14,42 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.judged import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.recommenders import OwnRecommender
 from metarec.evaluation.significance import interval
 from metarec.features.histories import Histories
-from metarec.features.text import user_text
+from metarec.recommendation.scorers.people_as_text import PeopleAsText
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
 
 if TYPE_CHECKING:
-    from metarec.backbone.user_text import UserTextTower
     from metarec.evaluation.evaluate import Evaluation
     from metarec.recommender import Recommender
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Of the text route's log-evidence beside the recommender's log-score; one is chosen for each number of events."""
-MOST_PEOPLE = 1000
-"""Training people written as text: each is read at three lengths of history."""
 FLOOR = 1e-6
 
 
 @dataclass(kw_only=True)
-class PeopleAsText:
-    """The text route alone; it reads with the encoder of a recommender that was fitted before on the same people."""
+class TextRoute:
+    """The text route alone: the scorer that `fit --learner people-as-text` adds, beside a model fitted before on the same people."""
 
     beside: OwnRecommender
     name: str = "people as text"
-    tower: UserTextTower | None = field(default=None, init=False)
+    scorer: PeopleAsText | None = field(default=None, init=False)
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # nothing is chosen
-        """One task for each training person and each of three lengths of history."""
-        from metarec.backbone.user_text import UserTextTower
-
-        model = self.model
-        if not model.item_inputs.encoder.dim:
-            raise BadInput(f"people cannot be written as text with encoder {model.item_inputs.encoder.name!r}, which reads nothing; "
-                           "name one, such as minilm or tfidf")
-        histories, users = Histories.of_interactions(train.interactions, model.vocabulary)
-        rows = np.sort(rng.choice(len(users), min(MOST_PEOPLE, len(users)), replace=False))
-        histories, profiles = histories.users(rows), train.users.of_users([users[row] for row in rows])
-        pool = model.horizon.pool
-        later = histories.after(pool)
-        targets = later.where(later.values >= model.relevant_from).matrix(len(model.vocabulary))
-        lengths = sorted({0, min(3, pool), pool})
-        texts = [text for shots in lengths for text in self._texts(histories.first(shots), profiles)]
-        import scipy.sparse as sp
-
-        self.tower = UserTextTower.fit(texts, sp.vstack([targets] * len(lengths)).tocsr(), model.item_inputs.encoder,
-                                       seed=int(rng.integers(2**31)))
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # the model has them
+        """Fit the scorer on what the model beside has learned from."""
+        self.scorer = PeopleAsText.fit(self.model.behaviour(), rng)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Who reads, and how strongly the map to items is held back."""
-        return {"reads_with": self.model.item_inputs.encoder.name, "ridge": None if self.tower is None else float(self.tower.ridge)}
+        """Who reads, whom it learned from, and how strongly the map to items is held back."""
+        scorer = fitted(self.name, self.scorer)
+        return {"reads_with": self.model.item_inputs.encoder.name, "people": scorer.note, "ridge": scorer.tower.ridge}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -76,10 +58,8 @@ class PeopleAsText:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, log of the evidence."""
-        if self.tower is None:
-            raise BadInput(f"{self.name!r} is not fitted yet")
         support, _ = Histories.of_lists([request.history for request in requests], self.vocabulary)
-        evidence = self.tower.evidence(self._texts(support, [request.profile for request in requests]))
+        evidence = fitted(self.name, self.scorer).text_evidence(support, [request.profile for request in requests])
         return np.log(evidence + FLOOR).astype(np.float32)
 
     @property
@@ -89,18 +69,12 @@ class PeopleAsText:
             raise BadInput(f"{self.beside.name!r}, whose encoder reads the people, is not fitted yet; fit it first")
         return self.beside.model
 
-    def _texts(self, histories: Histories, profiles: Sequence[Any]) -> list[str]:
-        titles, cuts = self.model.catalog.titles(), histories.offsets[1:-1]
-        liked = histories.values >= self.model.relevant_from
-        parts = zip(profiles, np.split(histories.items, cuts), np.split(liked, cuts), strict=True)
-        return [user_text(profile, [titles[item] for item in items], marks.tolist()) for profile, items, marks in parts]
-
 
 @dataclass(kw_only=True)
 class WithPeopleAsText:
     """A recommender and the text route together, weighed at each number of events by what helped validation newcomers."""
 
-    text: PeopleAsText
+    text: TextRoute
     name: str = "both"
     weights: dict[int, float] = field(default_factory=dict, init=False)
     """Number of events -> weight of the text route; 0 where it did not help."""
@@ -147,13 +121,13 @@ class WithPeopleAsText:
         return self.text.model.score(requests)
 
 
-def with_people_as_text(own: OwnRecommender) -> list[PeopleAsText | WithPeopleAsText]:
+def with_people_as_text(own: OwnRecommender) -> list[TextRoute | WithPeopleAsText]:
     """The two further rows of a table whose first row is `own`: the text route alone, and both together."""
-    text = PeopleAsText(beside=own)
+    text = TextRoute(beside=own)
     return [text, WithPeopleAsText(text=text)]
 
 
-def what_helped(evaluation: Evaluation, rows: Sequence[PeopleAsText | WithPeopleAsText]) -> dict[str, Any]:
+def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithPeopleAsText]) -> dict[str, Any]:
     """Paired differences in NDCG@10 to the first model at each number of events, with a sentence that says which route helped."""
     text, both = rows
     curve, own = evaluation.curve, evaluation.models[0]

@@ -25,6 +25,9 @@ class OwnRecommender:
     name: str = "metarec"
     preset: str = "small"
     encoder: str = "auto"
+    learner: str | None = None
+    item_template: str | None = None
+    person_template: str | None = None
     horizon: Horizon | None = None
     """Numbers of events to learn for; chosen from the training data where None."""
     progress: Progress = silent
@@ -34,7 +37,8 @@ class OwnRecommender:
         """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of its own."""
         from metarec.recommender import Recommender
 
-        self.model = Recommender.fit(train, preset=self.preset, seed=int(rng.integers(2**31)), encoder=self.encoder, horizon=self.horizon,
+        self.model = Recommender.fit(train, preset=self.preset, seed=int(rng.integers(2**31)), encoder=self.encoder, learner=self.learner,
+                                     item_template=self.item_template, person_template=self.person_template, horizon=self.horizon,
                                      progress=self.progress)
 
     @property
@@ -42,7 +46,8 @@ class OwnRecommender:
         """Whether this is what `fit` makes when it is told nothing."""
         from metarec.recommender import Settings
 
-        return (self.preset, self.encoder) == (Settings.preset, Settings.encoder)
+        ours = (self.preset, self.encoder, self.learner, self.item_template)
+        return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
 
     @property
     def settings(self) -> dict[str, Any]:

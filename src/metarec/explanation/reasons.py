@@ -147,7 +147,7 @@ def _unread(model: Explained, request: Request) -> list[str]:
     """Attributes, or values of them, that training people did not state (or too few of them): they move nothing."""
     inputs = getattr(model, "profile_inputs", None)
     stated = [(name, value) for name, value in request.profile.items() if value is not None]
-    if inputs is None or not stated:
+    if inputs is None or not stated or getattr(model, "reads_people", False):
         return []
     is_read = inputs.transform([{name: value} for name, value in stated]).any(axis=1)
     unread = [f"{name}={value}" for (name, value), read in zip(stated, is_read, strict=True) if not read]

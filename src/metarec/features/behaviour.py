@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.newcomers import Horizon
 from metarec.features.histories import Histories
+from metarec.features.people import PeopleInWords
 
 ORDER_T = 4.0
 """Order carries meaning from this t statistic on: early against late popularity, paired over users."""
@@ -29,6 +32,10 @@ class Behaviour:
     horizon: Horizon
     weights: np.ndarray | None = None
     """[U] how much each training user counts, mean 1; None: all the same."""
+    told: Sequence[Mapping[str, Any]] | None = None
+    """[U] attributes of the training users as they stated them; None: nobody stated any."""
+    words: PeopleInWords | None = None
+    """How people are written as text; None where nothing reads them so."""
 
     @property
     def n_items(self) -> int:
@@ -39,7 +46,12 @@ class Behaviour:
         """The same world with only these training users."""
         return Behaviour(histories=self.histories.users(indexes), profiles=self.profiles[indexes], content=self.content,
                          relevant_from=self.relevant_from, horizon=self.horizon,
-                         weights=None if self.weights is None else self.weights[indexes])
+                         weights=None if self.weights is None else self.weights[indexes],
+                         told=None if self.told is None else self.told_of(indexes), words=self.words)
+
+    def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
+        """Attributes of these training users, as they stated them."""
+        return [{} if self.told is None else self.told[user] for user in users]
 
     def weights_of(self, users: np.ndarray) -> np.ndarray:
         """[len(users)] float32 weight of these training users, 1 for everyone where none were given."""

@@ -70,6 +70,13 @@ class Histories:
         joined = np.concatenate([*items, np.zeros(0, np.int64)]).astype(np.int64)
         return cls(offsets=offsets, items=joined, values=np.ones(len(joined), np.float32))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Histories]) -> Histories:
+        """The users of each part, one part after the other."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls(offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+                   items=np.concatenate([part.items for part in parts]), values=np.concatenate([part.values for part in parts]))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -43,21 +43,24 @@ class ItemInputs:
     """`column=value` of each tag column, in order."""
     numbers: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Mean and standard deviation of each numeric column."""
+    template: str | None = None
+    """How an item is written as text, as for `item_text`."""
 
     @classmethod
-    def fit(cls, catalog: Catalog, *, encoder: str = "auto", reader: tuple[TextEncoder, str] | None = None,
+    def fit(cls, catalog: Catalog, *, encoder: str = "auto", reader: tuple[TextEncoder, str] | None = None, template: str | None = None,
             fit_on: np.ndarray | None = None, seed: int = 0, progress: Progress = silent) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
         """Learn the columns of a catalog.
 
         Args:
             encoder: as for `fit_text_encoder`; `none` leaves text out.
             reader: a fitted encoder and why it, instead of a name.
+            template: how an item is written as text; the known text columns in order by default.
             fit_on: rows whose words and columns may be learned from (items with training events); all by default.
 
         Returns:
             The inputs, the catalog's matrix [N, C], and its full text embeddings [N, E] (which wishes are matched with).
         """
-        texts = item_text(catalog)
+        texts = item_text(catalog, template)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
         wanted = encoder if any(texts) else "none"
         text_encoder, reason = reader or fit_text_encoder(texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress)
@@ -66,7 +69,7 @@ class ItemInputs:
         center, components = _leading(vectors[rows], TEXT_WIDTH)
         seen = catalog.frame[rows]
         inputs = cls(encoder=text_encoder, reason=reason, center=center, components=components, tags=_common_tags(seen),
-                     numbers=_number_scales(seen))
+                     numbers=_number_scales(seen), template=template)
         return inputs, inputs.assemble(catalog.frame, vectors), vectors
 
     @property
@@ -76,7 +79,7 @@ class ItemInputs:
 
     def transform(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
         """Matrix [N, C] and text embeddings [N, E], float32, of the items of a (new) catalog."""
-        vectors = self.encoder.encode(item_text(catalog))
+        vectors = self.encoder.encode(item_text(catalog, self.template))
         return self.assemble(catalog.frame, vectors), vectors
 
     def assemble(self, frame: pl.DataFrame, vectors: np.ndarray) -> np.ndarray:

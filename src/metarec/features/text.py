@@ -21,6 +21,8 @@ BODY_COLUMNS = ("text", "description", "plot", "summary", "abstract", "overview"
 TEXT_COLUMNS = NAME_COLUMNS + MAKER_COLUMNS + TAG_COLUMNS + BODY_COLUMNS
 """Columns read as text, in the order of the default template."""
 
+PERSON_FIELDS = ("profile", "liked", "disliked")
+"""What a template for people may name: `age: 31, gender: F`, and titles joined by semicolons."""
 HISTORY_ITEMS = 20
 """The latest items named when a history is written as text: what a short encoder can hold."""
 
@@ -43,7 +45,7 @@ def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
             return [""] * frame.height
         written = pl.concat_str(parts, separator=". ", ignore_nulls=True)
     else:
-        written = _filled(template, frame.columns)
+        written = _filled(template, frame.schema)
     return frame.select(_tidied(written).fill_null("").alias("text"))["text"].to_list()
 
 
@@ -61,16 +63,49 @@ def history_text(titles: Sequence[str], liked: Sequence[bool] | None = None, mos
         liked: whether each was liked; by default all were.
         most: at most this many of the latest items.
     """
-    marks = [True] * len(titles) if liked is None else list(liked)
-    latest = list(zip(titles, marks, strict=True))[::-1][:most]
-    good, bad = ([title for title, mark in latest if mark is kind] for kind in (True, False))
-    said = [f"Liked: {'; '.join(good)}" if good else "", f"Disliked: {'; '.join(bad)}" if bad else ""]
+    good, bad = _latest(titles, liked, most)
+    said = [f"Liked: {good}" if good else "", f"Disliked: {bad}" if bad else ""]
     return ". ".join(part for part in said if part)
 
 
-def user_text(profile: Mapping[str, Any], titles: Sequence[str], liked: Sequence[bool] | None = None) -> str:
-    """Profile and recent history as one text: the input of `u* = encoder(u)`."""
-    return ". ".join(part for part in (profile_text(profile), history_text(titles, liked)) if part)
+def user_text(profile: Mapping[str, Any], titles: Sequence[str], liked: Sequence[bool] | None = None,
+              template: str | None = None) -> str:
+    """Profile and recent history as one text: the input of `u* = encoder(u)`; the empty string where nothing is known.
+
+    Args:
+        profile: attributes, as in `profile_text`.
+        titles: what to call each item of the history, oldest first.
+        liked: whether each was liked; by default all were.
+        template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by `check_person_template`.
+    """
+    said = profile_text(profile)
+    if template is None:
+        return ". ".join(part for part in (said, history_text(titles, liked)) if part)
+    good, bad = _latest(titles, liked, HISTORY_ITEMS)
+    return template.format(profile=said, liked=good, disliked=bad) if said or good or bad else ""
+
+
+def check_person_template(template: str) -> None:
+    """Whether a template for people can be filled.
+
+    Raises:
+        BadInput: if it is malformed, or names something else than `PERSON_FIELDS`, or none of them.
+    """
+    names = [name for _, name, _, _ in _pieces(template, "person") if name is not None]
+    odd = next((name for name in names if name not in PERSON_FIELDS), None)
+    fields = ", ".join(f"{{{name}}}" for name in PERSON_FIELDS)
+    if odd is not None:
+        raise BadInput(f"person template {template!r} names {odd!r}; there are {fields}")
+    if not names:
+        raise BadInput(f"person template {template!r} says the same of everyone; let it hold some of {fields}")
+
+
+def _latest(titles: Sequence[str], liked: Sequence[bool] | None, most: int) -> tuple[str, str]:
+    """The latest titles liked and disliked, newest first, each joined by semicolons."""
+    marks = [True] * len(titles) if liked is None else list(liked)
+    latest = list(zip(titles, marks, strict=True))[::-1][:most]
+    good, bad = ("; ".join(title for title, mark in latest if mark is kind) for kind in (True, False))
+    return good, bad
 
 
 def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
@@ -95,21 +130,27 @@ def _said(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(column.str.len_chars() > 0).then(column)
 
 
-def _filled(template: str, columns: Sequence[str]) -> pl.Expr:
+def _filled(template: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
     """A template as one expression, empty where a value is missing."""
-    try:
-        pieces = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise BadInput(f"item template {template!r} is malformed ({error}); write columns as {{title}}") from error
     written: list[pl.Expr] = []
-    for literal, name, _, _ in pieces:
+    for literal, name, _, _ in _pieces(template, "item"):
         if literal:
             written.append(pl.lit(literal))
         if name is not None and name not in columns:
             raise BadInput(f"item template names the column {name!r}, which the catalog lacks (columns: {', '.join(columns)})")
         if name is not None:
-            written.append(pl.col(name).cast(pl.Utf8).fill_null(""))
+            column = pl.col(name).list.join(", ") if columns[name] == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
+            written.append(column.fill_null(""))
     return pl.concat_str(written) if written else pl.lit("")
+
+
+def _pieces(template: str, of: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """What a template is made of: (literal, name, format, conversion)."""
+    try:
+        return list(string.Formatter().parse(template))
+    except ValueError as error:
+        example = "title" if of == "item" else PERSON_FIELDS[0]
+        raise BadInput(f"{of} template {template!r} is malformed ({error}); write names as {{{example}}}") from error
 
 
 def _tidied(text: pl.Expr) -> pl.Expr:

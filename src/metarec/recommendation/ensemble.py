@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.people import PeopleInWords
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
 from metarec.recommendation.scorers import SCORERS
-from metarec.recommendation.scorers.base import Scorer, SparseScorer
+from metarec.recommendation.scorers.base import Scorer, SparseScorer, TextScorer
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -71,31 +73,43 @@ class Ensemble:
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in the same order.
         return cls.from_arrays(names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()})
 
-    def parts(self, support: Histories, profiles: np.ndarray) -> dict[str, np.ndarray]:
-        """The addends of the log-score, by name, each [B, N] float32."""
-        evidence = {name: scorer.evidence(support, profiles) for name, scorer in self.scorers.items()}
+    def parts(self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name, each [B, N] float32; arguments as for `score`."""
+        evidence = {name: _ask(scorer, support, profiles, told) for name, scorer in self.scorers.items()}
         return self.gate.parts(self.popularity, self.standing, evidence, support.lengths)
 
-    def score(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32 log-scores, written into `out` where it is given."""
+    def score(self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]],
+              out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32 log-scores, written into `out` where it is given.
+
+        Args:
+            profiles: [B, P] columns of what people stated of themselves.
+            told: [B] the same as they stated it, for what reads words.
+        """
         shape = (len(support), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         room = _SCRATCH.array("evidence", shape)  # one after the other: the gate is done with each before the next
-        evidence = (sparse.sparse_evidence(support) if sparse is not None else scorer.evidence(support, profiles, room)
-                    for scorer, sparse in self._in_turn)
+        evidence = (sparse.sparse_evidence(support) if sparse is not None else reader.text_evidence(support, told, room)
+                    if reader is not None else scorer.evidence(support, profiles, room) for scorer, sparse, reader in self._in_turn)
         self.gate.score(self.popularity, self._base, evidence, support.lengths, out=out)
         return out
 
     @cached_property
-    def _in_turn(self) -> list[tuple[Scorer, SparseScorer | None]]:
-        """Each scorer in the order of the gate, and once more if it is sparse (asking takes longer than some scorers do)."""
+    def _in_turn(self) -> list[tuple[Scorer, SparseScorer | None, TextScorer | None]]:
+        """Each scorer in the order of the gate, and once more if it is sparse or reads text (asking takes longer than some scorers do)."""
         scorers = [self.scorers[name] for name in self.gate.names]
-        return [(scorer, scorer if isinstance(scorer, SparseScorer) else None) for scorer in scorers]
+        return [(scorer, scorer if isinstance(scorer, SparseScorer) else None, scorer if isinstance(scorer, TextScorer) else None)
+                for scorer in scorers]
 
     @cached_property
     def _base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its standing."""
         return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
+
+    def with_words(self, words: PeopleInWords) -> Ensemble:
+        """The same ensemble, in which people are written and read by `words` where they are read as text."""
+        return replace(self, scorers={name: scorer.with_words(words) if isinstance(scorer, TextScorer) else scorer
+                                      for name, scorer in self.scorers.items()})
 
     def with_content(self, content: np.ndarray) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as popular as their content predicts."""
@@ -144,10 +158,15 @@ class _Fitted:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         shares = []
         for scorer in self.scorers.values():
-            evidence = scorer.evidence(support, behaviour.profiles[users])
+            evidence = _ask(scorer, support, behaviour.profiles[users], behaviour.told_of(users))
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+
+
+def _ask(scorer: Scorer, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """[B, N] a scorer's evidence, from what it reads."""
+    return scorer.text_evidence(support, told) if isinstance(scorer, TextScorer) else scorer.evidence(support, profiles)
 
 
 def _ask_held_out(behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator) -> list[GateTasks]:

@@ -106,12 +106,8 @@ def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
     Args:
         seed: another seed than the model's.
     """
-    from metarec.recommender import Recommender
-
     def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
-        return Recommender.fit(data, preset=model.settings.preset, seed=model.settings.seed if seed is None else seed,
-                               encoder=model.settings.encoder, learner=model.settings.learner, policy=model.policy,
-                               horizon=model.horizon, user_weights=weights)
+        return model.fit_like(data, seed=seed, horizon=model.horizon, user_weights=weights)
 
     return fit
 

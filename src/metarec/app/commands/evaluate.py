@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Pictures, Preset, Seed, Source, note, show
+from metarec.app.commands.options import Encoder, ItemTemplate, Json, PersonTemplate, Pictures, Preset, Seed, Source, note, show
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -26,7 +26,8 @@ def evaluate(data: Source,
              folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
              people_as_text: Annotated[bool, typer.Option("--people-as-text", help="Also judge people written as text, read by the same "
                                                           "encoder: alone, and together with ours.")] = False,
-             preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None,
+             preset: Preset = "small", encoder: Encoder = "auto", item_template: ItemTemplate = None,
+             person_template: PersonTemplate = None, pictures: Pictures = None,
              model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
                                                         "of fitting one; the result is kept with it for the operator's page.")] = None,
              out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
@@ -50,6 +51,10 @@ def evaluate(data: Source,
         raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner, --all and --pictures")
     if people_as_text and (folds or protocol is not None or model is not None):
         raise BadInput("--people-as-text fits a model on people to judge it on others: it goes without --folds, --protocol and --model")
+    if person_template is not None and not people_as_text:
+        raise BadInput("--person-template says how people are written, but nobody reads them; add --people-as-text")
+    if model is not None and item_template is not None:
+        raise BadInput("--model judges a model as it is: it goes without --item-template")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
         raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
     table, report = read_clean(data)
@@ -58,7 +63,8 @@ def evaluate(data: Source,
         table, missed = with_pictures(table, pictures)
         note("; ".join(["pictures read", *missed]))
     with on_terminal(show=not as_json) as progress:
-        models = _models(learner, every, preset, encoder, progress)
+        models = _models(learner, every, progress, preset=preset, encoder=encoder, item_template=item_template,
+                         person_template=person_template)
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
             result, text = found.to_json(), found.to_text()
@@ -97,14 +103,14 @@ def _saved(data: Dataset, model: Path, baseline: list[str] | None, seed: int, pr
     return judge(data, models=[SavedRecommender(model=loaded)], baselines=baseline, setting=setting, seed=seed, progress=progress)
 
 
-def _models(names: list[str] | None, every: bool, preset: str, encoder: str, progress: Any) -> Any:
+def _models(names: list[str] | None, every: bool, progress: Any, *, encoder: str, **ours: Any) -> Any:
     """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
     from metarec.evaluation.learners import learners_for
     from metarec.evaluation.recommenders import OwnRecommender
 
     def make() -> list[Judged]:
         learners = learners_for(None if every else names, encoder=encoder, progress=progress) if every or names else []
-        return [OwnRecommender(preset=preset, encoder=encoder, progress=progress), *learners]
+        return [OwnRecommender(encoder=encoder, progress=progress, **ours), *learners]
 
     make()  # a misspelled name is told before anything is fitted
     return make

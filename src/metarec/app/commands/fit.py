@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Pictures, Preset, Seed, Source, note, show
+from metarec.app.commands.options import Encoder, ItemTemplate, Json, PersonTemplate, Pictures, Preset, Seed, Source, note, show
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
         preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None,
-        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, or a Transformer over events (decoder, encoder, "
-                                                    "encoder-decoder), that joins the model as a part of its own; see "
+        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, a Transformer over events (decoder, encoder, "
+                                                    "encoder-decoder), or people-as-text, that joins the model as a part of its own; see "
                                                     "docs/guide/which-meta-learner.md.")] = None,
+        item_template: ItemTemplate = None, person_template: PersonTemplate = None,
         domain: Annotated[str | None, typer.Option(help="Field whose policy slates must heed: education, health, ...; "
                                                    "see docs/guide/your-data.md.")] = None,
         hold_out: Annotated[float, typer.Option(help="Share of people, in [0, 1), kept out of training, so that the model can be "
@@ -29,13 +30,18 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
     from metarec.data.domains import domain as pack_of
+    from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
+    from metarec.recommendation.scorers import PEOPLE_AS_TEXT
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal
 
     check_place(out)  # before the work, not after it
-    Settings(preset=preset, encoder=encoder, learner=learner)
+    settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
+                        person_template=person_template)
+    if person_template is not None and PEOPLE_AS_TEXT not in settings.parts:
+        raise BadInput(f"--person-template says how people are written, but nobody reads them; add --learner {PEOPLE_AS_TEXT}")
     policy = pack_of(domain).policy if domain is not None else None
     table, report = read_clean(data, None if clean else OFF)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
@@ -46,17 +52,20 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     learned = _without(table, hold_out, seed)
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
-        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, learner=learner, policy=policy, progress=progress)
+        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
+                                person_template=person_template, policy=policy, progress=progress)
     seconds = time.perf_counter() - started
     model.save(out)
     keep_report(out, DATA, report.to_dict(), by="metarec fit")
     kept_out = people - learned.interactions.frame["user_id"].n_unique()
     facts = {"model": str(out), "version": model.version, "preset": preset, "events": len(learned.interactions),
              "people": people - kept_out, "held_out": kept_out, "items": len(model.catalog), "seconds": round(seconds, 2),
-             "removed_by_cleaning": report.removed, "encoder": model.item_inputs.encoder.name, "encoder_reason": model.item_inputs.reason}
+             "removed_by_cleaning": report.removed, "encoder": model.item_inputs.encoder.name, "encoder_reason": model.item_inputs.reason,
+             "notes": model.notes}
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
+    notes = "".join(f"\n{line}" for line in model.notes)
     show(facts, f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people on {facts['items']:,} items, "
-         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']})\n"
+         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']}){notes}\n"
          f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve {out}", as_json=as_json)
 
 

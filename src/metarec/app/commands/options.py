@@ -20,6 +20,10 @@ Preset = Annotated[str, typer.Option(help="Size of the model: tiny, small or bas
 Encoder = Annotated[str, typer.Option(help="Text encoder: auto, none, tfidf, textcnn, gru, minilm, smollm2, "
                                          "or the name or folder of any pretrained model.")]
 
+ItemTemplate = Annotated[str | None, typer.Option(metavar="TEXT", help='How an item is written for the text encoder, naming columns of '
+                                                  'the items: "{title} by {authors}. {text}".')]
+PersonTemplate = Annotated[str | None, typer.Option(metavar="TEXT", help='How a person is written for people-as-text: "{profile}. Likes '
+                                                    '{liked}, not {disliked}".')]
 Pictures = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the items' pictures: named by the column `image`, or "
                                                 "ITEM_ID.jpg; see docs/guide/which-large-model.md.")]
 

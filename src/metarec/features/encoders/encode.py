@@ -135,6 +135,11 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
     raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
 
 
+def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """Vectors of texts that will hardly come again, such as a visitor's: nothing is looked up on disk or kept there."""
+    return encoder.encode(texts, keep=False) if isinstance(encoder, PretrainedEncoder) else encoder.encode(texts)
+
+
 def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:
     """A model's name without what stands behind its @, and the options that those set.
 

@@ -141,14 +141,19 @@ class PretrainedEncoder:
         width = next((config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config), None)
         return int(width if width is not None else self._model()[1].config.hidden_size)
 
-    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, dim]; see `TextEncoder`."""
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True) -> np.ndarray:
+        """float32 [n, dim]; see `TextEncoder`.
+
+        Args:
+            keep: whether the cache is asked, and keeps what is new.
+        """
+        cache = self.cache if keep else None
         keys = [content_key(text) for text in texts]
         first = {key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()}
         wanted = list(first)
-        found, known = self.cache.look_up(wanted) if self.cache is not None else (np.zeros(len(wanted), dtype=bool), None)
+        found, known = cache.look_up(wanted) if cache is not None else (np.zeros(len(wanted), dtype=bool), None)
         missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
-        fresh = self._encode_new(missing, progress, done=len(texts) - len(missing), total=len(texts))
+        fresh = self._encode_new(missing, cache, progress, done=len(texts) - len(missing), total=len(texts))
         dim = fresh.shape[1] if len(fresh) else known.shape[1] if known is not None and len(known) else self.dim
         rows = np.zeros((len(wanted) + 1, dim), np.float32)  # the last row stays zeros, for texts that are empty
         rows[:-1][~found] = fresh if len(fresh) else 0
@@ -191,7 +196,7 @@ class PretrainedEncoder:
                            "fit again, or put the old ones back")
         return encoder
 
-    def _encode_new(self, texts: list[str], progress: Progress, *, done: int, total: int) -> np.ndarray:
+    def _encode_new(self, texts: list[str], cache: EncodingCache | None, progress: Progress, *, done: int, total: int) -> np.ndarray:
         """Vectors of texts not in the cache, written to it in parts."""
         if not texts:
             progress(STAGE, 1.0)
@@ -209,8 +214,8 @@ class PretrainedEncoder:
                 vectors[batch] = made
                 done += len(batch)
                 progress(STAGE, done / total)
-            if self.cache is not None and vectors is not None:
-                self.cache.keep([content_key(texts[row]) for row in part], vectors[part])
+            if cache is not None and vectors is not None:
+                cache.keep([content_key(texts[row]) for row in part], vectors[part])
         assert vectors is not None
         return vectors
 

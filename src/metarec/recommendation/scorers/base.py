@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.people import PeopleInWords
 
 DISLIKED_WEIGHT = 0.3
 """A disliked event still says what a person comes across: it counts this much beside a liked one."""
@@ -53,6 +54,19 @@ class SparseScorer(Protocol):
 
     def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N] the same evidence, without most of its zeros; each item once in a row."""
+        ...
+
+
+@runtime_checkable
+class TextScorer(Protocol):
+    """A scorer that reads people as text: beside `evidence` it is asked with what people stated of themselves."""
+
+    def text_evidence(self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] evidence, from histories and attributes as they were stated."""
+        ...
+
+    def with_words(self, words: PeopleInWords) -> Scorer:
+        """The same scorer, writing and reading people by `words`."""
         ...
 
 
