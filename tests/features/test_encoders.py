@@ -10,7 +10,7 @@ import pytest
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import Targets, encode_texts, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
-from metarec.features.encoders.encode import read_name
+from metarec.features.encoders.encode import read_name, read_once
 from metarec.features.encoders.locate import find_local, locate
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool, prompted_texts
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
@@ -206,6 +206,14 @@ def test_cache_serves_without_the_model(tiny_model, monkeypatch):
     before = encode_texts(TEXTS, folder).vectors
     monkeypatch.setattr(PretrainedEncoder, "_model", lambda self: pytest.fail("the model was loaded"))
     np.testing.assert_array_equal(encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]])
+
+
+def test_a_visitors_text_is_not_kept(tiny_model, tmp_path):
+    encoder = PretrainedEncoder(locate(str(tiny_model("bert"))))
+    read = read_once(encoder, TEXTS)
+    assert not any(tmp_path.rglob("encodings/*/*"))
+    np.testing.assert_array_equal(read, encoder.encode(TEXTS))
+    assert any(tmp_path.rglob("encodings/*/*"))
 
 
 def test_what_was_loaded_waits_for_nothing_whatever_the_cache_holds(tiny_model, monkeypatch):
