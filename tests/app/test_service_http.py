@@ -255,6 +255,14 @@ def test_items_alike_are_so_by_their_texts_too(client):
     assert (first["item_id"], first["similarity"]) == ("twin2", pytest.approx(1.0, abs=1e-3))
 
 
+def test_what_cannot_be_heeded_is_said(client):
+    assert slate(client, pin=["nope", "s00"], quota={"Opera": 1, "space": 1}, k=2)["notes"] == [
+        "there is no item 'nope' to pin", "no item is of the category 'Opera', so its quota changes nothing"]
+    nothing = slate(client, allow=["nope"], k=2)
+    assert (nothing["items"], nothing["notes"]) == ([], ["no item may be shown: nothing passes filter, allow, exclude, quota and "
+                                                         "what was seen"])
+
+
 def test_what_was_shown_is_kept_with_propensities_and_joined_to_outcomes(client, tmp_path):
     shown = slate(client, user_id="ann", k=3)
     slate(client, k=3)

@@ -21,6 +21,7 @@ from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
+from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact
@@ -65,6 +66,10 @@ class Served:
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
         return self.title_by_id.get(item_id)
+
+    def has_category(self, category: str) -> bool:
+        """Whether any item is of this category, as quotas understand it."""
+        return bool(category_matrix(self.model.catalog.frame, [category]).any())
 
     def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
         """Content of the items at these rows, without what is missing."""

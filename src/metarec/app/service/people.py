@@ -64,7 +64,8 @@ def people_routes(service: Service) -> APIRouter:
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
-        return Json(_shown(served, slate_id, slate, len(request.history), reasons, without_store=without_store))
+        notes = [*slate.notes, *_unheeded(body, served, slate)] if body.pin or body.quota or not slate.item_ids else slate.notes
+        return Json(_shown(served, slate_id, slate, len(request.history), reasons, notes, without_store=without_store))
 
     @router.post("/v1/events", tags=["people"], dependencies=write, summary="Store events; 200 means they are on disk",
                  **answers(shapes.EventsStored, 503))
@@ -147,7 +148,16 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
         service.meters.impressions_lost.inc()
 
 
-def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, *,
+def _unheeded(body: shapes.RecommendationRequest, served: Served, slate: Slate) -> list[str]:
+    """What was asked for and could not be done, in sentences."""
+    vocabulary = served.model.vocabulary
+    notes = [f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary]
+    notes += [f"no item is of the category {category!r}, so its quota changes nothing" for category in body.quota
+              if not served.has_category(category)]
+    return [*notes, *([] if slate.item_ids else ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"])]
+
+
+def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, notes: list[str], *,
            without_store: bool) -> dict[str, Any]:
     title_of, nothing = served.title_by_id, [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
@@ -160,8 +170,7 @@ def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: lis
             strict=True)]
     for item, said in zip(items, reasons or [], strict=False):
         item["reasons"] = said
-    notes = [*slate.notes, WITHOUT_STORE] if without_store else slate.notes
-    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items, "notes": notes,
-            "without_store": without_store}
+    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items,
+            "notes": [*notes, WITHOUT_STORE] if without_store else notes, "without_store": without_store}
 
 
