@@ -527,6 +527,9 @@ def test_other_origins_are_let_in_only_when_named(start):
     assert start().options("/v1/recommendations", headers=asked).headers.get("access-control-allow-origin") is None
     allowed = start(cors_origins=("http://shop.example",)).options("/v1/recommendations", headers=asked)
     assert allowed.headers["access-control-allow-origin"] == "http://shop.example"
+    refusing = start(cors_origins=("http://shop.example",), max_body_bytes=1_000)
+    refused = refusing.post("/v1/recommendations", content=b"x" * 2_000, headers={"origin": "http://shop.example"})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (413, "http://shop.example")
 
 
 def test_a_form_of_another_page_cannot_post(client):

@@ -76,10 +76,10 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     install_error_answers(app, routes)
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
-    if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
-                           allow_headers=["authorization", "content-type", "x-api-key"])
     app.add_middleware(Guard, settings=settings, meters=meters)
+    if settings.cors_origins:  # around the guard, whose refusals a browser would not show to the page otherwise
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST", "PUT", "DELETE"],
+                           allow_headers=["authorization", "content-type", "x-api-key"], expose_headers=["retry-after", "x-request-id"])
     app.state.service = service
     return app
 
