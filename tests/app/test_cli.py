@@ -267,6 +267,22 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
     assert "names the column 'plot'" in run("evaluate", str(folder), *TINY, "--item-template", "{plot}")[2]
 
 
+def test_pictures_are_read_by_what_one_names(run: Run, folder: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    for n in range(12):
+        for taste, color in (("s", (10, 10, 90 + 10 * n)), ("g", (200 - 10 * n, 200, 10))):
+            Image.new("RGB", (16, 16), color).save(tmp_path / "pictures" / f"{taste}{n:02d}.png")
+    words = ("fit", str(folder), "--out", str(tmp_path / "m"), "--preset", "tiny", "--encoder", "none",
+             "--pictures", str(tmp_path / "pictures"))
+    code, _, err = run(*words, "--picture-encoder", "colors")
+    assert code == 0, err
+    assert "picture 1" in pl.read_parquet(tmp_path / "m" / "catalog.parquet").columns
+    code, _, err = run(*words, "--picture-encoder", str(tmp_path / "nowhere"))
+    assert (code, "does not exist" in err.splitlines()[-1]) == (2, True)
+
+
 def test_fit_refuses_what_it_would_overwrite_before_the_work(run: Run, fitted: tuple[Path, Path]) -> None:
     code, _, err = run("fit", str(fitted[0]), "--out", str(fitted[0]))
     assert code == 2

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Encoder, ItemTemplate, Json, PersonTemplate, Pictures, Preset, Seed, Source, note, show
+from metarec.app.commands.options import (
+    Encoder,
+    ItemTemplate,
+    Json,
+    PersonTemplate,
+    PictureEncoder,
+    Pictures,
+    Preset,
+    Seed,
+    Source,
+    note,
+    show,
+)
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -27,7 +39,7 @@ def evaluate(data: Source,
              people_as_text: Annotated[bool, typer.Option("--people-as-text", help="Also judge people written as text, read by the same "
                                                           "encoder: alone, and together with ours.")] = False,
              preset: Preset = "small", encoder: Encoder = "auto", item_template: ItemTemplate = None,
-             person_template: PersonTemplate = None, pictures: Pictures = None,
+             person_template: PersonTemplate = None, pictures: Pictures = None, picture_encoder: PictureEncoder = "auto",
              model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
                                                         "of fitting one; the result is kept with it for the operator's page.")] = None,
              out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
@@ -60,7 +72,7 @@ def evaluate(data: Source,
     table, report = read_clean(data)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     if pictures is not None:
-        table, missed = with_pictures(table, pictures)
+        table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))
     with on_terminal(show=not as_json) as progress:
         models = _models(learner, every, progress, preset=preset, encoder=encoder, item_template=item_template,

@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Encoder, ItemTemplate, Json, PersonTemplate, Pictures, Preset, Seed, Source, note, show
+from metarec.app.commands.options import (
+    Encoder,
+    ItemTemplate,
+    Json,
+    PersonTemplate,
+    PictureEncoder,
+    Pictures,
+    Preset,
+    Seed,
+    Source,
+    note,
+    show,
+)
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
 
 
 def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
-        preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None,
+        preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None, picture_encoder: PictureEncoder = "auto",
         learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, a Transformer over events (decoder, encoder, "
                                                     "encoder-decoder), or people-as-text, that joins the model as a part of its own; see "
                                                     "docs/guide/which-meta-learner.md.")] = None,
@@ -46,7 +58,7 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     table, report = read_clean(data, None if clean else OFF)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     if pictures is not None:
-        table, missed = with_pictures(table, pictures)
+        table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)

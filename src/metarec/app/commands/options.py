@@ -26,6 +26,8 @@ PersonTemplate = Annotated[str | None, typer.Option(metavar="TEXT", help='How a 
                                                     '{liked}, not {disliked}".')]
 Pictures = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the items' pictures: named by the column `image`, or "
                                                 "ITEM_ID.jpg; see docs/guide/which-large-model.md.")]
+PictureEncoder = Annotated[str, typer.Option(metavar="NAME", help="What reads the pictures: auto, efficientnet-lite0, colors, or the name "
+                                             "or folder of any ViT-like model.")]
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
