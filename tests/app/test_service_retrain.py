@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
+import time
 
 import numpy as np
 import polars as pl
@@ -14,7 +16,8 @@ pytest.importorskip("sqlalchemy")
 
 from metarec.app.judging import as_judges, compare, groups_of  # noqa: E402
 from metarec.app.judging_logs import compare_on_log, read_log  # noqa: E402
-from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, scale_of, split_judges  # noqa: E402
+from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, retrain_now_and_then, scale_of, split_judges  # noqa: E402
+from metarec.app.settings import ServiceSettings  # noqa: E402
 from metarec.data.newcomers import Newcomer, choose_horizon  # noqa: E402
 from metarec.data.schema import BadInput, Dataset  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
@@ -215,6 +218,35 @@ def test_nothing_to_learn_from_is_said(model, tmp_path):
 def test_two_at_once_are_told_apart(model, url):
     with Registry(model).retraining(), pytest.raises(BadInput, match="being retrained by another process"):
         retrain(model, url)
+
+
+def test_a_schedule_trains_only_where_something_was_stored_since(model, url, monkeypatch):
+    """Rounds run in this process, so that they can be counted."""
+    rounds, stop = [], threading.Event()
+
+    class Job:
+        exitcode = 0
+
+        def __init__(self, target, args):
+            self.start, self.join = (lambda: rounds.append(args)), (lambda: stop.wait(0.02))
+
+    class Context:
+        Process = Job
+
+    monkeypatch.setattr("multiprocessing.get_context", lambda _way: Context)
+    every = ServiceSettings(model=model, store=url, retrain_hours=0.02 / 3600)
+    clock = threading.Thread(target=retrain_now_and_then, args=(every, stop))
+    clock.start()
+    try:
+        time.sleep(1.0)
+        assert rounds == [(model, url, None)]
+        with contextlib.closing(open_store(url)) as store:
+            store.append([Event(event_id="late", user_id="late", item_id="s00", kind="like", timestamp=1.0)]).result(10)
+        time.sleep(1.0)
+        assert len(rounds) == 2
+    finally:
+        stop.set()
+        clock.join(10)
 
 
 def newcomers(count, **profile):

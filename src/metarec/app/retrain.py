@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
 from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.outcomes import ValueScale, as_training_rows, teaching_weights, with_propensity
 from metarec.feedback.promotion import Decision, Guardrails, decide
@@ -209,14 +211,32 @@ def _profiles(store: Store) -> dict[str, dict[str, object]]:
 
 
 def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> None:
-    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are logged, never fatal."""
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are logged, never fatal.
+
+    Where nothing has been stored since the last round nothing is trained: the same data would give the same model.
+    """
     import multiprocessing
 
+    learned_from: dict[str, int] | None = None
     while not stop.wait(settings.retrain_hours * 3600.0):
+        stored = _what_is_stored(settings.store_url)
+        if stored == learned_from:
+            continue
         place = (settings.model, settings.store_url, settings.data or None)
         job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
         job.start()
         job.join()
+        learned_from = stored if job.exitcode == 0 else None  # what failed is tried again
+
+
+def _what_is_stored(url: str) -> dict[str, int] | None:
+    """What tells one round's data from another's, or None while the store is away."""
+    try:
+        with closing(open_store(url)) as store:
+            return {**{table: rows for table, rows in store.counts().items() if table != "slates"}, "items_version": store.items_version()}
+    except StoreUnavailable as error:
+        log.warning("not retrained: the store is away", extra={"reason": str(error)})
+        return None
 
 
 def _scheduled(model: str, store: str, data: str | None) -> None:
@@ -226,6 +246,7 @@ def _scheduled(model: str, store: str, data: str | None) -> None:
     try:
         retrain(model, store, data=data)
     except BadInput as error:
-        log.warning("did not retrain", extra={"reason": str(error)})
+        log.info("did not retrain", extra={"reason": str(error)})
     except (OSError, BrokenArtefact) as error:  # a full disk, a store that is away: the model that serves goes on
         log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
+        raise SystemExit(1) from error

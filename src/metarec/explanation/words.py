@@ -38,8 +38,8 @@ AGAINST = {"popularity": "few people know it", "standing": "those who met it lik
            "people-as-text": "people who would be described like you seldom went on to it",
            "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
-IMPERSONAL = {"popularity", "standing"}
-"""Parts that are the same for everyone: no event or profile attribute says what they say."""
+BY_THEMSELVES = {"popularity", "standing", "wish"}
+"""Parts that say what no event and no attribute says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], 
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
-    parts speak only where nothing finer does (what is the same for everyone always may). With `rather_for`, what speaks against
+    parts speak only where nothing finer does (popularity and the like, and a wish, always may). With `rather_for`, what speaks against
     the item is said only where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
@@ -92,9 +92,13 @@ def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], 
     kinds = [_shares((e.effect, _of_event(e, liked_from)) for e in events),
              _shares((f.effect, _of_feature(f)) for f in features if f.name != "values"),  # the events say so themselves
              _shares((effect, _of_part(name, effect)) for name, effect in parts.items()
-                     if name in IMPERSONAL or not (events or features))]
+                     if name in BY_THEMSELVES or not (events or features))]
     turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
-    return [pair[1] for turn in turns for pair in turn if pair][:most]
+    said = [pair[1] for turn in turns for pair in turn if pair]
+    finer = max((abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features))), default=0.0)
+    if abs(parts.get("wish", 0.0)) > finer:  # what was just asked for, and did more than all that happened before, comes first
+        said.sort(key=_of_part("wish", parts["wish"]).__ne__)
+    return said[:most]
 
 
 def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -118,7 +118,7 @@ async function drawModels(status) {
   if (now === modelsDrawn) return; // what is being read or pressed must not be replaced
   modelsDrawn = now;
   byId("models").replaceChildren(
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Models" }, el("table", { class: "plain" },
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Models" }, el("table", { class: "plain models" },
       el("thead", {}, el("tr", {}, ["Version", "Trained on", "Preset", "Decision", ""].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, [...models].reverse().map((model) => modelRow(model))))),
     el("h3", {}, "Promotions"),

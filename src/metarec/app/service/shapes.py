@@ -251,6 +251,8 @@ class Models(Shape):
 class PromotionReason(Shape):
     """Why, in a few words; kept with the promotion."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "back to the one before: complaints since this morning"}]})
+
     reason: Annotated[str, StringConstraints(max_length=500)] = "asked over HTTP"
 
 
