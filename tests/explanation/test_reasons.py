@@ -119,8 +119,9 @@ def test_a_low_value_that_lifts_an_item_is_put_so_that_it_makes_sense():
 
 def test_a_wish_is_heard_beside_what_was_done():
     did_little = EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=0.5)
-    assert sentences([did_little], [], {"wish": 4.0, "content": 1.0}, liked_from=4.0) == ["because it fits your wish", "because you liked A"]
-    assert sentences([did_little], [], {"wish": 0.4, "content": 1.0}, liked_from=4.0) == ["because you liked A", "because it fits your wish"]
+    large, small = ({"wish": wish, "content": 1.0} for wish in (4.0, 0.4))
+    assert sentences([did_little], [], large, liked_from=4.0) == ["because it fits your wish", "because you liked A"]
+    assert sentences([did_little], [], small, liked_from=4.0) == ["because you liked A", "because it fits your wish"]
 
 
 def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
