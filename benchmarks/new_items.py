@@ -62,8 +62,6 @@ def main() -> None:
     for encoder in args.encoders:
         met = np.unique(histories.items)
         _, content, vectors = ItemInputs.fit(train.items, encoder=encoder, fit_on=met)
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        content = np.concatenate([content, (unit - unit.mean(0)).astype(np.float32)], axis=1)
         found |= _content_rows(encoder, vectors, histories, shown, cold, data, trial)
         behaviour = _behaviour(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:

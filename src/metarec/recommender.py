@@ -31,6 +31,7 @@ from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
+from metarec.recommendation.new_items import PART, NewItemPlaces
 from metarec.recommendation.onboarding import Questions, chance_known, chance_known_to, choose_questions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
@@ -55,6 +56,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network", "r2d2"),
 }
 """The scorers of each preset: the one dial for size."""
+KNOWS_NEW_ITEMS = {"small", "base"}
+"""Presets that also learn which item suits whom before anybody has met it."""
 LEVEL = 0.9
 """Share of newcomers' values that intervals of predicted values are made to cover."""
 WISH_WEIGHT = 1.5
@@ -113,6 +116,8 @@ class Recommender:
     text: np.ndarray
     """[N, E] float16 text embeddings of the catalog; wishes are matched with them."""
     ensemble: Ensemble
+    new_items: NewItemPlaces | None
+    """What orders the items that nobody has met; None where the preset has none or too few items could teach it."""
     ratings: RatingHead | None
     """Predicts values; None where values are no ratings."""
     version: str
@@ -167,10 +172,12 @@ class Recommender:
                               weights=_weights_of(user_ids, user_weights), told=told, words=replace(words, keeps=True))
         version = _digest(data, settings, behaviour.weights)
         ensemble = Ensemble.fit(behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)).with_words(words)
+        text = text.astype(np.float16)
+        new_items = NewItemPlaces.fit(behaviour, text, derive(seed, "new items"), progress) if preset in KNOWS_NEW_ITEMS else None
         ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
         return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
                    policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,
-                   content=content, text=text.astype(np.float16), ensemble=ensemble, ratings=ratings, version=version,
+                   content=content, text=text, ensemble=ensemble, new_items=new_items, ratings=ratings, version=version,
                    intervals=intervals)
 
     def fit_like(self, data: Dataset, *, seed: int | None = None, horizon: Horizon | None = None,
@@ -254,10 +261,14 @@ class Recommender:
         return self._scores(requests, self._support(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, and `wish` where one is uttered."""
+        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item` where the catalog has items that
+        nobody has met, and `wish` where one is uttered.
+        """
         support, _ = self._support(requests)
         told = [request.profile for request in requests]
         parts = self.ensemble.parts(support, self.profile_inputs.transform(told), told)
+        if self.new_items is not None and self.new_items.is_needed:
+            parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), support)
         if any(request.wish for request in requests):
             parts["wish"] = WISH_WEIGHT * np.stack([self._wish(request.wish) for request in requests])
         return parts
@@ -371,6 +382,7 @@ class Recommender:
         ensemble = self.ensemble.with_content(grown_content).with_words(
             _words(catalog, self.item_inputs, self.relevant_from, self.settings))
         return replace(self, catalog=catalog, content=grown_content, text=grown_text, ensemble=ensemble,
+                       new_items=None if self.new_items is None else self.new_items.with_content(grown_content, grown_text),
                        ratings=None if self.ratings is None else self.ratings.with_content(grown_content))
 
     # Files --------------------------------------------------------------------------------------------------------------
@@ -380,7 +392,7 @@ class Recommender:
         write_artefact(folder, to_artefact(
             settings=asdict(self.settings), version=self.version, catalog=self.catalog, training=self.training, horizon=self.horizon,
             policy=self.policy, item_inputs=self.item_inputs, profile_inputs=self.profile_inputs, content=self.content, text=self.text,
-            ensemble=self.ensemble, ratings=self.ratings, intervals=self.intervals, card=self.card()))
+            ensemble=self.ensemble, new_items=self.new_items, ratings=self.ratings, intervals=self.intervals, card=self.card()))
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -419,6 +431,8 @@ class Recommender:
     def _scores(self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None) -> np.ndarray:
         told = [request.profile for request in requests]
         scores = self.ensemble.score(support, self.profile_inputs.transform(told), told, out)
+        if self.new_items is not None:
+            self.new_items.deal(scores, support)
         for row, request in enumerate(requests):
             if request.wish:
                 scores[row] += WISH_WEIGHT * self._wish(request.wish)

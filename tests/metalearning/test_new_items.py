@@ -79,8 +79,9 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     np.testing.assert_allclose(to_mean, [[0.5**0.5, 0, 1], [-(0.5**0.5), 0, 0]], atol=1e-6)
     np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
     model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
-    assert np.allclose(model.scores(np.eye(2, dtype=np.float32), histories_of([[], []]), behaviour.histories, people,
-                                    texts=np.array([[3.0, 0.0], [0.0, -1.0]])), nearest.T, atol=1e-6)
+    new = np.array([[3.0, 0.0], [0.0, -1.0]], np.float32)
+    assert np.allclose(model.scores(new, histories_of([[], []]), behaviour.histories, people), nearest.T, atol=1e-6)
+    assert np.allclose(model.scores_of(model.unrated(new), people), nearest.T, atol=1e-6)
 
 
 def test_blocks_of_people_change_nothing(fitted, monkeypatch):
@@ -100,3 +101,10 @@ def test_weights_find_the_part_that_speaks_for_an_item():
     noise = torch.from_numpy(rng.normal(size=(6, 40)))
     weights = best_weights(torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query)
     assert 0.01 * weights[0, 2] > 10 * abs(weights[0, 0])
+
+
+def test_items_adapted_once_score_as_those_adapted_anew(fitted):
+    behaviour, model = fitted
+    people, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
+    anew = model.scores(new, histories_of([[], []]), behaviour.histories, people)
+    np.testing.assert_allclose(model.scores_of(model.unrated(new), people), anew, atol=1e-5)

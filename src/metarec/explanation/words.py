@@ -27,7 +27,8 @@ PARTS = {"popularity": "many people like it", "standing": "those who met it like
          "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
          "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
          "r2d2": "what you did so far points to it", "people-as-text": "people who would be described like you went on to it",
-         "content": "its content resembles what you chose", "wish": "it fits your wish"}
+         "content": "its content resembles what you chose", "wish": "it fits your wish",
+         "new_item": "of the items nobody has met yet it is one that suits you"}
 AGAINST = {"popularity": "few people know it", "standing": "those who met it liked it less than most",
            "network": "people with a beginning like yours seldom went on to it, says a network",
            "profile": "people like you seldom choose it",
@@ -36,7 +37,8 @@ AGAINST = {"popularity": "few people know it", "standing": "those who met it lik
            "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
            "r2d2": "what you did so far points elsewhere",
            "people-as-text": "people who would be described like you seldom went on to it",
-           "content": "its content is unlike what you chose", "wish": "it does not fit your wish"}
+           "content": "its content is unlike what you chose", "wish": "it does not fit your wish",
+           "new_item": "other items nobody has met yet suit you better"}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {"popularity", "standing", "wish"}
 """Parts that say what no event and no attribute says."""

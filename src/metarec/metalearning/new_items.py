@@ -11,7 +11,8 @@ what the person liked, and the likes such content is expected to get. The weight
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -44,7 +45,7 @@ DISLIKED = -0.3
 HELD_OUT = 0
 """The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is weighed."""
 JUDGES = 2000
-"""People asked about held-out items, at most."""
+"""Held-out items, and people asked about them, at most."""
 TRUST_AT = 2.0
 """Raters of an item that move its weights half way from those of none to those of many."""
 BLOCK = 20_000_000
@@ -81,12 +82,14 @@ class NewItems:
         """Meta-train on the items of `behaviour`, each made new in turn.
 
         Args:
-            texts: [N, E] the items' text embeddings in full, which likeness is told by; their content if None.
+            texts: [N, E] the items' text embeddings in full, which are read beside their content, and likeness is told by; likeness
+                of content if None.
         """
-        columns = columns or ItemColumns.fit(behaviour, rng)
-        factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
         lengthened = _unit(behaviour.content if texts is None else texts)
         center = lengthened[np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0].mean(0)
+        behaviour = replace(behaviour, content=_read(behaviour.content, texts, center))
+        columns = columns or ItemColumns.fit(behaviour, rng)
+        factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
         draft = cls(name=name, prior={}, factors=factors, scale=ValueScale.fit(behaviour), settings=settings or {},
                     expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)), center=center,
                     texts=_unit(lengthened - center), weights=LEARNER_ALONE)
@@ -122,13 +125,52 @@ class NewItems:
         asked = self.describe(people)
         everyone = ItemFeatures.of(torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0))
         shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
+        return self._scores(self._adapted(content, texts, shown, everyone), everyone.take(torch.arange(len(asked))), people)
+
+    def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
+        """Items that nobody has rated, adapted once for all who will be asked about; arguments as for `scores`."""
+        nobody, stranger = (Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1))
+        return self._adapted(content, texts, nobody, ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)))
+
+    def scores_of(self, items: AdaptedItems, people: Histories) -> np.ndarray:
+        """[people, items] float32 log-scores of items already adapted."""
+        return self._scores(items, ItemFeatures.of(self.describe(people), rng=np.random.default_rng(0)), people)
+
+    def _adapted(self, content: np.ndarray, texts: np.ndarray | None, raters: Histories, everyone: ItemFeatures) -> AdaptedItems:
+        profile = with_expected(_read(content, texts, self.center), self.expected)
         with torch.no_grad():
-            profile = with_expected(content, self.expected)
-            params = self.learner.adapt(self.prior, padded_support(shown, profile), everyone)
-            scores = self.learner.score(self.prior, params, everyone.take(torch.arange(len(asked))))
-        likeness = torch.from_numpy(self.likeness(self.placed(content if texts is None else texts), people))
-        parts = torch.cat([torch.stack([scores, params["expected"].expand_as(scores)]), likeness])
-        return np.asarray(_weighed(parts, torch.from_numpy(raters.lengths), torch.from_numpy(self.weights)).T.numpy())
+            params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
+        return AdaptedItems(params=params, raters=torch.from_numpy(raters.lengths), texts=self.placed(content if texts is None else texts))
+
+    def _scores(self, items: AdaptedItems, asked: ItemFeatures, people: Histories) -> np.ndarray:
+        with torch.no_grad():
+            scores = self.learner.score(self.prior, items.params, asked)
+        parts = torch.cat([torch.stack([scores, items.params["expected"].expand_as(scores)]),
+                           torch.from_numpy(self.likeness(items.texts, people))])
+        return np.asarray(_weighed(parts, items.raters, torch.from_numpy(self.weights)).T.numpy())
+
+    def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
+        """[items] log of how often items of such content are liked."""
+        return with_expected(_read(content, texts, self.center), self.expected)[:, -1]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays, without the texts of known items; name and settings as JSON bytes."""
+        facts = json.dumps({"name": self.name, "settings": self.settings}).encode()
+        parts = {f"prior.{name}": value.numpy() for name, value in self.prior.items()}
+        parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
+        own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
+        return parts | own | {"facts": np.frombuffer(facts, np.uint8)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
+        """The learner that `arrays` described; `texts` [N, E] are the text embeddings of the items it knows."""
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+        own: dict[str, Any] = {name: arrays[name] for name in ("factors", "expected", "center", "weights")}
+        prior = {name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()}
+        return cls(**json.loads(arrays["facts"].tobytes()), prior=prior, scale=ValueScale.from_arrays(part("scale.")), **own,
+                   texts=_unit(_unit(texts) - arrays["center"]))
 
     def placed(self, texts: np.ndarray) -> np.ndarray:
         """[items, E] text embeddings as `self.texts` holds them."""
@@ -139,11 +181,11 @@ class NewItems:
         liked = people.where(self.scale.seen(people, "liking").values > 0)
         to_mean = texts @ _unit(liked.matrix(len(self.texts)) @ self.texts).T
         nearest = np.zeros_like(to_mean)
-        to_known = self.texts @ texts.T
         for block in np.array_split(np.flatnonzero(liked.lengths), 1 + len(liked.items) * len(texts) // BLOCK):
-            some = liked.users(block)
             if len(block):
-                nearest[:, block] = np.maximum.reduceat(to_known[some.items], some.offsets[:-1], axis=0).T
+                some = liked.users(block)
+                met, place = np.unique(some.items, return_inverse=True)
+                nearest[:, block] = np.maximum.reduceat((self.texts[met] @ texts.T)[place], some.offsets[:-1], axis=0).T
         return np.stack([to_mean, nearest]).astype(np.float32)
 
     def describe(self, people: Histories) -> Tensor:
@@ -153,6 +195,17 @@ class NewItems:
         mean = total / (people.lengths[:, None] + EVIDENCE)
         extra = np.stack([np.ones(len(people)), np.log1p(people.lengths) / 5.0], axis=1)
         return torch.from_numpy(np.concatenate([3.0 * mean, extra], axis=1).astype(np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedItems:
+    """New items after their raters, for all people."""
+
+    params: Params
+    raters: Tensor
+    """[items] how many there were of each."""
+    texts: np.ndarray
+    """[items, E] as `NewItems.placed` gives them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +238,11 @@ class _ComparesItems:
 
 
 LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+
+
+def _read(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
+    """[items, C or C + E] all that is told of each item: its content, and beside it what its text differs by from the middle."""
+    return content if texts is None else np.concatenate([content, _unit(texts) - center], axis=1)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -261,16 +319,18 @@ def expected_likes(behaviour: Behaviour, known: np.ndarray) -> np.ndarray:
     rows = known & (np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0)
     x, y = behaviour.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
     mean_x, mean_y = x.mean(0), y.mean()
-    left, strength, right = np.linalg.svd(x - mean_x, full_matrices=False)
-    along = left.T @ (y - mean_y)
+    x -= mean_x
+    squares, turn = np.linalg.eigh(x.T @ x)  # as from a singular value decomposition of x, which takes many times as long
+    squares = np.maximum(squares, 0.0)
+    turned = x @ turn
+    along = turned.T @ (y - mean_y)
 
     def misfit(penalty: float) -> float:
-        kept = strength**2 / (strength**2 + penalty)
-        rest = y - mean_y - left @ (kept * along)
-        return float((rest**2).mean() / (1 - (kept.sum() + 1) / max(len(y), 2)) ** 2)
+        rest = y - mean_y - turned @ (along / (squares + penalty))
+        return float((rest**2).mean() / (1 - ((squares / (squares + penalty)).sum() + 1) / max(len(y), 2)) ** 2)
 
     best = min(np.geomspace(0.1, 1000.0, 13), key=misfit)
-    weights = right.T @ (strength / (strength**2 + best) * along)
+    weights = turn @ (along / (squares + best))
     return np.append(weights, mean_y - mean_x @ weights).astype(np.float32)
 
 
@@ -296,9 +356,9 @@ class _ItemTasks:
                 for fold in range(FOLDS)]
 
     @cached_property
-    def profiles(self) -> list[np.ndarray]:
-        """Content of all items with the likes expected by the items of all other folds."""
-        return [with_expected(self.behaviour.content, expected_likes(self.behaviour, self.folds != fold)) for fold in range(FOLDS)]
+    def expected(self) -> list[np.ndarray]:
+        """For each fold, the likes that content is expected to get by the items of all others."""
+        return [expected_likes(self.behaviour, self.folds != fold) for fold in range(FOLDS)]
 
     @cached_property
     def raters(self) -> Histories:
@@ -314,9 +374,10 @@ class _ItemTasks:
 
     def held_out(self, rng: np.random.Generator) -> _HeldOut | None:
         """All items of the fold kept out; None where nobody liked two of them, so that there is nothing to compare."""
-        batch = self._batch(HELD_OUT, self.eligible[HELD_OUT], rng)
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:JUDGES])
+        batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(batch.query.items[batch.query.is_real].numpy())
-        if len(self.eligible[HELD_OUT]) < 2 or not len(likers):
+        if len(items) < 2 or not len(likers):
             return None
         judges = rng.permutation(likers)[:JUDGES]
         place = np.full(len(self.behaviour.histories), -1)
@@ -327,7 +388,7 @@ class _ItemTasks:
                       is_candidate=batch.query.is_candidate[:, judges])
         histories = self.behaviour.histories.users(judges)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
-        likeness = self.new_items.likeness(self.new_items.texts[self.eligible[HELD_OUT]], shown)
+        likeness = self.new_items.likeness(self.new_items.texts[items], shown)
         return _HeldOut(support=batch.support, query=query, people=self.people[HELD_OUT], judges=torch.from_numpy(judges),
                         likeness=torch.from_numpy(likeness))
 
@@ -348,4 +409,5 @@ class _ItemTasks:
         rows = asked.padded()
         query = Query(items=torch.from_numpy(rows.items), values=torch.from_numpy(rows.values), is_real=torch.from_numpy(rows.is_real),
                       is_candidate=torch.from_numpy(is_candidate))
-        return TaskBatch(support=padded_support(shown, self.profiles[fold][items], MOST_RATERS), query=query, items=self.people[fold])
+        profile = with_expected(self.behaviour.content[items], self.expected[fold])
+        return TaskBatch(support=padded_support(shown, profile, MOST_RATERS), query=query, items=self.people[fold])

@@ -17,6 +17,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.metalearning.ratings import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.new_items import NewItemPlaces
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, training: Dataset, horizon: Horizon, policy: Policy,
                 item_inputs: ItemInputs, profile_inputs: ProfileInputs, content: np.ndarray, text: np.ndarray, ensemble: Ensemble,
-                ratings: RatingHead | None, intervals: Conformal | None, card: str) -> Artefact:
+                new_items: NewItemPlaces | None, ratings: RatingHead | None, intervals: Conformal | None, card: str) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
     encoder = item_inputs.encoder.state()
     config = {
@@ -40,6 +41,7 @@ def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, 
     arrays = {
         "content": content, "text": text, "center": item_inputs.center, "components": item_inputs.components,
         **_under("encoder", encoder.arrays), **_under("ensemble", ensemble.arrays()),
+        **(_under("new_items", new_items.arrays()) if new_items is not None else {}),
         **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
     }
     tables = {"catalog": catalog.frame, "interactions": training.interactions.frame, "items": training.items.frame,
@@ -67,7 +69,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     encoder = encoder_from_state(EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays)))
     events = Interactions(frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"])
     policy = config["policy"]
-    rating_arrays = _below("ratings", arrays)
+    rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {
         "settings": config["settings"], "version": config["version"], "catalog": Catalog(frame=tables["catalog"]),
         "training": Dataset(interactions=events, items=Catalog(frame=tables["items"]), users=Profiles(frame=tables["users"]),
@@ -80,6 +82,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
         "content": arrays["content"], "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(tuple(config["scorers"]), _below("ensemble", arrays)),
+        "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"]) if new_item_arrays else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
     }

@@ -9,7 +9,7 @@ const PARTS = {
   popularity: "Many people like it", standing: "Its standing with everyone", profile: "People like you", neighbors: "People who chose what you chose",
   weights: "Goes with what you chose", factors: "Your taste", sequence: "What comes next", episodic: "Learned from other newcomers",
   network: "What a network makes of it", r2d2: "What you did so far",
-  content: "What it is about", wish: "Your wish", collaborative: "People with your history",
+  content: "What it is about", wish: "Your wish", new_item: "New here, and like you", collaborative: "People with your history",
 };
 
 /** `scale` says on what scale an item's uncertainty lies: `{unit, range}`, the range null where values are no ratings. */
