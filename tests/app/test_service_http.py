@@ -404,6 +404,18 @@ def test_a_pointer_moved_by_another_program_to_a_broken_model_changes_nothing(st
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_model_of_the_right_sizes_that_cannot_be_read_is_refused_for_the_one_that_serves(start):
+    client = start()
+    first, second = second_model(client)
+    registry = client.app.state.service.live.registry
+    weights = registry.place_of(second) / "model.safetensors"
+    weights.write_bytes(b"\xff" * weights.stat().st_size)
+    (registry.folder / "current").write_text(second, encoding="utf-8")  # by hand: the pointer is no proof of what serves
+    answer = client.post(f"/v1/models/{second}/promote")
+    assert answer.json() == {"error": f"model {second!r} could not be loaded; {first!r} keeps serving"}
+    assert registry.current() == first
+
+
 def test_status_says_what_an_operator_wants(client, model):
     like(client, "ann", "s00")
     slate(client, user_id="ann")

@@ -81,8 +81,8 @@ def operator_routes(service: Service) -> APIRouter:
         await asyncio.to_thread(live.refresh_model)
         # What serves decides, not what this call did: the watcher may have tried, and refused, the model a moment before.
         if live.serving != version:
-            live.registry.promote(before, f"{version} could not be loaded")
-            raise HTTPException(409, f"model {version!r} could not be loaded; {before!r} keeps serving")
+            live.registry.promote(live.serving, f"{version} could not be loaded")
+            raise HTTPException(409, f"model {version!r} could not be loaded; {live.serving!r} keeps serving")
         return Json({"current": version, "before": before})
 
     return router
