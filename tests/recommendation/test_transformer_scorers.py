@@ -1,5 +1,7 @@
 """Sequence Transformers as experts: evidence like any other's, from arrays, for items nobody has met."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,13 @@ def test_new_items_are_placed_by_their_content(world, fitted, behaviour):
     grown = fitted.with_content(content, np.full(26, 1 / 26, np.float32))
     evidence = grown.evidence(support(world, "space"), np.zeros((1, 2), np.float32))[0]
     assert evidence.shape == (26,) and evidence[24] > 2 * evidence[25]
+
+
+def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
+    some = np.arange(len(behaviour.histories.items)) % 3 > 0
+    few = replace(behaviour, histories=behaviour.histories.where(some | (behaviour.histories.owners % 2 == 0)))
+    taught = transformers._targets(few)
+    assert len(set(np.diff(taught.indptr))) > 1
+    totals = np.asarray(taught.sum(axis=1)).ravel()
+    np.testing.assert_allclose(totals, totals[0], rtol=1e-5)
+    assert taught.data.mean() == pytest.approx(1, rel=1e-5)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from jaxtyping import Float
 
@@ -48,7 +49,7 @@ class Transformer:
         mean, spread = (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
         supports = behaviour.histories.first(behaviour.pools)
         inputs = _inputs(supports, behaviour.horizon.pool, mean, spread)
-        targets = behaviour.targets.matrix(behaviour.n_items)
+        targets = _targets(behaviour)
         profile = behaviour.profiles if behaviour.profiles.shape[1] else None
         shuffled = rng.permutation(len(supports))
         judged, learned = np.split(shuffled, [int(HELD_OUT * len(shuffled))])
@@ -125,6 +126,18 @@ class CandidateTransformer(Transformer):
     """Encoder-decoder: each candidate looks the history up by cross-attention."""
 
     form: ClassVar[str] = "encoder-decoder"
+
+
+def _targets(behaviour: Behaviour) -> sp.csr_matrix:
+    """[U, N] what each person liked after the pool, everyone counting the same in all, however much they liked; mean 1.
+
+    Newcomers are judged one by one. Counted by event, people who like a great deal teach most: encoder-decoders then stood .007 NDCG@10
+    lower on ml-100k and .003 on ibm-courses.
+    """
+    liked = behaviour.targets
+    people = max(int(np.count_nonzero(liked.lengths)), 1)
+    each: np.ndarray = len(liked.items) / people / np.maximum(liked.lengths, 1)
+    return liked.matrix(behaviour.n_items, each[liked.owners])
 
 
 def _inputs(histories: Histories, length: int, mean: float, spread: float) -> SequenceInputs:
