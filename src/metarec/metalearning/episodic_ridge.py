@@ -19,7 +19,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.runtime.scratch import column_pieces
+from metarec.runtime.scratch import column_pieces, cut_at_zero
 
 REGULARISATION = 100.0
 RANK = 40
@@ -78,11 +78,11 @@ class EpisodicRidge:
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
-        compressed, zero = self._compressed(support, profiles), np.zeros(out.shape[1], np.float32)
+        compressed = self._compressed(support, profiles)
         for piece in column_pieces(*out.shape):
             evidence = np.matmul(compressed, self.directions[:, piece], out=out[:, piece])
             evidence += self.mean[piece]
-            np.maximum(evidence, zero[piece], out=evidence)  # four times faster beside an array than beside a number
+            cut_at_zero(evidence)
         return out
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The newcomer network as an expert of the gate: its softmax is the evidence."""
+"""The newcomer network as an expert of the gate: its chances are the evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY_USERS = 3000
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Evidence = softmax of the network's logits after the support."""
+    """Evidence = exponential of the network's logits after the support, over the largest."""
 
     network: NewcomerNetwork
 
@@ -47,8 +47,7 @@ class Network:
             logits = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
             logits += bias[piece]
         out -= out.max(1, keepdims=True)
-        np.exp(out, out=out)
-        out /= out.sum(1, keepdims=True)
+        np.exp(out, out=out)  # a softmax but for the sum, which the gate brings to 1 as every scorer's
         return out
 
     @cached_property
