@@ -208,6 +208,18 @@ def test_cache_serves_without_the_model(tiny_model, monkeypatch):
     np.testing.assert_array_equal(encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]])
 
 
+def test_what_was_cut_is_told_again_from_the_cache(tiny_model):
+    folder = str(tiny_model("bert"))
+    texts = ["rose " * 30, "soil", "a rocket to the planet and its orbit and more of it"]
+    said = ["2 of 3 texts were longer than 8 tokens; the rest of them was not read"]
+    options = PretrainedOptions(max_tokens=8)
+    assert encode_texts(texts[:2], folder, options=options).notes == [said[0].replace("2 of 3", "1 of 2")]
+    assert [encode_texts(texts, folder, options=options).notes for _ in range(2)] == [said, said]
+    visitor = PretrainedEncoder(locate(folder), options)
+    read_once(visitor, texts)
+    assert visitor.notes == []
+
+
 def test_a_visitors_text_is_not_kept(tiny_model, tmp_path):
     encoder = PretrainedEncoder(locate(str(tiny_model("bert"))))
     read = read_once(encoder, TEXTS)

@@ -131,6 +131,7 @@ class PretrainedEncoder:
                                _hash(adapter)])
         self._root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, self._root) if cache is not False else None
+        self._cut = EncodingCache(f"{identity} cut", self._root) if cache is not False else None
         self._loaded: tuple[Any, Any] | None = None
         self._exported: OnnxModel | None = None
 
@@ -145,7 +146,7 @@ class PretrainedEncoder:
         """float32 [n, dim]; see `TextEncoder`.
 
         Args:
-            keep: whether the cache is asked, and keeps what is new.
+            keep: whether the cache is asked and keeps what is new, and `notes` tells how many texts were too long.
         """
         cache = self.cache if keep else None
         keys = [content_key(text) for text in texts]
@@ -153,7 +154,9 @@ class PretrainedEncoder:
         wanted = list(first)
         found, known = cache.look_up(wanted) if cache is not None else (np.zeros(len(wanted), dtype=bool), None)
         missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
-        fresh = self._encode_new(missing, cache, progress, done=len(texts) - len(missing), total=len(texts))
+        fresh, cut = self._encode_new(missing, cache, progress, done=len(texts) - len(missing), total=len(texts))
+        if keep and wanted:
+            self._tell_cut(np.array(wanted, object), found, cut)
         dim = fresh.shape[1] if len(fresh) else known.shape[1] if known is not None and len(known) else self.dim
         rows = np.zeros((len(wanted) + 1, dim), np.float32)  # the last row stays zeros, for texts that are empty
         rows[:-1][~found] = fresh if len(fresh) else 0
@@ -196,14 +199,13 @@ class PretrainedEncoder:
                            "fit again, or put the old ones back")
         return encoder
 
-    def _encode_new(self, texts: list[str], cache: EncodingCache | None, progress: Progress, *, done: int, total: int) -> np.ndarray:
-        """Vectors of texts not in the cache, written to it in parts."""
+    def _encode_new(self, texts: list[str], cache: EncodingCache | None, progress: Progress, *, done: int,
+                    total: int) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of texts not in the cache, written to it in parts, and which of them were cut."""
         if not texts:
             progress(STAGE, 1.0)
-            return np.zeros((0, 0), np.float32)
+            return np.zeros((0, 0), np.float32), np.zeros(0, bool)
         tokens, cut = self._tokens(texts)
-        if cut:
-            self.notes.append(f"{cut:,} of {len(texts):,} texts were longer than {self.max_tokens} tokens; the rest of them was not read")
         order = sorted(range(len(texts)), key=lambda row: len(tokens[row]), reverse=True)
         vectors: np.ndarray | None = None
         for start in range(0, len(order), KEPT_TOGETHER):
@@ -217,16 +219,33 @@ class PretrainedEncoder:
             if cache is not None and vectors is not None:
                 cache.keep([content_key(texts[row]) for row in part], vectors[part])
         assert vectors is not None
-        return vectors
+        return vectors, cut
 
-    def _tokens(self, texts: list[str]) -> tuple[list[list[int]], int]:
-        """Token ids of each text, and how many texts were cut."""
+    def _tell_cut(self, keys: np.ndarray, found: np.ndarray, cut: np.ndarray) -> None:
+        """Note how many texts were too long, those read by an earlier run included: the cache remembers which they were.
+
+        Args:
+            keys: of all distinct texts.
+            found: which of them the cache held.
+            cut: which of the others were cut.
+        """
+        count = int(cut.sum())
+        if self._cut is not None:
+            if count:
+                self._cut.keep(keys[~found][cut].tolist(), np.ones((count, 1), np.float32))
+            if found.any():
+                count += int(self._cut.look_up(keys[found].tolist())[0].sum())
+        if count:
+            self.notes.append(f"{count:,} of {len(keys):,} texts were longer than {self.max_tokens} tokens; the rest of them was not read")
+
+    def _tokens(self, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
+        """Token ids of each text, and which texts were cut."""
         tokenizer = self._model()[0]
         prompted, shortened = prompted_texts(texts, tokenizer, self.prompt, self.max_tokens)
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
         fast = getattr(encoded, "encodings", None)
         at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
-        cut = int(np.sum(np.array(at_limit) | shortened))
+        cut = np.array(at_limit) | shortened
         filler = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
         return [ids or [filler] for ids in encoded["input_ids"]], cut
 
