@@ -9,7 +9,7 @@ the learner's order: how many of them reach a slate is the gate's to say, which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,8 @@ PART = "new_item"
 """Name of this addend of a score."""
 MOST = 2_000
 """New items that are dealt places, those with the most expected likes; a longer tail stays where the gate put it."""
+LEARNERS = 3
+"""Learners whose scores are added up: which items they are kept from, to learn when to stop and what to trust, is drawn by lot."""
 MOST_PEOPLE = 10_000
 """Training users that the learner learns from."""
 FEWEST = 8 * FOLDS
@@ -33,9 +35,9 @@ FEWEST = 8 * FOLDS
 
 @dataclass(frozen=True, kw_only=True)
 class NewItemPlaces:
-    """A learner of new items over one catalog."""
+    """Learners of new items over one catalog."""
 
-    learner: NewItems
+    learners: tuple[NewItems, ...]
     rows: np.ndarray
     """[M] items of the catalog without an event, ascending."""
     content: np.ndarray
@@ -52,13 +54,15 @@ class NewItemPlaces:
             return None
         if len(histories) > MOST_PEOPLE:
             behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MOST_PEOPLE]))
-        learner = NewItems.fit(behaviour, rng, texts=text.astype(np.float32) if text.shape[1] else None, progress=progress)
+        texts = text.astype(np.float32) if text.shape[1] else None
+        learners = [NewItems.fit(behaviour, rng, texts=texts, progress=progress) for _ in range(LEARNERS)]
         met = np.bincount(histories.items, minlength=behaviour.n_items) > 0
-        return cls.from_arrays({**learner.arrays(), "rows": np.flatnonzero(~met)}, behaviour.content, text)
+        return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behaviour.content, text)
 
     def with_content(self, content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
-        """The same learner for a catalog of `content` [N', C] and `text` [N', E]: old items first, perhaps changed, then new ones."""
-        return self.from_arrays({**self.arrays(), "rows": np.append(self.rows, np.arange(len(self.content), len(content)))}, content, text)
+        """The same learners for a catalog of `content` [N', C] and `text` [N', E]: old items first, perhaps changed, then new ones."""
+        rows = np.append(self.rows, np.arange(len(self.content), len(content)))
+        return self.from_arrays(_arrays(self.learners, rows), content, text)
 
     @property
     def is_needed(self) -> bool:
@@ -79,8 +83,8 @@ class NewItemPlaces:
         return added
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
-        known = support.where(support.items < len(self.learner.factors))  # of items added since it was fitted it knows nothing
-        wanted = self.learner.scores_of(self._adapted, known)
+        known = support.where(support.items < len(self.learners[0].factors))  # of items added since they were fitted they know nothing
+        wanted = sum(learner.scores_of(items, known) for learner, items in zip(self.learners, self._adapted, strict=True))
         dealt = np.empty_like(scores)
         np.put_along_axis(dealt, np.argsort(wanted, axis=1, kind="stable"), np.sort(scores, axis=1), axis=1)
         return dealt
@@ -88,23 +92,30 @@ class NewItemPlaces:
     @cached_property
     def _dealt(self) -> np.ndarray:
         """[at most MOST] rows."""
-        expected = self.learner.expected_of(self.content[self.rows], self._text_of(self.rows))
+        expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
         return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MOST]])
 
     def _text_of(self, rows: np.ndarray) -> np.ndarray | None:
         return self.text[rows].astype(np.float32) if self.text.shape[1] else None
 
     @cached_property
-    def _adapted(self) -> AdaptedItems:
-        return self.learner.unrated(self.content[self._dealt], self._text_of(self._dealt))
+    def _adapted(self) -> list[AdaptedItems]:
+        return [learner.unrated(self.content[self._dealt], self._text_of(self._dealt)) for learner in self.learners]
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned, and the rows; content and text are the recommender's."""
-        return {**self.learner.arrays(), "rows": self.rows}
+        return _arrays(self.learners, self.rows)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
         """From `arrays()`, and the recommender's content [N, C] and text [N, E] of the catalog."""
-        known = slice(len(arrays["factors"]))
-        told = (text if text.shape[1] else content)[known].astype(np.float32)
-        return cls(learner=NewItems.from_arrays(arrays, told), rows=np.asarray(arrays["rows"], np.int64), content=content, text=text)
+        each = [{name.removeprefix(f"{number}."): array for name, array in arrays.items() if name.startswith(f"{number}.")}
+                for number in range(LEARNERS)]
+        told = (text if text.shape[1] else content)[:len(each[0]["factors"])].astype(np.float32)
+        return cls(learners=tuple(NewItems.from_arrays(learned, told) for learned in each),
+                   rows=np.asarray(arrays["rows"], np.int64), content=content, text=text)
+
+
+def _arrays(learners: Sequence[NewItems], rows: np.ndarray) -> dict[str, np.ndarray]:
+    learned = {f"{number}.{name}": array for number, learner in enumerate(learners) for name, array in learner.arrays().items()}
+    return {**learned, "rows": rows}
