@@ -345,6 +345,7 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
         for _ in range(3):
             assert service.ask("POST", "/v1/events", {"events": [{"user_id": "other", "item_id": "s01", "kind": "like"}]})[0] == 200
         expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text("4 events")  # without a reload
+        page.close()  # before its service, which it would ask again and not find
 
 
 def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
@@ -360,6 +361,7 @@ def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
         expect(page.locator("#health")).to_contain_text(other.version)
         expect(page.locator("#models .timeline")).to_contain_text("a test of the way back")
         assert service.ask("GET", "/readyz")[1]["model_version"] == other.version
+        page.close()
 
 
 @pytest.mark.parametrize("has_policy", [True, False])

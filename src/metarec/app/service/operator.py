@@ -29,7 +29,7 @@ def operator_routes(service: Service) -> APIRouter:
     async def health() -> Json:
         return Json({"status": "alive"})
 
-    @router.get("/readyz", summary="Slates can be made and events be kept", **answers(shapes.Readiness, 503))
+    @router.get("/readyz", summary="A model serves and the store answers", **answers(shapes.Readiness, 503))
     async def ready() -> Json:
         served = live.served
         await asyncio.to_thread(store.items_version)

@@ -276,7 +276,7 @@ class Health(Shape):
 
 
 class Readiness(Shape):
-    """Whether slates can be made and events be kept."""
+    """Whether a model serves and the store answers; a full disk shows only when something is written."""
 
     status: str
     model_version: str
