@@ -125,16 +125,18 @@ class NewItems:
         asked = self.describe(people)
         everyone = ItemFeatures.of(torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0))
         shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
-        return self._scores(self._adapted(content, texts, shown, everyone), everyone.take(torch.arange(len(asked))), people)
+        items = self._adapted(content, texts, shown, everyone)
+        return self._scores(items, everyone.take(torch.arange(len(asked))), self.likeness(items.texts, people))
 
     def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
         """Items that nobody has rated, adapted once for all who will be asked about; arguments as for `scores`."""
         nobody, stranger = (Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1))
         return self._adapted(content, texts, nobody, ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)))
 
-    def scores_of(self, items: AdaptedItems, people: Histories) -> np.ndarray:
-        """[people, items] float32 log-scores of items already adapted."""
-        return self._scores(items, ItemFeatures.of(self.describe(people), rng=np.random.default_rng(0)), people)
+    def scores_of(self, items: AdaptedItems, people: Histories, likeness: np.ndarray | None = None) -> np.ndarray:
+        """[people, items] float32 log-scores of items already adapted; `likeness` [2, items, people] where it is known already."""
+        return self._scores(items, ItemFeatures.of(self.describe(people), rng=np.random.default_rng(0)),
+                            self.likeness(items.texts, people) if likeness is None else likeness)
 
     def _adapted(self, content: np.ndarray, texts: np.ndarray | None, raters: Histories, everyone: ItemFeatures) -> AdaptedItems:
         profile = with_expected(_read(content, texts, self.center), self.expected)
@@ -142,11 +144,10 @@ class NewItems:
             params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
         return AdaptedItems(params=params, raters=torch.from_numpy(raters.lengths), texts=self.placed(content if texts is None else texts))
 
-    def _scores(self, items: AdaptedItems, asked: ItemFeatures, people: Histories) -> np.ndarray:
+    def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
-        parts = torch.cat([torch.stack([scores, items.params["expected"].expand_as(scores)]),
-                           torch.from_numpy(self.likeness(items.texts, people))])
+        parts = torch.cat([torch.stack([scores, items.params["expected"].expand_as(scores)]), torch.from_numpy(likeness)])
         return np.asarray(_weighed(parts, items.raters, torch.from_numpy(self.weights)).T.numpy())
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
@@ -163,18 +164,17 @@ class NewItems:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
-        """The learner that `arrays` described; `texts` [N, E] are the text embeddings of the items it knows."""
+        """The learner that `arrays` described; `texts` [N, E] are those of the items it knows, as `placed` gives them."""
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
         own: dict[str, Any] = {name: arrays[name] for name in ("factors", "expected", "center", "weights")}
         prior = {name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()}
-        return cls(**json.loads(arrays["facts"].tobytes()), prior=prior, scale=ValueScale.from_arrays(part("scale.")), **own,
-                   texts=_unit(_unit(texts) - arrays["center"]))
+        return cls(**json.loads(arrays["facts"].tobytes()), prior=prior, scale=ValueScale.from_arrays(part("scale.")), texts=texts, **own)
 
     def placed(self, texts: np.ndarray) -> np.ndarray:
         """[items, E] text embeddings as `self.texts` holds them."""
-        return _unit(_unit(texts) - self.center)
+        return placed(texts, self.center)
 
     def likeness(self, texts: np.ndarray, people: Histories) -> np.ndarray:
         """[2, items, people] float32 cosines of `placed` texts to the mean of what a person liked, and to the nearest of it; 0 without."""
@@ -243,6 +243,11 @@ LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float3
 def _read(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
     """[items, C or C + E] all that is told of each item: its content, and beside it what its text differs by from the middle."""
     return content if texts is None else np.concatenate([content, _unit(texts) - center], axis=1)
+
+
+def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """[items, E] text embeddings seen from `center`, at length 1."""
+    return _unit(_unit(texts) - center)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.metalearning.new_items import FOLDS, AdaptedItems, NewItems
+from metarec.metalearning.new_items import FOLDS, AdaptedItems, NewItems, placed
 from metarec.runtime.progress import Progress, silent
 
 PART = "new_item"
@@ -84,7 +84,8 @@ class NewItemPlaces:
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
         known = support.where(support.items < len(self.learners[0].factors))  # of items added since they were fitted they know nothing
-        wanted = sum(learner.scores_of(items, known) for learner, items in zip(self.learners, self._adapted, strict=True))
+        likeness = self.learners[0].likeness(self._adapted[0].texts, known)  # the same to all of them
+        wanted = sum(learner.scores_of(items, known, likeness) for learner, items in zip(self.learners, self._adapted, strict=True))
         dealt = np.empty_like(scores)
         np.put_along_axis(dealt, np.argsort(wanted, axis=1, kind="stable"), np.sort(scores, axis=1), axis=1)
         return dealt
@@ -112,7 +113,8 @@ class NewItemPlaces:
         each = [{name.removeprefix(f"{number}."): array for name, array in arrays.items() if name.startswith(f"{number}.")}
                 for number in range(LEARNERS)]
         told = (text if text.shape[1] else content)[:len(each[0]["factors"])].astype(np.float32)
-        return cls(learners=tuple(NewItems.from_arrays(learned, told) for learned in each),
+        texts = placed(told, each[0]["center"])
+        return cls(learners=tuple(NewItems.from_arrays(learned, texts) for learned in each),
                    rows=np.asarray(arrays["rows"], np.int64), content=content, text=text)
 
 
