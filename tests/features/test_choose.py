@@ -63,6 +63,8 @@ def test_too_slow_for_the_budget_falls_back_and_says_so(monkeypatch):
     encode_texts(texts, "minilm")
     name, reason = choose_text_encoder(texts, budget_s=1e-6)
     assert name == MINILM and "already in the cache" in reason
+    offered = {choice.encoder: choice for choice in advise(catalog(texts)).choices}
+    assert offered[MINILM].seconds == 0 and offered["smollm2"].seconds is None  # nothing was timed, so nothing is known of a decoder
 
 
 @pytest.mark.parametrize("texts", [GERMAN * 70, ["Игрушечная история про войну", "玩具总动员的故事"] * 300])

