@@ -11,6 +11,7 @@ pytest.importorskip("prometheus_client")
 
 from metarec.app.service.guard import Guard, RateLimit  # noqa: E402
 from metarec.app.service.meters import Meters  # noqa: E402
+from metarec.app.service.parts import without_details  # noqa: E402
 from metarec.app.settings import ServiceSettings  # noqa: E402
 
 
@@ -103,3 +104,9 @@ def test_an_unforeseen_error_is_one_sentence_and_its_log_holds_nobody(caplog):
     assert any(record.get("kind") == "RuntimeError" and "test_service_guard.py" in str(record["at"]) for record in said)
     assert any(record.get("route") == "/things/{id}" for record in said)
     assert "ann-private" not in str(said)
+
+
+def test_what_a_database_server_says_of_itself_is_not_for_those_who_call():
+    said = 'the store does not answer (connection to server at "db.inside" (10.0.0.3), port 5432 failed); try again later'
+    assert without_details(said) == "the store does not answer; try again later"
+    assert without_details("the store is closed") == "the store is closed"

@@ -73,7 +73,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
                   description="Send what a person did, get what they may like; each event changes the next slate.")
     routes = [route for router in (people_routes(service), catalog_routes(service), operator_routes(service)) for route in router.routes]
     app.router.routes[:0] = routes  # not by include_router, whose way to a route costs more than the answer's JSON
-    install_error_answers(app, routes)
+    install_error_answers(app, routes, tell_details=store.is_sqlite)
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
     app.add_middleware(Guard, settings=settings, meters=meters)

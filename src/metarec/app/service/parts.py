@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from metarec.feedback.store import Store
 from metarec.recommendation.slate import Slate
 from metarec.runtime.extras import MissingExtra
 
+log = logging.getLogger("metarec.service")
 T = TypeVar("T")
 
 
@@ -143,8 +145,25 @@ def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
         status: {"model": shape}, **{code: {"model": Problem, "description": said[code]} for code in codes}}}
 
 
-def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Every error as `{"error": one sentence}`; `routes` are all of the service's."""
+def without_details(sentence: str) -> str:
+    """A sentence without what stands in parentheses: what a database server says of itself, such as its address, is for its operator."""
+    kept, depth = [], 0
+    for letter in sentence:
+        depth += letter == "("
+        if not depth:
+            kept.append(letter)
+        depth = max(0, depth - (letter == ")"))
+    return "".join(kept).replace(" ;", ";").strip()
+
+
+def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_details: bool) -> None:
+    """Every error as `{"error": one sentence}`.
+
+    Args:
+        app: whose errors.
+        routes: all of the service's.
+        tell_details: whether those who call may read what the store's own library said; the log always holds it.
+    """
 
     def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
         # It may name what was sent, which may hold anything: one sentence is one line.
@@ -175,7 +194,8 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     @app.exception_handler(StoreUnavailable)
     async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
-        return problem(503, str(error), {"Retry-After": "2"})
+        log.warning("the store is away", extra={"problem": str(error)})
+        return problem(503, str(error) if tell_details else without_details(str(error)), {"Retry-After": "2"})
 
 
 def _methods_at(routes: Sequence[BaseRoute], path: str) -> set[str]:
