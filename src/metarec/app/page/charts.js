@@ -41,8 +41,9 @@ function ticks(low, high, about = 4) {
  * @param series [{name, ours, points: [{events, mean, low, high}]}]; ours are drawn in colour, the rest stands back.
  */
 export function curve(series, metric) {
-  const [width, height] = [680, 330];
-  const box = { left: 46, right: 150, top: 14, bottom: 40 };
+  const narrow = matchMedia("(max-width: 46rem)").matches; // a phone: drawn smaller, not scaled down, so that words can be read
+  const [width, height] = narrow ? [350, 300] : [680, 330];
+  const box = { left: 36, right: narrow ? 128 : 150, top: 14, bottom: 40 };
   const shots = [...new Set(series.flatMap((one) => one.points.map((p) => p.events)))].sort((a, b) => a - b);
   const all = series.flatMap((one) => one.points.flatMap((p) => [p.mean, ...(one.ours ? [p.low, p.high] : [])])).filter(Number.isFinite);
   const [low, high] = [Math.min(...all), Math.max(...all)];
