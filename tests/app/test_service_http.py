@@ -62,9 +62,13 @@ def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
     time.sleep(0.2)
     slate(client, k=1)
     order.append("other")
+    not_yet = client.get("/readyz")
     loading.set()
     wish.join(20)
     assert order == ["other", "wish"]
+    assert not_yet.status_code == 503
+    assert not_yet.headers["retry-after"] == "1"
+    assert client.get("/readyz").status_code == 200
 
 
 def like(client, user, *item_ids, kind="like", **more):

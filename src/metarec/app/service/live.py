@@ -173,10 +173,15 @@ class LiveModel:
         """Folder of the model that serves."""
         return self.registry.place_of(self._version)
 
-    async def warmed(self) -> None:
-        """Wait for what loads aside, so that a wish does not load it in the event loop, where everyone would wait for it."""
+    async def warmed(self, seconds: float | None = None) -> bool:
+        """Wait for what loads aside, at most so long, so that a wish does not load it in the event loop, where everyone would wait for it.
+
+        Returns:
+            Whether it is there.
+        """
         if self.warming is not None and not self.warming.done():
-            await asyncio.wait([self.warming])
+            await asyncio.wait([self.warming], timeout=seconds)
+        return self.warming is None or self.warming.done()
 
     def retry(self) -> None:
         """Forget that a model could not be loaded, so that the next refresh tries again."""

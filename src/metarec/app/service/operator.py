@@ -16,6 +16,8 @@ from metarec.app.service.parts import Json, Service, answers
 from metarec.data.schema import BadInput
 
 Name = Annotated[str, Path(max_length=200)]
+LOADS = 0.5
+"""Seconds for which readiness waits for what is being loaded before it says no."""
 
 
 def operator_routes(service: Service) -> APIRouter:
@@ -29,9 +31,12 @@ def operator_routes(service: Service) -> APIRouter:
     async def health() -> Json:
         return Json({"status": "alive"})
 
-    @router.get("/readyz", summary="A model serves and the store answers", **answers(shapes.Readiness, 503))
+    @router.get("/readyz", summary="A model serves, its reader of texts is loaded and the store answers",
+                **answers(shapes.Readiness, 503))
     async def ready() -> Json:
         served = live.served
+        if not await live.warmed(LOADS):
+            raise HTTPException(503, "what reads texts is still being loaded; slates without a wish are answered", {"Retry-After": "1"})
         await asyncio.to_thread(store.items_version)
         return Json({"status": "ready", "model_version": served.model.version, "items": len(served.model.vocabulary)})
 
