@@ -87,7 +87,7 @@ class NewItemPlaces:
         likeness = self.learners[0].likeness(self._adapted[0].texts, known)  # the same to all of them
         wanted = sum(learner.scores_of(items, known, likeness) for learner, items in zip(self.learners, self._adapted, strict=True))
         dealt = np.empty_like(scores)
-        np.put_along_axis(dealt, np.argsort(wanted, axis=1, kind="stable"), np.sort(scores, axis=1), axis=1)
+        np.put_along_axis(dealt, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
         return dealt
 
     @cached_property
