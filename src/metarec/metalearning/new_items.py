@@ -257,6 +257,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def _weighed(parts: Tensor, raters: Tensor, weights: Tensor) -> Tensor:
     """[items, people] sum of the parts [4, items, people], weighed by how many raters each item [items] has."""
+    if not raters.any():
+        return torch.tensordot(weights[0], parts, dims=1)  # the same for all items, and ten times as fast
     trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
     return torch.einsum("kip,ki->ip", parts, weights[0].unsqueeze(1) + weights[1].unsqueeze(1) * trust)
 

@@ -23,7 +23,7 @@ from metarec.runtime.progress import Progress, silent
 
 PART = "new_item"
 """Name of this addend of a score."""
-MOST = 2_000
+MOST = 1_000
 """New items that are dealt places, those with the most expected likes; a longer tail stays where the gate put it."""
 LEARNERS = 3
 """Learners whose scores are added up: which items they are kept from, to learn when to stop and what to trust, is drawn by lot."""
