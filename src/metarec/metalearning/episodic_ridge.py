@@ -19,7 +19,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.runtime.scratch import column_pieces, cut_at_zero
+from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 REGULARISATION = 100.0
 RANK = 40
@@ -80,9 +80,9 @@ class EpisodicRidge:
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         compressed = self._compressed(support, profiles)
         for piece in column_pieces(*out.shape):
-            evidence = np.matmul(compressed, self.directions[:, piece], out=out[:, piece])
+            evidence = product(compressed, self.directions[:, piece])
             evidence += self.mean[piece]
-            cut_at_zero(evidence)
+            cut_at_zero(evidence, out[:, piece])
         return out
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:

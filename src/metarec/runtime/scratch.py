@@ -24,9 +24,9 @@ def column_pieces(n_rows: int, n_columns: int) -> list[slice]:
     return [slice(start, start + width) for start in range(0, n_columns, width)]
 
 
-def cut_at_zero(values: np.ndarray) -> None:
-    """Set what is below zero to zero, in place; four times faster beside an array of zeros than beside the number."""
-    np.maximum(values, np.zeros(values.shape[-1], values.dtype), out=values)
+def cut_at_zero(values: np.ndarray, out: np.ndarray) -> None:
+    """Values with zero for what is below it; four times faster beside an array of zeros than beside the number."""
+    np.maximum(values, np.zeros(values.shape[-1], values.dtype), out=out)
 
 
 class Scratch:
@@ -45,3 +45,15 @@ class Scratch:
         if found is None or len(found) < size:
             found = kept[name] = np.empty(size, np.float32)
         return found[:size].reshape(shape)
+
+
+_PRODUCTS = Scratch()
+
+
+def product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """[B, W] float32 of `rows` [B, D] times `columns` [D, W], in memory that this thread's next product takes again.
+
+    The library works on four rows at a time, and on three by threes and ones: seven rows take a quarter longer than eight do.
+    """
+    given = np.pad(rows, ((0, 1), (0, 0))) if len(rows) % 4 == 3 else rows
+    return np.matmul(given, columns, out=_PRODUCTS.array("product", (len(given), columns.shape[1])))[:len(rows)]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.runtime.scratch import column_pieces
+from metarec.runtime.scratch import column_pieces, product
 
 SHARPNESS = 6.0
 """Evidence grows as exp(sharpness x cosine)."""
@@ -46,8 +46,7 @@ class Content:
         wanted = SHARPNESS * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            evidence = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
-            np.exp(evidence, out=evidence)
+            evidence = np.exp(product(wanted, self._columns[:, piece]), out=out[:, piece])
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
         return out

@@ -17,7 +17,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.metalearning.ridge_rows import ridge_rows
 from metarec.recommendation.scorers.base import event_weights
-from metarec.runtime.scratch import column_pieces, cut_at_zero
+from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 DIM = 64
 REGULARISATION = 10.0
@@ -66,7 +66,7 @@ class Factors:
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
         people = self.fold_in(support)
         for piece in column_pieces(*out.shape):
-            cut_at_zero(np.matmul(people, self._columns[:, piece], out=out[:, piece]))
+            cut_at_zero(product(people, self._columns[:, piece]), out[:, piece])
         return out
 
     @cached_property

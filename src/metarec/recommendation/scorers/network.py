@@ -13,7 +13,7 @@ from jaxtyping import Float
 from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, padded_support, train_network
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.runtime.scratch import column_pieces
+from metarec.runtime.scratch import column_pieces, product
 
 MANY_USERS = 3000
 """From this many training users on the network learns twice as long."""
@@ -44,8 +44,7 @@ class Network:
         bias = network.bias.detach().numpy()
         out = np.empty((len(support), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            logits = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
-            logits += bias[piece]
+            np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
         out -= out.max(1, keepdims=True)
         np.exp(out, out=out)  # a softmax but for the sum, which the gate brings to 1 as every scorer's
         return out
