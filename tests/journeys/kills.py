@@ -52,7 +52,7 @@ def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: in
                         service.kill(worker)
                 killed = time.monotonic()
                 if what == "everything":
-                    service.start(wait=300)
+                    service.start(wait=300, until="/healthz")  # events are taken before texts can be read
                 back[what].append(senders.wait_for_answer(killed, most=300))
                 told(f"kill {number}, {what}: back after {back[what][-1]:.2f} s, {len(senders.told.acknowledged):,} events acknowledged")
                 if what != "everything":

@@ -41,8 +41,8 @@ class Running:
     process: subprocess.Popen[bytes] | None = None
     _log: list[bytes] = field(default_factory=list)
 
-    def start(self, wait: float = 240.0) -> float:
-        """Start; gives the seconds until it was ready."""
+    def start(self, wait: float = 240.0, until: str = "/readyz") -> float:
+        """Start; gives the seconds until `until` was answered with 200."""
         arguments = {"model": str(self.model), "store": self.store, "workers": self.workers, "port": self.port, "requests_per_second": 0,
                      **self.settings}
         began = time.monotonic()
@@ -51,7 +51,7 @@ class Running:
         threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
         while time.monotonic() - began < wait:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.ask("GET", "/readyz", timeout=1.0)[0] == 200:
+                if self.ask("GET", until, timeout=1.0)[0] == 200:
                     return time.monotonic() - began
             if self.process.poll() is not None:
                 raise RuntimeError(f"the service ended: {self.log()}")
