@@ -6,13 +6,10 @@ import logging
 
 import pytest
 
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
-
-from metarec.app.service.guard import Guard, RateLimit  # noqa: E402
-from metarec.app.service.meters import Meters  # noqa: E402
-from metarec.app.service.parts import without_details  # noqa: E402
-from metarec.app.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.guard import Guard, RateLimit
+from metarec.app.service.meters import Meters
+from metarec.app.service.parts import without_details
+from metarec.app.settings import ServiceSettings
 
 
 async def echo(scope, receive, send):

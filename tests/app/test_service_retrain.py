@@ -12,21 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("sqlalchemy")
-
-from metarec.app.judging import as_judges, compare, groups_of  # noqa: E402
-from metarec.app.judging_logs import compare_on_log, read_log  # noqa: E402
-from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, retrain_now_and_then, scale_of, split_judges  # noqa: E402
-from metarec.app.settings import ServiceSettings  # noqa: E402
-from metarec.data.newcomers import Newcomer, choose_horizon  # noqa: E402
-from metarec.data.schema import BadInput, Dataset  # noqa: E402
-from metarec.feedback import open_store  # noqa: E402
-from metarec.feedback.events import Event, Impression  # noqa: E402
-from metarec.feedback.forgetting import forget, user_digest, waiting_in_model  # noqa: E402
-from metarec.feedback.promotion import Guardrails  # noqa: E402
-from metarec.feedback.registry import Registry  # noqa: E402
-from metarec.recommender import Recommender  # noqa: E402
-from served_model import fitted_model  # noqa: E402
+from metarec.app.judging import as_judges, compare, groups_of
+from metarec.app.judging_logs import compare_on_log, read_log
+from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, retrain_now_and_then, scale_of, split_judges
+from metarec.app.settings import ServiceSettings
+from metarec.data.newcomers import Newcomer, choose_horizon
+from metarec.data.schema import BadInput, Dataset
+from metarec.feedback import open_store
+from metarec.feedback.events import Event, Impression
+from metarec.feedback.forgetting import forget, user_digest, waiting_in_model
+from metarec.feedback.promotion import Guardrails
+from metarec.feedback.registry import Registry
+from metarec.recommender import Recommender
+from served_model import fitted_model
 
 RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
 

@@ -96,7 +96,7 @@ class Shortcut:
             return
         try:
             answer: Response = await found[0].endpoint(**{name: read})
-        except Exception as error:
+        except Exception as error:  # of whatever kind: the framework's handlers answer those they know and raise the others to the guard
             await ExceptionMiddleware(_raising(error), self._handlers)(scope, receive, send)
         else:
             await answer(scope, receive, send)
