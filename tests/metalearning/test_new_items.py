@@ -9,7 +9,7 @@ import torch
 from metalearning.episodes import histories_of
 from metalearning.test_fitted import TASTE, likes, two_tastes
 from metarec.metalearning import new_items
-from metarec.metalearning.new_items import NewItems, _ItemTasks, best_weights, between_items_loss
+from metarec.metalearning.new_items import TRUST_AT, NewItems, _ItemTasks, _weighed, best_weights, between_items_loss
 from metarec.metalearning.tasks import Query
 from metarec.metalearning.training import Training
 
@@ -108,3 +108,13 @@ def test_items_adapted_once_score_as_those_adapted_anew(fitted):
     people, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
     anew = model.scores(new, histories_of([[], []]), behaviour.histories, people)
     np.testing.assert_allclose(model.scores_of(model.unrated(new), people), anew, atol=1e-5)
+
+
+@pytest.mark.parametrize("raters", [[0, 0, 0], [0, 2, 5]])
+def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
+    rng = np.random.default_rng(0)
+    parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
+    by_hand = [sum((weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item] for part in range(4))
+               for item, count in enumerate(raters)]
+    found = _weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
+    np.testing.assert_allclose(found, by_hand, atol=1e-12)
