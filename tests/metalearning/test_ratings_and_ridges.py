@@ -11,7 +11,7 @@ from metarec.features.histories import Histories
 from metarec.metalearning import episodic_ridge, ratings
 from metarec.metalearning.episodic_ridge import EpisodicRidge
 from metarec.metalearning.ratings import RatingHead
-from metarec.metalearning.ridge_rows import ridge_rows
+from metarec.metalearning.ridge_rows import ridge_of_few, ridge_rows
 
 N_ITEMS, PEOPLE = 15, 40
 
@@ -26,13 +26,16 @@ def behaviour() -> Behaviour:
                      content=rng.normal(size=(N_ITEMS, 3)).astype(np.float32), relevant_from=4.0, horizon=SHORT)
 
 
-def test_ridge_rows_equals_a_solve_row_by_row() -> None:
+@pytest.mark.parametrize("few", [False, True])
+def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
     rng = np.random.default_rng(0)
     rows = Histories.of_indexes([rng.integers(0, 8, n) for n in (3, 0, 5, 1)])
     weights, targets = rng.random(9).astype(np.float32), rng.normal(size=9).astype(np.float32)
-    factors, gram = rng.normal(size=(8, 4)).astype(np.float32), 0.7 * np.eye(4, dtype=np.float32)
+    factors, gram = rng.normal(size=(8, 4)).astype(np.float32), np.diag([0.7, 0.9, 1.1, 1.3]).astype(np.float32)
+    gram[0, 1] = gram[1, 0] = 0.2
 
-    solved = ridge_rows(rows, weights, targets, factors, gram)
+    solved = ridge_of_few(rows, weights, targets, factors, factors @ np.linalg.inv(gram)) if few \
+        else ridge_rows(rows, weights, targets, factors, gram)
 
     for row in range(4):
         events = slice(rows.offsets[row], rows.offsets[row + 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,6 +40,25 @@ def ridge_rows(rows: Histories, weights: Float[np.ndarray, "events"], targets: F
         wanted = torch.einsum("bl,bld->bd", torch.from_numpy(target_BL), factors_BLD)
         solved[chunk] = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(matrix))[..., 0].numpy()
     return solved
+
+
+def ridge_of_few(rows: Histories, weights: Float[np.ndarray, "events"], targets: Float[np.ndarray, "events"],
+                 factors: Float[np.ndarray, "items dim"], through: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "rows dim"]:
+    """What `ridge_rows` gives, for rows of fewer events than there are dimensions: an equation for each event instead of each dimension.
+
+    With x = through' a, a solves (I + weights K) a = targets, K = factors through' (Woodbury's identity).
+
+    Args:
+        rows: as for `ridge_rows`, as `weights`, `targets` and `factors` are.
+        through: [N, D] factors times the inverse of the `gram`.
+    """
+    filled = replace(rows, values=np.asarray(weights, np.float32)).padded()  # an event that is not there weighs nothing
+    target_BL = replace(rows, values=np.asarray(targets, np.float32)).padded().values
+    through_BLD = through[filled.items]
+    kernel_BLL = factors[filled.items] @ through_BLD.transpose(0, 2, 1)
+    system = np.eye(target_BL.shape[1], dtype=np.float32) + filled.values[..., None] * kernel_BLL
+    share = np.linalg.solve(system, target_BL[..., None])
+    return np.asarray((share.transpose(0, 2, 1) @ through_BLD)[:, 0])
 
 
 def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:

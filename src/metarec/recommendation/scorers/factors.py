@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.metalearning.ridge_rows import ridge_rows
+from metarec.metalearning.ridge_rows import ridge_of_few, ridge_rows
 from metarec.recommendation.scorers.base import event_weights
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
@@ -58,7 +58,10 @@ class Factors:
 
     def fold_in(self, support: Histories) -> np.ndarray:
         """[B, D] factors of people from their support alone."""
-        return _confident(support, event_weights(support, self.relevant_from), self.items, self.gram)
+        weights = CONFIDENCE * event_weights(support, self.relevant_from)
+        if support.lengths.max(initial=0) < len(self.gram) // 2:
+            return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
+        return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
     def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
@@ -68,6 +71,11 @@ class Factors:
         for piece in column_pieces(*out.shape):
             cut_at_zero(product(people, self._columns[:, piece]), out[:, piece])
         return out
+
+    @cached_property
+    def _through_gram(self) -> np.ndarray:
+        """[N, D] factors times the inverse of their Gram matrix."""
+        return np.linalg.solve(self.gram.astype(np.float64), self.items.T).T.astype(np.float32, order="C")
 
     @cached_property
     def _columns(self) -> np.ndarray:
