@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from metarec.backbone.newcomer_network import NetworkSizes, NewcomerNetwork, padded_support, train_network
+from metarec.backbone.served_network import ServedNetwork
 from metarec.data.newcomers import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -46,6 +47,24 @@ def test_one_event_tells_the_taste(network: NewcomerNetwork) -> None:
 
     assert scores[0, :10].mean() > scores[0, 10:].mean() + 0.5
     assert scores[1, 10:].mean() > scores[1, :10].mean() + 0.5
+
+
+def test_served_it_wants_what_the_network_does_after_each_whole_support(network: NewcomerNetwork) -> None:
+    """No event, one, three (the pool), beside each other; profiles that say something, and values of every level."""
+    rng = np.random.default_rng(2)
+    support = Histories(offsets=np.array([0, 0, 1, 4]), items=np.array([3, 14, 5, 2]), values=np.array([1.0, 1.0, 5.0, 3.0], np.float32))
+    profile = torch.from_numpy(rng.normal(size=(3, 2)).astype(np.float32))
+    strange = NewcomerNetwork(network.items.content, 2, network.pool, network.bias.detach(), torch.tensor([2.0, 4.0]),
+                              NetworkSizes(dim=16, layers=2)).eval()
+    with torch.no_grad():
+        for weights in strange.parameters():  # norms, shares and shifts start at 1 or 0, where to forget them changes nothing
+            weights.copy_(torch.from_numpy(rng.normal(0.3, 0.4, weights.shape)))
+    for one in (network, strange):
+        with torch.inference_mode():
+            items, values, is_real = padded_support(support, 3)
+            known = one.people(items, values, is_real, profile, one.items())[torch.arange(3), torch.tensor([0, 1, 3])]
+            wanted = ServedNetwork(one).wanted(items, values, torch.tensor([0, 1, 3]), profile)
+            torch.testing.assert_close(wanted, one.out(known), rtol=1e-4, atol=1e-5)
 
 
 def test_training_is_repeatable_and_leaves_the_global_generator_alone(behaviour: Behaviour) -> None:

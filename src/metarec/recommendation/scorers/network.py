@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, padded_support, train_network
+from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, train_network
+from metarec.backbone.served_network import ServedNetwork
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.runtime.scratch import column_pieces, product
@@ -34,14 +35,13 @@ class Network:
     def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
                  out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
-        network = self.network
+        served = self._served
         with torch.inference_mode():
-            longest = min(network.pool, int(support.lengths.max(initial=1)))  # padding beyond it would be read for nothing
-            people = network.people(*padded_support(support, longest), torch.from_numpy(profiles), self.items)
-            last = torch.from_numpy(np.minimum(support.lengths, longest))
-            known = people[torch.arange(len(people)), last]
-            wanted = network.out(known).detach().numpy()
-        bias = network.bias.detach().numpy()
+            longest = min(served.pool, int(support.lengths.max(initial=1)))  # padding beyond it would be read for nothing
+            events = support.padded(longest)
+            lengths = np.minimum(support.lengths, longest)
+            wanted = served.wanted(*map(torch.from_numpy, (events.items, events.values, lengths, profiles))).numpy()
+        bias = self.network.bias.detach().numpy()
         out = np.empty((len(support), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
@@ -50,16 +50,13 @@ class Network:
         return out
 
     @cached_property
-    def items(self) -> torch.Tensor:
-        """[N, D]: the catalog, embedded once; the network does not change any more."""
-        with torch.inference_mode():
-            items: torch.Tensor = self.network.items()
-            return items
+    def _served(self) -> ServedNetwork:
+        return ServedNetwork(self.network)
 
     @cached_property
     def _columns(self) -> np.ndarray:
         """[D, N]: products for few people at once are much faster over this order than over the other."""
-        return np.ascontiguousarray(self.items.detach().numpy().T)
+        return np.ascontiguousarray(self._served.items.numpy().T)
 
     def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Network:
         """New items are their content, with no collaborative part, at the popularity predicted of them."""
