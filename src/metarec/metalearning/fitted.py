@@ -24,7 +24,7 @@ from metarec.metalearning.trunk import TOWER, embed
 from metarec.metalearning.values import ValueScale, ViewName
 from metarec.runtime.progress import Progress, silent
 
-CELLS = 60_000
+CELLS = 200_000
 """Tasks x items scored at a time: bounds memory whatever the catalog (a network's hidden layer is 64 times that)."""
 
 
@@ -114,9 +114,15 @@ class FittedLearner:
         unit = {"liking": 1.0, "unit": self.scale.high - self.scale.low, "residual": self.scale.spread}[self.view]
         return np.asarray(unit * self._in_parts(histories, profiles, spread), dtype=np.float32)
 
-    def evidence(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
-        """[B, N] chance of each item to be the one liked next, rows of sum 1; a person without support gets the prior's."""
-        return np.asarray(torch.softmax(torch.from_numpy(self.scores(support, profiles)), dim=-1).numpy())
+    def evidence(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out` where it is given.
+
+        A person without support gets the prior's.
+        """
+        scores = self.scores(support, profiles)
+        out = scores if out is None else out
+        torch.softmax(torch.from_numpy(scores), dim=-1, out=torch.from_numpy(out))
+        return out
 
     def with_items(self, content: np.ndarray) -> FittedLearner:
         """The same learner over a grown catalog: `content` [N or more, C] of all its items, the known ones first."""
@@ -161,7 +167,7 @@ class FittedLearner:
             for start in range(0, len(support), step):
                 params = learner.adapt(self.prior, support.part(slice(start, start + step)), self._served)
                 parts.append(answer(self.prior, params, self._served))
-        return torch.cat(parts).numpy() if parts else np.zeros((0, len(self.items)), np.float32)
+        return (torch.cat(parts) if len(parts) > 1 else parts[0]).numpy() if parts else np.zeros((0, len(self.items)), np.float32)
 
 
 def _items(columns: ItemColumns, content: np.ndarray, method: Method) -> ItemFeatures:

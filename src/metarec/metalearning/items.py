@@ -45,6 +45,12 @@ class ItemFeatures:
         return cls(columns=columns, bias=columns.new_zeros(len(columns)) if bias is None else bias.to(columns.dtype),
                    anchors=torch.from_numpy(drawn), anchor_weights=columns.new_full((count,), stands_for))
 
+    @classmethod
+    def asked(cls, columns: Tensor) -> ItemFeatures:
+        """Features that are only asked about: without bias and anchors, so nothing can adapt on them."""
+        return cls(columns=columns, bias=columns.new_zeros(len(columns)), anchors=torch.zeros(0, dtype=torch.int64),
+                   anchor_weights=columns.new_zeros(0))
+
     def take(self, indexes: Tensor) -> ItemFeatures:
         """Items [n], or each task's own [B, Q]; the anchors still point into the whole catalog, so adapt on that."""
         return replace(self, columns=self.columns[indexes], bias=self.bias[indexes],

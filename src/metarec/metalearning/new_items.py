@@ -12,12 +12,13 @@ what the person liked, and the likes such content is expected to get. The weight
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -53,6 +54,10 @@ BLOCK = 20_000_000
 SHRINKAGE = 1e-3
 """Of the weights towards the learner alone, beside a loss in nats."""
 TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
+
+
+Met = tuple[sp.csr_matrix, np.ndarray]
+"""[people, N] of known items, and [people, 2]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +138,15 @@ class NewItems:
         nobody, stranger = (Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1))
         return self._adapted(content, texts, nobody, ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)))
 
-    def scores_of(self, items: AdaptedItems, people: Histories, likeness: np.ndarray | None = None) -> np.ndarray:
-        """[people, items] float32 log-scores of items already adapted; `likeness` [2, items, people] where it is known already."""
-        return self._scores(items, ItemFeatures.of(self.describe(people), rng=np.random.default_rng(0)),
+    def scores_of(self, items: AdaptedItems, people: Histories, *, likeness: np.ndarray | None = None,
+                  met: Met | None = None) -> np.ndarray:
+        """[people, items] float32 log-scores of items already adapted.
+
+        Args:
+            likeness: [2, items, people] of `likeness`, where it is known already.
+            met: of `met`, where it is known already.
+        """
+        return self._scores(items, ItemFeatures.asked(self.describe(people, met)),
                             self.likeness(items.texts, people) if likeness is None else likeness)
 
     def _adapted(self, content: np.ndarray, texts: np.ndarray | None, raters: Histories, everyone: ItemFeatures) -> AdaptedItems:
@@ -147,7 +158,7 @@ class NewItems:
     def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
-        parts = torch.cat([torch.stack([scores, items.params["expected"].expand_as(scores)]), torch.from_numpy(likeness)])
+        parts = scores, items.params["expected"], *torch.from_numpy(likeness)
         return np.asarray(_weighed(parts, items.raters, torch.from_numpy(self.weights)).T.numpy())
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
@@ -188,13 +199,18 @@ class NewItems:
                 nearest[:, block] = np.maximum.reduceat((self.texts[met] @ texts.T)[place], some.offsets[:-1], axis=0).T
         return np.stack([to_mean, nearest]).astype(np.float32)
 
-    def describe(self, people: Histories) -> Tensor:
-        """[people, F + 2] signed mean of the factors of what they met, a constant, and how much they did."""
+    def met(self, people: Histories) -> Met:
+        """What each person met, signed by how they liked it, and what describes them beside it: the same to all learners of a scale."""
         liking = self.scale.seen(people, "liking").values
-        total = people.matrix(len(self.factors), np.where(liking > 0, 1.0, DISLIKED)) @ self.factors
-        mean = total / (people.lengths[:, None] + EVIDENCE)
+        signs = np.where(liking > 0, np.float32(1.0), np.float32(DISLIKED)) * np.float32(3.0)
+        signs /= np.repeat(people.lengths + np.float32(EVIDENCE), people.lengths)
         extra = np.stack([np.ones(len(people)), np.log1p(people.lengths) / 5.0], axis=1)
-        return torch.from_numpy(np.concatenate([3.0 * mean, extra], axis=1).astype(np.float32))
+        return people.matrix(len(self.factors), signs), extra.astype(np.float32)
+
+    def describe(self, people: Histories, met: Met | None = None) -> Tensor:
+        """[people, F + 2] signed mean of the factors of what they met, a constant, and how much they did."""
+        signed, extra = self.met(people) if met is None else met
+        return torch.from_numpy(np.concatenate([signed @ self.factors, extra], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,12 +271,16 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def _weighed(parts: Tensor, raters: Tensor, weights: Tensor) -> Tensor:
-    """[items, people] sum of the parts [4, items, people], weighed by how many raters each item [items] has."""
-    if not raters.any():
-        return torch.tensordot(weights[0], parts, dims=1)  # the same for all items, and ten times as fast
-    trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
-    return torch.einsum("kip,ki->ip", parts, weights[0].unsqueeze(1) + weights[1].unsqueeze(1) * trust)
+def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor:
+    """[items, people] sum of four parts, each [items, people] or [items, 1], weighed by how many raters each item [items] has."""
+    weight_PI1 = weights[0, :, None, None]  # the same for all items
+    if raters.any():
+        trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
+        weight_PI1 = weight_PI1 + weights[1, :, None, None] * trust[:, None]
+    total = weight_PI1[0] * parts[0]
+    for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
+        total = torch.addcmul(total, weight, part)
+    return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +320,7 @@ def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
 
     def loss() -> Tensor:
         search.zero_grad()
-        lost = between_items_loss(_weighed(parts / scale, raters, weights), query) + SHRINKAGE * (weights - start).square().sum()
+        lost = between_items_loss(_weighed([*(parts / scale)], raters, weights), query) + SHRINKAGE * (weights - start).square().sum()
         lost.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return lost
 

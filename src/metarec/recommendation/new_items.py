@@ -84,8 +84,10 @@ class NewItemPlaces:
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
         known = support.where(support.items < len(self.learners[0].factors))  # of items added since they were fitted they know nothing
-        likeness = self.learners[0].likeness(self._adapted[0].texts, known)  # the same to all of them
-        wanted = sum(learner.scores_of(items, known, likeness) for learner, items in zip(self.learners, self._adapted, strict=True))
+        first = self.learners[0]
+        likeness, met = first.likeness(self._adapted[0].texts, known), first.met(known)  # the same to all of them
+        wanted = sum(learner.scores_of(items, known, likeness=likeness, met=met)
+                     for learner, items in zip(self.learners, self._adapted, strict=True))
         dealt = np.empty_like(scores)
         np.put_along_axis(dealt, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
         return dealt

@@ -32,11 +32,7 @@ class Learned:
 
     def evidence(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N]."""
-        evidence = self.learner.evidence(support, profiles)
-        if out is None:
-            return evidence
-        out[...] = evidence
-        return out
+        return self.learner.evidence(support, profiles, out)
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:  # noqa: ARG002  # it predicts popularity itself
         """New items are their content, and the factors and popularity that such content predicts."""
