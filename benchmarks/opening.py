@@ -19,19 +19,19 @@ from newcomer import load_dataset, make_split, ranking_metrics, request
 from newcomer_adapter import Model
 
 
-def lists(train: pl.DataFrame, n_items: int, threshold: float | None) -> dict[str, np.ndarray]:
-    """A score of each item, whoever asks: how often it is met, how often it is liked, and how often and how well."""
-    count = np.zeros(n_items)
-    likes, total = count.copy(), count.copy()
-    item, rating = train["item"].to_numpy(), train["rating"].to_numpy()
-    np.add.at(count, item, 1)
-    if threshold is None:
-        return {"count": count}
-    np.add.at(likes, item, rating >= threshold)
-    np.add.at(total, item, rating)
-    mean = (total + 5 * rating.mean()) / (count + 5)
-    both = {f"log count + {weight:g} mean": np.log1p(count) + weight * mean for weight in (0.5, 1, 2, 4)}
-    return {"count": count, "likes": likes, **both}
+def lists(train: pl.DataFrame, n_items: int, threshold: float | None, pool: int) -> dict[str, np.ndarray]:
+    """A score of each item, whoever asks: how often it is met, in all or after people's first events, and how often and how well."""
+    liked = train if threshold is None else train.filter(pl.col("rating") >= threshold)
+    later = train.with_columns(place=pl.int_range(pl.len()).over("user")).filter(pl.col("place") >= pool)
+    if threshold is not None:
+        later = later.filter(pl.col("rating") >= threshold)
+    counted = {"count": train, "likes": liked, "likes after the first": later}
+    found = {rule: np.bincount(events["item"].to_numpy(), minlength=n_items) for rule, events in counted.items()}
+    if threshold is not None:
+        total = np.bincount(train["item"].to_numpy(), train["rating"].to_numpy(), n_items)
+        mean = (total + 5 * train["rating"].mean()) / (found["count"] + 5)
+        found |= {f"log count + {weight:g} mean": np.log1p(found["count"]) + weight * mean for weight in (0.5, 1, 2, 4)}
+    return found
 
 
 def opened(name: str, seed: int) -> dict[str, np.ndarray]:
@@ -43,8 +43,8 @@ def opened(name: str, seed: int) -> dict[str, np.ndarray]:
     model = Model()
     model.fit(split.train, split.items, split.users)
     ranked = {"metarec": model.recommend([request(newcomer, 0) for newcomer in split.test], 20, pools)}
-    for rule, scores in lists(split.train, split.n_items, split.threshold).items():
-        best = np.argsort(-scores, kind="stable")[:20 + max(map(len, pools))]
+    for rule, scores in lists(split.train, split.n_items, split.threshold, split.stats["pool"]).items():
+        best = np.argsort(-scores.astype(np.float64), kind="stable")[:20 + max(map(len, pools))]
         ranked[rule] = np.array([best[~np.isin(best, pool)][:20] for pool in pools])
     return {rule: ranking_metrics(rows, split.test, split.n_items)[1]["ndcg@10"] for rule, rows in ranked.items()}
 
