@@ -27,6 +27,13 @@ def test_history_leaves_out_acts_that_say_nothing():
     assert as_history(events, ACTS) == [("tea", 1.0, "view", 1.0), ("rice", 1.0, "like", 2.0)]
 
 
+def test_the_latest_word_on_an_item_takes_back_what_was_said_before():
+    events = [("tea", None, "like", 1.0), ("rice", 2.0, "rating", 2.0), ("tea", None, "dislike", 3.0), ("tea", None, "view", 4.0)]
+    assert as_history(events, RATINGS) == [("rice", 2.0, "rating", 2.0), ("tea", 1.0, "rating", 3.0)]
+    assert as_history(events[:3], ACTS) == [("rice", 2.0, "rating", 2.0)]
+    assert as_history([*events[:1], ("soap", 3.0, "rating", 2.0), *events[:1]], RATINGS)[0][0] == "soap"
+
+
 def test_training_rows_of_ratings_are_all_ratings():
     """Otherwise one like among the ratings would turn a data set of ratings into one of acts."""
     from metarec.data.schema import Interactions

@@ -39,6 +39,9 @@ ITEMS = pl.DataFrame({
     ('price < 5 and not genre = "crime" or title = "alien"', "ac"),
     ("released > 1990", "bd"),
     ("YEAR > 1990 AND Genre = 'Crime'", "b"),
+    ('genres = "Drama"', "bc"),
+    ('categories = "Drama" and tag != "monster"', "bc"),
+    ('price = "9.5"', "a"),
 ])
 def test_what_is_allowed(expression: str, allowed: str) -> None:
     assert "".join(ITEMS["item_id"].filter(pl.Series(filter_mask(expression, ITEMS)))) == allowed
@@ -54,6 +57,8 @@ def test_what_is_allowed(expression: str, allowed: str) -> None:
     ("and", "expected a column, found 'and'"),
     ("tags > 3", "holds lists of tags"),
     ("year = Heat", "text in quotes"),
+    ("title < 5", "'title' holds no numbers; compare it with text in quotes"),
+    ('price in (3, "Drama")', "'price' holds numbers; 'Drama' is none"),
     ("not " * 60 + "year > 3", "more than 50 levels"),
     ("year > 1" + " " * 3000, "may have 2000 characters"),
     ("__import__('os')", r"no column '__import__'"),

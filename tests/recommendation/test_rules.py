@@ -23,7 +23,7 @@ def test_without_rules_the_ranking_stands() -> None:
 
 
 def test_pins_come_first_once_and_only_where_allowed() -> None:
-    assert slates(Rules(pin=["d", "a", "unknown"])) == [[3, 0, 1], [3, 0, 4]]
+    assert slates(Rules(pin=["d", "a", "unknown", "d"])) == [[3, 0, 1], [3, 0, 4]]
     hidden = ALL.copy()
     hidden[0, 3] = False
     assert slates(Rules(pin=["d"]), allowed=hidden) == [[0, 1, 2], [3, 4, 2]]

@@ -48,12 +48,20 @@ def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
 
 
 def as_history(events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale) -> list[tuple[str, float, str, float]]:
-    """Stored events `(item_id, value, kind, timestamp)` as a request's history, without those that say nothing.
+    """Stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's history, without those that say nothing.
 
-    Where values are ratings every event becomes one, as in training.
+    The latest word on an item counts and takes back what was said before, as in training. Where values are ratings every event
+    becomes one, as in training too.
     """
-    return [(item_id, known, "rating" if scale.has_values else kind, timestamp) for item_id, value, kind, timestamp in events
-            if (known := worth(kind, value, scale)) is not None]
+    latest: dict[str, tuple[str, float, str, float]] = {}
+    for item_id, value, kind, timestamp in events:
+        known = worth(kind, value, scale)
+        if known is not None:
+            latest.pop(item_id, None)
+            latest[item_id] = (item_id, known, "rating" if scale.has_values else kind, timestamp)
+        elif kind in DISLIKED_KINDS:
+            latest.pop(item_id, None)
+    return list(latest.values())
 
 
 def as_training_rows(events: pl.DataFrame, scale: ValueScale, *, with_disliked: bool = False) -> pl.DataFrame:

@@ -19,8 +19,9 @@ from metarec.data.schema import BadInput
 
 LONGEST = 2000
 DEEPEST = 50
-ALIASES = {"genre": ("genres", "categories", "tags"), "tag": ("tags", "categories", "genres"),
-           "category": ("categories", "genres", "tags")}
+ALIASES = {"genre": ("genres", "categories", "tags"), "genres": ("genre", "categories", "tags"),
+           "tag": ("tags", "categories", "genres"), "tags": ("tag", "categories", "genres"),
+           "category": ("categories", "genres", "tags"), "categories": ("category", "genres", "tags")}
 _TOKEN = re.compile(r"""\s*(?: (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
                            | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
                            | (?P<sign> <= | >= | != | == | [=<>(),] )
@@ -190,7 +191,15 @@ def _text(items: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
-    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag columns, at spaces."""
+    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag columns, at spaces.
+
+    A number in quotes is compared as a number where the column holds numbers.
+    """
+    if items.schema[name].is_numeric():
+        try:
+            return pl.col(name).cast(pl.Float64) == float(value)
+        except ValueError:
+            raise BadInput(f"column {name!r} holds numbers; {value!r} is none") from None
     wanted, column = value.strip().lower(), _text(items, name)
     tags = column.str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
     is_tag = tags.list.contains(wanted)
@@ -210,4 +219,7 @@ def _number(items: pl.DataFrame, name: str) -> pl.Expr:
         raise BadInput(f"column {name!r} holds lists of tags; compare it with text in quotes")
     if dtype in (pl.Date, pl.Datetime):
         return pl.col(name).dt.year().cast(pl.Float64)
+    numbers = items[name].cast(pl.Float64, strict=False)
+    if numbers.null_count() == len(numbers) > items[name].null_count():
+        raise BadInput(f"column {name!r} holds no numbers; compare it with text in quotes")
     return pl.col(name).cast(pl.Float64, strict=False)

@@ -68,7 +68,7 @@ def apply_rules(ranked: np.ndarray, allowed: np.ndarray, k: int, rules: Rules, *
     Returns:
         [B, K] item indexes, -1 padding.
     """
-    pins = vocabulary.indexes(rules.pin)
+    pins = vocabulary.indexes(dict.fromkeys(rules.pin))
     pins = pins[pins >= 0]
     pinned = np.where(allowed[:, pins], pins[None, :], -1)
     again = (ranked[:, :, None] == pinned[:, None, :]).any(2) if len(pins) else np.zeros(ranked.shape, dtype=bool)

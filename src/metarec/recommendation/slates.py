@@ -123,7 +123,7 @@ def order_slates(scores: np.ndarray, catalog: Catalog, options: SlateOptions, rn
 def _explored(scores: np.ndarray, vocabulary: Vocabulary, options: SlateOptions, spread: np.ndarray,
               rng: np.random.Generator) -> Ordered:
     """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay exact."""
-    pins = vocabulary.indexes(options.rules.pin)[:options.k]
+    pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[:options.k]
     pins = pins[pins >= 0]
     rest = scores.copy()
     rest[:, pins] = -np.inf
