@@ -28,6 +28,15 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert np.array_equal(back.arrays["weights"], ONE.arrays["weights"])
 
 
+def test_every_file_may_be_read_by_whom_the_others_may(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_artefact(tmp_path / "model", ONE)
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "model").iterdir()} == {"0o640"}
+
+
 def test_torch_tensors_are_taken_whatever_their_layout(tmp_path: Path) -> None:
     import torch
 

@@ -170,11 +170,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any]
     plain = {name: np.ascontiguousarray(_as_numpy(value)) for name, value in arrays.items()}
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
+        draft.touch()
+        mode = draft.stat().st_mode  # the library would leave it readable to this user alone, unlike the files beside it
         save_file(plain, str(draft), metadata={"facts": json.dumps(dict(facts or {}), allow_nan=False)})
+        draft.chmod(mode)
         _sync(draft)
         draft.replace(path)
         _sync(path.parent)
-    except SafetensorError as error:  # how the library tells of a full disk
+    except (OSError, SafetensorError) as error:  # the library tells of a full disk by the second
         raise OSError(f"{path} cannot be written ({error})") from error
     finally:
         draft.unlink(missing_ok=True)
