@@ -77,6 +77,16 @@ def visit(chromium, service):
     assert all(address.startswith("http://127.0.0.1:") for address in addresses)
 
 
+def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(visit):
+    page = visit("docs", viewport={"width": 320, "height": 700})
+    slate = page.locator("details", has_text="/v1/recommendations")
+    slate.locator("summary").click()
+    expect(slate).to_contain_text("A slate for one person")
+    expect(slate.locator("pre")).to_contain_text("content-type: application/json")
+    expect(slate.locator("dt", has_text="history")).to_contain_text("list of object")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 def settled(page):
     expect(page.locator("#slate li[data-item]").first).to_be_visible()
     expect(page.locator("#slate[aria-busy]")).to_have_count(0)

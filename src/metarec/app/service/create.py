@@ -69,6 +69,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         log.info("stopped")
 
     app = FastAPI(title="metarec", version=__version__, lifespan=lifespan, redirect_slashes=False,
+                  docs_url=None, redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
                   summary="Recommends well to people and items it has just met.",
                   description="Send what a person did, get what they may like; each event changes the next slate.")
     routes = [route for router in (people_routes(service), catalog_routes(service), operator_routes(service)) for route in router.routes]
@@ -87,8 +88,10 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
 def _serve_page(app: FastAPI) -> None:
     """The page's own files, once they are there: no build step, nothing fetched from elsewhere."""
     if (PAGE / "index.html").is_file():
+        from starlette.responses import FileResponse
         from starlette.staticfiles import StaticFiles
 
+        app.add_route("/docs", lambda _request: FileResponse(PAGE / "docs.html"), include_in_schema=False)
         app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
 
 
