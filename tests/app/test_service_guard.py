@@ -20,7 +20,7 @@ async def echo(scope, receive, send):
     while more:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
-    scope["route"] = type("Route", (), {"path": "/things/{id}"})
+    scope["route"] = type("Route", (), {"path_format": "/things/{id}"})
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 

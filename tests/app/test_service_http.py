@@ -495,6 +495,26 @@ def test_ids_are_only_ids(client):
     assert client.get("/readyz").status_code == 200
 
 
+def test_ids_may_hold_slashes(client):
+    like(client, "dir/ty", "s00")
+    like(client, "dir", "s01", "s02")
+    assert [e["item_id"] for e in client.get("/v1/users/dir%2Fty").json()["events"]] == ["s00"]
+    assert client.put("/v1/users/dir%2Fty", json={"profile": {"home": "north"}}).status_code == 200
+    assert client.delete("/v1/users/dir%2Fty").json()["rows_deleted"] == {"events": 1, "slates": 0, "users": 1}
+    assert len(client.get("/v1/users/dir").json()["events"]) == 2
+    assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
+    assert 'route="/v1/users/{user_id}",status="200"} 4.0' in client.get("/metrics").text
+
+
+def test_an_item_may_be_called_like_the_address_of_those_alike(client):
+    for item_id in ("a%2Fb", "a%2Fsimilar", "s00%2Fsimilar"):
+        assert client.put(f"/v1/items/{item_id}", json=NEW).status_code == 200
+        assert client.get(f"/v1/items/{item_id}").json()["item_id"] == item_id.replace("%2F", "/")
+        assert len(client.get(f"/v1/items/{item_id}/similar", params={"k": 3}).json()["items"]) == 3
+    assert len(client.get("/v1/items/s00/similar", params={"k": 3}).json()["items"]) == 3
+    assert client.get("/v1/items/a/similar").json() == {"error": "there is no item 'a'; add it with PUT /v1/items/{id}"}
+
+
 def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, tmp_path):
     client = start()
     store = client.app.state.service.store

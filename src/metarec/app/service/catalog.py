@@ -6,6 +6,9 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from metarec.app.items import items_frame
 from metarec.app.service import shapes
@@ -26,12 +29,21 @@ def catalog_routes(service: Service) -> APIRouter:
         served = service.live.served
         return Json({"items": described(served, await asyncio.to_thread(served.search, q, k))})
 
-    @router.get("/v1/items/{item_id}", dependencies=read, summary="One item", **answers(shapes.Item, 404))
+    async def similar(item_id: ItemId, k: Most = 10) -> Json:
+        served = service.live.served
+        rows, closeness = await asyncio.to_thread(served.similar, _row(served, item_id), k)
+        return Json({"items": [{**item, "similarity": cosine} for item, cosine in zip(described(served, rows), closeness, strict=True)]})
+
+    # Before the routes of one item, whose ids may hold `/`.
+    router.add_api_route("/v1/items/{item_id:id}/similar", similar, dependencies=read, summary="Items like another",
+                         route_class_override=_Similar, **answers(shapes.SimilarItems, 404))
+
+    @router.get("/v1/items/{item_id:id}", dependencies=read, summary="One item", **answers(shapes.Item, 404))
     async def item(item_id: ItemId) -> Json:
         served = service.live.served
         return Json(described(served, [_row(served, item_id)])[0])
 
-    @router.put("/v1/items/{item_id}", dependencies=write, summary="Add an item, or change its content; recommendable at once",
+    @router.put("/v1/items/{item_id:id}", dependencies=write, summary="Add an item, or change its content; recommendable at once",
                 **answers(shapes.ItemAdded, 501, 503))
     async def put(item_id: ItemId, body: shapes.ItemContent) -> Json:
         _, notes = items_frame([(item_id, body.attributes)], service.live.served.model.catalog.frame.schema)
@@ -39,13 +51,16 @@ def catalog_routes(service: Service) -> APIRouter:
         service.meters.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
 
-    @router.get("/v1/items/{item_id}/similar", dependencies=read, summary="Items like another", **answers(shapes.SimilarItems, 404))
-    async def similar(item_id: ItemId, k: Most = 10) -> Json:
-        served = service.live.served
-        rows, closeness = await asyncio.to_thread(served.similar, _row(served, item_id), k)
-        return Json({"items": [{**item, "similarity": cosine} for item, cosine in zip(described(served, rows), closeness, strict=True)]})
-
     return router
+
+
+class _Similar(APIRoute):
+    """Where items alike are asked for: an id that itself ends in `/similar` is told from it by how the slash was written, as `%2F`."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route."""
+        written = scope.get("raw_path")
+        return super().matches(scope) if written is None or written.endswith(b"/similar") else (Match.NONE, {})
 
 
 def _row(served: Served, item_id: str) -> int:

@@ -21,7 +21,7 @@ from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
-from metarec.app.service.parts import Service, Shortcut, install_error_answers
+from metarec.app.service.parts import Service, Shortcut, install_error_answers, let_addresses_hold_ids
 from metarec.app.service.people import people_routes
 from metarec.app.service.watch import Watch
 from metarec.app.settings import ServiceSettings
@@ -72,6 +72,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
                   docs_url=None, redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
                   summary="Recommends well to people and items it has just met.",
                   description="Send what a person did, get what they may like; each event changes the next slate.")
+    let_addresses_hold_ids()
     routes = [route for router in (people_routes(service), catalog_routes(service), operator_routes(service)) for route in router.routes]
     app.router.routes[:0] = routes  # not by include_router, whose way to a route costs more than the answer's JSON
     install_error_answers(app, routes, tell_details=store.is_sqlite)

@@ -86,7 +86,7 @@ class Guard:
             await self._app(scope, replayed(body, receive), send)
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
-        route = getattr(scope.get("route"), "path", "none")  # the template, not the path: paths hold ids
+        route = getattr(scope.get("route"), "path_format", "none")  # the template, not the path: paths hold ids
         self._meters.answered(route, status, seconds)
         if status >= 500 or log.isEnabledFor(logging.DEBUG):
             log.log(logging.WARNING if status >= 500 else logging.DEBUG, "answered",

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
@@ -53,6 +54,28 @@ class Service:
     async def read(self, fetch: Callable[[], T]) -> T:
         """Read from the store: at once from a local file, in a thread from a server, whose answers the loop must not wait for."""
         return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)
+
+
+class AnyId(Convertor[str]):
+    """An id in an address, as in `{user_id:id}`: the rest of the address, for ids may hold `/`.
+
+    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read from an id that is none.
+    """
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+def let_addresses_hold_ids() -> None:
+    """Make `{name:id}` known to the framework; before any route is written with it."""
+    register_url_convertor("id", AnyId())
 
 
 class Json(JSONResponse):

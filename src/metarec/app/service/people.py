@@ -105,7 +105,7 @@ def people_routes(service: Service) -> APIRouter:
         items = [{**item, "worth": float(worth)} for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)]
         return Json({"items": items, "model_version": served.model.version})
 
-    @router.get("/v1/users/{user_id}", tags=["people"], dependencies=read, summary="What is kept of a person",
+    @router.get("/v1/users/{user_id:id}", tags=["people"], dependencies=read, summary="What is kept of a person",
                 **answers(shapes.User, 404, 503))
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         events = await service.read(lambda: store.events_of(user_id, last))
@@ -117,13 +117,13 @@ def people_routes(service: Service) -> APIRouter:
             {"event_id": e.event_id, "item_id": e.item_id, "kind": e.kind, "value": e.value, "timestamp": e.timestamp,
              "title": served.title_of(e.item_id)} for e in events]})
 
-    @router.put("/v1/users/{user_id}", tags=["people"], dependencies=write, summary="Set a person's attributes",
+    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write, summary="Set a person's attributes",
                 **answers(shapes.User, 503))
     async def profile(user_id: UserId, body: shapes.Profile) -> Json:
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
         return Json({"user_id": user_id, "profile": body.profile, "events": []})
 
-    @router.delete("/v1/users/{user_id}", tags=["people"], dependencies=admin, summary="Forget a person",
+    @router.delete("/v1/users/{user_id:id}", tags=["people"], dependencies=admin, summary="Forget a person",
                    **answers(shapes.Forgotten, 503))
     async def delete(user_id: UserId) -> Json:
         receipt = await asyncio.to_thread(forget, store, user_id)
