@@ -314,6 +314,34 @@ def test_it_fits_a_phone(visit, view, scheme):
     assert not small  # WCAG 2.2 AA asks for 24 pixels
 
 
+STICKING_OUT = """() => {
+    const scrolled = (one) => one.parentElement && (/auto|scroll/.test(getComputedStyle(one.parentElement).overflowX) || scrolled(one.parentElement));
+    const text = document.createRange();
+    const right = (one) => (text.selectNodeContents(one), Math.max(one.getBoundingClientRect().right, text.getBoundingClientRect().right));
+    const wide = document.documentElement.clientWidth;
+    const outside = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, svg")
+        && !scrolled(one) && one.getBoundingClientRect().right > wide);
+    const cards = [...document.querySelectorAll(".card, .row")].flatMap((card) => [...card.querySelectorAll("span, h3, p, button")]
+        .filter((one) => one.checkVisibility() && right(one) > card.getBoundingClientRect().right));
+    return [...outside, ...cards].map((one) => one.outerHTML);
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_long_words_about_items_stay_in_their_cards(visit, fitted, rated_world, tmp_path, width):
+    with Running(fitted, str(tmp_path / "events.db")) as service:
+        for item_id, title in rated_world.data.items.frame.select("item_id", "title").iter_rows():
+            content = {"title": title, "year": 1991, "categories": "Animation|Children's and Musical|Documentary"}
+            assert service.ask("PUT", f"/v1/items/{item_id}", {"attributes": content}, timeout=PATIENCE / 1000)[0] == 200
+        page = visit(at=service, viewport={"width": width, "height": 740}, has_touch=True)
+        settled(page)
+        page.fill("#search", rated_world.data.items.frame["title"][0].split()[0])
+        for place in ("#found", "#questions", "#slate"):
+            expect(page.locator(f"{place} .facts", has_text="Children's").first).to_be_visible()
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert not page.evaluate(STICKING_OUT)
+
+
 @pytest.mark.parametrize("view", ["you", "operator"])
 def test_everything_that_can_be_pressed_has_a_name(visit, view):
     page = visit(f"#{view}")

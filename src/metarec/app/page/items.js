@@ -45,7 +45,9 @@ export function facts(title, attributes) {
   return [...year, ...tagsOf(attributes).slice(0, 3)];
 }
 
-export const factLine = (title, attributes) => el("span", { class: "facts" }, facts(title, attributes).map((fact) => el("span", {}, fact)));
+/** Facts in one line; the space after each dot is where it breaks when it is too long for its place. */
+export const factLine = (title, attributes) => el("span", { class: "facts" },
+  facts(title, attributes).map((fact, at) => [at ? "\u00a0· " : null, el("span", {}, fact)]));
 
 /** Everything else known of an item, as a list of names and values. */
 export function allFacts(attributes) {
