@@ -488,6 +488,28 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
     assert len(answer.json()["error"]) <= 500
 
 
+@pytest.mark.parametrize(("method", "path", "takes"), [
+    ("GET", "/v1/recommendations", "POST"), ("DELETE", "/v1/recommendations", "POST"), ("GET", "/v1/models/x/promote", "POST"),
+    ("HEAD", "/v1/items", "GET"), ("PATCH", "/v1/users/a%2Fb", "DELETE, GET, PUT"), ("POST", "/readyz", "GET, HEAD"),
+    ("DELETE", "/", "GET, HEAD"), ("DELETE", "/docs", "GET, HEAD")])
+def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, takes)
+    assert method == "HEAD" or answer.json() == {"error": f"{method} is not for this address; it takes {takes}"}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")])
+def test_where_nothing_is_no_method_is_named(client, method, path):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is nothing at this address; /docs lists those there are"})
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_supervisor_may_ask_without_wanting_the_answer(client, path):
+    eventually(lambda: client.get(path).status_code == 200)
+    assert client.head(path).status_code == 200
+
+
 def test_ids_are_only_ids(client):
     for name in ["'; DROP TABLE events; --", "ünï côdé 🎬", "a b", "%00", "<script>alert(1)</script>"]:
         like(client, name, "s00")

@@ -28,11 +28,13 @@ def operator_routes(service: Service) -> APIRouter:
     started = time.time()
 
     @router.get("/healthz", summary="The process lives", **answers(shapes.Health))
+    @router.head("/healthz", include_in_schema=False)
     async def health() -> Json:
         return Json({"status": "alive"})
 
     @router.get("/readyz", summary="A model serves, its reader of texts is loaded and the store answers",
                 **answers(shapes.Readiness, 503))
+    @router.head("/readyz", include_in_schema=False)
     async def ready() -> Json:
         served = live.served
         if not await live.warmed(LOADS):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import orjson
@@ -37,6 +38,7 @@ from metarec.runtime.extras import MissingExtra
 
 log = logging.getLogger("metarec.service")
 T = TypeVar("T")
+NOTHING_HERE = "there is nothing at this address; /docs lists those there are"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,9 +204,15 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 405:
-            allowed = ", ".join(sorted(_methods_at(routes, request.url.path)))
+        takes = _methods_at(routes, request.scope["path"])
+        # The page stands behind all routes and is asked where none takes the method; it knows of no other address than its files.
+        if error.status_code == 405 or (error.status_code == 404 and takes and request.method not in takes):
+            if not takes and request.scope["path"].startswith("/v1/"):
+                return problem(404, NOTHING_HERE)
+            allowed = ", ".join(sorted(takes or {"GET", "HEAD"}))
             return problem(405, f"{request.method} is not for this address; it takes {allowed}", {"Allow": allowed})
+        if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
+            return problem(404, NOTHING_HERE)
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(BadInput)
