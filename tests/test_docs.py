@@ -105,7 +105,8 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
     page = (ROOT / "docs" / "guide" / "serving.md").read_text(encoding="utf-8")
     missing = [field.name for field in fields(ServiceSettings) if f"`{field.name}`" not in page]
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py"))
-    routes = re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"', sources)
+    found = re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"', sources)
+    routes = [(verb, re.sub(r":\w+}", "}", path)) for verb, path in found]  # without what kind of text an address takes there
     missing += [f"{verb.upper()} {path}" for verb, path in routes if f"{verb.upper()} {path}" not in page]
     assert len(routes) > 10
     assert missing == []

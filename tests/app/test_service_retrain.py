@@ -117,8 +117,14 @@ def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url
 
 
 def test_with_too_few_to_judge_by_nothing_is_promoted(model, url):
-    done = retrain(model, url, fit=tiny, rails=Guardrails(min_newcomers=1000))
-    assert not done.promoted
+    """Nor trained, which takes longest."""
+    def unwanted(*_given, **_more):
+        raise AssertionError("it would be trained for nothing")
+
+    with pytest.raises(BadInput, match=r"not retrained: only \d+ newcomers to judge by, 1000 needed"):
+        retrain(model, url, fit=unwanted, rails=Guardrails(min_newcomers=1000))
+    done = retrain(model, url, fit=tiny, rails=Guardrails(min_newcomers=1000, latency_ratio=50.0), force=True)
+    assert done.promoted
     assert "1000 needed" in done.decision.reason
 
 

@@ -26,7 +26,7 @@ from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.outcomes import ValueScale, as_training_rows, teaching_weights, with_propensity
-from metarec.feedback.promotion import Decision, Guardrails, decide
+from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.recommender import Recommender
@@ -81,7 +81,7 @@ def retrain(model: str, store: str, *, data: str | Dataset | None = None, fit: F
         force: promote whatever was measured.
 
     Raises:
-        BadInput: if there is nothing new, or another retraining runs.
+        BadInput: if there is nothing new, too few people to judge by (and no `force`), or another retraining runs.
     """
     registry = Registry(model)
     with registry.retraining():
@@ -104,6 +104,10 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
         raise BadInput("the store holds no events to learn from; serve first, or check the store's url")
     whole, report = clean(joined(store, old, new, champion), tables.rules if tables else None, tables.findings if tables else ())
     judging, learning = split_judges(store, champion.training_data(), as_training_rows(whole.interactions.frame, scale), offered=old)
+    profiles = {**_profiles_of(old, judging), **_profiles(store)}
+    judges = as_judges(by_own_choice(judging, stored, rails.min_newcomers), profiles, champion.vocabulary.ids, scale.relevant_from)
+    if not force and (refused := too_few(len(judges.newcomers), rails)):
+        raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
     fit = fit or partial(champion.fit_like, seed=seed)
     weights, horizon = how_to_learn(train, stored)
@@ -112,8 +116,6 @@ def _round(registry: Registry, store: Store, data: str | Dataset | None, fit: Fi
         raise BadInput(f"the data and settings are those of model {champion.version}, which serves; there is nothing new to learn")
     challenger.save(registry.place_of(challenger.version))
     keep_report(registry.place_of(challenger.version), DATA, report.to_dict(), by="metarec retrain")
-    profiles = {**_profiles_of(old, judging), **_profiles(store)}
-    judges = as_judges(by_own_choice(judging, stored, rails.min_newcomers), profiles, champion.vocabulary.ids, scale.relevant_from)
     comparisons = [*compare(champion, challenger, judges, train, seed),
                    *compare_on_log(champion, challenger, read_log(store, scale, profiles))]
     decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)

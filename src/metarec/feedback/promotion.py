@@ -68,13 +68,18 @@ class Decision:
         return {"promote": self.promote, "reason": self.reason, "table": rows}
 
 
+def too_few(newcomers: int, rails: Guardrails) -> str:
+    """Why nothing can be promoted with so few people to judge by; empty where they are enough."""
+    return "" if newcomers >= rails.min_newcomers else \
+        f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more events"
+
+
 def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) -> Decision:
     """Judge every comparison; the challenger is promoted only if all pass and there are enough people to judge by."""
     verdicts = [_judge(comparison, rails) for comparison in comparisons]
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    if newcomers < rails.min_newcomers:
-        return Decision(promote=False, verdicts=verdicts,
-                        reason=f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more events")
+    if refused := too_few(newcomers, rails):
+        return Decision(promote=False, verdicts=verdicts, reason=refused)
     if failed:
         return Decision(promote=False, verdicts=verdicts, reason="; ".join(verdict.sentence for verdict in failed))
     return Decision(promote=True, verdicts=verdicts, reason=f"not worse in any of {len(verdicts)} comparisons")
