@@ -78,8 +78,28 @@ def test_each_client_has_its_own_rate():
     guard = guarded(requests_per_second=0.001, burst=3)
     assert [call(guard, client="1.1.1.1")[0] for _ in range(4)] == [200, 200, 200, 429]
     assert call(guard, client="2.2.2.2")[0] == 200
-    assert call(guard, client="1.1.1.1", headers={b"x-api-key": b"k"})[0] == 200
     assert call(guard, client="1.1.1.1")[2][b"retry-after"] == b"1"
+
+
+def test_only_a_known_key_has_a_rate_of_its_own():
+    guard = guarded(requests_per_second=0.001, burst=3, keys={"secret": "read", "other": "admin"})
+
+    def asks(**headers):
+        return call(guard, headers={name.replace("_", "-").encode(): value for name, value in headers.items()})[0]
+
+    guesses = [asks(x_api_key=b"guess%d" % n) for n in range(2)] + [asks(authorization=b"Bearer guess%d" % n) for n in range(2)]
+    assert guesses == [200, 200, 200, 429]
+    assert asks() == 429
+    ways = [{"authorization": b"Bearer secret"}, {"authorization": b"bearer    secret "}, {"x_api_key": b"secret"},
+            {"authorization": b"Basic guess", "x_api_key": b"secret"}]
+    assert [asks(**way) for way in ways] == [200, 200, 200, 429]
+    assert asks(authorization=b"Bearer guess", x_api_key=b"other") == 429  # the routes would not look at the second
+    assert asks(x_api_key=b"other") == 200
+
+
+def test_keys_of_a_service_without_keys_are_nobody():
+    guard = guarded(requests_per_second=0.001, burst=3)
+    assert [call(guard, headers={b"x-api-key": b"k%d" % n})[0] for n in range(4)] == [200, 200, 200, 429]
 
 
 def test_a_bucket_fills_at_its_rate_up_to_its_burst():

@@ -331,6 +331,12 @@ def test_a_key_opens_what_its_role_may_do_and_no_more(start):
     assert (said.status_code, said.json()) == (403, {"error": "this needs the role 'admin', the key has 'write'"})
 
 
+def test_guessing_keys_ends_at_the_limit_and_holds_up_no_known_key(start):
+    client = start(keys=KEYS, requests_per_second=0.001, burst=3)
+    assert [client.get("/v1/items", headers={"x-api-key": f"guess{n}"}).status_code for n in range(4)] == [401, 401, 401, 429]
+    assert [client.get("/v1/items", headers={"authorization": f"Bearer{' ' * n}r"}).status_code for n in range(1, 5)] == [200, 200, 200, 429]
+
+
 def test_every_route_is_named_in_the_table_of_roles(client):
     told = {(method.upper(), path) for path, methods in client.app.openapi()["paths"].items() for method in methods}
     tested = {(m, p.replace("/x", "/{version}") if "models" in p else p.replace("/x", "/{name}").replace("ann", "{user_id}")
@@ -498,7 +504,8 @@ def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
     assert method == "HEAD" or answer.json() == {"error": f"{method} is not for this address; it takes {takes}"}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")])
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")])
 def test_where_nothing_is_no_method_is_named(client, method, path):
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()) == (404, {"error": "there is nothing at this address; /docs lists those there are"})

@@ -40,7 +40,7 @@ class ServiceSettings:
     """Names by which the service may be called (the Host header); only this machine's own on loopback without keys, else any."""
     max_body_bytes: int = 1_000_000
     requests_per_second: float = 200.0
-    """Of each client (key, or address) at each worker, on average; 0 sets no limit."""
+    """Of each client (known key, else address) at each worker, on average; 0 sets no limit."""
     burst: int = 400
     """Requests a client may send at once after a pause."""
     history_length: int = 200

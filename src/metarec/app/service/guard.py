@@ -5,7 +5,6 @@ Written against ASGI itself: it runs for every request, and the frameworks' own 
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import logging
@@ -16,6 +15,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metarec.app.service.keys import Keys
 from metarec.app.service.meters import Meters
 from metarec.app.service.parts import replayed
 from metarec.app.settings import ServiceSettings
@@ -31,6 +31,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, settings: ServiceSettings, meters: Meters) -> None:
         self._app, self._settings, self._meters = app, settings, meters
         self._rate = RateLimit(settings.requests_per_second, settings.burst)
+        self._keys = Keys(settings.keys)
         self._numbers, self._process = itertools.count(1), f"{os.getpid():x}"
         self._hosts = set(settings.hosts) or ({"127.0.0.1", "localhost", "[::1]"} if settings.is_local and not settings.keys else None)
 
@@ -61,13 +62,13 @@ class Guard:
             self._note(scope, status, time.perf_counter() - started, number)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name: value for name, value in scope["headers"]
+        headers = {name: value for name, value in reversed(scope["headers"])  # the first of a name counts, as for the framework
                    if name in (b"host", b"content-length", b"authorization", b"x-api-key", b"transfer-encoding")}
         host = headers.get(b"host", b"").decode("latin-1")
         if self._hosts is not None and _without_port(host) not in self._hosts:
             await _refuse(send, 421, f"this service is not called {host[:100]!r}; name it in the setting `hosts`")
             return
-        if not self._rate.allows(_client(scope, headers)):
+        if not self._rate.allows(self._client(scope, headers)):
             await _refuse(send, 429, f"more than {self._settings.requests_per_second:g} requests a second; wait and try again",
                           [(b"retry-after", b"1")])
             return
@@ -84,6 +85,15 @@ class Guard:
             await _refuse(send, 413, f"a request may have {most:,} bytes; send it in parts")
         else:
             await self._app(scope, replayed(body, receive), send)
+
+    def _client(self, scope: Scope, headers: dict[bytes, bytes]) -> bytes:
+        """Whose bucket a request empties: that of a known key, else of its address; made-up keys would each have a full one."""
+        if self._keys:
+            given = (headers.get(name) for name in (b"authorization", b"x-api-key"))
+            holder = self._keys.holder(*(None if value is None else value.decode("latin-1") for value in given))
+            if holder is not None:
+                return holder
+        return (scope.get("client") or ("",))[0].encode()
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
         route = getattr(scope.get("route"), "path_format", "none")  # the template, not the path: paths hold ids
@@ -112,13 +122,6 @@ class RateLimit:
         if len(self._buckets) > _MOST_CLIENTS:
             self._buckets.popitem(last=False)  # the client heard of longest ago
         return allowed
-
-
-def _client(scope: Scope, headers: dict[bytes, bytes]) -> bytes:
-    key = headers.get(b"authorization") or headers.get(b"x-api-key")
-    if key:
-        return hashlib.sha256(key).digest()
-    return (scope.get("client") or ("",))[0].encode()
 
 
 def _without_port(host: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from metarec.app.settings import ROLES
 
@@ -23,6 +24,18 @@ class Keys:
 
     def __bool__(self) -> bool:
         return bool(self._rank)
+
+    def holder(self, authorization: str | None, header: str | None) -> bytes | None:
+        """The digest of the known key that a request bears, read as the routes read it; None of one that is not known.
+
+        Args:
+            authorization: the header of this name.
+            header: the header `X-API-Key`.
+        """
+        scheme, bearer = get_authorization_scheme_param(authorization)
+        given = bearer if bearer and scheme.lower() == "bearer" else header
+        digest = _digest(given) if given else None
+        return digest if digest in self._rank else None
 
     def needs(self, role: str) -> list[Any]:
         """Dependencies of a route that only holders of `role` or more may call; none where no keys are set."""
