@@ -302,6 +302,33 @@ def test_a_service_with_keys_is_asked_with_one(visit, fitted, tmp_path):
         assert settled(page)
 
 
+def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path):
+    keys = {"may look": "read", "may act": "write", "may all": "admin"}
+    with Running(fitted, str(tmp_path / "events.db"), settings={"keys": keys}) as service:
+        page = visit(at=service, expected=("401", "403"))
+
+        def give(key):
+            page.get_by_label("API key").fill(key)
+            page.get_by_role("button", name="Use it").click()
+
+        give("may look")
+        settled(page)
+        page.locator("#slate .judge.like").first.click()
+        refused = page.locator("#toasts .bad")
+        expect(refused).to_contain_text("needs the role 'write'")
+        expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
+        refused.get_by_role("button", name="Enter another key").click()
+        give("may act")
+        expect(page.locator("#told li[data-item]")).to_have_count(1)
+        page.locator("#menu summary").click()
+        page.get_by_role("button", name="Use another API key").click()
+        give("nobody's")
+        expect(page.locator("#ask")).to_contain_text("not known")
+        give("may all")
+        settled(page)
+        expect(page.locator("#ask")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", ["you", "operator"])
 def test_it_fits_a_phone(visit, view, scheme):
@@ -315,7 +342,8 @@ def test_it_fits_a_phone(visit, view, scheme):
 
 
 STICKING_OUT = """() => {
-    const scrolled = (one) => one.parentElement && (/auto|scroll/.test(getComputedStyle(one.parentElement).overflowX) || scrolled(one.parentElement));
+    const scrolls = (one) => /auto|scroll/.test(getComputedStyle(one).overflowX);
+    const scrolled = (one) => one.parentElement && (scrolls(one.parentElement) || scrolled(one.parentElement));
     const text = document.createRange();
     const right = (one) => (text.selectNodeContents(one), Math.max(one.getBoundingClientRect().right, text.getBoundingClientRect().right));
     const wide = document.documentElement.clientWidth;

@@ -1,7 +1,8 @@
 // Which view is shown, the visitor's menu, and the key where the service wants one.
 
-import { ApiError, setKey } from "./api.js";
-import { askIn, byId, el, toast } from "./dom.js";
+import { hasKey } from "./api.js";
+import { askIn, byId, el } from "./dom.js";
+import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { hideOperator, showOperator } from "./operator.js";
 import { forget, load, person, startOver } from "./person.js";
 import { onKey, showNewcomer } from "./newcomer.js";
@@ -31,19 +32,10 @@ async function showView(name) {
   }
 }
 
-/** Tell of a failure; a missing key is asked for, everything else may be tried again. */
+/** A whole view is missing: a key that would help is asked for at once. */
 async function failed(error, again) {
-  if (!(error instanceof ApiError)) throw error;
-  if (error.status !== 401 && error.status !== 403) {
-    toast(error.message, { again, kind: "bad" });
-    return;
-  }
-  const input = el("input", { id: "key", type: "password", autocomplete: "off" });
-  const body = el("div", { class: "field" }, el("p", {}, error.message), el("label", { for: "key" }, "API key"), input);
-  if (await askIn("This service wants a key", body, [{ text: "Cancel", means: false }, { text: "Use it", means: true, kind: "primary" }])) {
-    setKey(input.value.trim());
-    again();
-  }
+  if (wantsKey(error)) await askKey(error.message, again);
+  else tellFailure(error, { again });
 }
 
 async function becomeNew() {
@@ -97,6 +89,8 @@ document.addEventListener("keydown", (event) => {
 });
 byId("start-over").addEventListener("click", () => { byId("menu").open = false; becomeNew(); });
 byId("forget").addEventListener("click", () => { byId("menu").open = false; forgetMe(); });
+byId("change-key").addEventListener("click", () => { byId("menu").open = false; askKey("", begin); });
+byId("menu").addEventListener("toggle", () => { byId("change-key").hidden = !hasKey(); });
 byId("show-keys").addEventListener("click", () => { byId("menu").open = false; showKeys(); });
 addEventListener("hashchange", () => { if (Object.hasOwn(VIEWS, location.hash.slice(1))) show(); });
 

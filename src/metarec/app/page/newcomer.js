@@ -3,6 +3,7 @@
 import { ask, item, remember } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
+import { tellFailure } from "./failures.js";
 import { factLine, forecastWords, judgeButtons, paint, tagsOf, tile } from "./items.js";
 import { asking, keep, newEvent, opinions, person, saveProfile, store } from "./person.js";
 import { showWhy } from "./why.js";
@@ -213,6 +214,8 @@ async function replay() {
   if (mine === playing) drawMoved();
 }
 
+const playBack = () => replay().catch((error) => tellFailure(error, { again: playBack }));
+
 function arrive(place) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   for (const one of place.querySelectorAll(".entered, path")) one.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 420 });
@@ -233,7 +236,7 @@ async function act(itemId, title, kind, slateId, event = newEvent(itemId, title,
     await Promise.all([refresh(), drawQuestions()]);
   } catch (error) {
     for (const button of buttons) button.setAttribute("aria-pressed", "false");
-    toast(`${title}: ${error.message}`, { again: () => act(itemId, title, kind, slateId, event), kind: "bad" });
+    tellFailure(error, { about: title, again: () => act(itemId, title, kind, slateId, event) });
   }
 }
 
@@ -245,7 +248,7 @@ async function makeWish(wish) {
     await refresh();
   } catch (error) {
     keep({ wish: before });
-    toast(error.message, { kind: "bad" });
+    tellFailure(error, { again: () => makeWish(wish) });
   }
 }
 
@@ -261,7 +264,7 @@ async function tune() {
     byId("tune").open = false;
   } catch (error) {
     keep(before);
-    toast(error.message, { kind: "bad" });
+    tellFailure(error, { again: tune });
   }
 }
 
@@ -301,8 +304,10 @@ function question(one) {
 
 async function skip(one) {
   keep({ skipped: [...person.skipped, one.item_id] });
-  await drawQuestions().catch((error) => toast(error.message, { kind: "bad" }));
+  await moreQuestions();
 }
+
+const moreQuestions = () => drawQuestions().catch((error) => tellFailure(error, { again: moreQuestions }));
 
 function drawProgress() {
   const done = Math.min(opinions().length, PERSONAL_AFTER);
@@ -342,7 +347,7 @@ async function search() {
     remember(items);
     drawFound(items, words);
   } catch (error) {
-    toast(error.message, { kind: "bad" });
+    tellFailure(error, { again: search });
   }
 }
 
@@ -416,7 +421,7 @@ function wire() {
     tune();
   });
   byId("diversity").addEventListener("input", () => { byId("diversity-value").textContent = varietyWord(byId("diversity").value); });
-  byId("replay").addEventListener("click", () => replay().catch((error) => toast(error.message)));
+  byId("replay").addEventListener("click", playBack);
   for (const radio of document.querySelectorAll("input[name=against]")) {
     radio.addEventListener("change", () => {
       shown.against = radio.value;

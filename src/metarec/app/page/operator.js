@@ -3,6 +3,7 @@
 import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { parse, quantile, total } from "./metrics.js";
 import { drawReport, standing } from "./reports.js";
 
@@ -40,7 +41,8 @@ function lay() {
 
 function lost(error) {
   byId("health").className = "health bad";
-  byId("health").textContent = error.message;
+  const tryKey = () => askKey(error.message, () => look().catch(lost));
+  byId("health").replaceChildren(error.message, wantsKey(error) ? el("button", { type: "button", class: "link", onclick: tryKey }, "Enter another key") : "");
 }
 
 async function look() {
@@ -159,7 +161,7 @@ async function promote(model) {
     toast(`${done.current} serves now.`);
     await look();
   } catch (error) {
-    toast(error.message, { kind: "bad" });
+    tellFailure(error, { about: model.version, again: () => promote(model) });
   }
 }
 

@@ -3,6 +3,7 @@
 import { ask, item } from "./api.js";
 import { byId, el, icon } from "./dom.js";
 import { allFacts, factLine, forecastWords, judgeButtons, tile } from "./items.js";
+import { askKey, wantsKey } from "./failures.js";
 import { asking } from "./person.js";
 
 const PARTS = {
@@ -35,7 +36,9 @@ export async function showWhy(one, k, scale, judge) {
     line.replaceWith(factLine(one.title, about.attributes));
     body.replaceChildren(...explained(why, one, scale, about.attributes).filter(Boolean));
   } catch (error) {
-    body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message));
+    const again = () => showWhy(one, k, scale, judge);
+    body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message, " ", wantsKey(error)
+      ? el("button", { type: "button", class: "link", onclick: () => askKey(error.message, again) }, "Enter another key") : null));
   } finally {
     body.removeAttribute("aria-busy");
   }
