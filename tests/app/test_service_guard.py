@@ -102,6 +102,12 @@ def test_keys_of_a_service_without_keys_are_nobody():
     assert [call(guard, headers={b"x-api-key": b"k%d" % n})[0] for n in range(4)] == [200, 200, 200, 429]
 
 
+def test_whether_it_lives_may_be_asked_at_any_time():
+    guard = guarded(requests_per_second=0.001, burst=1)
+    assert [call(guard)[0] for _ in range(2)] == [200, 429]
+    assert [call(guard, path=path)[0] for path in ("/healthz", "/readyz", "/readyz/x")] == [200, 200, 429]
+
+
 def test_a_bucket_fills_at_its_rate_up_to_its_burst():
     limit = RateLimit(2.0, 2)
     assert [limit.allows(b"a", 0.0) for _ in range(3)] == [True, True, False]
