@@ -289,6 +289,17 @@ def test_exploration_shows_other_slates_and_says_how_likely(client):
     assert all(0 < item["propensity"] <= 1 for s in shown for item in s["items"])
 
 
+def test_all_that_is_kept_of_a_person_is_told(client):
+    slate(client, user_id="ann", k=2)
+    eventually(lambda: client.get("/v1/users/ann").status_code == 200)
+    assert client.get("/v1/users/ann").json() == {"user_id": "ann", "profile": {}, "events": [], "slates": 1}
+    like(client, "ann", "s00", "s01")
+    done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
+    assert ([e["item_id"] for e in done["events"]], done["profile"], done["slates"]) == (["s00", "s01"], {"home": "north"}, 1)
+    assert done == client.get("/v1/users/ann").json()
+    assert client.get("/v1/users/ben").json() == {"error": "nothing is kept of this user"}
+
+
 def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
     name = "ann-of-the-hill"
     with caplog.at_level(logging.DEBUG):
@@ -334,7 +345,8 @@ def test_a_key_opens_what_its_role_may_do_and_no_more(start):
 def test_guessing_keys_ends_at_the_limit_and_holds_up_no_known_key(start):
     client = start(keys=KEYS, requests_per_second=0.001, burst=3)
     assert [client.get("/v1/items", headers={"x-api-key": f"guess{n}"}).status_code for n in range(4)] == [401, 401, 401, 429]
-    assert [client.get("/v1/items", headers={"authorization": f"Bearer{' ' * n}r"}).status_code for n in range(1, 5)] == [200, 200, 200, 429]
+    ways = [{"authorization": f"Bearer{' ' * spaces}r"} for spaces in (1, 2, 3, 4)]
+    assert [client.get("/v1/items", headers=way).status_code for way in ways] == [200, 200, 200, 429]
 
 
 def test_every_route_is_named_in_the_table_of_roles(client):

@@ -120,6 +120,12 @@ class Store:
             found = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
         return json.loads(found) if found else {}
 
+    def slates_of(self, user_id: str) -> int:
+        """How many slates shown to a user are kept."""
+        query = sa.select(sa.func.count()).select_from(tables.slates).where(tables.slates.c.user_id == user_id)
+        with self.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def person(self, user_id: str, last: int) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
         """What a request needs of a person, and no more.
 

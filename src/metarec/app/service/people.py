@@ -108,20 +108,16 @@ def people_routes(service: Service) -> APIRouter:
     @router.get("/v1/users/{user_id:id}", tags=["people"], dependencies=read, summary="What is kept of a person",
                 **answers(shapes.User, 404, 503))
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
-        events = await service.read(lambda: store.events_of(user_id, last))
-        profile = await service.read(lambda: store.profile_of(user_id))
-        if not events and not profile:
+        kept = await service.read(lambda: _kept(service, user_id, last))
+        if not any(kept.values()):
             raise HTTPException(404, "nothing is kept of this user")
-        served = service.live.served
-        return Json({"user_id": user_id, "profile": profile, "events": [
-            {"event_id": e.event_id, "item_id": e.item_id, "kind": e.kind, "value": e.value, "timestamp": e.timestamp,
-             "title": served.title_of(e.item_id)} for e in events]})
+        return Json({"user_id": user_id, **kept})
 
-    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write, summary="Set a person's attributes",
+    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write, summary="Set a person's attributes; answers what is kept of them",
                 **answers(shapes.User, 503))
     async def profile(user_id: UserId, body: shapes.Profile) -> Json:
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        return Json({"user_id": user_id, "profile": body.profile, "events": []})
+        return Json({"user_id": user_id, **await service.read(lambda: _kept(service, user_id, 100))})
 
     @router.delete("/v1/users/{user_id:id}", tags=["people"], dependencies=admin, summary="Forget a person",
                    **answers(shapes.Forgotten, 503))
@@ -131,6 +127,14 @@ def people_routes(service: Service) -> APIRouter:
                      "bytes_erased": receipt.bytes_erased, "in_model": receipt.in_model})
 
     return router
+
+
+def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
+    """What the store holds of a person, with the `last` events; each part is empty, or 0, where there is nothing."""
+    store, served = service.store, service.live.served
+    return {"profile": store.profile_of(user_id), "slates": store.slates_of(user_id), "events": [
+        {"event_id": e.event_id, "item_id": e.item_id, "kind": e.kind, "value": e.value, "timestamp": e.timestamp,
+         "title": served.title_of(e.item_id)} for e in store.events_of(user_id, last)]}
 
 
 def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots: int) -> None:

@@ -143,6 +143,7 @@ class User(Shape):
     user_id: str
     profile: dict[str, Any]
     events: list[StoredEvent] = Field(description="The latest, oldest first.")
+    slates: int = Field(description="How many slates shown to them are kept.")
 
 
 class Profile(Shape):
