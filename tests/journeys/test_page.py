@@ -229,11 +229,56 @@ def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
     told.locator(".judge.dislike").click()
     expect(told.locator(".judge.dislike")).to_have_attribute("aria-pressed", "true")
     expect(told).to_have_count(1)
+    settled(page)
+    expect(page.locator("#lead")).to_contain_text("Made from 1 thing you")
+    expect(page.locator("#slate-note")).to_contain_text("1 thing known")
+    expect(page.locator("#progress")).to_have_attribute("aria-label", "1 of 5 answers")
     page.get_by_text("Tune", exact=True).click()
     page.fill("#filter", 'categories = "garden"')
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("#tune")).not_to_have_attribute("open", "")
     assert all(item_id.startswith("g") for item_id in settled(page))
+
+
+def test_an_opinion_can_be_taken_back(visit, rated_world, service):
+    page = visit()
+    settled(page)
+    told, undo = page.locator("#told li[data-item]"), page.locator("#toasts").get_by_role("button", name="Undo")
+    page.locator("#slate .judge.like").first.click()
+    expect(told).to_have_count(1)
+    undo.click()
+    expect(told).to_have_count(0)
+    expect(page.locator("#progress")).to_have_attribute("aria-label", "0 of 5 answers")
+    user, liked = page.locator("#user-id").text_content(), titles_of(rated_world, "garden")[0]
+    kept = service.ask("GET", f"/v1/users/{user}")[1]["events"]
+    assert [(event["kind"], event["value"]) for event in kept] == [("like", None), ("rating", 3.0)]
+    page.reload()
+    settled(page)
+    expect(told).to_have_count(0)
+    find_and_like(page, liked)
+    told.locator(".judge.dislike").click()
+    expect(page.locator("#toasts")).to_contain_text(f"Not for you: {liked}.")
+    settled(page)
+    undo.click()
+    expect(told.locator(".judge.like")).to_have_attribute("aria-pressed", "true")
+    settled(page)
+    told.locator(".judge.like").click()
+    expect(told).to_have_count(0)
+
+
+def test_where_acts_have_no_values_nothing_is_left_of_what_is_taken_back(visit, world, tmp_path):
+    Recommender.fit(world.data, preset="tiny", seed=0).save(tmp_path / "model")
+    with Running(tmp_path / "model", str(tmp_path / "events.db")) as service:
+        page = visit(at=service)
+        first = settled(page)
+        find_and_like(page, titles_of(world, "garden")[0])
+        user = page.locator("#user-id").text_content()
+        shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"]]
+        page.locator("#told .judge.like").click()
+        expect(page.locator("#told li[data-item]")).to_have_count(0)
+        assert settled(page) == first
+        shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"])
+        assert shots == [1, 0]
 
 
 def test_a_wrong_filter_is_told_in_a_sentence(visit):

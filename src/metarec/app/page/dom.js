@@ -31,13 +31,14 @@ export function say(sentence) {
   byId("said").textContent = sentence;
 }
 
-/** A short message in the corner. It may offer something to do: `then` is done when `offer` is pressed, and it waits for that. */
+/** A short message in the corner. It may offer something to do: `then` is done when `offer` is pressed; a failure waits for that. */
 export function toast(sentence, { offer = null, then = null, seconds = 6, kind = "plain" } = {}) {
+  if (kind === "said") for (const earlier of document.querySelectorAll(".toast.said")) earlier.remove();
   const note = el("div", { class: `toast ${kind}` }, el("span", {}, sentence));
   if (offer) note.append(el("button", { type: "button", onclick: () => { note.remove(); then(); } }, offer));
   note.append(el("button", { type: "button", class: "quiet-button", "aria-label": "Close the message", onclick: () => note.remove() }, icon("close")));
   byId("toasts").append(note);
-  if (!offer) setTimeout(() => note.remove(), seconds * 1000);
+  if (!offer || kind !== "bad") setTimeout(() => note.remove(), seconds * 1000);
 }
 
 /** Ask in a dialog; resolves to what the chosen button means, or null when it was closed. */

@@ -61,11 +61,11 @@ export function allFacts(attributes) {
 export const forecastWords = ({ predicted, interval }, range) => (range && interval
   ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; in 9 of 10 cases ${interval.map((end) => end.toFixed(1)).join(" to ")}.` : "");
 
-/** Like and dislike. `now` says what was said before; `judge(kind)` is called with what is said now. */
+/** Like and dislike. `now` says what was said before; `judge(kind)` is called with what is pressed, the same again to take it back. */
 export function judgeButtons(title, now, judge) {
   return ["like", "dislike"].map((kind) => el("button", {
     type: "button", class: `judge ${kind}`, "aria-pressed": String(now === kind),
-    "aria-label": kind === "like" ? `Like ${title}` : `Not for me: ${title}`, title: kind === "like" ? "Like" : "Not for me",
+    "aria-label": kind === "like" ? `Like ${title}` : `Not for me: ${title}`, title: now === kind ? "Take it back" : kind === "like" ? "Like" : "Not for me",
     onclick: () => judge(kind),
   }, icon(kind)));
 }

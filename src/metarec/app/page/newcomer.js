@@ -5,7 +5,7 @@ import { drawDoubt, drawMoves } from "./adaptation.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { factLine, forecastWords, judgeButtons, paint, tagsOf, tile } from "./items.js";
-import { asking, keep, newEvent, opinions, person, saveProfile, store } from "./person.js";
+import { asking, keep, newEvent, opinionOf, opinions, person, saveProfile, store, takesBack, takingBack } from "./person.js";
 import { showWhy } from "./why.js";
 
 const K = 10;
@@ -26,7 +26,7 @@ export async function showNewcomer() {
     fillFields();
   }
   visitor = person.userId;
-  drawTold();
+  if (shown.model) drawTold(); // before, it is not known how an opinion is taken back
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
   if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
@@ -66,9 +66,9 @@ async function refresh() {
   if (mine !== ticket) return; // a later click has asked again
   shown.before = shown.slate || shown.stranger;
   shown.slate = { ...slate, ms: performance.now() - began };
-  const last = shown.trail.at(-1);
-  if (last && last.shots === slate.shots && last.shots > 0) shown.trail.pop();
-  if (slate.shots > 0) shown.trail.push(mark(slate, slate.shots));
+  const known = opinions().length;
+  shown.trail = shown.trail.filter((one) => one.shots === 0 || one.shots < known); // what was taken back is no longer a step
+  if (known > 0) shown.trail.push(mark(slate, known));
   drawHero();
   drawSlate();
   drawMoved();
@@ -84,7 +84,7 @@ const unit = () => (shown.range ? "on the rating scale" : "of the score");
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
-  const shots = shown.slate.shots;
+  const shots = opinions().length; // things, not acts: one judged twice is one
   byId("headline").textContent = shots === 0 ? "Tell us one thing you like." : shots < PERSONAL_AFTER ? "We are getting to know you." : "This is your list now.";
   byId("lead").textContent = shots === 0
     ? "The list below changes with every click. No account, no form."
@@ -107,8 +107,9 @@ function drawSlate() {
   if (focusedAt >= 0) (rows.find((r) => r.dataset.item === focused.dataset.item) || rows[Math.min(focusedAt, rows.length - 1)])?.focus();
   glide(rows, old);
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
-  byId("slate-note").textContent = `${slate.shots ? `${count(slate.shots, "event")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms `;
-  if (slate.shots) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
+  const known = opinions().length;
+  byId("slate-note").textContent = `${known ? `${count(known, "thing")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms `;
+  if (known) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
   if (before && before !== slate) say(movedSentence(slate, was));
 }
 
@@ -134,7 +135,7 @@ function row(one, place, moved) {
       one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null),
     shown.range && one.interval ? forecast(one) : doubtMeter(one.uncertainty),
     el("div", { class: "acts" },
-      judgeButtons(one.title, null, judge),
+      judgeButtons(one.title, opinionOf(one.item_id)?.kind, judge),
       el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one) },
         icon("why"), el("span", {}, "Why?"))));
 }
@@ -197,7 +198,7 @@ async function replay() {
     return;
   }
   const mine = ++playing;
-  const history = said.map(({ item_id, kind }) => ({ item_id, kind }));
+  const history = said.map(({ item_id, kind, value }) => ({ item_id, kind, value }));
   const first = Math.max(0, said.length - REPLAYED);
   const slates = await Promise.all(Array.from({ length: said.length - first + 1 }, (_, step) => ask("POST", "v1/recommendations", {
     history: history.slice(0, first + step), profile: person.profile, wish: person.wish || null, k: K,
@@ -227,16 +228,42 @@ function openWhy(one) {
 
 // ---------------------------------------------------------------- saying something
 
-/** Store one opinion, then ask for the list again; a failure can be tried again without storing it twice. */
-async function act(itemId, title, kind, slateId, event = newEvent(itemId, title, kind, slateId)) {
-  const buttons = document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"] .judge.${kind}`);
-  for (const button of buttons) button.setAttribute("aria-pressed", "true");
+const telling = new Set(); // items an opinion on which is on its way: a second click of a double click says nothing new
+
+/** Say what is thought of an item; the same again takes it back. */
+async function act(itemId, title, kind, slateId) {
+  const before = opinionOf(itemId);
+  if (telling.has(itemId)) return;
+  await tell(before?.kind === kind ? takingBack(itemId, title, shown.range) : newEvent(itemId, title, kind, slateId), before);
+}
+
+/** Store one act, then ask for the list again; a failure can be tried again without storing it twice. */
+async function tell(event, before) {
+  const { item_id: itemId, title } = event;
+  telling.add(itemId);
+  press(itemId, takesBack(event) ? null : event.kind);
   try {
     await store(event);
+    toast(`${takesBack(event) ? "Taken back" : event.kind === "like" ? "Liked" : "Not for you"}: ${title}.`,
+      { kind: "said", seconds: 10, offer: "Undo", then: () => undo(event, before) });
     await Promise.all([refresh(), drawQuestions()]);
   } catch (error) {
-    for (const button of buttons) button.setAttribute("aria-pressed", "false");
-    tellFailure(error, { about: title, again: () => act(itemId, title, kind, slateId, event) });
+    press(itemId, opinionOf(itemId)?.kind);
+    tellFailure(error, { about: title, again: () => tell(event, before) });
+  } finally {
+    telling.delete(itemId);
+  }
+}
+
+/** Back to what was said of the item before this act, or to nothing. */
+function undo({ item_id: itemId, title }, before) {
+  const now = opinionOf(itemId);
+  return tell(before ? newEvent(itemId, title, before.kind, null) : takingBack(itemId, title, shown.range), now);
+}
+
+function press(itemId, kind) {
+  for (const button of document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"] .judge`)) {
+    button.setAttribute("aria-pressed", String(button.classList.contains(kind)));
   }
 }
 
@@ -324,7 +351,7 @@ function drawTold() {
   const told = opinions();
   byId("told").replaceChildren(...(told.length ? told.map((one) => el("li", { "data-item": one.item_id },
     el("span", { class: "told-title" }, one.title || one.item_id),
-    el("span", { class: "acts" }, judgeButtons(one.title || one.item_id, one.kind, (kind) => kind !== one.kind && act(one.item_id, one.title, kind, null)))))
+    el("span", { class: "acts" }, judgeButtons(one.title || one.item_id, one.kind, (kind) => act(one.item_id, one.title, kind, null)))))
     : [el("li", { class: "quiet" }, "Nothing yet. Three likes are enough to see a difference.")]));
 }
 
@@ -342,6 +369,7 @@ async function search() {
   await new Promise((resolve) => setTimeout(resolve, 150));
   if (mine !== typed) return;
   try {
+    if (!shown.model) await meetModel();
     const { items } = await ask("GET", `v1/items?${new URLSearchParams({ q: words, k: 8 })}`);
     if (mine !== typed) return;
     remember(items);

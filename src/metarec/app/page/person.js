@@ -3,6 +3,7 @@
 import { ask, randomName } from "./api.js";
 
 const PLACE = "metarec.person";
+const BACK = "back-"; // how ids of acts begin that take something back
 
 const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0 });
 
@@ -42,13 +43,25 @@ export async function load() {
 
 /** Tell the service what was done. The id is chosen first, so that trying again stores nothing twice. */
 export function newEvent(itemId, title, kind, slateId) {
-  return { event_id: randomName(), item_id: itemId, title, kind, slate_id: slateId || null };
+  return { event_id: randomName(), item_id: itemId, title, kind, value: null, slate_id: slateId || null };
 }
 
+/** An act that takes back what was said of an item; `range` of the ratings, null where values are no ratings.
+ *
+ * The service deletes no single act, so the latest word on the item becomes one that says neither yes nor no: the middle of the
+ * scale; where values are no ratings a dislike, which there does no more than take a like back. Its id tells it apart for this page.
+ */
+export function takingBack(itemId, title, range) {
+  const said = range ? { kind: "rating", value: (range[0] + range[1]) / 2 } : { kind: "dislike", value: null };
+  return { event_id: `${BACK}${randomName()}`, item_id: itemId, title, slate_id: null, ...said };
+}
+
+export const takesBack = (event) => event.event_id.startsWith(BACK);
+
 export async function store(event) {
-  const { event_id, item_id, kind, slate_id } = event;
-  await ask("POST", "v1/events", { events: [{ event_id, user_id: person.userId, item_id, kind, slate_id }] });
-  person.events.push({ ...event, value: null, timestamp: Date.now() / 1000 });
+  const { event_id, item_id, kind, value, slate_id } = event;
+  await ask("POST", "v1/events", { events: [{ event_id, user_id: person.userId, item_id, kind, value, slate_id }] });
+  person.events.push({ ...event, timestamp: Date.now() / 1000 });
 }
 
 export const saveProfile = async (profile) => {
@@ -62,12 +75,14 @@ export function startOver() {
   keep({ ...blank(), profile: {}, events: [] });
 }
 
-/** The last word on each item, latest first: [{item_id, title, kind}]. */
+/** The last word on each item that was not taken back, latest first: [{item_id, title, kind}]. */
 export function opinions() {
   const last = new Map();
   for (const event of [...person.events].reverse()) if (!last.has(event.item_id)) last.set(event.item_id, event);
-  return [...last.values()];
+  return [...last.values()].filter((event) => !takesBack(event));
 }
+
+export const opinionOf = (itemId) => opinions().find((one) => one.item_id === itemId) || null;
 
 /** The body of every question about this person. */
 export const asking = () => ({ user_id: person.userId, wish: person.wish || null });
