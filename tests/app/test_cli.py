@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,25 @@ def test_a_model_that_is_none_cannot_be_served(run: Run, tmp_path: Path) -> None
     code, _, err = run("serve", str(tmp_path), "--host", "0.0.0.0")
     assert code == 2
     assert "lets anyone read and forget users" in err
+
+
+def test_a_port_in_use_is_told_before_anything_is_served(run: Run, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvicorn")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for workers in ("1", "2"):
+            assert run("serve", str(model_folder), "--port", str(port), "--workers", workers) == (
+                2, "", f"metarec: port {port} of 127.0.0.1 is in use; stop what listens there, or give another --port\n")
+    monkeypatch.setenv("METAREC_OPEN_TO_ALL", "yes")
+    code, out, err = run("serve", str(model_folder), "--host", "192.0.2.1", "--port", "8000")  # an address kept for documents
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("metarec: cannot listen at 192.0.2.1, port 8000 (")
+
+
+def test_a_server_that_ends_by_itself_has_said_why() -> None:
+    assert cli.explain_failure(SystemExit(3)) == (1, "")
 
 
 def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:

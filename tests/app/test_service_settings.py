@@ -30,6 +30,7 @@ def test_text_of_the_environment_is_read_as_its_type():
     ({}, "no model given"),
     ({"model": "m", "colour": "red"}, "no setting 'colour'; there are: model"),
     ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
+    ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
     ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
     ({"model": "m", "log_slates": "perhaps"}, "setting log_slates: cannot read 'perhaps' as bool"),
     ({"model": "m", "keys": {"k": "king"}}, "role of an API key must be one of read, write, admin, got 'king'"),

@@ -68,6 +68,8 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
         return 0, ""
     if hasattr(error, "format_message"):  # what typer raises for a command line it cannot read
         return 2, " ".join(error.format_message().split()) + "; see --help"
+    if isinstance(error, SystemExit):  # a server that cannot start has said why in its log
+        return int(bool(error.code)), error.code if isinstance(error.code, str) else ""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return 130, "interrupted"
     if isinstance(error, BrokenPipeError):

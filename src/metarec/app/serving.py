@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.settings import ServiceSettings, load_settings
+from metarec.data.schema import BadInput
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
         model: folder of a saved model.
         store: event store; `events.db` in the model's folder unless given.
         settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the environment.
-        checked: called once model and store are seen to be there, before the first worker starts.
+        checked: called once model and store are seen to be there and the port is ours, before the first worker starts.
         more: further fields of `ServiceSettings`.
 
     Raises:
-        BadInput: if the settings contradict each other.
+        BadInput: if the settings contradict each other, or the port is another's.
         FileNotFoundError, BrokenArtefact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
@@ -46,6 +49,7 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
             require(module, "serve")
         settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
         _check(settings)
+        sockets = listening_at(settings.host, settings.port)
         checked()
         os.environ[HANDED_DOWN] = settings.to_json()
         stop = threading.Event()
@@ -54,9 +58,11 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
 
             threading.Thread(target=retrain_now_and_then, args=(settings, stop), name="metarec-retrain", daemon=True).start()
         try:
-            _run(settings)
+            _run(settings, sockets)
         finally:
             stop.set()
+            for one in sockets:
+                one.close()
 
 
 @contextmanager
@@ -74,7 +80,49 @@ def _metrics_folder() -> Iterator[None]:
             del os.environ[METRICS_FOLDER]
 
 
-def _run(settings: ServiceSettings) -> None:
+def listening_at(host: str, port: int) -> list[socket.socket]:
+    """A socket bound to each address of `host`; taken before anything is started, so that a port in use is told at once.
+
+    Raises:
+        BadInput: if the port is in use or the host is not of this machine.
+    """
+    sockets: list[socket.socket] = []
+    absent: OSError | None = None
+    try:
+        for place in dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)):
+            try:
+                sockets.append(_bound(*place))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                absent = error  # such as ::1 of `localhost` where there is no IPv6; another address may do
+        if absent and not sockets:
+            raise absent
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        if error.errno == errno.EADDRINUSE:
+            raise BadInput(f"port {port} of {host} is in use; stop what listens there, or give another --port") from error
+        raise BadInput(f"cannot listen at {host}, port {port} ({error.strerror}); give another --host or --port") from error
+    return sockets
+
+
+def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
+    one = socket.socket(family, kind, protocol)  # with its protocol: asyncio sends small answers at once only where it is told
+    try:
+        if os.name != "nt":  # there it would share a port in use; here it takes one that was just let go
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+        one.set_inheritable(True)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     import uvicorn
 
     from metarec.app.supervisor import run_workers
@@ -84,12 +132,13 @@ def _run(settings: ServiceSettings) -> None:
         "factory": True, "host": settings.host, "port": settings.port, "access_log": False, "log_level": "warning", "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds, "timeout_keep_alive": 30, "backlog": 2048}
     if settings.workers == 1:
-        uvicorn.run("metarec.app.serving:worker", **options)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config("metarec.app.serving:worker", **options)).run(sockets)
         return
     setup_logs(settings.log_level, as_json=settings.log_json)
     # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds would kill it, and the next one,
     # for ever.
-    run_workers(uvicorn.Config("metarec.app.serving:worker", workers=settings.workers, timeout_worker_healthcheck=120, **options))
+    run_workers(uvicorn.Config("metarec.app.serving:worker", workers=settings.workers, timeout_worker_healthcheck=120, **options), sockets)
 
 
 def worker() -> FastAPI:

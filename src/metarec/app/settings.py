@@ -68,6 +68,8 @@ class ServiceSettings:
                           ("requests_per_second", 0), ("explore", 0), ("retrain_hours", 0)):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
+        if self.port > 65_535:
+            raise BadInput(f"port must be 65535 or less, got {self.port}")
         for role in self.keys.values():
             if role not in ROLES:
                 raise BadInput(f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}")

@@ -68,6 +68,6 @@ class Supervisor(Multiprocess):
         return worker
 
 
-def run_workers(config: uvicorn.Config) -> None:
-    """Serve with `config.workers` processes on one socket until told to stop."""
-    Supervisor(config, sockets=[config.bind_socket()]).run()
+def run_workers(config: uvicorn.Config, sockets: list[socket]) -> None:
+    """Serve with `config.workers` processes, which share these bound sockets, until told to stop."""
+    Supervisor(config, sockets=sockets).run()

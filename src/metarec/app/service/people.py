@@ -113,11 +113,12 @@ def people_routes(service: Service) -> APIRouter:
             raise HTTPException(404, "nothing is kept of this user")
         return Json({"user_id": user_id, **kept})
 
-    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write, summary="Set a person's attributes; answers what is kept of them",
-                **answers(shapes.User, 503))
+    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write,
+                summary="Set a person's attributes; the answer is what is kept of them", **answers(shapes.User, 503))
     async def profile(user_id: UserId, body: shapes.Profile) -> Json:
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        return Json({"user_id": user_id, **await service.read(lambda: _kept(service, user_id, 100))})
+        kept = await service.read(lambda: _kept(service, user_id, 100))
+        return Json({"user_id": user_id, **kept})
 
     @router.delete("/v1/users/{user_id:id}", tags=["people"], dependencies=admin, summary="Forget a person",
                    **answers(shapes.Forgotten, 503))
