@@ -86,6 +86,16 @@ def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> Non
     assert json.loads(out)["rows_deleted"]["events"] == 1
     assert b"ann" not in (model_folder / "events.db").read_bytes()
     assert run("forget", str(model_folder / "nowhere"), "--user", "ann")[0] == 2
+    code, out, _ = run("forget", str(model_folder), "--user", "ann")
+    assert code == 0
+    assert "\ndeleted: nothing: the store holds no event, slate or attribute of this person\n" in out
+
+
+def test_nobody_is_forgotten_in_a_store_that_is_not_there(run: Run, model_folder: Path, tmp_path: Path) -> None:
+    for words, file in (((), model_folder / "events.db"), (("--store", f"sqlite:///{tmp_path / 'other.db'}"), tmp_path / "other.db")):
+        assert run("forget", str(model_folder), "--user", "ann", *words) == (
+            2, "", f"metarec: there is no event store at '{file}'; name yours with --store\n")
+        assert not file.exists()
 
 
 def test_a_store_that_is_away_is_no_fault_of_ours(run: Run, model_folder: Path) -> None:

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, create: bool = True) -> Store:
     """Open the event store at `url`, creating or migrating its tables.
 
     Args:
         url: a path to a SQLite file, `sqlite:///file`, or `postgresql://user:password@host/database`.
+        create: whether a file that is not there is made.
 
     Raises:
+        FileNotFoundError: if it is a file that is not there and is not to be made.
         MissingExtra: without the extra that reads such a store; the message names it.
         metarec.data.schema.BadInput: if the url names a store that metarec does not know.
     """
@@ -28,6 +30,9 @@ def open_store(url: str) -> Store:
     require("sqlalchemy", "serve")
     if url.startswith("postgres"):
         require("psycopg", "postgres")
-    from metarec.feedback.store import Store
+    from metarec.feedback.store import Store, file_of
 
+    file = file_of(url)
+    if not create and file is not None and not file.is_file():
+        raise FileNotFoundError(f"there is no event store at {str(file)!r}; name yours with --store")
     return Store(url)

@@ -275,6 +275,16 @@ def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
     return [change(connection) for change in changes]
 
 
+def file_of(url: str) -> Path | None:
+    """The SQLite file that `url` names; None for a server.
+
+    Raises:
+        BadInput: if the url names a store that metarec does not know.
+    """
+    known = _known(url)
+    return Path(known.database) if known.get_backend_name() == "sqlite" and known.database else None
+
+
 def _known(url: str) -> sa.URL:
     forms = "give a file, sqlite:///file or postgresql://user:password@host/name"
     if "://" not in url:

@@ -41,12 +41,14 @@ def forget(model: Model, user: Annotated[str, typer.Option(help="Id of the perso
     from metarec.runtime.artefacts import read_config
 
     read_config(model)
-    events = open_store(load_settings(None, model=str(model), store=store).store_url)
+    where = load_settings(None, model=str(model), store=store)
+    events = open_store(where.store_url, create=False)  # an empty one would hold nobody, and its receipt would say that all went well
     try:
         receipt = forget_user(events, user)
     finally:
         events.close()
     rows = ", ".join(f"{count} {table}" for table, count in receipt.rows_deleted.items())
+    rows = rows if any(receipt.rows_deleted.values()) else "nothing: the store holds no event, slate or attribute of this person"
     erased = "rewritten without them" if receipt.bytes_erased else "still busy: run it again to rewrite the files without them"
     show(asdict(receipt), f"receipt {receipt.receipt_id}\ndeleted: {rows}\nfiles: {erased}\nmodel: {receipt.in_model}", as_json=as_json)
 
