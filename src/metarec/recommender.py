@@ -306,7 +306,8 @@ class Recommender:
             filter: an expression over the catalog's columns, such as `year > 1990 and genres = "Drama"`.
             rules: pins, bans and quotas.
             diversity: in [0, 1]; 0 ranks by score alone.
-            explore: strength of Thompson sampling; 0 explores nothing and every propensity is 1.
+            explore: strength of Thompson sampling; 0 explores nothing and every propensity is 1. Items that nobody has met are the least
+                sure, so they are what it shows more of.
             reranker: reorders the best items for another aim.
             rng: breaks ties and explores; seeded by the model's seed by default.
 
@@ -321,7 +322,7 @@ class Recommender:
         scores = self._scores(requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog))))
         hide_items(scores, requests, self.catalog, options)
         self._policy_check.hide(scores, requests, (support.owners, support.items))
-        spread = posterior_spread(self._item_directions, support) if explore else None
+        spread = self._spread(support) if explore else None
         ordered = order_slates(scores, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
                                embeddings=self.item_embeddings if diversity else None)
         return self._slates(requests, support, unknown, ordered, scores)
@@ -437,6 +438,18 @@ class Recommender:
             if request.wish:
                 scores[row] += WISH_WEIGHT * self._wish(request.wish)
         return scores
+
+    def _spread(self, support: Histories) -> np.ndarray:
+        """[B, N] how far scores may be wrong: about a person's leanings, and about how popular an item becomes that nobody has met."""
+        trust = self.ensemble.gate.at(support.lengths)["trust"]
+        leanings = posterior_spread(self._item_directions, support)
+        return np.asarray(np.hypot(leanings, trust[:, None] * self._popularity_doubt), np.float32)
+
+    @cached_property
+    def _popularity_doubt(self) -> np.ndarray:
+        is_met = np.zeros(len(self.catalog), bool)
+        is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
+        return self.ensemble.popularity_doubt(self.content, is_met)
 
     @cached_property
     def _item_directions(self) -> np.ndarray:

@@ -122,6 +122,17 @@ def test_a_new_item_is_recommendable_at_once_from_its_words(model: Recommender, 
     assert len(grown.vocabulary) == len(model.vocabulary) + 1
 
 
+def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
+    """Popularity that content does not tell (a factor of e^2 either way) leaves a new item's open: of all scores it is the least sure."""
+    grown = model.with_items(pl.DataFrame({"item_id": ["new"], "title": ["rocket rose"], "categories": ["space"]}))
+    swing = np.append(np.exp(np.where(np.arange(len(model.catalog)) % 2, 2.0, -2.0)), 1.0)
+    uneven = dataclasses.replace(grown, ensemble=dataclasses.replace(grown.ensemble, popularity=np.float32(swing / swing.sum())))
+    doubt = uneven.ensemble.popularity_doubt(uneven.content, swing != 1.0)
+    np.testing.assert_allclose(doubt, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
+    slates = uneven.recommend([Request()] * 300, k=3, explore=10.0, rng=np.random.default_rng(0))
+    assert sum("new" in slate.item_ids for slate in slates) >= 6  # as sure as the others, `tiny` never shows it
+
+
 def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> None:
     history = [*rated_world.history("space", 4), (rated_world.items_of_taste["garden"][0], 1.0)]
     asked = [rated_world.items_of_taste["space"][8], rated_world.items_of_taste["garden"][8], "unknown"]

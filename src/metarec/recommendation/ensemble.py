@@ -106,6 +106,17 @@ class Ensemble:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its standing."""
         return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
 
+    def popularity_doubt(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
+        """[N] standard deviation of the log popularity of items nobody has met, as content leaves it open among the others; 0 for those.
+
+        Args:
+            content: [N, C] of the catalog.
+            is_met: [N] whether anybody had to do with an item in training.
+        """
+        told = content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        left = np.log(self.popularity[is_met]) - told
+        return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
+
     def with_words(self, words: PeopleInWords) -> Ensemble:
         """The same ensemble, in which people are written and read by `words` where they are read as text."""
         return replace(self, scorers={name: scorer.with_words(words) if isinstance(scorer, TextScorer) else scorer
