@@ -529,6 +529,37 @@ def test_a_supervisor_may_ask_without_wanting_the_answer(client, path):
     assert client.head(path).status_code == 200
 
 
+ANY_KIND = "must be true or false, a number, a text or a list, got an object"
+
+
+@pytest.mark.parametrize(("attributes", "says"), [
+    ({"title": "x" * 10_001}, "title: may have 10,000 letters, got 10,001"),
+    ({"a": {"b": 1}}, f"a: {ANY_KIND}"),
+    ({"a": {"b": 1}, "c": {"d": 1}, "e": 2**60}, f"a: {ANY_KIND} (and 2 more)"),
+    ({"tags": ["x", {"b": 1}]}, "tags.1: must be true or false, a number or a text, got an object"),
+    ({"tags": ["x"] * 101}, "tags: List should have at most 100 items after validation, not 101"),
+    ({"isbn": 2**53}, "isbn: Input should be less than or equal to 9007199254740991"),
+    ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81")])
+def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
+    answer = client.put("/v1/items/x", json={"attributes": attributes})
+    assert (answer.status_code, answer.json()) == (422, {"error": f"body.attributes.{says}"})
+
+
+@pytest.mark.parametrize(("body", "says"), [
+    ({"k": 1.5}, "body.k: must be a whole number, got a number"), ({"kk": 1}, "body.kk: is not known here"),
+    ([], "body: must be an object, got a list"), ({"history": [{}, {}]}, "body.history.0.item_id: is missing (and 1 more)"),
+    ({"user_id": ""}, "body.user_id: must have 1 or more letters")])
+def test_complaints_are_plain(client, body, says):
+    assert client.post("/v1/recommendations", json=body).json() == {"error": says}
+
+
+@pytest.mark.parametrize(("content_type", "got"), [("text/plain", "'text/plain'"), (None, "none")])
+def test_a_body_that_does_not_say_it_is_json_is_told_how(client, content_type, got):
+    answer = client.post("/v1/recommendations", content=b'{"k": 1}', headers={"content-type": content_type} if content_type else {})
+    assert (answer.status_code, answer.json()) == (
+        422, {"error": f"a body must be JSON and say so with the header `content-type: application/json`, got {got}"})
+
+
 def test_ids_are_only_ids(client):
     for name in ["'; DROP TABLE events; --", "ünï côdé 🎬", "a b", "%00", "<script>alert(1)</script>"]:
         like(client, name, "s00")

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metarec.app.service.answering import Ask
 from metarec.app.service.batching import Batcher
+from metarec.app.service.complaints import complaint
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel
 from metarec.app.service.meters import Meters
@@ -196,11 +197,8 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
         return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first, *rest = error.errors()
-        place = ".".join(str(part) for part in first["loc"])
-        more = f" (and {len(rest)} more)" if rest else ""
-        return problem(422, f"{place}: {first['msg']}{more}")
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(422, complaint(error.errors(), error.body, request.headers.get("content-type")))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
