@@ -459,6 +459,25 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
         page.close()  # before its service, which it would ask again and not find
 
 
+def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
+    with Running(fitted, str(tmp_path / "events.db")) as service:
+        likes = [{"user_id": f"newcomer-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
+        assert service.ask("POST", "/v1/events", {"events": likes})[0] == 200
+        assert service.ask("DELETE", "/v1/users/newcomer-0")[0] == 200
+        page = visit("#operator", at=service)
+        reasons = page.locator("#drift .callout li")
+        expect(reasons.filter(has_text="what people choose has moved")).to_have_count(1)
+        expect(reasons.last).to_have_text("1 forgotten people may still be in the model")
+        page.close()
+
+
+def test_a_slow_start_is_no_failure(visit):
+    answered = {("/readyz", 503): 14, ("/readyz", 500): 1, ("/v1/events", 503): 2, ("/v1/events", 200): 7}
+    lines = [f'metarec_requests_total{{route="{route}",status="{status}"}} {n}.0' for (route, status), n in answered.items()]
+    counted = "(lines) => import('/metrics.js').then(({ failures, parse }) => failures(parse(lines)))"
+    assert visit().evaluate(counted, "\n".join(lines)) == 3
+
+
 def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
     folder = shutil.copytree(fitted, tmp_path / "model")
     other = Recommender.fit(rated_world.data, preset="tiny", seed=1)

@@ -15,6 +15,10 @@ export function parse(page) {
 export const total = (samples, name, keep = () => true) =>
   samples.filter((one) => one.name === name && keep(one.labels)).reduce((sum, one) => sum + one.value, 0);
 
+/** Answers that failed; `/readyz` saying "not yet", as at every start, is what it is there to say. */
+export const failures = (samples) => total(samples, "metarec_requests_total",
+  ({ route, status }) => status?.startsWith("5") && !(route === "/readyz" && status === "503"));
+
 /** Seconds below which a share of a route's answers came, by linear interpolation in its bucket; null before the first answer. */
 export function quantile(samples, route, share) {
   const buckets = samples.filter((one) => one.name === "metarec_request_seconds_bucket" && one.labels.route === route)

@@ -4,7 +4,7 @@ import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
-import { parse, quantile, total } from "./metrics.js";
+import { failures, parse, quantile, total } from "./metrics.js";
 import { drawReport, standing } from "./reports.js";
 
 const EVERY = 2000;
@@ -66,7 +66,7 @@ const rates = (name) => history.slice(1).map((one, at) => Math.max(0, one[name] 
 function drawTiles(status, samples) {
   const events = rates("events");
   const asks = rates("asks");
-  const failed = total(samples, "metarec_requests_total", (l) => l.status?.startsWith("5"));
+  const failed = failures(samples);
   const slowest = quantile(samples, "/v1/recommendations", 0.99);
   const outcomes = status.outcomes;
   const share = (name) => (outcomes[name] === undefined ? "–" : `${(100 * outcomes[name]).toFixed(1)}%`);
@@ -108,7 +108,7 @@ function drawDrift(status) {
         el("dd", {}, el("span", { class: `meter ${high !== null && drift[of] >= ENOUGH && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
           el("span", { class: "number" }, drift[name].toFixed(2)))])),
     drift === null ? "" : el("p", { class: "quiet" }, `From ${count(drift.events, "event")}${drift.events < ENOUGH ? ": too few to mean much" : ""}; the first two from the ${drift.unprompted} that answered no slate.`),
-    advised.length ? el("div", { class: "callout" }, el("strong", {}, "Retraining is advised. "), advised.join(" "), el("p", {}, el("code", {}, "metarec retrain MODEL")))
+    advised.length ? el("div", { class: "callout" }, el("strong", {}, "Retraining is advised:"), el("ul", { class: "lines" }, advised.map((reason) => el("li", {}, reason))), el("p", {}, el("code", {}, "metarec retrain MODEL")))
       : el("p", { class: "quiet" }, "No reason to retrain."));
 }
 
