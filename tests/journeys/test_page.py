@@ -196,6 +196,23 @@ def test_why_says_what_each_event_did(visit, rated_world):
     expect(button).to_be_focused()
 
 
+def test_an_item_has_one_colour_and_items_have_many(visit):
+    page = visit()
+    settled(page)
+
+    def hue(place):
+        return int(place.locator(".tile").evaluate("(tile) => tile.style.getPropertyValue('--hue')"))
+
+    rows = page.locator("#slate li[data-item]").all()
+    assert len({hue(row) // 60 for row in rows}) >= 4
+    cards = page.locator("#questions .card").all()
+    shown = {row.get_attribute("data-item"): hue(row) for row in rows}
+    assert [hue(card) for card in cards if card.get_attribute("data-item") in shown] == [
+        shown[card.get_attribute("data-item")] for card in cards if card.get_attribute("data-item") in shown]
+    page.locator("#slate .why-button").first.click()
+    assert hue(page.locator("#why")) == hue(rows[0])
+
+
 def test_everything_can_be_done_by_keyboard(visit, rated_world):
     page = visit()
     settled(page)

@@ -6,11 +6,12 @@ const TITLE_KEYS = new Set(["title", "name", "item_id"]);
 const LITTLE = new Set(["a", "an", "and", "at", "for", "in", "of", "on", "or", "the", "to", "with"]);
 const TAG_KEYS = ["categories", "genres", "genre", "tags", "category"];
 
-/** A colour that is the same for the same words, so that kinds of items look alike. */
-function hue(words) {
-  let sum = 0;
-  for (const letter of words) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return sum;
+/** An item's own colour, the same wherever it is shown; ids as near as 50 and 51 lie anywhere on the wheel (FNV-1a, mixed). */
+function hue(itemId) {
+  let hash = 2166136261;
+  for (const letter of itemId) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
+  hash = Math.imul(hash ^ (hash >>> 15), 668265263);
+  return ((hash ^ (hash >>> 13)) >>> 0) % 360;
 }
 
 /** First letters of the first two words, little words passed over where there are others. */
@@ -20,19 +21,11 @@ function initials(title) {
   return (large.length ? large : words).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
 }
 
-/** A tile in place of a picture; its colour comes from the first tag where there is one. */
-export function tile(title, attributes) {
-  const box = el("span", { class: "tile", "aria-hidden": "true" }, initials(title));
-  return paint(box, attributes && tagsOf(attributes)[0] ? tagsOf(attributes)[0] : title);
-}
-
-export function paint(box, words) {
-  box.style.setProperty("--hue", String(hue(words)));
-  return box;
-}
+/** A tile in place of a picture. */
+export const tile = (one) => el("span", { class: "tile", "aria-hidden": "true", vars: { hue: hue(one.item_id) } }, initials(one.title));
 
 /** Tags as a list: a list as it is, a text at its separators; without any, one text of several words stays one tag. */
-export function tagsOf(attributes) {
+function tagsOf(attributes) {
   const key = TAG_KEYS.find((name) => attributes[name]);
   if (!key) return [];
   const value = attributes[key];

@@ -4,7 +4,7 @@ import { ask, item, remember } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
-import { factLine, forecastWords, judgeButtons, paint, tagsOf, tile } from "./items.js";
+import { factLine, forecastWords, judgeButtons, tile } from "./items.js";
 import { asking, keep, newEvent, opinionOf, opinions, person, saveProfile, store, takesBack, takingBack } from "./person.js";
 import { showWhy } from "./why.js";
 
@@ -121,15 +121,11 @@ function movedSentence(slate, was) {
 
 function row(one, place, moved) {
   const judge = (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id);
-  const picture = tile(one.title, null);
   const line = el("span", { class: "facts" });
-  item(one.item_id).then(({ attributes }) => {
-    line.replaceWith(factLine(one.title, attributes));
-    if (tagsOf(attributes)[0]) paint(picture, tagsOf(attributes)[0]);
-  }, () => {});
+  item(one.item_id).then(({ attributes }) => line.replaceWith(factLine(one.title, attributes)), () => {});
   return el("li", { class: "row", "data-item": one.item_id, tabindex: place === 0 ? "0" : "-1", "aria-label": `${place + 1}: ${one.title}` },
     el("span", { class: "place" }, String(place + 1), movedBadge(moved)),
-    picture,
+    tile(one),
     el("div", { class: "words" },
       el("h3", {}, one.title), line,
       one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null),
@@ -322,7 +318,7 @@ async function drawQuestions() {
 
 function question(one) {
   return el("article", { class: "card", "data-item": one.item_id, "aria-label": one.title },
-    tile(one.title, one.attributes),
+    tile(one),
     el("div", { class: "words" }, el("h3", {}, one.title), factLine(one.title, one.attributes)),
     el("div", { class: "acts" },
       judgeButtons(one.title, null, (kind) => act(one.item_id, one.title, kind, null)),
@@ -384,7 +380,7 @@ function drawFound(items, words) {
   byId("found").hidden = false;
   byId("found-count").textContent = items.length ? `${count(items.length, "item")} found; arrow down to reach them.` : "Nothing found.";
   byId("found").replaceChildren(...(items.length ? items.map((one) => el("div", { class: "hit", "data-item": one.item_id, tabindex: "-1", role: "group", "aria-label": one.title },
-    tile(one.title, one.attributes),
+    tile(one),
     el("div", { class: "words" }, el("strong", {}, one.title), factLine(one.title, one.attributes)),
     el("div", { class: "acts" }, judgeButtons(one.title, now.get(one.item_id), async (kind) => {
       await act(one.item_id, one.title, kind, null);

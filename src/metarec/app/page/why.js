@@ -22,7 +22,7 @@ export async function showWhy(one, k, scale, judge) {
   const line = el("span", { class: "facts" });
   const close = () => drawer.close();
   drawer.replaceChildren(
-    el("header", {}, tile(one.title, null),
+    el("header", {}, tile(one),
       el("div", { class: "words" }, el("h2", { id: "why-title" }, one.title), line),
       el("button", { type: "button", class: "quiet-button", "aria-label": "Close", onclick: close }, icon("close"))),
     body,
