@@ -14,9 +14,11 @@ FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(PAGE.ite
 
 
 def test_every_file_named_is_there_and_every_file_is_named():
-    named = set(re.findall(r'(?:src|href)="([\w-]+\.\w+)"', FILES["index.html"]))
+    pages = {name for name in FILES if name.endswith(".html")}
+    named = {file for page in pages for file in re.findall(r'(?:src|href)="([\w-]+\.\w+)"', FILES[page])} - {"openapi.json"}
     imported = {name for text in FILES.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)}
-    assert named | imported == set(FILES) - {"index.html"}
+    assert named | imported == set(FILES) - pages
+    assert pages == {"index.html", "docs.html"}  # the service names both
 
 
 def test_every_imported_name_is_exported():
