@@ -648,6 +648,16 @@ def test_a_form_of_another_page_cannot_post(client):
     assert client.get("/v1/users/a").status_code == 404
 
 
+def test_what_says_nothing_and_what_may_not_be_shown_is_told(client):
+    said = [{"item_id": "s00", "kind": "love"}, {"item_id": "s01", "kind": "love"}, {"item_id": "s02"}, {"item_id": "s03", "kind": "view"},
+            {"item_id": "s04", "kind": "like"}, {"item_id": "s05", "kind": "stars", "value": 4}]
+    answer = client.post("/v1/recommendations", json={"history": said, "pin": ["s04", "s06"]}).json()
+    assert answer["shots"] == 2
+    assert answer["notes"][-2].startswith("'s04' is pinned but may not be shown: it was seen")
+    assert answer["notes"][-1].startswith("3 of the events sent along say nothing and were ignored: 'love', 'event' needs a value")
+    assert client.post("/v1/recommendations", json={"history": said[3:], "pin": ["s06"]}).json()["notes"] == []
+
+
 def test_openapi_names_every_promised_route_with_examples(client):
     api = client.get("/openapi.json").json()
     promised = {"/v1/recommendations", "/v1/events", "/v1/users/{user_id}", "/v1/explanations", "/v1/onboarding", "/v1/items/{item_id}",

@@ -20,6 +20,7 @@ from metarec.app.service.parts import Json, Service, answers
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
+from metarec.feedback.outcomes import DISLIKED_KINDS, SEEN_KINDS, worth
 from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
@@ -65,6 +66,7 @@ def people_routes(service: Service) -> APIRouter:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
         notes = [*slate.notes, *_unheeded(body, served, slate)] if body.pin or body.quota or not slate.item_ids else slate.notes
+        notes = [*notes, *_unsaid(body, served)]
         return Json(_shown(served, slate_id, slate, len(request.history), reasons, notes, without_store=without_store))
 
     @router.post("/v1/events", tags=["people"], dependencies=write, summary="Store events; 200 means they are on disk",
@@ -157,9 +159,21 @@ def _unheeded(body: shapes.RecommendationRequest, served: Served, slate: Slate) 
     """What was asked for and could not be done, in sentences."""
     vocabulary = served.model.vocabulary
     notes = [f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary]
+    notes += [f"{item_id!r} is pinned but may not be shown: it was seen or excluded, or filter, allow or a quota leave it out"
+              for item_id in dict.fromkeys(body.pin[:body.k]) if item_id in vocabulary and item_id not in slate.item_ids]
     notes += [f"no item is of the category {category!r}, so its quota changes nothing" for category in body.quota
               if not served.has_category(category)]
     return [*notes, *([] if slate.item_ids else ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"])]
+
+
+def _unsaid(body: shapes.Person, served: Served) -> list[str]:
+    """A sentence on events sent along whose kind says nothing by itself and that have no value either."""
+    silent = [event.kind for event in body.history if event.value is None and worth(event.kind, None, served.scale) is None
+              and event.kind not in SEEN_KINDS | DISLIKED_KINDS]
+    if not silent:
+        return []
+    return [f"{len(silent)} of the events sent along say nothing and were ignored: {', '.join(map(repr, dict.fromkeys(silent)))} needs a "
+            "value; of the kinds known without one, like and dislike are the plainest"]
 
 
 def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, notes: list[str], *,
