@@ -41,8 +41,9 @@ def test_data_can_only_become_text(name):
     assert not re.findall(markup, FILES[name])
 
 
-def test_the_policy_allows_only_our_own_files():
-    policy = re.search(r'Content-Security-Policy"\s+content="([^"]+)"', FILES["index.html"])[1]
+@pytest.mark.parametrize("page", [name for name in FILES if name.endswith(".html")])
+def test_the_policy_allows_only_our_own_files(page):
+    policy = re.search(r'Content-Security-Policy"\s+content="([^"]+)"', FILES[page])[1]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert all(rules[kind] == "'self'" for kind in ("script-src", "style-src", "img-src", "connect-src"))
