@@ -88,6 +88,7 @@ def quiet(**more):
     (quiet(cold_item_share=0.2), 10_000, 0, ["20% of new events are on items not trained on"]),
     (quiet(value_shift=-0.5), 10_000, 0, ["values have moved by 0.50"]),
     (quiet(), 10_000, 2, ["2 forgotten people"]),
+    (quiet(), 10_000, 1, ["1 forgotten person"]),
 ])
 def test_reasons_to_retrain(drift, trained, forgotten, says):
     reasons = advise_retraining(drift, trained_events=trained, forgotten=forgotten, rule=RetrainRule())

@@ -49,11 +49,14 @@ def test_outcomes_join_only_what_was_shown_in_that_slate():
                            "propensity": [[0.5, 0.25]] * 2})
     events = pl.DataFrame([("s1", "rice", "like", None), ("s1", "soap", "like", None), ("s2", "tea", "rating", 2.0),
                            ("s2", "soap", "view", None), (None, "tea", "like", None)],
-                          schema=["slate_id", "item_id", "kind", "value"], orient="row")
+                          schema=["slate_id", "item_id", "kind", "value"], orient="row").with_columns(timestamp=3.0)
     joined = join_outcomes(slates, events, RATINGS)
     assert joined.select("slate_id", "place", "item_id", "propensity", "outcome").rows() == [
         ("s1", 0, "tea", 0.5, 0.0), ("s1", 1, "rice", 0.25, 1.0), ("s2", 0, "tea", 0.5, 0.0), ("s2", 1, "soap", 0.25, 0.0)]
     assert join_outcomes(slates, events, ACTS)["outcome"].to_list() == [0.0, 1.0, 1.0, 0.0]
+    again = pl.DataFrame([("s1", "rice", "dislike", None, 4.0), ("s2", "tea", "like", None, 5.0)], schema=events.columns, orient="row")
+    for scale in (RATINGS, ACTS):  # the latest word counts, in whichever order the rows come
+        assert join_outcomes(slates, pl.concat([again, events], how="vertical_relaxed"), scale)["outcome"].to_list() == [0.0, 0.0, 1.0, 0.0]
 
 
 def test_what_takes_back_another_act_is_kept_for_cleaning_to_see():

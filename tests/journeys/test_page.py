@@ -484,7 +484,7 @@ def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
         page = visit("#operator", at=service)
         reasons = page.locator("#drift .callout li")
         expect(reasons.filter(has_text="what people choose has moved")).to_have_count(1)
-        expect(reasons.last).to_have_text("1 forgotten people may still be in the model")
+        expect(reasons.last).to_have_text("1 forgotten person may still be in the model")
         page.close()
 
 

@@ -113,5 +113,5 @@ def advise_retraining(drift: Drift, *, trained_events: int, forgotten: int, rule
               "values have moved by {:.2f} standard deviations (mark {:.2f})")]
     reasons += [sentence.format(value, mark) for events, value, mark, sentence in marks if events >= rule.enough and value > mark]
     if forgotten:
-        reasons.append(f"{forgotten} forgotten people may still be in the model")
+        reasons.append(f"{forgotten} forgotten {'person' if forgotten == 1 else 'people'} may still be in the model")
     return reasons

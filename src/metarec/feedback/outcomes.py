@@ -90,14 +90,15 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         scale: says which values count as liked.
 
     Returns:
-        `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity, outcome`: outcome 1 where the
-        person liked the item after seeing it in this slate, else 0 (disliked, or nothing).
+        `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity, outcome`: outcome 1 where the person's
+        latest word on the item after seeing it in this slate is that they liked it, else 0 (disliked, taken back, or nothing).
     """
     shown = slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place")).explode(
         "item_ids", "scores", "propensity", "place").rename({"item_ids": "item_id", "scores": "score"}).drop_nulls("item_id")
-    kept = as_training_rows(events.drop_nulls("slate_id").filter(~pl.col("kind").is_in(list(SEEN_KINDS))), scale)
-    liked = pl.col("value") >= (scale.relevant_from if scale.has_values else float("-inf"))
-    outcomes = kept.group_by("slate_id", "item_id").agg(liked.any().alias("outcome"))
+    said = events.drop_nulls("slate_id").filter(~pl.col("kind").is_in(list(SEEN_KINDS))).sort("timestamp", maintain_order=True)
+    kept = as_training_rows(said, scale, with_disliked=True)
+    liked = ~pl.col("kind").is_in(list(DISLIKED_KINDS)) & (pl.col("value") >= (scale.relevant_from if scale.has_values else float("-inf")))
+    outcomes = kept.group_by("slate_id", "item_id", maintain_order=True).agg(liked.last().alias("outcome"))
     return shown.join(outcomes, on=["slate_id", "item_id"], how="left", maintain_order="left").with_columns(
         pl.col("outcome").fill_null(value=False).cast(pl.Float64))
 
