@@ -34,6 +34,23 @@ def test_the_latest_word_on_an_item_takes_back_what_was_said_before():
     assert as_history([*events[:1], ("soap", 3.0, "rating", 2.0), *events[:1]], RATINGS)[0][0] == "soap"
 
 
+def test_what_is_undone_was_never_said():
+    acts = [("ann", "tea", "like", 1.0), ("ann", "tea", "undo", 2.0), ("bob", "tea", "like", 1.0), ("ann", "rice", "dislike", 3.0),
+            ("ann", "rice", "undo", 4.0), ("ann", "rice", "like", 5.0)]
+    events = pl.DataFrame([(*act, "s1", None) for act in acts], schema=["user_id", "item_id", "kind", "timestamp", "slate_id", "value"],
+                          schema_overrides={"value": pl.Float64}, orient="row")
+    slates = pl.DataFrame({"slate_id": ["s1"], "user_id": ["ann"], "timestamp": [0.0], "model_version": ["v"], "shots": [0],
+                           "item_ids": [["tea", "rice"]], "scores": [[2.0, 1.0]], "propensity": [[0.5, 0.25]]})
+    of_ann = events.filter(pl.col("user_id") == "ann")
+    for scale, most in ((RATINGS, 5.0), (ACTS, 1.0)):
+        assert [(item, value) for item, value, *_ in as_history(of_ann.select("item_id", "value", "kind", "timestamp").rows(), scale)] == [
+            ("rice", most)]
+        for whole in (False, True):
+            assert as_training_rows(events, scale, with_disliked=whole).select("user_id", "item_id", "value").rows() == [
+                ("bob", "tea", most), ("ann", "rice", most)]
+        assert join_outcomes(slates, of_ann, scale)["outcome"].to_list() == [0.0, 1.0]
+
+
 def test_training_rows_of_ratings_are_all_ratings():
     """Otherwise one like among the ratings would turn a data set of ratings into one of acts."""
     from metarec.data.schema import Interactions

@@ -268,7 +268,8 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
     expect(page.locator("#progress")).to_have_attribute("aria-label", "0 of 5 answers")
     user, liked = page.locator("#user-id").text_content(), titles_of(rated_world, "garden")[0]
     kept = service.ask("GET", f"/v1/users/{user}")[1]["events"]
-    assert [(event["kind"], event["value"]) for event in kept] == [("like", None), ("rating", 3.0)]
+    assert [(event["kind"], event["value"]) for event in kept] == [("like", None), ("undo", None)]
+    assert service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"] == 0
     page.reload()
     settled(page)
     expect(told).to_have_count(0)

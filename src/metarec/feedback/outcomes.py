@@ -14,7 +14,9 @@ DISLIKED_KINDS = frozenset({"dislike", "hide", "skip", "return", "unenrol", "uns
 """Acts that say no."""
 SEEN_KINDS = frozenset({"view", "impression", "search", "open"})
 """Acts that say neither."""
-SAYING_KINDS = LIKED_KINDS | DISLIKED_KINDS | SEEN_KINDS
+UNDO = "undo"
+"""The act that takes back all that a person said of an item before."""
+SAYING_KINDS = LIKED_KINDS | DISLIKED_KINDS | SEEN_KINDS | {UNDO}
 """Acts that say by themselves what they are worth; of any other the value does."""
 
 
@@ -38,6 +40,8 @@ def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
     """
     if kind not in SAYING_KINDS and scale.has_values:  # a stated rating, as most events are
         return None if value is None else scale.low if value < scale.low else scale.high if value > scale.high else value
+    if kind == UNDO:
+        return None
     if kind in DISLIKED_KINDS:
         return scale.low if scale.has_values else None
     if not scale.has_values:
@@ -59,9 +63,19 @@ def as_history(events: Iterable[tuple[str, float | None, str, float]], scale: Va
         if known is not None:
             latest.pop(item_id, None)
             latest[item_id] = (item_id, known, "rating" if scale.has_values else kind, timestamp)
-        elif kind in DISLIKED_KINDS:
+        elif kind == UNDO or kind in DISLIKED_KINDS:
             latest.pop(item_id, None)
     return list(latest.values())
+
+
+def without_undone(events: pl.DataFrame) -> pl.DataFrame:
+    """Stored events without those that an `undo` of the same person took back afterwards, and without the undoing."""
+    undoing = events.filter(pl.col("kind") == UNDO)
+    if not undoing.height:
+        return events
+    until = undoing.group_by("user_id", "item_id").agg(pl.col("timestamp").max().alias("undone_at"))
+    marked = events.join(until, on=["user_id", "item_id"], how="left", maintain_order="left")
+    return marked.filter(pl.col("undone_at").is_null() | (pl.col("timestamp") > pl.col("undone_at"))).drop("undone_at")
 
 
 def as_training_rows(events: pl.DataFrame, scale: ValueScale, *, with_disliked: bool = False) -> pl.DataFrame:
@@ -70,6 +84,7 @@ def as_training_rows(events: pl.DataFrame, scale: ValueScale, *, with_disliked: 
     Args:
         with_disliked: where values are strengths, keep acts that say no, so that cleaning sees what they take back.
     """
+    events = without_undone(events)
     kinds = [LIKED_KINDS, DISLIKED_KINDS, SEEN_KINDS]
     liked, disliked, seen = (pl.col("kind").is_in(list(names)) for names in kinds)
     value = pl.col("value").cast(pl.Float64)
@@ -95,8 +110,8 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
     """
     shown = slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place")).explode(
         "item_ids", "scores", "propensity", "place").rename({"item_ids": "item_id", "scores": "score"}).drop_nulls("item_id")
-    said = events.drop_nulls("slate_id").filter(~pl.col("kind").is_in(list(SEEN_KINDS))).sort("timestamp", maintain_order=True)
-    kept = as_training_rows(said, scale, with_disliked=True)
+    said = without_undone(events).drop_nulls("slate_id").filter(~pl.col("kind").is_in(list(SEEN_KINDS)))
+    kept = as_training_rows(said.sort("timestamp", maintain_order=True), scale, with_disliked=True)
     liked = ~pl.col("kind").is_in(list(DISLIKED_KINDS)) & (pl.col("value") >= (scale.relevant_from if scale.has_values else float("-inf")))
     outcomes = kept.group_by("slate_id", "item_id", maintain_order=True).agg(liked.last().alias("outcome"))
     return shown.join(outcomes, on=["slate_id", "item_id"], how="left", maintain_order="left").with_columns(

@@ -26,7 +26,7 @@ export async function showNewcomer() {
     fillFields();
   }
   visitor = person.userId;
-  if (shown.model) drawTold(); // before, it is not known how an opinion is taken back
+  drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
   if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
@@ -230,7 +230,7 @@ const telling = new Set(); // items an opinion on which is on its way: a second 
 async function act(itemId, title, kind, slateId) {
   const before = opinionOf(itemId);
   if (telling.has(itemId)) return;
-  await tell(before?.kind === kind ? takingBack(itemId, title, shown.range) : newEvent(itemId, title, kind, slateId), before);
+  await tell(before?.kind === kind ? takingBack(itemId, title) : newEvent(itemId, title, kind, slateId), before);
 }
 
 /** Store one act, then ask for the list again; a failure can be tried again without storing it twice. */
@@ -254,7 +254,7 @@ async function tell(event, before) {
 /** Back to what was said of the item before this act, or to nothing. */
 function undo({ item_id: itemId, title }, before) {
   const now = opinionOf(itemId);
-  return tell(before ? newEvent(itemId, title, before.kind, null) : takingBack(itemId, title, shown.range), now);
+  return tell(before ? newEvent(itemId, title, before.kind, null) : takingBack(itemId, title), now);
 }
 
 function press(itemId, kind) {
@@ -365,7 +365,6 @@ async function search() {
   await new Promise((resolve) => setTimeout(resolve, 150));
   if (mine !== typed) return;
   try {
-    if (!shown.model) await meetModel();
     const { items } = await ask("GET", `v1/items?${new URLSearchParams({ q: words, k: 8 })}`);
     if (mine !== typed) return;
     remember(items);

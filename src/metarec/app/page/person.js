@@ -3,7 +3,6 @@
 import { ask, randomName } from "./api.js";
 
 const PLACE = "metarec.person";
-const BACK = "back-"; // how ids of acts begin that take something back
 
 const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0 });
 
@@ -46,17 +45,10 @@ export function newEvent(itemId, title, kind, slateId) {
   return { event_id: randomName(), item_id: itemId, title, kind, value: null, slate_id: slateId || null };
 }
 
-/** An act that takes back what was said of an item; `range` of the ratings, null where values are no ratings.
- *
- * The service deletes no single act, so the latest word on the item becomes one that says neither yes nor no: the middle of the
- * scale; where values are no ratings a dislike, which there does no more than take a like back. Its id tells it apart for this page.
- */
-export function takingBack(itemId, title, range) {
-  const said = range ? { kind: "rating", value: (range[0] + range[1]) / 2 } : { kind: "dislike", value: null };
-  return { event_id: `${BACK}${randomName()}`, item_id: itemId, title, slate_id: null, ...said };
-}
+/** An act that takes back what was said of an item. */
+export const takingBack = (itemId, title) => newEvent(itemId, title, "undo", null);
 
-export const takesBack = (event) => event.event_id.startsWith(BACK);
+export const takesBack = (event) => event.kind === "undo";
 
 export async function store(event) {
   const { event_id, item_id, kind, value, slate_id } = event;

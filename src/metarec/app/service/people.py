@@ -20,7 +20,7 @@ from metarec.app.service.parts import Json, Service, answers
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
-from metarec.feedback.outcomes import DISLIKED_KINDS, SEEN_KINDS, worth
+from metarec.feedback.outcomes import SAYING_KINDS, worth
 from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
@@ -168,8 +168,8 @@ def _unheeded(body: shapes.RecommendationRequest, served: Served, slate: Slate) 
 
 def _unsaid(body: shapes.Person, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing by itself and that have no value either."""
-    silent = [event.kind for event in body.history if event.value is None and worth(event.kind, None, served.scale) is None
-              and event.kind not in SEEN_KINDS | DISLIKED_KINDS]
+    silent = [event.kind for event in body.history
+              if event.value is None and event.kind not in SAYING_KINDS and worth(event.kind, None, served.scale) is None]
     if not silent:
         return []
     return [f"{len(silent)} of the events sent along say nothing and were ignored: {', '.join(map(repr, dict.fromkeys(silent)))} needs a "

@@ -101,7 +101,7 @@ class NewEvent(Shape):
     event_id: Id | None = Field(None, description="Chosen by you; the same id sent again is stored once. Made up where not given.")
     user_id: Id
     item_id: Id
-    kind: Kind = Field("event", description="rating, like, dislike, view, purchase, ...")
+    kind: Kind = Field("event", description="rating, like, dislike, view, purchase, ..., or undo, which takes back all said of the item.")
     value: Value | None = None
     timestamp: Seconds | None = Field(None, description="Seconds since 1970; now where not given.")
     slate_id: Id | None = Field(None, description="The slate in which the item was shown.")
