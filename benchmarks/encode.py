@@ -1,10 +1,12 @@
-"""How fast item texts become vectors with MiniLM, beside sentence-transformers in the same run where it is installed.
+"""How fast item texts become vectors with MiniLM, beside sentence-transformers in the same run
+where it is installed.
 
     python benchmarks/encode.py --texts 10000
     python benchmarks/encode.py --items items.parquet --texts 2000 --threads 1
 
-Texts are short item texts, made up with a seed unless a table of items is given. The two encoders take turns on equal
-parts, so that a busy machine slows both alike. Prints one JSON object; on stderr how far it is.
+Texts are short item texts, made up with a seed unless a table of items is given. The two encoders
+take turns on equal parts, so that a busy machine slows both alike. Prints one JSON object; on
+stderr how far it is.
 """
 
 from __future__ import annotations
@@ -20,11 +22,16 @@ from pathlib import Path
 import numpy as np
 
 WORDS = {
-    "kind": "laptop notebook kettle lamp novel course backpack tent guitar camera film soap jacket drill puzzle pan chair mug".split(),
-    "look": "red light small classic modern wooden steel portable quiet bright vintage soft heavy folding waterproof organic".split(),
-    "use": "for travel;for kids;for beginners;with free shipping;for the office;made by hand;in a gift box;for rainy days".split(";"),
-    "more": "Learn statistics and machine learning step by step;A detective returns to the town of her childhood;Fits all common sizes;"
-            "Two friends cross the desert;Battery lasts a whole day;Keeps drinks warm for hours;Winner of three awards".split(";"),
+    "kind": "laptop notebook kettle lamp novel course backpack tent guitar camera film soap "
+    "jacket drill puzzle pan chair mug".split(),
+    "look": "red light small classic modern wooden steel portable quiet bright vintage soft heavy "
+    "folding waterproof organic".split(),
+    "use": "for travel;for kids;for beginners;with free shipping;for the office;made by hand;in a "
+    "gift box;for rainy days".split(";"),
+    "more": "Learn statistics and machine learning step by step;A detective returns to the town "
+    "of her childhood;Fits all common sizes;"
+    "Two friends cross the desert;Battery lasts a whole day;Keeps drinks warm for hours;Winner of "
+    "three awards".split(";"),
 }
 
 
@@ -33,9 +40,18 @@ def made_up(count: int, seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
     texts = []
     for number in range(count):
-        look, kind, use = (rng.choice(WORDS[part], size) for part, size in (("look", 2), ("kind", 1), ("use", 1)))
+        look, kind, use = (
+            rng.choice(WORDS[part], size) for part, size in (("look", 2), ("kind", 1), ("use", 1))
+        )
         text = f"{' '.join([*look, *kind, *use]).capitalize()} {number}"
-        texts.append(text + "".join(f". {part}" for part in rng.choice(WORDS["more"], rng.integers(1, 4)) if rng.random() < 0.2))
+        texts.append(
+            text
+            + "".join(
+                f". {part}"
+                for part in rng.choice(WORDS["more"], rng.integers(1, 4))
+                if rng.random() < 0.2
+            )
+        )
     return texts
 
 
@@ -67,7 +83,10 @@ def turns(texts: list[str], parts: int, encoders: dict) -> dict[str, dict[str, f
             encoders[name](rows)
             spent[name]["wall_s"] += time.perf_counter() - wall
             spent[name]["cpu_s"] += time.process_time() - cpu
-        so_far = ", ".join(f"{name} {row['wall_s']:.1f} s wall, {row['cpu_s']:.1f} s of processor" for name, row in spent.items())
+        so_far = ", ".join(
+            f"{name} {row['wall_s']:.1f} s wall, {row['cpu_s']:.1f} s of processor"
+            for name, row in spent.items()
+        )
         print(f"{part[-1] + 1:,} texts: {so_far}", file=sys.stderr, flush=True)
     return spent
 
@@ -78,7 +97,13 @@ def main() -> None:
     parser.add_argument("--items", type=Path, help="items.parquet or .csv whose texts to read")
     parser.add_argument("--parts", type=int, default=4, help="turns each encoder takes")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--also", nargs="*", default=["bf16"], choices=["bf16", "onnx"], help="other ways to take turns with")
+    parser.add_argument(
+        "--also",
+        nargs="*",
+        default=["bf16"],
+        choices=["bf16", "onnx"],
+        help="other ways to take turns with",
+    )
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as home:
@@ -86,12 +111,18 @@ def main() -> None:
         import torch
 
         from metarec.features.encoders.locate import MINILM, locate
-        from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, knows_bf16
+        from metarec.features.encoders.pretrained import (
+            PretrainedEncoder,
+            PretrainedOptions,
+            knows_bf16,
+        )
 
         if options.threads:
             torch.set_num_threads(options.threads)
         located = locate(MINILM)
-        texts = item_texts(options.items, options.texts) if options.items else made_up(options.texts)
+        texts = (
+            item_texts(options.items, options.texts) if options.items else made_up(options.texts)
+        )
         plain, cached = PretrainedEncoder(located, cache=False), PretrainedEncoder(located)
         theirs = sentence_transformers_model(located.folder)
         for warm in (plain, cached):
@@ -99,7 +130,9 @@ def main() -> None:
         encoders = {"metarec": plain.encode}
         if theirs is not None:
             theirs.encode(["warm up"])
-            encoders["sentence-transformers"] = lambda rows: theirs.encode(rows, batch_size=32, show_progress_bar=False)
+            encoders["sentence-transformers"] = lambda rows: theirs.encode(
+                rows, batch_size=32, show_progress_bar=False
+            )
         if "bf16" in options.also and knows_bf16():
             half = PretrainedEncoder(located, PretrainedOptions(precision="bf16"), cache=False)
             half.encode(["warm up"])
@@ -108,11 +141,22 @@ def main() -> None:
             exported = PretrainedEncoder(located, PretrainedOptions(engine="onnx"), cache=False)
             exported.encode(["warm up"])
             encoders["metarec, onnx"] = exported.encode
-        result = {"texts": len(texts), "threads": torch.get_num_threads(), **turns(texts, options.parts, encoders)}
+        result = {
+            "texts": len(texts),
+            "threads": torch.get_num_threads(),
+            **turns(texts, options.parts, encoders),
+        }
         if theirs is not None:
-            ours, other = plain.encode(texts[:256]), theirs.encode(texts[:256], show_progress_bar=False)
-            result["ratio_wall"] = round(result["sentence-transformers"]["wall_s"] / result["metarec"]["wall_s"], 3)
-            result["ratio_cpu"] = round(result["sentence-transformers"]["cpu_s"] / result["metarec"]["cpu_s"], 3)
+            ours, other = (
+                plain.encode(texts[:256]),
+                theirs.encode(texts[:256], show_progress_bar=False),
+            )
+            result["ratio_wall"] = round(
+                result["sentence-transformers"]["wall_s"] / result["metarec"]["wall_s"], 3
+            )
+            result["ratio_cpu"] = round(
+                result["sentence-transformers"]["cpu_s"] / result["metarec"]["cpu_s"], 3
+            )
             result["largest_difference"] = float(np.abs(ours - other).max())
         vectors = plain.encode(texts[:2000])
         cached.cache.keep([key_of(text) for text in texts[:2000]], vectors)
@@ -120,7 +164,10 @@ def main() -> None:
         PretrainedEncoder(located).encode(texts[:2000])
         result["cache_hit_2000_s"] = round(time.perf_counter() - started, 4)
         many = made_up(10_000, seed=1)
-        cached.cache.keep([key_of(text) for text in many], np.random.default_rng(0).normal(size=(10_000, 384)).astype(np.float32))
+        cached.cache.keep(
+            [key_of(text) for text in many],
+            np.random.default_rng(0).normal(size=(10_000, 384)).astype(np.float32),
+        )
         started = time.perf_counter()
         PretrainedEncoder(located).encode(many)
         result["cache_hit_10000_s"] = round(time.perf_counter() - started, 4)
@@ -130,7 +177,10 @@ def main() -> None:
             cached.encode([f"a new item, number {number}, that nobody has met"])
             single.append(time.perf_counter() - started)
         median, high = 1000 * np.quantile(single, [0.5, 0.95])
-        result["one_new_item_ms"] = {"median": round(float(median), 2), "p95": round(float(high), 2)}
+        result["one_new_item_ms"] = {
+            "median": round(float(median), 2),
+            "p95": round(float(high), 2),
+        }
         print(json.dumps(result, indent=1))
 
 

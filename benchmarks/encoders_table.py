@@ -1,13 +1,15 @@
-"""Which encoder helps newcomers and new items: one table over data sets, encoders and two scenarios.
+"""Which encoder helps newcomers and new items: one table over data sets, encoders and two
+scenarios.
 
-    python benchmarks/encoders_table.py DATA [DATA ...] --encoders ids none tfidf textcnn gru minilm minilm+lora smollm2@64 --out results/
-    python benchmarks/encoders_table.py --show results/
+    python benchmarks/encoders_table.py DATA [DATA ...] --encoders ids none tfidf textcnn gru minilm
+    minilm+lora smollm2@64 --out results/ python benchmarks/encoders_table.py --show results/
 
-Each (data set, encoder, scenario, seed) is one result file, so an interrupted run goes on where it stopped. Scenarios are
-those of `metarec evaluate`: `user-cold` (newcomers, the whole catalog) and `both-cold` (newcomers, 10% of items hidden
-from training and ranked among themselves). `ids` leaves out everything known of an item; `none` keeps tags, numbers and
-categories but no text. All encoders see the same people and items, so differences are paired. A seed draws who is new and
-what is hidden: with few hidden items, several seeds say more than more people.
+Each (data set, encoder, scenario, seed) is one result file, so an interrupted run goes on where it
+stopped. Scenarios are those of `metarec evaluate`: `user-cold` (newcomers, the whole catalog) and
+`both-cold` (newcomers, 10% of items hidden from training and ranked among themselves). `ids` leaves
+out everything known of an item; `none` keeps tags, numbers and categories but no text. All encoders
+see the same people and items, so differences are paired. A seed draws who is new and what is
+hidden: with few hidden items, several seeds say more than more people.
 """
 
 from __future__ import annotations
@@ -32,18 +34,45 @@ BAR = "tfidf"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", nargs="*", type=Path, help="data folders or configurations")
-    parser.add_argument("--encoders", nargs="+", default=["ids", "none", "tfidf", "textcnn", "gru", "minilm", "minilm+lora"])
+    parser.add_argument(
+        "--encoders",
+        nargs="+",
+        default=["ids", "none", "tfidf", "textcnn", "gru", "minilm", "minilm+lora"],
+    )
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=SCENARIOS)
     parser.add_argument("--preset", default="small")
-    parser.add_argument("--parts", nargs="+", help="experts of the gate instead of a preset's, such as: neighbors content (quick)")
-    parser.add_argument("--users", type=int, default=0, help="keep at most this many users, drawn with the seed; 0 for all")
-    parser.add_argument("--items", type=int, default=0, help="keep only this many items, those chosen most often; 0 for all")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        help="experts of the gate instead of a preset's, such as: neighbors content (quick)",
+    )
+    parser.add_argument(
+        "--users",
+        type=int,
+        default=0,
+        help="keep at most this many users, drawn with the seed; 0 for all",
+    )
+    parser.add_argument(
+        "--items",
+        type=int,
+        default=0,
+        help="keep only this many items, those chosen most often; 0 for all",
+    )
     parser.add_argument("--judged", type=int, default=500, help="newcomers judged at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--keep-cache", action="store_true", help="keep encodings in OUT/cache, so that a later run need not encode again "
-                        "(its encoding time is then no measure; the table shows the longest of an encoder's runs)")
-    parser.add_argument("--minutes", type=float, default=1e9, help="begin no fit after this long; the same command goes on later")
+    parser.add_argument(
+        "--keep-cache",
+        action="store_true",
+        help="keep encodings in OUT/cache, so that a later run need not encode again "
+        "(its encoding time is then no measure; the table shows the longest of an encoder's runs)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=1e9,
+        help="begin no fit after this long; the same command goes on later",
+    )
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
@@ -63,15 +92,30 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
 
     data = few_items(metarec.read(str(source)), options.items)
     for encoder in options.encoders:
-        with nullcontext(options.out / "cache") if options.keep_cache else tempfile.TemporaryDirectory() as home:
-            os.environ["METAREC_HOME"] = str(home)  # an empty cache, so that the first run of an encoder times encoding
+        with (
+            nullcontext(options.out / "cache")
+            if options.keep_cache
+            else tempfile.TemporaryDirectory() as home
+        ):
+            os.environ["METAREC_HOME"] = str(
+                home
+            )  # an empty cache, so that the first run of an encoder times encoding
             for seed in options.seeds:
                 part = few_users(data, options.users, seed)
                 for scenario in options.scenarios:
-                    target = options.out / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}__{scenario}__{seed}.json"
+                    target = (
+                        options.out
+                        / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}__{scenario}__{seed}.json"
+                    )
                     if not target.exists() and time.perf_counter() < 60 * options.minutes + STARTED:
-                        print(f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario} {seed}", flush=True)
-                        target.write_text(json.dumps(one(part, source.name, encoder, scenario, seed, options)))
+                        print(
+                            f"{time.strftime('%H:%M:%S')} {source.name} {encoder} {scenario} "
+                            f"{seed}",
+                            flush=True,
+                        )
+                        target.write_text(
+                            json.dumps(one(part, source.name, encoder, scenario, seed, options))
+                        )
 
 
 def few_users(data, most: int, seed: int):
@@ -82,46 +126,86 @@ def few_users(data, most: int, seed: int):
     if not most or len(users) <= most:
         return data
     kept = pl.Series(np.random.default_rng(seed).choice(users.to_numpy(), most, replace=False))
-    return data.with_interactions(data.interactions.frame.filter(pl.col("user_id").is_in(kept.implode())))
+    return data.with_interactions(
+        data.interactions.frame.filter(pl.col("user_id").is_in(kept.implode()))
+    )
 
 
 def few_items(data, most: int):
-    """At most that many items, those with the most events; the others leave the catalog too, and need not be encoded."""
+    """At most that many items, those with the most events; the others leave the catalog too, and
+    need not be encoded.
+    """
     import polars as pl
 
     from metarec.data.schema import Dataset
 
-    counts = data.interactions.frame.group_by("item_id").len().sort("len", "item_id", descending=[True, False])
+    counts = (
+        data.interactions.frame.group_by("item_id")
+        .len()
+        .sort("len", "item_id", descending=[True, False])
+    )
     if not most or counts.height <= most:
         return data
     kept = counts["item_id"].head(most).implode()
     events = data.interactions.frame.filter(pl.col("item_id").is_in(kept))
-    return Dataset(interactions=events, items=data.items.frame.filter(pl.col("item_id").is_in(kept)), users=data.users, name=data.name)
+    return Dataset(
+        interactions=events,
+        items=data.items.frame.filter(pl.col("item_id").is_in(kept)),
+        users=data.users,
+        name=data.name,
+    )
 
 
-def one(data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace) -> dict:
+def one(
+    data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace
+) -> dict:
     """Fit and judge one encoder in one scenario."""
     from metarec.data.schema import Dataset
     from metarec.evaluation.evaluate import evaluate
     from metarec.evaluation.recommenders import OwnRecommender
 
     if encoder == "ids":
-        data = Dataset(interactions=data.interactions, items=data.items.frame.select("item_id"), users=data.users, name=data.name)
+        data = Dataset(
+            interactions=data.interactions,
+            items=data.items.frame.select("item_id"),
+            users=data.users,
+            name=data.name,
+        )
     clock = {}
 
     def progress(stage: str, *_: object) -> None:
         clock.setdefault(stage, time.process_time())
 
-    model = OwnRecommender(name=encoder, preset=options.preset, encoder="none" if encoder == "ids" else encoder, progress=progress)
+    model = OwnRecommender(
+        name=encoder,
+        preset=options.preset,
+        encoder="none" if encoder == "ids" else encoder,
+        progress=progress,
+    )
     started = time.process_time()
-    found = evaluate(data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged)
+    found = evaluate(
+        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged
+    )
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
     inputs, state = model.model.item_inputs, model.model.item_inputs.encoder.state()
-    return {"data": name, "encoder": encoder, "scenario": scenario, "seed": seed, "preset": options.preset, "users": options.users,
-            "shots": list(found.curve.shots), "facts": found.facts, "people": found.curve.user_ids, "ndcg": np.round(ndcg, 6).tolist(),
-            "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
-            "encode_cpu_seconds": round(clock["fit scorers and gate"] - started, 2), "reason": inputs.reason,
-            "width": int(len(inputs.center)), "items": len(model.model.catalog), "model_mb": round(weights_mb(state), 2)}
+    return {
+        "data": name,
+        "encoder": encoder,
+        "scenario": scenario,
+        "seed": seed,
+        "preset": options.preset,
+        "users": options.users,
+        "shots": list(found.curve.shots),
+        "facts": found.facts,
+        "people": found.curve.user_ids,
+        "ndcg": np.round(ndcg, 6).tolist(),
+        "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
+        "encode_cpu_seconds": round(clock["fit scorers and gate"] - started, 2),
+        "reason": inputs.reason,
+        "width": int(len(inputs.center)),
+        "items": len(model.model.catalog),
+        "model_mb": round(weights_mb(state), 2),
+    }
 
 
 def weights_mb(state) -> float:
@@ -133,34 +217,72 @@ def weights_mb(state) -> float:
     from metarec.features.encoders.locate import locate
 
     files = locate(state.settings["name"], online=False).folder.iterdir()
-    return (learned + sum(path.stat().st_size for path in files if path.suffix in (".safetensors", ".bin", ".gguf"))) / 1e6
+    return (
+        learned
+        + sum(
+            path.stat().st_size
+            for path in files
+            if path.suffix in (".safetensors", ".bin", ".gguf")
+        )
+    ) / 1e6
 
 
 def table(folder: Path) -> str:
-    """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, processor time of reading, sizes; in Markdown."""
+    """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, processor time of reading,
+    sizes; in Markdown.
+    """
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    lines = ["| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF "
-             "| encode CPU s | model MB | vectors MB |",
-             "|---|---|---|---|---|---|---|---|---|---|"]
-    order = {name: place for place, name in enumerate(["ids", "none", "tfidf", "bow", "textcnn", "gru", "minilm", "minilm@64"])}
-    keys = sorted({(r["data"], r["encoder"]) for r in results}, key=lambda key: (key[0], order.get(key[1], 50), key[1]))
+    lines = [
+        "| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF "
+        "| encode CPU s | model MB | vectors MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    order = {
+        name: place
+        for place, name in enumerate(
+            ["ids", "none", "tfidf", "bow", "textcnn", "gru", "minilm", "minilm@64"]
+        )
+    }
+    keys = sorted(
+        {(r["data"], r["encoder"]) for r in results},
+        key=lambda key: (key[0], order.get(key[1], 50), key[1]),
+    )
     by: dict[tuple, dict[int, dict]] = {}
     for result in results:
-        by.setdefault((result["data"], result["encoder"], result["scenario"]), {})[result["seed"]] = result
+        by.setdefault((result["data"], result["encoder"], result["scenario"]), {})[
+            result["seed"]
+        ] = result
     for data, encoder in keys:
         found = [by.get((data, encoder, scenario), {}) for scenario in SCENARIOS]
         cells = []
         for scenario, seeds in zip(SCENARIOS, found, strict=True):
             bars = by.get((data, BAR, scenario), {})
-            pairs = [] if encoder == BAR else [(seeds[seed], bars[seed]) for seed in seeds if same_people(seeds[seed], bars.get(seed))]
-            cells += [interval([person_means(result) for result in seeds.values()]),
-                      interval([person_means(result) - person_means(bar) for result, bar in pairs], signed=True)]
+            pairs = (
+                []
+                if encoder == BAR
+                else [
+                    (seeds[seed], bars[seed])
+                    for seed in seeds
+                    if same_people(seeds[seed], bars.get(seed))
+                ]
+            )
+            cells += [
+                interval([person_means(result) for result in seeds.values()]),
+                interval(
+                    [person_means(result) - person_means(bar) for result, bar in pairs], signed=True
+                ),
+            ]
         every = [result for seeds in found for result in seeds.values()]
-        seconds = max(result.get("encode_cpu_seconds", 0.0) for result in every)  # the others found the cache filled
+        seconds = max(
+            result.get("encode_cpu_seconds", 0.0) for result in every
+        )  # the others found the cache filled
         model = max(result.get("model_mb", 0.0) for result in every)
         size = every[0]["items"] * every[0]["width"] * 4 / 1e6
         counts = "/".join(str(len(seeds)) for seeds in found)
-        lines.append(f"| {data} | {encoder} | {counts} | {' | '.join(cells)} | {seconds:.1f} | {model:.1f} | {size:.1f} |")
+        lines.append(
+            f"| {data} | {encoder} | {counts} | {' | '.join(cells)} | {seconds:.1f} | {model:.1f} "
+            f"| {size:.1f} |"
+        )
     return "\n".join(lines)
 
 
@@ -174,12 +296,21 @@ def same_people(result: dict, bar: dict | None) -> bool:
 
 
 def interval(seeds: list[np.ndarray], *, signed: bool = False) -> str:
-    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then people of each; of people alone with one seed."""
+    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then people of each; of
+    people alone with one seed.
+    """
     if not seeds:
         return ""
     rng = np.random.default_rng(0)
-    draws = np.array([[values[rng.integers(len(values), size=len(values))].mean() for values in seeds] for _ in range(2000)])
-    drawn = np.take_along_axis(draws, rng.integers(len(seeds), size=draws.shape), axis=1).mean(axis=1)
+    draws = np.array(
+        [
+            [values[rng.integers(len(values), size=len(values))].mean() for values in seeds]
+            for _ in range(2000)
+        ]
+    )
+    drawn = np.take_along_axis(draws, rng.integers(len(seeds), size=draws.shape), axis=1).mean(
+        axis=1
+    )
     low, high = np.quantile(drawn, [0.025, 0.975])
     form = "+.3f" if signed else ".3f"
     return f"{np.mean([values.mean() for values in seeds]):{form}} [{low:{form}}, {high:{form}}]"

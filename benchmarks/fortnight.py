@@ -1,16 +1,19 @@
-"""Two weeks of a service in minutes: people drawn from held-out real ratings answer slates, and the loop learns.
+"""Two weeks of a service in minutes: people drawn from held-out real ratings answer slates, and the
+loop learns.
 
     python benchmarks/fortnight.py path/to/ml-100k --days 14 --newcomers 20
 
-Each day newcomers arrive whom no model has seen. Each asks for slates and rates those items shown that they rated in the real data, as
-they did there; what they never rated they pass over. A click is an item shown that they like. Three services see the same people and
-explore alike:
+Each day newcomers arrive whom no model has seen. Each asks for slates and rates those items shown
+that they rated in the real data, as they did there; what they never rated they pass over. A click
+is an item shown that they like. Three services see the same people and explore alike:
 
 - `still`: popularity and profile only, events are not looked at;
 - `adapting`: each event changes the next slate, the model stays;
-- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to people who were kept out of the first data to judge.
+- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to people who were
+  kept out of the first data to judge.
 
-Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused, whether a drifted catalog was noticed.
+Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused,
+whether a drifted catalog was noticed.
 """
 
 from __future__ import annotations
@@ -58,7 +61,12 @@ def main() -> None:
     parser.add_argument("--preset", default="small")
     parser.add_argument("--explore", type=float, default=0.1, help="strength of exploration")
     parser.add_argument("--encoder", default="auto")
-    parser.add_argument("--judges", type=float, default=0.15, help="share of the old people that judge, as `metarec fit --hold-out`")
+    parser.add_argument(
+        "--judges",
+        type=float,
+        default=0.15,
+        help="share of the old people that judge, as `metarec fit --hold-out`",
+    )
     parser.add_argument("--half", action="store_true", help="half of the people of the data")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -73,28 +81,49 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
 
     rng = np.random.default_rng(options.seed)
     data = metarec.read(options.data)
-    people, old = held_out(without_judges(data, 0.5, rng) if options.half else data, options.days * options.newcomers, rng)
+    people, old = held_out(
+        without_judges(data, 0.5, rng) if options.half else data,
+        options.days * options.newcomers,
+        rng,
+    )
     liked_from = old.interactions.relevant_from
 
     def fit(data, **how):
-        return metarec.Recommender.fit(data, preset=options.preset, seed=options.seed, encoder=options.encoder, **how)
+        return metarec.Recommender.fit(
+            data, preset=options.preset, seed=options.seed, encoder=options.encoder, **how
+        )
 
     began = time.perf_counter()
     first = without_judges(old, options.judges, rng)
     fit(first).save(folder / "model")
-    print(f"{len(people)} people held out, {len(old.interactions):,} events to begin with, {options.judges:.0%} of their people kept out "
-          f"to judge; fitted in {time.perf_counter() - began:.0f} s", flush=True)
-    arms = [Arm(name, adapts, started(folder, name, options.explore))
-            for name, adapts in (("still", False), ("adapting", True), ("loop", True))]
+    print(
+        f"{len(people)} people held out, {len(old.interactions):,} events to begin with, "
+        f"{options.judges:.0%} of their people kept out "
+        f"to judge; fitted in {time.perf_counter() - began:.0f} s",
+        flush=True,
+    )
+    arms = [
+        Arm(name, adapts, started(folder, name, options.explore))
+        for name, adapts in (("still", False), ("adapting", True), ("loop", True))
+    ]
     rails = Guardrails()
     for day in range(1, options.days + 1):
-        for person in people[(day - 1) * options.newcomers:day * options.newcomers]:
+        for person in people[(day - 1) * options.newcomers : day * options.newcomers]:
             for arm in arms:
                 visit_all(arm, person, liked_from)
         if day in RETRAIN_DAYS:
-            done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=fit, rails=rails)
-            print(f"day {day}: challenger {'promoted' if done.promoted else 'refused'} ({done.decision.reason}); "
-                  f"{done.events_new} new events, {done.judges} judges")
+            done = retrain(
+                str(folder / "loop" / "model"),
+                str(folder / "loop" / "events.db"),
+                data=old,
+                fit=fit,
+                rails=rails,
+            )
+            print(
+                f"day {day}: challenger {'promoted' if done.promoted else 'refused'} "
+                f"({done.decision.reason}); "
+                f"{done.events_new} new events, {done.judges} judges"
+            )
             print_table(done)
     report(arms, options)
     sabotage(folder, old, fit, rails)
@@ -108,22 +137,44 @@ def held_out(data, count: int, rng: np.random.Generator):
     import metarec
 
     frame = data.interactions.frame
-    rich = frame.group_by("user_id").len().filter(pl.col("len") >= 40).sort("user_id")["user_id"].to_numpy()
+    rich = (
+        frame.group_by("user_id")
+        .len()
+        .filter(pl.col("len") >= 40)
+        .sort("user_id")["user_id"]
+        .to_numpy()
+    )
     if len(rich) < count:
-        raise SystemExit(f"{len(rich)} people have 40 ratings, {count} are needed; take fewer days or newcomers")
+        raise SystemExit(
+            f"{len(rich)} people have 40 ratings, {count} are needed; take fewer days or newcomers"
+        )
     names = rng.permutation(rich)[:count].tolist()
     profiles = data.users.of_users(names)
-    ratings = {user: dict(rows.select("item_id", "value").iter_rows()) for (user,), rows in frame.group_by("user_id") if user in set(names)}
-    old = metarec.Dataset(interactions=data.interactions.keep(frame.filter(~pl.col("user_id").is_in(names))), items=data.items,
-                          users=data.users, name=data.name)
-    return [Person(name, profile, ratings[name]) for name, profile in zip(names, profiles, strict=True)], old
+    ratings = {
+        user: dict(rows.select("item_id", "value").iter_rows())
+        for (user,), rows in frame.group_by("user_id")
+        if user in set(names)
+    }
+    old = metarec.Dataset(
+        interactions=data.interactions.keep(frame.filter(~pl.col("user_id").is_in(names))),
+        items=data.items,
+        users=data.users,
+        name=data.name,
+    )
+    return [
+        Person(name, profile, ratings[name]) for name, profile in zip(names, profiles, strict=True)
+    ], old
 
 
 def without_judges(data, share: float, rng: np.random.Generator):
     """The data without a share of its people."""
     frame = data.interactions.frame
     people = frame["user_id"].unique().sort().to_numpy()
-    return data.with_interactions(frame.filter(~pl.col("user_id").is_in(rng.permutation(people)[:int(share * len(people))].tolist())))
+    return data.with_interactions(
+        frame.filter(
+            ~pl.col("user_id").is_in(rng.permutation(people)[: int(share * len(people))].tolist())
+        )
+    )
 
 
 def started(folder: Path, name: str, explore: float):
@@ -133,8 +184,15 @@ def started(folder: Path, name: str, explore: float):
     from metarec.app.settings import ServiceSettings
 
     shutil.copytree(folder / "model", folder / name / "model")
-    app = create_app(ServiceSettings(model=str(folder / name / "model"), store=str(folder / name / "events.db"), requests_per_second=0,
-                                     explore=explore, watch_seconds=0.2))
+    app = create_app(
+        ServiceSettings(
+            model=str(folder / name / "model"),
+            store=str(folder / name / "events.db"),
+            requests_per_second=0,
+            explore=explore,
+            watch_seconds=0.2,
+        )
+    )
     client = TestClient(app, base_url="http://127.0.0.1")
     client.__enter__()
     return client
@@ -146,15 +204,31 @@ def visit_all(arm: Arm, person: Person, liked_from: float) -> None:
     arm.client.put(f"/v1/users/{person.name}", json={"profile": person.profile})
     for visit in range(VISITS):
         known = {"user_id": person.name} if arm.adapts else {"profile": person.profile}
-        slate = arm.client.post("/v1/recommendations", json={**known, "k": K, "exclude": shown_before}).json()
+        slate = arm.client.post(
+            "/v1/recommendations", json={**known, "k": K, "exclude": shown_before}
+        ).json()
         items = [item["item_id"] for item in slate["items"]]
         gains = np.array([float(person.ratings.get(item, 0.0) >= liked_from) for item in items])
-        left = sum(value >= liked_from for item, value in person.ratings.items() if item not in shown_before)
+        left = sum(
+            value >= liked_from
+            for item, value in person.ratings.items()
+            if item not in shown_before
+        )
         arm.clicks[visit].append(gains.sum())
         arm.ndcg[visit].append(ndcg(gains, left))
         shown_before += items
-        events = [{"event_id": f"{person.name}-{item}", "user_id": person.name, "item_id": item, "slate_id": slate["slate_id"],
-                   "kind": "rating", "value": person.ratings[item]} for item in items if item in person.ratings]
+        events = [
+            {
+                "event_id": f"{person.name}-{item}",
+                "user_id": person.name,
+                "item_id": item,
+                "slate_id": slate["slate_id"],
+                "kind": "rating",
+                "value": person.ratings[item],
+            }
+            for item in items
+            if item in person.ratings
+        ]
         if events and arm.adapts:
             assert arm.client.post("/v1/events", json={"events": events}).status_code == 200
 
@@ -162,7 +236,7 @@ def visit_all(arm: Arm, person: Person, liked_from: float) -> None:
 def ndcg(gains: np.ndarray, liked: int) -> float:
     """Binary NDCG of a slate against everything the person would still like."""
     discount = 1.0 / np.log2(np.arange(2, len(gains) + 2))
-    best = discount[:min(liked, len(discount))].sum()
+    best = discount[: min(liked, len(discount))].sum()
     return float((gains * discount).sum() / best) if best else 0.0
 
 
@@ -172,17 +246,35 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
     for arm in arms:
         for label, values in (("clicks", arm.clicks), ("NDCG@10", arm.ndcg)):
             means = [float(np.mean(values[visit])) for visit in range(VISITS)]
-            print(f"{arm.name:<9} {label:<8}" + "".join(f"{mean:<12.3f}" for mean in means) + f"{np.mean(means):.3f}")
+            print(
+                f"{arm.name:<9} {label:<8}"
+                + "".join(f"{mean:<12.3f}" for mean in means)
+                + f"{np.mean(means):.3f}"
+            )
     day = np.repeat(np.arange(1, options.days + 1), options.newcomers)
     for metric in ("NDCG@10", "clicks"):
-        still, adapting, loop = (np.mean([(arm.ndcg if metric == "NDCG@10" else arm.clicks)[visit] for visit in range(VISITS)], axis=0)
-                                 for arm in arms)  # [people], the mean of each over their visits
+        still, adapting, loop = (
+            np.mean(
+                [
+                    (arm.ndcg if metric == "NDCG@10" else arm.clicks)[visit]
+                    for visit in range(VISITS)
+                ],
+                axis=0,
+            )
+            for arm in arms
+        )  # [people], the mean of each over their visits
         retrained = day > min(RETRAIN_DAYS)
-        for label, gain in (("adapting - still", adapting - still), ("loop - still", loop - still),
-                            ("loop - adapting, before the first retraining", (loop - adapting)[~retrained]),
-                            ("loop - adapting, after it", (loop - adapting)[retrained])):
+        for label, gain in (
+            ("adapting - still", adapting - still),
+            ("loop - still", loop - still),
+            ("loop - adapting, before the first retraining", (loop - adapting)[~retrained]),
+            ("loop - adapting, after it", (loop - adapting)[retrained]),
+        ):
             half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-            print(f"{metric:<8} {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, {gain.mean() + half:+.4f}] ({len(gain)} people)")
+            print(
+                f"{metric:<8} {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, "
+                f"{gain.mean() + half:+.4f}] ({len(gain)} people)"
+            )
 
 
 def sabotage(folder: Path, old, fit, rails) -> None:
@@ -191,11 +283,22 @@ def sabotage(folder: Path, old, fit, rails) -> None:
 
     def shuffled(data, **how):
         frame = data.interactions.frame
-        moved = frame.with_columns(frame["item_id"].shuffle(seed=1)).unique(["user_id", "item_id"], maintain_order=True)
+        moved = frame.with_columns(frame["item_id"].shuffle(seed=1)).unique(
+            ["user_id", "item_id"], maintain_order=True
+        )
         return fit(data.with_interactions(moved), **how)
 
-    done = retrain(str(folder / "loop" / "model"), str(folder / "loop" / "events.db"), data=old, fit=shuffled, rails=rails)
-    print(f"\nsabotaged challenger: {'PROMOTED' if done.promoted else 'refused'}: {done.decision.reason}")
+    done = retrain(
+        str(folder / "loop" / "model"),
+        str(folder / "loop" / "events.db"),
+        data=old,
+        fit=shuffled,
+        rails=rails,
+    )
+    print(
+        f"\nsabotaged challenger: {'PROMOTED' if done.promoted else 'refused'}: "
+        f"{done.decision.reason}"
+    )
     print_table(done)
 
 
@@ -208,11 +311,23 @@ def drift(client, old) -> None:
     """New items take half of all attention; the watch must notice."""
     watch = client.app.state.service.watch
     before = watch.look(time.time() + 100)
-    counts = old.interactions.frame.group_by("item_id").len().sort("len", "item_id")["item_id"].to_list()
-    events = [{"event_id": f"d{n}", "user_id": f"d{n % 40}", "kind": "like",
-               "item_id": f"fresh{n % 30}" if n % 2 else counts[n % 200]} for n in range(1_200)]
+    counts = (
+        old.interactions.frame.group_by("item_id").len().sort("len", "item_id")["item_id"].to_list()
+    )
+    events = [
+        {
+            "event_id": f"d{n}",
+            "user_id": f"d{n % 40}",
+            "kind": "like",
+            "item_id": f"fresh{n % 30}" if n % 2 else counts[n % 200],
+        }
+        for n in range(1_200)
+    ]
     for start in range(0, len(events), 400):
-        assert client.post("/v1/events", json={"events": events[start:start + 400]}).status_code == 200
+        assert (
+            client.post("/v1/events", json={"events": events[start : start + 400]}).status_code
+            == 200
+        )
     after = watch.look(time.time() + 200)
     for label, look in (("before", before), ("after", after)):
         print(f"drift {label}: {look.drift}\n    reasons to retrain: {look.reasons or 'none'}")

@@ -1,8 +1,10 @@
-"""How fast data come in: read, clean and split a generated table, beside a bare polars scan of the same file.
+"""How fast data come in: read, clean and split a generated table, beside a bare polars scan of the
+same file.
 
     python benchmarks/ingest.py --rows 10000000
 
-Prints rows per second, the ratio to the scan and the highest memory of each step, each in a process of its own.
+Prints rows per second, the ratio to the scan and the highest memory of each step, each in a process
+of its own.
 """
 
 from __future__ import annotations
@@ -23,16 +25,26 @@ STEPS = ("scan", "read+clean+split", "ingest")
 
 
 def generate(path: Path, rows: int, seed: int = 0) -> None:
-    """Views and purchases with a long tail on both sides, in no order, in row groups as a warehouse writes them."""
+    """Views and purchases with a long tail on both sides, in no order, in row groups as a warehouse
+    writes them.
+    """
     rng = np.random.default_rng(seed)
     users, items, part = max(rows // 50, 10), max(rows // 200, 10), 2_000_000
     for number, start in enumerate(range(0, rows, part)):
         n = min(part, rows - start)
-        pl.DataFrame({
-            "user_id": (users * rng.random(n) ** 1.5).astype(np.int64), "item_id": (items * rng.random(n) ** 3).astype(np.int64),
-            "timestamp": rng.integers(1_600_000_000, 1_660_000_000, n), "view": rng.random(n) < 0.9}).select(
-            pl.format("user-{}", "user_id").alias("user_id"), pl.format("item-{}", "item_id").alias("item_id"), "timestamp",
-            pl.when("view").then(pl.lit("view")).otherwise(pl.lit("purchase")).alias("kind")).write_parquet(path / f"{number:04d}.parquet")
+        pl.DataFrame(
+            {
+                "user_id": (users * rng.random(n) ** 1.5).astype(np.int64),
+                "item_id": (items * rng.random(n) ** 3).astype(np.int64),
+                "timestamp": rng.integers(1_600_000_000, 1_660_000_000, n),
+                "view": rng.random(n) < 0.9,
+            }
+        ).select(
+            pl.format("user-{}", "user_id").alias("user_id"),
+            pl.format("item-{}", "item_id").alias("item_id"),
+            "timestamp",
+            pl.when("view").then(pl.lit("view")).otherwise(pl.lit("purchase")).alias("kind"),
+        ).write_parquet(path / f"{number:04d}.parquet")
     pl.scan_parquet(path / "*.parquet").sink_parquet(path / "interactions.parquet")
     for piece in path.glob("0*.parquet"):
         piece.unlink()
@@ -43,7 +55,8 @@ def run(step: str, path: Path) -> dict[str, float]:
     start, cpu = time.perf_counter(), time.process_time()
     if step == "scan":
         pl.scan_parquet(path / "interactions.parquet").select(
-            pl.col("user_id", "item_id", "kind").str.len_bytes().sum(), pl.col("timestamp").sum()).collect(engine="streaming")
+            pl.col("user_id", "item_id", "kind").str.len_bytes().sum(), pl.col("timestamp").sum()
+        ).collect(engine="streaming")
     elif step == "read+clean+split":
         from metarec.data.cleaning import read_clean
         from metarec.data.newcomers import split_newcomers
@@ -55,16 +68,25 @@ def run(step: str, path: Path) -> dict[str, float]:
         from metarec.data.ingest import ingest
 
         ingest(path, path / "cleaned")
-    return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - cpu,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def main() -> None:
     """Generate, then measure each step in a fresh process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=["scan", "read+clean+split"])
-    parser.add_argument("--folder", type=Path, help="where to generate, or a folder generated before; a temporary one by default")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where to generate, or a folder generated before; a temporary one by default",
+    )
     parser.add_argument("--one", nargs=2, metavar=("STEP", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -90,7 +112,9 @@ def main() -> None:
             scan = took["seconds"] if step == "scan" else scan
             ratio = f"{took['seconds'] / scan:.1f}" if scan else "-"
             speed = rows / took["seconds"]
-            print(f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{speed:>14,.0f}{ratio:>8}{took['peak_mib']:>10,.0f}")
+            print(
+                f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{speed:>14,.0f}{ratio:>8}{took['peak_mib']:>10,.0f}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Do 90% intervals of predicted ratings hold 90% of what newcomers rate, after every number of events and for every group?
+"""Do 90% intervals of predicted ratings hold 90% of what newcomers rate, after every number of
+events and for every group?
 
     python benchmarks/intervals.py DATA --seeds 0 1 2 --by gender
 
-The rating head is the same in every preset, so the smallest is fitted. Coverage is a mean over people, with 95% bootstrap
-intervals, before and after calibration on held-out training people (the model stretches its spreads by what they say).
+The rating head is the same in every preset, so the smallest is fitted. Coverage is a mean over
+people, with 95% bootstrap intervals, before and after calibration on held-out training people (the
+model stretches its spreads by what they say).
 """
 
 from __future__ import annotations
@@ -27,15 +29,33 @@ def main() -> None:
     from metarec.fairness.groups import group_people
     from metarec.runtime.rng import derive
 
-    print("| seed | events | people | as the model says | calibrated | by group |\n|---|---|---|---|---|---|")
+    print(
+        "| seed | events | people | as the model says | calibrated | by group "
+        "|\n|---|---|---|---|---|---|"
+    )
     for seed in options.seeds:
         split = split_newcomers(metarec.read(options.data), rng=derive(seed, "intervals"))
         model = metarec.Recommender.fit(split.train, preset="tiny", seed=seed)
-        trial, groups = Trial.of(split.test, split.train), group_people(split.test, options.by) if options.by else None
+        trial, groups = (
+            Trial.of(split.test, split.train),
+            group_people(split.test, options.by) if options.by else None,
+        )
         for shots in split.horizon.shots:
-            plain, kept = (covered(m, trial, shots) for m in (replace(model, intervals=None), model))
-            of_groups = ", ".join(f"{label} {kept[groups.mask(label)].mean():.3f}" for label in groups.sizes) if groups else ""
-            print(f"| {seed} | {shots} | {len(kept)} | {interval(plain)} | {interval(kept)} | {of_groups} |", flush=True)
+            plain, kept = (
+                covered(m, trial, shots) for m in (replace(model, intervals=None), model)
+            )
+            of_groups = (
+                ", ".join(
+                    f"{label} {kept[groups.mask(label)].mean():.3f}" for label in groups.sizes
+                )
+                if groups
+                else ""
+            )
+            print(
+                f"| {seed} | {shots} | {len(kept)} | {interval(plain)} | {interval(kept)} | "
+                f"{of_groups} |",
+                flush=True,
+            )
 
 
 def covered(model, trial, shots: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Kill a service again and again under load, on SQLite or PostgreSQL, and count what was lost.
 
-    python benchmarks/kills.py --kills 50 --store sqlite
-    python benchmarks/kills.py --kills 50 --store postgresql
+python benchmarks/kills.py --kills 50 --store sqlite
+python benchmarks/kills.py --kills 50 --store postgresql
 """
 
 from __future__ import annotations
@@ -31,9 +31,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         Recommender.fit(tiny_world(ratings=True).data, preset="tiny", seed=0).save(model)
-        with private_cluster() if options.store == "postgresql" else contextlib.nullcontext() as cluster:
+        with (
+            private_cluster()
+            if options.store == "postgresql"
+            else contextlib.nullcontext() as cluster
+        ):
             url = cluster.new_database("kills") if cluster else str(Path(folder) / "events.db")
-            report(options.store, kill_again_and_again(model, url, options.kills, workers=options.workers, told=tell))
+            report(
+                options.store,
+                kill_again_and_again(model, url, options.kills, workers=options.workers, told=tell),
+            )
 
 
 def tell(line: str) -> None:
@@ -41,12 +48,20 @@ def tell(line: str) -> None:
 
 
 def report(store: str, found: Outcome) -> None:
-    print(f"{store}: {found.kills} kills under load, {found.acknowledged:,} events acknowledged: "
-          f"lost {found.lost}, doubled {found.doubled}, never sent {found.unsent}")
-    rows = [(f"next event acknowledged after the kill of {what}", seconds) for what, seconds in found.back.items()]
+    print(
+        f"{store}: {found.kills} kills under load, {found.acknowledged:,} events acknowledged: "
+        f"lost {found.lost}, doubled {found.doubled}, never sent {found.unsent}"
+    )
+    rows = [
+        (f"next event acknowledged after the kill of {what}", seconds)
+        for what, seconds in found.back.items()
+    ]
     for what, seconds in [*rows, ("all workers answer again after the kill of some", found.whole)]:
         if seconds:
-            print(f"  {what}: {statistics.median(seconds):.2f} s (median of {len(seconds)}), {max(seconds):.2f} s (most)")
+            print(
+                f"  {what}: {statistics.median(seconds):.2f} s (median of {len(seconds)}), "
+                f"{max(seconds):.2f} s (most)"
+            )
 
 
 if __name__ == "__main__":

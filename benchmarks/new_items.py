@@ -1,11 +1,13 @@
-"""New items: how well hidden items are ranked for newcomers, from content alone and after 1 and 5 raters.
+"""New items: how well hidden items are ranked for newcomers, from content alone and after 1 and 5
+raters.
 
     python benchmarks/new_items.py DATA [--encoder minilm] [--seed 0]
 
-Newcomers show at most 20 events among the items that are left; a tenth of the items is hidden from training and ranked
-among itself (NDCG@10, 95% intervals over people). Content baselines read TF-IDF or MiniLM: the cosine to what the person
-liked, and that plus the popularity that a ridge expects of such content; their one setting is chosen with hindsight. Ours are
-chosen on items hidden a second time, from training.
+Newcomers show at most 20 events among the items that are left; a tenth of the items is hidden from
+training and ranked among itself (NDCG@10, 95% intervals over people). Content baselines read TF-IDF
+or MiniLM: the cosine to what the person liked, and that plus the popularity that a ridge expects of
+such content; their one setting is chosen with hindsight. Ours are chosen on items hidden a second
+time, from training.
 """
 
 from __future__ import annotations
@@ -35,11 +37,17 @@ from metarec.recommender import Recommender
 
 
 def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     ask.add_argument("data", type=Path)
     ask.add_argument("--encoders", nargs="+", default=["tfidf", "minilm"])
     ask.add_argument("--learners", nargs="*", default=["bayesian_ridge", "deep_kernel"])
-    ask.add_argument("--preset", help="also a whole recommender of this size, reading by each encoder; raters stay unknown to it")
+    ask.add_argument(
+        "--preset",
+        help="also a whole recommender of this size, reading by each encoder; raters stay unknown "
+        "to it",
+    )
     ask.add_argument("--raters", nargs="+", type=int, default=[0, 1, 5])
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--most", type=int, default=1000, help="people judged at most")
@@ -51,14 +59,24 @@ def main() -> None:
     people = trial.newcomers
     vocabulary = Vocabulary(train.items.vocabulary.ids)
     cold = vocabulary.indexes(trial.vocabulary.ids)
-    print(f"{args.data.name}: {len(people)} newcomers, {len(cold)} hidden of {len(vocabulary)} items, "
-          f"{train.interactions.frame['user_id'].n_unique()} people to learn from")
+    print(
+        f"{args.data.name}: {len(people)} newcomers, {len(cold)} hidden of {len(vocabulary)} "
+        f"items, "
+        f"{train.interactions.frame['user_id'].n_unique()} people to learn from"
+    )
     histories, user_ids = Histories.of_interactions(train.interactions, vocabulary)
     shown, _ = Histories.of_lists([p.pool for p in people], vocabulary)
     hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in people))
-    found: dict[str, np.ndarray] = {"chance": _judge(np.random.default_rng(0).random((len(people), len(cold))), trial)}
-    counts = np.bincount(hidden_events.owners[hidden_events.values >= data.interactions.relevant_from], minlength=len(cold))
-    found["oracle: true popularity"] = _judge(np.tile(counts.astype(float), (len(people), 1)), trial)
+    found: dict[str, np.ndarray] = {
+        "chance": _judge(np.random.default_rng(0).random((len(people), len(cold))), trial)
+    }
+    counts = np.bincount(
+        hidden_events.owners[hidden_events.values >= data.interactions.relevant_from],
+        minlength=len(cold),
+    )
+    found["oracle: true popularity"] = _judge(
+        np.tile(counts.astype(float), (len(people), 1)), trial
+    )
     for encoder in args.encoders:
         met = np.unique(histories.items)
         _, content, vectors = ItemInputs.fit(train.items, encoder=encoder, fit_on=met)
@@ -66,7 +84,9 @@ def main() -> None:
         behaviour = _behaviour(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:
             started = time.process_time()
-            model = NewItems.fit(behaviour, np.random.default_rng(args.seed), name=name, texts=vectors)
+            model = NewItems.fit(
+                behaviour, np.random.default_rng(args.seed), name=name, texts=vectors
+            )
             took = time.process_time() - started
             for raters in args.raters:
                 rng = np.random.default_rng(1)
@@ -77,35 +97,69 @@ def main() -> None:
         if args.preset:
             whole = Recommender.fit(train, preset=args.preset, seed=args.seed, encoder=encoder)
             scores = whole.score(requests_at(people, setting.split.horizon.pool))
-            found[f"recommender ({args.preset}), {encoder}"] = _judge(scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial)
+            found[f"recommender ({args.preset}), {encoder}"] = _judge(
+                scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial
+            )
     _tell(found)
 
 
-def _behaviour(train: Dataset, validation: list[Newcomer], histories: Histories, user_ids: list[str], content: np.ndarray) -> Behaviour:
+def _behaviour(
+    train: Dataset,
+    validation: list[Newcomer],
+    histories: Histories,
+    user_ids: list[str],
+    content: np.ndarray,
+) -> Behaviour:
     inputs = ProfileInputs.fit(train.users, user_ids)
     horizon = SHORT if max((len(n.pool) for n in validation), default=20) <= SHORT.pool else LONG
-    return Behaviour(histories=histories, profiles=inputs.transform(train.users.of_users(user_ids)), content=content,
-                     relevant_from=float(train.interactions.relevant_from), horizon=horizon)
+    return Behaviour(
+        histories=histories,
+        profiles=inputs.transform(train.users.of_users(user_ids)),
+        content=content,
+        relevant_from=float(train.interactions.relevant_from),
+        horizon=horizon,
+    )
 
 
-def _hidden_events(data: Dataset, user_ids: list[str], cold: Vocabulary, judged: set[str]) -> Histories:
+def _hidden_events(
+    data: Dataset, user_ids: list[str], cold: Vocabulary, judged: set[str]
+) -> Histories:
     """By hidden item: which training people met it, and how they liked it."""
-    frame = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    frame = data.interactions.frame.unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     learned_from = [user_id for user_id in user_ids if user_id not in judged]
-    frame = frame.filter(pl.col("item_id").is_in(list(cold.ids)) & pl.col("user_id").is_in(learned_from))
+    frame = frame.filter(
+        pl.col("item_id").is_in(list(cold.ids)) & pl.col("user_id").is_in(learned_from)
+    )
     items, users = cold.indexes(frame["item_id"]), Vocabulary(user_ids).indexes(frame["user_id"])
     order = np.argsort(items, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(items, minlength=len(cold)))]).astype(np.int64)
-    return Histories(offsets=offsets, items=users[order], values=frame["value"].to_numpy().astype(np.float32)[order])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(items, minlength=len(cold)))]).astype(
+        np.int64
+    )
+    return Histories(
+        offsets=offsets,
+        items=users[order],
+        values=frame["value"].to_numpy().astype(np.float32)[order],
+    )
 
 
-def _content_rows(encoder: str, vectors: np.ndarray, histories: Histories, shown: Histories, cold: np.ndarray, data: Dataset,
-                  trial: Trial) -> dict[str, np.ndarray]:
+def _content_rows(
+    encoder: str,
+    vectors: np.ndarray,
+    histories: Histories,
+    shown: Histories,
+    cold: np.ndarray,
+    data: Dataset,
+    trial: Trial,
+) -> dict[str, np.ndarray]:
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     liked = shown.where(shown.values >= data.interactions.relevant_from)
     taste = liked.matrix(len(vectors)) @ unit
     cosine = taste / np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-9) @ unit[cold].T
-    counts = np.bincount(histories.items[histories.values >= data.interactions.relevant_from], minlength=len(vectors))
+    counts = np.bincount(
+        histories.items[histories.values >= data.interactions.relevant_from], minlength=len(vectors)
+    )
     met = np.unique(histories.items)
     target = np.log(counts[met] + 0.5)
     best: dict[str, np.ndarray] = {f"cosine, {encoder}": _judge(cosine, trial)}
@@ -113,7 +167,10 @@ def _content_rows(encoder: str, vectors: np.ndarray, histories: Histories, shown
     for penalty in (1.0, 3.0, 10.0, 30.0):
         kernel = unit[met] @ unit[met].T + penalty * np.eye(len(met))
         expected = unit[cold] @ unit[met].T @ np.linalg.solve(kernel, target - target.mean())
-        tried += [_judge(expected + weight * cosine, trial) for weight in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)]
+        tried += [
+            _judge(expected + weight * cosine, trial)
+            for weight in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+        ]
     best[f"expected popularity + cosine, {encoder}"] = max(tried, key=lambda values: values.mean())
     return best
 
@@ -133,7 +190,10 @@ def _tell(found: dict[str, np.ndarray]) -> None:
     for name, values in found.items():
         low, high = interval(values[None], weights)
         apart = paired_difference(values, found[bar], weights, higher_is_better=True)
-        print(f"{name:<44}{values.mean():.3f} [{low[0]:.3f}, {high[0]:.3f}]   {values.mean() / found[bar].mean():.2f}   {apart}")
+        print(
+            f"{name:<44}{values.mean():.3f} [{low[0]:.3f}, {high[0]:.3f}]   "
+            f"{values.mean() / found[bar].mean():.2f}   {apart}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """metarec behind the interface of the neutral newcomer protocol.
 
-    python judge.py --model newcomer_adapter:Model --data ml-100k        (from the protocol's folder, this one on PYTHONPATH)
+    python judge.py --model newcomer_adapter:Model --data ml-100k        (from the protocol's
+    folder, this one on PYTHONPATH)
 
-The protocol hands over indexes; here they become ids again, so that what is judged is what a user of `metarec` gets.
-`item_knn`, `ease` and `ials` put our tuned baselines there, for sets without peers.
+The protocol hands over indexes; here they become ids again, so that what is judged is what a user
+of `metarec` gets. `item_knn`, `ease` and `ials` put our tuned baselines there, for sets without
+peers.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ class Ranked:
         place[self.items[self.items >= 0]] = np.flatnonzero(self.items >= 0)
         ranked = []
         for start in range(0, len(requests), BATCH):
-            scores = self.model.score([_request(r) for r in requests[start:start + BATCH]])
+            scores = self.model.score([_request(r) for r in requests[start : start + BATCH]])
             scores[:, ~warm] = -np.inf
-            for row, banned in enumerate(exclude[start:start + BATCH]):
+            for row, banned in enumerate(exclude[start : start + BATCH]):
                 columns = self.items[banned]
                 scores[row, columns[columns >= 0]] = -np.inf
             top = np.argpartition(-scores, k_top, axis=1)[:, :k_top]
@@ -57,15 +59,21 @@ class Model(Ranked):
     def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
         """Fit on training users; row i of `items` is item i, row u of `users` is user u."""
         data = _data(train, items, users)
-        self._fitted(Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder), data)
+        self._fitted(
+            Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder), data
+        )
 
     def predict(self, requests: list[Any], queries: list[np.ndarray]) -> list[np.ndarray]:
         """Predicted ratings of each query."""
-        return self.model.rate([_request(r) for r in requests], [[str(item) for item in query] for query in queries])
+        return self.model.rate(
+            [_request(r) for r in requests], [[str(item) for item in query] for query in queries]
+        )
 
 
 class Baseline(Ranked):
-    """One of our tuned baselines, its settings chosen on newcomers held out of the training users."""
+    """One of our tuned baselines, its settings chosen on newcomers held out of the training
+    users.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,7 +81,9 @@ class Baseline(Ranked):
     def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
         """Tune on held-out training users, at most 300 of them."""
         data = _data(train, items, users)
-        split = split_newcomers(data, rng=np.random.default_rng(0), test=0.0, validation=0.1, most=300)
+        split = split_newcomers(
+            data, rng=np.random.default_rng(0), test=0.0, validation=0.1, most=300
+        )
         model = BASELINES[self.name]()
         model.fit(split.train, split.validation, np.random.default_rng(0))
         self._fitted(model, split.train)
@@ -96,14 +106,30 @@ def ials() -> Baseline:
 
 def _data(train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Dataset:
     """The protocol's frames with indexes written as ids."""
-    events = train.select(pl.col("user").cast(pl.Utf8).alias("user_id"), pl.col("item").cast(pl.Utf8).alias("item_id"),
-                          pl.col("rating").alias("value"), "timestamp")
-    catalog = items.drop("item_id").rename({"item": "item_id"}).with_columns(pl.col("item_id").cast(pl.Utf8))
-    profiles = users.drop("user_id").rename({"user": "user_id"}).with_columns(pl.col("user_id").cast(pl.Utf8))
-    return Dataset(interactions=events, items=Catalog.of(catalog), users=Profiles.of(profiles), name="newcomer")
+    events = train.select(
+        pl.col("user").cast(pl.Utf8).alias("user_id"),
+        pl.col("item").cast(pl.Utf8).alias("item_id"),
+        pl.col("rating").alias("value"),
+        "timestamp",
+    )
+    catalog = (
+        items.drop("item_id")
+        .rename({"item": "item_id"})
+        .with_columns(pl.col("item_id").cast(pl.Utf8))
+    )
+    profiles = (
+        users.drop("user_id")
+        .rename({"user": "user_id"})
+        .with_columns(pl.col("user_id").cast(pl.Utf8))
+    )
+    return Dataset(
+        interactions=events, items=Catalog.of(catalog), users=Profiles.of(profiles), name="newcomer"
+    )
 
 
 def _request(given: tuple[np.ndarray, np.ndarray, dict[str, Any]]) -> Request:
     items, values, profile = given
-    return Request(history=[(str(i), float(v)) for i, v in zip(items, values, strict=True)],
-                   profile={name: value for name, value in profile.items() if value is not None})
+    return Request(
+        history=[(str(i), float(v)) for i, v in zip(items, values, strict=True)],
+        profile={name: value for name, value in profile.items() if value is not None},
+    )

@@ -1,9 +1,11 @@
-"""How long one newcomer takes: adapt to their events and rank the whole catalog, beside a plain matrix-vector product.
+"""How long one newcomer takes: adapt to their events and rank the whole catalog, beside a plain
+matrix-vector product.
 
     python benchmarks/newcomer_latency.py --items 10000 100000
 
-People and items are generated (taste clusters, popularity as 1/rank), the model is fitted on them for real, and both
-sides are timed in turns in this process on one thread: ratios hold where milliseconds drift.
+People and items are generated (taste clusters, popularity as 1/rank), the model is fitted on them
+for real, and both sides are timed in turns in this process on one thread: ratios hold where
+milliseconds drift.
 """
 
 from __future__ import annotations
@@ -31,8 +33,12 @@ def generated(n_items: int, n_users: int, rng: np.random.Generator) -> Dataset:
     order = np.argsort(~fits, axis=1, kind="stable")[:, :EVENTS]
     items = np.take_along_axis(drawn, order, 1).ravel()
     users = np.repeat(np.arange(n_users), EVENTS)
-    frame = pl.DataFrame({"user_id": users, "item_id": items, "timestamp": np.tile(rng.permutation(EVENTS), n_users)}).unique()
-    catalog = pl.DataFrame({"item_id": np.arange(n_items), "genre": [f"g{c}" for c in cluster_of_item]})
+    frame = pl.DataFrame(
+        {"user_id": users, "item_id": items, "timestamp": np.tile(rng.permutation(EVENTS), n_users)}
+    ).unique()
+    catalog = pl.DataFrame(
+        {"item_id": np.arange(n_items), "genre": [f"g{c}" for c in cluster_of_item]}
+    )
     return Dataset(interactions=frame, items=catalog)
 
 
@@ -49,7 +55,9 @@ def median_ms(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def main() -> None:
     """Print one row for each catalog size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=100)
@@ -62,10 +70,15 @@ def main() -> None:
         model = Recommender.fit(data, preset=options.preset, seed=0, encoder="none")
         torch.set_num_threads(1)
         known = model.trained_on["item_id"].unique().sort().to_list()
-        vectors, person = rng.normal(size=(n_items, DIM)).astype(np.float32), rng.normal(size=DIM).astype(np.float32)
+        vectors, person = (
+            rng.normal(size=(n_items, DIM)).astype(np.float32),
+            rng.normal(size=DIM).astype(np.float32),
+        )
 
         def serve(model: Recommender = model, known: list[str] = known) -> object:
-            return model.recommend([Request(history=[(item, 1.0) for item in rng.choice(known, 5)])], k=10)
+            return model.recommend(
+                [Request(history=[(item, 1.0) for item in rng.choice(known, 5)])], k=10
+            )
 
         def product(vectors: np.ndarray = vectors, person: np.ndarray = person) -> object:
             scores = vectors @ person
@@ -73,8 +86,12 @@ def main() -> None:
 
         serve()
         taken = median_ms({"metarec": serve, "matrix-vector": product}, options.rounds)
-        print(f"{n_items:>9,} items: metarec {taken['metarec']:.2f} ms, matrix-vector product and top 10 of dim {DIM} "
-              f"{taken['matrix-vector']:.2f} ms, ratio {taken['metarec'] / taken['matrix-vector']:.1f}")
+        print(
+            f"{n_items:>9,} items: metarec {taken['metarec']:.2f} ms, matrix-vector product and "
+            f"top 10 of dim {DIM} "
+            f"{taken['matrix-vector']:.2f} ms, ratio "
+            f"{taken['metarec'] / taken['matrix-vector']:.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""What to show before any event: the default beside lists that are the same for everyone, over several splits of one data set.
+"""What to show before any event: the default beside lists that are the same for everyone, over
+several splits of one data set.
 
-    python opening.py ml-latest-small --seeds 1 2 3        (the neutral protocol's folder and this one on PYTHONPATH)
+    python opening.py ml-latest-small --seeds 1 2 3        (the neutral protocol's folder and this
+    one on PYTHONPATH)
 
-One split tells little about a list that everyone gets: it is one draw. The test newcomers of the protocol's split 0 are taken away
-first, so that whatever is learned here has not been learned from them. Printed are means over all newcomers of all splits, and what
-the default is better by, with a 95% interval over newcomers; the best of the lists is chosen with hindsight.
+One split tells little about a list that everyone gets: it is one draw. The test newcomers of the
+protocol's split 0 are taken away first, so that whatever is learned here has not been learned from
+them. Printed are means over all newcomers of all splits, and what the default is better by, with a
+95% interval over newcomers; the best of the lists is chosen with hindsight.
 """
 
 from __future__ import annotations
@@ -19,18 +22,30 @@ from newcomer import load_dataset, make_split, ranking_metrics, request
 from newcomer_adapter import Model
 
 
-def lists(train: pl.DataFrame, n_items: int, threshold: float | None, pool: int) -> dict[str, np.ndarray]:
-    """A score of each item, whoever asks: how often it is met, in all or after people's first events, and how often and how well."""
+def lists(
+    train: pl.DataFrame, n_items: int, threshold: float | None, pool: int
+) -> dict[str, np.ndarray]:
+    """A score of each item, whoever asks: how often it is met, in all or after people's first
+    events, and how often and how well.
+    """
     liked = train if threshold is None else train.filter(pl.col("rating") >= threshold)
-    later = train.with_columns(place=pl.int_range(pl.len()).over("user")).filter(pl.col("place") >= pool)
+    later = train.with_columns(place=pl.int_range(pl.len()).over("user")).filter(
+        pl.col("place") >= pool
+    )
     if threshold is not None:
         later = later.filter(pl.col("rating") >= threshold)
     counted = {"count": train, "likes": liked, "likes after the first": later}
-    found = {rule: np.bincount(events["item"].to_numpy(), minlength=n_items) for rule, events in counted.items()}
+    found = {
+        rule: np.bincount(events["item"].to_numpy(), minlength=n_items)
+        for rule, events in counted.items()
+    }
     if threshold is not None:
         total = np.bincount(train["item"].to_numpy(), train["rating"].to_numpy(), n_items)
         mean = (total + 5 * train["rating"].mean()) / (found["count"] + 5)
-        found |= {f"log count + {weight:g} mean": np.log1p(found["count"]) + weight * mean for weight in (0.5, 1, 2, 4)}
+        found |= {
+            f"log count + {weight:g} mean": np.log1p(found["count"]) + weight * mean
+            for weight in (0.5, 1, 2, 4)
+        }
     return found
 
 
@@ -38,15 +53,24 @@ def opened(name: str, seed: int) -> dict[str, np.ndarray]:
     """NDCG@10 of each newcomer of a split, by who made the slate."""
     data = load_dataset(name)
     apart = {newcomer.user_id for newcomer in make_split(data, 0).test}
-    split = make_split(replace(data, interactions=data.interactions.filter(~pl.col("user_id").is_in(apart))), seed)
+    split = make_split(
+        replace(data, interactions=data.interactions.filter(~pl.col("user_id").is_in(apart))), seed
+    )
     pools = [newcomer.pool_items for newcomer in split.test]
     model = Model()
     model.fit(split.train, split.items, split.users)
-    ranked = {"metarec": model.recommend([request(newcomer, 0) for newcomer in split.test], 20, pools)}
-    for rule, scores in lists(split.train, split.n_items, split.threshold, split.stats["pool"]).items():
-        best = np.argsort(-scores.astype(np.float64), kind="stable")[:20 + max(map(len, pools))]
+    ranked = {
+        "metarec": model.recommend([request(newcomer, 0) for newcomer in split.test], 20, pools)
+    }
+    for rule, scores in lists(
+        split.train, split.n_items, split.threshold, split.stats["pool"]
+    ).items():
+        best = np.argsort(-scores.astype(np.float64), kind="stable")[: 20 + max(map(len, pools))]
         ranked[rule] = np.array([best[~np.isin(best, pool)][:20] for pool in pools])
-    return {rule: ranking_metrics(rows, split.test, split.n_items)[1]["ndcg@10"] for rule, rows in ranked.items()}
+    return {
+        rule: ranking_metrics(rows, split.test, split.n_items)[1]["ndcg@10"]
+        for rule, rows in ranked.items()
+    }
 
 
 def main() -> None:
@@ -57,15 +81,24 @@ def main() -> None:
     found = []
     for seed in options.seeds:
         found.append(opened(options.data, seed))
-        print(f"split {seed}, {len(found[-1]['metarec'])} newcomers:",
-              ", ".join(f"{rule} {values.mean():.4f}" for rule, values in found[-1].items()), flush=True)
+        print(
+            f"split {seed}, {len(found[-1]['metarec'])} newcomers:",
+            ", ".join(f"{rule} {values.mean():.4f}" for rule, values in found[-1].items()),
+            flush=True,
+        )
     pooled = {rule: np.concatenate([one[rule] for one in found]) for rule in found[0]}
     ours = pooled.pop("metarec")
     draws = np.random.default_rng(0).integers(0, len(ours), (2000, len(ours)))
-    print(f"\n{options.data}, {len(ours)} newcomers, NDCG@10 before any event: metarec {ours.mean():.4f}")
+    print(
+        f"\n{options.data}, {len(ours)} newcomers, NDCG@10 before any event: metarec "
+        f"{ours.mean():.4f}"
+    )
     for rule, theirs in sorted(pooled.items(), key=lambda pair: -pair[1].mean()):
         low, high = np.quantile((ours - theirs)[draws].mean(1), [0.025, 0.975])
-        print(f"  {rule:24} {theirs.mean():.4f}   metarec less it {(ours - theirs).mean():+.4f} [{low:+.4f}, {high:+.4f}]")
+        print(
+            f"  {rule:24} {theirs.mean():.4f}   metarec less it {(ours - theirs).mean():+.4f} "
+            f"[{low:+.4f}, {high:+.4f}]"
+        )
 
 
 if __name__ == "__main__":

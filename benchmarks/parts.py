@@ -1,9 +1,12 @@
-"""What single experts of the gate are worth to newcomers: each alone beside popularity, or some together.
+"""What single experts of the gate are worth to newcomers: each alone beside popularity, or some
+together.
 
-    python benchmarks/parts.py DATA --parts sequence decoder encoder encoder-decoder sequence+decoder
+    python benchmarks/parts.py DATA --parts sequence decoder encoder encoder-decoder
+    sequence+decoder
 
-Validation newcomers of the split that `metarec evaluate` makes: test newcomers stay unseen, so what is found may decide
-a preset. Prints NDCG@10 with 95% intervals over people and the paired difference to the first row; one fit each, seeded.
+Validation newcomers of the split that `metarec evaluate` makes: test newcomers stay unseen, so what
+is found may decide a preset. Prints NDCG@10 with 95% intervals over people and the paired
+difference to the first row; one fit each, seeded.
 """
 
 from __future__ import annotations
@@ -18,10 +21,16 @@ import numpy as np
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--parts", nargs="+", default=["sequence", "decoder", "encoder", "encoder-decoder"],
-                        help="one row each; parts joined by + learn together")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=["sequence", "decoder", "encoder", "encoder-decoder"],
+        help="one row each; parts joined by + learn together",
+    )
     parser.add_argument("--encoder", default="none", help="text encoder")
-    parser.add_argument("--users", type=int, default=0, help="training and validation people at most; 0 for all")
+    parser.add_argument(
+        "--users", type=int, default=0, help="training and validation people at most; 0 for all"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -36,8 +45,12 @@ def main() -> None:
     data = metarec.read(str(options.data))
     if options.users:
         people = data.interactions.frame["user_id"].unique().sort()
-        kept = people.gather(np.random.default_rng(options.seed).permutation(len(people))[:options.users])
-        data = data.with_interactions(data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(kept.implode())))
+        kept = people.gather(
+            np.random.default_rng(options.seed).permutation(len(people))[: options.users]
+        )
+        data = data.with_interactions(
+            data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(kept.implode()))
+        )
     split = split_newcomers(data, rng=np.random.default_rng(options.seed))
     trial = Trial.of(split.validation, split.train)
     models, seconds = [], {}
@@ -50,16 +63,28 @@ def main() -> None:
         models.append(model)
         print(f"{time.strftime('%H:%M:%S')} {name} fitted in {seconds[name]:.0f} CPU s", flush=True)
     curve = learning_curve(models, split, trial=trial, seed=options.seed)
-    print(f"{len(split.validation)} validation newcomers, {split.train.interactions.frame['user_id'].n_unique()} training people")
-    print(f"| popularity and | {' | '.join(map(str, curve.shots))} | mean, to {options.parts[0]} | fit, CPU s |")
+    print(
+        f"{len(split.validation)} validation newcomers, "
+        f"{split.train.interactions.frame['user_id'].n_unique()} training people"
+    )
+    print(
+        f"| popularity and | {' | '.join(map(str, curve.shots))} | mean, to {options.parts[0]} | "
+        f"fit, CPU s |"
+    )
     print("|---" * (len(curve.shots) + 3) + "|")
     for name in options.parts:
         means, (low, high) = curve.mean(name, "ndcg@10"), curve.interval(name, "ndcg@10")
         cells = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(means, low, high, strict=True)]
-        apart = curve.per_user[name]["ndcg@10"].mean(axis=0) - curve.per_user[options.parts[0]]["ndcg@10"].mean(axis=0)
-        draws = apart[np.random.default_rng(0).integers(len(apart), size=(2000, len(apart)))].mean(axis=1)
+        apart = curve.per_user[name]["ndcg@10"].mean(axis=0) - curve.per_user[options.parts[0]][
+            "ndcg@10"
+        ].mean(axis=0)
+        draws = apart[np.random.default_rng(0).integers(len(apart), size=(2000, len(apart)))].mean(
+            axis=1
+        )
         below, above = np.quantile(draws, [0.025, 0.975])
-        gap = "" if name == options.parts[0] else f"{apart.mean():+.3f} [{below:+.3f}, {above:+.3f}]"
+        gap = (
+            "" if name == options.parts[0] else f"{apart.mean():+.3f} [{below:+.3f}, {above:+.3f}]"
+        )
         print(f"| {name} | {' | '.join(cells)} | {gap} | {seconds[name]:.0f} |")
 
 

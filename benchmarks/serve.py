@@ -1,12 +1,15 @@
-"""Requests per second of the service, beside bare endpoints that return the same bytes and a plain matrix-vector product.
+"""Requests per second of the service, beside bare endpoints that return the same bytes and a plain
+matrix-vector product.
 
     python benchmarks/serve.py --items 10000 --seconds 5
 
-One process serves, this one sends over loopback with a few connections kept open; all are measured in turn, several rounds, so that
-what else the machine does falls on all of them. There are two bare endpoints on the same uvicorn, which read the body and send the
-same bytes back: one written in FastAPI, as the service is, and one in Starlette alone. "ratio" is the service's processor time for
-one request over the sum of a bare endpoint's and the product's; processor time, since wall time on a shared machine says who was let
-run. The product is over as many columns as the model's item embeddings have, with the ten best found by a partial sort.
+One process serves, this one sends over loopback with a few connections kept open; all are measured
+in turn, several rounds, so that what else the machine does falls on all of them. There are two bare
+endpoints on the same uvicorn, which read the body and send the same bytes back: one written in
+FastAPI, as the service is, and one in Starlette alone. "ratio" is the service's processor time for
+one request over the sum of a bare endpoint's and the product's; processor time, since wall time on
+a shared machine says who was let run. The product is over as many columns as the model's item
+embeddings have, with the ten best found by a partial sort.
 """
 
 from __future__ import annotations
@@ -54,8 +57,16 @@ class Load:
 class Sender(asyncio.Protocol):
     """One connection that sends the next request as soon as the last is answered."""
 
-    def __init__(self, requests: list[bytes], load: Load, until: float, start: int, done: asyncio.Future) -> None:
-        self.requests, self.load, self.until, self.next, self.done = requests, load, until, start, done
+    def __init__(
+        self, requests: list[bytes], load: Load, until: float, start: int, done: asyncio.Future
+    ) -> None:
+        self.requests, self.load, self.until, self.next, self.done = (
+            requests,
+            load,
+            until,
+            start,
+            done,
+        )
         self.buffer, self.missing = b"", 0
 
     def connection_made(self, transport) -> None:
@@ -95,7 +106,9 @@ def cpu_of(process: subprocess.Popen) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def load_on(server: subprocess.Popen, port: int, requests: list[bytes], options: argparse.Namespace) -> Load:
+def load_on(
+    server: subprocess.Popen, port: int, requests: list[bytes], options: argparse.Namespace
+) -> Load:
     before = cpu_of(server)
     load = asyncio.run(send_for(port, requests, options.seconds, options.connections))
     load.cpu = cpu_of(server) - before
@@ -108,7 +121,12 @@ async def send_for(port: int, requests: list[bytes], seconds: float, connections
     ends = [loop.create_future() for _ in range(connections)]
     for number, end in enumerate(ends):
         await loop.create_connection(
-            lambda number=number, end=end: Sender(requests, load, started + seconds, number * 7919, end), "127.0.0.1", port)
+            lambda number=number, end=end: Sender(
+                requests, load, started + seconds, number * 7919, end
+            ),
+            "127.0.0.1",
+            port,
+        )
     await asyncio.gather(*ends)
     load.seconds = time.perf_counter() - started
     return load
@@ -116,8 +134,10 @@ async def send_for(port: int, requests: list[bytes], seconds: float, connections
 
 def http(path: str, body: dict) -> bytes:
     text = json.dumps(body).encode()
-    return (f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(text)}\r\n\r\n").encode() + text
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(text)}\r\n\r\n"
+    ).encode() + text
 
 
 STARLETTE = """
@@ -153,8 +173,10 @@ serve(sys.argv[2], sys.argv[3], port=int(sys.argv[1]), requests_per_second=0, lo
 
 
 def started(program: str, port: int, *arguments: str) -> subprocess.Popen:
-    process = subprocess.Popen([sys.executable, "-c", program, str(port), *arguments],
-                               env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(port), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
     for _ in range(600):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1)
@@ -169,9 +191,14 @@ def started(program: str, port: int, *arguments: str) -> subprocess.Popen:
 
 
 def matrix_vector_seconds(items: int, dim: int, k: int = 10) -> float:
-    """Median time of the least that scoring a catalog exactly can cost: one product and a partial sort."""
+    """Median time of the least that scoring a catalog exactly can cost: one product and a partial
+    sort.
+    """
     rng = np.random.default_rng(0)
-    table, user = rng.standard_normal((items, dim)).astype(np.float32), rng.standard_normal(dim).astype(np.float32)
+    table, user = (
+        rng.standard_normal((items, dim)).astype(np.float32),
+        rng.standard_normal(dim).astype(np.float32),
+    )
     times = []
     for _ in range(max(20, 2_000_000 // items)):
         start = time.process_time()
@@ -182,19 +209,39 @@ def matrix_vector_seconds(items: int, dim: int, k: int = 10) -> float:
     return statistics.median(times)
 
 
-def model_of(items: int, folder: Path, users: int = 400, events: int = 25, seed: int = 0, preset: str = "tiny") -> Path:
-    """A model over `items` items with content, fitted on few people: the size of the catalog is what is measured."""
+def model_of(
+    items: int,
+    folder: Path,
+    users: int = 400,
+    events: int = 25,
+    seed: int = 0,
+    preset: str = "tiny",
+) -> Path:
+    """A model over `items` items with content, fitted on few people: the size of the catalog is
+    what is measured.
+    """
     import polars as pl
 
     import metarec
 
     rng = np.random.default_rng(seed)
     popular = rng.zipf(1.3, size=(users, events)) % items
-    rows = pl.DataFrame({"user_id": [f"u{u}" for u in np.repeat(np.arange(users), events)],
-                         "item_id": [f"i{i}" for i in popular.ravel()], "value": rng.integers(1, 6, users * events).astype(float),
-                         "timestamp": np.arange(users * events, dtype=float)})
-    catalog = pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "title": [f"Title {i}" for i in range(items)],
-                            "categories": [f"c{i % 20}" for i in range(items)], "year": [1950 + i % 70 for i in range(items)]})
+    rows = pl.DataFrame(
+        {
+            "user_id": [f"u{u}" for u in np.repeat(np.arange(users), events)],
+            "item_id": [f"i{i}" for i in popular.ravel()],
+            "value": rng.integers(1, 6, users * events).astype(float),
+            "timestamp": np.arange(users * events, dtype=float),
+        }
+    )
+    catalog = pl.DataFrame(
+        {
+            "item_id": [f"i{i}" for i in range(items)],
+            "title": [f"Title {i}" for i in range(items)],
+            "categories": [f"c{i % 20}" for i in range(items)],
+            "year": [1950 + i % 70 for i in range(items)],
+        }
+    )
     data = metarec.Dataset(interactions=rows.unique(["user_id", "item_id"]), items=catalog)
     metarec.Recommender.fit(data, preset=preset, seed=seed, encoder="tfidf").save(folder)
     return folder
@@ -207,7 +254,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--model", type=Path, help="a saved model; one over synthetic items is fitted otherwise")
+    parser.add_argument(
+        "--model", type=Path, help="a saved model; one over synthetic items is fitted otherwise"
+    )
     parser.add_argument("--port", type=int, default=8790)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -221,18 +270,41 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     model = metarec.Recommender.load(place)
     ids, dim = list(model.vocabulary.ids), model.item_embeddings.shape[1]
     rng = np.random.default_rng(1)
-    histories = [[{"item_id": ids[i], "value": float(rng.integers(1, 6))} for i in rng.integers(len(ids), size=5)] for _ in range(500)]
+    histories = [
+        [
+            {"item_id": ids[i], "value": float(rng.integers(1, 6))}
+            for i in rng.integers(len(ids), size=5)
+        ]
+        for _ in range(500)
+    ]
     requests = [http("/v1/recommendations", {"history": history, "k": 10}) for history in histories]
-    scoring = {size: seconds_of_scoring(model, histories, size) for size in (1, options.connections)}
+    scoring = {
+        size: seconds_of_scoring(model, histories, size) for size in (1, options.connections)
+    }
     service = started(SERVICE, options.port, str(place), str(folder / "events.db"))
-    answer = urllib.request.urlopen(urllib.request.Request(
-        f"http://127.0.0.1:{options.port}/v1/recommendations", json.dumps({"history": histories[0], "k": 10}).encode(),
-        {"content-type": "application/json"})).read()
+    answer = urllib.request.urlopen(
+        urllib.request.Request(
+            f"http://127.0.0.1:{options.port}/v1/recommendations",
+            json.dumps({"history": histories[0], "k": 10}).encode(),
+            {"content-type": "application/json"},
+        )
+    ).read()
     (folder / "answer.json").write_bytes(answer)
-    bare = [started(program, options.port + 1 + place, str(folder / "answer.json")) for place, program in enumerate((FASTAPI, STARLETTE))]
+    bare = [
+        started(program, options.port + 1 + place, str(folder / "answer.json"))
+        for place, program in enumerate((FASTAPI, STARLETTE))
+    ]
     try:
-        rounds = [([load_on(server, options.port + place, requests, options) for place, server in enumerate((service, *bare))],
-                   matrix_vector_seconds(len(ids), dim)) for _ in range(options.rounds)]
+        rounds = [
+            (
+                [
+                    load_on(server, options.port + place, requests, options)
+                    for place, server in enumerate((service, *bare))
+                ],
+                matrix_vector_seconds(len(ids), dim),
+            )
+            for _ in range(options.rounds)
+        ]
     finally:
         for server in (service, *bare):
             server.terminate()
@@ -244,26 +316,49 @@ def seconds_of_scoring(model, histories, size: int) -> float:
     import metarec
 
     times = []
-    asked = [metarec.Request(history=[(event["item_id"], event["value"]) for event in history]) for history in histories]
+    asked = [
+        metarec.Request(history=[(event["item_id"], event["value"]) for event in history])
+        for history in histories
+    ]
     for start in range(0, len(asked) - size, max(size, 8)):
         began = time.process_time()
-        model.recommend(asked[start:start + size], k=10)
+        model.recommend(asked[start : start + size], k=10)
         times.append((time.process_time() - began) / size)
     return statistics.median(times)
 
 
-def report(model, connections: int, rounds: list[tuple[list[Load], float]], scoring: dict[int, float]) -> None:
-    loads = [min((r[0][place] for r in rounds), key=lambda load: load.cpu_each) for place in range(3)]
-    names, ours, product = ("metarec service", "bare, FastAPI", "bare, Starlette"), loads[0], 1e3 * min(r[1] for r in rounds)
-    print(f"{len(model.vocabulary):,} items, preset {model.preset}, dim {model.item_embeddings.shape[1]}, {connections} connections, "
-          f"best of {len(rounds)} rounds, answers that were not 200: {sum(load.bad for load in loads)}")
+def report(
+    model, connections: int, rounds: list[tuple[list[Load], float]], scoring: dict[int, float]
+) -> None:
+    loads = [
+        min((r[0][place] for r in rounds), key=lambda load: load.cpu_each) for place in range(3)
+    ]
+    names, ours, product = (
+        ("metarec service", "bare, FastAPI", "bare, Starlette"),
+        loads[0],
+        1e3 * min(r[1] for r in rounds),
+    )
+    print(
+        f"{len(model.vocabulary):,} items, preset {model.preset}, dim "
+        f"{model.item_embeddings.shape[1]}, {connections} connections, "
+        f"best of {len(rounds)} rounds, answers that were not 200: "
+        f"{sum(load.bad for load in loads)}"
+    )
     print(f"  {'':<32} requests/s   p50 ms   p99 ms   cpu ms each")
     for name, load in zip(names, loads, strict=True):
-        print(f"  {name:<32} {load.per_second:10.0f} {load.percentile(0.5):8.2f} {load.percentile(0.99):8.2f} {load.cpu_each:13.3f}")
+        print(
+            f"  {name:<32} {load.per_second:10.0f} {load.percentile(0.5):8.2f} "
+            f"{load.percentile(0.99):8.2f} {load.cpu_each:13.3f}"
+        )
     print(f"  {'matrix-vector and top 10':<32} {'':>10} {'':>8} {'':>8} {product:13.3f}")
     for size, seconds in scoring.items():
-        print(f"  {f'recommend(), {size} at once':<32} {'':>10} {'':>8} {'':>8} {1e3 * seconds:13.3f}")
-    ratios = [f"{ours.cpu_each / (load.cpu_each + product):.2f} ({name})" for name, load in zip(names[1:], loads[1:], strict=True)]
+        print(
+            f"  {f'recommend(), {size} at once':<32} {'':>10} {'':>8} {'':>8} {1e3 * seconds:13.3f}"
+        )
+    ratios = [
+        f"{ours.cpu_each / (load.cpu_each + product):.2f} ({name})"
+        for name, load in zip(names[1:], loads[1:], strict=True)
+    ]
     print(f"  ratio to bare + product: {', '.join(ratios)}")
 
 

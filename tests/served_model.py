@@ -1,4 +1,6 @@
-"""One small fitted model for all tests of the service: fitting is most of their time, so it happens once in a run."""
+"""One small fitted model for all tests of the service: fitting is most of their time, so it happens
+once in a run.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ from world import tiny_world
 
 @functools.cache
 def fitted_model(seed: int = 0) -> Recommender:
-    """A tiny model of the world with ratings; other seeds give other worlds and so other versions."""
-    return Recommender.fit(tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed, encoder="tfidf")
+    """A tiny model of the world with ratings; other seeds give other worlds and so other
+    versions.
+    """
+    return Recommender.fit(
+        tiny_world(ratings=True, seed=seed).data, preset="tiny", seed=seed, encoder="tfidf"
+    )
 
 
 @functools.cache

@@ -1,4 +1,6 @@
-"""Documentation is tested: links lead somewhere, commands are ones the program has, the two READMEs say the same."""
+"""Documentation is tested: links lead somewhere, commands are ones the program has, the two READMEs
+say the same.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,32 @@ import typer
 from metarec.app.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"^```\w*\n(.*?)^```|((?:^ {4}.*\n)+)", re.MULTILINE | re.DOTALL)
 
 
 def commands(page: Path) -> list[str]:
     """Lines of code blocks that a reader would type into a shell, without their comments."""
-    blocks = [fenced or indented for fenced, indented in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    blocks = [
+        fenced or indented for fenced, indented in BLOCK.findall(page.read_text(encoding="utf-8"))
+    ]
     lines = [line.strip() for block in blocks for line in block.splitlines()]
-    return [re.sub(r"\s+#.*$", "", line) for line in lines if re.match(r"(metarec|make|pip|python3?|\.venv/bin/\w+) ", line)]
+    return [
+        re.sub(r"\s+#.*$", "", line)
+        for line in lines
+        if re.match(r"(metarec|make|pip|python3?|\.venv/bin/\w+) ", line)
+    ]
 
 
 def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -43,7 +58,10 @@ def test_every_page_is_reachable_from_the_index() -> None:
         if page in seen or not page.exists() or page.suffix != ".md":
             continue
         seen.add(page)
-        waiting += [(page.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+        waiting += [
+            (page.parent / target).resolve()
+            for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        ]
     assert {page.resolve() for page in PAGES} - {page.resolve() for page in seen} == set()
 
 
@@ -57,18 +75,24 @@ def test_metarec_commands_are_ones_the_program_has(page: Path) -> None:
         command, rest = root, words[1:]
         while hasattr(command, "commands"):
             assert rest, f"{page.name}: {line!r} names no command"
-            assert rest[0] in command.commands, f"{page.name}: {line!r}: there is no command {rest[0]!r}"
+            assert rest[0] in command.commands, (
+                f"{page.name}: {line!r}: there is no command {rest[0]!r}"
+            )
             command, rest = command.commands[rest[0]], rest[1:]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         for word in rest:
             option = word.split("=")[0]
-            assert not option.startswith("-") or option in known, f"{page.name}: {line!r}: {command.name} has no option {option}"
+            assert not option.startswith("-") or option in known, (
+                f"{page.name}: {line!r}: {command.name} has no option {option}"
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_make_targets_and_extras_named_are_there(page: Path) -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     for line in commands(page):
         if line.startswith("make "):
             assert line.split()[1] in targets, f"{page.name}: {line!r}"
@@ -77,8 +101,12 @@ def test_make_targets_and_extras_named_are_there(page: Path) -> None:
 
 
 def test_the_readme_lists_every_extra() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    rows = re.findall(
+        r"^\| (`.*?`) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(extras)
 
 
@@ -86,14 +114,18 @@ def test_the_chinese_readme_has_the_same_commands_and_code() -> None:
     english, chinese = PAGES[:2]
     assert commands(english) == commands(chinese)
     assert len(commands(english)) >= 10
-    ours, theirs = ([ast.dump(ast.parse(block)) for block in python_blocks(page)] for page in (english, chinese))
+    ours, theirs = (
+        [ast.dump(ast.parse(block)) for block in python_blocks(page)] for page in (english, chinese)
+    )
     assert ours == theirs != []
 
 
 def test_names_the_readme_uses_are_public() -> None:
     import metarec
 
-    for name in re.findall(r"metarec\.(\w+)\(|metarec\.(\w+)\.", "\n".join(python_blocks(PAGES[0]))):
+    for name in re.findall(
+        r"metarec\.(\w+)\(|metarec\.(\w+)\.", "\n".join(python_blocks(PAGES[0]))
+    ):
         assert (name[0] or name[1]) in metarec.__all__
 
 
@@ -104,9 +136,16 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
 
     page = (ROOT / "docs" / "guide" / "serving.md").read_text(encoding="utf-8")
     missing = [field.name for field in fields(ServiceSettings) if f"`{field.name}`" not in page]
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py"))
+    sources = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py")
+    )
     found = re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"', sources)
-    routes = [(verb, re.sub(r":\w+}", "}", path)) for verb, path in found]  # without what kind of text an address takes there
-    missing += [f"{verb.upper()} {path}" for verb, path in routes if f"{verb.upper()} {path}" not in page]
+    routes = [
+        (verb, re.sub(r":\w+}", "}", path)) for verb, path in found
+    ]  # without what kind of text an address takes there
+    missing += [
+        f"{verb.upper()} {path}" for verb, path in routes if f"{verb.upper()} {path}" not in page
+    ]
     assert len(routes) > 10
     assert missing == []

@@ -11,13 +11,31 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "ray", "fastapi", "sqlalchemy", "sklearn", "scipy", "pandas", "matplotlib", "captum", "polars", "numpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "ray",
+    "fastapi",
+    "sqlalchemy",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "captum",
+    "polars",
+    "numpy",
+)
 
 
 def loaded_by(code: str) -> set[str]:
     """Which heavy libraries a fresh interpreter holds after running `code`."""
-    listing = f"{code}\nimport sys\nsys.stderr.write(chr(10).join(m for m in {HEAVY!r} if m in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    listing = (
+        f"{code}\nimport sys\nsys.stderr.write(chr(10).join(m for m in {HEAVY!r} if m in "
+        f"sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=True
+    )
     return set(done.stderr.split())
 
 
@@ -25,14 +43,20 @@ def test_import_metarec_loads_nothing_heavy() -> None:
     assert loaded_by("import metarec; metarec.__version__; dir(metarec)") == set()
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["data", "--help"], ["data", "get", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["data", "--help"], ["data", "get", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
-    code = f"from metarec.app.cli import main\ntry:\n    main({words!r})\nexcept SystemExit as end:\n    assert not end.code"
+    code = (
+        f"from metarec.app.cli import main\ntry:\n    main({words!r})\nexcept SystemExit as "
+        f"end:\n    assert not end.code"
+    )
     assert loaded_by(code) == set()
 
 
 def test_help_is_quick() -> None:
     """Against a bare interpreter in the same minute, so that a busy machine does not decide."""
+
     def fastest(code: str) -> float:
         taken = []
         for _ in range(5):
@@ -52,12 +76,21 @@ def test_names_at_the_root_are_the_stages_own() -> None:
 
     assert metarec.Dataset is Dataset
     assert set(metarec.__all__) <= set(dir(metarec))
-    with pytest.raises(AttributeError, match="has no attribute 'Recommendr'; it offers .*Recommender"):
+    with pytest.raises(
+        AttributeError, match="has no attribute 'Recommendr'; it offers .*Recommender"
+    ):
         _ = metarec.Recommendr
 
 
 def test_each_layer_imports_only_layers_below_it() -> None:
     linter = Path(sys.executable).parent / "lint-imports"
     plain = {**os.environ, "NO_COLOR": "1"}
-    done = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, env=plain)
+    done = subprocess.run(
+        [str(linter), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=plain,
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,8 +1,9 @@
-"""A tiny world whose right answers are known by construction: two tastes, one item withheld from each person.
+"""A tiny world whose right answers are known by construction: two tastes, one item withheld from
+each person.
 
-People of a taste take every item of that taste but one, and each item is withheld equally often, so popularity says
-nothing and the withheld item must come first. Items say their taste in their words and their tag; people's `home`
-follows their taste, so that content and profile can be tested alone.
+People of a taste take every item of that taste but one, and each item is withheld equally often, so
+popularity says nothing and the withheld item must come first. Items say their taste in their words
+and their tag; people's `home` follows their taste, so that content and profile can be tested alone.
 """
 
 from __future__ import annotations
@@ -38,19 +39,25 @@ class World:
 
     def history_of(self, user_id: str) -> list[tuple[str, float]]:
         """Everything a person of the data did, oldest first."""
-        rows = self.data.interactions.frame.filter(pl.col("user_id") == user_id).select("item_id", "value")
+        rows = self.data.interactions.frame.filter(pl.col("user_id") == user_id).select(
+            "item_id", "value"
+        )
         return [(item_id, float(value)) for item_id, value in rows.iter_rows()]
 
 
-def tiny_world(*, users_per_taste: int = 24, items_per_taste: int = 12, ratings: bool = False, seed: int = 0) -> World:
+def tiny_world(
+    *, users_per_taste: int = 24, items_per_taste: int = 12, ratings: bool = False, seed: int = 0
+) -> World:
     """Build the world; it is the same for the same arguments.
 
     Args:
-        ratings: also let each person rate three items of the other taste 1 or 2, and their own 4 or 5; otherwise every
-            event is an act without a value.
+        ratings: also let each person rate three items of the other taste 1 or 2, and their own 4 or
+            5; otherwise every event is an act without a value.
     """
     rng = np.random.default_rng(seed)
-    items_of_taste = {taste: [f"{taste[0]}{n:02d}" for n in range(items_per_taste)] for taste in TASTES}
+    items_of_taste = {
+        taste: [f"{taste[0]}{n:02d}" for n in range(items_per_taste)] for taste in TASTES
+    }
     rows: list[tuple[str, str, float, float]] = []
     taste_of_user: dict[str, str] = {}
     withheld: dict[str, str] = {}
@@ -59,18 +66,35 @@ def tiny_world(*, users_per_taste: int = 24, items_per_taste: int = 12, ratings:
             user_id = f"u{len(taste_of_user):03d}"
             taste_of_user[user_id] = taste
             withheld[user_id] = items_of_taste[taste][n % items_per_taste]
-            events = [(item_id, float(rng.integers(4, 6))) for item_id in items_of_taste[taste] if item_id != withheld[user_id]]
+            events = [
+                (item_id, float(rng.integers(4, 6)))
+                for item_id in items_of_taste[taste]
+                if item_id != withheld[user_id]
+            ]
             if ratings:
                 disliked = rng.choice(items_per_taste, size=3, replace=False)
                 events += [(items_of_taste[other][d], float(rng.integers(1, 3))) for d in disliked]
             start = rng.integers(0, 1000)
-            rows += [(user_id, *events[e], float(start + place)) for place, e in enumerate(rng.permutation(len(events)))]
-    interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "value", "timestamp"], orient="row")
+            rows += [
+                (user_id, *events[e], float(start + place))
+                for place, e in enumerate(rng.permutation(len(events)))
+            ]
+    interactions = pl.DataFrame(
+        rows, schema=["user_id", "item_id", "value", "timestamp"], orient="row"
+    )
     if not ratings:
         interactions = interactions.drop("value")
-    return World(data=Dataset(interactions=interactions, items=_items(items_of_taste, rng), users=_users(taste_of_user, rng),
-                              name="tiny world"),
-                 taste_of_user=taste_of_user, items_of_taste=items_of_taste, withheld=withheld)
+    return World(
+        data=Dataset(
+            interactions=interactions,
+            items=_items(items_of_taste, rng),
+            users=_users(taste_of_user, rng),
+            name="tiny world",
+        ),
+        taste_of_user=taste_of_user,
+        items_of_taste=items_of_taste,
+        withheld=withheld,
+    )
 
 
 def _items(items_of_taste: dict[str, list[str]], rng: np.random.Generator) -> pl.DataFrame:
@@ -78,10 +102,23 @@ def _items(items_of_taste: dict[str, list[str]], rng: np.random.Generator) -> pl
     for taste, item_ids in items_of_taste.items():
         for n, item_id in enumerate(item_ids):
             words = rng.permutation(WORDS[taste])[:4]
-            rows.append((item_id, f"{words[0].title()} {n}", "a story of " + " and ".join(words[1:]), taste, 1980 + 2 * n))
-    return pl.DataFrame(rows, schema=["item_id", "title", "text", "categories", "year"], orient="row")
+            rows.append(
+                (
+                    item_id,
+                    f"{words[0].title()} {n}",
+                    "a story of " + " and ".join(words[1:]),
+                    taste,
+                    1980 + 2 * n,
+                )
+            )
+    return pl.DataFrame(
+        rows, schema=["item_id", "title", "text", "categories", "year"], orient="row"
+    )
 
 
 def _users(taste_of_user: dict[str, str], rng: np.random.Generator) -> pl.DataFrame:
-    rows = [(user_id, HOMES[taste], int(rng.integers(18, 70))) for user_id, taste in taste_of_user.items()]
+    rows = [
+        (user_id, HOMES[taste], int(rng.integers(18, 70)))
+        for user_id, taste in taste_of_user.items()
+    ]
     return pl.DataFrame(rows, schema=["user_id", "home", "age"], orient="row")

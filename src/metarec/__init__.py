@@ -1,8 +1,9 @@
 """metarec recommends well to people and items it has just met.
 
 The journey, one way: data -> features -> backbone -> metalearning -> recommendation -> feedback;
-`recommender.py` is that journey in one class; evaluation, explanation and fairness read it; `app` wires it.
-Names are loaded when first used, so that `import metarec` and `metarec --help` load no torch.
+`recommender.py` is that journey in one class; evaluation, explanation and fairness read it; `app`
+wires it. Names are loaded when first used, so that `import metarec` and `metarec --help` load no
+torch.
 """
 
 from importlib import import_module
@@ -25,7 +26,9 @@ __all__ = [*_HOMES, "__version__"]
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
-        raise AttributeError(f"module 'metarec' has no attribute {name!r}; it offers {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'metarec' has no attribute {name!r}; it offers {', '.join(__all__)}"
+        )
     return getattr(import_module(_HOMES[name]), name)
 
 

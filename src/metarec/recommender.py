@@ -32,7 +32,12 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed, normal
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.new_items import PART, NewItemPlaces
-from metarec.recommendation.onboarding import Questions, chance_known, chance_known_to, choose_questions
+from metarec.recommendation.onboarding import (
+    Questions,
+    chance_known,
+    chance_known_to,
+    choose_questions,
+)
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers import SCORERS
@@ -52,8 +57,28 @@ if TYPE_CHECKING:
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "neighbors", "content", "episodic"),
-    "small": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network", "r2d2"),
-    "base": ("profile", "neighbors", "weights", "factors", "sequence", "content", "episodic", "network", "r2d2"),
+    "small": (
+        "profile",
+        "neighbors",
+        "weights",
+        "factors",
+        "sequence",
+        "content",
+        "episodic",
+        "network",
+        "r2d2",
+    ),
+    "base": (
+        "profile",
+        "neighbors",
+        "weights",
+        "factors",
+        "sequence",
+        "content",
+        "episodic",
+        "network",
+        "r2d2",
+    ),
 }
 """The scorers of each preset: the one dial for size."""
 KNOWS_NEW_ITEMS = {"small", "base"}
@@ -74,14 +99,20 @@ class Settings:
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
-    """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is fine-tuned on the events."""
+    """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is
+    fine-tuned on the events.
+    """
     learner: str | None = None
-    """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset under its own name; the gate learns how
+    """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset
+    under its own name; the gate learns how
     far to trust it."""
     item_template: str | None = None
-    """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`."""
+    """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`.
+    """
     person_template: str | None = None
-    """How a person is written as text, as for `features.text.user_text`; read by `learner="people-as-text"`."""
+    """How a person is written as text, as for `features.text.user_text`; read by
+    `learner="people-as-text"`.
+    """
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -100,7 +131,9 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommender:
-    """Recommends well to people and items it has just met; every method takes a list and works on all of it at once."""
+    """Recommends well to people and items it has just met; every method takes a list and works on
+    all of it at once.
+    """
 
     settings: Settings
     catalog: Catalog
@@ -117,21 +150,37 @@ class Recommender:
     """[N, E] float16 text embeddings of the catalog; wishes are matched with them."""
     ensemble: Ensemble
     new_items: NewItemPlaces | None
-    """What orders the items that nobody has met; None where the preset has none or too few items could teach it."""
+    """What orders the items that nobody has met; None where the preset has none or too few items
+    could teach it.
+    """
     ratings: RatingHead | None
     """Predicts values; None where values are no ratings."""
     version: str
     """Digest of data and settings."""
     intervals: Conformal | None = None
-    """How far predicted spreads are stretched, found on held-out training newcomers; None where they were too few."""
+    """How far predicted spreads are stretched, found on held-out training newcomers; None where
+    they were too few.
+    """
 
     name = "metarec"
 
     @classmethod
-    def fit(cls, data: Dataset, preset: str = "small", seed: int = 0, *, encoder: str = "auto", learner: str | None = None,
-            item_template: str | None = None, person_template: str | None = None, policy: Policy | None = None,
-            horizon: Horizon | None = None, user_weights: Mapping[str, float] | None = None,
-            checkpoint: str | Path | None = None, progress: Progress = silent) -> Recommender:
+    def fit(
+        cls,
+        data: Dataset,
+        preset: str = "small",
+        seed: int = 0,
+        *,
+        encoder: str = "auto",
+        learner: str | None = None,
+        item_template: str | None = None,
+        person_template: str | None = None,
+        policy: Policy | None = None,
+        horizon: Horizon | None = None,
+        user_weights: Mapping[str, float] | None = None,
+        checkpoint: str | Path | None = None,
+        progress: Progress = silent,
+    ) -> Recommender:
         """Learn from everyone's past.
 
         Args:
@@ -139,56 +188,125 @@ class Recommender:
             preset: size of the model.
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
-            learner: a meta-learner by name, such as `anil` or `deep_kernel`, a Transformer over events (`decoder`, `encoder`,
-                `encoder-decoder`), or `people-as-text` (people written in words, read by the text encoder), that becomes a further
-                part of the score.
-            item_template: how an item is written as text, such as `"{title} by {authors}"`; names columns of the items.
+            learner: a meta-learner by name, such as `anil` or `deep_kernel`, a Transformer over
+                events (`decoder`, `encoder`, `encoder-decoder`), or `people-as-text` (people
+                written in words, read by the text encoder), that becomes a further part of the
+                score.
+            item_template: how an item is written as text, such as `"{title} by {authors}"`; names
+                columns of the items.
             person_template: how a person is, such as `"{profile}. Likes {liked}, not {disliked}"`.
             policy: what slates must heed; by default seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
-            user_weights: how much each person counts in training, above 0, by user id; scaled to mean 1, and whoever is not named
-                counts as their mean. None: all the same.
-            checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is removed at the end.
+            user_weights: how much each person counts in training, above 0, by user id; scaled to
+                mean 1, and whoever is not named counts as their mean. None: all the same.
+            checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is
+                removed at the end.
             progress: told how far each stage is.
 
         Raises:
-            BadInput: if there are fewer than two users or items with events, a weight is not above 0, or a name is unknown.
+            BadInput: if there are fewer than two users or items with events, a weight is not above
+                0, or a name is unknown.
         """
-        settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
-                            person_template=person_template)
+        settings = Settings(
+            preset=preset,
+            seed=seed,
+            encoder=encoder,
+            learner=learner,
+            item_template=item_template,
+            person_template=person_template,
+        )
         _check_size(data)
         catalog = _whole_catalog(data)
         histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
         seen = np.unique(histories.items)
-        liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(len(catalog))
-        reader = item_reader(item_text(catalog, item_template), encoder, liked, rows=seen, seed=seed, progress=progress)
-        item_inputs, content, text = ItemInputs.fit(catalog, reader=reader, template=item_template, fit_on=seen, seed=seed,
-                                                    progress=progress)
+        liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(
+            len(catalog)
+        )
+        reader = item_reader(
+            item_text(catalog, item_template),
+            encoder,
+            liked,
+            rows=seen,
+            seed=seed,
+            progress=progress,
+        )
+        item_inputs, content, text = ItemInputs.fit(
+            catalog,
+            reader=reader,
+            template=item_template,
+            fit_on=seen,
+            seed=seed,
+            progress=progress,
+        )
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         told = data.users.of_users(user_ids)
         words = _words(catalog, item_inputs, data.interactions.relevant_from, settings)
-        behaviour = Behaviour(histories=histories, profiles=profile_inputs.transform(told), content=content,
-                              relevant_from=data.interactions.relevant_from, horizon=horizon or choose_horizon(histories.lengths),
-                              weights=_weights_of(user_ids, user_weights), told=told, words=replace(words, keeps=True))
+        behaviour = Behaviour(
+            histories=histories,
+            profiles=profile_inputs.transform(told),
+            content=content,
+            relevant_from=data.interactions.relevant_from,
+            horizon=horizon or choose_horizon(histories.lengths),
+            weights=_weights_of(user_ids, user_weights),
+            told=told,
+            words=replace(words, keeps=True),
+        )
         version = _digest(data, settings, behaviour.weights)
-        ensemble = Ensemble.fit(behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)).with_words(words)
+        ensemble = Ensemble.fit(
+            behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)
+        ).with_words(words)
         text = text.astype(np.float16)
-        new_items = NewItemPlaces.fit(behaviour, text, derive(seed, "new items"), progress) if preset in KNOWS_NEW_ITEMS else None
-        ratings, intervals = _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
-        return cls(settings=settings, catalog=catalog, training=data, horizon=behaviour.horizon,
-                   policy=policy or Policy(repeats_allowed=False), item_inputs=item_inputs, profile_inputs=profile_inputs,
-                   content=content, text=text, ensemble=ensemble, new_items=new_items, ratings=ratings, version=version,
-                   intervals=intervals)
+        new_items = (
+            NewItemPlaces.fit(behaviour, text, derive(seed, "new items"), progress)
+            if preset in KNOWS_NEW_ITEMS
+            else None
+        )
+        ratings, intervals = (
+            _rating_head(behaviour, seed) if data.interactions.has_values else (None, None)
+        )
+        return cls(
+            settings=settings,
+            catalog=catalog,
+            training=data,
+            horizon=behaviour.horizon,
+            policy=policy or Policy(repeats_allowed=False),
+            item_inputs=item_inputs,
+            profile_inputs=profile_inputs,
+            content=content,
+            text=text,
+            ensemble=ensemble,
+            new_items=new_items,
+            ratings=ratings,
+            version=version,
+            intervals=intervals,
+        )
 
-    def fit_like(self, data: Dataset, *, seed: int | None = None, horizon: Horizon | None = None,
-                 user_weights: Mapping[str, float] | None = None) -> Recommender:
-        """Another model with this one's settings and policy, fitted on other data; arguments as for `fit`, this one's seed by default."""
+    def fit_like(
+        self,
+        data: Dataset,
+        *,
+        seed: int | None = None,
+        horizon: Horizon | None = None,
+        user_weights: Mapping[str, float] | None = None,
+    ) -> Recommender:
+        """Another model with this one's settings and policy, fitted on other data; arguments as for
+        `fit`, this one's seed by default.
+        """
         ours = self.settings
-        return Recommender.fit(data, ours.preset, ours.seed if seed is None else seed, encoder=ours.encoder, learner=ours.learner,
-                               item_template=ours.item_template, person_template=ours.person_template, policy=self.policy, horizon=horizon,
-                               user_weights=user_weights)
+        return Recommender.fit(
+            data,
+            ours.preset,
+            ours.seed if seed is None else seed,
+            encoder=ours.encoder,
+            learner=ours.learner,
+            item_template=ours.item_template,
+            person_template=ours.person_template,
+            policy=self.policy,
+            horizon=horizon,
+            user_weights=user_weights,
+        )
 
-    # What is known of it ------------------------------------------------------------------------------------------------
+    # What is known of it
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -208,7 +326,9 @@ class Recommender:
     @property
     def notes(self) -> list[str]:
         """What parts of the model say of how they learned, such as whom they left out."""
-        return [str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")]
+        return [
+            str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")
+        ]
 
     @property
     def reads_people(self) -> bool:
@@ -227,7 +347,9 @@ class Recommender:
 
     @property
     def item_embeddings(self) -> np.ndarray:
-        """[N, D] float32: where behaviour puts each item (from content, where nobody has met it yet)."""
+        """[N, D] float32: where behaviour puts each item (from content, where nobody has met it
+        yet).
+        """
         factors = self.ensemble.scorers.get("factors")
         return factors.items if isinstance(factors, Factors) else self.content
 
@@ -240,29 +362,39 @@ class Recommender:
     def trained_until(self) -> float | None:
         """Time of the newest training event, seconds; None where there is no clock."""
         newest = self.trained_on["timestamp"].max() if self.training.interactions.has_time else None
-        return None if newest is None else float(newest)  # type: ignore[arg-type]  # polars types max() as any literal
+        # Polars types max() as any literal
+        return None if newest is None else float(newest)  # type: ignore[arg-type]
 
     def behaviour(self) -> Behaviour:
-        """What its scorers learned from, everyone counting the same: for fitting another scorer beside them."""
+        """What its scorers learned from, everyone counting the same: for fitting another scorer
+        beside them.
+        """
         histories, user_ids = Histories.of_interactions(self.training.interactions, self.vocabulary)
         told = self.training.users.of_users(user_ids)
         words = _words(self.catalog, self.item_inputs, self.relevant_from, self.settings)
-        return Behaviour(histories=histories, profiles=self.profile_inputs.transform(told), content=self.content,
-                         relevant_from=self.relevant_from, horizon=self.horizon, told=told, words=replace(words, keeps=True))
+        return Behaviour(
+            histories=histories,
+            profiles=self.profile_inputs.transform(told),
+            content=self.content,
+            relevant_from=self.relevant_from,
+            horizon=self.horizon,
+            told=told,
+            words=replace(words, keeps=True),
+        )
 
     def training_data(self) -> Dataset:
         """What it was fitted on."""
         return self.training
 
-    # Scores -------------------------------------------------------------------------------------------------------------
+    # Scores
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
         return self._scores(requests, self._support(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item` where the catalog has items that
-        nobody has met, and `wish` where one is uttered.
+        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item`
+        where the catalog has items that nobody has met, and `wish` where one is uttered.
         """
         support, _ = self._support(requests)
         told = [request.profile for request in requests]
@@ -270,67 +402,118 @@ class Recommender:
         if self.new_items is not None and self.new_items.is_needed:
             parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), support)
         if any(request.wish for request in requests):
-            parts["wish"] = WISH_WEIGHT * np.stack([self._wish(request.wish) for request in requests])
+            parts["wish"] = WISH_WEIGHT * np.stack(
+                [self._wish(request.wish) for request in requests]
+            )
         return parts
 
     def fold_in(self, request: Request) -> dict[str, np.ndarray]:
-        """What adaptation knows of one person: trust and weight of each part, and their factors where the model has some."""
+        """What adaptation knows of one person: trust and weight of each part, and their factors
+        where the model has some.
+        """
         support, _ = self._support([request])
         params = self.ensemble.gate.at(support.lengths)
         factors = self.ensemble.scorers.get("factors")
-        return {**params, "factors": factors.fold_in(support)} if isinstance(factors, Factors) else params
+        return (
+            {**params, "factors": factors.fold_in(support)}
+            if isinstance(factors, Factors)
+            else params
+        )
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Predicted values on the data's scale, one array for each request; an unknown item gets the mean.
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predicted values on the data's scale, one array for each request; an unknown item gets
+        the mean.
 
         Raises:
             BadInput: if the training values are no ratings.
         """
         return [values for values, _ in self._rated(requests, item_ids)]
 
-    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Predictive standard deviations on the data's scale, one array for each request; their 90% normal intervals are calibrated."""
+    def rate_spread(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predictive standard deviations on the data's scale, one array for each request; their 90%
+        normal intervals are calibrated.
+        """
         return [spread for _, spread in self._rated(requests, item_ids)]
 
-    # Slates -------------------------------------------------------------------------------------------------------------
+    # Slates
 
-    def recommend(self, requests: Sequence[Request], k: int = 10, *,
-                  filter: str | None = None,  # noqa: A002  # the word its users know
-                  rules: Rules | None = None, diversity: float = 0.0, explore: float = 0.0, reranker: Reranker | None = None,
-                  rng: np.random.Generator | None = None) -> list[Slate]:
+    def recommend(
+        self,
+        requests: Sequence[Request],
+        k: int = 10,
+        *,
+        filter: str | None = None,  # noqa: A002  # the word its users know
+        rules: Rules | None = None,
+        diversity: float = 0.0,
+        explore: float = 0.0,
+        reranker: Reranker | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> list[Slate]:
         """The best `k` items for each person that they have not seen.
 
         Args:
             requests: who asks.
             k: length of each slate; shorter where fewer items may be shown.
-            filter: an expression over the catalog's columns, such as `year > 1990 and genres = "Drama"`.
+            filter: an expression over the catalog's columns, such as `year > 1990 and genres =
+                "Drama"`.
             rules: pins, bans and quotas.
             diversity: in [0, 1]; 0 ranks by score alone.
-            explore: strength of Thompson sampling; 0 explores nothing and every propensity is 1. Items that nobody has met are the least
-                sure, so they are what it shows more of.
+            explore: strength of Thompson sampling; 0 explores nothing and every propensity is 1.
+                Items that nobody has met are the least sure, so they are what it shows more of.
             reranker: reorders the best items for another aim.
             rng: breaks ties and explores; seeded by the model's seed by default.
 
         Raises:
             BadInput: if `k` is below 1 or a filter or rule names what the catalog lacks.
         """
-        options = SlateOptions(k=k, filter=filter, rules=rules or Rules(), diversity=diversity, explore=explore, reranker=reranker,
-                               exclude_seen=False)  # the policy says whether seen items may come again
+        options = SlateOptions(
+            k=k,
+            filter=filter,
+            rules=rules or Rules(),
+            diversity=diversity,
+            explore=explore,
+            reranker=reranker,
+            exclude_seen=False,
+        )  # the policy says whether seen items may come again
         if not requests:
             return []
         support, unknown = self._support(requests)
-        scores = self._scores(requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog))))
+        scores = self._scores(
+            requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
+        )
         hide_items(scores, requests, self.catalog, options)
         self._policy_check.hide(scores, requests, (support.owners, support.items))
         spread = self._spread(support) if explore else None
-        ordered = order_slates(scores, self.catalog, options, rng or derive(self.settings.seed, "slates"), spread=spread,
-                               embeddings=self.item_embeddings if diversity else None)
+        ordered = order_slates(
+            scores,
+            self.catalog,
+            options,
+            rng or derive(self.settings.seed, "slates"),
+            spread=spread,
+            embeddings=self.item_embeddings if diversity else None,
+        )
         return self._slates(requests, support, unknown, ordered, scores)
 
-    def questions(self, requests: Sequence[Request], k: int = 5, *, exclude: Sequence[Sequence[str]] | None = None) -> Questions:
-        """Which items to ask each person about first: expected variance reduction times the chance that they know the item."""
-        knows = chance_known(np.bincount(self.vocabulary.indexes(self.trained_on["item_id"]), minlength=len(self.catalog)),
-                             self.trained_on["user_id"].n_unique())
+    def questions(
+        self,
+        requests: Sequence[Request],
+        k: int = 5,
+        *,
+        exclude: Sequence[Sequence[str]] | None = None,
+    ) -> Questions:
+        """Which items to ask each person about first: expected variance reduction times the chance
+        that they know the item.
+        """
+        knows = chance_known(
+            np.bincount(
+                self.vocabulary.indexes(self.trained_on["item_id"]), minlength=len(self.catalog)
+            ),
+            self.trained_on["user_id"].n_unique(),
+        )
         support, _ = self._support(requests)
         may_ask = np.ones((len(requests), len(self.catalog)), bool)
         may_ask[support.owners, support.items] = False
@@ -338,30 +521,45 @@ class Recommender:
             known = self.vocabulary.indexes(ids)
             may_ask[row, known[known >= 0]] = False
         vectors = self.item_embeddings.astype(np.float64)
-        # Only items that a fair share of people know are worth asking; the rest would slow the search for nothing.
+        # Only items that a fair share of people know are worth asking; the rest would slow the
+        # search for nothing.
         common = np.argsort(-knows, kind="stable")[:500]
         scale = 1.0 / max(float((vectors[common] ** 2).sum(1).mean()), 1e-9)
-        covariance = np.stack([self._covariance(vectors, items, scale) for items in np.split(support.items, support.offsets[1:-1])])
-        most = min(k, int(may_ask[:, common].sum(1).min()))  # who knows all but two items can be asked about two
+        covariance = np.stack(
+            [
+                self._covariance(vectors, items, scale)
+                for items in np.split(support.items, support.offsets[1:-1])
+            ]
+        )
+        most = min(
+            k, int(may_ask[:, common].sum(1).min())
+        )  # who knows all but two items can be asked about two
         scores = self.score([Request(), *requests])
         known_to = chance_known_to(knows, scores[0], scores[1:])[:, common]
-        found = choose_questions(vectors[common], covariance, 1.0, known_to, most, may_ask=may_ask[:, common])
+        found = choose_questions(
+            vectors[common], covariance, 1.0, known_to, most, may_ask=may_ask[:, common]
+        )
         return Questions(items=common[found.items], worth=found.worth)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
-        """Why this item: parts of the score, influence of each event, nearest liked items, in words."""
+        """Why this item: parts of the score, influence of each event, nearest liked items, in
+        words.
+        """
         from metarec.explanation import explain
 
         return explain(self, request, item_id)
 
-    # Change -------------------------------------------------------------------------------------------------------------
+    # Change
 
     def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
-        """The same person after further events: recommending to the result is adaptation; the model itself does not change."""
+        """The same person after further events: recommending to the result is adaptation; the model
+        itself does not change.
+        """
         return replace(request, history=[*request.history, *events])
 
     def with_items(self, frame: Any) -> Recommender:
-        """The same model with items added, or their content changed, recommendable at once from that content.
+        """The same model with items added, or their content changed, recommendable at once from
+        that content.
 
         Args:
             frame: rows with `item_id` and any columns of the catalog.
@@ -371,7 +569,9 @@ class Recommender:
         """
         given = Catalog.of(frame).frame
         columns = [c for c in given.columns if c in self.catalog.frame.columns]
-        given = given.select(columns).cast({c: self.catalog.frame.schema[c] for c in columns}, strict=False)
+        given = given.select(columns).cast(
+            {c: self.catalog.frame.schema[c] for c in columns}, strict=False
+        )
         table = self.catalog.frame.update(given, on="item_id", how="left")
         fresh = given.join(table, on="item_id", how="anti")
         catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
@@ -381,19 +581,44 @@ class Recommender:
         grown_content, grown_text = np.pad(self.content, more), np.pad(self.text, more)
         grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
         ensemble = self.ensemble.with_content(grown_content).with_words(
-            _words(catalog, self.item_inputs, self.relevant_from, self.settings))
-        return replace(self, catalog=catalog, content=grown_content, text=grown_text, ensemble=ensemble,
-                       new_items=None if self.new_items is None else self.new_items.with_content(grown_content, grown_text),
-                       ratings=None if self.ratings is None else self.ratings.with_content(grown_content))
+            _words(catalog, self.item_inputs, self.relevant_from, self.settings)
+        )
+        return replace(
+            self,
+            catalog=catalog,
+            content=grown_content,
+            text=grown_text,
+            ensemble=ensemble,
+            new_items=None
+            if self.new_items is None
+            else self.new_items.with_content(grown_content, grown_text),
+            ratings=None if self.ratings is None else self.ratings.with_content(grown_content),
+        )
 
-    # Files --------------------------------------------------------------------------------------------------------------
+    # Files
 
     def save(self, folder: str | Path) -> None:
         """Write the model as plain data (safetensors, JSON, Parquet), whole or not at all."""
-        write_artefact(folder, to_artefact(
-            settings=asdict(self.settings), version=self.version, catalog=self.catalog, training=self.training, horizon=self.horizon,
-            policy=self.policy, item_inputs=self.item_inputs, profile_inputs=self.profile_inputs, content=self.content, text=self.text,
-            ensemble=self.ensemble, new_items=self.new_items, ratings=self.ratings, intervals=self.intervals, card=self.card()))
+        write_artefact(
+            folder,
+            to_artefact(
+                settings=asdict(self.settings),
+                version=self.version,
+                catalog=self.catalog,
+                training=self.training,
+                horizon=self.horizon,
+                policy=self.policy,
+                item_inputs=self.item_inputs,
+                profile_inputs=self.profile_inputs,
+                content=self.content,
+                text=self.text,
+                ensemble=self.ensemble,
+                new_items=self.new_items,
+                ratings=self.ratings,
+                intervals=self.intervals,
+                card=self.card(),
+            ),
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -405,31 +630,50 @@ class Recommender:
         """
         parts = from_artefact(read_artefact(folder))
         settings = Settings(**parts["settings"])
-        words = _words(parts["catalog"], parts["item_inputs"], parts["training"].interactions.relevant_from, settings)
-        return cls(**{**parts, "settings": settings, "ensemble": parts["ensemble"].with_words(words)})
+        words = _words(
+            parts["catalog"],
+            parts["item_inputs"],
+            parts["training"].interactions.relevant_from,
+            settings,
+        )
+        return cls(
+            **{**parts, "settings": settings, "ensemble": parts["ensemble"].with_words(words)}
+        )
 
     def card(self) -> str:
         """The model card, Markdown."""
         events = self.training.interactions
         low, high = self.value_range
-        values = f"ratings of {low:g} to {high:g}" if self.has_values else "none (implicit feedback)"
-        return "\n".join([
-            f"# metarec model {self.version}", "",
-            f"Trained on *{self.training.name}*: {len(events):,} events of {self.trained_on['user_id'].n_unique():,} people "
-            f"on {self.trained_on['item_id'].n_unique():,} of {len(self.catalog):,} items.", "",
-            f"- preset `{self.settings.preset}`, seed {self.settings.seed}, text read by `{self.item_inputs.encoder.name}` "
-            f"({self.item_inputs.reason})",
-            f"- parts: popularity, {', '.join(self.ensemble.scorers)}", *(f"- {line}" for line in self.notes),
-            f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
-            f"- values: {values}", "",
-        ])
+        values = (
+            f"ratings of {low:g} to {high:g}" if self.has_values else "none (implicit feedback)"
+        )
+        return "\n".join(
+            [
+                f"# metarec model {self.version}",
+                "",
+                f"Trained on *{self.training.name}*: {len(events):,} events of "
+                f"{self.trained_on['user_id'].n_unique():,} people "
+                f"on {self.trained_on['item_id'].n_unique():,} of {len(self.catalog):,} items.",
+                "",
+                f"- preset `{self.settings.preset}`, seed {self.settings.seed}, text read by "
+                f"`{self.item_inputs.encoder.name}` "
+                f"({self.item_inputs.reason})",
+                f"- parts: popularity, {', '.join(self.ensemble.scorers)}",
+                *(f"- {line}" for line in self.notes),
+                f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
+                f"- values: {values}",
+                "",
+            ]
+        )
 
-    # Within -------------------------------------------------------------------------------------------------------------
+    # Within
 
     def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         return Histories.of_lists([request.history for request in requests], self.vocabulary)
 
-    def _scores(self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None) -> np.ndarray:
+    def _scores(
+        self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None
+    ) -> np.ndarray:
         told = [request.profile for request in requests]
         scores = self.ensemble.score(support, self.profile_inputs.transform(told), told, out)
         if self.new_items is not None:
@@ -440,7 +684,9 @@ class Recommender:
         return scores
 
     def _spread(self, support: Histories) -> np.ndarray:
-        """[B, N] how far scores may be wrong: about a person's leanings, and about how popular an item becomes that nobody has met."""
+        """[B, N] how far scores may be wrong: about a person's leanings, and about how popular an
+        item becomes that nobody has met.
+        """
         trust = self.ensemble.gate.at(support.lengths)["trust"]
         leanings = posterior_spread(self._item_directions, support)
         return np.asarray(np.hypot(leanings, trust[:, None] * self._popularity_doubt), np.float32)
@@ -466,71 +712,138 @@ class Recommender:
             return np.zeros(len(self.catalog), np.float32)
         return wish_scores(wish, self.text.astype(np.float32), self.item_inputs.encoder.encode)
 
-    def _rated(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _rated(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         if self.ratings is None:
-            raise BadInput("this model was trained on events without ratings, so it ranks but does not rate")
+            raise BadInput(
+                "this model was trained on events without ratings, so it ranks but does not rate"
+            )
         support, _ = self._support(requests)
         index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
         values, spread = self._rated_at(self.ratings, support, Histories.of_indexes(index))
         cuts = np.cumsum([len(row) for row in index])[:-1]
         return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
 
-    def _rated_at(self, ratings: RatingHead, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown item."""
+    def _rated_at(
+        self, ratings: RatingHead, support: Histories, asked: Histories
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown
+        item.
+        """
         unknown = asked.items < 0
         values, spread = ratings.predict(support, replace(asked, items=np.maximum(asked.items, 0)))
         values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
-        return values, spread if self.intervals is None else spread * self.intervals.factor(support.lengths)[asked.owners]
+        return values, spread if self.intervals is None else spread * self.intervals.factor(
+            support.lengths
+        )[asked.owners]
 
     def _covariance(self, vectors: np.ndarray, items: np.ndarray, scale: float) -> np.ndarray:
         seen = vectors[items]
         return np.asarray(np.linalg.inv(np.eye(vectors.shape[1]) / scale + seen.T @ seen))
 
-    def _slates(self, requests: Sequence[Request], support: Histories, unknown: np.ndarray, ordered: Ordered,
-                scores: np.ndarray) -> list[Slate]:
-        there = ordered.items >= 0  # the places that are filled; from here on they stand in one line, person by person
+    def _slates(
+        self,
+        requests: Sequence[Request],
+        support: Histories,
+        unknown: np.ndarray,
+        ordered: Ordered,
+        scores: np.ndarray,
+    ) -> list[Slate]:
+        there = (
+            ordered.items >= 0
+        )  # the places that are filled; from here on they stand in one line, person by person
         ends = np.cumsum(there.sum(1))
-        shown = Histories(offsets=np.concatenate([[0], ends]), items=ordered.items[there], values=np.ones(int(ends[-1]), np.float32))
-        columns = {"scores": scores[shown.owners, shown.items], "propensity": ordered.propensity[there]}
+        shown = Histories(
+            offsets=np.concatenate([[0], ends]),
+            items=ordered.items[there],
+            values=np.ones(int(ends[-1]), np.float32),
+        )
+        columns = {
+            "scores": scores[shown.owners, shown.items],
+            "propensity": ordered.propensity[there],
+        }
         if self.ratings is None:
-            columns["uncertainty"] = posterior_spread(self._item_directions, support, np.maximum(ordered.items, 0))[there]
+            columns["uncertainty"] = posterior_spread(
+                self._item_directions, support, np.maximum(ordered.items, 0)
+            )[there]
         else:
             predicted, spread = self._rated_at(self.ratings, support, shown)
-            columns |= {"uncertainty": spread, "predicted": predicted,
-                        "interval": np.stack(normal_interval(predicted, spread, LEVEL, self.value_range), axis=1)}
+            columns |= {
+                "uncertainty": spread,
+                "predicted": predicted,
+                "interval": np.stack(
+                    normal_interval(predicted, spread, LEVEL, self.value_range), axis=1
+                ),
+            }
         names, slates, start = self.vocabulary.names(shown.items.tolist()), [], 0
         for row, end in enumerate(ends.tolist()):
             notes = [*ordered.notes]
-            notes += [f"{unknown[row]} events named items that are not in the catalog and were ignored"] if unknown[row] else []
-            notes += ["this catalog has no text, so the wish was ignored"] if requests[row].wish and not self.text.shape[1] else []
+            notes += (
+                [f"{unknown[row]} events named items that are not in the catalog and were ignored"]
+                if unknown[row]
+                else []
+            )
+            notes += (
+                ["this catalog has no text, so the wish was ignored"]
+                if requests[row].wish and not self.text.shape[1]
+                else []
+            )
             notes += [self.policy.notice] if self.policy.notice else []
-            slates.append(Slate(item_ids=names[start:end], model_version=self.version, notes=notes,
-                                **{name: column[start:end] for name, column in columns.items()}))
+            slates.append(
+                Slate(
+                    item_ids=names[start:end],
+                    model_version=self.version,
+                    notes=notes,
+                    **{name: column[start:end] for name, column in columns.items()},
+                )
+            )
             start = end
         return slates
 
 
 def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:
-    """The head, and how far its spreads must be stretched; None where too few people could be held out to say."""
+    """The head, and how far its spreads must be stretched; None where too few people could be held
+    out to say.
+    """
     head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
-    return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(LEVEL) else None
+    return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(
+        LEVEL
+    ) else None
 
 
 def _check_size(data: Dataset) -> None:
     frame = data.interactions.frame
     for column, what in (("user_id", "users"), ("item_id", "items")):
         if frame[column].n_unique() < 2:
-            raise BadInput(f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at least); give more events")
+            raise BadInput(
+                f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at "
+                f"least); give more events"
+            )
 
 
-def _words(catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings) -> PeopleInWords:
+def _words(
+    catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings
+) -> PeopleInWords:
     """How this model's people are written as text: read by what reads its items."""
-    return PeopleInWords(encoder=inputs.encoder, titles=catalog.titles(), liked_from=liked_from, template=settings.person_template)
+    return PeopleInWords(
+        encoder=inputs.encoder,
+        titles=catalog.titles(),
+        liked_from=liked_from,
+        template=settings.person_template,
+    )
 
 
 def _whole_catalog(data: Dataset) -> Catalog:
-    """The catalog with every item that events name, in a fixed order: items of the catalog first as given, then the others."""
-    unlisted = data.interactions.frame.select("item_id").unique().join(data.items.frame, on="item_id", how="anti").sort(id_order("item_id"))
+    """The catalog with every item that events name, in a fixed order: items of the catalog first as
+    given, then the others.
+    """
+    unlisted = (
+        data.interactions.frame.select("item_id")
+        .unique()
+        .join(data.items.frame, on="item_id", how="anti")
+        .sort(id_order("item_id"))
+    )
     return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
 
 
@@ -538,10 +851,14 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
     """[U] float64 of mean 1."""
     if weights is None:
         return None
-    wrong = next(((user, weight) for user, weight in weights.items() if not 0.0 < weight < np.inf), None)
+    wrong = next(
+        ((user, weight) for user, weight in weights.items() if not 0.0 < weight < np.inf), None
+    )
     if wrong is not None:
-        raise BadInput(f"the weight of a person must be above 0 and finite, got {wrong[1]} for {wrong[0]!r}; "
-                       "to leave somebody out, take them out of the data")
+        raise BadInput(
+            f"the weight of a person must be above 0 and finite, got {wrong[1]} for {wrong[0]!r}; "
+            "to leave somebody out, take them out of the data"
+        )
     given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
     if np.isnan(given).all():
         raise BadInput("user_weights names nobody of the data; its keys are user ids")
@@ -550,8 +867,16 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
 
 
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, the settings or the weights of people."""
-    rows = data.interactions.frame.select("user_id", "item_id", "timestamp", "value").hash_rows(seed=0).sum()
+    """Twelve hexadecimal digits that change with the data, the settings or the weights of
+    people.
+    """
+    rows = (
+        data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
+        .hash_rows(seed=0)
+        .sum()
+    )
     told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
-    facts = json.dumps([asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True)
+    facts = json.dumps(
+        [asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True
+    )
     return hashlib.sha256(facts.encode()).hexdigest()[:12]

@@ -22,6 +22,7 @@ TINY = ["--preset", "tiny", "--encoder", "tfidf"]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process: exit code, stdout, stderr."""
+
     def run_words(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
@@ -53,13 +54,19 @@ def test_check_reports_and_changes_nothing(run: Run, folder: Path) -> None:
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["data", "check", "/no/such/folder"], "/no/such/folder does not exist; give a data folder"),
-    (["data", "get", "nonesuch"], "no public data set 'nonesuch'; there are ml-100k"),
-    (["data", "get"], "Missing argument 'NAME'.; see --help"),
-    (["data", "check", "x", "--colour"], "No such option: --colour"),
-    (["dance"], "No such command 'dance'"),
-])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["data", "check", "/no/such/folder"],
+            "/no/such/folder does not exist; give a data folder",
+        ),
+        (["data", "get", "nonesuch"], "no public data set 'nonesuch'; there are ml-100k"),
+        (["data", "get"], "Missing argument 'NAME'.; see --help"),
+        (["data", "check", "x", "--colour"], "No such option: --colour"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
 def test_bad_input_is_one_clear_line_and_exit_2(run: Run, words: list[str], message: str) -> None:
     code, out, err = run(*words)
     assert (code, out) == (2, "")
@@ -79,7 +86,9 @@ def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> Non
     from metarec.feedback.events import Event
 
     store = open_store(str(model_folder / "events.db"))
-    store.append([Event(event_id="1", user_id="ann", item_id="x", kind="like", value=None, timestamp=1.0)]).result()
+    store.append(
+        [Event(event_id="1", user_id="ann", item_id="x", kind="like", value=None, timestamp=1.0)]
+    ).result()
     store.close()
     code, out, _ = run("forget", str(model_folder), "--user", "ann", "--json")
     assert code == 0
@@ -88,19 +97,36 @@ def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> Non
     assert run("forget", str(model_folder / "nowhere"), "--user", "ann")[0] == 2
     code, out, _ = run("forget", str(model_folder), "--user", "ann")
     assert code == 0
-    assert "\ndeleted: nothing: the store holds no event, slate or attribute of this person\n" in out
+    assert (
+        "\ndeleted: nothing: the store holds no event, slate or attribute of this person\n" in out
+    )
 
 
-def test_nobody_is_forgotten_in_a_store_that_is_not_there(run: Run, model_folder: Path, tmp_path: Path) -> None:
-    for words, file in (((), model_folder / "events.db"), (("--store", f"sqlite:///{tmp_path / 'other.db'}"), tmp_path / "other.db")):
+def test_nobody_is_forgotten_in_a_store_that_is_not_there(
+    run: Run, model_folder: Path, tmp_path: Path
+) -> None:
+    for words, file in (
+        ((), model_folder / "events.db"),
+        (("--store", f"sqlite:///{tmp_path / 'other.db'}"), tmp_path / "other.db"),
+    ):
         assert run("forget", str(model_folder), "--user", "ann", *words) == (
-            2, "", f"metarec: there is no event store at '{file}'; name yours with --store\n")
+            2,
+            "",
+            f"metarec: there is no event store at '{file}'; name yours with --store\n",
+        )
         assert not file.exists()
 
 
 def test_a_store_that_is_away_is_no_fault_of_ours(run: Run, model_folder: Path) -> None:
     pytest.importorskip("psycopg")
-    code, out, err = run("forget", str(model_folder), "--user", "ann", "--store", "postgresql://nobody:secret@127.0.0.1:1/none")
+    code, out, err = run(
+        "forget",
+        str(model_folder),
+        "--user",
+        "ann",
+        "--store",
+        "postgresql://nobody:secret@127.0.0.1:1/none",
+    )
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("metarec: cannot open the store postgresql")
     assert "secret" not in err
@@ -115,7 +141,9 @@ def test_a_model_that_is_none_cannot_be_served(run: Run, tmp_path: Path) -> None
     assert "lets anyone read and forget users" in err
 
 
-def test_a_port_in_use_is_told_before_anything_is_served(run: Run, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_told_before_anything_is_served(
+    run: Run, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("uvicorn")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -123,9 +151,15 @@ def test_a_port_in_use_is_told_before_anything_is_served(run: Run, model_folder:
         port = other.getsockname()[1]
         for workers in ("1", "2"):
             assert run("serve", str(model_folder), "--port", str(port), "--workers", workers) == (
-                2, "", f"metarec: port {port} of 127.0.0.1 is in use; stop what listens there, or give another --port\n")
+                2,
+                "",
+                f"metarec: port {port} of 127.0.0.1 is in use; stop what listens there, or give "
+                f"another --port\n",
+            )
     monkeypatch.setenv("METAREC_OPEN_TO_ALL", "yes")
-    code, out, err = run("serve", str(model_folder), "--host", "192.0.2.1", "--port", "8000")  # an address kept for documents
+    code, out, err = run(
+        "serve", str(model_folder), "--host", "192.0.2.1", "--port", "8000"
+    )  # an address kept for documents
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("metarec: cannot listen at 192.0.2.1, port 8000 (")
 
@@ -137,7 +171,10 @@ def test_a_server_that_ends_by_itself_has_said_why() -> None:
 def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:
     code, line = cli.explain_failure(KeyError("x"))
     assert code == 1
-    assert line == "unexpected KeyError: 'x'; set METAREC_TRACEBACK=1 to see where, and please report it"
+    assert (
+        line
+        == "unexpected KeyError: 'x'; set METAREC_TRACEBACK=1 to see where, and please report it"
+    )
     try:
         int("three")
     except ValueError as error:  # raised by Python for a fault of ours, so not the caller's
@@ -150,11 +187,16 @@ def test_a_missing_extra_names_the_command() -> None:
     try:
         require("no_such_library", "ann")
     except MissingExtra as error:
-        assert cli.explain_failure(error) == (1, "no_such_library is not installed; get it with: pip install 'metarec[ann]'")
+        assert cli.explain_failure(error) == (
+            1,
+            "no_such_library is not installed; get it with: pip install 'metarec[ann]'",
+        )
 
 
 def test_odd_data_are_noted_in_one_line(run: Run, tmp_path: Path) -> None:
-    pl.DataFrame({"user_id": ["a", "b", None], "item_id": ["x", "y", "z"]}).write_csv(tmp_path / "interactions.csv")
+    pl.DataFrame({"user_id": ["a", "b", None], "item_id": ["x", "y", "z"]}).write_csv(
+        tmp_path / "interactions.csv"
+    )
     code, out, err = run("data", "check", str(tmp_path), "--json")
     assert code in (0, 2)
     assert "Traceback" not in err
@@ -163,18 +205,33 @@ def test_odd_data_are_noted_in_one_line(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def fitted(tmp_path_factory: pytest.TempPathFactory, rated_world: World) -> tuple[Path, Path]:
-    """A data folder of the tiny world, and a model fitted on it by the command, without a quarter of the people."""
+    """A data folder of the tiny world, and a model fitted on it by the command, without a quarter
+    of the people.
+    """
     place = tmp_path_factory.mktemp("cli")
     rated_world.data.interactions.frame.write_parquet(place / "interactions.parquet")
     rated_world.data.items.frame.write_parquet(place / "items.parquet")
     rated_world.data.users.frame.write_parquet(place / "users.parquet")
     with pytest.raises(SystemExit) as end:
-        cli.main(["fit", str(place), "--out", str(place / "model"), *TINY, "--hold-out", "0.25", "--json"])
+        cli.main(
+            [
+                "fit",
+                str(place),
+                "--out",
+                str(place / "model"),
+                *TINY,
+                "--hold-out",
+                "0.25",
+                "--json",
+            ]
+        )
     assert not end.value.code
     return place, place / "model"
 
 
-def test_fit_keeps_people_out_and_says_what_it_did(fitted: tuple[Path, Path], rated_world: World) -> None:
+def test_fit_keeps_people_out_and_says_what_it_did(
+    fitted: tuple[Path, Path], rated_world: World
+) -> None:
     from metarec.recommender import Recommender
 
     learned = set(Recommender.load(fitted[1]).trained_on["user_id"])
@@ -182,13 +239,18 @@ def test_fit_keeps_people_out_and_says_what_it_did(fitted: tuple[Path, Path], ra
     assert learned < set(rated_world.taste_of_user)
 
 
-def test_recommend_heeds_taste_filter_bans_and_wish(run: Run, fitted: tuple[Path, Path], rated_world: World) -> None:
+def test_recommend_heeds_taste_filter_bans_and_wish(
+    run: Run, fitted: tuple[Path, Path], rated_world: World
+) -> None:
     _, model = fitted
     likes = [word for item_id, _ in rated_world.history("space", 4) for word in ("--like", item_id)]
     code, out, _ = run("recommend", str(model), *likes, "-k", "8", "--json")
     assert code == 0
     items = json.loads(out)["items"]
-    assert all(1.0 <= item["interval"][0] < item["predicted"] <= item["interval"][1] <= 5.0 for item in items)
+    assert all(
+        1.0 <= item["interval"][0] < item["predicted"] <= item["interval"][1] <= 5.0
+        for item in items
+    )
     assert "rating (9 in 10)" in run("recommend", str(model), *likes)[1]
     shown = [item["item_id"] for item in items]
     assert sorted(shown) == rated_world.items_of_taste["space"][4:]
@@ -203,44 +265,83 @@ def test_recommend_heeds_taste_filter_bans_and_wish(run: Run, fitted: tuple[Path
     assert run("recommend", str(model), "--pin", "g03", "-k", "2", "--json")[1].count('"g03"') == 1
 
 
-def test_a_stated_dislike_counts_against(run: Run, fitted: tuple[Path, Path], rated_world: World) -> None:
-    words = [word for item_id, _ in rated_world.history("space", 4) for word in ("--like", f"{item_id}=1")]
+def test_a_stated_dislike_counts_against(
+    run: Run, fitted: tuple[Path, Path], rated_world: World
+) -> None:
+    words = [
+        word
+        for item_id, _ in rated_world.history("space", 4)
+        for word in ("--like", f"{item_id}=1")
+    ]
     by_value = json.loads(run("recommend", str(fitted[1]), *words, "--json")[1])
-    by_name = json.loads(run("recommend", str(fitted[1]), *["--dislike" if w == "--like" else w.split("=")[0] for w in words], "--json")[1])
+    by_name = json.loads(
+        run(
+            "recommend",
+            str(fitted[1]),
+            *["--dislike" if w == "--like" else w.split("=")[0] for w in words],
+            "--json",
+        )[1]
+    )
     assert by_value == by_name
-    liked = json.loads(run("recommend", str(fitted[1]), *[w.split("=")[0] for w in words], "--json")[1])
+    liked = json.loads(
+        run("recommend", str(fitted[1]), *[w.split("=")[0] for w in words], "--json")[1]
+    )
     assert liked != by_name
 
 
 def test_explain_says_why_and_draws(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
-    code, out, _ = run("explain", str(fitted[1]), "--item", "s05", "--like", "s01", "--like", "s02", "--trace", str(tmp_path / "trace.svg"))
+    code, out, _ = run(
+        "explain",
+        str(fitted[1]),
+        "--item",
+        "s05",
+        "--like",
+        "s01",
+        "--like",
+        "s02",
+        "--trace",
+        str(tmp_path / "trace.svg"),
+    )
     assert code == 0
     assert "because" in out
     assert "<svg" in (tmp_path / "trace.svg").read_text()
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
-    (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
-    (["--quota", "space=few"], "--quota: 'few' is not a number"),
-    (["--filter", "colour = 3"], "the catalog has no column 'colour'"),
-    (["-k", "0"], "k must be 1 or more, got 0"),
-    (["--like", "s01=great"], "--like: 'great' is not a number"),
-])
-def test_bad_words_of_recommend_are_named(run: Run, fitted: tuple[Path, Path], words: list[str], message: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
+        (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
+        (["--quota", "space=few"], "--quota: 'few' is not a number"),
+        (["--filter", "colour = 3"], "the catalog has no column 'colour'"),
+        (["-k", "0"], "k must be 1 or more, got 0"),
+        (["--like", "s01=great"], "--like: 'great' is not a number"),
+    ],
+)
+def test_bad_words_of_recommend_are_named(
+    run: Run, fitted: tuple[Path, Path], words: list[str], message: str
+) -> None:
     code, out, err = run("recommend", str(fitted[1]), *words)
     assert (code, out) == (2, "")
     assert message in err
 
 
-def test_evaluate_judges_beside_baselines(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+def test_evaluate_judges_beside_baselines(
+    run: Run, fitted: tuple[Path, Path], tmp_path: Path
+) -> None:
     bars = ["--baseline", "Popular", "--baseline", "Random"]
-    code, out, _ = run("evaluate", str(fitted[0]), *TINY, *bars, "--out", str(tmp_path / "report.html"), "--json")
+    code, out, _ = run(
+        "evaluate", str(fitted[0]), *TINY, *bars, "--out", str(tmp_path / "report.html"), "--json"
+    )
     assert code == 0
     found = json.loads(out)
     assert found["models"] == ["metarec"]
     assert found["baselines"] == ["Popular", "Random"]
-    last = {row["model"]: row["mean"] for row in found["curves"]["all"]["table"] if row["metric"] == "ndcg@10" and row["events"] == 3}
+    last = {
+        row["model"]: row["mean"]
+        for row in found["curves"]["all"]["table"]
+        if row["metric"] == "ndcg@10" and row["events"] == 3
+    }
     assert last["metarec"] > 0.9 > last["Random"]
     assert "metarec" in (tmp_path / "report.html").read_text()
     code, _, err = run("evaluate", str(fitted[0]), "--learner", "nonesuch")
@@ -248,15 +349,24 @@ def test_evaluate_judges_beside_baselines(run: Run, fitted: tuple[Path, Path], t
     assert "nonesuch" in err
 
 
-def test_what_is_found_out_about_a_model_is_kept_with_it(run: Run, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_is_found_out_about_a_model_is_kept_with_it(
+    run: Run, fitted: tuple[Path, Path], tmp_path: Path
+) -> None:
     data, model = fitted[0], shutil.copytree(fitted[1], tmp_path / "model")
-    code, out, err = run("evaluate", str(data), "--model", str(model), "--baseline", "Random", "--json")
+    code, out, err = run(
+        "evaluate", str(data), "--model", str(model), "--baseline", "Random", "--json"
+    )
     assert code == 0, err
-    assert json.loads(out)["facts"]["judged"] == 8  # of 12 not met, a third chooses the baselines' settings
+    assert (
+        json.loads(out)["facts"]["judged"] == 8
+    )  # of 12 not met, a third chooses the baselines' settings
     assert run("audit", str(model), str(data), "--by", "home")[0] == 0
     kept = {path.stem: json.loads(path.read_text()) for path in (model / "reports").iterdir()}
     assert {name: report["kept"]["by"] for name, report in kept.items()} == {
-        "data": "metarec fit", "learning-curve": "metarec evaluate", "audit": "metarec audit"}
+        "data": "metarec fit",
+        "learning-curve": "metarec evaluate",
+        "audit": "metarec audit",
+    }
     assert kept["learning-curve"]["curves"]["all"]["table"]
     assert kept["audit"]["people"] == 12
     assert kept["data"]["events_read"] == 672
@@ -280,21 +390,45 @@ def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, P
 
 def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_path: Path) -> None:
     learned = (*TINY, "--learner", "people-as-text")
-    code, out, err = run("fit", str(folder), "--out", str(tmp_path / "m"), *learned, "--item-template", "{title}. {text}",
-                         "--person-template", "{profile} | {liked}", "--json")
+    code, out, err = run(
+        "fit",
+        str(folder),
+        "--out",
+        str(tmp_path / "m"),
+        *learned,
+        "--item-template",
+        "{title}. {text}",
+        "--person-template",
+        "{profile} | {liked}",
+        "--json",
+    )
     assert code == 0, err
     assert json.loads(out)["notes"] == ["people written as text: 48 of 48"]
     code, out, err = run("explain", str(tmp_path / "m"), "--like", "s00", "--item", "s05", "--json")
     assert code == 0, err
     assert "people-as-text" in json.loads(out)["parts"]
-    for words, why in (((*learned, "--item-template", "{plot}"), "item template names the column 'plot', which the catalog lacks (colu"),
-                       ((*learned, "--person-template", "{age}"), "person template '{age}' names 'age'; there are {profile}, {liked}, "),
-                       ((*TINY, "--person-template", "{liked}"), "add --learner people-as-text"),
-                       (("--encoder", "none", "--learner", "people-as-text"), "with encoder 'none', which reads nothing")):
+    for words, why in (
+        (
+            (*learned, "--item-template", "{plot}"),
+            "item template names the column 'plot', which the catalog lacks (colu",
+        ),
+        (
+            (*learned, "--person-template", "{age}"),
+            "person template '{age}' names 'age'; there are {profile}, {liked}, ",
+        ),
+        ((*TINY, "--person-template", "{liked}"), "add --learner people-as-text"),
+        (
+            ("--encoder", "none", "--learner", "people-as-text"),
+            "with encoder 'none', which reads nothing",
+        ),
+    ):
         code, _, err = run("fit", str(folder), "--out", str(tmp_path / "x"), *words)
         assert (code, why in err.splitlines()[-1]) == (2, True), err
     assert run("evaluate", str(folder), *TINY, "--person-template", "{liked}")[0] == 2
-    assert "names the column 'plot'" in run("evaluate", str(folder), *TINY, "--item-template", "{plot}")[2]
+    assert (
+        "names the column 'plot'"
+        in run("evaluate", str(folder), *TINY, "--item-template", "{plot}")[2]
+    )
 
 
 def test_pictures_are_read_by_what_one_names(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -304,8 +438,18 @@ def test_pictures_are_read_by_what_one_names(run: Run, folder: Path, tmp_path: P
     for n in range(12):
         for taste, color in (("s", (10, 10, 90 + 10 * n)), ("g", (200 - 10 * n, 200, 10))):
             Image.new("RGB", (16, 16), color).save(tmp_path / "pictures" / f"{taste}{n:02d}.png")
-    words = ("fit", str(folder), "--out", str(tmp_path / "m"), "--preset", "tiny", "--encoder", "none",
-             "--pictures", str(tmp_path / "pictures"))
+    words = (
+        "fit",
+        str(folder),
+        "--out",
+        str(tmp_path / "m"),
+        "--preset",
+        "tiny",
+        "--encoder",
+        "none",
+        "--pictures",
+        str(tmp_path / "pictures"),
+    )
     code, _, err = run(*words, "--picture-encoder", "colors")
     assert code == 0, err
     assert "picture 1" in pl.read_parquet(tmp_path / "m" / "catalog.parquet").columns
@@ -313,7 +457,9 @@ def test_pictures_are_read_by_what_one_names(run: Run, folder: Path, tmp_path: P
     assert (code, "does not exist" in err.splitlines()[-1]) == (2, True)
 
 
-def test_fit_refuses_what_it_would_overwrite_before_the_work(run: Run, fitted: tuple[Path, Path]) -> None:
+def test_fit_refuses_what_it_would_overwrite_before_the_work(
+    run: Run, fitted: tuple[Path, Path]
+) -> None:
     code, _, err = run("fit", str(fitted[0]), "--out", str(fitted[0]))
     assert code == 2
     assert "is no metarec model; give another folder" in err

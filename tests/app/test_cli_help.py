@@ -1,4 +1,6 @@
-"""Help is part of the face: what it says is kept in tests/golden, renewed by `make golden` and read in review."""
+"""Help is part of the face: what it says is kept in tests/golden, renewed by `make golden` and read
+in review.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def test_help_is_as_reviewed() -> None:
     now = everything()
     if os.environ.get("METAREC_RENEW_GOLDEN"):
         GOLDEN.write_text(now, encoding="utf-8")
-    assert now == GOLDEN.read_text(encoding="utf-8"), "help has changed: run `make golden` and read the difference"
+    assert now == GOLDEN.read_text(encoding="utf-8"), (
+        "help has changed: run `make golden` and read the difference"
+    )
 
 
 def test_every_command_takes_json() -> None:
@@ -56,4 +60,6 @@ def test_every_option_is_explained() -> None:
         for word in words:
             command = command.commands[word]
         for parameter in command.params:
-            assert getattr(parameter, "help", None), f"metarec {' '.join(words)}: {parameter.name} says nothing of itself"
+            assert getattr(parameter, "help", None), (
+                f"metarec {' '.join(words)}: {parameter.name} says nothing of itself"
+            )

@@ -53,7 +53,9 @@ def test_a_bad_ask_spoils_only_itself(in_thread):
 
 
 def test_who_is_heard_in_the_next_turn_is_answered_with_those_before():
-    """Answered together, people ask again one turn after the other; a turn that brings nobody ends the wait."""
+    """Answered together, people ask again one turn after the other; a turn that brings nobody ends
+    the wait.
+    """
     sizes = []
 
     async def late(batcher, turns):
@@ -96,7 +98,10 @@ def test_asks_that_come_while_a_thread_works_wait_for_the_next_batch():
 def test_someone_who_went_away_is_not_missed():
     async def main():
         batcher = Batcher(lambda batch: batch, in_thread=lambda: False)
-        gone, stays = asyncio.create_task(batcher.ask("gone")), asyncio.create_task(batcher.ask("stays"))
+        gone, stays = (
+            asyncio.create_task(batcher.ask("gone")),
+            asyncio.create_task(batcher.ask("stays")),
+        )
         await asyncio.sleep(0)
         gone.cancel()
         return await asyncio.wait_for(stays, 5)

@@ -38,9 +38,19 @@ def call(guard, path="/things/ann-private", body=b"", headers=(), client="1.2.3.
     if parts is None:
         named[b"content-length"] = str(len(body)).encode()
     sent_headers = [(name, value) for name, value in named.items() if value is not None]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": sent_headers, "client": (client, 1)}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "headers": sent_headers,
+        "client": (client, 1),
+    }
     asyncio.run(guard(scope, receive, send))
-    return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:]), dict(sent[0]["headers"])
+    return (
+        sent[0]["status"],
+        b"".join(m.get("body", b"") for m in sent[1:]),
+        dict(sent[0]["headers"]),
+    )
 
 
 def guarded(**settings):
@@ -59,17 +69,29 @@ def test_a_long_body_is_refused_whether_its_length_is_said_or_not():
     assert call(guard, body=b"x" * 1000)[0] == 200
     assert call(guard, body=b"x" * 1001)[0] == 413
     chunked = {b"transfer-encoding": b"chunked"}
-    assert call(guard, parts=[b"x" * 500, b"y" * 500], headers=chunked)[:2] == (200, b"x" * 500 + b"y" * 500)
+    assert call(guard, parts=[b"x" * 500, b"y" * 500], headers=chunked)[:2] == (
+        200,
+        b"x" * 500 + b"y" * 500,
+    )
     status, body, _ = call(guard, parts=[b"x" * 500, b"y" * 501], headers=chunked)
     assert status == 413
     assert json.loads(body) == {"error": "a request may have 1,000 bytes; send it in parts"}
     assert call(guard, headers={b"content-length": b"-5"}, parts=[b""])[0] == 413
 
 
-@pytest.mark.parametrize(("host", "settings", "status"), [
-    (b"127.0.0.1:8000", {}, 200), (b"localhost", {}, 200), (b"[::1]:8000", {}, 200), (b"evil.example", {}, 421), (None, {}, 421),
-    (b"evil.example", {"keys": {"k": "read"}}, 200), (b"shop.example:80", {"hosts": ("shop.example",)}, 200),
-    (b"127.0.0.1", {"hosts": ("shop.example",)}, 421)])
+@pytest.mark.parametrize(
+    ("host", "settings", "status"),
+    [
+        (b"127.0.0.1:8000", {}, 200),
+        (b"localhost", {}, 200),
+        (b"[::1]:8000", {}, 200),
+        (b"evil.example", {}, 421),
+        (None, {}, 421),
+        (b"evil.example", {"keys": {"k": "read"}}, 200),
+        (b"shop.example:80", {"hosts": ("shop.example",)}, 200),
+        (b"127.0.0.1", {"hosts": ("shop.example",)}, 421),
+    ],
+)
 def test_a_page_elsewhere_cannot_reach_an_open_service_by_another_name(host, settings, status):
     assert call(guarded(**settings), headers={b"host": host})[0] == status
 
@@ -85,27 +107,47 @@ def test_only_a_known_key_has_a_rate_of_its_own():
     guard = guarded(requests_per_second=0.001, burst=3, keys={"secret": "read", "other": "admin"})
 
     def asks(**headers):
-        return call(guard, headers={name.replace("_", "-").encode(): value for name, value in headers.items()})[0]
+        return call(
+            guard,
+            headers={name.replace("_", "-").encode(): value for name, value in headers.items()},
+        )[0]
 
-    guesses = [asks(x_api_key=b"guess%d" % n) for n in range(2)] + [asks(authorization=b"Bearer guess%d" % n) for n in range(2)]
+    guesses = [asks(x_api_key=b"guess%d" % n) for n in range(2)] + [
+        asks(authorization=b"Bearer guess%d" % n) for n in range(2)
+    ]
     assert guesses == [200, 200, 200, 429]
     assert asks() == 429
-    ways = [{"authorization": b"Bearer secret"}, {"authorization": b"bearer    secret "}, {"x_api_key": b"secret"},
-            {"authorization": b"Basic guess", "x_api_key": b"secret"}]
+    ways = [
+        {"authorization": b"Bearer secret"},
+        {"authorization": b"bearer    secret "},
+        {"x_api_key": b"secret"},
+        {"authorization": b"Basic guess", "x_api_key": b"secret"},
+    ]
     assert [asks(**way) for way in ways] == [200, 200, 200, 429]
-    assert asks(authorization=b"Bearer guess", x_api_key=b"other") == 429  # the routes would not look at the second
+    assert (
+        asks(authorization=b"Bearer guess", x_api_key=b"other") == 429
+    )  # the routes would not look at the second
     assert asks(x_api_key=b"other") == 200
 
 
 def test_keys_of_a_service_without_keys_are_nobody():
     guard = guarded(requests_per_second=0.001, burst=3)
-    assert [call(guard, headers={b"x-api-key": b"k%d" % n})[0] for n in range(4)] == [200, 200, 200, 429]
+    assert [call(guard, headers={b"x-api-key": b"k%d" % n})[0] for n in range(4)] == [
+        200,
+        200,
+        200,
+        429,
+    ]
 
 
 def test_whether_it_lives_may_be_asked_at_any_time():
     guard = guarded(requests_per_second=0.001, burst=1)
     assert [call(guard)[0] for _ in range(2)] == [200, 429]
-    assert [call(guard, path=path)[0] for path in ("/healthz", "/readyz", "/readyz/x")] == [200, 200, 429]
+    assert [call(guard, path=path)[0] for path in ("/healthz", "/readyz", "/readyz/x")] == [
+        200,
+        200,
+        429,
+    ]
 
 
 def test_a_bucket_fills_at_its_rate_up_to_its_burst():
@@ -124,12 +166,18 @@ def test_an_unforeseen_error_is_one_sentence_and_its_log_holds_nobody(caplog):
     assert "please report it with the number" in json.loads(body)["error"]
     assert b"ann-private" not in body
     said = [record.__dict__ for record in caplog.records]
-    assert any(record.get("kind") == "RuntimeError" and "test_service_guard.py" in str(record["at"]) for record in said)
+    assert any(
+        record.get("kind") == "RuntimeError" and "test_service_guard.py" in str(record["at"])
+        for record in said
+    )
     assert any(record.get("route") == "/things/{id}" for record in said)
     assert "ann-private" not in str(said)
 
 
 def test_what_a_database_server_says_of_itself_is_not_for_those_who_call():
-    said = 'the store does not answer (connection to server at "db.inside" (10.0.0.3), port 5432 failed); try again later'
+    said = (
+        'the store does not answer (connection to server at "db.inside" (10.0.0.3), port 5432 '
+        "failed); try again later"
+    )
     assert without_details(said) == "the store does not answer; try again later"
     assert without_details("the store is closed") == "the store is closed"

@@ -35,7 +35,16 @@ def start(model, tmp_path):
     running = []
 
     def starting(**settings):
-        app = create_app(ServiceSettings(**{"model": str(model), "store": str(tmp_path / "events.db"), "watch_seconds": 0.05, **settings}))
+        app = create_app(
+            ServiceSettings(
+                **{
+                    "model": str(model),
+                    "store": str(tmp_path / "events.db"),
+                    "watch_seconds": 0.05,
+                    **settings,
+                }
+            )
+        )
         client = TestClient(app, base_url="http://127.0.0.1")
         client.__enter__()
         running.append(client)
@@ -57,7 +66,9 @@ def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
     loading, order = threading.Event(), []
     monkeypatch.setattr(create, "warm_text", lambda _model: loading.wait(20))
     client = start()
-    wish = threading.Thread(target=lambda: order.append(slate(client, wish="rocket", k=1) and "wish"))
+    wish = threading.Thread(
+        target=lambda: order.append(slate(client, wish="rocket", k=1) and "wish")
+    )
     wish.start()
     time.sleep(0.2)
     slate(client, k=1)
@@ -72,7 +83,10 @@ def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
 
 
 def like(client, user, *item_ids, kind="like", **more):
-    answer = client.post("/v1/events", json={"events": [{"user_id": user, "item_id": i, "kind": kind, **more} for i in item_ids]})
+    answer = client.post(
+        "/v1/events",
+        json={"events": [{"user_id": user, "item_id": i, "kind": kind, **more} for i in item_ids]},
+    )
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -113,7 +127,9 @@ def test_a_history_sent_along_is_worth_the_same_as_a_stored_one(client, rated_wo
     sent = slate(client, history=[{"item_id": i, "kind": "like"} for i in space[:3]])
     stored = slate(client, user_id="ann")
     assert ids(sent) == ids(stored)
-    assert [i["score"] for i in sent["items"]] == pytest.approx([i["score"] for i in stored["items"]])
+    assert [i["score"] for i in sent["items"]] == pytest.approx(
+        [i["score"] for i in stored["items"]]
+    )
 
 
 def test_a_slate_says_what_each_item_would_be_rated_and_how_surely(client, rated_world):
@@ -124,14 +140,19 @@ def test_a_slate_says_what_each_item_would_be_rated_and_how_surely(client, rated
     for item in shown.values():
         low, high = item["interval"]
         assert 1.0 <= low <= item["predicted"] <= high <= 5.0
-    assert min(shown[i]["predicted"] for i in rated_world.items_of_taste["space"][4:]) > \
-        max(shown[i]["predicted"] for i in rated_world.items_of_taste["garden"] if i in shown)
+    assert min(shown[i]["predicted"] for i in rated_world.items_of_taste["space"][4:]) > max(
+        shown[i]["predicted"] for i in rated_world.items_of_taste["garden"] if i in shown
+    )
 
 
 def test_many_at_once_get_what_each_would_get_alone(client, rated_world):
     from concurrent.futures import ThreadPoolExecutor
 
-    bodies = [{"history": [{"item_id": i, "value": 5}], "k": 5} for items in rated_world.items_of_taste.values() for i in items]
+    bodies = [
+        {"history": [{"item_id": i, "value": 5}], "k": 5}
+        for items in rated_world.items_of_taste.values()
+        for i in items
+    ]
     alone = [ids(slate(client, **body)) for body in bodies]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda body: ids(slate(client, **body)), bodies))
@@ -139,9 +160,22 @@ def test_many_at_once_get_what_each_would_get_alone(client, rated_world):
 
 
 def test_events_are_stored_once_and_counted(client):
-    batch = {"events": [{"event_id": "a", "user_id": "ann", "item_id": "s00"}, {"event_id": "b", "user_id": "ann", "item_id": "nowhere"}]}
-    assert client.post("/v1/events", json=batch).json() == {"accepted": 2, "duplicates": 0, "unknown_items": 1}
-    assert client.post("/v1/events", json=batch).json() == {"accepted": 0, "duplicates": 2, "unknown_items": 1}
+    batch = {
+        "events": [
+            {"event_id": "a", "user_id": "ann", "item_id": "s00"},
+            {"event_id": "b", "user_id": "ann", "item_id": "nowhere"},
+        ]
+    }
+    assert client.post("/v1/events", json=batch).json() == {
+        "accepted": 2,
+        "duplicates": 0,
+        "unknown_items": 1,
+    }
+    assert client.post("/v1/events", json=batch).json() == {
+        "accepted": 0,
+        "duplicates": 2,
+        "unknown_items": 1,
+    }
     assert [e["event_id"] for e in client.get("/v1/users/ann").json()["events"]] == ["a", "b"]
 
 
@@ -157,26 +191,42 @@ def test_a_restarted_service_remembers(start, rated_world):
     first.__enter__()
 
 
-NEW = {"attributes": {"title": "Rocket 99", "text": "a story of rocket and planet and orbit", "categories": "space", "year": 2020}}
+NEW = {
+    "attributes": {
+        "title": "Rocket 99",
+        "text": "a story of rocket and planet and orbit",
+        "categories": "space",
+        "year": 2020,
+    }
+}
 
 
 def test_a_new_item_is_recommendable_at_once_elsewhere_soon_and_after_a_restart(start):
     here, elsewhere = start(), start()
     answer = here.put("/v1/items/new", json=NEW)
-    assert (answer.status_code, answer.json()) == (200, {"item_id": "new", "items_version": 1, "notes": []})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"item_id": "new", "items_version": 1, "notes": []},
+    )
     asked = {"history": [{"item_id": i, "value": 5} for i in ("s00", "s01", "s02")], "k": 24}
     assert "new" in ids(slate(here, **asked))
     eventually(lambda: "new" in ids(slate(elsewhere, **asked)), seconds=1.0)
     restarted = start()
     assert "new" in ids(slate(restarted, **asked))
-    assert restarted.get("/v1/items/new").json() == {"item_id": "new", "title": "Rocket 99", "attributes": NEW["attributes"]}
+    assert restarted.get("/v1/items/new").json() == {
+        "item_id": "new",
+        "title": "Rocket 99",
+        "attributes": NEW["attributes"],
+    }
 
 
 def test_a_new_item_is_ranked_by_its_content(client):
     client.put("/v1/items/new", json=NEW)
     score = {}
     for taste in "sg":
-        shown = slate(client, history=[{"item_id": f"{taste}{n:02d}", "value": 5} for n in range(5)], k=25)
+        shown = slate(
+            client, history=[{"item_id": f"{taste}{n:02d}", "value": 5} for n in range(5)], k=25
+        )
         score[taste] = {item["item_id"]: item["score"] for item in shown["items"]}["new"]
     assert score["s"] > score["g"] + 1.0
 
@@ -187,7 +237,9 @@ def test_what_the_owner_asks_of_a_slate(client):
     assert "s00" not in everything
     assert set(ids(slate(client, **liked, exclude=["s01"]))) == set(everything) - {"s01"}
     assert set(ids(slate(client, **liked, allow=["g01", "s02", "nowhere"]))) == {"g01", "s02"}
-    assert {i[0] for i in ids(slate(client, **liked, filter='categories = "garden" and year > 1985'))} == {"g"}
+    assert {
+        i[0] for i in ids(slate(client, **liked, filter='categories = "garden" and year > 1985'))
+    } == {"g"}
     assert ids(slate(client, **liked, pin=["g05"]))[0] == "g05"
     few = ids(slate(client, history=liked["history"], k=6, quota={"space": 2}))
     assert sum(i.startswith("s") for i in few) <= 2
@@ -202,10 +254,14 @@ def test_reasons_come_with_the_slate_when_asked(client):
 
 
 def test_an_explanation_says_where_an_item_stands(client):
-    answer = client.post("/v1/explanations", json={"history": [{"item_id": "s00", "value": 5}], "item_id": "s01"})
+    answer = client.post(
+        "/v1/explanations", json={"history": [{"item_id": "s00", "value": 5}], "item_id": "s01"}
+    )
     assert answer.status_code == 200
     assert answer.json()["item_id"] == "s01"
-    assert sum(answer.json()["parts"].values()) == pytest.approx(answer.json()["standing"], abs=1e-3)
+    assert sum(answer.json()["parts"].values()) == pytest.approx(
+        answer.json()["standing"], abs=1e-3
+    )
     assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
 
 
@@ -215,18 +271,32 @@ def test_onboarding_asks_what_was_not_answered(client):
     assert all(0 <= q["worth"] <= 1 for q in asked)
     first = asked[0]["item_id"]
     second = asked[1]["item_id"]
-    next_ones = [q["item_id"] for q in client.get("/v1/onboarding", params={"k": 3, "like": [first], "skip": [second]}).json()["items"]]
+    next_ones = [
+        q["item_id"]
+        for q in client.get(
+            "/v1/onboarding", params={"k": 3, "like": [first], "skip": [second]}
+        ).json()["items"]
+    ]
     assert not {first, second} & set(next_ones)
     like(client, "ann", first)
-    stored = [q["item_id"] for q in client.get("/v1/onboarding", params={"k": 3, "user_id": "ann"}).json()["items"]]
+    stored = [
+        q["item_id"]
+        for q in client.get("/v1/onboarding", params={"k": 3, "user_id": "ann"}).json()["items"]
+    ]
     assert first not in stored
-    assert len(client.get("/v1/onboarding", params={"k": 50, "like": [first]}).json()["items"]) == 23
-    everything = [item["item_id"] for item in client.get("/v1/items", params={"k": 100}).json()["items"]]
+    assert (
+        len(client.get("/v1/onboarding", params={"k": 50, "like": [first]}).json()["items"]) == 23
+    )
+    everything = [
+        item["item_id"] for item in client.get("/v1/items", params={"k": 100}).json()["items"]
+    ]
     assert client.get("/v1/onboarding", params={"k": 5, "skip": everything}).json()["items"] == []
 
 
 def test_items_are_found_by_the_words_of_their_title(client, rated_world):
-    titles = dict(zip(rated_world.data.items.frame["item_id"], rated_world.data.items.titles(), strict=True))
+    titles = dict(
+        zip(rated_world.data.items.frame["item_id"], rated_world.data.items.titles(), strict=True)
+    )
     word = titles["s00"].split()[0].lower()
     found = client.get("/v1/items", params={"q": word.upper()}).json()["items"]
     assert {i["item_id"] for i in found} == {i for i, t in titles.items() if word in t.lower()}
@@ -235,13 +305,17 @@ def test_items_are_found_by_the_words_of_their_title(client, rated_world):
     similar = client.get("/v1/items/s00/similar", params={"k": 3}).json()["items"]
     assert len(similar) == 3
     assert "s00" not in {i["item_id"] for i in similar}
-    assert [i["similarity"] for i in similar] == sorted((i["similarity"] for i in similar), reverse=True)
+    assert [i["similarity"] for i in similar] == sorted(
+        (i["similarity"] for i in similar), reverse=True
+    )
 
 
 def test_items_alike_are_so_by_their_texts_too(client):
     attributes = {"title": "Twin", "text": "xylophone quokka", "categories": "space"}
     for item_id in ("twin1", "twin2"):
-        assert client.put(f"/v1/items/{item_id}", json={"attributes": attributes}).status_code == 200
+        assert (
+            client.put(f"/v1/items/{item_id}", json={"attributes": attributes}).status_code == 200
+        )
     service = client.app.state.service
     served = service.live.served
     row, other, word = (int(served.model.vocabulary.indexes([i])[0]) for i in ("s00", "s01", "g00"))
@@ -253,7 +327,10 @@ def test_items_alike_are_so_by_their_texts_too(client):
         return a @ b / np.sqrt((a @ a) * (b @ b))
 
     for one in (other, word):
-        both = [cosine(np.asarray(vectors), row, one) for vectors in (served.model.item_embeddings, served.model.text)]
+        both = [
+            cosine(np.asarray(vectors), row, one)
+            for vectors in (served.model.item_embeddings, served.model.text)
+        ]
         assert said[one] == pytest.approx(sum(both) / 2, abs=1e-4)
     first, *_ = client.get("/v1/items/twin1/similar", params={"k": 3}).json()["items"]
     assert (first["item_id"], first["similarity"]) == ("twin2", pytest.approx(1.0, abs=1e-3))
@@ -261,10 +338,14 @@ def test_items_alike_are_so_by_their_texts_too(client):
 
 def test_what_cannot_be_heeded_is_said(client):
     assert slate(client, pin=["nope", "s00"], quota={"Opera": 1, "space": 1}, k=2)["notes"] == [
-        "there is no item 'nope' to pin", "no item is of the category 'Opera', so its quota changes nothing"]
+        "there is no item 'nope' to pin",
+        "no item is of the category 'Opera', so its quota changes nothing",
+    ]
     nothing = slate(client, allow=["nope"], k=2)
-    assert (nothing["items"], nothing["notes"]) == ([], ["no item may be shown: nothing passes filter, allow, exclude, quota and "
-                                                         "what was seen"])
+    assert (nothing["items"], nothing["notes"]) == (
+        [],
+        ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"],
+    )
 
 
 def test_what_was_shown_is_kept_with_propensities_and_joined_to_outcomes(client, tmp_path):
@@ -276,7 +357,8 @@ def test_what_was_shown_is_kept_with_propensities_and_joined_to_outcomes(client,
     scale = client.app.state.service.live.served.scale
     joined = join_outcomes(store.slates(), store.as_frame(), scale)
     assert joined.select("slate_id", "item_id", "outcome").rows() == [
-        (shown["slate_id"], item_id, float(place == 1)) for place, item_id in enumerate(ids(shown))]
+        (shown["slate_id"], item_id, float(place == 1)) for place, item_id in enumerate(ids(shown))
+    ]
     assert joined["propensity"].to_list() == [item["propensity"] for item in shown["items"]]
     store.close()
 
@@ -292,10 +374,19 @@ def test_exploration_shows_other_slates_and_says_how_likely(client):
 def test_all_that_is_kept_of_a_person_is_told(client):
     slate(client, user_id="ann", k=2)
     eventually(lambda: client.get("/v1/users/ann").status_code == 200)
-    assert client.get("/v1/users/ann").json() == {"user_id": "ann", "profile": {}, "events": [], "slates": 1}
+    assert client.get("/v1/users/ann").json() == {
+        "user_id": "ann",
+        "profile": {},
+        "events": [],
+        "slates": 1,
+    }
     like(client, "ann", "s00", "s01")
     done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
-    assert ([e["item_id"] for e in done["events"]], done["profile"], done["slates"]) == (["s00", "s01"], {"home": "north"}, 1)
+    assert ([e["item_id"] for e in done["events"]], done["profile"], done["slates"]) == (
+        ["s00", "s01"],
+        {"home": "north"},
+        1,
+    )
     assert done == client.get("/v1/users/ann").json()
     assert client.get("/v1/users/ben").json() == {"error": "nothing is kept of this user"}
 
@@ -313,16 +404,30 @@ def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, 
     assert client.get(f"/v1/users/{name}").status_code == 404
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert name.encode() not in held
-    assert name not in str([record.__dict__ for record in caplog.records if record.name.startswith("metarec")])
+    assert name not in str(
+        [record.__dict__ for record in caplog.records if record.name.startswith("metarec")]
+    )
     assert name not in client.get("/metrics").text
 
 
 KEYS = {"r": "read", "w": "write", "a": "admin"}
-CALLS = {"read": [("POST", "/v1/recommendations"), ("POST", "/v1/explanations"), ("GET", "/v1/onboarding"), ("GET", "/v1/users/ann"),
-                  ("GET", "/v1/items"), ("GET", "/v1/items/s00"), ("GET", "/v1/items/s00/similar"), ("GET", "/v1/models"),
-                  ("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/v1/reports/x")],
-         "write": [("POST", "/v1/events"), ("PUT", "/v1/users/ann"), ("PUT", "/v1/items/new")],
-         "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")]}
+CALLS = {
+    "read": [
+        ("POST", "/v1/recommendations"),
+        ("POST", "/v1/explanations"),
+        ("GET", "/v1/onboarding"),
+        ("GET", "/v1/users/ann"),
+        ("GET", "/v1/items"),
+        ("GET", "/v1/items/s00"),
+        ("GET", "/v1/items/s00/similar"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/status"),
+        ("GET", "/metrics"),
+        ("GET", "/v1/reports/x"),
+    ],
+    "write": [("POST", "/v1/events"), ("PUT", "/v1/users/ann"), ("PUT", "/v1/items/new")],
+    "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],
+}
 
 
 def test_a_key_opens_what_its_role_may_do_and_no_more(start):
@@ -331,28 +436,59 @@ def test_a_key_opens_what_its_role_may_do_and_no_more(start):
     for role, calls in CALLS.items():
         for method, path in calls:
             assert client.request(method, path, json={}).status_code == 401, path
-            assert client.request(method, path, json={}, headers={"x-api-key": "wrong"}).status_code == 401, path
+            assert (
+                client.request(method, path, json={}, headers={"x-api-key": "wrong"}).status_code
+                == 401
+            ), path
             for key, has in KEYS.items():
                 for header in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
-                    refused = client.request(method, path, json={}, headers=header).status_code in (401, 403)
+                    refused = client.request(method, path, json={}, headers=header).status_code in (
+                        401,
+                        403,
+                    )
                     assert refused == (order.index(has) < order.index(role)), (method, path, key)
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200
     said = client.delete("/v1/users/ann", headers={"x-api-key": "w"})
-    assert (said.status_code, said.json()) == (403, {"error": "this needs the role 'admin', the key has 'write'"})
+    assert (said.status_code, said.json()) == (
+        403,
+        {"error": "this needs the role 'admin', the key has 'write'"},
+    )
 
 
 def test_guessing_keys_ends_at_the_limit_and_holds_up_no_known_key(start):
     client = start(keys=KEYS, requests_per_second=0.001, burst=3)
-    assert [client.get("/v1/items", headers={"x-api-key": f"guess{n}"}).status_code for n in range(4)] == [401, 401, 401, 429]
+    assert [
+        client.get("/v1/items", headers={"x-api-key": f"guess{n}"}).status_code for n in range(4)
+    ] == [401, 401, 401, 429]
     ways = [{"authorization": f"Bearer{' ' * spaces}r"} for spaces in (1, 2, 3, 4)]
-    assert [client.get("/v1/items", headers=way).status_code for way in ways] == [200, 200, 200, 429]
+    assert [client.get("/v1/items", headers=way).status_code for way in ways] == [
+        200,
+        200,
+        200,
+        429,
+    ]
 
 
 def test_every_route_is_named_in_the_table_of_roles(client):
-    told = {(method.upper(), path) for path, methods in client.app.openapi()["paths"].items() for method in methods}
-    tested = {(m, p.replace("/x", "/{version}") if "models" in p else p.replace("/x", "/{name}").replace("ann", "{user_id}")
-               .replace("s00", "{item_id}").replace("new", "{item_id}")) for calls in CALLS.values() for m, p in calls}
+    told = {
+        (method.upper(), path)
+        for path, methods in client.app.openapi()["paths"].items()
+        for method in methods
+    }
+    tested = {
+        (
+            m,
+            p.replace("/x", "/{version}")
+            if "models" in p
+            else p.replace("/x", "/{name}")
+            .replace("ann", "{user_id}")
+            .replace("s00", "{item_id}")
+            .replace("new", "{item_id}"),
+        )
+        for calls in CALLS.values()
+        for m, p in calls
+    }
     assert told - tested == {("GET", "/healthz"), ("GET", "/readyz")}
 
 
@@ -374,9 +510,15 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
     assert slate(here)["model_version"] == second
     eventually(lambda: slate(elsewhere)["model_version"] == second)
     listed = here.get("/v1/models").json()
-    assert [(m["version"], m["is_current"]) for m in listed["models"]] == [(first, False), (second, True)]
+    assert [(m["version"], m["is_current"]) for m in listed["models"]] == [
+        (first, False),
+        (second, True),
+    ]
     assert listed["promotions"][-1]["reason"] == "it is better"
-    assert elsewhere.post(f"/v1/models/{first}/promote").json() == {"current": first, "before": second}
+    assert elsewhere.post(f"/v1/models/{first}/promote").json() == {
+        "current": first,
+        "before": second,
+    }
     eventually(lambda: slate(here)["model_version"] == first)
 
 
@@ -422,7 +564,10 @@ def test_a_pointer_moved_by_another_program_to_a_broken_model_changes_nothing(st
     registry.promote(second, "by hand")
     break_model(registry.place_of(second))
     time.sleep(0.3)
-    assert slate(client)["model_version"] in (first, second)  # whichever it was quick enough to load; it answers
+    assert slate(client)["model_version"] in (
+        first,
+        second,
+    )  # whichever it was quick enough to load; it answers
     assert client.get("/readyz").status_code == 200
 
 
@@ -432,9 +577,13 @@ def test_a_model_of_the_right_sizes_that_cannot_be_read_is_refused_for_the_one_t
     registry = client.app.state.service.live.registry
     weights = registry.place_of(second) / "model.safetensors"
     weights.write_bytes(b"\xff" * weights.stat().st_size)
-    (registry.folder / "current").write_text(second, encoding="utf-8")  # by hand: the pointer is no proof of what serves
+    (registry.folder / "current").write_text(
+        second, encoding="utf-8"
+    )  # by hand: the pointer is no proof of what serves
     answer = client.post(f"/v1/models/{second}/promote")
-    assert answer.json() == {"error": f"model {second!r} could not be loaded; {first!r} keeps serving"}
+    assert answer.json() == {
+        "error": f"model {second!r} could not be loaded; {first!r} keeps serving"
+    }
     assert registry.current() == first
 
 
@@ -464,41 +613,90 @@ def test_metrics_count_routes_not_people(client):
     assert "ann-of-the-hill" not in page
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status", "says"), [
-    ("POST", "/v1/recommendations", b"{", 422, "JSON"),
-    ("POST", "/v1/recommendations", b"\xff\xfe", 422, "JSON"),
-    ("POST", "/v1/recommendations", b"[]", 422, "body"),
-    ("POST", "/v1/recommendations", {"kk": 3}, 422, "body.kk"),
-    ("POST", "/v1/recommendations", {"k": 0}, 422, "body.k"),
-    ("POST", "/v1/recommendations", {"k": 10**9}, 422, "body.k"),
-    ("POST", "/v1/recommendations", {"k": "5"}, 422, "body.k"),
-    ("POST", "/v1/recommendations", {"history": [{"item_id": "a", "value": 1e300}]}, 422, "value"),
-    ("POST", "/v1/recommendations", b'{"history": [{"item_id": "a", "value": NaN}]}', 422, "value"),
-    ("POST", "/v1/recommendations", {"history": [{"item_id": "a"}] * 1001}, 422, "history"),
-    ("POST", "/v1/recommendations", {"user_id": "a\x00b"}, 422, "user_id"),
-    ("POST", "/v1/recommendations", {"filter": "__import__('os')"}, 422, "filter"),
-    ("POST", "/v1/recommendations", {"filter": "(" * 1999}, 422, "filter"),
-    ("POST", "/v1/recommendations", {"filter": "colour = 'red'"}, 422, "no column 'colour'"),
-    ("POST", "/v1/recommendations", {"profile": {"a": {"b": 1}}}, 422, "profile"),
-    ("POST", "/v1/recommendations", {"profile": {"a\n\x1d b": {"c": 1}}}, 422, "body.profile.a b"),
-    ("POST", "/v1/events", {"events": []}, 422, "events"),
-    ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
-    ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "kind": "DROP TABLE"}]}, 422, "kind"),
-    ("POST", "/v1/events", {"events": [{"user_id": "a", "item_id": "b", "timestamp": -1}]}, 422, "timestamp"),
-    ("POST", "/v1/events", b'{"events": [{"user_id": "\\ud800", "item_id": "b"}]}', 422, ""),
-    ("PUT", "/v1/items/x", {"attributes": {}}, 422, "attributes"),
-    ("PUT", "/v1/items/x", {"attributes": {"isbn": 2**53 + 1}}, 422, "attributes.isbn"),
-    ("PUT", "/v1/items/x", {"attributes": {"year": "soon"}}, 422, "year must be a number, got 'soon'"),
-    ("GET", "/v1/items/..%2F..%2Fetc", None, 404, ""),
-    ("GET", "/v1/nothing", None, 404, ""),
-    ("PATCH", "/v1/items/x", None, 405, "it takes GET, PUT"),
-    ("GET", "/v1/items?k=1000", None, 422, "query.k"),
-    ("POST", "/v1/recommendations", b'{"wish": "' + b"x" * 2_000_000 + b'"}', 413, "1,000,000 bytes"),
-    ("POST", "/v1/recommendations", b"[" * 100_000, 400, "parsing"),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "/v1/recommendations", b"{", 422, "JSON"),
+        ("POST", "/v1/recommendations", b"\xff\xfe", 422, "JSON"),
+        ("POST", "/v1/recommendations", b"[]", 422, "body"),
+        ("POST", "/v1/recommendations", {"kk": 3}, 422, "body.kk"),
+        ("POST", "/v1/recommendations", {"k": 0}, 422, "body.k"),
+        ("POST", "/v1/recommendations", {"k": 10**9}, 422, "body.k"),
+        ("POST", "/v1/recommendations", {"k": "5"}, 422, "body.k"),
+        (
+            "POST",
+            "/v1/recommendations",
+            {"history": [{"item_id": "a", "value": 1e300}]},
+            422,
+            "value",
+        ),
+        (
+            "POST",
+            "/v1/recommendations",
+            b'{"history": [{"item_id": "a", "value": NaN}]}',
+            422,
+            "value",
+        ),
+        ("POST", "/v1/recommendations", {"history": [{"item_id": "a"}] * 1001}, 422, "history"),
+        ("POST", "/v1/recommendations", {"user_id": "a\x00b"}, 422, "user_id"),
+        ("POST", "/v1/recommendations", {"filter": "__import__('os')"}, 422, "filter"),
+        ("POST", "/v1/recommendations", {"filter": "(" * 1999}, 422, "filter"),
+        ("POST", "/v1/recommendations", {"filter": "colour = 'red'"}, 422, "no column 'colour'"),
+        ("POST", "/v1/recommendations", {"profile": {"a": {"b": 1}}}, 422, "profile"),
+        (
+            "POST",
+            "/v1/recommendations",
+            {"profile": {"a\n\x1d b": {"c": 1}}},
+            422,
+            "body.profile.a b",
+        ),
+        ("POST", "/v1/events", {"events": []}, 422, "events"),
+        ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
+        (
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": "a", "item_id": "b", "kind": "DROP TABLE"}]},
+            422,
+            "kind",
+        ),
+        (
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": "a", "item_id": "b", "timestamp": -1}]},
+            422,
+            "timestamp",
+        ),
+        ("POST", "/v1/events", b'{"events": [{"user_id": "\\ud800", "item_id": "b"}]}', 422, ""),
+        ("PUT", "/v1/items/x", {"attributes": {}}, 422, "attributes"),
+        ("PUT", "/v1/items/x", {"attributes": {"isbn": 2**53 + 1}}, 422, "attributes.isbn"),
+        (
+            "PUT",
+            "/v1/items/x",
+            {"attributes": {"year": "soon"}},
+            422,
+            "year must be a number, got 'soon'",
+        ),
+        ("GET", "/v1/items/..%2F..%2Fetc", None, 404, ""),
+        ("GET", "/v1/nothing", None, 404, ""),
+        ("PATCH", "/v1/items/x", None, 405, "it takes GET, PUT"),
+        ("GET", "/v1/items?k=1000", None, 422, "query.k"),
+        (
+            "POST",
+            "/v1/recommendations",
+            b'{"wish": "' + b"x" * 2_000_000 + b'"}',
+            413,
+            "1,000,000 bytes",
+        ),
+        ("POST", "/v1/recommendations", b"[" * 100_000, 400, "parsing"),
+    ],
+)
 def test_hostile_input_gets_one_clear_sentence(client, method, path, body, status, says):
-    content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-    answer = client.request(method, path, content=content, headers={"content-type": "application/json"})
+    content = (
+        body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    )
+    answer = client.request(
+        method, path, content=content, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
     assert says in answer.json()["error"]
@@ -506,21 +704,37 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
     assert len(answer.json()["error"]) <= 500
 
 
-@pytest.mark.parametrize(("method", "path", "takes"), [
-    ("GET", "/v1/recommendations", "POST"), ("DELETE", "/v1/recommendations", "POST"), ("GET", "/v1/models/x/promote", "POST"),
-    ("HEAD", "/v1/items", "GET"), ("PATCH", "/v1/users/a%2Fb", "DELETE, GET, PUT"), ("POST", "/readyz", "GET, HEAD"),
-    ("DELETE", "/", "GET, HEAD"), ("DELETE", "/docs", "GET, HEAD")])
+@pytest.mark.parametrize(
+    ("method", "path", "takes"),
+    [
+        ("GET", "/v1/recommendations", "POST"),
+        ("DELETE", "/v1/recommendations", "POST"),
+        ("GET", "/v1/models/x/promote", "POST"),
+        ("HEAD", "/v1/items", "GET"),
+        ("PATCH", "/v1/users/a%2Fb", "DELETE, GET, PUT"),
+        ("POST", "/readyz", "GET, HEAD"),
+        ("DELETE", "/", "GET, HEAD"),
+        ("DELETE", "/docs", "GET, HEAD"),
+    ],
+)
 def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
     answer = client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, takes)
-    assert method == "HEAD" or answer.json() == {"error": f"{method} is not for this address; it takes {takes}"}
+    assert method == "HEAD" or answer.json() == {
+        "error": f"{method} is not for this address; it takes {takes}"
+    }
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")],
+)
 def test_where_nothing_is_no_method_is_named(client, method, path):
     answer = client.request(method, path)
-    assert (answer.status_code, answer.json()) == (404, {"error": "there is nothing at this address; /docs lists those there are"})
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"error": "there is nothing at this address; /docs lists those there are"},
+    )
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -532,36 +746,67 @@ def test_a_supervisor_may_ask_without_wanting_the_answer(client, path):
 ANY_KIND = "must be true or false, a number, a text or a list, got an object"
 
 
-@pytest.mark.parametrize(("attributes", "says"), [
-    ({"title": "x" * 10_001}, "title: may have 10,000 letters, got 10,001"),
-    ({"a": {"b": 1}}, f"a: {ANY_KIND}"),
-    ({"a": {"b": 1}, "c": {"d": 1}, "e": 2**60}, f"a: {ANY_KIND} (and 2 more)"),
-    ({"tags": ["x", {"b": 1}]}, "tags.1: must be true or false, a number or a text, got an object"),
-    ({"tags": ["x"] * 101}, "tags: List should have at most 100 items after validation, not 101"),
-    ({"isbn": 2**53}, "isbn: Input should be less than or equal to 9007199254740991"),
-    ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81")])
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"title": "x" * 10_001}, "title: may have 10,000 letters, got 10,001"),
+        ({"a": {"b": 1}}, f"a: {ANY_KIND}"),
+        ({"a": {"b": 1}, "c": {"d": 1}, "e": 2**60}, f"a: {ANY_KIND} (and 2 more)"),
+        (
+            {"tags": ["x", {"b": 1}]},
+            "tags.1: must be true or false, a number or a text, got an object",
+        ),
+        (
+            {"tags": ["x"] * 101},
+            "tags: List should have at most 100 items after validation, not 101",
+        ),
+        ({"isbn": 2**53}, "isbn: Input should be less than or equal to 9007199254740991"),
+        ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81"),
+    ],
+)
 def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
     answer = client.put("/v1/items/x", json={"attributes": attributes})
     assert (answer.status_code, answer.json()) == (422, {"error": f"body.attributes.{says}"})
 
 
-@pytest.mark.parametrize(("body", "says"), [
-    ({"k": 1.5}, "body.k: must be a whole number, got a number"), ({"kk": 1}, "body.kk: is not known here"),
-    ([], "body: must be an object, got a list"), ({"history": [{}, {}]}, "body.history.0.item_id: is missing (and 1 more)"),
-    ({"user_id": ""}, "body.user_id: must have 1 or more letters")])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"k": 1.5}, "body.k: must be a whole number, got a number"),
+        ({"kk": 1}, "body.kk: is not known here"),
+        ([], "body: must be an object, got a list"),
+        ({"history": [{}, {}]}, "body.history.0.item_id: is missing (and 1 more)"),
+        ({"user_id": ""}, "body.user_id: must have 1 or more letters"),
+    ],
+)
 def test_complaints_are_plain(client, body, says):
     assert client.post("/v1/recommendations", json=body).json() == {"error": says}
 
 
 @pytest.mark.parametrize(("content_type", "got"), [("text/plain", "'text/plain'"), (None, "none")])
 def test_a_body_that_does_not_say_it_is_json_is_told_how(client, content_type, got):
-    answer = client.post("/v1/recommendations", content=b'{"k": 1}', headers={"content-type": content_type} if content_type else {})
+    answer = client.post(
+        "/v1/recommendations",
+        content=b'{"k": 1}',
+        headers={"content-type": content_type} if content_type else {},
+    )
     assert (answer.status_code, answer.json()) == (
-        422, {"error": f"a body must be JSON and say so with the header `content-type: application/json`, got {got}"})
+        422,
+        {
+            "error": f"a body must be JSON and say so with the header `content-type: "
+            f"application/json`, got {got}"
+        },
+    )
 
 
 def test_ids_are_only_ids(client):
-    for name in ["'; DROP TABLE events; --", "ünï côdé 🎬", "a b", "%00", "<script>alert(1)</script>"]:
+    for name in [
+        "'; DROP TABLE events; --",
+        "ünï côdé 🎬",
+        "a b",
+        "%00",
+        "<script>alert(1)</script>",
+    ]:
         like(client, name, "s00")
         assert slate(client, user_id=name)["shots"] == 1
     assert client.get("/readyz").status_code == 200
@@ -572,7 +817,11 @@ def test_ids_may_hold_slashes(client):
     like(client, "dir", "s01", "s02")
     assert [e["item_id"] for e in client.get("/v1/users/dir%2Fty").json()["events"]] == ["s00"]
     assert client.put("/v1/users/dir%2Fty", json={"profile": {"home": "north"}}).status_code == 200
-    assert client.delete("/v1/users/dir%2Fty").json()["rows_deleted"] == {"events": 1, "slates": 0, "users": 1}
+    assert client.delete("/v1/users/dir%2Fty").json()["rows_deleted"] == {
+        "events": 1,
+        "slates": 0,
+        "users": 1,
+    }
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
     assert 'route="/v1/users/{user_id}",status="200"} 4.0' in client.get("/metrics").text
@@ -584,7 +833,9 @@ def test_an_item_may_be_called_like_the_address_of_those_alike(client):
         assert client.get(f"/v1/items/{item_id}").json()["item_id"] == item_id.replace("%2F", "/")
         assert len(client.get(f"/v1/items/{item_id}/similar", params={"k": 3}).json()["items"]) == 3
     assert len(client.get("/v1/items/s00/similar", params={"k": 3}).json()["items"]) == 3
-    assert client.get("/v1/items/a/similar").json() == {"error": "there is no item 'a'; add it with PUT /v1/items/{id}"}
+    assert client.get("/v1/items/a/similar").json() == {
+        "error": "there is no item 'a'; add it with PUT /v1/items/{id}"
+    }
 
 
 def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, tmp_path):
@@ -632,39 +883,87 @@ def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path
 
 def test_other_origins_are_let_in_only_when_named(start):
     asked = {"origin": "http://shop.example", "access-control-request-method": "POST"}
-    assert start().options("/v1/recommendations", headers=asked).headers.get("access-control-allow-origin") is None
-    allowed = start(cors_origins=("http://shop.example",)).options("/v1/recommendations", headers=asked)
+    assert (
+        start()
+        .options("/v1/recommendations", headers=asked)
+        .headers.get("access-control-allow-origin")
+        is None
+    )
+    allowed = start(cors_origins=("http://shop.example",)).options(
+        "/v1/recommendations", headers=asked
+    )
     assert allowed.headers["access-control-allow-origin"] == "http://shop.example"
     refusing = start(cors_origins=("http://shop.example",), max_body_bytes=1_000)
-    refused = refusing.post("/v1/recommendations", content=b"x" * 2_000, headers={"origin": "http://shop.example"})
-    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (413, "http://shop.example")
+    refused = refusing.post(
+        "/v1/recommendations", content=b"x" * 2_000, headers={"origin": "http://shop.example"}
+    )
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (
+        413,
+        "http://shop.example",
+    )
 
 
 def test_a_form_of_another_page_cannot_post(client):
-    """A browser sends text/plain across origins without asking first; it must not be read as JSON."""
+    """A browser sends text/plain across origins without asking first; it must not be read as
+    JSON.
+    """
     body = json.dumps({"events": [{"user_id": "a", "item_id": "s00"}]})
-    assert client.post("/v1/events", content=body, headers={"content-type": "text/plain"}).status_code == 422
+    assert (
+        client.post("/v1/events", content=body, headers={"content-type": "text/plain"}).status_code
+        == 422
+    )
     assert client.post("/v1/events", content=body, headers={"content-type": ""}).status_code == 422
     assert client.get("/v1/users/a").status_code == 404
 
 
 def test_what_says_nothing_and_what_may_not_be_shown_is_told(client):
-    said = [{"item_id": "s00", "kind": "love"}, {"item_id": "s01", "kind": "love"}, {"item_id": "s02"}, {"item_id": "s03", "kind": "view"},
-            {"item_id": "s04", "kind": "like"}, {"item_id": "s05", "kind": "stars", "value": 4}]
-    answer = client.post("/v1/recommendations", json={"history": said, "pin": ["s04", "s06"]}).json()
+    said = [
+        {"item_id": "s00", "kind": "love"},
+        {"item_id": "s01", "kind": "love"},
+        {"item_id": "s02"},
+        {"item_id": "s03", "kind": "view"},
+        {"item_id": "s04", "kind": "like"},
+        {"item_id": "s05", "kind": "stars", "value": 4},
+    ]
+    answer = client.post(
+        "/v1/recommendations", json={"history": said, "pin": ["s04", "s06"]}
+    ).json()
     assert answer["shots"] == 2
     assert answer["notes"][-2].startswith("'s04' is pinned but may not be shown: it was seen")
-    assert answer["notes"][-1].startswith("3 of the events sent along say nothing and were ignored: 'love', 'event' needs a value")
-    assert client.post("/v1/recommendations", json={"history": said[3:], "pin": ["s06"]}).json()["notes"] == []
+    assert answer["notes"][-1].startswith(
+        "3 of the events sent along say nothing and were ignored: 'love', 'event' needs a value"
+    )
+    assert (
+        client.post("/v1/recommendations", json={"history": said[3:], "pin": ["s06"]}).json()[
+            "notes"
+        ]
+        == []
+    )
 
 
 def test_openapi_names_every_promised_route_with_examples(client):
     api = client.get("/openapi.json").json()
-    promised = {"/v1/recommendations", "/v1/events", "/v1/users/{user_id}", "/v1/explanations", "/v1/onboarding", "/v1/items/{item_id}",
-                "/v1/items/{item_id}/similar", "/v1/models", "/v1/models/{version}/promote", "/healthz", "/readyz", "/metrics"}
+    promised = {
+        "/v1/recommendations",
+        "/v1/events",
+        "/v1/users/{user_id}",
+        "/v1/explanations",
+        "/v1/onboarding",
+        "/v1/items/{item_id}",
+        "/v1/items/{item_id}/similar",
+        "/v1/models",
+        "/v1/models/{version}/promote",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
     assert promised <= set(api["paths"])
-    bodies = [operation["requestBody"]["content"]["application/json"]["schema"] for methods in api["paths"].values()
-              for operation in methods.values() if "requestBody" in operation]
+    bodies = [
+        operation["requestBody"]["content"]["application/json"]["schema"]
+        for methods in api["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation
+    ]
     named = {schema.get("$ref", "").rsplit("/", 1)[-1] for schema in bodies} - {""}
     assert all(api["components"]["schemas"][name].get("examples") for name in named)
     assert client.get("/docs").status_code == 200
@@ -672,7 +971,14 @@ def test_openapi_names_every_promised_route_with_examples(client):
 
 def test_drift_is_measured_against_what_was_trained_on(client):
     for n in range(40):
-        client.post("/v1/events", json={"events": [{"user_id": f"p{n}", "item_id": "s00", "kind": "like"} for _ in range(10)]})
+        client.post(
+            "/v1/events",
+            json={
+                "events": [
+                    {"user_id": f"p{n}", "item_id": "s00", "kind": "like"} for _ in range(10)
+                ]
+            },
+        )
     looked = client.app.state.service.watch.look(now=time.time() + 60)
     assert looked.drift.events == 400
     assert looked.drift.popularity_psi > 0.2

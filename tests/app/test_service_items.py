@@ -8,22 +8,48 @@ import pytest
 from metarec.app.items import items_frame, upserted
 from metarec.data.schema import BadInput
 
-SCHEMA = pl.Schema({"item_id": pl.Utf8, "title": pl.Utf8, "year": pl.Int64, "tags": pl.List(pl.Utf8), "genres": pl.Utf8,
-                    "price": pl.Float64, "out": pl.Date})
+SCHEMA = pl.Schema(
+    {
+        "item_id": pl.Utf8,
+        "title": pl.Utf8,
+        "year": pl.Int64,
+        "tags": pl.List(pl.Utf8),
+        "genres": pl.Utf8,
+        "price": pl.Float64,
+        "out": pl.Date,
+    }
+)
 
 
 def test_loose_attributes_become_a_row_of_the_catalog():
-    loose = {"title": "New", "year": 1999.0, "tags": "a, b|c", "genres": ["x", "y"], "price": 3, "out": "2020-02-01", "colour": "red"}
+    loose = {
+        "title": "New",
+        "year": 1999.0,
+        "tags": "a, b|c",
+        "genres": ["x", "y"],
+        "price": 3,
+        "out": "2020-02-01",
+        "colour": "red",
+    }
     frame, notes = items_frame([("n", loose), ("m", {"tags": ["d"]})], SCHEMA)
     assert frame.schema == SCHEMA
-    assert frame.rows() == [("n", "New", 1999, ["a", "b", "c"], "x|y", 3.0, datetime.date(2020, 2, 1)),
-                            ("m", None, None, ["d"], None, None, None)]
-    assert notes == ["the catalog has no column 'colour'; it was stored but says nothing to this model."]
+    assert frame.rows() == [
+        ("n", "New", 1999, ["a", "b", "c"], "x|y", 3.0, datetime.date(2020, 2, 1)),
+        ("m", None, None, ["d"], None, None, None),
+    ]
+    assert notes == [
+        "the catalog has no column 'colour'; it was stored but says nothing to this model."
+    ]
 
 
-@pytest.mark.parametrize(("attributes", "says"), [({"year": "soon"}, "year must be a number, got 'soon'"),
-                                                  ({"out": "someday"}, "out must be a date, got 'someday'"),
-                                                  ({"price": ["1"]}, "price must be a number")])
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"year": "soon"}, "year must be a number, got 'soon'"),
+        ({"out": "someday"}, "out must be a date, got 'someday'"),
+        ({"price": ["1"]}, "price must be a number"),
+    ],
+)
 def test_a_value_of_another_kind_is_said(attributes, says):
     with pytest.raises(BadInput, match=says):
         items_frame([("n", attributes)], SCHEMA)

@@ -14,7 +14,15 @@ import pytest
 
 from metarec.app.judging import as_judges, compare, groups_of
 from metarec.app.judging_logs import compare_on_log, read_log
-from metarec.app.retrain import JUDGES_SHARE, by_own_choice, how_to_learn, retrain, retrain_now_and_then, scale_of, split_judges
+from metarec.app.retrain import (
+    JUDGES_SHARE,
+    by_own_choice,
+    how_to_learn,
+    retrain,
+    retrain_now_and_then,
+    scale_of,
+    split_judges,
+)
 from metarec.app.settings import ServiceSettings
 from metarec.data.newcomers import Newcomer, choose_horizon
 from metarec.data.schema import BadInput, Dataset
@@ -49,18 +57,33 @@ def url(tmp_path, rated_world):
     """A store with newcomers of two tastes, who like their taste and dislike the other."""
     url, rng = str(tmp_path / "events.db"), np.random.default_rng(0)
     store = open_store(url)
-    # Who judges is drawn by the store's own secret. With so few judges an honest challenger loses one draw in eight by chance, so
-    # the draw is the same in every run.
+    # Who judges is drawn by the store's own secret. With so few judges an honest challenger loses
+    # one draw in eight by chance, so the draw is the same in every run.
     with contextlib.closing(sqlite3.connect(url)) as database, database:
         database.execute("UPDATE facts SET value = ? WHERE name = 'digest_key'", (f"{4:064x}",))
     events = []
     for user in range(60):
         liked, disliked = ("space", "garden") if user % 2 else ("garden", "space")
         for place, item in enumerate(rng.permutation(rated_world.items_of_taste[liked])[:10]):
-            events.append(Event(event_id=f"{user}-{place}", user_id=f"new{user}", item_id=str(item), kind="like", timestamp=2000.0 + place))
+            events.append(
+                Event(
+                    event_id=f"{user}-{place}",
+                    user_id=f"new{user}",
+                    item_id=str(item),
+                    kind="like",
+                    timestamp=2000.0 + place,
+                )
+            )
         for place, item in enumerate(rng.permutation(rated_world.items_of_taste[disliked])[:2]):
-            events.append(Event(event_id=f"{user}-no{place}", user_id=f"new{user}", item_id=str(item), kind="dislike",
-                                timestamp=2020.0 + place))
+            events.append(
+                Event(
+                    event_id=f"{user}-no{place}",
+                    user_id=f"new{user}",
+                    item_id=str(item),
+                    kind="dislike",
+                    timestamp=2020.0 + place,
+                )
+            )
         store.put_profile(f"new{user}", {"home": "north" if user % 2 else "south"})
     store.append(events).result()
     store.close()
@@ -68,9 +91,13 @@ def url(tmp_path, rated_world):
 
 
 def shuffled(data: Dataset, **how) -> Recommender:
-    """A sabotaged challenger: every event is moved to an item drawn at random, so it has learned nothing."""
+    """A sabotaged challenger: every event is moved to an item drawn at random, so it has learned
+    nothing.
+    """
     frame = data.interactions.frame
-    moved = frame.with_columns(frame["item_id"].shuffle(seed=3)).unique(["user_id", "item_id"], maintain_order=True)
+    moved = frame.with_columns(frame["item_id"].shuffle(seed=3)).unique(
+        ["user_id", "item_id"], maintain_order=True
+    )
     return tiny(data.with_interactions(moved), **how)
 
 
@@ -80,8 +107,12 @@ def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
     assert done.judges >= 5
     registry = Registry(model)
     assert registry.current() == done.challenger != done.champion
-    assert {e.version: e.decision for e in registry.entries()}[done.challenger] == done.decision.as_dict()
-    assert {"NDCG@10", "ms for one newcomer", "minus MAE"} <= {v.comparison.name for v in done.decision.verdicts}
+    assert {e.version: e.decision for e in registry.entries()}[
+        done.challenger
+    ] == done.decision.as_dict()
+    assert {"NDCG@10", "ms for one newcomer", "minus MAE"} <= {
+        v.comparison.name for v in done.decision.verdicts
+    }
     after = Recommender.load(registry.place_of(done.challenger))
     assert after.has_values  # a like has become a rating, and the scale is the old one
     assert after.value_range == fitted.value_range
@@ -96,7 +127,14 @@ def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
 def test_what_was_promoted_is_retrained_in_its_turn(model, url):
     first = retrain(model, url, fit=tiny, rails=RAILS)
     store = open_store(url)
-    store.append([Event(event_id=f"more{n}", user_id=f"later{n}", item_id="s00", kind="like", timestamp=4e3) for n in range(40)]).result()
+    store.append(
+        [
+            Event(
+                event_id=f"more{n}", user_id=f"later{n}", item_id="s00", kind="like", timestamp=4e3
+            )
+            for n in range(40)
+        ]
+    ).result()
     store.close()
     second = retrain(model, url, fit=tiny, rails=RAILS)
     assert second.champion == first.challenger
@@ -118,12 +156,17 @@ def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url
 
 def test_with_too_few_to_judge_by_nothing_is_promoted(model, url):
     """Nor trained, which takes longest."""
+
     def unwanted(*_given, **_more):
         raise AssertionError("it would be trained for nothing")
 
-    with pytest.raises(BadInput, match=r"not retrained: only \d+ newcomers to judge by, 1000 needed"):
+    with pytest.raises(
+        BadInput, match=r"not retrained: only \d+ newcomers to judge by, 1000 needed"
+    ):
         retrain(model, url, fit=unwanted, rails=Guardrails(min_newcomers=1000))
-    done = retrain(model, url, fit=tiny, rails=Guardrails(min_newcomers=1000, latency_ratio=50.0), force=True)
+    done = retrain(
+        model, url, fit=tiny, rails=Guardrails(min_newcomers=1000, latency_ratio=50.0), force=True
+    )
     assert done.promoted
     assert "1000 needed" in done.decision.reason
 
@@ -135,14 +178,20 @@ def test_judges_are_chosen_by_digest_among_new_people(url, fitted):
     chosen, others = set(judging["user_id"]), set(learning["user_id"])
     assert chosen
     assert not chosen & others
-    assert chosen == {user for user in set(new["user_id"]) if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0}
+    assert chosen == {
+        user
+        for user in set(new["user_id"])
+        if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
+    }
     known = new.with_columns(pl.lit(fitted.trained_on["user_id"][0]).alias("user_id"))
     assert split_judges(store, fitted.training_data(), known)[0].height == 0
     store.close()
 
 
 def test_people_kept_out_of_the_first_model_judge(model, url, fitted):
-    """`metarec fit --hold-out` keeps them out; given the whole data, retraining never trains on them either."""
+    """`metarec fit --hold-out` keeps them out; given the whole data, retraining never trains on
+    them either.
+    """
     whole = fitted.training_data()
     people = whole.interactions.frame["user_id"].unique().sort()
     aside, frame = people[::8].to_list(), whole.interactions.frame
@@ -153,11 +202,15 @@ def test_people_kept_out_of_the_first_model_judge(model, url, fitted):
     assert not set(aside) & set(trained["user_id"])
     assert done.judges >= len(aside)
     store = open_store(url)
-    judging, _ = split_judges(store, first.training_data(), store.as_frame().select(frame.columns[:2]), offered=whole)
+    judging, _ = split_judges(
+        store, first.training_data(), store.as_frame().select(frame.columns[:2]), offered=whole
+    )
     assert not set(judging["user_id"]) & set(aside)  # they have no events there
     most = whole.with_interactions(frame.filter(pl.col("user_id").is_in(people[:10].to_list())))
     too_many, _ = split_judges(store, most, frame, offered=whole)
-    assert too_many["user_id"].n_unique() < (len(people) - 10) / 2  # more than a fifth: then one in five of them
+    assert (
+        too_many["user_id"].n_unique() < (len(people) - 10) / 2
+    )  # more than a fifth: then one in five of them
     store.close()
 
 
@@ -165,13 +218,25 @@ def test_answers_to_slates_teach_little_and_do_not_judge_where_others_can(fitted
     train = fitted.training_data()
     frame = train.interactions.frame.select("user_id", "item_id")
     answered = frame["user_id"].unique().sort()[:2].to_list()
-    stored = frame.filter(pl.col("user_id").is_in(answered)).with_columns(pl.lit(1.0).alias("propensity"))
+    stored = frame.filter(pl.col("user_id").is_in(answered)).with_columns(
+        pl.lit(1.0).alias("propensity")
+    )
     weights, horizon = how_to_learn(train, stored)
-    assert {user: weight for user, weight in weights.items() if weight < 1} == pytest.approx(dict.fromkeys(answered, 0.02))
-    assert horizon == choose_horizon(frame.filter(~pl.col("user_id").is_in(answered)).unique().group_by("user_id").len()["len"].to_numpy())
+    assert {user: weight for user, weight in weights.items() if weight < 1} == pytest.approx(
+        dict.fromkeys(answered, 0.02)
+    )
+    assert horizon == choose_horizon(
+        frame.filter(~pl.col("user_id").is_in(answered))
+        .unique()
+        .group_by("user_id")
+        .len()["len"]
+        .to_numpy()
+    )
     assert how_to_learn(train, stored.clear()) == (None, None)
 
-    assert set(by_own_choice(frame, stored, least=5)["user_id"]) == set(frame["user_id"]) - set(answered)
+    assert set(by_own_choice(frame, stored, least=5)["user_id"]) == set(frame["user_id"]) - set(
+        answered
+    )
     assert by_own_choice(frame, stored, least=1000).height == frame.height
 
 
@@ -182,18 +247,34 @@ def test_forgotten_people_leave_old_data_too(model, url, fitted):
     assert waiting_in_model(store) == 1
     done = retrain(model, url, fit=tiny, rails=RAILS, force=True)
     after = Recommender.load(Registry(model).place_of(done.challenger))
-    assert somebody not in set(after.trained_on["user_id"]) | set(after.training.users.frame["user_id"])
+    assert somebody not in set(after.trained_on["user_id"]) | set(
+        after.training.users.frame["user_id"]
+    )
     assert waiting_in_model(store) == 0
     store.close()
-    files = b"".join(path.read_bytes() for path in Registry(model).place_of(done.challenger).rglob("*.*") if path.suffix != ".parquet")
+    files = b"".join(
+        path.read_bytes()
+        for path in Registry(model).place_of(done.challenger).rglob("*.*")
+        if path.suffix != ".parquet"
+    )
     assert somebody.encode() not in files
 
 
 def test_items_added_while_serving_become_part_of_the_model(model, url):
     store = open_store(url)
     store.put_item("brandnew", {"title": "Rocket 1", "categories": "space"}).result()
-    store.append([Event(event_id=f"b{n}", user_id=f"new{n}", item_id="brandnew", kind="like", timestamp=3000.0)
-                  for n in range(1, 60, 2)]).result()
+    store.append(
+        [
+            Event(
+                event_id=f"b{n}",
+                user_id=f"new{n}",
+                item_id="brandnew",
+                kind="like",
+                timestamp=3000.0,
+            )
+            for n in range(1, 60, 2)
+        ]
+    ).result()
     store.close()
     done = retrain(model, url, fit=tiny, rails=RAILS, force=True)
     after = Recommender.load(Registry(model).place_of(done.challenger))
@@ -204,13 +285,17 @@ def test_items_added_while_serving_become_part_of_the_model(model, url):
 def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
     somebody = fitted.trained_on["user_id"][0]  # who never judges
     store = open_store(url)
-    store.append([Event(event_id="odd", user_id=somebody, item_id="nonesuch", kind="like", timestamp=3000.0)]).result()
+    store.append(
+        [Event(event_id="odd", user_id=somebody, item_id="nonesuch", kind="like", timestamp=3000.0)]
+    ).result()
     store.close()
     done = retrain(model, url, fit=tiny, rails=RAILS)
     folder = Registry(model).place_of(done.challenger)
     assert "nonesuch" not in Recommender.load(folder).vocabulary
     text = (folder / "reports" / "data.json").read_text()
-    assert [(finding["rule"], finding["rows"]) for finding in json.loads(text)["findings"]] == [("unknown_items", 1)]
+    assert [(finding["rule"], finding["rows"]) for finding in json.loads(text)["findings"]] == [
+        ("unknown_items", 1)
+    ]
     assert somebody not in text  # a report outlives a person's wish to be forgotten
 
 
@@ -220,7 +305,10 @@ def test_nothing_to_learn_from_is_said(model, tmp_path):
 
 
 def test_two_at_once_are_told_apart(model, url):
-    with Registry(model).retraining(), pytest.raises(BadInput, match="being retrained by another process"):
+    with (
+        Registry(model).retraining(),
+        pytest.raises(BadInput, match="being retrained by another process"),
+    ):
         retrain(model, url)
 
 
@@ -245,7 +333,9 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
         time.sleep(1.0)
         assert rounds == [(model, url, None)]
         with contextlib.closing(open_store(url)) as store:
-            store.append([Event(event_id="late", user_id="late", item_id="s00", kind="like", timestamp=1.0)]).result(10)
+            store.append(
+                [Event(event_id="late", user_id="late", item_id="s00", kind="like", timestamp=1.0)]
+            ).result(10)
         time.sleep(1.0)
         assert len(rounds) == 2
     finally:
@@ -254,28 +344,54 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
 
 
 def newcomers(count, **profile):
-    return [Newcomer(user_id=f"n{n}", profile={k: v[n % len(v)] for k, v in profile.items()}, pool=[], query=[], relevant=[])
-            for n in range(count)]
+    return [
+        Newcomer(
+            user_id=f"n{n}",
+            profile={k: v[n % len(v)] for k, v in profile.items()},
+            pool=[],
+            query=[],
+            relevant=[],
+        )
+        for n in range(count)
+    ]
 
 
 def test_groups_are_attributes_with_few_values_and_enough_people():
-    groups = groups_of(newcomers(60, home=["north", "south"], rare=["x"] + ["y"] * 59, age=[30, 40], name=[f"a{n}" for n in range(60)]))
+    groups = groups_of(
+        newcomers(
+            60,
+            home=["north", "south"],
+            rare=["x"] + ["y"] * 59,
+            age=[30, 40],
+            name=[f"a{n}" for n in range(60)],
+        )
+    )
     assert set(groups) == {"home=north", "home=south", "rare=y"}
     assert groups["home=north"].sum() == 30
 
 
 def test_judges_are_asked_about_their_later_half():
-    events = pl.DataFrame({"user_id": ["a"] * 4 + ["b"], "item_id": ["w", "x", "y", "z", "w"], "value": [1.0, 5.0, 5.0, 1.0, 5.0],
-                           "timestamp": [4.0, 3.0, 2.0, 1.0, 1.0]})
+    events = pl.DataFrame(
+        {
+            "user_id": ["a"] * 4 + ["b"],
+            "item_id": ["w", "x", "y", "z", "w"],
+            "value": [1.0, 5.0, 5.0, 1.0, 5.0],
+            "timestamp": [4.0, 3.0, 2.0, 1.0, 1.0],
+        }
+    )
     judges = as_judges(events, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0)
-    assert [(n.user_id, n.pool, n.relevant) for n in judges.newcomers] == [("a", [("z", 1.0), ("y", 5.0)], ["x"])]
+    assert [(n.user_id, n.pool, n.relevant) for n in judges.newcomers] == [
+        ("a", [("z", 1.0), ("y", 5.0)], ["x"])
+    ]
     assert judges.newcomers[0].profile == {"home": "north"}
     assert as_judges(events, {}, ["w"], relevant_from=4.0).newcomers == []
 
 
 def test_a_model_beside_itself_is_equal(fitted, url):
     store = open_store(url)
-    events = store.as_frame().with_columns(pl.when(pl.col("kind") == "like").then(5.0).otherwise(1.0).alias("value"))
+    events = store.as_frame().with_columns(
+        pl.when(pl.col("kind") == "like").then(5.0).otherwise(1.0).alias("value")
+    )
     store.close()
     judges = as_judges(events, {}, fitted.vocabulary.ids, fitted.relevant_from)
     for comparison in compare(fitted, fitted, judges, fitted.training):
@@ -285,19 +401,53 @@ def test_a_model_beside_itself_is_equal(fitted, url):
 
 
 def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world, fitted):
-    """People were shown random slates with their true chances; the model knows tastes, a shuffled one does not."""
+    """People were shown random slates with their true chances; the model knows tastes, a shuffled
+    one does not.
+    """
     store, rng = open_store(str(tmp_path / "log.db")), np.random.default_rng(0)
     impressions, events = [], []
     catalog = fitted.vocabulary.ids
     for user in range(150):
         liked = rated_world.items_of_taste["space" if user % 2 else "garden"]
-        first = [Event(event_id=f"{user}-{n}", user_id=f"p{user}", item_id=liked[n], kind="like", timestamp=100.0) for n in range(3)]
+        first = [
+            Event(
+                event_id=f"{user}-{n}",
+                user_id=f"p{user}",
+                item_id=liked[n],
+                kind="like",
+                timestamp=100.0,
+            )
+            for n in range(3)
+        ]
         rest = [i for i in catalog if i not in liked[:3]]
         shown = [str(i) for i in rng.permutation(rest)[:8]]
-        impressions.append(Impression(slate_id=f"s{user}", user_id=f"p{user}", item_ids=shown, scores=[0.0] * 8, timestamp=200.0,
-                                      propensity=[1 / len(rest)] * 8, model_version="random", shots=3))
-        events += [*first, *(Event(event_id=f"{user}-{i}", user_id=f"p{user}", item_id=i, kind="like", timestamp=300.0, slate_id=f"s{user}")
-                             for i in shown if i in liked)]
+        impressions.append(
+            Impression(
+                slate_id=f"s{user}",
+                user_id=f"p{user}",
+                item_ids=shown,
+                scores=[0.0] * 8,
+                timestamp=200.0,
+                propensity=[1 / len(rest)] * 8,
+                model_version="random",
+                shots=3,
+            )
+        )
+        events += [
+            *first,
+            *(
+                Event(
+                    event_id=f"{user}-{i}",
+                    user_id=f"p{user}",
+                    item_id=i,
+                    kind="like",
+                    timestamp=300.0,
+                    slate_id=f"s{user}",
+                )
+                for i in shown
+                if i in liked
+            ),
+        ]
     store.show(impressions).result()
     store.append(events).result()
     log = read_log(store, scale_of(fitted), {})

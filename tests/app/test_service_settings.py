@@ -11,31 +11,61 @@ from metarec.data.schema import BadInput
 
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path):
     file = tmp_path / "service.toml"
-    file.write_text('[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\ncors_origins = ["http://a"]\n')
-    settings = load_settings(file, {"METAREC_PORT": "2", "METAREC_WORKERS": "4", "UNRELATED": "x"}, port=5, workers=None)
-    assert (settings.model, settings.port, settings.workers, settings.burst, settings.host) == ("from-file", 5, 4, 7, "127.0.0.1")
+    file.write_text(
+        '[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\ncors_origins = ["http://a"]\n'
+    )
+    settings = load_settings(
+        file, {"METAREC_PORT": "2", "METAREC_WORKERS": "4", "UNRELATED": "x"}, port=5, workers=None
+    )
+    assert (settings.model, settings.port, settings.workers, settings.burst, settings.host) == (
+        "from-file",
+        5,
+        4,
+        7,
+        "127.0.0.1",
+    )
     assert settings.cors_origins == ("http://a",)
 
 
 def test_text_of_the_environment_is_read_as_its_type():
-    settings = load_settings(None, {"METAREC_MODEL": "m", "METAREC_LOG_SLATES": "no", "METAREC_WATCH_SECONDS": "0.5",
-                                    "METAREC_CORS_ORIGINS": "http://a, http://b", "METAREC_KEYS": "s:e:cret:admin, other:read"})
+    settings = load_settings(
+        None,
+        {
+            "METAREC_MODEL": "m",
+            "METAREC_LOG_SLATES": "no",
+            "METAREC_WATCH_SECONDS": "0.5",
+            "METAREC_CORS_ORIGINS": "http://a, http://b",
+            "METAREC_KEYS": "s:e:cret:admin, other:read",
+        },
+    )
     assert settings.log_slates is False
     assert settings.watch_seconds == 0.5
     assert settings.cors_origins == ("http://a", "http://b")
     assert settings.keys == {"s:e:cret": "admin", "other": "read"}
 
 
-@pytest.mark.parametrize(("flags", "says"), [
-    ({}, "no model given"),
-    ({"model": "m", "colour": "red"}, "no setting 'colour'; there are: model"),
-    ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
-    ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
-    ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
-    ({"model": "m", "log_slates": "perhaps"}, "setting log_slates: cannot read 'perhaps' as bool"),
-    ({"model": "m", "keys": {"k": "king"}}, "role of an API key must be one of read, write, admin, got 'king'"),
-    ({"model": "m", "host": "0.0.0.0"}, "listening at 0.0.0.0 lets anyone read and forget users"),
-])
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({}, "no model given"),
+        ({"model": "m", "colour": "red"}, "no setting 'colour'; there are: model"),
+        ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
+        ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
+        ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
+        (
+            {"model": "m", "log_slates": "perhaps"},
+            "setting log_slates: cannot read 'perhaps' as bool",
+        ),
+        (
+            {"model": "m", "keys": {"k": "king"}},
+            "role of an API key must be one of read, write, admin, got 'king'",
+        ),
+        (
+            {"model": "m", "host": "0.0.0.0"},
+            "listening at 0.0.0.0 lets anyone read and forget users",
+        ),
+    ],
+)
 def test_bad_settings_are_said(flags, says):
     with pytest.raises(BadInput, match=says):
         load_settings(None, {}, **flags)
@@ -71,6 +101,11 @@ def test_a_service_that_could_not_start_leaves_no_metrics_folder_behind(tmp_path
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
 
     with pytest.raises(FileNotFoundError):
-        serve(str(tmp_path / "none"), store=f"sqlite:///{tmp_path}/events.db", host="127.0.0.1", port=8000)
+        serve(
+            str(tmp_path / "none"),
+            store=f"sqlite:///{tmp_path}/events.db",
+            host="127.0.0.1",
+            port=8000,
+        )
 
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ

@@ -1,4 +1,6 @@
-"""Attention: equal to Hugging Face's with copied weights, blind to padding and to the future, twice differentiable."""
+"""Attention: equal to Hugging Face's with copied weights, blind to padding and to the future, twice
+differentiable.
+"""
 
 import pytest
 import torch
@@ -42,8 +44,18 @@ def test_causal_form_equals_hugging_face_gpt2_with_copied_weights(x_BLD):
     pytest.importorskip("transformers")
     from transformers import GPT2Config, GPT2Model
 
-    config = GPT2Config(n_embd=8, n_head=2, n_layer=1, n_positions=8, vocab_size=11, attn_implementation="eager",
-                        resid_pdrop=0.0, attn_pdrop=0.0, embd_pdrop=0.0, activation_function="gelu")
+    config = GPT2Config(
+        n_embd=8,
+        n_head=2,
+        n_layer=1,
+        n_positions=8,
+        vocab_size=11,
+        attn_implementation="eager",
+        resid_pdrop=0.0,
+        attn_pdrop=0.0,
+        embd_pdrop=0.0,
+        activation_function="gelu",
+    )
     theirs = seeded(GPT2Model(config))
     ours, block = seeded(Block(8, 2), seed=2), theirs.h[0]
     with torch.no_grad():
@@ -51,8 +63,11 @@ def test_causal_form_equals_hugging_face_gpt2_with_copied_weights(x_BLD):
         for part, w, b in zip(("query", "key", "value"), *parts, strict=True):
             getattr(ours.attention, part).weight.copy_(w.T)
             getattr(ours.attention, part).bias.copy_(b)
-        for linear, theirs_linear in ((ours.attention.out, block.attn.c_proj), (ours.feed_forward[0], block.mlp.c_fc),
-                                      (ours.feed_forward[3], block.mlp.c_proj)):
+        for linear, theirs_linear in (
+            (ours.attention.out, block.attn.c_proj),
+            (ours.feed_forward[0], block.mlp.c_fc),
+            (ours.feed_forward[3], block.mlp.c_proj),
+        ):
             linear.weight.copy_(theirs_linear.weight.T)
             linear.bias.copy_(theirs_linear.bias)
         ours.norm_attention.load_state_dict(block.ln_1.state_dict())
@@ -70,7 +85,9 @@ def test_padding_and_future_change_nothing(x_BLD):
     torch.testing.assert_close(padded, attention(x_BLD[:, :3]))
     changed = x_BLD.clone()
     changed[:, 3:] += 100.0
-    torch.testing.assert_close(attention(changed, causal=True)[:, :3], attention(x_BLD, causal=True)[:, :3])
+    torch.testing.assert_close(
+        attention(changed, causal=True)[:, :3], attention(x_BLD, causal=True)[:, :3]
+    )
     assert not torch.allclose(attention(changed)[:, :3], attention(x_BLD)[:, :3])
 
 
@@ -86,7 +103,10 @@ def test_cross_attention_reads_the_memory(x_BLD):
     plain = block(x_BLD, memory_BMD=memory)
     assert not torch.allclose(plain, block(x_BLD, memory_BMD=memory * 2))
     only_two = torch.tensor([[True, True, False, False]]).expand(3, 4)
-    torch.testing.assert_close(block(x_BLD, memory_BMD=memory, memory_is_real_BM=only_two), block(x_BLD, memory_BMD=memory[:, :2]))
+    torch.testing.assert_close(
+        block(x_BLD, memory_BMD=memory, memory_is_real_BM=only_two),
+        block(x_BLD, memory_BMD=memory[:, :2]),
+    )
 
 
 def test_layer_norm_equals_torch(x_BLD):
@@ -96,9 +116,13 @@ def test_layer_norm_equals_torch(x_BLD):
 
 
 def test_second_derivatives_are_right():
-    """Finite differences of the gradient agree with the gradient of the gradient, in double precision."""
+    """Finite differences of the gradient agree with the gradient of the gradient, in double
+    precision.
+    """
     block = seeded(Block(4, 2, hidden=8)).double()
-    x = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64, requires_grad=True)
+    x = torch.randn(
+        1, 3, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64, requires_grad=True
+    )
     is_real = torch.tensor([[True, True, False]])
     assert torch.autograd.gradgradcheck(lambda t: block(t, is_real_BL=is_real, causal=True), x)
 
@@ -115,8 +139,12 @@ def test_vmap_equals_a_loop_through_second_order_steps():
         slopes = torch.func.grad(loss)(prior)
         return loss({name: value - 0.1 * slopes[name] for name, value in prior.items()})
 
-    batched = torch.func.grad(lambda p: torch.func.vmap(after_one_step, in_dims=(None, 0))(p, tasks).sum())(params)
-    for name, looped in torch.func.grad(lambda p: sum(after_one_step(p, x) for x in tasks))(params).items():
+    batched = torch.func.grad(
+        lambda p: torch.func.vmap(after_one_step, in_dims=(None, 0))(p, tasks).sum()
+    )(params)
+    for name, looped in torch.func.grad(lambda p: sum(after_one_step(p, x) for x in tasks))(
+        params
+    ).items():
         torch.testing.assert_close(batched[name], looped, rtol=1e-10, atol=1e-12)
 
 

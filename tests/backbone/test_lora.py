@@ -1,4 +1,6 @@
-"""Fine-tuning by LoRA: learns what goes together for people, keeps the better encoder, comes back from plain arrays."""
+"""Fine-tuning by LoRA: learns what goes together for people, keeps the better encoder, comes back
+from plain arrays.
+"""
 
 import json
 
@@ -20,10 +22,15 @@ FILLER = ["the", "of", "a", "very"]
 
 @pytest.fixture(scope="module")
 def catalog():
-    """80 items of two groups: texts are three of a group's twenty words among common ones; people like one group only."""
+    """80 items of two groups: texts are three of a group's twenty words among common ones; people
+    like one group only.
+    """
     rng = np.random.default_rng(0)
     groups = np.arange(80) % 2
-    texts = [" ".join(rng.permutation([*rng.choice(GROUPS[group], 3), *rng.choice(FILLER, 3)])) for group in groups]
+    texts = [
+        " ".join(rng.permutation([*rng.choice(GROUPS[group], 3), *rng.choice(FILLER, 3)]))
+        for group in groups
+    ]
     tastes = rng.integers(2, size=120)
     liked = (groups[None, :] == tastes[:, None]) & (rng.random((120, 80)) < 0.3)
     return texts, sp.csr_matrix(liked.astype(np.float32)), groups
@@ -35,7 +42,9 @@ def encoder(request, tmp_path_factory, catalog):
     return PretrainedEncoder(locate(str(folder)), PretrainedOptions(pooling="mean"), cache=False)
 
 
-OPTIONS = LoraOptions(steps=120, items_per_step=40, check_every=60, learning_rate=2e-2, held_out=0.25)
+OPTIONS = LoraOptions(
+    steps=120, items_per_step=40, check_every=60, learning_rate=2e-2, held_out=0.25
+)
 
 
 def test_tuning_beats_the_frozen_bar_and_is_kept(encoder, catalog):
@@ -44,7 +53,10 @@ def test_tuning_beats_the_frozen_bar_and_is_kept(encoder, catalog):
     assert tuned.improved and tuned.tuned_score > tuned.frozen_score + 0.1
     assert tuned.encoder.name.endswith("+ LoRA")
     state = tuned.encoder.state()
-    again = encoder_from_state(type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays), cache=False)
+    again = encoder_from_state(
+        type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays),
+        cache=False,
+    )
     np.testing.assert_allclose(again.encode(texts), tuned.encoder.encode(texts), atol=1e-6)
     assert not np.allclose(again.encode(texts), encoder.encode(texts), atol=1e-2)
 
@@ -64,16 +76,26 @@ def test_merged_weights_give_what_peft_gives(encoder, catalog, monkeypatch):
         import torch
 
         with torch.no_grad():
-            hidden = model(**{name: given[name] for name in ("input_ids", "attention_mask")}).last_hidden_state
+            hidden = model(
+                **{name: given[name] for name in ("input_ids", "attention_mask")}
+            ).last_hidden_state
         vector = lora.pool(hidden, given["attention_mask"].bool(), encoder.pooling)[0].numpy()
         seen[id(adapter)] = (adapter, vector / np.linalg.norm(vector))
         return adapter
 
     original = lora._adapter
     monkeypatch.setattr(lora, "_adapter", spy)
-    fine_tune(texts, liked, encoder, options=LoraOptions(steps=5, items_per_step=40), rng=np.random.default_rng(0))
+    fine_tune(
+        texts,
+        liked,
+        encoder,
+        options=LoraOptions(steps=5, items_per_step=40),
+        rng=np.random.default_rng(0),
+    )
     ((adapter, expected),) = seen.values()
-    merged = PretrainedEncoder(encoder.located, encoder.options, adapter=adapter, cache=False).encode(texts[:1])[0]
+    merged = PretrainedEncoder(
+        encoder.located, encoder.options, adapter=adapter, cache=False
+    ).encode(texts[:1])[0]
     np.testing.assert_allclose(merged, expected, atol=1e-5)
 
 
@@ -88,11 +110,21 @@ def test_what_does_not_beat_the_bar_is_not_kept(encoder, catalog):
 
 
 def test_it_stops_when_held_out_items_gain_no_more(encoder, catalog):
-    """A rate too small to change anything: the first judgement is the best, and two more without a better one are enough."""
+    """A rate too small to change anything: the first judgement is the best, and two more without a
+    better one are enough.
+    """
     seen = []
-    options = LoraOptions(steps=50, items_per_step=20, check_every=2, patience=2, learning_rate=1e-30)
-    tuned = fine_tune(catalog[0], catalog[1], encoder, options=options, rng=np.random.default_rng(0),
-                      progress=lambda stage, share, note="": seen.append(round(share * 50)))
+    options = LoraOptions(
+        steps=50, items_per_step=20, check_every=2, patience=2, learning_rate=1e-30
+    )
+    tuned = fine_tune(
+        catalog[0],
+        catalog[1],
+        encoder,
+        options=options,
+        rng=np.random.default_rng(0),
+        progress=lambda stage, share, note="": seen.append(round(share * 50)),
+    )
     assert seen == [1, 2, 3, 4, 5, 6] and not tuned.improved
 
 
@@ -105,6 +137,8 @@ def test_cold_ndcg_by_hand():
 
 def test_too_little_is_refused(encoder):
     with pytest.raises(BadInput, match="only 2 items have both text and two people"):
-        fine_tune(["a", "b", ""], sp.csr_matrix(np.ones((3, 3))), encoder, rng=np.random.default_rng(0))
+        fine_tune(
+            ["a", "b", ""], sp.csr_matrix(np.ones((3, 3))), encoder, rng=np.random.default_rng(0)
+        )
     with pytest.raises(BadInput, match="rank must be 1 or more, got 0"):
         LoraOptions(rank=0)

@@ -52,8 +52,15 @@ def test_a_name_may_say_how_many_steps_to_fine_tune(given, tmp_path):
     texts, liked, rows = given
     folder = build_model(tmp_path, "bert", texts)
     shares = []
-    item_reader(texts, f"{folder}@8+lora3", liked, rows=rows,
-                progress=lambda stage, share, note="": shares.append(share) if stage == "fine-tune text encoder" else None)
+    item_reader(
+        texts,
+        f"{folder}@8+lora3",
+        liked,
+        rows=rows,
+        progress=lambda stage, share, note="": (
+            shares.append(share) if stage == "fine-tune text encoder" else None
+        ),
+    )
     assert shares == pytest.approx([1 / 3, 2 / 3, 1])
     with pytest.raises(BadInput, match="steps must be 1 or more, got 0"):
         item_reader(texts, f"{folder}+lora0", liked, rows=rows)

@@ -1,12 +1,26 @@
-"""Sequence Transformers: each form finds the withheld item, ignores padding, and serves people without a history."""
+"""Sequence Transformers: each form finds the withheld item, ignores padding, and serves people
+without a history.
+"""
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from metarec.backbone.sequence import FORMS, ItemVectors, SequenceSizes, SequenceTransformer, as_tensors
-from metarec.backbone.sequence_training import SequenceTraining, TrainingSet, _Objective, _sampling_chance, train_sequence
+from metarec.backbone.sequence import (
+    FORMS,
+    ItemVectors,
+    SequenceSizes,
+    SequenceTransformer,
+    as_tensors,
+)
+from metarec.backbone.sequence_training import (
+    SequenceTraining,
+    TrainingSet,
+    _Objective,
+    _sampling_chance,
+    train_sequence,
+)
 from metarec.data.schema import BadInput, Interactions
 from metarec.features.histories import Histories
 from metarec.features.sequences import SequenceFeatures
@@ -24,14 +38,26 @@ def training_set(world, length=12):
 
 def scores(model, features, world, histories):
     with torch.no_grad():
-        return model.score(as_tensors(features.of_histories(histories, world.data.items.vocabulary, SIZES.max_events))).numpy()
+        return model.score(
+            as_tensors(
+                features.of_histories(histories, world.data.items.vocabulary, SIZES.max_events)
+            )
+        ).numpy()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_withheld_item_comes_first(world, form):
     data, features = training_set(world)
     training = SequenceTraining(steps=200, learning_rate=1e-2)
-    model = train_sequence(data, np.zeros((24, 0)), features, form=form, sizes=SIZES, training=training, rng=np.random.default_rng(0))
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        form=form,
+        sizes=SIZES,
+        training=training,
+        rng=np.random.default_rng(0),
+    )
     users = list(world.withheld)[::8]
     histories = [world.history_of(user) for user in users]
     found = scores(model, features, world, histories)
@@ -53,7 +79,9 @@ def test_batched_equals_one_by_one_and_padding_changes_nothing(world, form):
     together = scores(model, features, world, histories)
     assert together.std(axis=0).max() > 1e-3
     for row, history in enumerate(histories):
-        np.testing.assert_allclose(scores(model, features, world, [history])[0], together[row], atol=1e-5)
+        np.testing.assert_allclose(
+            scores(model, features, world, [history])[0], together[row], atol=1e-5
+        )
 
 
 def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
@@ -118,9 +146,15 @@ def test_items_nobody_met_are_scored_from_their_content():
 
 def test_untied_weights_score_with_a_second_table():
     torch.manual_seed(0)
-    tied, untied = (SequenceTransformer(torch.zeros(6, 0), SequenceSizes(dim=8, layers=1, tie_weights=tie)) for tie in (True, False))
+    tied, untied = (
+        SequenceTransformer(torch.zeros(6, 0), SequenceSizes(dim=8, layers=1, tie_weights=tie))
+        for tie in (True, False)
+    )
     assert tied.eval().score_vectors().data_ptr() == tied.items.residual.data_ptr()
-    assert sum(p.numel() for p in untied.parameters()) == sum(p.numel() for p in tied.parameters()) + 6 * 8
+    assert (
+        sum(p.numel() for p in untied.parameters())
+        == sum(p.numel() for p in tied.parameters()) + 6 * 8
+    )
 
 
 def test_stops_early_and_keeps_the_best(world):
@@ -132,8 +166,15 @@ def test_stops_early_and_keeps_the_best(world):
         return [1.0, 3.0, 2.0, 2.0][len(seen) - 1]
 
     training = SequenceTraining(steps=100, check_every=2, patience=2)
-    model = train_sequence(data, np.zeros((24, 0)), features, sizes=SIZES, training=training, rng=np.random.default_rng(0),
-                           validate=validate)
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        sizes=SIZES,
+        training=training,
+        rng=np.random.default_rng(0),
+        validate=validate,
+    )
     assert len(seen) == 4
     torch.testing.assert_close(model.state_dict()["items.residual"], seen[1]["items.residual"])
 
@@ -143,8 +184,17 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, second = (train_sequence(data, np.zeros((24, 0)), features, sizes=SIZES, training=SequenceTraining(steps=3),
-                                    rng=np.random.default_rng(1)) for _ in range(2))
+    first, second = (
+        train_sequence(
+            data,
+            np.zeros((24, 0)),
+            features,
+            sizes=SIZES,
+            training=SequenceTraining(steps=3),
+            rng=np.random.default_rng(1),
+        )
+        for _ in range(2)
+    )
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
     assert torch.rand(1) == expected
 
@@ -152,8 +202,15 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
 @pytest.mark.parametrize("form", ["decoder", "encoder"])
 def test_sampled_softmax_learns_too(world, form):
     data, features = training_set(world)
-    model = train_sequence(data, np.zeros((24, 0)), features, form=form, sizes=SIZES, rng=np.random.default_rng(0),
-                           training=SequenceTraining(steps=400, learning_rate=1e-2, sampled=64))
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        form=form,
+        sizes=SIZES,
+        rng=np.random.default_rng(0),
+        training=SequenceTraining(steps=400, learning_rate=1e-2, sampled=64),
+    )
     found = scores(model, features, world, [world.history("space", 3)])[0]
     space = world.data.items.vocabulary.indexes(world.items_of_taste["space"][3:])
     garden = world.data.items.vocabulary.indexes(world.items_of_taste["garden"])
@@ -162,7 +219,9 @@ def test_sampled_softmax_learns_too(world, form):
 
 @pytest.mark.parametrize("form", ["decoder", "encoder-decoder"])
 def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, form):
-    """People who like much count as much as in the full softmax, and what else they like stays in its sum."""
+    """People who like much count as much as in the full softmax, and what else they like stays in
+    its sum.
+    """
     data, features = training_set(world)
     targets = data.targets[:6].tolil()
     targets[:4, 2:] = 0  # four people who like little beside two who like much
@@ -170,8 +229,16 @@ def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, f
     torch.manual_seed(0)
     model = SequenceTransformer(torch.randn(24, 5) / 2, SIZES, form=form, kinds=2).eval()
     popularity = np.arange(1.0, 25)
-    full, sampled = [float(_Objective(data=few, log_chance=_sampling_chance(popularity), training=SequenceTraining(
-        sampled=sampled, positives=500, prefixes=1))(model, np.arange(6), np.random.default_rng(0)).detach()) for sampled in (0, 5000)]
+    full, sampled = [
+        float(
+            _Objective(
+                data=few,
+                log_chance=_sampling_chance(popularity),
+                training=SequenceTraining(sampled=sampled, positives=500, prefixes=1),
+            )(model, np.arange(6), np.random.default_rng(0)).detach()
+        )
+        for sampled in (0, 5000)
+    ]
     assert sampled == pytest.approx(full, abs=0.02)
 
 
@@ -188,21 +255,40 @@ def test_bad_arguments_are_named(world):
 
 
 def test_events_are_read_with_kind_value_gap_and_context():
-    events = Interactions.of(pl.DataFrame({
-        "user_id": ["a", "a", "a", "b"], "item_id": ["x", "y", "z", "x"], "timestamp": [0.0, 10.0, 1000.0, 5.0],
-        "value": [1.0, 2.0, 3.0, 2.0], "kind": ["view", "buy", "view", "view"], "hour": [1, 2, 3, 2], "device": ["tv", "pc", None, "tv"]}))
+    events = Interactions.of(
+        pl.DataFrame(
+            {
+                "user_id": ["a", "a", "a", "b"],
+                "item_id": ["x", "y", "z", "x"],
+                "timestamp": [0.0, 10.0, 1000.0, 5.0],
+                "value": [1.0, 2.0, 3.0, 2.0],
+                "kind": ["view", "buy", "view", "view"],
+                "hour": [1, 2, 3, 2],
+                "device": ["tv", "pc", None, "tv"],
+            }
+        )
+    )
     features = SequenceFeatures.fit(events)
     from metarec.data.schema import Vocabulary
 
     vocabulary = Vocabulary(["x", "y", "z"])
     read, users = features.of_interactions(events, vocabulary, 2)
     assert users == ["a", "b"]
-    assert read.items.tolist() == [[1, 2], [0, 0]] and read.is_real.tolist() == [[True, True], [True, False]]
+    assert read.items.tolist() == [[1, 2], [0, 0]] and read.is_real.tolist() == [
+        [True, True],
+        [True, False],
+    ]
     assert read.kinds.tolist() == [[1, 2], [2, 0]]
     assert read.gaps[0, 1] > read.gaps[0, 0] > 0 == read.gaps[1, 0]
     assert read.values[0, 1] > 0 == read.values[1, 0]
     assert read.context[0].tolist() == [[0.0, 0.0, 1.0], pytest.approx([2**0.5, 0.0, 0.0])]
-    served = features.of_histories([[("y", 2.0, "buy", 10.0), ("z", 3.0, "sold", 1000.0)], [], [("nowhere", 1.0)]], vocabulary, 2)
-    assert served.items.tolist() == [[1, 2], [0, 0], [0, 0]] and served.is_real.sum(axis=1).tolist() == [2, 0, 0]
+    served = features.of_histories(
+        [[("y", 2.0, "buy", 10.0), ("z", 3.0, "sold", 1000.0)], [], [("nowhere", 1.0)]],
+        vocabulary,
+        2,
+    )
+    assert served.items.tolist() == [[1, 2], [0, 0], [0, 0]] and served.is_real.sum(
+        axis=1
+    ).tolist() == [2, 0, 0]
     assert served.kinds[0].tolist() == [1, 0]
     np.testing.assert_allclose(served.values[0], read.values[0])

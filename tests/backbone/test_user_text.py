@@ -1,4 +1,6 @@
-"""People as text: the same encoder that reads items tells what people described like this go on to like."""
+"""People as text: the same encoder that reads items tells what people described like this go on to
+like.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ def tower(world):
     data = world.data
     titles = dict(zip(data.items.frame["item_id"], item_text(data.items), strict=True))
     histories, users = Histories.of_interactions(data.interactions, data.items.vocabulary)
-    texts = [user_text({}, [titles[item] for item, _ in world.history_of(user)[:4]]) for user in users]
+    texts = [
+        user_text({}, [titles[item] for item, _ in world.history_of(user)[:4]]) for user in users
+    ]
     encoder, _ = fit_text_encoder([*titles.values(), *texts], "tfidf")
     tower = UserTextTower.fit(encoder.encode(texts), histories.after(4).matrix(len(data.items)))
     return tower, titles, encoder
@@ -24,9 +28,15 @@ def tower(world):
 
 def test_people_are_told_by_what_they_are_said_to_like(world, tower):
     fitted, titles, encoder = tower
-    said = [user_text({}, [titles[item] for item in world.items_of_taste[taste][:2]]) for taste in ("space", "garden")]
+    said = [
+        user_text({}, [titles[item] for item in world.items_of_taste[taste][:2]])
+        for taste in ("space", "garden")
+    ]
     evidence = fitted.evidence(encoder.encode([*said, ""]))
-    space, garden = (world.data.items.vocabulary.indexes(world.items_of_taste[taste]) for taste in ("space", "garden"))
+    space, garden = (
+        world.data.items.vocabulary.indexes(world.items_of_taste[taste])
+        for taste in ("space", "garden")
+    )
     assert evidence[0, space].sum() > 2 * evidence[0, garden].sum()
     assert evidence[1, garden].sum() > 2 * evidence[1, space].sum()
     np.testing.assert_allclose(evidence[2], fitted.mean, rtol=1e-6)
@@ -43,7 +53,10 @@ def test_noise_is_shrunk_away():
 
 def test_a_weight_of_two_is_a_person_there_twice():
     rng = np.random.default_rng(0)
-    vectors, liked = rng.normal(size=(40, 5)), sp.csr_matrix((rng.random((40, 12)) < 0.3).astype(np.float32))
+    vectors, liked = (
+        rng.normal(size=(40, 5)),
+        sp.csr_matrix((rng.random((40, 12)) < 0.3).astype(np.float32)),
+    )
     twice = np.concatenate([np.arange(40), np.arange(0, 40, 3)])
     copied = UserTextTower.fit(vectors[twice], sp.csr_matrix(liked[twice]))
     weighed = UserTextTower.fit(vectors, liked, weights=np.where(np.arange(40) % 3 == 0, 2.0, 1.0))

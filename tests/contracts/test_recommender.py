@@ -1,4 +1,6 @@
-"""What must hold of every recommender, whatever its preset: on a world whose right answers are known."""
+"""What must hold of every recommender, whatever its preset: on a world whose right answers are
+known.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,34 @@ from world import TASTES, World, tiny_world
 
 @pytest.fixture(scope="module", params=["tiny", "small"])
 def model(request: pytest.FixtureRequest) -> Recommender:
-    return Recommender.fit(tiny_world(ratings=True).data, preset=request.param, seed=0, encoder="tfidf")
+    return Recommender.fit(
+        tiny_world(ratings=True).data, preset=request.param, seed=0, encoder="tfidf"
+    )
 
 
 @pytest.fixture
 def requests(rated_world: World) -> list[Request]:
-    return [Request(), Request(history=rated_world.history("space", 3)),
-            Request(history=rated_world.history("garden", 2), profile={"home": "south"}, wish="rocket orbit")]
+    return [
+        Request(),
+        Request(history=rated_world.history("space", 3)),
+        Request(
+            history=rated_world.history("garden", 2), profile={"home": "south"}, wish="rocket orbit"
+        ),
+    ]
 
 
 @pytest.mark.parametrize("taste", TASTES)
-def test_a_newcomer_of_a_taste_is_shown_that_taste(model: Recommender, rated_world: World, taste: str) -> None:
+def test_a_newcomer_of_a_taste_is_shown_that_taste(
+    model: Recommender, rated_world: World, taste: str
+) -> None:
     slate = model.recommend([Request(history=rated_world.history(taste, 3))], k=6)[0]
 
     assert set(slate.item_ids) <= set(rated_world.items_of_taste[taste])
 
 
-def test_the_items_of_the_history_are_not_shown_again(model: Recommender, rated_world: World) -> None:
+def test_the_items_of_the_history_are_not_shown_again(
+    model: Recommender, rated_world: World
+) -> None:
     history = rated_world.history("space", 5)
 
     shown = model.recommend([Request(history=history)], k=24)[0].item_ids
@@ -45,21 +58,29 @@ def test_parts_add_up_to_the_score(model: Recommender, requests: list[Request]) 
     parts = model.score_parts(requests)
 
     assert set(parts) == {"popularity", "standing", "wish", *PRESETS[model.preset]}
-    np.testing.assert_allclose(sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4)
+    np.testing.assert_allclose(
+        sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4
+    )
 
 
-def test_a_batch_equals_its_requests_one_by_one(model: Recommender, requests: list[Request]) -> None:
+def test_a_batch_equals_its_requests_one_by_one(
+    model: Recommender, requests: list[Request]
+) -> None:
     together = model.score(requests)
 
     for row, request in enumerate(requests):
         np.testing.assert_allclose(model.score([request])[0], together[row], atol=1e-4)
 
 
-def test_a_saved_model_gives_identical_slates(model: Recommender, requests: list[Request], tmp_path: object) -> None:
+def test_a_saved_model_gives_identical_slates(
+    model: Recommender, requests: list[Request], tmp_path: object
+) -> None:
     model.save(f"{tmp_path}/model")
     loaded = Recommender.load(f"{tmp_path}/model")
 
-    for before, after in zip(model.recommend(requests, k=8), loaded.recommend(requests, k=8), strict=True):
+    for before, after in zip(
+        model.recommend(requests, k=8), loaded.recommend(requests, k=8), strict=True
+    ):
         assert before.item_ids == after.item_ids
         np.testing.assert_array_equal(before.scores, after.scores)
         np.testing.assert_array_equal(before.uncertainty, after.uncertainty)
@@ -68,17 +89,29 @@ def test_a_saved_model_gives_identical_slates(model: Recommender, requests: list
     assert loaded.intervals == model.intervals
 
 
-def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(model: Recommender, requests: list[Request]) -> None:
+def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(
+    model: Recommender, requests: list[Request]
+) -> None:
     found = model.intervals
     assert found is not None
     assert (found.level, found.shots) == (0.9, model.horizon.shots)
     assert found.newcomers >= 9
     plain = dataclasses.replace(model, intervals=None)
 
-    for request, slate, before in zip(requests, model.recommend(requests, k=6), plain.recommend(requests, k=6), strict=True):
-        np.testing.assert_allclose(slate.uncertainty, before.uncertainty * found.factor(len(request.history)), rtol=1e-6)
-        np.testing.assert_allclose(slate.predicted, model.rate([request], [slate.item_ids])[0], atol=1e-5)
-        np.testing.assert_allclose(slate.interval[:, 1], np.minimum(slate.predicted + 1.6449 * slate.uncertainty, 5.0), atol=1e-3)
+    for request, slate, before in zip(
+        requests, model.recommend(requests, k=6), plain.recommend(requests, k=6), strict=True
+    ):
+        np.testing.assert_allclose(
+            slate.uncertainty, before.uncertainty * found.factor(len(request.history)), rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            slate.predicted, model.rate([request], [slate.item_ids])[0], atol=1e-5
+        )
+        np.testing.assert_allclose(
+            slate.interval[:, 1],
+            np.minimum(slate.predicted + 1.6449 * slate.uncertainty, 5.0),
+            atol=1e-3,
+        )
         assert (slate.interval >= model.value_range[0]).all()
 
 
@@ -96,26 +129,42 @@ def test_without_ratings_a_slate_tells_doubt_alone(world: World) -> None:
 def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: World) -> None:
     known = rated_world.history("space", 2)
 
-    plain, strange = model.recommend([Request(history=known), Request(history=[("nobody's", 1.0), *known])], k=5)
+    plain, strange = model.recommend(
+        [Request(history=known), Request(history=[("nobody's", 1.0), *known])], k=5
+    )
 
     assert strange.item_ids == plain.item_ids
     assert strange.notes == ["1 events named items that are not in the catalog and were ignored"]
 
 
-def test_exclude_allow_and_filter_decide_what_may_be_shown(model: Recommender, rated_world: World) -> None:
+def test_exclude_allow_and_filter_decide_what_may_be_shown(
+    model: Recommender, rated_world: World
+) -> None:
     space = rated_world.items_of_taste["space"]
 
-    slate = model.recommend([Request(history=rated_world.history("space", 1), exclude=space[1:3], allow=space[:6])], k=10)[0]
+    slate = model.recommend(
+        [Request(history=rated_world.history("space", 1), exclude=space[1:3], allow=space[:6])],
+        k=10,
+    )[0]
 
     assert set(slate.item_ids) == set(space[3:6])
 
 
-def test_a_new_item_is_recommendable_at_once_from_its_words(model: Recommender, rated_world: World) -> None:
+def test_a_new_item_is_recommendable_at_once_from_its_words(
+    model: Recommender, rated_world: World
+) -> None:
     frame = model.catalog.frame
-    like = frame.filter(pl.col("item_id") == rated_world.items_of_taste["space"][0]).with_columns(pl.lit("new").alias("item_id"))
+    like = frame.filter(pl.col("item_id") == rated_world.items_of_taste["space"][0]).with_columns(
+        pl.lit("new").alias("item_id")
+    )
 
     grown = model.with_items(like)
-    space, garden = grown.score([Request(history=rated_world.history("space", 4)), Request(history=rated_world.history("garden", 4))])
+    space, garden = grown.score(
+        [
+            Request(history=rated_world.history("space", 4)),
+            Request(history=rated_world.history("garden", 4)),
+        ]
+    )
     column = grown.vocabulary.indexes(["new"])[0]
 
     assert (space > space[column]).sum() < (garden > garden[column]).sum()
@@ -123,19 +172,32 @@ def test_a_new_item_is_recommendable_at_once_from_its_words(model: Recommender, 
 
 
 def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
-    """Popularity that content does not tell (a factor of e^2 either way) leaves a new item's open: of all scores it is the least sure."""
-    grown = model.with_items(pl.DataFrame({"item_id": ["new"], "title": ["rocket rose"], "categories": ["space"]}))
+    """Popularity that content does not tell (a factor of e^2 either way) leaves a new item's open:
+    of all scores it is the least sure.
+    """
+    grown = model.with_items(
+        pl.DataFrame({"item_id": ["new"], "title": ["rocket rose"], "categories": ["space"]})
+    )
     swing = np.append(np.exp(np.where(np.arange(len(model.catalog)) % 2, 2.0, -2.0)), 1.0)
-    uneven = dataclasses.replace(grown, ensemble=dataclasses.replace(grown.ensemble, popularity=np.float32(swing / swing.sum())))
+    uneven = dataclasses.replace(
+        grown,
+        ensemble=dataclasses.replace(grown.ensemble, popularity=np.float32(swing / swing.sum())),
+    )
     doubt = uneven.ensemble.popularity_doubt(uneven.content, swing != 1.0)
     np.testing.assert_allclose(doubt, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
     slates = uneven.recommend([Request()] * 300, k=3, explore=10.0, rng=np.random.default_rng(0))
-    assert sum("new" in slate.item_ids for slate in slates) >= 6  # as sure as the others, `tiny` never shows it
+    assert (
+        sum("new" in slate.item_ids for slate in slates) >= 6
+    )  # as sure as the others, `tiny` never shows it
 
 
 def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> None:
     history = [*rated_world.history("space", 4), (rated_world.items_of_taste["garden"][0], 1.0)]
-    asked = [rated_world.items_of_taste["space"][8], rated_world.items_of_taste["garden"][8], "unknown"]
+    asked = [
+        rated_world.items_of_taste["space"][8],
+        rated_world.items_of_taste["garden"][8],
+        "unknown",
+    ]
 
     space, garden, unknown = model.rate([Request(history=history)], [asked])[0]
 
@@ -146,11 +208,18 @@ def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> No
 
 def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_world: World) -> None:
     data = rated_world.data
-    shuffled = Dataset(interactions=data.interactions.frame.sample(fraction=1.0, shuffle=True, seed=3), items=data.items, users=data.users,
-                       name=data.name)
+    shuffled = Dataset(
+        interactions=data.interactions.frame.sample(fraction=1.0, shuffle=True, seed=3),
+        items=data.items,
+        users=data.users,
+        name=data.name,
+    )
     request = Request(history=rated_world.history("garden", 2))
 
-    first, second = (Recommender.fit(d, preset="tiny", seed=5, encoder="none").score([request]) for d in (data, shuffled))
+    first, second = (
+        Recommender.fit(d, preset="tiny", seed=5, encoder="none").score([request])
+        for d in (data, shuffled)
+    )
 
     np.testing.assert_array_equal(first, second)
 
@@ -164,7 +233,9 @@ def test_two_people_with_one_event_each_are_enough_to_begin(preset: str) -> None
     assert model.recommend([Request(history=[("x", 1.0)])], k=2)[0].item_ids == ["y"]
 
 
-def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_fit_goes_on_from_its_finished_parts(
+    rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import metarec.recommendation.ensemble as ensemble
 
     def stop(*_: object, **__: object) -> None:
@@ -184,10 +255,13 @@ def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_pa
     np.testing.assert_array_equal(resumed.score([Request()]), whole.score([Request()]))
 
 
-@pytest.mark.parametrize(("events", "said"), [
-    ([("u", "i")], "1 users with events are too few"),
-    ([("u", "i"), ("v", "i")], "1 items with events are too few"),
-])
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([("u", "i")], "1 users with events are too few"),
+        ([("u", "i"), ("v", "i")], "1 items with events are too few"),
+    ],
+)
 def test_too_little_to_learn_from_is_said(events: list[tuple[str, str]], said: str) -> None:
     frame = pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")
 

@@ -1,4 +1,6 @@
-"""Each rule takes out what it names, leaves the rest, can be switched off, and leaves the data given untouched."""
+"""Each rule takes out what it names, leaves the rest, can be switched off, and leaves the data
+given untouched.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def act(rows: list[tuple[str, str, float, str]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "kind"], orient="row")
 
 
-def found(frame: pl.DataFrame, config: CleaningConfig | None = None) -> tuple[pl.DataFrame, dict[str, int]]:
+def found(
+    frame: pl.DataFrame, config: CleaningConfig | None = None
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """Cleaned events and rows by rule."""
     data, report = clean(Dataset(interactions=frame), config)
     counts: dict[str, int] = {}
@@ -59,23 +63,46 @@ def test_purchases_without_times_may_repeat_but_ratings_may_not() -> None:
     assert found(rated)[1] == {"duplicates": 1}
 
 
-@pytest.mark.parametrize("policy, kept", [("auto", 5.0), ("last", 5.0), ("first", 1.0), ("keep", None)])
+@pytest.mark.parametrize(
+    "policy, kept", [("auto", 5.0), ("last", 5.0), ("first", 1.0), ("keep", None)]
+)
 def test_the_repeat_policy(policy: str, kept: float | None) -> None:
-    again = pl.DataFrame({"user_id": ["u00"] * 2, "item_id": ["i99"] * 2, "timestamp": [START, START + DAY], "value": [1.0, 5.0],
-                          "kind": "rating"})
+    again = pl.DataFrame(
+        {
+            "user_id": ["u00"] * 2,
+            "item_id": ["i99"] * 2,
+            "timestamp": [START, START + DAY],
+            "value": [1.0, 5.0],
+            "kind": "rating",
+        }
+    )
     frame, counts = found(pl.concat([events(), again]), CleaningConfig(repeats=policy))  # type: ignore[arg-type]
     values = frame.filter(pl.col("item_id") == "i99")["value"].to_list()
     assert (values, counts) == (([kept], {"repeats": 1}) if kept else ([1.0, 5.0], {}))
 
 
 def test_repeated_purchases_stay_by_default() -> None:
-    frame = act([("u", "milk", START + n * 3 * DAY + n * 17, "purchase") for n in range(9)] + [("v", "tea", START, "purchase")])
+    frame = act(
+        [("u", "milk", START + n * 3 * DAY + n * 17, "purchase") for n in range(9)]
+        + [("v", "tea", START, "purchase")]
+    )
     assert found(frame)[1] == {}
     assert found(frame, CleaningConfig(repeats="first"))[1] == {"repeats": 8}
 
 
-@pytest.mark.parametrize("shape, left", [
-    ("cr", ""), ("ccrr", ""), ("crc", "c"), ("rc", "rc"), ("cc", "cc"), ("crr", "r"), ("ccr", "c"), ("crcr", "")])
+@pytest.mark.parametrize(
+    "shape, left",
+    [
+        ("cr", ""),
+        ("ccrr", ""),
+        ("crc", "c"),
+        ("rc", "rc"),
+        ("cc", "cc"),
+        ("crr", "r"),
+        ("ccr", "c"),
+        ("crcr", ""),
+    ],
+)
 def test_acts_taken_back_go_in_pairs(shape: str, left: str) -> None:
     names = {"c": "cart", "r": "remove_from_cart"}
     rows = [("u", "i", START + n * 60 * 7.0 + n, names[letter]) for n, letter in enumerate(shape)]
@@ -95,7 +122,11 @@ def test_taking_back_at_the_same_moment() -> None:
 
 
 def test_taking_back_one_thing_leaves_another() -> None:
-    rows = [("u", "i", START, "like"), ("u", "j", START + 3, "unlike"), ("v", "j", START - 60, "like")]
+    rows = [
+        ("u", "i", START, "like"),
+        ("u", "j", START + 3, "unlike"),
+        ("v", "j", START - 60, "like"),
+    ]
     assert found(pl.concat([act(rows), browsing("w")]))[1] == {}
 
 
@@ -113,7 +144,9 @@ def test_a_clock_of_days_tells_no_double_clicks_bursts_or_bots() -> None:
 
 
 def test_bursts_of_fleeting_acts_go_and_baskets_stay() -> None:
-    rows = [("u", f"i{n}", START, "view") for n in range(40)] + [("v", f"i{n}", START, "purchase") for n in range(80)]
+    rows = [("u", f"i{n}", START, "view") for n in range(40)] + [
+        ("v", f"i{n}", START, "purchase") for n in range(80)
+    ]
     frame, counts = found(pl.concat([act(rows), browsing("w")]))
     assert counts == {"bursts": 40} and frame.filter(pl.col("user_id") == "v").height == 80
 
@@ -122,7 +155,11 @@ def test_a_fast_user_is_a_bot_and_a_fast_rater_is_not() -> None:
     rng = np.random.default_rng(0)
     fast = np.floor(np.sort(rng.uniform(0, 3000, 4000)))
     quick = np.floor(np.sort(rng.uniform(0, 3600, 600)))
-    rows = [(user, f"i{n}", START + t, "view") for user, times in (("bot", fast), ("fan", quick)) for n, t in enumerate(times)]
+    rows = [
+        (user, f"i{n}", START + t, "view")
+        for user, times in (("bot", fast), ("fan", quick))
+        for n, t in enumerate(times)
+    ]
     frame, counts = found(act(rows))
     assert counts == {"bots": 4000} and frame["user_id"].unique().to_list() == ["fan"]
     assert "bots" not in found(act(rows), CleaningConfig(bot_events_per_hour=0))[1]
@@ -132,7 +169,9 @@ def test_the_fastest_hour_is_any_hour() -> None:
     """4,000 events around a full hour, 2,000 on either side."""
     hour = START - START % 3600 + 3600
     times = np.floor(np.sort(np.random.default_rng(0).uniform(hour - 1500, hour + 1500, 4000)))
-    assert found(pl.concat([act([("bot", f"i{n}", t, "view") for n, t in enumerate(times)]), browsing("w")]))[1] == {"bots": 4000}
+    assert found(
+        pl.concat([act([("bot", f"i{n}", t, "view") for n, t in enumerate(times)]), browsing("w")])
+    )[1] == {"bots": 4000}
 
 
 def test_an_even_user_is_a_bot() -> None:
@@ -144,26 +183,48 @@ def test_an_even_user_is_a_bot() -> None:
 
 def test_a_user_who_never_sleeps_is_a_bot() -> None:
     rng = np.random.default_rng(0)
-    rows = [("bot", f"i{n}", float(START - START % 3600 + n * 3600 + rng.integers(3600)), "view") for n in range(72)]
+    rows = [
+        ("bot", f"i{n}", float(START - START % 3600 + n * 3600 + rng.integers(3600)), "view")
+        for n in range(72)
+    ]
     assert found(pl.concat([act(rows), browsing("w")]))[1] == {"bots": 72}
     gap = [row for n, row in enumerate(rows) if n != 30]
     assert found(pl.concat([act(gap), browsing("w")]))[1] == {}
 
 
 def test_stray_ratings_go_and_a_wide_scale_stays() -> None:
-    strays = pl.DataFrame({"user_id": ["u00", "u01"], "item_id": ["i97", "i98"], "timestamp": [START, START + 9],
-                           "value": [99.0, -1.0], "kind": "rating"})
+    strays = pl.DataFrame(
+        {
+            "user_id": ["u00", "u01"],
+            "item_id": ["i97", "i98"],
+            "timestamp": [START, START + 9],
+            "value": [99.0, -1.0],
+            "kind": "rating",
+        }
+    )
     many = events(users=60)
     assert found(pl.concat([many, strays]))[1] == {"stray_values": 2}
     assert found(many.with_columns(pl.col("value") * 19))[1] == {}
-    assert found(many, CleaningConfig(value_scale=(1, 4)))[1] == {"stray_values": int((many["value"] == 5).sum())}
+    assert found(many, CleaningConfig(value_scale=(1, 4)))[1] == {
+        "stray_values": int((many["value"] == 5).sum())
+    }
 
 
 def test_k_core_holds_for_all_that_are_left() -> None:
-    chain = pl.DataFrame({"user_id": ["a", "a", "b", "b", "c", "c", "d"], "item_id": ["1", "2", "1", "2", "2", "3", "3"],
-                          "timestamp": [START + 7.0 * n for n in range(7)]})
+    chain = pl.DataFrame(
+        {
+            "user_id": ["a", "a", "b", "b", "c", "c", "d"],
+            "item_id": ["1", "2", "1", "2", "2", "3", "3"],
+            "timestamp": [START + 7.0 * n for n in range(7)],
+        }
+    )
     frame, counts = found(chain, CleaningConfig(k_core=2))
-    assert set(frame.select("user_id", "item_id").rows()) == {("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")}
+    assert set(frame.select("user_id", "item_id").rows()) == {
+        ("a", "1"),
+        ("a", "2"),
+        ("b", "1"),
+        ("b", "2"),
+    }
     assert counts == {"k_core": 3}
     with pytest.raises(BadInput, match=r"no events are left after the rule k_core .* relax it"):
         found(chain, CleaningConfig(k_core=5))
@@ -183,43 +244,79 @@ def test_the_data_given_stay_as_they_are() -> None:
 
 
 def test_values_that_are_no_numbers_in_a_dataset_built_by_hand() -> None:
-    frame = events().with_columns(value=pl.when(pl.int_range(pl.len()) < 3).then(float("inf")).otherwise("value"))
+    frame = events().with_columns(
+        value=pl.when(pl.int_range(pl.len()) < 3).then(float("inf")).otherwise("value")
+    )
     assert found(frame)[1] == {"impossible_values": 3}
 
 
 def test_a_position_is_no_time_of_day() -> None:
     """Sequence positions are evenly spaced by nature."""
-    rows = pl.DataFrame({"user_id": ["u"] * 5000, "item_id": [f"i{n}" for n in range(5000)], "seq_pos": [n // 2 for n in range(5000)]})
+    rows = pl.DataFrame(
+        {
+            "user_id": ["u"] * 5000,
+            "item_id": [f"i{n}" for n in range(5000)],
+            "seq_pos": [n // 2 for n in range(5000)],
+        }
+    )
     assert found(rows)[1] == {}
 
 
 def test_a_daily_habit_on_a_clock_of_minutes_is_no_clockwork() -> None:
-    habit = act([("u", f"i{n % 7}", START - START % DAY + n * DAY + 480 * 60, "view") for n in range(150)])
+    habit = act(
+        [("u", f"i{n % 7}", START - START % DAY + n * DAY + 480 * 60, "view") for n in range(150)]
+    )
     assert found(habit)[1] == {}
 
 
-@pytest.mark.parametrize("settings_given, message", [
-    ({"most_unreadable": 2.0}, r"most_unreadable is a share and must lie in \[0, 1\], got 2.0"),
-    ({"k_core": -1}, "k_core must be 0 or more, got -1"),
-    ({"repeats": "some"}, "repeats must be one of auto, keep, first, last, got 'some'"), ({"value_scale": (5, 1)}, r"got \(5, 1\)")])
+@pytest.mark.parametrize(
+    "settings_given, message",
+    [
+        ({"most_unreadable": 2.0}, r"most_unreadable is a share and must lie in \[0, 1\], got 2.0"),
+        ({"k_core": -1}, "k_core must be 0 or more, got -1"),
+        ({"repeats": "some"}, "repeats must be one of auto, keep, first, last, got 'some'"),
+        ({"value_scale": (5, 1)}, r"got \(5, 1\)"),
+    ],
+)
 def test_settings_are_checked(settings_given: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         CleaningConfig(**settings_given)  # type: ignore[arg-type]
 
 
-rows_of_events = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 5),
-                                    st.sampled_from(["view", "cart", "remove_from_cart"])), min_size=1, max_size=40)
+rows_of_events = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from("xyz"),
+        st.integers(0, 5),
+        st.sampled_from(["view", "cart", "remove_from_cart"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(rows_of_events, st.integers(0, 3))
-def test_cleaning_only_takes_rows_out_counts_them_and_is_done_after_once(rows: list[tuple[str, str, int, str]], seed: int) -> None:
-    frame = act([(u, i, START + 37.0 * t, k) for u, i, t, k in rows] + [("w", "q", START + 1.0, "view")])
+def test_cleaning_only_takes_rows_out_counts_them_and_is_done_after_once(
+    rows: list[tuple[str, str, int, str]], seed: int
+) -> None:
+    frame = act(
+        [(u, i, START + 37.0 * t, k) for u, i, t, k in rows] + [("w", "q", START + 1.0, "view")]
+    )
     config = CleaningConfig(repeats="first")
     once, counts = found(frame, config)
     assert sum(counts.values()) == frame.height - once.height
-    assert once.join(Dataset(interactions=frame).interactions.frame, on=["user_id", "item_id", "timestamp", "kind"], how="anti").height == 0
+    assert (
+        once.join(
+            Dataset(interactions=frame).interactions.frame,
+            on=["user_id", "item_id", "timestamp", "kind"],
+            how="anti",
+        ).height
+        == 0
+    )
     shuffled, again = found(frame.sample(fraction=1.0, shuffle=True, seed=seed), config)
     assert again == counts
-    assert shuffled.select(pl.struct("user_id", "item_id", "timestamp").n_unique()).item() == once.select(
-        pl.struct("user_id", "item_id", "timestamp").n_unique()).item()
+    assert (
+        shuffled.select(pl.struct("user_id", "item_id", "timestamp").n_unique()).item()
+        == once.select(pl.struct("user_id", "item_id", "timestamp").n_unique()).item()
+    )

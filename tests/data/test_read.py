@@ -17,7 +17,11 @@ from metarec.data.schema import BadInput, DataWarning
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
 def test_a_folder_reads_the_same_in_every_form(tmp_path: Path, form: str) -> None:
-    data = metarec.read(write(tmp_path / "shop", form, interactions=events(), items=item_table(), users=user_table()))
+    data = metarec.read(
+        write(
+            tmp_path / "shop", form, interactions=events(), items=item_table(), users=user_table()
+        )
+    )
     assert data.name == "shop"
     expected = metarec.Dataset(interactions=events(), items=item_table(), users=user_table())
     assert_frame_equal(data.interactions.frame, expected.interactions.frame)
@@ -34,15 +38,28 @@ def test_codes_with_leading_zeros_stay_text_in_csv(tmp_path: Path) -> None:
 
 def test_one_file_of_events_and_known_synonyms(tmp_path: Path) -> None:
     path = tmp_path / "clicks.tsv"
-    path.write_text("Customer ID\tasin\tevent_time\taction\nc1\ta\t2024-05-01T10:00:00Z\tview\nc1\tb\t2024-05-01 12:00:10+02:00\tcart\n")
+    path.write_text(
+        "Customer ID\tasin\tevent_time\taction\nc1\ta\t2024-05-01T10:00:00Z\tview\nc1\tb\t2024-05-01 12:00:10+02:00\tcart\n"
+    )
     frame = read(path).interactions.frame
-    assert frame.select("user_id", "item_id", "kind").rows() == [("c1", "a", "view"), ("c1", "b", "cart")]
+    assert frame.select("user_id", "item_id", "kind").rows() == [
+        ("c1", "a", "view"),
+        ("c1", "b", "cart"),
+    ]
     assert frame["timestamp"].to_list() == [1714557600.0, 1714557610.0]
 
 
-@pytest.mark.parametrize("stamp, seconds", [
-    ("2024-05-01", 1714521600.0), ("2024-05-01T00:00:00.5", 1714521600.5), ("2024/05/01 01:00:00", 1714525200.0),
-    ("2024-05-01T00:00:00-0130", 1714527000.0), ("1714521600", 1714521600.0), ("1714521600.25", 1714521600.25)])
+@pytest.mark.parametrize(
+    "stamp, seconds",
+    [
+        ("2024-05-01", 1714521600.0),
+        ("2024-05-01T00:00:00.5", 1714521600.5),
+        ("2024/05/01 01:00:00", 1714525200.0),
+        ("2024-05-01T00:00:00-0130", 1714527000.0),
+        ("1714521600", 1714521600.0),
+        ("1714521600.25", 1714521600.25),
+    ],
+)
 def test_times_are_seconds_or_iso_dates(tmp_path: Path, stamp: str, seconds: float) -> None:
     path = tmp_path / "e.csv"
     path.write_text(f"user_id,item_id,timestamp\nu,i,{stamp}\nu,j,1714521601\n")
@@ -53,11 +70,15 @@ def test_times_are_seconds_or_iso_dates(tmp_path: Path, stamp: str, seconds: flo
 def test_frames_of_polars_and_pandas(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     given = events()
-    from_pandas = read({"interactions": pandas.DataFrame(given.to_dict(as_series=False)), "items": item_table()})
+    from_pandas = read(
+        {"interactions": pandas.DataFrame(given.to_dict(as_series=False)), "items": item_table()}
+    )
     assert_frame_equal(from_pandas.interactions.frame, read(given).interactions.frame)
     assert len(from_pandas.items) == 20
     # pandas turns whole ids with gaps into floats
-    gaps = pandas.DataFrame({"user_id": [1.0, 2.0, 3.0, 4.0, 5.0, float("nan")], "item_id": [1, 2, 3, 4, 5, 6]})
+    gaps = pandas.DataFrame(
+        {"user_id": [1.0, 2.0, 3.0, 4.0, 5.0, float("nan")], "item_id": [1, 2, 3, 4, 5, 6]}
+    )
     with pytest.warns(DataWarning, match="missing_ids: removed 1 row"):
         assert read(gaps).interactions.frame["user_id"].to_list() == ["1", "2", "3", "4", "5"]
 
@@ -68,14 +89,21 @@ def test_frames_need_known_names() -> None:
 
 
 def test_recbole_atomic_files(tmp_path: Path) -> None:
-    (tmp_path / "mini.inter").write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-                                         "1\t10\t4\t881250949\n1\t11\t3\t881250950\n")
-    (tmp_path / "mini.item").write_text("item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-                                        "10\tToy Story\t1995\tAnimation Comedy\n11\tTwo Words More\t1996\tComedy\n")
+    (tmp_path / "mini.inter").write_text(
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+        "1\t10\t4\t881250949\n1\t11\t3\t881250950\n"
+    )
+    (tmp_path / "mini.item").write_text(
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+        "10\tToy Story\t1995\tAnimation Comedy\n11\tTwo Words More\t1996\tComedy\n"
+    )
     (tmp_path / "mini.user").write_text("user_id:token\tage:token\n1\t24\n")
     data = read(tmp_path)
     assert data.name == "mini" and data.interactions.has_values
-    assert data.items.frame.rows() == [("10", "Toy Story", 1995, "Animation|Comedy"), ("11", "Two Words More", 1996, "Comedy")]
+    assert data.items.frame.rows() == [
+        ("10", "Toy Story", 1995, "Animation|Comedy"),
+        ("11", "Two Words More", 1996, "Comedy"),
+    ]
     assert data.items.frame.columns == ["item_id", "title", "year", "categories"]
     assert data.users.of_users(["1"]) == [{"age": 24}]
 
@@ -89,30 +117,49 @@ def test_recbole_needs_types_in_its_header(tmp_path: Path) -> None:
 def test_movielens_100k(tmp_path: Path) -> None:
     (tmp_path / "u.data").write_text("1\t10\t4\t881250949\n2\t10\t3\t881250950\n")
     flags = "|".join("1" if n in (1, 16) else "0" for n in range(19))
-    (tmp_path / "u.item").write_bytes(f"10|Les Misérables (1995)|01-Jan-1995||http://x|{flags}\n".encode("latin-1"))
+    (tmp_path / "u.item").write_bytes(
+        f"10|Les Misérables (1995)|01-Jan-1995||http://x|{flags}\n".encode("latin-1")
+    )
     (tmp_path / "u.user").write_text("1|24|M|technician|85711\n2|53|F|other|9403A\n")
     data = read(tmp_path)
     assert data.items.frame.rows(named=True) == [
-        {"item_id": "10", "title": "Les Misérables", "categories": "Action|Thriller", "year": 1995}]
-    assert data.users.of_users(["2"]) == [{"age": 53, "gender": "F", "occupation": "other", "zip_code": "9403A"}]
+        {"item_id": "10", "title": "Les Misérables", "categories": "Action|Thriller", "year": 1995}
+    ]
+    assert data.users.of_users(["2"]) == [
+        {"age": 53, "gender": "F", "occupation": "other", "zip_code": "9403A"}
+    ]
     assert data.interactions.frame["kind"].unique().to_list() == ["rating"]
 
 
 def test_movielens_1m(tmp_path: Path) -> None:
     (tmp_path / "ratings.dat").write_text("1::10::5::978300760\n1::11::3::978302109\n")
-    (tmp_path / "movies.dat").write_bytes("10::Amélie: a Tale (2001)::Comedy|Romance\n11::Heat (1995)::Crime\n".encode("latin-1"))
+    (tmp_path / "movies.dat").write_bytes(
+        "10::Amélie: a Tale (2001)::Comedy|Romance\n11::Heat (1995)::Crime\n".encode("latin-1")
+    )
     (tmp_path / "users.dat").write_text("1::F::1::10::48067\n")
     data = read(tmp_path)
-    assert data.items.frame.rows() == [("10", "Amélie: a Tale", "Comedy|Romance", 2001), ("11", "Heat", "Crime", 1995)]
-    assert data.users.of_users(["1"]) == [{"gender": "F", "age": 1, "occupation": "K-12 student", "zip_code": 48067}]
+    assert data.items.frame.rows() == [
+        ("10", "Amélie: a Tale", "Comedy|Romance", 2001),
+        ("11", "Heat", "Crime", 1995),
+    ]
+    assert data.users.of_users(["1"]) == [
+        {"gender": "F", "age": 1, "occupation": "K-12 student", "zip_code": 48067}
+    ]
 
 
 def test_movielens_latest(tmp_path: Path) -> None:
-    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,2,4.5,964981247\n")
-    (tmp_path / "movies.csv").write_text('movieId,title,genres\n1,"American President, The (1995)",Comedy|Drama\n'
-                                         "2,Odd,(no genres listed)\n")
+    (tmp_path / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,2,4.5,964981247\n"
+    )
+    (tmp_path / "movies.csv").write_text(
+        'movieId,title,genres\n1,"American President, The (1995)",Comedy|Drama\n'
+        "2,Odd,(no genres listed)\n"
+    )
     data = read(tmp_path)
-    assert data.items.frame.rows() == [("1", "American President, The", "Comedy|Drama", 1995), ("2", "Odd", None, None)]
+    assert data.items.frame.rows() == [
+        ("1", "American President, The", "Comedy|Drama", 1995),
+        ("2", "Odd", None, None),
+    ]
     assert data.interactions.frame["item_id"].to_list() == ["2", "1"]
 
 

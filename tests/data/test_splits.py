@@ -19,10 +19,26 @@ SMALL = Horizon(shots=(0, 1), pool=2, min_events=4)
 @st.composite
 def datasets(draw: st.DrawFn) -> Dataset:
     """Random events with many ties in time."""
-    rows = draw(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6), st.integers(0, 12), st.integers(1, 5)), min_size=12, max_size=90))
-    frame = pl.DataFrame([(f"u{u}", f"i{i}", START + 100.0 * t, float(v)) for u, i, t, v in rows],
-                         schema=["user_id", "item_id", "timestamp", "value"], orient="row")
-    extra = pl.DataFrame({"user_id": ["u0", "u1"], "item_id": ["i0", "i1"], "timestamp": [START, START + 1], "value": [1.0, 5.0]})
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(0, 8), st.integers(0, 6), st.integers(0, 12), st.integers(1, 5)),
+            min_size=12,
+            max_size=90,
+        )
+    )
+    frame = pl.DataFrame(
+        [(f"u{u}", f"i{i}", START + 100.0 * t, float(v)) for u, i, t, v in rows],
+        schema=["user_id", "item_id", "timestamp", "value"],
+        orient="row",
+    )
+    extra = pl.DataFrame(
+        {
+            "user_id": ["u0", "u1"],
+            "item_id": ["i0", "i1"],
+            "timestamp": [START, START + 1],
+            "value": [1.0, 5.0],
+        }
+    )
     return Dataset(interactions=pl.concat([frame, extra]))
 
 
@@ -56,8 +72,15 @@ def test_the_last_events_are_the_last(data: Dataset, last: int) -> None:
     split = split_leave_last(data, last=last)
     train, held = split.train.interactions.frame, split.held_out.interactions.frame
     assert train.height + held.height == len(data.interactions)
-    both = train.group_by("user_id").agg(pl.col("timestamp").max()).join(
-        held.group_by("user_id").agg(pl.col("timestamp").min().alias("first"), pl.len()), on="user_id", how="full")
+    both = (
+        train.group_by("user_id")
+        .agg(pl.col("timestamp").max())
+        .join(
+            held.group_by("user_id").agg(pl.col("timestamp").min().alias("first"), pl.len()),
+            on="user_id",
+            how="full",
+        )
+    )
     assert both["user_id"].null_count() == 0  # nobody is held out whole
     there = both.drop_nulls("first")
     assert (there["timestamp"] <= there["first"]).all() and (there["len"] == last).all()
@@ -81,23 +104,41 @@ def parts_are_apart(split: NewcomerSplit) -> None:
 @given(st.integers(0, 1000), st.integers(2, 5))
 def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
     data = Dataset(interactions=events(users=15, items=12))
-    splits = split_folds(data, folds=folds, rng=np.random.default_rng(seed), validation=0.2, horizon=SMALL)
+    splits = split_folds(
+        data, folds=folds, rng=np.random.default_rng(seed), validation=0.2, horizon=SMALL
+    )
     assert len(splits) == folds
     for split in splits:
         parts_are_apart(split)
     judged = [n.user_id for s in splits for n in s.test]
-    assert len(judged) == len(set(judged)) and len(judged) >= 12  # a newcomer with nothing liked in the query is dropped
+    assert (
+        len(judged) == len(set(judged)) and len(judged) >= 12
+    )  # a newcomer with nothing liked in the query is dropped
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
 def test_the_split_by_newcomers_leaks_nothing(seed: int) -> None:
-    parts_are_apart(split_newcomers(Dataset(interactions=events(users=30, items=12)), rng=np.random.default_rng(seed), horizon=SMALL))
+    parts_are_apart(
+        split_newcomers(
+            Dataset(interactions=events(users=30, items=12)),
+            rng=np.random.default_rng(seed),
+            horizon=SMALL,
+        )
+    )
 
 
 def test_folds_follow_their_generator() -> None:
     data = Dataset(interactions=events())
-    tests = [[n.user_id for n in split_folds(data, folds=3, rng=np.random.default_rng(seed), horizon=SMALL)[0].test] for seed in (1, 1, 2)]
+    tests = [
+        [
+            n.user_id
+            for n in split_folds(data, folds=3, rng=np.random.default_rng(seed), horizon=SMALL)[
+                0
+            ].test
+        ]
+        for seed in (1, 1, 2)
+    ]
     assert tests[0] == tests[1] != tests[2]
 
 
@@ -109,7 +150,10 @@ def test_a_given_moment_and_its_errors() -> None:
         split_by_time(data, at=0.0)
     with pytest.raises(BadInput, match=r"share must lie in \(0, 1\), got 1"):
         split_by_time(data, share=1)
-    with pytest.raises(BadInput, match="12 users of data have the 4 events needed to be judged, fewer than 13 folds"):
+    with pytest.raises(
+        BadInput,
+        match="12 users of data have the 4 events needed to be judged, fewer than 13 folds",
+    ):
         split_folds(data, folds=13, rng=np.random.default_rng(0), horizon=SMALL)
     with pytest.raises(BadInput, match="no clock common to all users"):
         split_by_time(Dataset(interactions=events().drop("timestamp")))

@@ -23,7 +23,11 @@ def fill(engine: sa.Engine, **tables: pl.DataFrame) -> None:
     types = {pl.Utf8: sa.Text, pl.Float64: sa.Double, pl.Int64: sa.BigInteger}
     with engine.begin() as connection:
         for name, frame in tables.items():
-            table = sa.Table(name, sa.MetaData(), *(sa.Column(c, types[t.base_type()]) for c, t in frame.schema.items()))
+            table = sa.Table(
+                name,
+                sa.MetaData(),
+                *(sa.Column(c, types[t.base_type()]) for c, t in frame.schema.items()),
+            )
             table.create(connection)
             connection.execute(table.insert(), frame.to_dicts())
     engine.dispose()
@@ -33,7 +37,12 @@ def fill(engine: sa.Engine, **tables: pl.DataFrame) -> None:
 def shop(tmp_path: Path) -> Path:
     """A SQLite file with the usual tables."""
     path = tmp_path / "shop.db"
-    fill(sa.create_engine(f"sqlite:///{path}"), interactions=events(), items=item_table(), users=user_table())
+    fill(
+        sa.create_engine(f"sqlite:///{path}"),
+        interactions=events(),
+        items=item_table(),
+        users=user_table(),
+    )
     return path
 
 
@@ -50,8 +59,10 @@ def test_sqlite_by_url_and_by_file(shop: Path) -> None:
 
 def test_a_query_cannot_change_a_database(shop: Path) -> None:
     before = digest(shop.parent)
-    (shop.parent / "c.toml").write_text(f"[[sources]]\ndatabase = 'sqlite:///{shop}'\n"
-                                        "interactions = 'WITH x AS (SELECT 1) DELETE FROM interactions RETURNING *'")
+    (shop.parent / "c.toml").write_text(
+        f"[[sources]]\ndatabase = 'sqlite:///{shop}'\n"
+        "interactions = 'WITH x AS (SELECT 1) DELETE FROM interactions RETURNING *'"
+    )
     with pytest.raises(BadInput, match="readonly database"):
         read(shop.parent / "c.toml")
     (shop.parent / "c.toml").unlink()
@@ -70,7 +81,9 @@ def test_databases_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="file is not a database"):
         read(tmp_path / "odd.db")
     fill(sa.create_engine(f"sqlite:///{tmp_path}/other.db"), stock=item_table())
-    with pytest.raises(BadInput, match=r"has no table interactions, events or ratings \(it has stock\)"):
+    with pytest.raises(
+        BadInput, match=r"has no table interactions, events or ratings \(it has stock\)"
+    ):
         read(tmp_path / "other.db")
 
 
@@ -86,14 +99,29 @@ def test_our_own_event_store(tmp_path: Path) -> None:
     from metarec.feedback.store import Store
 
     store = Store(str(tmp_path / "events.db"))
-    store.append([Event(event_id=f"e{n}", user_id="u1", item_id=f"i{n}", timestamp=START + n, kind="click", value=None,
-                        context={"device": "phone"} if n else {}) for n in range(3)]).result()
+    store.append(
+        [
+            Event(
+                event_id=f"e{n}",
+                user_id="u1",
+                item_id=f"i{n}",
+                timestamp=START + n,
+                kind="click",
+                value=None,
+                context={"device": "phone"} if n else {},
+            )
+            for n in range(3)
+        ]
+    ).result()
     store.put_item("i9", {"title": "New", "price": 3}).result()
     store.put_profile("u1", {"age": 31}).result()
     store.close()
     data = read(f"sqlite:///{tmp_path}/events.db")
     assert data.interactions.frame.select("user_id", "item_id", "kind", "device").rows() == [
-        ("u1", "i0", "click", None), ("u1", "i1", "click", "phone"), ("u1", "i2", "click", "phone")]
+        ("u1", "i0", "click", None),
+        ("u1", "i1", "click", "phone"),
+        ("u1", "i2", "click", "phone"),
+    ]
     assert data.items.frame.rows(named=True) == [{"item_id": "i9", "title": "New", "price": 3}]
     assert data.users.of_users(["u1"]) == [{"age": 31}]
 
@@ -106,7 +134,11 @@ def test_postgresql() -> None:
         pytest.skip("no PostgreSQL on this machine")
     with private_cluster() as cluster:
         url = cluster.new_database("shop")
-        fill(sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://")), interactions=events(), items=item_table())
+        fill(
+            sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://")),
+            interactions=events(),
+            items=item_table(),
+        )
         data = read(url)
     assert_frame_equal(data.interactions.frame, Dataset(interactions=events()).interactions.frame)
 
@@ -114,14 +146,26 @@ def test_postgresql() -> None:
 def test_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example in the module is a file that works: orders and clicks become one data set."""
     (tmp_path / "metarec.toml").write_text(EXAMPLE)
-    bought = events().select(pl.col("user_id").alias("customer"), "item_id", pl.col("timestamp").alias("ordered_at"),
-                             pl.lit("north").alias("store"), pl.lit("x").alias("noise"))
+    bought = events().select(
+        pl.col("user_id").alias("customer"),
+        "item_id",
+        pl.col("timestamp").alias("ordered_at"),
+        pl.lit("north").alias("store"),
+        pl.lit("x").alias("noise"),
+    )
     bought.write_csv(tmp_path / "orders.csv")
-    item_table().rename({"item_id": "sku", "title": "description"}).write_parquet(tmp_path / "products.parquet")
-    clicks = events(seed=1).select(pl.col("user_id").alias("visitor"), pl.col("item_id").alias("sku"),
-                                   (pl.col("timestamp") + 5).alias("at"))
+    item_table().rename({"item_id": "sku", "title": "description"}).write_parquet(
+        tmp_path / "products.parquet"
+    )
+    clicks = events(seed=1).select(
+        pl.col("user_id").alias("visitor"),
+        pl.col("item_id").alias("sku"),
+        (pl.col("timestamp") + 5).alias("at"),
+    )
     fill(sa.create_engine(f"sqlite:///{tmp_path}/clicks.db"), clicks=clicks)
-    with pytest.raises(BadInput, match=r"source 2: database = '\$DATABASE_URL' names a variable that is not set"):
+    with pytest.raises(
+        BadInput, match=r"source 2: database = '\$DATABASE_URL' names a variable that is not set"
+    ):
         read(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/clicks.db")
     data = read(tmp_path)
@@ -134,25 +178,56 @@ def test_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_items_and_users_of_several_sources_become_one(tmp_path: Path) -> None:
-    write(tmp_path / "a", "csv", interactions=events(), items=item_table().drop("price"), users=user_table())
-    write(tmp_path / "b", "csv", items=item_table(25).select("item_id", pl.lit("other").alias("title"), "price"))
-    (tmp_path / "all.toml").write_text('[[sources]]\npath = "a"\n[[sources]]\nitems = "b/items.csv"\n')
+    write(
+        tmp_path / "a",
+        "csv",
+        interactions=events(),
+        items=item_table().drop("price"),
+        users=user_table(),
+    )
+    write(
+        tmp_path / "b",
+        "csv",
+        items=item_table(25).select("item_id", pl.lit("other").alias("title"), "price"),
+    )
+    (tmp_path / "all.toml").write_text(
+        '[[sources]]\npath = "a"\n[[sources]]\nitems = "b/items.csv"\n'
+    )
     data = read(tmp_path / "all.toml")
-    assert len(data.items) == 25 and data.items.titles()[0] == "Item 0" and data.items.titles()[24] == "other"
+    assert (
+        len(data.items) == 25
+        and data.items.titles()[0] == "Item 0"
+        and data.items.titles()[24] == "other"
+    )
     assert data.items.frame["price"].null_count() == 0 and len(data.users) == 12
 
 
-@pytest.mark.parametrize("text, message", [
-    ("sources = 3", "names no source"), ("[[sources]]\nkind='view'", "source 1 says neither path, database, interactions, items nor users"),
-    ("not toml at all", "is not a TOML file"), ("colour = 'red'\n[[sources]]\npath='a'", "nothing is known of 'colour'"),
-    ("[[sources]]\npath='a'\nfile='b'", "source 1: nothing is known of 'file'"),
-    ("[kinds]\nrating=-1\n[[sources]]\npath='a'", "kind 'rating' must be a positive"),
-    ("[cleaning]\nfoo=1\n[[sources]]\npath='a'", "no cleaning setting 'foo'"),
-    ("domain='space'\n[[sources]]\npath='a'", "no domain 'space'; there are"),
-    ("[[sources]]\ninteractions='a/interactions.csv'\ncolumns={user_id='who'}",
-     "the mapping says user_id = 'who', but the columns are 'user_id'"),
-    ("[[sources]]\ninteractions='a/interactions.csv'\ncontext=['mood']", "no context column 'mood'"),
-    ("[[sources]]\nitems='a/items.csv'", "none of its 1 sources has interactions"), ("[[sources]]\npath='zzz'", "zzz does not exist")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("sources = 3", "names no source"),
+        (
+            "[[sources]]\nkind='view'",
+            "source 1 says neither path, database, interactions, items nor users",
+        ),
+        ("not toml at all", "is not a TOML file"),
+        ("colour = 'red'\n[[sources]]\npath='a'", "nothing is known of 'colour'"),
+        ("[[sources]]\npath='a'\nfile='b'", "source 1: nothing is known of 'file'"),
+        ("[kinds]\nrating=-1\n[[sources]]\npath='a'", "kind 'rating' must be a positive"),
+        ("[cleaning]\nfoo=1\n[[sources]]\npath='a'", "no cleaning setting 'foo'"),
+        ("domain='space'\n[[sources]]\npath='a'", "no domain 'space'; there are"),
+        (
+            "[[sources]]\ninteractions='a/interactions.csv'\ncolumns={user_id='who'}",
+            "the mapping says user_id = 'who', but the columns are 'user_id'",
+        ),
+        (
+            "[[sources]]\ninteractions='a/interactions.csv'\ncontext=['mood']",
+            "no context column 'mood'",
+        ),
+        ("[[sources]]\nitems='a/items.csv'", "none of its 1 sources has interactions"),
+        ("[[sources]]\npath='zzz'", "zzz does not exist"),
+    ],
+)
 def test_configurations_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path / "a", "csv", interactions=events(), items=item_table())
     (tmp_path / "c.toml").write_text(text)
@@ -168,21 +243,42 @@ def test_a_mapping_goes_before_a_column_of_that_name(tmp_path: Path) -> None:
 
 
 def test_domains_know_names_weights_and_what_to_heed(tmp_path: Path) -> None:
-    assert domains() == ["e-commerce", "education", "finance", "health", "logistics", "social", "travel"]
+    assert domains() == [
+        "e-commerce",
+        "education",
+        "finance",
+        "health",
+        "logistics",
+        "social",
+        "travel",
+    ]
     for name in domains():
         pack = domain(name)
         assert all(0 < weight <= 1 for weight in pack.weights.values()) and pack.metric_why
-    assert "not medical advice" in str(domain("health").policy.notice) and len(domain("health").policy.exclusions) == 3
-    assert domain("education").policy.prerequisite_column == "prerequisites" and not domain("education").policy.repeats_allowed
-    (tmp_path / "e.csv").write_text("student_id,course,enrolled_at,event\na,c1,2024-01-01,enrol\na,c2,2024-02-01,drop\n")
+    assert (
+        "not medical advice" in str(domain("health").policy.notice)
+        and len(domain("health").policy.exclusions) == 3
+    )
+    assert (
+        domain("education").policy.prerequisite_column == "prerequisites"
+        and not domain("education").policy.repeats_allowed
+    )
+    (tmp_path / "e.csv").write_text(
+        "student_id,course,enrolled_at,event\na,c1,2024-01-01,enrol\na,c2,2024-02-01,drop\n"
+    )
     (tmp_path / "c.toml").write_text("domain = 'education'\n[[sources]]\ninteractions = 'e.csv'")
     frame = read(tmp_path / "c.toml").interactions.frame
-    assert frame.select("user_id", "item_id", "value").rows() == [("a", "c1", pytest.approx(0.8)), ("a", "c2", pytest.approx(0.1))]
+    assert frame.select("user_id", "item_id", "value").rows() == [
+        ("a", "c1", pytest.approx(0.8)),
+        ("a", "c2", pytest.approx(0.1)),
+    ]
 
 
 def test_findings_of_every_source_are_reported(tmp_path: Path) -> None:
     for name in "ab":
-        path = write(tmp_path / name, "csv", interactions=events(seed=ord(name))) / "interactions.csv"
+        path = (
+            write(tmp_path / name, "csv", interactions=events(seed=ord(name))) / "interactions.csv"
+        )
         path.write_text(path.read_text() + ",i1,1600000000,3,rating\n")
     (tmp_path / "c.toml").write_text("[[sources]]\npath='a'\n[[sources]]\npath='b'")
     data, report = read_clean(tmp_path / "c.toml")

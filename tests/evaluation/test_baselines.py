@@ -1,4 +1,6 @@
-"""Each baseline gives the right answer in a world where it is known, and equals a slow obvious version of itself."""
+"""Each baseline gives the right answer in a world where it is known, and equals a slow obvious
+version of itself.
+"""
 
 import numpy as np
 import pytest
@@ -35,8 +37,14 @@ def fitted(rated_world):
 def test_every_baseline_scores_the_whole_catalog_for_all_at_once(fitted, rated_world, name):
     model = fitted[name]
     assert isinstance(model, Judged)
-    requests = [Request(), Request(history=rated_world.history("space", 2), profile={"home": "north", "age": 30}),
-                Request(history=[("nobody knows this", 5.0), *rated_world.history("garden", 1, value=1.0)], profile={"home": "nowhere"})]
+    requests = [
+        Request(),
+        Request(history=rated_world.history("space", 2), profile={"home": "north", "age": 30}),
+        Request(
+            history=[("nobody knows this", 5.0), *rated_world.history("garden", 1, value=1.0)],
+            profile={"home": "nowhere"},
+        ),
+    ]
     scores = model.score(requests)
     assert scores.shape == (3, len(rated_world.data.items))
     assert scores.dtype == np.float32
@@ -53,17 +61,25 @@ def test_one_event_tells_the_taste(fitted, rated_world, name, taste):
     model = fitted[name]
     scores = model.score([Request(history=rated_world.history(taste, 1))])[0]
     mine = model.vocabulary.indexes(rated_world.items_of_taste[taste][1:])
-    others = np.setdiff1d(np.arange(len(scores)), model.vocabulary.indexes(rated_world.items_of_taste[taste]))
+    others = np.setdiff1d(
+        np.arange(len(scores)), model.vocabulary.indexes(rated_world.items_of_taste[taste])
+    )
     assert scores[mine].min() > scores[others].max()
 
 
 def test_a_profile_tells_the_taste_before_any_event(fitted, rated_world):
     model = fitted["ProfilePopular"]
-    north, south, unknown = model.score([Request(profile={"home": "north"}), Request(profile={"home": "south"}), Request()])
-    space, garden = (model.vocabulary.indexes(rated_world.items_of_taste[t]) for t in ("space", "garden"))
+    north, south, unknown = model.score(
+        [Request(profile={"home": "north"}), Request(profile={"home": "south"}), Request()]
+    )
+    space, garden = (
+        model.vocabulary.indexes(rated_world.items_of_taste[t]) for t in ("space", "garden")
+    )
     assert north[space].min() > north[garden].max()
     assert south[garden].min() > south[space].max()
-    assert abs(unknown[space].mean() - unknown[garden].mean()) < 0.5 * abs(north[space].mean() - north[garden].mean())
+    assert abs(unknown[space].mean() - unknown[garden].mean()) < 0.5 * abs(
+        north[space].mean() - north[garden].mean()
+    )
 
 
 def test_popular_counts_likes_alone(fitted, rated_world):
@@ -72,14 +88,20 @@ def test_popular_counts_likes_alone(fitted, rated_world):
     counts = dict(zip(likes["item_id"], likes["len"], strict=True))
     model = fitted["Popular"]
     scores = model.score([Request()])[0]
-    assert scores * max(counts.values()) == pytest.approx([counts[i] for i in model.vocabulary.ids], abs=1e-4)
+    assert scores * max(counts.values()) == pytest.approx(
+        [counts[i] for i in model.vocabulary.ids], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["ItemMean+UserOffset", "RatingKNN", "ContentRidge"])
 def test_raters_predict_on_the_scale_and_learn_from_support(fitted, rated_world, name):
     model = fitted[name]
     assert isinstance(model, Rates)
-    item_ids = [rated_world.items_of_taste["space"][5], rated_world.items_of_taste["garden"][5], "nobody knows this"]
+    item_ids = [
+        rated_world.items_of_taste["space"][5],
+        rated_world.items_of_taste["garden"][5],
+        "nobody knows this",
+    ]
     harsh, kind = (Request(history=rated_world.history("space", 4, value=v)) for v in (2.0, 5.0))
     low, high = model.rate([harsh, kind], [item_ids, item_ids])
     assert ((low >= 1) & (low <= 5) & (high >= 1) & (high <= 5)).all()
@@ -119,7 +141,13 @@ def test_asking_an_unfitted_baseline_says_what_to_do():
 
 def test_a_repeated_item_in_a_history_counts_once_with_its_last_value(rated_world):
     table = TrainingTable.of(split_of(rated_world).train, pool=3)
-    support = table.support([Request(history=[("s00", 1.0), ("s01", 4.0), ("s00", 5.0)]), Request(), Request(history=[("?", 5.0)])])
+    support = table.support(
+        [
+            Request(history=[("s00", 1.0), ("s01", 4.0), ("s00", 5.0)]),
+            Request(),
+            Request(history=[("?", 5.0)]),
+        ]
+    )
     assert support.seen.sum(axis=1).ravel().tolist() == [[2.0, 0.0, 0.0]]
     assert support.matrix(support.values)[0, table.vocabulary.indexes(["s00"])[0]] == 5.0
     assert support.liked.sum() == 2.0
@@ -131,7 +159,13 @@ def _likes(rng, people, items, share=0.2):
 
 def _support(matrix):
     rows, items = matrix.nonzero()
-    return Events(rows=rows, items=items, values=np.ones(len(rows)), is_liked=np.ones(len(rows), bool), shape=matrix.shape)
+    return Events(
+        rows=rows,
+        items=items,
+        values=np.ones(len(rows)),
+        is_liked=np.ones(len(rows), bool),
+        shape=matrix.shape,
+    )
 
 
 @pytest.mark.parametrize("shape", [(60, 15), (15, 60), (12, 2100)])
@@ -149,18 +183,22 @@ def test_ease_equals_its_definition_from_either_side(shape):
 def test_ials_solves_each_row_exactly_and_lowers_its_loss():
     rng = np.random.default_rng(1)
     likes, reg, alpha = _likes(rng, 40, 25), 0.7, 3.0
-    likes = csr_matrix(likes.toarray() * (np.arange(40) != 3)[:, None])   # one person without likes
+    likes = csr_matrix(likes.toarray() * (np.arange(40) != 3)[:, None])  # one person without likes
     fixed = rng.normal(size=(25, 4)).astype(np.float32)
     solved = solve_side(fixed, likes, reg=reg, alpha=alpha)
     dense = likes.toarray()
     for row in range(40):
         weight = 1 + alpha * dense[row]
         left = fixed.T @ (weight[:, None] * fixed) + reg * np.eye(4)
-        assert solved[row] == pytest.approx(np.linalg.solve(left, fixed.T @ (weight * dense[row])), abs=1e-4)
+        assert solved[row] == pytest.approx(
+            np.linalg.solve(left, fixed.T @ (weight * dense[row])), abs=1e-4
+        )
 
     def loss(items):
         users = solve_side(items, likes, reg=reg, alpha=alpha)
-        return ((1 + alpha * dense) * (dense - users @ items.T) ** 2).sum() + reg * ((users ** 2).sum() + (items ** 2).sum())
+        return ((1 + alpha * dense) * (dense - users @ items.T) ** 2).sum() + reg * (
+            (users**2).sum() + (items**2).sum()
+        )
 
     assert loss(factorise(likes, 4, reg=reg, alpha=alpha, rng=rng)) < 0.8 * loss(fixed)
 
@@ -185,7 +223,9 @@ def test_ridge_weights_equal_scikit_learn():
     rows = np.repeat(np.arange(4), lengths)
     items = np.concatenate([rng.permutation(30)[:n] for n in lengths])
     target = rng.normal(size=len(rows))
-    support = Events(rows=rows, items=items, values=target, is_liked=np.ones(len(rows), bool), shape=(4, 30))
+    support = Events(
+        rows=rows, items=items, values=target, is_liked=np.ones(len(rows), bool), shape=(4, 30)
+    )
     weights = ridge_weights(features, support, target, 2.5)
     assert weights[0] == pytest.approx(np.zeros(6))
     for person in (1, 2, 3):
@@ -196,12 +236,22 @@ def test_ridge_weights_equal_scikit_learn():
 
 def test_biases_find_offsets_that_made_the_values(rated_world):
     rng = np.random.default_rng(4)
-    users, items = np.repeat(np.arange(80), 15), np.concatenate([rng.permutation(30)[:15] for _ in range(80)])
+    users, items = (
+        np.repeat(np.arange(80), 15),
+        np.concatenate([rng.permutation(30)[:15] for _ in range(80)]),
+    )
     user_offset, item_offset = rng.normal(0, 1, 80), rng.normal(0, 1, 30)
     values = 3 + user_offset[users] + item_offset[items]
-    events = Events(rows=users, items=items, values=values, is_liked=np.ones(len(users), bool), shape=(80, 30))
-    table = TrainingTable(data=rated_world.data, vocabulary=type(rated_world.data.items.vocabulary)([str(i) for i in range(30)]),
-                          user_ids=[str(u) for u in range(80)], events=events, later=np.ones(len(users), bool))
+    events = Events(
+        rows=users, items=items, values=values, is_liked=np.ones(len(users), bool), shape=(80, 30)
+    )
+    table = TrainingTable(
+        data=rated_world.data,
+        vocabulary=type(rated_world.data.items.vocabulary)([str(i) for i in range(30)]),
+        user_ids=[str(u) for u in range(80)],
+        events=events,
+        later=np.ones(len(users), bool),
+    )
     biases = Biases.of(table, 0.0, 0.0)
     assert biases.predict(events)[users, items] == pytest.approx(values, abs=0.15)
     assert np.corrcoef(biases.item, item_offset)[0, 1] > 0.99
@@ -223,6 +273,7 @@ def test_items_are_described_by_their_words_and_not_by_links(rated_world):
 
 def test_rating_knn_equals_a_slow_version(rated_world):
     from metarec.evaluation.baselines.ratings import _damped, _neighbour_predictor
+
     split = split_of(rated_world)
     table = TrainingTable.of(split.train, pool=3)
     biases = Biases.of(table, 2.0, 5.0)
@@ -232,10 +283,16 @@ def test_rating_knn_equals_a_slow_version(rated_world):
     similarity = residuals.T @ residuals / np.outer(length, length) * together / (together + 4.0)
     np.fill_diagonal(similarity, 0.0)
     residual_matrix = csr_matrix(residuals)
-    got = _damped(residual_matrix.T @ residual_matrix, count_together(table.events.seen), length, 4.0)
+    got = _damped(
+        residual_matrix.T @ residual_matrix, count_together(table.events.seen), length, 4.0
+    )
     assert got.toarray() == pytest.approx(similarity, abs=1e-5)
-    support = table.support([Request(history=rated_world.history("space", 3)),
-                             Request(history=rated_world.history("garden", 2, value=1.0))])
+    support = table.support(
+        [
+            Request(history=rated_world.history("space", 3)),
+            Request(history=rated_world.history("garden", 2, value=1.0)),
+        ]
+    )
     mine, shown = biases.residuals(support).toarray(), support.seen.toarray()
     expected = biases.predict(support) + (mine @ similarity) / (shown @ np.abs(similarity) + 1.5)
     assert _neighbour_predictor(biases, got, 1.5)(support) == pytest.approx(expected, abs=1e-5)

@@ -11,23 +11,42 @@ from metarec.evaluation.recommenders import OwnRecommender
 
 
 def test_a_default_ahead_of_every_learner_is_supported():
-    choice = choose(curve_of({"metarec": [0.30, 0.36, 0.40, 0.45], "maml": [0.30, 0.30, 0.31, 0.32], "anil": [0.1, 0.2, 0.3, 0.35]}),
-                    "metarec", ["maml", "anil"])
+    choice = choose(
+        curve_of(
+            {
+                "metarec": [0.30, 0.36, 0.40, 0.45],
+                "maml": [0.30, 0.30, 0.31, 0.32],
+                "anil": [0.1, 0.2, 0.3, 0.35],
+            }
+        ),
+        "metarec",
+        ["maml", "anil"],
+    )
     assert (choice.supported, choice.single) == ("metarec", "maml")
     assert [s.best for s in choice.standings] == ["maml", "maml", "maml", "anil"]
-    assert choice.sentence.startswith("The evidence supports metarec, which is fit's default: +0.06")
+    assert choice.sentence.startswith(
+        "The evidence supports metarec, which is fit's default: +0.06"
+    )
     assert choice.sentence.endswith("it is better at 1, 3 and 5 events, even at 0 events.")
 
 
 def test_a_learner_ahead_of_the_default_is_named_against_it():
-    choice = choose(curve_of({"metarec": [0.30, 0.30, 0.31, 0.32], "maml": [0.30, 0.36, 0.40, 0.45]}), "metarec", ["maml"])
+    choice = choose(
+        curve_of({"metarec": [0.30, 0.30, 0.31, 0.32], "maml": [0.30, 0.36, 0.40, 0.45]}),
+        "metarec",
+        ["maml"],
+    )
     assert choice.supported == "maml"
-    assert choice.sentence.startswith("The evidence supports maml, not metarec, which is fit's default: -0.07")
+    assert choice.sentence.startswith(
+        "The evidence supports maml, not metarec, which is fit's default: -0.07"
+    )
     assert "worse at 1, 3 and 5 events (maml -0.06" in choice.sentence
 
 
 def test_a_tie_keeps_the_model_and_says_so():
-    choice = choose(curve_of({"metarec": [0.3, 0.3], "maml": [0.3, 0.3]}), "metarec", ["maml"], is_default=False)
+    choice = choose(
+        curve_of({"metarec": [0.3, 0.3], "maml": [0.3, 0.3]}), "metarec", ["maml"], is_default=False
+    )
     assert choice.supported == "metarec"
     assert "fitted with other settings than fit's default" in choice.sentence
     assert "which is no clear difference" in choice.sentence
@@ -52,9 +71,13 @@ def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
     for name in [name for name in LEARNERS if name not in ("bayesian_ridge", "prototypical")]:
         monkeypatch.delitem(LEARNERS, name)
     for name, method in LEARNERS.items():
-        monkeypatch.setitem(LEARNERS, name, replace(method, training=Training(outer_steps=10, tasks_per_step=8)))
+        monkeypatch.setitem(
+            LEARNERS, name, replace(method, training=Training(outer_steps=10, tasks_per_step=8))
+        )
     own = OwnRecommender(preset="tiny", encoder="none")
-    found = evaluate(rated_world.data, models=[own, *learners_for(None, encoder="none")], baselines=["Popular"])
+    found = evaluate(
+        rated_world.data, models=[own, *learners_for(None, encoder="none")], baselines=["Popular"]
+    )
     assert found.models == ["metarec", "prototypical", "bayesian_ridge", UNADAPTED]
     assert found.learners == ["prototypical", "bayesian_ridge"]
     assert not found.is_default

@@ -34,21 +34,27 @@ def test_every_metric_has_every_person_and_an_interval_around_its_mean(curve, ra
         for model in (m for m in curve.models if curve.has(m, metric)):
             mean, (low, high) = curve.mean(model, metric), curve.interval(model, metric)
             assert ((low <= mean + 1e-6) & (mean <= high + 1e-6)).all(), (model, metric)
-    assert all(v.shape == (3, people) for values in curve.per_user.values() for v in values.values())
+    assert all(
+        v.shape == (3, people) for values in curve.per_user.values() for v in values.values()
+    )
     assert set(curve.metrics) == set(METRICS) - {"diversity@10"}
 
 
 def test_only_raters_are_measured_on_values_and_doubt(curve, rated_world):
     assert not curve.has("Oracle", "mae")
     values = [np.array([v for _, v in n.query]) for n in split_of(rated_world).test]
-    assert curve.mean("Constant", "mae") == pytest.approx([np.mean([np.abs(v - 3).mean() for v in values])] * 3)
+    assert curve.mean("Constant", "mae") == pytest.approx(
+        [np.mean([np.abs(v - 3).mean() for v in values])] * 3
+    )
     inside = np.mean([(np.abs(v - 3) <= 1.6449).mean() for v in values])
     assert curve.mean("Constant", "covered@90") == pytest.approx([inside] * 3)
 
 
 def test_differences_pair_the_same_people(curve):
     gain = curve.differences("Oracle", "Constant", "ndcg@10")
-    assert gain[1].mean == pytest.approx(curve.mean("Oracle", "ndcg@10")[1] - curve.mean("Constant", "ndcg@10")[1])
+    assert gain[1].mean == pytest.approx(
+        curve.mean("Oracle", "ndcg@10")[1] - curve.mean("Constant", "ndcg@10")[1]
+    )
     assert gain[1].is_clear
     assert curve.best("ndcg@10", ["Constant", "Late"])[2] == "Late"
     table = curve.compare_all("Oracle", "ndcg@10")
@@ -56,7 +62,9 @@ def test_differences_pair_the_same_people(curve):
     assert (table["p_holm"] >= table["p"]).all()
     with pytest.raises(BadInput, match="coverage@10 has no better end"):
         curve.differences("Oracle", "Constant", "coverage@10")
-    with pytest.raises(BadInput, match="'Nobody' was not judged; the table has Oracle, Constant, Late"):
+    with pytest.raises(
+        BadInput, match="'Nobody' was not judged; the table has Oracle, Constant, Late"
+    ):
         curve.mean("Nobody", "ndcg@10")
     with pytest.raises(BadInput, match="Oracle was not measured by 'mae'"):
         curve.mean("Oracle", "mae")
@@ -65,13 +73,20 @@ def test_differences_pair_the_same_people(curve):
 def test_the_table_goes_through_json(curve):
     again = json.loads(json.dumps(curve.to_json()))
     assert again["shots"] == [0, 1, 3]
-    row = next(r for r in again["table"] if (r["model"], r["metric"], r["events"]) == ("Oracle", "ndcg@10", 1))
+    row = next(
+        r
+        for r in again["table"]
+        if (r["model"], r["metric"], r["events"]) == ("Oracle", "ndcg@10", 1)
+    )
     assert row["mean"] == pytest.approx(curve.mean("Oracle", "ndcg@10")[1])
 
 
 def test_the_same_seed_gives_the_same_table(rated_world):
     split = split_of(rated_world)
-    tables = [learning_curve([Constant(rated_world)], split, seed=s).per_user["Constant"]["ndcg@10"] for s in (5, 5, 6)]
+    tables = [
+        learning_curve([Constant(rated_world)], split, seed=s).per_user["Constant"]["ndcg@10"]
+        for s in (5, 5, 6)
+    ]
     assert np.array_equal(tables[0], tables[1])
     assert not np.array_equal(tables[0], tables[2])
 
@@ -82,7 +97,9 @@ def test_the_whole_pool_is_left_out_whatever_is_shown(rated_world):
     for shots in (0, 3):
         ranked = measure(Oracle(rated_world), trial, shots, np.random.default_rng(0)).ranked
         for row, newcomer in zip(ranked, split.test, strict=True):
-            assert not {i for i, _ in newcomer.pool} & set(trial.vocabulary.names(i for i in row if i >= 0))
+            assert not {i for i, _ in newcomer.pool} & set(
+                trial.vocabulary.names(i for i in row if i >= 0)
+            )
 
 
 def test_chunks_change_nothing(rated_world, monkeypatch):
@@ -91,8 +108,10 @@ def test_chunks_change_nothing(rated_world, monkeypatch):
 
     class Fixed(Constant):
         def score(self, requests):
-            return np.stack([np.arange(len(self.vocabulary)) % 17 + len(r.history) for r in requests]).astype(np.float32) \
-                + np.linspace(0, 0.5, len(self.vocabulary), dtype=np.float32)
+            return np.stack(
+                [np.arange(len(self.vocabulary)) % 17 + len(r.history) for r in requests]
+            ).astype(np.float32) + np.linspace(0, 0.5, len(self.vocabulary), dtype=np.float32)
+
     whole = measure(Fixed(rated_world), trial, 1, np.random.default_rng(0))
     monkeypatch.setattr("metarec.evaluation.measure.SCORES_AT_ONCE", 60)
     assert len(list(trial.chunks())) > 2
@@ -109,11 +128,12 @@ def test_items_a_recommender_does_not_know_come_last(rated_world):
         def __init__(self, world):
             super().__init__(world, "Narrow")
             self.vocabulary = Vocabulary(["s03", "s01"])
+
     trial = Trial.of(split.test[:1], split.train)
     ranked = measure(Narrow(rated_world), trial, 0, np.random.default_rng(0)).ranked[0]
     pool = {i for i, _ in split.test[0].pool}
     known = {"s03", "s01"} - pool
-    assert set(trial.vocabulary.names(ranked[:len(known)])) == known
+    assert set(trial.vocabulary.names(ranked[: len(known)])) == known
 
 
 def test_diversity_needs_to_know_what_items_are_like(rated_world):
@@ -122,7 +142,10 @@ def test_diversity_needs_to_know_what_items_are_like(rated_world):
     content = np.array([[i[0] == "s", i[0] == "g"] for i in ids], float)
     trial = Trial.of(split.test, split.train, item_embeddings=content)
     rng = np.random.default_rng(0)
-    mixed, alike = (measure(model, trial, 1, rng).per_user["diversity@10"].mean() for model in (Constant(rated_world), Oracle(rated_world)))
+    mixed, alike = (
+        measure(model, trial, 1, rng).per_user["diversity@10"].mean()
+        for model in (Constant(rated_world), Oracle(rated_world))
+    )
     assert alike < 0.3 < mixed
 
 
@@ -141,12 +164,15 @@ def test_mistakes_are_told(rated_world):
         learning_curve([Constant(rated_world), Constant(rated_world)], split)
     with pytest.raises(BadInput, match="there is no newcomer to judge"):
         Trial.of([], split.train)
-    lonely = Newcomer(user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"])
+    lonely = Newcomer(
+        user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"]
+    )
     with pytest.raises(BadInput, match="training events are empty"):
         Trial.of([lonely], split.train.with_interactions(split.train.interactions.frame.clear()))
 
     class Short(Constant):
         def score(self, requests):
             return super().score(requests)[:1]
+
     with pytest.raises(BadInput, match=r"Constant gave scores of shape \(1, 24\) for \d+ requests"):
         learning_curve([Short(rated_world)], split)

@@ -29,13 +29,24 @@ def told():
 @pytest.fixture(scope="module")
 def evaluation(big_world, told):
     bars = ["Random", "Popular", "ItemKNN", "ItemMean+UserOffset"]
-    return evaluate(big_world.data, models=[Oracle(big_world, "Ours <b>")], baselines=bars, horizon=SHORT_WORLD,
-                    progress=lambda stage, done, note="": told.append((stage, done, note)))
+    return evaluate(
+        big_world.data,
+        models=[Oracle(big_world, "Ours <b>")],
+        baselines=bars,
+        horizon=SHORT_WORLD,
+        progress=lambda stage, done, note="": told.append((stage, done, note)),
+    )
 
 
 def test_everything_is_judged_on_the_same_people(evaluation, told):
     assert evaluation.models == ["Ours <b>"]
-    assert evaluation.curve.models == ["Ours <b>", "Random", "Popular", "ItemKNN", "ItemMean+UserOffset"]
+    assert evaluation.curve.models == [
+        "Ours <b>",
+        "Random",
+        "Popular",
+        "ItemKNN",
+        "ItemMean+UserOffset",
+    ]
     assert evaluation.facts["judged"] == len(evaluation.curve.user_ids) == 24
     assert evaluation.facts["chosen_by"] == 12
     assert evaluation.facts["training_people"] == 120 - 24 - 12
@@ -48,7 +59,7 @@ def test_everything_is_judged_on_the_same_people(evaluation, told):
 def test_the_verdict_is_against_baselines_alone(evaluation):
     verdict = evaluation.verdict()
     assert {s.best for s in verdict.standings} <= set(evaluation.baselines)
-    assert evaluation.verdict("mae") is None     # the first model predicts no values
+    assert evaluation.verdict("mae") is None  # the first model predicts no values
 
 
 def test_text_holds_the_numbers_and_the_sentence(evaluation):
@@ -78,7 +89,9 @@ def test_newcomers_are_shown_with_titles_and_true_hits(evaluation, big_world):
             assert len(slate.titles) == len(slate.hits) == 5
             assert not set(slate.titles) & {e.title for e in person.did}
     after_three = [hit for person in evaluation.shown for hit in person.slates[-1].hits]
-    assert np.mean(after_three) > 0.6   # the oracle knows the taste; only the withheld item and dislikes can miss
+    assert (
+        np.mean(after_three) > 0.6
+    )  # the oracle knows the taste; only the withheld item and dislikes can miss
 
 
 def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
@@ -88,8 +101,12 @@ def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
     from metarec.evaluation.scenarios import prepare
 
     users = big_world.data.users.frame
-    named = Dataset(interactions=big_world.data.interactions, items=big_world.data.items, name="named",
-                    users=users.with_columns(users["user_id"].alias("full_name")))
+    named = Dataset(
+        interactions=big_world.data.interactions,
+        items=big_world.data.items,
+        name="named",
+        users=users.with_columns(users["user_id"].alias("full_name")),
+    )
     setting = prepare(named, "user-cold", horizon=SHORT_WORLD)
     trial = setting.trials["all"]
     assert "full_name" in trial.newcomers[0].profile
@@ -104,7 +121,11 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in {"src", "href"} and value and not value.startswith("#")]
+        self.links += [
+            value
+            for name, value in attrs
+            if name in {"src", "href"} and value and not value.startswith("#")
+        ]
         if tag not in {"meta", "br", "link"} and "svg" not in self.open:
             self.open.append(tag)
 
@@ -123,7 +144,9 @@ def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
     assert not reader.open
     assert not [link for link in reader.links if link.startswith(("http", "//"))]
     assert "script" not in reader.tags
-    assert reader.tags.count("svg") == 5   # NDCG, recall, MAE, differences, character; nobody states doubt
+    assert (
+        reader.tags.count("svg") == 5
+    )  # NDCG, recall, MAE, differences, character; nobody states doubt
     assert "<b>Is Ours &lt;b&gt; worth it here" in page
     assert "Ours <b>" in "".join(reader.words)
     assert evaluation.verdict().sentence in "".join(reader.words)
@@ -154,14 +177,23 @@ def test_baselines_alone_are_a_report_too(big_world):
 
 
 def test_cold_items_have_their_own_table(big_world):
-    found = evaluate(big_world.data, baselines=["Popular", "ContentRidge"], scenario="both-cold", horizon=SHORT_WORLD)
+    found = evaluate(
+        big_world.data,
+        baselines=["Popular", "ContentRidge"],
+        scenario="both-cold",
+        horizon=SHORT_WORLD,
+    )
     assert set(found.curves) == {"all", "cold"}
     assert found.curve is found.curves["cold"]
-    assert found.curve.mean("ContentRidge", "auc")[-1] > found.curve.mean("Popular", "auc")[-1] + 0.3
+    assert (
+        found.curve.mean("ContentRidge", "auc")[-1] > found.curve.mean("Popular", "auc")[-1] + 0.3
+    )
 
 
 def test_acts_without_values_have_no_errors():
-    found = evaluate(tiny_world(users_per_taste=40).data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD)
+    found = evaluate(
+        tiny_world(users_per_taste=40).data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD
+    )
     assert "mae" not in found.curve.metrics
     assert "MAE" not in found.to_text()
     assert all(e.value is None for person in found.shown for e in person.did)
@@ -178,8 +210,12 @@ def test_mistakes_are_told(big_world):
 def test_metarec_itself_can_be_judged(big_world):
     from metarec.evaluation.recommenders import OwnRecommender
 
-    found = evaluate(big_world.data, models=[OwnRecommender(preset="tiny", encoder="tfidf", horizon=SHORT_WORLD)], baselines=["Popular"],
-                     horizon=SHORT_WORLD)
+    found = evaluate(
+        big_world.data,
+        models=[OwnRecommender(preset="tiny", encoder="tfidf", horizon=SHORT_WORLD)],
+        baselines=["Popular"],
+        horizon=SHORT_WORLD,
+    )
     assert found.curve.mean("metarec", "ndcg@10")[-1] > found.curve.mean("Popular", "ndcg@10")[-1]
     assert found.curve.has("metarec", "mae")
     assert found.curve.has("metarec", "covered@90")

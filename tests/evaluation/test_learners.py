@@ -19,7 +19,11 @@ from metarec.recommendation.slate import Request
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch):
     for name, method in LEARNERS.items():
-        monkeypatch.setitem(LEARNERS, name, replace(method, training=Training(outer_steps=60, tasks_per_step=16, outer_lr=2e-2)))
+        monkeypatch.setitem(
+            LEARNERS,
+            name,
+            replace(method, training=Training(outer_steps=60, tasks_per_step=16, outer_lr=2e-2)),
+        )
 
 
 def fitted(world, name, encoder="none"):
@@ -38,11 +42,23 @@ def test_a_newcomer_gets_what_they_lack_of_their_taste(name, rated_world):
         request = Request(history=rated_world.history(taste, 5), profile={})
         scores = model.score([request])[0]
         own = [scores[model.vocabulary.indexes([i])[0]] for i in rated_world.items_of_taste[taste]]
-        other = [s for i, s in zip(model.vocabulary.ids, scores, strict=True) if i not in rated_world.items_of_taste[taste]]
+        other = [
+            s
+            for i, s in zip(model.vocabulary.ids, scores, strict=True)
+            if i not in rated_world.items_of_taste[taste]
+        ]
         assert min(own) > max(other)
         other_taste = "garden" if taste == "space" else "space"
-        request = Request(history=[*rated_world.history(taste, 5), *rated_world.history(other_taste, 2, value=1.0)])
-        values = model.rate([request], [[*rated_world.items_of_taste["space"], *rated_world.items_of_taste["garden"]]])[0]
+        request = Request(
+            history=[
+                *rated_world.history(taste, 5),
+                *rated_world.history(other_taste, 2, value=1.0),
+            ]
+        )
+        values = model.rate(
+            [request],
+            [[*rated_world.items_of_taste["space"], *rated_world.items_of_taste["garden"]]],
+        )[0]
         tastes = values[:12].mean() - values[12:].mean()
         assert tastes > 0.5 if taste == "space" else tastes < -0.5
 
@@ -57,7 +73,9 @@ def test_acts_are_ranked_and_never_rated(world):
 def test_unknown_items_are_overlooked(rated_world):
     model, _ = fitted(rated_world, "r2d2")
     known = rated_world.history("space", 3)
-    ours, theirs = model.score([Request(history=known), Request(history=[("nobody's", 5.0), *known])])
+    ours, theirs = model.score(
+        [Request(history=known), Request(history=[("nobody's", 5.0), *known])]
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     rates = model.rate([Request(history=known)], [["nobody's", "s00"]])[0]
     assert rates[0] == pytest.approx(model.rater.scale.mean)

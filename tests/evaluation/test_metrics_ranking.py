@@ -19,7 +19,9 @@ def test_rank_orders_by_score_and_leaves_non_candidates_out():
 
 def test_rank_says_minus_one_where_no_candidate_is_left():
     scores = np.array([[3.0, 2.0, 1.0]])
-    assert metrics.rank(scores, 5, RNG(0), np.array([[False, True, False]])).tolist() == [[1, -1, -1, -1, -1]]
+    assert metrics.rank(scores, 5, RNG(0), np.array([[False, True, False]])).tolist() == [
+        [1, -1, -1, -1, -1]
+    ]
 
 
 def test_an_unusable_score_comes_last_but_before_non_candidates():
@@ -34,8 +36,10 @@ def test_ties_are_shuffled_so_a_constant_scorer_is_chance():
     users, items, k, relevant = 4000, 20, 5, 3
     ranked = metrics.rank(np.zeros((users, items)), k, RNG(1))
     is_relevant = np.zeros((users, items), bool)
-    is_relevant[:, :relevant] = True   # the first columns: an order of arrival would find them all
-    found = metrics.recall(metrics.find_hits(ranked, is_relevant), np.full(users, relevant), k).mean()
+    is_relevant[:, :relevant] = True  # the first columns: an order of arrival would find them all
+    found = metrics.recall(
+        metrics.find_hits(ranked, is_relevant), np.full(users, relevant), k
+    ).mean()
     assert found == pytest.approx(k / items, abs=0.02)
     shown = np.bincount(ranked.ravel(), minlength=items) / (users * k)
     assert np.abs(shown - 1 / items).max() < 0.01
@@ -66,11 +70,15 @@ def test_rank_repeats_with_the_same_seed_and_says_what_is_wrong():
 def test_hand_worked_list():
     hits, relevant = np.array([[True, False, True, False]]), np.array([3])
     discount = 1 / np.log2(np.arange(2, 6))
-    assert metrics.ndcg(hits, relevant, 4)[0] == pytest.approx((discount[0] + discount[2]) / discount[:3].sum())
+    assert metrics.ndcg(hits, relevant, 4)[0] == pytest.approx(
+        (discount[0] + discount[2]) / discount[:3].sum()
+    )
     assert metrics.precision(hits, 4)[0] == 0.5
     assert metrics.recall(hits, relevant, 4)[0] == pytest.approx(2 / 3)
     assert metrics.f1(hits, relevant, 4)[0] == pytest.approx(2 * 0.5 * (2 / 3) / (0.5 + 2 / 3))
-    assert metrics.accuracy(hits, relevant, np.array([10]), 4)[0] == pytest.approx(0.7)   # two wrongly in, one wrongly out
+    assert metrics.accuracy(hits, relevant, np.array([10]), 4)[0] == pytest.approx(
+        0.7
+    )  # two wrongly in, one wrongly out
     assert metrics.hit_rate(hits, 1)[0] == 1.0
     assert metrics.mrr(np.array([[False, False, True, True]]), 4)[0] == pytest.approx(1 / 3)
     assert metrics.average_precision(hits, relevant, 4)[0] == pytest.approx((1 + 2 / 3) / 3)
@@ -78,8 +86,14 @@ def test_hand_worked_list():
 
 def test_nothing_relevant_is_zero_and_auc_a_coin():
     hits, none = np.zeros((1, 5), bool), np.array([0])
-    for value in (metrics.ndcg(hits, none, 5), metrics.recall(hits, none, 5), metrics.f1(hits, none, 5), metrics.mrr(hits, 5),
-                  metrics.hit_rate(hits, 5), metrics.average_precision(hits, none, 5)):
+    for value in (
+        metrics.ndcg(hits, none, 5),
+        metrics.recall(hits, none, 5),
+        metrics.f1(hits, none, 5),
+        metrics.mrr(hits, 5),
+        metrics.hit_rate(hits, 5),
+        metrics.average_precision(hits, none, 5),
+    ):
         assert value.tolist() == [0.0]
     assert metrics.auc(np.array([[1.0, 2.0]]), np.zeros((1, 2), bool)).tolist() == [0.5]
 
@@ -91,14 +105,22 @@ def test_auc_sees_only_candidates():
     assert metrics.auc(scores, is_relevant, np.array([False, True, True, True]))[0] == 1.0
 
 
-lists = st.lists(st.lists(st.booleans(), min_size=8, max_size=8), min_size=1, max_size=6).map(lambda rows: np.array(rows, bool))
+lists = st.lists(st.lists(st.booleans(), min_size=8, max_size=8), min_size=1, max_size=6).map(
+    lambda rows: np.array(rows, bool)
+)
 
 
 def _all(hits, relevant, k):
-    return {"ndcg": metrics.ndcg(hits, relevant, k), "precision": metrics.precision(hits, k), "recall": metrics.recall(hits, relevant, k),
-            "f1": metrics.f1(hits, relevant, k), "accuracy": metrics.accuracy(hits, relevant, np.full(len(hits), 20), k),
-            "hit_rate": metrics.hit_rate(hits, k), "mrr": metrics.mrr(hits, k),
-            "map": metrics.average_precision(hits, relevant, k)}
+    return {
+        "ndcg": metrics.ndcg(hits, relevant, k),
+        "precision": metrics.precision(hits, k),
+        "recall": metrics.recall(hits, relevant, k),
+        "f1": metrics.f1(hits, relevant, k),
+        "accuracy": metrics.accuracy(hits, relevant, np.full(len(hits), 20), k),
+        "hit_rate": metrics.hit_rate(hits, k),
+        "mrr": metrics.mrr(hits, k),
+        "map": metrics.average_precision(hits, relevant, k),
+    }
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,7 +145,10 @@ def test_a_perfect_list_gets_the_maximum(relevant, k):
 @given(hits=lists, place=st.integers(0, 6), k=st.integers(1, 8))
 def test_moving_a_hit_upward_never_lowers(hits, place, k):
     better = hits.copy()
-    better[:, place], better[:, place + 1] = hits[:, place] | hits[:, place + 1], hits[:, place] & hits[:, place + 1]
+    better[:, place], better[:, place + 1] = (
+        hits[:, place] | hits[:, place + 1],
+        hits[:, place] & hits[:, place + 1],
+    )
     relevant = hits.sum(axis=1)
     before, after = _all(hits, relevant, k), _all(better, relevant, k)
     for name in before:

@@ -1,4 +1,6 @@
-"""A simulated logging policy where the truth is known: estimates reach it, intervals cover it, mistakes are told."""
+"""A simulated logging policy where the truth is known: estimates reach it, intervals cover it,
+mistakes are told.
+"""
 
 import numpy as np
 import pytest
@@ -6,8 +8,10 @@ import pytest
 from metarec.data.schema import BadInput
 from metarec.evaluation.offpolicy import doubly_robust, importance, snips
 
-CHANCES = np.array([[0.05, 0.1, 0.3, 0.6], [0.5, 0.4, 0.1, 0.02]])   # of a click, by kind of person and item
-LOGGING = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])     # mostly shows the wrong items
+CHANCES = np.array(
+    [[0.05, 0.1, 0.3, 0.6], [0.5, 0.4, 0.1, 0.02]]
+)  # of a click, by kind of person and item
+LOGGING = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])  # mostly shows the wrong items
 TARGET = np.array([[0.1, 0.1, 0.2, 0.6], [0.6, 0.2, 0.1, 0.1]])
 TRUTH = (CHANCES * TARGET).sum(axis=1).mean()
 
@@ -35,13 +39,17 @@ def test_doubly_robust_survives_either_model_being_wrong():
     assert doubly_robust(rewards, shown, wanted, *right).value == pytest.approx(TRUTH, abs=0.01)
     assert doubly_robust(rewards, shown, wanted, *wrong).value == pytest.approx(TRUTH, abs=0.04)
     bad_propensities = np.full(len(rewards), 0.25)
-    assert doubly_robust(rewards, bad_propensities, wanted, *right).value == pytest.approx(TRUTH, abs=0.02)
+    assert doubly_robust(rewards, bad_propensities, wanted, *right).value == pytest.approx(
+        TRUTH, abs=0.02
+    )
     assert abs(snips(rewards, bad_propensities, wanted).value - TRUTH) > 0.02
 
 
 def test_a_good_model_narrows_the_interval():
     person, item, rewards, shown, wanted = _log(np.random.default_rng(2), 5_000)
-    robust = doubly_robust(rewards, shown, wanted, CHANCES[person, item], (CHANCES * TARGET).sum(axis=1)[person])
+    robust = doubly_robust(
+        rewards, shown, wanted, CHANCES[person, item], (CHANCES * TARGET).sum(axis=1)[person]
+    )
     blind = doubly_robust(rewards, shown, wanted, np.full(5_000, 0.9), np.full(5_000, 0.9))
     assert robust.high - robust.low < 0.9 * (blind.high - blind.low)
 
@@ -51,17 +59,29 @@ def test_intervals_cover_the_truth_as_often_as_they_say(estimator):
     rng, covered = np.random.default_rng(3), []
     for _ in range(300):
         person, item, rewards, shown, wanted = _log(rng, 800)
-        made = snips(rewards, shown, wanted) if estimator == "snips" else \
-            doubly_robust(rewards, shown, wanted, CHANCES[person, item] * 0.7, (CHANCES * TARGET).sum(axis=1)[person] * 0.7)
+        made = (
+            snips(rewards, shown, wanted)
+            if estimator == "snips"
+            else doubly_robust(
+                rewards,
+                shown,
+                wanted,
+                CHANCES[person, item] * 0.7,
+                (CHANCES * TARGET).sum(axis=1)[person] * 0.7,
+            )
+        )
         covered.append(made.low < TRUTH < made.high)
     assert 0.91 < np.mean(covered) < 0.98
 
 
 def test_rows_of_one_user_are_not_counted_as_many_people():
     rng = np.random.default_rng(4)
-    rewards = np.repeat(rng.random(40), 50)   # all rows of a user are alike
+    rewards = np.repeat(rng.random(40), 50)  # all rows of a user are alike
     half = np.full(2000, 0.5)
-    rows, users = snips(rewards, half, half), snips(rewards, half, half, users=np.repeat(np.arange(40), 50))
+    rows, users = (
+        snips(rewards, half, half),
+        snips(rewards, half, half, users=np.repeat(np.arange(40), 50)),
+    )
     assert users.value == rows.value
     assert (users.high - users.low) > 5 * (rows.high - rows.low)
 
@@ -85,7 +105,9 @@ def test_a_target_the_log_never_showed_is_not_trusted():
 def test_weights_are_clipped_and_mistakes_told():
     one = np.ones(1)
     assert importance(np.array([1e-9]), one).tolist() == [100.0]
-    with pytest.raises(BadInput, match=r"propensities lie in \(0, 1\], got 0.0; log the probability"):
+    with pytest.raises(
+        BadInput, match=r"propensities lie in \(0, 1\], got 0.0; log the probability"
+    ):
         snips(one, np.zeros(1), one)
     with pytest.raises(BadInput, match=r"target probabilities lie in \[0, 1\], got 2.0"):
         snips(one, one, np.array([2.0]))

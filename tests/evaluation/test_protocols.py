@@ -18,16 +18,29 @@ from metarec.evaluation.protocols import (
 
 
 def rated(people: int = 60, items: int = 90, events: int = 45, seed: int = 0) -> Dataset:
-    """Everyone rates `events` of the items by a shared mean and a taste; an item's year is its number."""
+    """Everyone rates `events` of the items by a shared mean and a taste; an item's year is its
+    number.
+    """
     rng = np.random.default_rng(seed)
-    good, taste, person = rng.normal(0, 0.7, items), rng.normal(0, 1, (items, 2)), rng.normal(0, 0.7, (people, 2))
+    good, taste, person = (
+        rng.normal(0, 0.7, items),
+        rng.normal(0, 1, (items, 2)),
+        rng.normal(0, 0.7, (people, 2)),
+    )
     rows = []
     for n in range(people):
         for place, item in enumerate(rng.choice(items, events, replace=False)):
-            value = np.clip(np.rint(3.3 + good[item] + taste[item] @ person[n] + rng.normal(0, 0.4)), 1, 5)
+            value = np.clip(
+                np.rint(3.3 + good[item] + taste[item] @ person[n] + rng.normal(0, 0.4)), 1, 5
+            )
             rows.append((f"u{n}", f"i{item}", float(value), float(place)))
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "value", "timestamp"], orient="row")
-    return Dataset(interactions=frame, items=pl.DataFrame({"item_id": [f"i{i}" for i in range(items)], "year": list(range(items))}))
+    return Dataset(
+        interactions=frame,
+        items=pl.DataFrame(
+            {"item_id": [f"i{i}" for i in range(items)], "year": list(range(items))}
+        ),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +53,11 @@ def test_melu_asks_ten_and_never_trains_on_new_people_or_new_items(data):
     trained = split.train.interactions.frame
     new_items = {f"i{i}" for i in range(72, 90)}
     assert not new_items & set(trained["item_id"])
-    assert set(split.scenarios) <= {"new items, known people", "known items, new people", "new items, new people"}
+    assert set(split.scenarios) <= {
+        "new items, known people",
+        "known items, new people",
+        "new items, new people",
+    }
     everyone = {n.user_id for n in split.validation}
     for name, people in split.scenarios.items():
         for person in people:
@@ -55,7 +72,10 @@ def test_melu_asks_ten_and_never_trains_on_new_people_or_new_items(data):
 
 def test_tanp_shows_twenty_and_asks_the_rest(data):
     split = tanp_split(data, seed=1)
-    judged, validation = {n.user_id for n in split.scenarios["new people"]}, {n.user_id for n in split.validation}
+    judged, validation = (
+        {n.user_id for n in split.scenarios["new people"]},
+        {n.user_id for n in split.validation},
+    )
     trained = set(split.train.interactions.frame["user_id"])
     assert not judged & validation and not (judged | validation) & trained
     assert (len(trained), len(judged)) == (42, 12)
@@ -79,7 +99,10 @@ class Oracle(ItemMean):
     """Knows every value of the data."""
 
     def rate(self, requests, item_ids):
-        return [np.array([TRUTH[r.history[0], i] for i in ids]) for r, ids in zip(requests, item_ids, strict=True)]
+        return [
+            np.array([TRUTH[r.history[0], i] for i in ids])
+            for r, ids in zip(requests, item_ids, strict=True)
+        ]
 
 
 TRUTH: dict = {}
@@ -101,10 +124,19 @@ def test_knowing_everything_is_perfect(name, data):
 
 
 def test_binary_metrics_by_hand(data):
-    """Two liked of three asked, ranked 1st and 3rd: NDCG@3 = (1 + 1/2) / (1 + 1/log2(3)), MAP@3 = (1 + 2/3) / 2."""
+    """Two liked of three asked, ranked 1st and 3rd: NDCG@3 = (1 + 1/2) / (1 + 1/log2(3)), MAP@3 =
+    (1 + 2/3) / 2.
+    """
     from metarec.evaluation.protocols import _binary
 
-    found = _binary(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]), np.zeros(3, int), 1, (3,), np.random.default_rng(0))
+    found = _binary(
+        np.array([3.0, 2.0, 1.0]),
+        np.array([True, False, True]),
+        np.zeros(3, int),
+        1,
+        (3,),
+        np.random.default_rng(0),
+    )
     assert found["precision@3"][0] == pytest.approx(2 / 3)
     assert found["ndcg@3"][0] == pytest.approx(1.5 / (1 + 1 / np.log2(3)))
     assert found["map@3"][0] == pytest.approx((1 + 2 / 3) / 2)
@@ -112,7 +144,9 @@ def test_binary_metrics_by_hand(data):
 
 def test_what_does_not_fit_is_said(data):
     acts = Dataset(interactions=data.interactions.frame.drop("value"), name="acts")
-    with pytest.raises(BadInput, match="'melu' is about ratings, and acts holds acts without values"):
+    with pytest.raises(
+        BadInput, match="'melu' is about ratings, and acts holds acts without values"
+    ):
         melu_split(acts)
     with pytest.raises(BadInput, match="takes people with 40 to 200 events; there are 0"):
         tanp_split(rated(events=12))

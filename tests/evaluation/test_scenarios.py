@@ -46,7 +46,7 @@ def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
         assert cold.isdisjoint(i for i, _ in person.pool)
     assert all(set(p.relevant) <= cold for p in setting.split.test)
     assert all(cold.isdisjoint(p.relevant) for p in setting.split.validation)
-    assert cold <= set(setting.split.train.items.vocabulary.ids)   # their content stays known
+    assert cold <= set(setting.split.train.items.vocabulary.ids)  # their content stays known
 
 
 def test_known_people_show_everything_they_have_in_training(settings):
@@ -54,14 +54,20 @@ def test_known_people_show_everything_they_have_in_training(settings):
         split = settings[scenario].split
         frame = split.train.interactions.frame
         for person in split.test[:5]:
-            assert {i for i, _ in person.pool} == set(frame.filter(frame["user_id"] == person.user_id)["item_id"])
+            assert {i for i, _ in person.pool} == set(
+                frame.filter(frame["user_id"] == person.user_id)["item_id"]
+            )
         assert split.horizon.shots == (max(len(p.pool) for p in split.test),)
 
 
 def test_warm_asks_about_the_last_events(data, settings):
     frame = data.interactions.frame
     for person in settings["warm"].split.test[:10]:
-        times = dict(frame.filter(frame["user_id"] == person.user_id).select("item_id", "timestamp").iter_rows())
+        times = dict(
+            frame.filter(frame["user_id"] == person.user_id)
+            .select("item_id", "timestamp")
+            .iter_rows()
+        )
         assert max(times[i] for i, _ in person.pool) < min(times[i] for i, _ in person.query)
 
 
@@ -91,9 +97,13 @@ def test_what_is_hidden_follows_the_seed(data):
 
 
 def test_mistakes_are_told(data):
-    with pytest.raises(BadInput, match="there is no scenario 'lukewarm'; there are user-cold, item-cold"):
+    with pytest.raises(
+        BadInput, match="there is no scenario 'lukewarm'; there are user-cold, item-cold"
+    ):
         prepare(data, "lukewarm")
     few = tiny_world(users_per_taste=12, items_per_taste=12).data
-    two = few.with_interactions(few.interactions.frame.filter(few.interactions.frame["item_id"].is_in(["s00", "s01"])))
+    two = few.with_interactions(
+        few.interactions.frame.filter(few.interactions.frame["item_id"].is_in(["s00", "s01"]))
+    )
     with pytest.raises(BadInput, match="has 2 items with events: too few to hide"):
         hide_items(two, np.random.default_rng(0))

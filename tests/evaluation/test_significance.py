@@ -15,8 +15,8 @@ def test_resamples_draw_everyone_equally_and_as_many_as_there_are():
     assert weights.shape == (450, 50)
     assert (weights.sum(axis=1) == 50).all()
     assert weights.mean() == 1.0
-    assert weights.var() == pytest.approx(1 - 1 / 50, abs=0.05)   # multinomial
-    assert not np.array_equal(weights[0], weights[200])            # blocks are drawn anew
+    assert weights.var() == pytest.approx(1 - 1 / 50, abs=0.05)  # multinomial
+    assert not np.array_equal(weights[0], weights[200])  # blocks are drawn anew
 
 
 def test_the_interval_of_the_mean_covers_the_truth_as_often_as_it_says():
@@ -38,7 +38,9 @@ def test_people_without_a_value_are_left_out():
 def test_a_difference_is_paired_signed_and_tested():
     rng = np.random.default_rng(3)
     theirs = rng.normal(size=200)
-    ours = theirs + 0.1 + 0.05 * rng.normal(size=200)   # tiny against the spread of people: only pairing sees it
+    ours = (
+        theirs + 0.1 + 0.05 * rng.normal(size=200)
+    )  # tiny against the spread of people: only pairing sees it
     weights = resample(200, rng)
     better = paired_difference(ours, theirs, weights)
     assert better.low > 0.08
@@ -53,7 +55,13 @@ def test_a_difference_is_paired_signed_and_tested():
 def test_equal_recommenders_do_not_differ():
     values = np.random.default_rng(4).random(30)
     same = paired_difference(values, values, resample(30, np.random.default_rng(5)))
-    assert (same.mean, same.low, same.high, same.p_value, same.is_clear) == (0.0, 0.0, 0.0, 1.0, False)
+    assert (same.mean, same.low, same.high, same.p_value, same.is_clear) == (
+        0.0,
+        0.0,
+        0.0,
+        1.0,
+        False,
+    )
     with pytest.raises(BadInput, match=r"\(30,\) values against \(29,\)"):
         paired_difference(values, values[1:], resample(30, np.random.default_rng(5)))
 

@@ -10,7 +10,13 @@ from metarec.evaluation.verdict import judge_worth
 
 
 def test_worth_it_from_some_event_on():
-    curve = curve_of({"ours": [0.30, 0.31, 0.36, 0.40], "Popular": [0.30, 0.30, 0.30, 0.30], "EASE": [0.2, 0.31, 0.33, 0.36]})
+    curve = curve_of(
+        {
+            "ours": [0.30, 0.31, 0.36, 0.40],
+            "Popular": [0.30, 0.30, 0.30, 0.30],
+            "EASE": [0.2, 0.31, 0.33, 0.36],
+        }
+    )
     verdict = judge_worth(curve, "ours", ["Popular", "EASE"])
     assert verdict.worth_from == 3
     assert [s.outcome for s in verdict.standings] == ["even", "even", "better", "better"]
@@ -30,10 +36,19 @@ def test_not_worth_it_when_a_baseline_does_as_well():
 
 
 def test_not_worth_it_when_a_baseline_is_better():
-    curve = curve_of({"ours": [0.30, 0.36, 0.33, 0.30], "EASE": [0.30, 0.31, 0.33, 0.36], "Popular": [0.3, 0.3, 0.3, 0.3]})
+    curve = curve_of(
+        {
+            "ours": [0.30, 0.36, 0.33, 0.30],
+            "EASE": [0.30, 0.31, 0.33, 0.36],
+            "Popular": [0.3, 0.3, 0.3, 0.3],
+        }
+    )
     verdict = judge_worth(curve, "ours", ["EASE", "Popular"])
-    assert verdict.worth_from is None     # better at 1, but clearly worse later
-    assert "Not worth it here: at 5 events a simple baseline is better (EASE: -0.06" in verdict.sentence
+    assert verdict.worth_from is None  # better at 1, but clearly worse later
+    assert (
+        "Not worth it here: at 5 events a simple baseline is better (EASE: -0.06"
+        in verdict.sentence
+    )
 
 
 def test_worth_it_later_says_it_is_worse_before():
@@ -41,15 +56,22 @@ def test_worth_it_later_says_it_is_worse_before():
     sentence = judge_worth(curve, "ours", ["Popular"]).sentence
     assert sentence.startswith("Worth it from 1 event: +0.0")
     assert "Not before: at 0 events a simple baseline is better (Popular: -0.10" in sentence
-    before = judge_worth(curve_of({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
+    before = judge_worth(
+        curve_of({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]
+    ).sentence
     assert before.startswith("Worth it from the start, before any event: +0.09")
-    later_even = judge_worth(curve_of({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]).sentence
+    later_even = judge_worth(
+        curve_of({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]
+    ).sentence
     assert "At 5 events it is even with the best baseline" in later_even
 
 
 def test_the_bar_is_the_best_baseline_at_each_number_of_events():
     curve = curve_of({"ours": [0.3, 0.3], "early": [0.4, 0.1], "late": [0.1, 0.4]})
-    assert [s.best for s in judge_worth(curve, "ours", ["early", "late"]).standings] == ["early", "late"]
+    assert [s.best for s in judge_worth(curve, "ours", ["early", "late"]).standings] == [
+        "early",
+        "late",
+    ]
     with pytest.raises(BadInput, match="ours cannot be its own baseline"):
         judge_worth(curve, "ours", ["ours", "early"])
 
@@ -64,7 +86,11 @@ def test_fewer_errors_are_better_and_told_as_fewer():
 
 
 def test_corrected_p_values_follow_the_intervals():
-    verdict = judge_worth(curve_of({"ours": [0.3, 0.31, 0.36, 0.4], "EASE": [0.3, 0.31, 0.33, 0.36]}), "ours", ["EASE"])
+    verdict = judge_worth(
+        curve_of({"ours": [0.3, 0.31, 0.36, 0.4], "EASE": [0.3, 0.31, 0.33, 0.36]}),
+        "ours",
+        ["EASE"],
+    )
     assert all(s.p_corrected >= s.difference.p_value for s in verdict.standings)
     assert verdict.standings[3].p_corrected < 0.01 < verdict.standings[1].p_corrected
 
@@ -82,8 +108,13 @@ def test_cross_validation_judges_everyone_once(rated_world):
             fits.append((set(train.interactions.frame["user_id"]), {v.user_id for v in validation}))
 
     told = []
-    curve = cross_validate(rated_world.data, lambda: [Counting(rated_world), Oracle(rated_world)], folds=4, horizon=SHORT_WORLD,
-                           progress=lambda stage, done, note: told.append((stage, done, note)))
+    curve = cross_validate(
+        rated_world.data,
+        lambda: [Counting(rated_world), Oracle(rated_world)],
+        folds=4,
+        horizon=SHORT_WORLD,
+        progress=lambda stage, done, note: told.append((stage, done, note)),
+    )
     assert sorted(curve.user_ids) == sorted(rated_world.taste_of_user)
     assert len(fits) == 4
     assert told[-1] == ("cross-validation", 1.0, "fold 4 of 4")

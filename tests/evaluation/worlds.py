@@ -14,7 +14,9 @@ SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
 
 def split_of(world: World, seed: int = 1) -> NewcomerSplit:
     """Two fifths of the people are newcomers, half to choose by and half to judge by."""
-    return split_newcomers(world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD)
+    return split_newcomers(
+        world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD
+    )
 
 
 class Oracle:
@@ -22,7 +24,9 @@ class Oracle:
 
     def __init__(self, world: World, name: str = "Oracle", noise: float = 0.0, from_shots: int = 1):
         self.name, self.world, self.noise, self.from_shots = name, world, noise, from_shots
-        ids = np.random.default_rng(9).permutation(world.data.items.vocabulary.ids)   # not the order of the data
+        ids = np.random.default_rng(9).permutation(
+            world.data.items.vocabulary.ids
+        )  # not the order of the data
         self.vocabulary = Vocabulary(ids.tolist())
 
     def fit(self, train, validation, rng):
@@ -30,20 +34,31 @@ class Oracle:
 
     def score(self, requests):
         rng = np.random.default_rng(len(requests))
-        scores = self.noise * rng.normal(size=(len(requests), len(self.vocabulary))).astype(np.float32)
+        scores = self.noise * rng.normal(size=(len(requests), len(self.vocabulary))).astype(
+            np.float32
+        )
         for row, request in enumerate(requests):
             if len(request.history) >= self.from_shots and request.history:
                 item_id, value = request.history[0]
                 likes_it = value > 3.0 or not self.world.data.interactions.has_values
-                scores[row] += [(other[0] == item_id[0]) == likes_it for other in self.vocabulary.ids]
+                scores[row] += [
+                    (other[0] == item_id[0]) == likes_it for other in self.vocabulary.ids
+                ]
         return scores
 
 
 class Constant:
     """Scores everything alike, and predicts the same value with the same doubt."""
 
-    def __init__(self, world: World, name: str = "Constant", value: float = 3.0, spread: float = 1.0):
-        self.name, self.vocabulary, self.value, self.spread = name, world.data.items.vocabulary, value, spread
+    def __init__(
+        self, world: World, name: str = "Constant", value: float = 3.0, spread: float = 1.0
+    ):
+        self.name, self.vocabulary, self.value, self.spread = (
+            name,
+            world.data.items.vocabulary,
+            value,
+            spread,
+        )
 
     def fit(self, train, validation, rng):
         pass
@@ -59,10 +74,19 @@ class Constant:
 
 
 def curve_of(means, people=200, spread=0.05, metric="ndcg@10"):
-    """Models with given mean NDCG at each number of events; people share their luck, as in a paired test."""
+    """Models with given mean NDCG at each number of events; people share their luck, as in a paired
+    test.
+    """
     rng = np.random.default_rng(0)
     luck = rng.normal(0, 0.3, people)
-    shots = (0, 1, 3, 5)[:len(next(iter(means.values())))]
-    values = {m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])} for m, row in means.items()}
-    return CurveTable(shots=shots, user_ids=[str(n) for n in range(people)], per_user=values,
-                      coverage={m: np.zeros(len(shots)) for m in means})
+    shots = (0, 1, 3, 5)[: len(next(iter(means.values())))]
+    values = {
+        m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])}
+        for m, row in means.items()
+    }
+    return CurveTable(
+        shots=shots,
+        user_ids=[str(n) for n in range(people)],
+        per_user=values,
+        coverage={m: np.zeros(len(shots)) for m in means},
+    )

@@ -1,4 +1,6 @@
-"""The set found takes the item off the slate, no smaller one does, and the answer says when that is not known."""
+"""The set found takes the item off the slate, no smaller one does, and the answer says when that is
+not known.
+"""
 
 from dataclasses import replace
 from itertools import combinations
@@ -27,7 +29,10 @@ def without(request, gone):
 
 def smallest_by_hand(model, request, item_id, k):
     for size in range(len(request.history) + 1):
-        if any(item_id not in slate(model, request, without(request, gone), k) for gone in combinations(range(len(request.history)), size)):
+        if any(
+            item_id not in slate(model, request, without(request, gone), k)
+            for gone in combinations(range(len(request.history)), size)
+        ):
             return size
     return None
 
@@ -44,8 +49,13 @@ def test_the_found_set_is_a_smallest_one(model, request_):
 
 
 def test_the_world_needs_more_than_one_event_removed(model, request_):
-    """Four liked garden items against one space item: no single removal can be enough for every garden item."""
-    found = [counterfactual(model, request_, item_id, k=4) for item_id in slate(model, request_, request_, 4)]
+    """Four liked garden items against one space item: no single removal can be enough for every
+    garden item.
+    """
+    found = [
+        counterfactual(model, request_, item_id, k=4)
+        for item_id in slate(model, request_, request_, 4)
+    ]
     assert max(len(f.removed) for f in found if f.removed is not None) >= 2
 
 
@@ -58,7 +68,9 @@ def test_greedy_takes_over_says_so_and_every_event_it_removes_is_needed(model, r
         greedy += 1
         assert item_id not in slate(model, request_, without(request_, found.removed), 4)
         for row in found.removed:
-            assert item_id in slate(model, request_, without(request_, [r for r in found.removed if r != row]), 4)
+            assert item_id in slate(
+                model, request_, without(request_, [r for r in found.removed if r != row]), 4
+            )
     assert greedy
 
 

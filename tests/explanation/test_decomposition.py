@@ -15,8 +15,15 @@ def trial(rated_world):
     for n in range(12):
         taste, other = ("space", "garden") if n % 2 else ("garden", "space")
         items = [rated_world.items_of_taste[taste][(n + j) % 12] for j in range(12)]
-        people.append(Newcomer(user_id=f"n{n}", profile={}, pool=[(i, 5.0) for i in items[:4]],
-                               query=[(i, 5.0) for i in items[4:]], relevant=items[4:]))
+        people.append(
+            Newcomer(
+                user_id=f"n{n}",
+                profile={},
+                pool=[(i, 5.0) for i in items[:4]],
+                query=[(i, 5.0) for i in items[4:]],
+                relevant=items[4:],
+            )
+        )
     return Trial.of(people, rated_world.data)
 
 
@@ -32,8 +39,14 @@ def test_the_whole_equals_what_evaluation_measures(model, trial, ablation):
 
 
 def test_parts_that_know_the_person_are_worth_something_once_there_are_events(model, trial):
-    lone = ClosedForm(**{name: getattr(model, name) for name in ClosedForm.__dataclass_fields__} | {"tags": model.tags * 0})
-    rows = {(r.part, r.shots): r for r in ablate(lone, trial, shots=(0, 3), rng=np.random.default_rng(0)).rows}
+    lone = ClosedForm(
+        **{name: getattr(model, name) for name in ClosedForm.__dataclass_fields__}
+        | {"tags": model.tags * 0}
+    )
+    rows = {
+        (r.part, r.shots): r
+        for r in ablate(lone, trial, shots=(0, 3), rng=np.random.default_rng(0)).rows
+    }
     assert rows["collaborative", 3].loss.low > 0.2
     assert abs(rows["collaborative", 0].loss.mean) < 0.1
     assert rows["collaborative", 3].alone > 0.95 > 0.8 > rows["profile", 3].alone
@@ -42,7 +55,9 @@ def test_parts_that_know_the_person_are_worth_something_once_there_are_events(mo
 def test_text_card_and_json_repeat_the_numbers(model, ablation):
     text = ablation.to_text()
     assert "without collaborative" in text and f"{ablation.full[3].mean:.3f}" in text
-    card = model_card(model, ablation, data_name="the tiny world", settings={"dim": 4}, caveats=["made up"])
+    card = model_card(
+        model, ablation, data_name="the tiny world", settings={"dim": 4}, caveats=["made up"]
+    )
     assert "# Model card: test-1" in card
     assert f"{ablation.full[0].mean:.3f} [{ablation.full[0].low:.3f}" in card
     assert "- dim: 4" in card and "- made up" in card

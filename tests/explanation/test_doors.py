@@ -1,4 +1,6 @@
-"""Each door's value is what the network serves, and attributions through it add up and find what matters."""
+"""Each door's value is what the network serves, and attributions through it add up and find what
+matters.
+"""
 
 import numpy as np
 import pytest
@@ -15,23 +17,43 @@ ITEM = 4
 @pytest.fixture(scope="module")
 def asked():
     torch.manual_seed(0)
-    network = NewcomerNetwork(torch.randn(12, 5), 3, 6, torch.randn(12).log_softmax(0), torch.tensor([2.0, 4.0]), NetworkSizes(dim=8))
+    network = NewcomerNetwork(
+        torch.randn(12, 5),
+        3,
+        6,
+        torch.randn(12).log_softmax(0),
+        torch.tensor([2.0, 4.0]),
+        NetworkSizes(dim=8),
+    )
     network.eval()
     with torch.no_grad():
         network.out.weight.normal_(std=0.5)
         network.profile.weight.normal_(std=0.5)
         network.items.residual.normal_(std=0.5)
-    return network, torch.tensor([1, 7, 9]), torch.tensor([5.0, 1.0, 3.0]), torch.tensor([1.0, 0.0, 1.0])
+    return (
+        network,
+        torch.tensor([1, 7, 9]),
+        torch.tensor([5.0, 1.0, 3.0]),
+        torch.tensor([1.0, 0.0, 1.0]),
+    )
 
 
 def served(network, items, values, profile):
     with torch.no_grad():
         table = network.items()
-        known = network.people(items[None], values[None], torch.ones(1, len(items), dtype=torch.bool), profile[None], table)[0, -1]
+        known = network.people(
+            items[None],
+            values[None],
+            torch.ones(1, len(items), dtype=torch.bool),
+            profile[None],
+            table,
+        )[0, -1]
         return float(network.score(known, table).log_softmax(-1)[ITEM])
 
 
-@pytest.mark.parametrize(("door", "names"), [(event_door, "abc"), (profile_door, "xyz"), (content_door, "vwxyz")])
+@pytest.mark.parametrize(
+    ("door", "names"), [(event_door, "abc"), (profile_door, "xyz"), (content_door, "vwxyz")]
+)
 def test_the_door_s_value_is_what_is_served_and_attributions_add_up(asked, door, names):
     opened = door(*asked, ITEM, list(names))
     assert opened.function(opened.inputs[None])[0].item() == pytest.approx(served(*asked), abs=1e-5)
@@ -48,6 +70,8 @@ def test_a_column_that_says_nothing_gets_nothing(asked):
 
 
 def test_a_network_without_content_is_explained_by_events_only():
-    network = NewcomerNetwork(torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), NetworkSizes(dim=8)).eval()
+    network = NewcomerNetwork(
+        torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), NetworkSizes(dim=8)
+    ).eval()
     with pytest.raises(ValueError, match="items have no content"):
         content_door(network, torch.tensor([0]), torch.tensor([1.0]), torch.zeros(1), 0, [])

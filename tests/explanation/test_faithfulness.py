@@ -15,7 +15,15 @@ from metarec.recommendation.slate import Request
 def people(rated_world):
     rng = np.random.default_rng(3)
     ids = [i for items in rated_world.items_of_taste.values() for i in items]
-    return [Request(history=[(ids[i], float(rng.integers(1, 6))) for i in rng.choice(len(ids), size=5, replace=False)]) for _ in range(24)]
+    return [
+        Request(
+            history=[
+                (ids[i], float(rng.integers(1, 6)))
+                for i in rng.choice(len(ids), size=5, replace=False)
+            ]
+        )
+        for _ in range(24)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +48,16 @@ def test_curves_start_and_end_where_random_order_does(found):
 
 def test_an_explanation_turned_upside_down_is_worse_than_chance(model, people, monkeypatch):
     honest = faithfulness.methods_of
-    monkeypatch.setattr(faithfulness, "methods_of", lambda m, rng: {
-        name: (lambda requests, items, f=f: [-e for e in f(requests, items)]) if name == "shapley" else f
-        for name, f in honest(m, rng).items()})
+    monkeypatch.setattr(
+        faithfulness,
+        "methods_of",
+        lambda m, rng: {
+            name: (lambda requests, items, f=f: [-e for e in f(requests, items)])
+            if name == "shapley"
+            else f
+            for name, f in honest(m, rng).items()
+        },
+    )
     liar = measure_faithfulness(model, people, rng=np.random.default_rng(0))
     gains = {(c.kind, c.method): c.gain for c in liar.curves}
     assert gains["deletion", "shapley"].high < 0 < gains["deletion", "leave-one-out"].low
@@ -57,7 +72,12 @@ def test_agreement_stability_and_additivity(found):
 
 def test_a_model_of_another_seed_that_ignores_half_the_events_is_less_stable(model, people):
     other = replace(model, neighbors=model.neighbors * (np.arange(24) % 2))
-    assert measure_faithfulness(model, people, rng=np.random.default_rng(0), reseeded=[other]).stability.high < 0.99
+    assert (
+        measure_faithfulness(
+            model, people, rng=np.random.default_rng(0), reseeded=[other]
+        ).stability.high
+        < 0.99
+    )
 
 
 def test_a_miss_of_the_parts_is_seen(model, people):
@@ -73,7 +93,11 @@ def test_a_miss_of_the_parts_is_seen(model, people):
 
 def test_text_and_bad_input(model, found):
     text = found.to_text()
-    assert "deletion" in text and "agreement with leave-one-out, shapley" in text and "stability" in text
+    assert (
+        "deletion" in text
+        and "agreement with leave-one-out, shapley" in text
+        and "stability" in text
+    )
     assert "people" in found.to_json()
     with pytest.raises(BadInput, match="at least two events"):
         measure_faithfulness(model, [Request(history=[("s00", 5.0)])], rng=np.random.default_rng(0))

@@ -33,19 +33,38 @@ def test_a_missing_attribute_is_no_feature(model):
 
 @pytest.mark.parametrize("is_new", [False, True])
 def test_the_tag_shared_with_the_history_lifts_the_item(model, rated_world, is_new):
-    found = content_effects(model, Request(history=rated_world.history("space", 3)), "s07", is_new=is_new)
+    found = content_effects(
+        model, Request(history=rated_world.history("space", 3)), "s07", is_new=is_new
+    )
     by_name = {e.name: e for e in found}
     assert by_name["categories"].effect > 0.1
     assert by_name["categories"].value == "space"
-    assert by_name["year"].effect == pytest.approx(0.0, abs=1e-6)  # the test model does not read years
+    assert by_name["year"].effect == pytest.approx(
+        0.0, abs=1e-6
+    )  # the test model does not read years
 
 
 def test_several_tags_are_taken_away_one_by_one(model, rated_world):
-    frame = pl.DataFrame([{"item_id": "new", "title": "N", "text": "a rocket", "categories": "space|garden", "year": 2000}],
-                         schema=model.catalog.frame.schema)
+    frame = pl.DataFrame(
+        [
+            {
+                "item_id": "new",
+                "title": "N",
+                "text": "a rocket",
+                "categories": "space|garden",
+                "year": 2000,
+            }
+        ],
+        schema=model.catalog.frame.schema,
+    )
     grown = model.with_items(frame)
-    found = {e.value: e.effect for e in content_effects(grown, Request(history=rated_world.history("space", 3)), "new", words=1)
-             if e.name == "categories"}
+    found = {
+        e.value: e.effect
+        for e in content_effects(
+            grown, Request(history=rated_world.history("space", 3)), "new", words=1
+        )
+        if e.name == "categories"
+    }
     assert set(found) == {"space", "garden"}
     assert found["space"] > 0.1 > found["garden"]
 
@@ -60,30 +79,53 @@ def test_content_effects_leave_the_model_as_it_was(model, rated_world):
 def test_a_known_item_s_effect_is_the_model_asked_with_the_changed_item(model, rated_world):
     request = Request(history=rated_world.history("space", 3))
     found = {e.name: e.effect for e in content_effects(model, request, "s07")}
-    row = model.catalog.frame.filter(pl.col("item_id") == "s07").with_columns(pl.lit(None, dtype=pl.Utf8).alias("categories"))
+    row = model.catalog.frame.filter(pl.col("item_id") == "s07").with_columns(
+        pl.lit(None, dtype=pl.Utf8).alias("categories")
+    )
     column, weights = model.vocabulary.indexes(["s07"])[0], stranger_weights(model)
-    before, after = (standing_of(m.score([request]), weights)[0, column] for m in (model, model.with_items(row)))
+    before, after = (
+        standing_of(m.score([request]), weights)[0, column] for m in (model, model.with_items(row))
+    )
     assert found["categories"] == pytest.approx(before - after, abs=1e-6)
 
 
 def test_circumstances_are_tried_only_where_they_differ(model):
     assert circumstance_effects(model, Request(history=[("s00", 5.0)]), "s03") == []
-    found = {e.name: e.effect for e in circumstance_effects(model, Request(history=[("s00", 5.0), ("g00", 1.0), ("s01", 3.0)]), "s03")}
+    found = {
+        e.name: e.effect
+        for e in circumstance_effects(
+            model, Request(history=[("s00", 5.0), ("g00", 1.0), ("s01", 3.0)]), "s03"
+        )
+    }
     assert set(found) == {"values", "order"}
     assert found["order"] == pytest.approx(0.0, abs=1e-6)  # the test model does not read the order
     assert found["values"] > 0.05  # all three at their mean value would count as disliked
 
 
-@pytest.mark.parametrize(("cell", "tags"), [("A|B", ["A", "B"]), ("A, B", ["A", "B"]), (["x", "y"], ["x", "y"]), (7, ["7"]), ("A", ["A"])])
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [("A|B", ["A", "B"]), ("A, B", ["A", "B"]), (["x", "y"], ["x", "y"]), (7, ["7"]), ("A", ["A"])],
+)
 def test_tags_are_split_as_written(cell, tags):
     assert split_tags(cell) == tags
 
 
 def test_permutation_finds_the_attribute_that_carries_quality(model, rated_world):
-    people = [Newcomer(user_id=u, profile={"home": {"space": "north", "garden": "south"}[t], "age": 20 + n % 3}, pool=[], query=[],
-                       relevant=rated_world.items_of_taste[t])
-              for n, (u, t) in enumerate(rated_world.taste_of_user.items())]
-    rows = {r.feature: r for r in permutation_importance(model, Trial.of(people, rated_world.data), shots=0,
-                                                               rng=np.random.default_rng(0), k=5)}
+    people = [
+        Newcomer(
+            user_id=u,
+            profile={"home": {"space": "north", "garden": "south"}[t], "age": 20 + n % 3},
+            pool=[],
+            query=[],
+            relevant=rated_world.items_of_taste[t],
+        )
+        for n, (u, t) in enumerate(rated_world.taste_of_user.items())
+    ]
+    rows = {
+        r.feature: r
+        for r in permutation_importance(
+            model, Trial.of(people, rated_world.data), shots=0, rng=np.random.default_rng(0), k=5
+        )
+    }
     assert rows["profile: home"].loss.low > 0.1
     assert abs(rows["profile: age"].loss.mean) < 0.05

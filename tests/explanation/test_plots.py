@@ -10,10 +10,21 @@ from metarec.recommendation.slate import Request
 
 
 def test_an_explanation_is_drawn_with_its_parts_events_and_features(model, rated_world):
-    found = explain(model, Request(history=rated_world.history("space", 3), profile={"home": "north"}), "s07")
+    found = explain(
+        model, Request(history=rated_world.history("space", 3), profile={"home": "north"}), "s07"
+    )
     svg = draw_explanation(found)
     assert svg == draw_explanation(found) and svg.startswith("<svg")
-    assert all(name in svg for name in ("popularity", "collaborative", found.events[0].title, "home north", found.title))
+    assert all(
+        name in svg
+        for name in (
+            "popularity",
+            "collaborative",
+            found.events[0].title,
+            "home north",
+            found.title,
+        )
+    )
     assert "nothing to show" in draw_explanation(explain(model, Request(), "s07"))
 
 
@@ -21,7 +32,10 @@ def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_worl
     people = [Request(history=rated_world.history(taste, 4)) for taste in ("space", "garden")]
     found = measure_faithfulness(model, people, rng=np.random.default_rng(0))
     svg = draw_faithfulness(found)
-    assert all(svg.count(f">{curve.method}<") == 2 for curve in found.curves) and svg.count(">random order<") == 2
+    assert (
+        all(svg.count(f">{curve.method}<") == 2 for curve in found.curves)
+        and svg.count(">random order<") == 2
+    )
     assert "deletion: lower is truer" in svg and "insertion: higher is truer" in svg
 
 

@@ -16,7 +16,9 @@ from metarec.recommendation.slate import Request
 
 @pytest.fixture
 def request_(rated_world):
-    return Request(history=[*rated_world.history("space", 3), ("g00", 1.0)], profile={"home": "north"})
+    return Request(
+        history=[*rated_world.history("space", 3), ("g00", 1.0)], profile={"home": "north"}
+    )
 
 
 def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, rated_world):
@@ -33,7 +35,9 @@ def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, 
 def test_sentences_name_liked_titles_the_tag_and_the_home(model, request_):
     found = explain(model, request_, model.recommend([request_], k=1)[0].item_ids[0])
     liked = {e.title for e in found.events[:3]}
-    assert any(reason == f"because you liked {title}" for reason in found.reasons for title in liked)
+    assert any(
+        reason == f"because you liked {title}" for reason in found.reasons for title in liked
+    )
     assert "because it is space" in found.reasons
     assert "people of your home (north) like it more" in found.reasons
 
@@ -66,13 +70,18 @@ def test_unknown_events_are_counted_not_explained(model, request_):
     odd = Request(history=[("nowhere", 5.0), *request_.history], profile=request_.profile)
     found = explain(model, odd, "s07")
     assert len(found.events) == 4
-    assert found.notes == ["1 of 5 events name items the catalog does not hold; they explain nothing."]
+    assert found.notes == [
+        "1 of 5 events name items the catalog does not hold; they explain nothing."
+    ]
 
 
 def test_attributes_the_model_never_met_are_said(rated_world):
     fitted = Recommender.fit(rated_world.data, preset="tiny", encoder="none")
     found = explain(fitted, Request(profile={"home": "north", "shoe": 9, "age": None}), "s00")
-    assert found.notes == ["the model learned nothing of shoe=9, so it explains nothing (attributes learned: age, home)."]
+    assert found.notes == [
+        "the model learned nothing of shoe=9, so it explains nothing (attributes learned: age, "
+        "home)."
+    ]
     assert "home=moon" in explain(fitted, Request(profile={"home": "moon"}), "s00").notes[0]
     assert explain(fitted, Request(profile={"home": "south"}), "s00").notes == []
 
@@ -88,7 +97,9 @@ def test_parts_that_do_not_add_up_are_reported(model, request_):
             return super().score(requests) + np.linspace(0, 1, len(self.vocabulary))
 
     liar = Liar(**{name: getattr(model, name) for name in type(model).__dataclass_fields__})
-    assert any("the parts miss the score by" in note for note in explain(liar, request_, "s07").notes)
+    assert any(
+        "the parts miss the score by" in note for note in explain(liar, request_, "s07").notes
+    )
 
 
 def test_the_same_question_gets_the_same_answer(model, rated_world):
@@ -97,31 +108,50 @@ def test_the_same_question_gets_the_same_answer(model, rated_world):
 
 
 def test_small_effects_stay_unsaid_and_the_strongest_comes_first():
-    events = [EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=0.1),
-              EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=1.0),
-              EventEffect(item_id="c", title="C", value=1.0, kind="event", effect=0.01)]
-    assert sentences(events, [], {}, liked_from=4.0) == ["because you liked B", "because you liked A"]
+    events = [
+        EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=0.1),
+        EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=1.0),
+        EventEffect(item_id="c", title="C", value=1.0, kind="event", effect=0.01),
+    ]
+    assert sentences(events, [], {}, liked_from=4.0) == [
+        "because you liked B",
+        "because you liked A",
+    ]
 
 
 def test_beside_what_is_shown_stands_what_speaks_for_it():
     against = EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=-1.0)
     speaks_for = EventEffect(item_id="b", title="B", value=5.0, kind="event", effect=0.5)
-    assert sentences([against, speaks_for], [], {}, liked_from=4.0, rather_for=True) == ["because you liked B"]
-    assert sentences([against], [], {"popularity": 1.0}, liked_from=4.0, rather_for=True) == ["because many people like it"]
+    assert sentences([against, speaks_for], [], {}, liked_from=4.0, rather_for=True) == [
+        "because you liked B"
+    ]
+    assert sentences([against], [], {"popularity": 1.0}, liked_from=4.0, rather_for=True) == [
+        "because many people like it"
+    ]
     assert sentences([against], [], {}, liked_from=4.0, rather_for=True) == ["although you liked A"]
 
 
 def test_a_low_value_that_lifts_an_item_is_put_so_that_it_makes_sense():
     event = EventEffect(item_id="a", title="A", value=1.0, kind="rating", effect=1.0)
-    assert sentences([event], [], {}, liked_from=4.0) == ["because you know A, though you gave it only 1"]
-    assert sentences([replace(event, effect=-1.0)], [], {}, liked_from=4.0) == ["although you gave A only 1"]
+    assert sentences([event], [], {}, liked_from=4.0) == [
+        "because you know A, though you gave it only 1"
+    ]
+    assert sentences([replace(event, effect=-1.0)], [], {}, liked_from=4.0) == [
+        "although you gave A only 1"
+    ]
 
 
 def test_a_wish_is_heard_beside_what_was_done():
     did_little = EventEffect(item_id="a", title="A", value=5.0, kind="event", effect=0.5)
     large, small = ({"wish": wish, "content": 1.0} for wish in (4.0, 0.4))
-    assert sentences([did_little], [], large, liked_from=4.0) == ["because it fits your wish", "because you liked A"]
-    assert sentences([did_little], [], small, liked_from=4.0) == ["because you liked A", "because it fits your wish"]
+    assert sentences([did_little], [], large, liked_from=4.0) == [
+        "because it fits your wish",
+        "because you liked A",
+    ]
+    assert sentences([did_little], [], small, liked_from=4.0) == [
+        "because you liked A",
+        "because it fits your wish",
+    ]
 
 
 def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
@@ -131,13 +161,29 @@ def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
 
 
 def test_words_follow_kind_value_and_sign():
-    assert did(EventEffect(item_id="a", title="Milk", value=1.0, kind="purchase", effect=1.0), None) == "bought Milk"
-    assert did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), 4.0) == "gave A only 2"
-    assert did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), None) == "chose A"
-    features = [FeatureEffect(about="content", name="text", value="rocket", effect=-0.5),
-                FeatureEffect(about="content", name="year", value="1999", effect=0.4),
-                FeatureEffect(about="circumstances", name="order", value="", effect=0.3)]
-    assert sentences([], features, {}) == ['although its text says "rocket"', "because its year is 1999",
-                                           "because of the order in which you met them"]
-    assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == ["because many people like it",
-                                                                      "although people like you seldom choose it"]
+    assert (
+        did(EventEffect(item_id="a", title="Milk", value=1.0, kind="purchase", effect=1.0), None)
+        == "bought Milk"
+    )
+    assert (
+        did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), 4.0)
+        == "gave A only 2"
+    )
+    assert (
+        did(EventEffect(item_id="a", title="A", value=2.0, kind="event", effect=1.0), None)
+        == "chose A"
+    )
+    features = [
+        FeatureEffect(about="content", name="text", value="rocket", effect=-0.5),
+        FeatureEffect(about="content", name="year", value="1999", effect=0.4),
+        FeatureEffect(about="circumstances", name="order", value="", effect=0.3),
+    ]
+    assert sentences([], features, {}) == [
+        'although its text says "rocket"',
+        "because its year is 1999",
+        "because of the order in which you met them",
+    ]
+    assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == [
+        "because many people like it",
+        "although people like you seldom choose it",
+    ]

@@ -13,7 +13,10 @@ from metarec.recommendation.slate import Request
 
 @pytest.fixture
 def request_(rated_world):
-    return Request(history=[*rated_world.history("space", 2), ("g00", 5.0), ("s02", 4.0)], profile={"home": "north"})
+    return Request(
+        history=[*rated_world.history("space", 2), ("g00", 5.0), ("s02", 4.0)],
+        profile={"home": "north"},
+    )
 
 
 def test_every_moment_is_the_model_asked_alone(model, request_):
@@ -22,7 +25,9 @@ def test_every_moment_is_the_model_asked_alone(model, request_):
     for shots, moment in enumerate(found.moments):
         alone = Request(history=request_.history[:shots], profile=request_.profile)
         expected = standing_of(model.score([alone]), stranger_weights(model))
-        assert moment.standing == pytest.approx(expected[0, model.vocabulary.indexes(["s05"])[0]], abs=1e-6)
+        assert moment.standing == pytest.approx(
+            expected[0, model.vocabulary.indexes(["s05"])[0]], abs=1e-6
+        )
         assert sum(moment.parts.values()) == pytest.approx(moment.standing, abs=1e-6)
         assert moment.slate == model.recommend([alone], k=5)[0].item_ids
         assert not set(moment.slate) & {e[0] for e in alone.history}
@@ -33,9 +38,15 @@ def test_moves_and_shifts_are_changes_and_start_at_zero(model, request_):
     first = found.moments[0]
     assert set(first.moves) == {"taste", "doubt"}
     assert all(v == 0 for v in [*first.moves.values(), *first.shifts.values()])
-    by_hand = model.fold_in(Request(history=request_.history[:2]))["taste"] - model.fold_in(Request(history=request_.history[:1]))["taste"]
+    by_hand = (
+        model.fold_in(Request(history=request_.history[:2]))["taste"]
+        - model.fold_in(Request(history=request_.history[:1]))["taste"]
+    )
     assert found.moments[2].moves["taste"] == pytest.approx(np.linalg.norm(by_hand))
-    assert all(m.shifts["popularity"] < 1e-9 and m.shifts["collaborative"] > 0.01 for m in found.moments[1:])
+    assert all(
+        m.shifts["popularity"] < 1e-9 and m.shifts["collaborative"] > 0.01
+        for m in found.moments[1:]
+    )
 
 
 def test_the_item_followed_is_the_first_of_the_final_slate_unless_said(model, request_):

@@ -11,7 +11,9 @@ from metarec.fairness.outcomes import judge
 
 
 class Blind(ClosedForm):
-    """The closed form without its profile part: it cannot know a newcomer's group, so it serves the taste of the many."""
+    """The closed form without its profile part: it cannot know a newcomer's group, so it serves the
+    taste of the many.
+    """
 
     def score_parts(self, requests):
         parts = super().score_parts(requests)

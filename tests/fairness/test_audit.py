@@ -19,7 +19,13 @@ from metarec.fairness.outcomes import judge
 
 @pytest.fixture(scope="module")
 def found(blind, trial):
-    return audit(blind, trial, by=["group", "age", "activity"], shots=(0, 3), items_by=("popularity", "maker"))
+    return audit(
+        blind,
+        trial,
+        by=["group", "age", "activity"],
+        shots=(0, 3),
+        items_by=("popularity", "maker"),
+    )
 
 
 def test_the_known_bias_is_the_largest_clear_gap(found):
@@ -29,12 +35,20 @@ def test_the_known_bias_is_the_largest_clear_gap(found):
 
 
 def test_cold_start_hurts_the_few_most_at_the_start(found):
-    value = {(r.group, r.shots): r.value for r in found.groups if r.by == "group" and r.metric == "ndcg@10"}
+    value = {
+        (r.group, r.shots): r.value
+        for r in found.groups
+        if r.by == "group" and r.metric == "ndcg@10"
+    }
     assert value["many", 0] - value["few", 0] > value["many", 3] - value["few", 3]
 
 
 def test_every_metric_of_slates_is_there_by_group(found):
-    assert {r.metric for r in found.groups} == {"ndcg@10", "popularity lift@10", "miscalibration@10"}
+    assert {r.metric for r in found.groups} == {
+        "ndcg@10",
+        "popularity lift@10",
+        "miscalibration@10",
+    }
     assert {r.by for r in found.exposure} == {"popularity", "maker"}
     assert set(found.coverage) == {0, 3}
 
@@ -47,7 +61,11 @@ def test_a_fair_model_has_no_clear_gap_left_as_large(data, trial, found):
 
 def test_text_json_and_page_hold_the_same_numbers(found):
     gap = found.largest_clear_gap
-    text, page, plain = found.to_text(), to_html(found), json.loads(json.dumps(found.to_json(), allow_nan=False))
+    text, page, plain = (
+        found.to_text(),
+        to_html(found),
+        json.loads(json.dumps(found.to_json(), allow_nan=False)),
+    )
     assert f"{gap.size:.3f}" in text and f"{gap.size:.3f}" in page
     assert plain["gaps"] and plain["people"] == 100
     assert page.count("<svg") == 3 * 3 + 2
@@ -56,22 +74,43 @@ def test_text_json_and_page_hold_the_same_numbers(found):
 
 def test_the_verdict_says_when_the_metric_makes_the_gap(found):
     gap, nan = found.largest_clear_gap, float("nan")
-    unclear = replace(gap, by="activity", size=gap.size + 1, matched=Matched(value=-0.1, low=-0.3, high=0.1))
+    unclear = replace(
+        gap, by="activity", size=gap.size + 1, matched=Matched(value=-0.1, low=-0.3, high=0.1)
+    )
     alone = replace(found, gaps=[unclear]).verdict()
-    assert "nothing clear is left (-0.100 [-0.300, 0.100])" in alone and "No other gap is clear and stays so" in alone
+    assert (
+        "nothing clear is left (-0.100 [-0.300, 0.100])" in alone
+        and "No other gap is clear and stays so" in alone
+    )
     beside = replace(found, gaps=[unclear, gap])
     assert beside.largest_clear_gap == unclear and beside.largest_fair_gap == gap
-    assert f"The widest clear one that stays so between them: by group, many over few by {gap.matched}." in beside.verdict()
-    assert "is not known" in replace(found, gaps=[replace(gap, matched=Matched(value=nan, low=nan, high=nan))]).verdict()
+    assert (
+        f"The widest clear one that stays so between them: by group, many over few by "
+        f"{gap.matched}." in beside.verdict()
+    )
+    assert (
+        "is not known"
+        in replace(
+            found, gaps=[replace(gap, matched=Matched(value=nan, low=nan, high=nan))]
+        ).verdict()
+    )
     assert f"{gap.matched} of it between people with as many liked items" in found.verdict()
 
 
 def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, by_group):
     outcomes = judge(blind, trial, (0, 3))
-    held = np.where(np.random.default_rng(0).random((2, 100)) < np.where(by_group.mask("few"), 0.6, 0.9), 1.0, 0.0)
+    held = np.where(
+        np.random.default_rng(0).random((2, 100)) < np.where(by_group.mask("few"), 0.6, 0.9),
+        1.0,
+        0.0,
+    )
     values = replace(outcomes, per_user=outcomes.per_user | {"covered@90": held})
     warnings = audit_outcomes(values, [by_group], []).warnings
-    assert len(warnings) == 1 and "of those of group few" in warnings[0] and "too narrow for these people" in warnings[0]
+    assert (
+        len(warnings) == 1
+        and "of those of group few" in warnings[0]
+        and "too narrow for these people" in warnings[0]
+    )
     kept = replace(values, per_user=outcomes.per_user | {"covered@90": np.full((2, 100), 0.9)})
     assert audit_outcomes(kept, [by_group], []).warnings == []
 
@@ -91,16 +130,31 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
 
     from metarec.data.schema import Catalog, Dataset
 
-    bare = Dataset(interactions=data.interactions, items=Catalog(frame=data.items.frame.select("item_id", "title")), users=data.users)
+    bare = Dataset(
+        interactions=data.interactions,
+        items=Catalog(frame=data.items.frame.select("item_id", "title")),
+        users=data.users,
+    )
     found = audit(blind, replace(trial, train=bare), by=["group"], shots=(0,))
-    assert any("miscalibration was not measured: items have no column of categories" in w for w in found.warnings)
+    assert any(
+        "miscalibration was not measured: items have no column of categories" in w
+        for w in found.warnings
+    )
 
 
-@pytest.mark.parametrize(("asked", "message"), [
-    ({"by": ["genre"]}, "no person states 'genre'"), ({"by": ["group"], "items_by": ["brand"]}, "items have no column 'brand'"),
-    ({"by": ["group"], "metric": "ndcg@11"}, "metric 'ndcg@11' was not measured; there are: ndcg@10"),
-    ({"by": ["group"], "shots": ()}, "say after how many events to judge"),
-    ({"by": ["group"], "categories": "colour"}, "no column of categories")])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"by": ["genre"]}, "no person states 'genre'"),
+        ({"by": ["group"], "items_by": ["brand"]}, "items have no column 'brand'"),
+        (
+            {"by": ["group"], "metric": "ndcg@11"},
+            "metric 'ndcg@11' was not measured; there are: ndcg@10",
+        ),
+        ({"by": ["group"], "shots": ()}, "say after how many events to judge"),
+        ({"by": ["group"], "categories": "colour"}, "no column of categories"),
+    ],
+)
 def test_what_cannot_be_audited_is_refused_in_one_line(blind, trial, asked, message):
     with pytest.raises(BadInput, match=message):
         audit(blind, trial, **{"shots": (0,), **asked})

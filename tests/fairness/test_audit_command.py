@@ -1,4 +1,6 @@
-"""`metarec audit` on a real small model: whom it judges, what it prints and writes, and what it refuses."""
+"""`metarec audit` on a real small model: whom it judges, what it prints and writes, and what it
+refuses.
+"""
 
 import json
 
@@ -22,10 +24,16 @@ def places(tmp_path_factory):
     """A model fitted without every third person, and a data folder that holds them all."""
     folder = tmp_path_factory.mktemp("audit")
     data = biased_data(many=90, few=75)
-    for name, frame in (("interactions", data.interactions.frame), ("items", data.items.frame), ("users", data.users.frame)):
+    for name, frame in (
+        ("interactions", data.interactions.frame),
+        ("items", data.items.frame),
+        ("users", data.users.frame),
+    ):
         frame.write_parquet(folder / f"{name}.parquet")
     taught = [u for n, u in enumerate(data.users.frame["user_id"]) if n % 3]
-    train = data.with_interactions(data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(taught)))
+    train = data.with_interactions(
+        data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(taught))
+    )
     metarec.Recommender.fit(train, preset="tiny", seed=0, encoder="none").save(folder / "model")
     return folder / "model", folder
 
@@ -42,8 +50,15 @@ def test_people_unseen_by_the_model_are_judged_and_everything_is_written(places,
     assert "caution" not in done.output
     assert "deletion  leave-one-out" in done.output and "stability under other seeds" in done.output
     assert "lost when a part is taken out" in done.output
-    page, plain = (tmp_path / "audit.html").read_text(), json.loads((tmp_path / "audit.json").read_text())
-    assert page.count("<svg") >= 4 and "Whether explanations tell the truth" in page and "What each part is worth" in page
+    page, plain = (
+        (tmp_path / "audit.html").read_text(),
+        json.loads((tmp_path / "audit.json").read_text()),
+    )
+    assert (
+        page.count("<svg") >= 4
+        and "Whether explanations tell the truth" in page
+        and "What each part is worth" in page
+    )
     assert plain["people"] == 55 and plain["explanations"]["adds_up"] is True
     assert "# Model card" in (tmp_path / "card.md").read_text()
 
@@ -56,10 +71,19 @@ def test_json_is_json_and_attributes_of_large_groups_are_looked_at_unless_said(p
 
 
 def test_times_are_no_attribute_unless_asked_for():
-    people = [Newcomer(user_id=str(n), profile={"joined": 1e9 + 1e6 * n, "side": n % 2}, pool=[("a", 1.0)], query=[("b", 1.0)],
-                       relevant=["b"])
-              for n in range(90)]
-    train = metarec.Dataset(interactions=pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]}))
+    people = [
+        Newcomer(
+            user_id=str(n),
+            profile={"joined": 1e9 + 1e6 * n, "side": n % 2},
+            pool=[("a", 1.0)],
+            query=[("b", 1.0)],
+            relevant=["b"],
+        )
+        for n in range(90)
+    ]
+    train = metarec.Dataset(
+        interactions=pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]})
+    )
     assert attributes_of(Trial.of(people, train)) == ["side", "activity"]
 
 
@@ -81,10 +105,16 @@ def test_without_unseen_people_another_model_stands_in(places, tmp_path):
     done = run(model, tmp_path, "--by", "group")
     assert done.exit_code == 0, done.output
     assert "of 22 newcomers by group" in done.output
-    assert "caution: the model had learned from everyone here, so one of the same settings" in done.output
+    assert (
+        "caution: the model had learned from everyone here, so one of the same settings"
+        in done.output
+    )
 
 
 def test_an_unknown_attribute_is_one_clear_error(places):
     done = run(*places, "--by", "shoe_size")
     assert done.exit_code != 0
-    assert "no person states 'shoe_size', so people cannot be grouped by it; there are: age, group, zip, activity" in str(done.exception)
+    assert (
+        "no person states 'shoe_size', so people cannot be grouped by it; there are: age, group, "
+        "zip, activity" in str(done.exception)
+    )

@@ -1,4 +1,6 @@
-"""All mitigations go through one call on one split; people to audit are ones the model never met."""
+"""All mitigations go through one call on one split; people to audit are ones the model never
+met.
+"""
 
 import numpy as np
 import polars as pl
@@ -21,8 +23,12 @@ from metarec.recommendation.slate import Request
 
 @pytest.fixture(scope="module")
 def split(data):
-    return NewcomerSplit(train=data, validation=biased_newcomers(seed=3), test=biased_newcomers(seed=4),
-                         horizon=Horizon(shots=(0, 3), pool=4, min_events=8))
+    return NewcomerSplit(
+        train=data,
+        validation=biased_newcomers(seed=3),
+        test=biased_newcomers(seed=4),
+        horizon=Horizon(shots=(0, 3), pool=4, min_events=8),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +45,18 @@ def tried(split):
 
 def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
     found, fits = tried
-    assert [r.name for r in found.table.rows] == ["cleaning", "reweighting", "inverse propensity", "upsampling", "GAN augmentation",
-                                                  "group prior", "own model", "popularity debiasing", "exposure bounds", "calibration"]
+    assert [r.name for r in found.table.rows] == [
+        "cleaning",
+        "reweighting",
+        "inverse propensity",
+        "upsampling",
+        "GAN augmentation",
+        "group prior",
+        "own model",
+        "popularity debiasing",
+        "exposure bounds",
+        "calibration",
+    ]
     assert fits == [(150, False), (150, True), (150, True), (240, False), (240, False)]
 
 
@@ -55,27 +71,39 @@ def test_each_group_gets_the_model_that_serves_it_best_and_nobody_loses(tried, s
     rows = {r.name: r for r in found.table.rows}
     assert rows["own model"].note == "few: reweighting, many: as it is"
     assert rows["own model"].best_change.value == 0.0
-    assert rows["own model"].worst_change.value == pytest.approx(rows["reweighting"].worst_change.value)
+    assert rows["own model"].worst_change.value == pytest.approx(
+        rows["reweighting"].worst_change.value
+    )
 
 
 def test_who_states_no_group_is_served_by_the_first_model(split):
     model, other = Blind.fit(split.train), ClosedForm.fit(split.train)
-    mended = OwnModel(models={"one": model, "other": other}, by="group", shots=(0,), chosen={"few": "other"})
+    mended = OwnModel(
+        models={"one": model, "other": other}, by="group", shots=(0,), chosen={"few": "other"}
+    )
     asked = [Request(profile={"group": "few"}), Request(), Request(profile={"group": "many"})]
     np.testing.assert_array_equal(mended.score(asked)[0], other.score(asked)[0])
     np.testing.assert_array_equal(mended.score(asked)[1:], model.score(asked)[1:])
 
 
 def test_by_activity_only_ways_that_need_not_know_the_group_are_tried(split):
-    with pytest.raises(BadInput, match="there are: cleaning, reweighting, inverse propensity, popularity debiasing, exposure bounds, cal"):
-        compare_mitigations(lambda train, weights: Blind.fit(train), split, "activity", only=["group prior"])
+    with pytest.raises(
+        BadInput,
+        match="there are: cleaning, reweighting, inverse propensity, popularity debiasing, "
+        "exposure bounds, cal",
+    ):
+        compare_mitigations(
+            lambda train, weights: Blind.fit(train), split, "activity", only=["group prior"]
+        )
 
 
 def test_what_has_no_two_groups_is_refused_after_one_fit(split):
     """Everybody here has twelve events."""
     fits = []
     with pytest.raises(BadInput, match="no attribute has two groups large enough to compare"):
-        compare_mitigations(lambda train, weights: fits.append(1) or Blind.fit(train), split, "activity")
+        compare_mitigations(
+            lambda train, weights: fits.append(1) or Blind.fit(train), split, "activity"
+        )
     assert len(fits) == 1
 
 
@@ -102,23 +130,44 @@ def test_popularity_is_taken_out_only_as_far_as_quality_allows(split):
     model = Blind.fit(split.train)
     mended = PopularityDebiased(model=model)
     mended.fit(split.train, split.validation, np.random.default_rng(0))
-    before, after = (judge(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean() for m in (model, mended))
+    before, after = (
+        judge(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        for m in (model, mended)
+    )
     assert after >= 0.985 * before
-    further = PopularityDebiased(model=model, strength=STRENGTHS[-1], log_popularity=mended.log_popularity)
-    assert judge(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean() < 0.99 * before
+    further = PopularityDebiased(
+        model=model, strength=STRENGTHS[-1], log_popularity=mended.log_popularity
+    )
+    assert (
+        judge(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        < 0.99 * before
+    )
     counts = mended.log_popularity
-    np.testing.assert_allclose(model.score([Request()])[0] - mended.score([Request()])[0], mended.strength * counts, atol=1e-4)
-    assert counts[model.vocabulary.indexes(["a00"])[0]] > counts[model.vocabulary.indexes(["b29"])[0]]
+    np.testing.assert_allclose(
+        model.score([Request()])[0] - mended.score([Request()])[0],
+        mended.strength * counts,
+        atol=1e-4,
+    )
+    assert (
+        counts[model.vocabulary.indexes(["a00"])[0]] > counts[model.vocabulary.indexes(["b29"])[0]]
+    )
 
 
 def test_a_name_that_is_no_mitigation_is_refused(split):
-    with pytest.raises(BadInput, match="'magic' is no mitigation; there are: cleaning, reweighting, inverse propensity"):
-        compare_mitigations(lambda train, weights: ClosedForm.fit(train), split, "group", only=["magic"])
+    with pytest.raises(
+        BadInput,
+        match="'magic' is no mitigation; there are: cleaning, reweighting, inverse propensity",
+    ):
+        compare_mitigations(
+            lambda train, weights: ClosedForm.fit(train), split, "group", only=["magic"]
+        )
 
 
 def test_people_asked_about_are_audited_and_the_others_stay_in_training():
     data = biased_data(many=40, few=20)
-    trial, horizon, cautions = trial_on(data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0))
+    trial, horizon, cautions = trial_on(
+        data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0)
+    )
     assert {n.user_id for n in trial.newcomers} == {"u1", "u2", "u45"}
     assert cautions == []
     assert trial.train.interactions.frame["user_id"].n_unique() == 57
@@ -147,6 +196,8 @@ def test_data_of_unseen_people_only_are_their_own_catalog():
 
 def test_people_without_enough_events_are_refused():
     data = biased_data(many=5, few=5)
-    few = data.with_interactions(data.interactions.frame.group_by("user_id", maintain_order=True).head(2))
+    few = data.with_interactions(
+        data.interactions.frame.group_by("user_id", maintain_order=True).head(2)
+    )
     with pytest.raises(BadInput, match="none of the 10 people asked about has the 5 events needed"):
         trial_on(few, rng=np.random.default_rng(0))

@@ -1,4 +1,6 @@
-"""Values by group equal fairlearn's and hand means; a real gap is clear, chance is not; matching takes activity out."""
+"""Values by group equal fairlearn's and hand means; a real gap is clear, chance is not; matching
+takes activity out.
+"""
 
 import numpy as np
 import pytest
@@ -10,14 +12,26 @@ from metarec.fairness.outcomes import Outcomes
 
 
 def made_up(trial, values):
-    return Outcomes(trial=trial, shots=(0,), per_user={"ndcg@10": values[None], "mae": values[None]},
-                    ranked=np.zeros((1, len(values), 20), int))
+    return Outcomes(
+        trial=trial,
+        shots=(0,),
+        per_user={"ndcg@10": values[None], "mae": values[None]},
+        ranked=np.zeros((1, len(values), 20), int),
+    )
 
 
 def test_values_are_the_means_and_fairlearn_agrees(outcomes, by_group):
-    rows = {r.group: r for r in values_by_group(outcomes, by_group, "ndcg@10", np.random.default_rng(0), shots=0)}
+    rows = {
+        r.group: r
+        for r in values_by_group(outcomes, by_group, "ndcg@10", np.random.default_rng(0), shots=0)
+    }
     values = outcomes.values("ndcg@10", 0)
-    theirs = MetricFrame(metrics=lambda _, y: y.mean(), y_true=values, y_pred=values, sensitive_features=by_group.labels).by_group
+    theirs = MetricFrame(
+        metrics=lambda _, y: y.mean(),
+        y_true=values,
+        y_pred=values,
+        sensitive_features=by_group.labels,
+    ).by_group
     for label in ("many", "few"):
         assert rows[label].value == pytest.approx(values[by_group.labels == label].mean())
         assert rows[label].value == pytest.approx(theirs.loc[label])
@@ -26,9 +40,17 @@ def test_values_are_the_means_and_fairlearn_agrees(outcomes, by_group):
 
 
 def test_any_statistic_goes_through_metric_frame(outcomes, by_group):
-    frame = metric_frame(outcomes, by_group, "ndcg@10", shots=0, statistics={"worst tenth": lambda _, y: float(np.quantile(y, 0.1))})
+    frame = metric_frame(
+        outcomes,
+        by_group,
+        "ndcg@10",
+        shots=0,
+        statistics={"worst tenth": lambda _, y: float(np.quantile(y, 0.1))},
+    )
     values = outcomes.values("ndcg@10", 0)
-    assert frame.by_group["worst tenth"].loc["few"] == pytest.approx(np.quantile(values[by_group.labels == "few"], 0.1))
+    assert frame.by_group["worst tenth"].loc["few"] == pytest.approx(
+        np.quantile(values[by_group.labels == "few"], 0.1)
+    )
 
 
 def test_the_known_bias_is_found_and_clear(outcomes, by_group):
@@ -38,7 +60,9 @@ def test_the_known_bias_is_found_and_clear(outcomes, by_group):
 
 
 def test_a_lower_metric_turns_best_and_worst(trial, by_group):
-    values = np.where(by_group.labels == "few", 1.0, 0.5) + np.random.default_rng(0).normal(0, 0.1, 100)
+    values = np.where(by_group.labels == "few", 1.0, 0.5) + np.random.default_rng(0).normal(
+        0, 0.1, 100
+    )
     gap = find_gaps(made_up(trial, values), [by_group], "mae", shots=(0,))[0]
     assert (gap.worst, gap.best) == ("few", "many")
 
@@ -47,20 +71,31 @@ def test_chance_over_many_pairs_is_not_called_clear(trial):
     """20 random groupings of 4: some pair has p < 0.05 uncorrected, none may be clear."""
     rng = np.random.default_rng(5)
     values = rng.normal(0.4, 0.2, 100)
-    groupings = [Groups(name=f"g{n}", labels=rng.permutation(np.repeat(list("abcd"), 25))) for n in range(20)]
+    groupings = [
+        Groups(name=f"g{n}", labels=rng.permutation(np.repeat(list("abcd"), 25))) for n in range(20)
+    ]
     gaps = find_gaps(made_up(trial, values), groupings, "ndcg@10", shots=(0,))
     assert len(gaps) == 20
     assert not any(g.is_clear for g in gaps)
-    assert any(find_gaps(made_up(trial, values), [g], "ndcg@10", shots=(0,))[0].low > 0 for g in groupings)
+    assert any(
+        find_gaps(made_up(trial, values), [g], "ndcg@10", shots=(0,))[0].low > 0 for g in groupings
+    )
 
 
 def test_small_groups_take_no_part_and_are_marked(trial):
     labels = np.array(["big"] * 50 + ["other"] * 45 + ["tiny"] * 4 + ["one"])
-    values = np.concatenate([np.full(95, 0.5), np.zeros(4), [1.0]]) + np.random.default_rng(0).normal(0, 0.01, 100)
+    values = np.concatenate([np.full(95, 0.5), np.zeros(4), [1.0]]) + np.random.default_rng(
+        0
+    ).normal(0, 0.01, 100)
     groups = Groups(name="g", labels=labels)
     gap = find_gaps(made_up(trial, values), [groups], "ndcg@10", shots=(0,))[0]
     assert {gap.worst, gap.best} == {"big", "other"}
-    rows = {r.group: r for r in values_by_group(made_up(trial, values), groups, "ndcg@10", np.random.default_rng(0), shots=0)}
+    rows = {
+        r.group: r
+        for r in values_by_group(
+            made_up(trial, values), groups, "ndcg@10", np.random.default_rng(0), shots=0
+        )
+    }
     assert rows["tiny"].is_small and not rows["big"].is_small
     assert np.isnan(rows["one"].low)
 
@@ -73,7 +108,9 @@ def test_matching_removes_a_gap_that_is_only_activity():
     assert values[other].mean() - values[one].mean() > 0.35
     matched = matched_difference(values, one, other, liked)
     assert abs(matched.value) < 0.01 and not matched.is_clear
-    assert matched_difference(values + 0.3 * other, one, other, liked).value == pytest.approx(0.3 + matched.value)
+    assert matched_difference(values + 0.3 * other, one, other, liked).value == pytest.approx(
+        0.3 + matched.value
+    )
     assert not matched_difference(values, one, other, np.where(one, liked, liked + 100)).is_known
 
 

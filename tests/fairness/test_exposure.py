@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from metarec.fairness.exposure import divergence, exposure_by_group, item_attention, miscalibration, popularity_lift
+from metarec.fairness.exposure import (
+    divergence,
+    exposure_by_group,
+    item_attention,
+    miscalibration,
+    popularity_lift,
+)
 from metarec.fairness.groups import category_matrix, group_items, group_items_by_popularity
 
 
@@ -28,7 +34,9 @@ def test_coverage_of_a_group_is_its_share_shown_to_anyone(outcomes, data, trial)
     groups = group_items_by_popularity(data, trial.vocabulary)
     shown = np.unique(outcomes.ranked[0][:, :10])
     row = next(r for r in rows if r.group == "popular" and r.shots == 0)
-    assert row.coverage == pytest.approx((groups.labels[shown] == "popular").sum() / (groups.labels == "popular").sum())
+    assert row.coverage == pytest.approx(
+        (groups.labels[shown] == "popular").sum() / (groups.labels == "popular").sum()
+    )
 
 
 def test_lift_is_zero_for_the_liked_items_themselves_and_grows_with_popularity(trial):
@@ -43,7 +51,9 @@ def test_lift_is_zero_for_the_liked_items_themselves_and_grows_with_popularity(t
 def test_divergence_by_hand():
     p, q = np.array([[3.0, 1.0]]), np.array([[1.0, 1.0]])
     mixed = 0.99 * np.array([0.5, 0.5]) + 0.01 * np.array([0.75, 0.25])
-    assert divergence(p, q)[0] == pytest.approx(0.75 * np.log(0.75 / mixed[0]) + 0.25 * np.log(0.25 / mixed[1]))
+    assert divergence(p, q)[0] == pytest.approx(
+        0.75 * np.log(0.75 / mixed[0]) + 0.25 * np.log(0.25 / mixed[1])
+    )
     assert divergence(p, p)[0] == pytest.approx(0.0)
     assert np.isnan(divergence(np.zeros((1, 2)), q)[0])
 

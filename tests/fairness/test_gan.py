@@ -1,4 +1,6 @@
-"""The GAN makes up people of the right group and length; the checks catch copies, leaks, sameness and nonsense."""
+"""The GAN makes up people of the right group and length; the checks catch copies, leaks, sameness
+and nonsense.
+"""
 
 import numpy as np
 import polars as pl
@@ -41,7 +43,9 @@ def test_made_up_people_have_their_length_and_the_taste_of_their_group(generator
 
 def test_people_the_gan_makes_up_pass_its_own_checks(generator):
     real, unseen = people(200, 0)[0], people(100, 1)[0]
-    made = make_up(generator, np.arange(200) % 2, np.full(200, 10), 2, torch.Generator().manual_seed(2))
+    made = make_up(
+        generator, np.arange(200) % 2, np.full(200, 10), 2, torch.Generator().manual_seed(2)
+    )
     report = check(real, unseen, made, np.random.default_rng(0))
     assert report.is_safe, report.to_text()
     assert report.is_like_real, report.to_text()
@@ -49,8 +53,21 @@ def test_people_the_gan_makes_up_pass_its_own_checks(generator):
 
 def test_the_same_seed_makes_up_the_same_people():
     vectors, labels = people(40, 0)
-    made = [make_up(train_gan(vectors, labels, GanConfig(steps=5, width=8, batch=16), torch.Generator().manual_seed(3)), labels,
-                    np.full(40, 10), 2, torch.Generator().manual_seed(4)) for _ in range(2)]
+    made = [
+        make_up(
+            train_gan(
+                vectors,
+                labels,
+                GanConfig(steps=5, width=8, batch=16),
+                torch.Generator().manual_seed(3),
+            ),
+            labels,
+            np.full(40, 10),
+            2,
+            torch.Generator().manual_seed(4),
+        )
+        for _ in range(2)
+    ]
     np.testing.assert_array_equal(*made)
 
 
@@ -78,7 +95,9 @@ def test_near_copies_are_caught_too():
 
 
 def test_fresh_people_of_the_same_kind_pass():
-    report = check(people(200, 0)[0], people(100, 1)[0], people(150, 2)[0], np.random.default_rng(0))
+    report = check(
+        people(200, 0)[0], people(100, 1)[0], people(150, 2)[0], np.random.default_rng(0)
+    )
     assert report.is_safe and report.is_like_real
     assert 0.35 < report.classifier_auc < 0.65
 
@@ -111,18 +130,30 @@ def test_nearest_distance_is_jaccard():
 
 def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
     data = biased_data(many=90, few=40, ratings=True)
-    seen = Profiles.of(data.users.frame.with_columns(last_seen=pl.lit(1_700_000_000)))  # a moment in time: not learned from
+    seen = Profiles.of(
+        data.users.frame.with_columns(last_seen=pl.lit(1_700_000_000))
+    )  # a moment in time: not learned from
     data = Dataset(interactions=data.interactions, items=data.items, users=seen)
-    found = augment_with_gan(data, "group", np.random.default_rng(0), config=GanConfig(steps=60, width=32))
+    found = augment_with_gan(
+        data, "group", np.random.default_rng(0), config=GanConfig(steps=60, width=32)
+    )
     assert found.made_up == {"few": 50}
-    assert dict(found.data.users.frame["group"].value_counts().iter_rows()) == {"many": 90, "few": 90}
+    assert dict(found.data.users.frame["group"].value_counts().iter_rows()) == {
+        "many": 90,
+        "few": 90,
+    }
     assert found.data.interactions.frame.columns == data.interactions.frame.columns
     new = found.data.interactions.frame.filter(pl.col("user_id").str.starts_with("made up:"))
-    assert new["user_id"].n_unique() == 50 and new.group_by("user_id").len()["len"].unique().to_list() == [12]
+    assert new["user_id"].n_unique() == 50 and new.group_by("user_id").len()[
+        "len"
+    ].unique().to_list() == [12]
     assert new["value"].is_between(3, 5).all() and new.null_count().sum_horizontal().item() == 0
     profiles = found.data.users.frame.filter(pl.col("user_id").str.starts_with("made up:"))
     assert profiles["zip"].null_count() == 50 and profiles["age"].null_count() == 0
-    assert profiles["last_seen"].null_count() == 50 and found.data.users.frame.schema == data.users.frame.schema
+    assert (
+        profiles["last_seen"].null_count() == 50
+        and found.data.users.frame.schema == data.users.frame.schema
+    )
     assert found.report.made_up == 50
 
 
@@ -130,7 +161,9 @@ def test_interaction_vectors_mark_who_met_what():
     data = biased_data(many=3, few=2)
     vectors, items = interaction_vectors(data, ["u0", "u1", "u2", "u3", "u4"])
     assert vectors.sum() == 60
-    assert set(np.array(items)[vectors[1]]) == set(data.interactions.frame.filter(pl.col("user_id") == "u1")["item_id"])
+    assert set(np.array(items)[vectors[1]]) == set(
+        data.interactions.frame.filter(pl.col("user_id") == "u1")["item_id"]
+    )
 
 
 def test_bad_input_is_refused():

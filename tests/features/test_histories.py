@@ -9,20 +9,31 @@ from hypothesis import strategies as st
 from metarec.data.schema import Vocabulary
 from metarec.features.histories import Histories
 
-LISTS = st.lists(st.lists(st.tuples(st.sampled_from("abcdefg"), st.floats(1, 5, width=32)), max_size=6), min_size=1, max_size=6)
+LISTS = st.lists(
+    st.lists(st.tuples(st.sampled_from("abcdefg"), st.floats(1, 5, width=32)), max_size=6),
+    min_size=1,
+    max_size=6,
+)
 VOCABULARY = Vocabulary(list("abcdef"))
 
 
 def lists_of(histories: Histories) -> list[list[tuple[int, float]]]:
     cuts = histories.offsets
-    return [list(zip(histories.items[a:b].tolist(), histories.values[a:b].tolist(), strict=True))
-            for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [
+        list(zip(histories.items[a:b].tolist(), histories.values[a:b].tolist(), strict=True))
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
 
 
 @given(LISTS, st.integers(0, 7))
-def test_first_and_after_cut_every_history_at_the_same_place(lists: list[list[tuple[str, float]]], shots: int) -> None:
+def test_first_and_after_cut_every_history_at_the_same_place(
+    lists: list[list[tuple[str, float]]], shots: int
+) -> None:
     histories, unknown = Histories.of_lists(lists, VOCABULARY)
-    known = [[(VOCABULARY.indexes([i])[0], v) for i, v in history if i in VOCABULARY] for history in lists]
+    known = [
+        [(VOCABULARY.indexes([i])[0], v) for i, v in history if i in VOCABULARY]
+        for history in lists
+    ]
 
     assert lists_of(histories) == known
     assert unknown.tolist() == [sum(i == "g" for i, _ in history) for history in lists]
@@ -31,29 +42,45 @@ def test_first_and_after_cut_every_history_at_the_same_place(lists: list[list[tu
 
 
 @given(LISTS, st.integers(1, 7))
-def test_padding_keeps_the_newest_events_in_order(lists: list[list[tuple[str, float]]], length: int) -> None:
+def test_padding_keeps_the_newest_events_in_order(
+    lists: list[list[tuple[str, float]]], length: int
+) -> None:
     histories, _ = Histories.of_lists(lists, VOCABULARY)
 
     padded = histories.padded(length)
 
     for row, history in enumerate(lists_of(histories)):
         real = padded.is_real[row]
-        assert list(zip(padded.items[row][real].tolist(), padded.values[row][real].tolist(), strict=True)) == history[-length:]
+        assert (
+            list(
+                zip(
+                    padded.items[row][real].tolist(), padded.values[row][real].tolist(), strict=True
+                )
+            )
+            == history[-length:]
+        )
         assert real.tolist() == sorted(real.tolist(), reverse=True)
 
 
 @given(LISTS)
-def test_the_matrix_and_its_transpose_hold_every_event(lists: list[list[tuple[str, float]]]) -> None:
+def test_the_matrix_and_its_transpose_hold_every_event(
+    lists: list[list[tuple[str, float]]],
+) -> None:
     histories, _ = Histories.of_lists(lists, VOCABULARY)
 
     by_item, order = histories.transposed(len(VOCABULARY))
 
-    np.testing.assert_allclose(by_item.matrix(len(histories), histories.values[order]).toarray().T,
-                               histories.matrix(len(VOCABULARY), histories.values).toarray(), rtol=1e-5)
+    np.testing.assert_allclose(
+        by_item.matrix(len(histories), histories.values[order]).toarray().T,
+        histories.matrix(len(VOCABULARY), histories.values).toarray(),
+        rtol=1e-5,
+    )
 
 
 @given(LISTS, st.integers(0, 2**31))
-def test_shuffling_moves_nothing_between_people(lists: list[list[tuple[str, float]]], seed: int) -> None:
+def test_shuffling_moves_nothing_between_people(
+    lists: list[list[tuple[str, float]]], seed: int
+) -> None:
     histories, _ = Histories.of_lists(lists, VOCABULARY)
 
     shuffled = histories.shuffled(np.random.default_rng(seed))
@@ -64,12 +91,19 @@ def test_shuffling_moves_nothing_between_people(lists: list[list[tuple[str, floa
 def test_chosen_users_come_in_the_order_asked() -> None:
     histories, _ = Histories.of_lists([[("a", 1.0)], [], [("b", 2.0), ("c", 3.0)]], VOCABULARY)
 
-    assert lists_of(histories.users(np.array([2, 1, 2]))) == [[(1, 2.0), (2, 3.0)], [], [(1, 2.0), (2, 3.0)]]
+    assert lists_of(histories.users(np.array([2, 1, 2]))) == [
+        [(1, 2.0), (2, 3.0)],
+        [],
+        [(1, 2.0), (2, 3.0)],
+    ]
 
 
 @given(LISTS)
 def test_rows_of_events_are_summed_by_person(lists: list[list[tuple[str, float]]]) -> None:
     histories, _ = Histories.of_lists(lists, VOCABULARY)
     rows = np.stack([histories.values, np.ones(len(histories.items), np.float32)], axis=1)
-    expected = [[sum(histories.values[histories.owners == person]), length] for person, length in enumerate(histories.lengths)]
+    expected = [
+        [sum(histories.values[histories.owners == person]), length]
+        for person, length in enumerate(histories.lengths)
+    ]
     np.testing.assert_allclose(histories.sums(rows), np.array(expected).reshape(-1, 2), rtol=1e-5)

@@ -18,7 +18,9 @@ import pytest
 
 def binaries() -> Path | None:
     """Where PostgreSQL's programs lie on this machine, if they do."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(p) for p in [shutil.which("initdb")] if p]
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(p) for p in [shutil.which("initdb")] if p
+    ]
     return found[-1].parent if found else None
 
 
@@ -37,7 +39,9 @@ class Cluster:
         """An empty database; gives its url."""
         import psycopg
 
-        with psycopg.connect(host=str(self.folder), user="metarec", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.folder), user="metarec", dbname="postgres", autocommit=True
+        ) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
@@ -45,11 +49,31 @@ class Cluster:
         programs = binaries()
         assert programs
         self.process = subprocess.Popen(
-            [programs / "postgres", "-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses=", "-c", "max_connections=60",
-             "-c", "shared_buffers=32MB", "-c", "synchronous_commit=on"],
-            user=self.user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=self.folder)
+            [
+                programs / "postgres",
+                "-D",
+                self.folder / "data",
+                "-k",
+                self.folder,
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "max_connections=60",
+                "-c",
+                "shared_buffers=32MB",
+                "-c",
+                "synchronous_commit=on",
+            ],
+            user=self.user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=self.folder,
+        )
         for _ in range(200):
-            ready = subprocess.run([programs / "pg_isready", "-h", self.folder], stdout=subprocess.DEVNULL, check=False)
+            ready = subprocess.run(
+                [programs / "pg_isready", "-h", self.folder], stdout=subprocess.DEVNULL, check=False
+            )
             if ready.returncode == 0:
                 return
             time.sleep(0.1)
@@ -68,12 +92,30 @@ def private_cluster() -> Iterator[Cluster]:
     if programs is None:
         pytest.skip("PostgreSQL is not installed")
     user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="mr-pg-"))  # a socket's path must be short, pytest's folders are long
+    folder = Path(
+        tempfile.mkdtemp(prefix="mr-pg-")
+    )  # a socket's path must be short, pytest's folders are long
     if user:
         shutil.chown(folder, user)
     try:
-        subprocess.run([programs / "initdb", "-D", folder / "data", "-U", "metarec", "--auth=trust", "--no-sync", "-E", "UTF8",
-                        "--locale=C"], user=user, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        subprocess.run(
+            [
+                programs / "initdb",
+                "-D",
+                folder / "data",
+                "-U",
+                "metarec",
+                "--auth=trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+            user=user,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+        )
         cluster = Cluster(folder=folder, process=None, user=user)  # type: ignore[arg-type]
         cluster.start()
         try:

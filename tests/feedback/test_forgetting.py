@@ -22,13 +22,38 @@ def fill(store, users, events=2_000):
     futures = []
     for n in range(events):
         user = rng.choice(users)
-        futures.append(store.append([Event(event_id=f"{rng.getrandbits(64):x}", user_id=user, item_id=f"i{n % 50}",
-                                           timestamp=rng.random() * 1e6, context={"who": user + "x" * 200})]))
+        futures.append(
+            store.append(
+                [
+                    Event(
+                        event_id=f"{rng.getrandbits(64):x}",
+                        user_id=user,
+                        item_id=f"i{n % 50}",
+                        timestamp=rng.random() * 1e6,
+                        context={"who": user + "x" * 200},
+                    )
+                ]
+            )
+        )
         if n % 50 == 0:
             futures[-1].result()
     for user in users:
-        futures.append(store.show([Impression(slate_id=f"s-{user}", user_id=user, item_ids=["a"], scores=[1.0], propensity=[1.0],
-                                              model_version="v", timestamp=1.0, shots=0)]))
+        futures.append(
+            store.show(
+                [
+                    Impression(
+                        slate_id=f"s-{user}",
+                        user_id=user,
+                        item_ids=["a"],
+                        scores=[1.0],
+                        propensity=[1.0],
+                        model_version="v",
+                        timestamp=1.0,
+                        shots=0,
+                    )
+                ]
+            )
+        )
         futures.append(store.put_profile(user, {"age": 3}))
     for future in futures:
         future.result()
@@ -56,7 +81,9 @@ def test_nothing_of_the_person_is_left_in_the_bytes(tmp_path):
         assert user.encode() in b"".join(path.read_bytes() for path in tmp_path.iterdir())
         assert forget(store, user).bytes_erased
         held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-        assert user.encode() not in held  # overwriting deleted rows is not enough: it misses copies in pages that were split
+        assert (
+            user.encode() not in held
+        )  # overwriting deleted rows is not enough: it misses copies in pages that were split
         assert place == 19 or users[-1].encode() in held
     store.close()
 
@@ -91,7 +118,9 @@ def test_erasing_waits_for_readers_and_says_when_it_could_not(tmp_path):
     fill(store, ["ann", "bob"], events=20)
     with store.reading() as reader:
         reader.exec_driver_sql("BEGIN")
-        reader.execute(sa.text("SELECT count(*) FROM events")).scalar()  # holds the old pages in view
+        reader.execute(
+            sa.text("SELECT count(*) FROM events")
+        ).scalar()  # holds the old pages in view
         assert erase(store, patience=0.0) is False
         reader.exec_driver_sql("COMMIT")
     assert erase(store) is True

@@ -12,23 +12,43 @@ def mean(champion, challenger, low=None, high=None):
 
 
 def group(champion, challenger, low, high):
-    return Comparison(name="NDCG@10 of gender=F", champion=champion, challenger=challenger, reading="clear", low=low, high=high)
+    return Comparison(
+        name="NDCG@10 of gender=F",
+        champion=champion,
+        challenger=challenger,
+        reading="clear",
+        low=low,
+        high=high,
+    )
 
 
-@pytest.mark.parametrize(("comparison", "passes"), [
-    (mean(0.30, 0.31), True), (mean(0.30, 0.295), True), (mean(0.30, 0.29), False),
-    (mean(0.30, 0.29, -0.03, 0.01), True), (mean(0.30, 0.29, -0.02, -0.001), False), (mean(0.30, 0.26, -0.1, 0.02), False),
-    (mean(-0.80, -0.80), True), (mean(-0.80, -0.85), False),
-    (group(0.30, 0.20, -0.2, 0.01), True), (group(0.30, 0.20, -0.2, -0.01), False), (group(0.30, 0.295, -0.01, -0.001), True),
-    (Comparison(name="ms", champion=2.0, challenger=2.9, reading="ratio"), True),
-    (Comparison(name="ms", champion=2.0, challenger=3.1, reading="ratio"), False),
-])
+@pytest.mark.parametrize(
+    ("comparison", "passes"),
+    [
+        (mean(0.30, 0.31), True),
+        (mean(0.30, 0.295), True),
+        (mean(0.30, 0.29), False),
+        (mean(0.30, 0.29, -0.03, 0.01), True),
+        (mean(0.30, 0.29, -0.02, -0.001), False),
+        (mean(0.30, 0.26, -0.1, 0.02), False),
+        (mean(-0.80, -0.80), True),
+        (mean(-0.80, -0.85), False),
+        (group(0.30, 0.20, -0.2, 0.01), True),
+        (group(0.30, 0.20, -0.2, -0.01), False),
+        (group(0.30, 0.295, -0.01, -0.001), True),
+        (Comparison(name="ms", champion=2.0, challenger=2.9, reading="ratio"), True),
+        (Comparison(name="ms", champion=2.0, challenger=3.1, reading="ratio"), False),
+    ],
+)
 def test_one_comparison_decides_alone(comparison, passes):
     decision = decide([mean(0.3, 0.3), comparison], newcomers=100, rails=Guardrails())
     assert decision.promote is passes
     assert decision.verdicts[1].passed is passes
     if not passes:
-        assert f"{comparison.name}: challenger {comparison.challenger:.4g}, champion {comparison.champion:.4g}; must be" in decision.reason
+        assert (
+            f"{comparison.name}: challenger {comparison.challenger:.4g}, champion "
+            f"{comparison.champion:.4g}; must be" in decision.reason
+        )
 
 
 def test_too_few_people_promote_nothing():

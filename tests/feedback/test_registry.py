@@ -26,7 +26,9 @@ def add(registry, version):
 
 def test_a_saved_model_is_a_registry_with_one_entry(registry):
     assert registry.current() == "first"
-    assert [(e.version, e.is_current, e.problem) for e in registry.entries()] == [("first", True, None)]
+    assert [(e.version, e.is_current, e.problem) for e in registry.entries()] == [
+        ("first", True, None)
+    ]
     assert registry.place_of("first") == registry.folder
 
 
@@ -37,13 +39,17 @@ def test_promoting_and_rolling_back(registry):
     assert registry.roll_back("complaints") == "first"
     assert registry.current() == "first"
     assert [(p["from"], p["to"], p["reason"]) for p in registry.promotions()] == [
-        ("first", "second", "better"), ("second", "first", "complaints")]
+        ("first", "second", "better"),
+        ("second", "first", "complaints"),
+    ]
 
 
 def test_what_cannot_serve_is_not_promoted(registry):
     add(registry, "second")
     (registry.place_of("second") / "config.json").write_text("{")
-    with pytest.raises(BadInput, match="'second' cannot serve: .*config.json is missing or unreadable"):
+    with pytest.raises(
+        BadInput, match="'second' cannot serve: .*config.json is missing or unreadable"
+    ):
         registry.promote("second", "x")
     with pytest.raises(BadInput, match="no model version 'third'; there are: first, second"):
         registry.promote("third", "x")
@@ -54,7 +60,9 @@ def test_what_cannot_serve_is_not_promoted(registry):
 def test_a_file_cut_short_is_a_problem_before_it_is_loaded(registry):
     add(registry, "second")
     (registry.place_of("second") / "model.safetensors").write_bytes(b"")
-    with pytest.raises(BadInput, match=r"'second' cannot serve: .*model.safetensors is missing or cut short"):
+    with pytest.raises(
+        BadInput, match=r"'second' cannot serve: .*model.safetensors is missing or cut short"
+    ):
         registry.promote("second", "x")
     assert "cut short" in {e.version: e.problem for e in registry.entries()}["second"]
 
@@ -81,15 +89,25 @@ def test_nothing_to_roll_back(registry):
 def test_decisions_lie_beside_their_model(registry):
     add(registry, "second")
     registry.note_decision("second", {"promote": False, "reason": "worse"})
-    assert {e.version: e.decision for e in registry.entries()} == {"first": {}, "second": {"promote": False, "reason": "worse"}}
+    assert {e.version: e.decision for e in registry.entries()} == {
+        "first": {},
+        "second": {"promote": False, "reason": "worse"},
+    }
 
 
 def test_only_one_retrains_and_a_killed_one_lets_go(registry):
-    script = ("import sys, time; from metarec.feedback.registry import Registry\n"
-              "with Registry(sys.argv[1]).retraining(): print('held', flush=True); time.sleep(60)")
-    with subprocess.Popen([sys.executable, "-c", script, str(registry.folder)], stdout=subprocess.PIPE) as other:
+    script = (
+        "import sys, time; from metarec.feedback.registry import Registry\n"
+        "with Registry(sys.argv[1]).retraining(): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(registry.folder)], stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(BadInput, match="being retrained by another process"), registry.retraining():
+        with (
+            pytest.raises(BadInput, match="being retrained by another process"),
+            registry.retraining(),
+        ):
             pass
         other.kill()
     with registry.retraining():

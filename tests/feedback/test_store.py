@@ -17,14 +17,30 @@ def event(name, user="ann", item="tea", at=0.0, **more):
 
 
 def slate(name, user="ann", items=("tea", "rice")):
-    return Impression(slate_id=name, user_id=user, item_ids=items, scores=[2.0, 1.0], propensity=[0.5, 1.0], model_version="v1",
-                      timestamp=5.0, shots=3)
+    return Impression(
+        slate_id=name,
+        user_id=user,
+        item_ids=items,
+        scores=[2.0, 1.0],
+        propensity=[0.5, 1.0],
+        model_version="v1",
+        timestamp=5.0,
+        shots=3,
+    )
 
 
 def test_an_event_id_is_stored_once(store):
-    assert store.append([event("a"), event("b"), event("b", item="rice")]).result() == Appended(accepted=2, duplicates=1)
-    assert store.append([event("b", item="soap"), event("c")]).result() == Appended(accepted=1, duplicates=1)
-    assert [(e.event_id, e.item_id) for e in store.events_of("ann")] == [("a", "tea"), ("b", "tea"), ("c", "tea")]
+    assert store.append([event("a"), event("b"), event("b", item="rice")]).result() == Appended(
+        accepted=2, duplicates=1
+    )
+    assert store.append([event("b", item="soap"), event("c")]).result() == Appended(
+        accepted=1, duplicates=1
+    )
+    assert [(e.event_id, e.item_id) for e in store.events_of("ann")] == [
+        ("a", "tea"),
+        ("b", "tea"),
+        ("c", "tea"),
+    ]
 
 
 def test_the_same_event_in_two_requests_of_one_group_is_accepted_once(store):
@@ -33,16 +49,32 @@ def test_the_same_event_in_two_requests_of_one_group_is_accepted_once(store):
     first, second = store.append([event("a")]), store.append([event("a"), event("b")])
     hold.set()
     held.result()
-    assert (first.result(), second.result()) == (Appended(accepted=1, duplicates=0), Appended(accepted=1, duplicates=1))
+    assert (first.result(), second.result()) == (
+        Appended(accepted=1, duplicates=0),
+        Appended(accepted=1, duplicates=1),
+    )
 
 
 def test_events_come_back_as_they_were_oldest_first(store):
-    sent = [event("late", at=9.5, kind="rating", value=4.5, slate_id="s", context={"device": "phone", "hour": 7}), event("early", at=1.25)]
+    sent = [
+        event(
+            "late",
+            at=9.5,
+            kind="rating",
+            value=4.5,
+            slate_id="s",
+            context={"device": "phone", "hour": 7},
+        ),
+        event("early", at=1.25),
+    ]
     store.append([*sent, event("other", user="bob")]).result()
     assert store.events_of("ann") == sent[::-1]
     assert store.events_of("ann", last=1) == sent[:1]
     store.put_profile("ann", {"age": 3}).result()
-    assert store.person("ann", 5) == ([("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)], {"age": 3})
+    assert store.person("ann", 5) == (
+        [("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)],
+        {"age": 3},
+    )
     assert store.person("ann", 1) == ([("tea", 4.5, "rating", 9.5)], {"age": 3})
     assert store.person("nobody", 5) == ([], {})
     assert store.events_of("nobody") == []
@@ -57,7 +89,12 @@ def test_events_of_one_moment_keep_the_order_in_which_they_came(store):
 
 
 def test_events_are_stage_one_input_again(store):
-    store.append([event("a", at=2.0, value=4.0, kind="rating"), event("b", item="rice", at=1.0, value=2.0, kind="rating")]).result()
+    store.append(
+        [
+            event("a", at=2.0, value=4.0, kind="rating"),
+            event("b", item="rice", at=1.0, value=2.0, kind="rating"),
+        ]
+    ).result()
     interactions = store.as_interactions()
     assert interactions.has_values
     assert interactions.frame.select("item_id", "value").rows() == [("rice", 2.0), ("tea", 4.0)]
@@ -71,8 +108,15 @@ def test_recent_events_and_slates_alone(store):
 
 
 def test_events_by_minute_end_now(store):
-    store.append([event("a", at=1000.0), event("b", at=999.0), event("c", at=939.0), event("early", at=700.0),
-                  event("later", at=1001.0)]).result()
+    store.append(
+        [
+            event("a", at=1000.0),
+            event("b", at=999.0),
+            event("c", at=939.0),
+            event("early", at=700.0),
+            event("later", at=1001.0),
+        ]
+    ).result()
     assert store.events_by_minute(now=1000.0, minutes=3) == [0, 1, 2]
 
 
@@ -82,7 +126,10 @@ def test_other_processes_see_items_by_version(store, store_url):
     store.put_item("n1", {"title": "New"}).result()
     version = store.put_item("n2", {"title": "Newer", "tags": ["x"]}).result()
     assert other.items_version() == version == before + 2
-    assert [(i, a) for i, a, _ in other.items_since(before)] == [("n1", {"title": "New"}), ("n2", {"title": "Newer", "tags": ["x"]})]
+    assert [(i, a) for i, a, _ in other.items_since(before)] == [
+        ("n1", {"title": "New"}),
+        ("n2", {"title": "Newer", "tags": ["x"]}),
+    ]
     other.put_item("n1", {"title": "Renamed"}).result()
     assert store.items_since(version) == [("n1", {"title": "Renamed"}, version + 1)]
     other.close()
@@ -109,8 +156,16 @@ def test_slates_come_back_with_their_lists(store):
     assert store.show([slate("s1"), slate("s2", user="bob")]).result() == 2
     assert store.show([slate("s1")]).result() == 0
     row = store.slates().filter(pl.col("slate_id") == "s1").row(0, named=True)
-    assert row == {"slate_id": "s1", "user_id": "ann", "timestamp": 5.0, "model_version": "v1", "shots": 3, "item_ids": ["tea", "rice"],
-                   "scores": [2.0, 1.0], "propensity": [0.5, 1.0]}
+    assert row == {
+        "slate_id": "s1",
+        "user_id": "ann",
+        "timestamp": 5.0,
+        "model_version": "v1",
+        "shots": 3,
+        "item_ids": ["tea", "rice"],
+        "scores": [2.0, 1.0],
+        "propensity": [0.5, 1.0],
+    }
 
 
 def test_a_bad_write_fails_alone(store):
@@ -166,10 +221,14 @@ def test_a_full_disk_is_said_at_once_and_the_store_lives_on(tmp_path):
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}")
 
     store.call(limit).result()
-    with pytest.raises(StoreUnavailable, match="database or disk is full.*nothing of this request was stored"):
+    with pytest.raises(
+        StoreUnavailable, match="database or disk is full.*nothing of this request was stored"
+    ):
         store.append([event(f"{n}", context={"pad": "x" * 100}) for n in range(500)]).result()
     assert store.events_of("ann") == []
-    store.call(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=100000")).result()
+    store.call(
+        lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=100000")
+    ).result()
     assert store.append([event("after")]).result().accepted == 1
     store.close()
 
@@ -190,21 +249,31 @@ def test_a_lock_held_by_another_process_is_waited_for(tmp_path):
 
 
 def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
-    """From an empty database, and from every earlier version with rows in it, the result is what `tables.py` says."""
+    """From an empty database, and from every earlier version with rows in it, the result is what
+    `tables.py` says.
+    """
     from metarec.feedback.store import _known
 
     engine = sa.create_engine(_known(store_url))
     with engine.begin() as connection:
         assert migrate(connection, MIGRATIONS[:1]) == 1
-        connection.execute(sa.text("INSERT INTO events (event_id, user_id, item_id, timestamp, kind) VALUES ('old', 'ann', 'tea', 1, 'x')"))
+        connection.execute(
+            sa.text(
+                "INSERT INTO events (event_id, user_id, item_id, timestamp, kind) VALUES ('old', "
+                "'ann', 'tea', 1, 'x')"
+            )
+        )
     for steps in (2, 3):
         with engine.begin() as connection:
             assert migrate(connection, MIGRATIONS[:steps]) == 1
     with engine.begin() as connection:
         assert migrate(connection) == 0
     found = sa.inspect(engine)
-    assert {n: {c["name"] for c in found.get_columns(n)} for n in found.get_table_names() if n != "schema_version"} == {
-        name: {c.name for c in table.c} for name, table in tables.metadata.tables.items()}
+    assert {
+        n: {c["name"] for c in found.get_columns(n)}
+        for n in found.get_table_names()
+        if n != "schema_version"
+    } == {name: {c.name for c in table.c} for name, table in tables.metadata.tables.items()}
     engine.dispose()
     store = open_store(store_url)
     assert [e.event_id for e in store.events_of("ann")] == ["old"]
@@ -213,14 +282,24 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
 
 def test_a_newer_store_is_refused(tmp_path):
     store = open_store(str(tmp_path / "e.db"))
-    store.call(lambda c: c.execute(sa.text("INSERT INTO schema_version (version) VALUES (99)"))).result()
+    store.call(
+        lambda c: c.execute(sa.text("INSERT INTO schema_version (version) VALUES (99)"))
+    ).result()
     store.close()
-    with pytest.raises(BadInput, match="schema version 99, this metarec knows 3; install a newer metarec"):
+    with pytest.raises(
+        BadInput, match="schema version 99, this metarec knows 3; install a newer metarec"
+    ):
         open_store(str(tmp_path / "e.db"))
 
 
-@pytest.mark.parametrize(("url", "says"), [("mysql://host/x", "no event store of kind 'mysql'"), ("sqlite://", "give a file"),
-                                           ("://", "cannot read the store's url")])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://host/x", "no event store of kind 'mysql'"),
+        ("sqlite://", "give a file"),
+        ("://", "cannot read the store's url"),
+    ],
+)
 def test_an_unknown_store_is_bad_input(url, says):
     with pytest.raises(BadInput, match=says):
         open_store(url)
@@ -235,7 +314,11 @@ def test_a_store_that_is_away_says_so_without_the_password(tmp_path):
 
 
 def test_errors_carry_no_personal_values(store):
-    failing = store.call(lambda connection: connection.execute(sa.insert(tables.users), {"user_id": "ann-private", "profile": None}))
+    failing = store.call(
+        lambda connection: connection.execute(
+            sa.insert(tables.users), {"user_id": "ann-private", "profile": None}
+        )
+    )
     with pytest.raises(sa.exc.IntegrityError, match="parameters hidden") as caught:
         failing.result()
     assert "ann-private" not in str(caught.value)

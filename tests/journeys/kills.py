@@ -33,10 +33,24 @@ class Outcome:
     """Seconds from each kill of a worker until all of them answered again."""
 
 
-def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: int = 2, pause: float = 0.5, seed: int = 0,
-                        told: Callable[[str], None] = lambda _line: None) -> Outcome:
-    """Kill in turn one worker, all workers (the supervisor starts others), and everything (which is then started anew)."""
-    rng, back, whole = random.Random(seed), {"one worker": [], "all workers": [], "everything": []}, []
+def kill_again_and_again(
+    model: Path,
+    store_url: str,
+    kills: int,
+    *,
+    workers: int = 2,
+    pause: float = 0.5,
+    seed: int = 0,
+    told: Callable[[str], None] = lambda _line: None,
+) -> Outcome:
+    """Kill in turn one worker, all workers (the supervisor starts others), and everything (which is
+    then started anew).
+    """
+    rng, back, whole = (
+        random.Random(seed),
+        {"one worker": [], "all workers": [], "everything": []},
+        [],
+    )
     service = Running(model, store_url, workers)
     service.start(wait=300)
     try:
@@ -48,13 +62,22 @@ def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: in
                 if what == "everything":
                     service.kill_all()
                 else:
-                    for worker in service.worker_ids() if what == "all workers" else [rng.choice(service.worker_ids())]:
+                    for worker in (
+                        service.worker_ids()
+                        if what == "all workers"
+                        else [rng.choice(service.worker_ids())]
+                    ):
                         service.kill(worker)
                 killed = time.monotonic()
                 if what == "everything":
-                    service.start(wait=300, until="/healthz")  # events are taken before texts can be read
+                    service.start(
+                        wait=300, until="/healthz"
+                    )  # events are taken before texts can be read
                 back[what].append(senders.wait_for_answer(killed, most=300))
-                told(f"kill {number}, {what}: back after {back[what][-1]:.2f} s, {len(senders.told.acknowledged):,} events acknowledged")
+                told(
+                    f"kill {number}, {what}: back after {back[what][-1]:.2f} s, "
+                    f"{len(senders.told.acknowledged):,} events acknowledged"
+                )
                 if what != "everything":
                     service.wait_for_all_workers(most=300)
                     whole.append(time.monotonic() - killed)
@@ -65,7 +88,12 @@ def kill_again_and_again(model: Path, store_url: str, kills: int, *, workers: in
     held = Counter(store.as_frame()["event_id"].to_list())
     store.close()
     sent = senders.told
-    return Outcome(kills=kills, acknowledged=len(sent.acknowledged), lost=len(set(sent.acknowledged) - set(held)),
-                   doubled=sum(count > 1 for count in held.values()), unsent=len(set(held) - set(sent.sent)), back=back,
-                   whole=whole)
-
+    return Outcome(
+        kills=kills,
+        acknowledged=len(sent.acknowledged),
+        lost=len(set(sent.acknowledged) - set(held)),
+        doubled=sum(count > 1 for count in held.values()),
+        unsent=len(set(held) - set(sent.sent)),
+        back=back,
+        whole=whole,
+    )

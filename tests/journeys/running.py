@@ -43,11 +43,21 @@ class Running:
 
     def start(self, wait: float = 240.0, until: str = "/readyz") -> float:
         """Start; gives the seconds until `until` was answered with 200."""
-        arguments = {"model": str(self.model), "store": self.store, "workers": self.workers, "port": self.port, "requests_per_second": 0,
-                     **self.settings}
+        arguments = {
+            "model": str(self.model),
+            "store": self.store,
+            "workers": self.workers,
+            "port": self.port,
+            "requests_per_second": 0,
+            **self.settings,
+        }
         began = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(arguments)], start_new_session=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+        )
         threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
         while time.monotonic() - began < wait:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -66,14 +76,23 @@ class Running:
         """Everything on stderr so far, of all starts."""
         return b"".join(self._log).decode(errors="replace")
 
-    def ask(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, timeout: float = 30.0
+    ) -> tuple[int, Any]:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {"content-type": "application/json"},
+            )
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text) if "json" in (answer.getheader("content-type") or "") else text.decode()
+            return answer.status, json.loads(text) if "json" in (
+                answer.getheader("content-type") or ""
+            ) else text.decode()
         finally:
             connection.close()
 
@@ -81,15 +100,23 @@ class Running:
         """Process ids of the workers (the one process itself where there is one worker)."""
         if self.workers == 1:
             return [self.process.pid]
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        children = (
+            Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        )
+        return [
+            int(child)
+            for child in children
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
 
     def wait_for_all_workers(self, most: float = 60.0) -> None:
         """Until every worker has answered; each names itself in the number of its answers."""
         seen: set[str] = set()
         until = time.monotonic() + most
         while len(seen) < self.workers:
-            assert time.monotonic() < until, f"only {len(seen)} of {self.workers} workers answer: {self.log()[-2000:]}"
+            assert time.monotonic() < until, (
+                f"only {len(seen)} of {self.workers} workers answer: {self.log()[-2000:]}"
+            )
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5.0)
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection.request("GET", "/healthz")
@@ -140,12 +167,17 @@ class Told:
 
 
 class Senders:
-    """Threads that send events until stopped; what was not acknowledged is sent again with the same ids, as clients do."""
+    """Threads that send events until stopped; what was not acknowledged is sent again with the same
+    ids, as clients do.
+    """
 
     def __init__(self, service: Running, threads: int = 3, batch: int = 5) -> None:
         self.service, self.batch, self.told = service, batch, Told()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(number,), daemon=True) for number in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._send, args=(number,), daemon=True)
+            for number in range(threads)
+        ]
 
     def __enter__(self) -> Senders:
         for thread in self._threads:
@@ -164,7 +196,12 @@ class Senders:
             number += 1
             with self.told.lock:
                 self.told.sent += ids
-            body = {"events": [{"event_id": name, "user_id": f"user{sender}", "item_id": "s01", "kind": "like"} for name in ids]}
+            body = {
+                "events": [
+                    {"event_id": name, "user_id": f"user{sender}", "item_id": "s01", "kind": "like"}
+                    for name in ids
+                ]
+            }
             while not self._try(body, ids):
                 if self._stop.wait(0.02):
                     return
@@ -192,4 +229,7 @@ class Senders:
             if later:
                 return later[0] - after
             time.sleep(0.02)
-        raise AssertionError(f"nothing acknowledged within {most} seconds; the log says: {self.service.log()[-2000:]}")
+        raise AssertionError(
+            f"nothing acknowledged within {most} seconds; the log says: "
+            f"{self.service.log()[-2000:]}"
+        )

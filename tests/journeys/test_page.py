@@ -1,4 +1,6 @@
-"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run with `make browser`."""
+"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run
+with `make browser`.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,15 @@ from metarec.recommender import Recommender  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("METAREC_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE = 60_000
 """Milliseconds; the machine may be busy."""
 
@@ -56,16 +65,27 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium, service):
-    """Opens the page as somebody new; at the end nothing may have gone wrong in the browser or been fetched from elsewhere."""
+    """Opens the page as somebody new; at the end nothing may have gone wrong in the browser or been
+    fetched from elsewhere.
+    """
     contexts, problems, addresses = [], [], set()
 
     def visiting(where="", at=service, expected=(), **options):
-        context = chromium.new_context(viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options)
+        context = chromium.new_context(
+            viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options
+        )
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and not any(e in said.text for e in expected) and problems.append(said.text))
+        page.on(
+            "console",
+            lambda said: (
+                said.type == "error"
+                and not any(e in said.text for e in expected)
+                and problems.append(said.text)
+            ),
+        )
         page.on("request", lambda request: addresses.add(re.match(r"\w+://[^/]+", request.url)[0]))
         page.goto(f"http://127.0.0.1:{at.port}/{where}")
         return page
@@ -95,7 +115,9 @@ def settled(page):
 
 def find_and_like(page, title):
     page.fill("#search", title)
-    page.get_by_role("button", name=f"Like {title}", exact=True).locator("visible=true").first.click()
+    page.get_by_role("button", name=f"Like {title}", exact=True).locator(
+        "visible=true"
+    ).first.click()
     expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
     return settled(page)
 
@@ -111,7 +133,9 @@ def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
     for title in titles_of(rated_world, "garden")[:3]:
         last = find_and_like(page, title)
     assert last != first
-    assert sum(item_id.startswith("g") for item_id in last[:5]) > sum(item_id.startswith("g") for item_id in first[:5])
+    assert sum(item_id.startswith("g") for item_id in last[:5]) > sum(
+        item_id.startswith("g") for item_id in first[:5]
+    )
     expect(page.locator("#headline")).to_have_text("We are getting to know you.")
     expect(page.locator("#moved li.entered").first).to_be_visible()
     expect(page.locator("#doubt svg")).to_be_visible()
@@ -144,7 +168,9 @@ def test_a_dislike_sinks_its_kind(visit, rated_world):
     settled(page)
     for title in titles_of(rated_world, "space")[:3]:
         page.fill("#search", title)
-        page.get_by_role("button", name=f"Not for me: {title}", exact=True).locator("visible=true").first.click()
+        page.get_by_role("button", name=f"Not for me: {title}", exact=True).locator(
+            "visible=true"
+        ).first.click()
         expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
         shown = settled(page)
     assert sum(item_id.startswith("g") for item_id in shown[:5]) >= 4
@@ -188,7 +214,9 @@ def test_why_says_what_each_event_did(visit, rated_world):
     button.click()
     drawer = page.locator("#why")
     expect(drawer.get_by_role("heading", name="What its score is made of")).to_be_visible()
-    influence = drawer.locator("section", has=page.get_by_role("heading", name="What each thing you told us did"))
+    influence = drawer.locator(
+        "section", has=page.get_by_role("heading", name="What each thing you told us did")
+    )
     expect(influence.get_by_role("row", name=re.compile(re.escape(title)))).to_be_visible()
     expect(influence.locator("td.number")).to_have_text(re.compile(r"^[+−]\d+\.\d\d$"))
     page.keyboard.press("Escape")
@@ -201,14 +229,19 @@ def test_an_item_has_one_colour_and_items_have_many(visit):
     settled(page)
 
     def hue(place):
-        return int(place.locator(".tile").evaluate("(tile) => tile.style.getPropertyValue('--hue')"))
+        return int(
+            place.locator(".tile").evaluate("(tile) => tile.style.getPropertyValue('--hue')")
+        )
 
     rows = page.locator("#slate li[data-item]").all()
     assert len({hue(row) // 60 for row in rows}) >= 4
     cards = page.locator("#questions .card").all()
     shown = {row.get_attribute("data-item"): hue(row) for row in rows}
     assert [hue(card) for card in cards if card.get_attribute("data-item") in shown] == [
-        shown[card.get_attribute("data-item")] for card in cards if card.get_attribute("data-item") in shown]
+        shown[card.get_attribute("data-item")]
+        for card in cards
+        if card.get_attribute("data-item") in shown
+    ]
     page.locator("#slate .why-button").first.click()
     assert hue(page.locator("#why")) == hue(rows[0])
 
@@ -260,7 +293,10 @@ def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
 def test_an_opinion_can_be_taken_back(visit, rated_world, service):
     page = visit()
     settled(page)
-    told, undo = page.locator("#told li[data-item]"), page.locator("#toasts").get_by_role("button", name="Undo")
+    told, undo = (
+        page.locator("#told li[data-item]"),
+        page.locator("#toasts").get_by_role("button", name="Undo"),
+    )
     page.locator("#slate .judge.like").first.click()
     expect(told).to_have_count(1)
     undo.click()
@@ -310,9 +346,12 @@ def test_a_wrong_filter_is_told_in_a_sentence(visit):
 
 
 def test_hostile_titles_stay_text(visit, service):
-    title = "<img src=x onerror=\"window.hacked=1\"><b>zebra</b>"
+    title = '<img src=x onerror="window.hacked=1"><b>zebra</b>'
     content = {"title": title, "text": "a story of zebras", "categories": "space"}
-    assert service.ask("PUT", "/v1/items/hostile", {"attributes": content}, timeout=PATIENCE / 1000)[0] == 200
+    assert (
+        service.ask("PUT", "/v1/items/hostile", {"attributes": content}, timeout=PATIENCE / 1000)[0]
+        == 200
+    )
     page = visit()
     settled(page)
     page.fill("#search", "zebra")
@@ -358,7 +397,9 @@ def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, f
 
 
 def test_a_service_with_keys_is_asked_with_one(visit, fitted, tmp_path):
-    with Running(fitted, str(tmp_path / "events.db"), settings={"keys": {"open sesame": "admin"}}) as service:
+    with Running(
+        fitted, str(tmp_path / "events.db"), settings={"keys": {"open sesame": "admin"}}
+    ) as service:
         page = visit(at=service, expected=("401",))
         page.get_by_label("API key").fill("open sesame")
         page.get_by_role("button", name="Use it").click()
@@ -395,9 +436,15 @@ def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", ["you", "operator"])
 def test_it_fits_a_phone(visit, view, scheme):
-    page = visit(f"#{view}", viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
-    expect(page.locator("#slate li[data-item]" if view == "you" else "#models table").first).to_be_visible()
-    across, wide = page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    page = visit(
+        f"#{view}", viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True
+    )
+    expect(
+        page.locator("#slate li[data-item]" if view == "you" else "#models table").first
+    ).to_be_visible()
+    across, wide = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
     assert across <= wide
     small = page.evaluate("""() => [...document.querySelectorAll("main button:not(.link), nav a")]
         .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24).map((one) => one.outerHTML)""")
@@ -422,8 +469,17 @@ STICKING_OUT = """() => {
 def test_long_words_about_items_stay_in_their_cards(visit, fitted, rated_world, tmp_path, width):
     with Running(fitted, str(tmp_path / "events.db")) as service:
         for item_id, title in rated_world.data.items.frame.select("item_id", "title").iter_rows():
-            content = {"title": title, "year": 1991, "categories": "Animation|Children's and Musical|Documentary"}
-            assert service.ask("PUT", f"/v1/items/{item_id}", {"attributes": content}, timeout=PATIENCE / 1000)[0] == 200
+            content = {
+                "title": title,
+                "year": 1991,
+                "categories": "Animation|Children's and Musical|Documentary",
+            }
+            assert (
+                service.ask(
+                    "PUT", f"/v1/items/{item_id}", {"attributes": content}, timeout=PATIENCE / 1000
+                )[0]
+                == 200
+            )
         page = visit(at=service, viewport={"width": width, "height": 740}, has_touch=True)
         settled(page)
         page.fill("#search", rated_world.data.items.frame["title"][0].split()[0])
@@ -436,7 +492,9 @@ def test_long_words_about_items_stay_in_their_cards(visit, fitted, rated_world, 
 @pytest.mark.parametrize("view", ["you", "operator"])
 def test_everything_that_can_be_pressed_has_a_name(visit, view):
     page = visit(f"#{view}")
-    expect(page.locator("#slate li[data-item]" if view == "you" else "#models table").first).to_be_visible()
+    expect(
+        page.locator("#slate li[data-item]" if view == "you" else "#models table").first
+    ).to_be_visible()
     nameless = page.evaluate("""() => [...document.querySelectorAll("button, a, input, select, summary, [role=img], svg.chart")]
         .filter((one) => one.checkVisibility())
         .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length)).map((one) => one.outerHTML)""")
@@ -449,8 +507,12 @@ def reported(fitted, rated_world, tmp_path):
     folder = shutil.copytree(fitted, tmp_path / "model")
     (folder / "reports").mkdir()
     found = evaluate(rated_world.data, baselines=["Popular", "Random"], most=8)
-    (folder / "reports" / "learning-curve.json").write_text(json.dumps(found.to_json(), default=str))
-    (folder / "reports" / "data.json").write_text(report_on(rated_world.data, [], CleaningConfig()).to_json())
+    (folder / "reports" / "learning-curve.json").write_text(
+        json.dumps(found.to_json(), default=str)
+    )
+    (folder / "reports" / "data.json").write_text(
+        report_on(rated_world.data, [], CleaningConfig()).to_json()
+    )
     return folder
 
 
@@ -463,17 +525,32 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
         page.get_by_role("link", name="Operator").click()
         expect(page.locator("#health")).to_contain_text("Serving")
         expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text("1 event")
-        expect(page.locator(".tile-stat", has_text="Events a second").locator("polyline")).to_have_count(1)
+        expect(
+            page.locator(".tile-stat", has_text="Events a second").locator("polyline")
+        ).to_have_count(1)
         expect(page.locator("#hour")).to_contain_text("1 event in all")
-        expect(page.locator(".tile-stat", has_text="Time for a slate")).to_contain_text(re.compile(r"\d+(\.\d)? m?s"))
+        expect(page.locator(".tile-stat", has_text="Time for a slate")).to_contain_text(
+            re.compile(r"\d+(\.\d)? m?s")
+        )
         expect(page.locator("#models tr.current")).to_contain_text("serving")
         expect(page.locator('[data-report="learning-curve"] svg.curve path.line')).to_have_count(2)
         page.get_by_label("Measure").select_option("recall@20")
-        expect(page.locator('[data-report="learning-curve"] svg.curve')).to_have_attribute("aria-label", re.compile("recall@20"))
+        expect(page.locator('[data-report="learning-curve"] svg.curve')).to_have_attribute(
+            "aria-label", re.compile("recall@20")
+        )
         expect(page.locator('[data-report="data"]')).to_contain_text("events read")
         for _ in range(3):
-            assert service.ask("POST", "/v1/events", {"events": [{"user_id": "other", "item_id": "s01", "kind": "like"}]})[0] == 200
-        expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text("4 events")  # without a reload
+            assert (
+                service.ask(
+                    "POST",
+                    "/v1/events",
+                    {"events": [{"user_id": "other", "item_id": "s01", "kind": "like"}]},
+                )[0]
+                == 200
+            )
+        expect(page.locator(".tile-stat", has_text="Kept")).to_contain_text(
+            "4 events"
+        )  # without a reload
         page.close()  # before its service, which it would ask again and not find
 
 
@@ -490,9 +567,19 @@ def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
 
 
 def test_a_slow_start_is_no_failure(visit):
-    answered = {("/readyz", 503): 14, ("/readyz", 500): 1, ("/v1/events", 503): 2, ("/v1/events", 200): 7}
-    lines = [f'metarec_requests_total{{route="{route}",status="{status}"}} {n}.0' for (route, status), n in answered.items()]
-    counted = "(lines) => import('/metrics.js').then(({ failures, parse }) => failures(parse(lines)))"
+    answered = {
+        ("/readyz", 503): 14,
+        ("/readyz", 500): 1,
+        ("/v1/events", 503): 2,
+        ("/v1/events", 200): 7,
+    }
+    lines = [
+        f'metarec_requests_total{{route="{route}",status="{status}"}} {n}.0'
+        for (route, status), n in answered.items()
+    ]
+    counted = (
+        "(lines) => import('/metrics.js').then(({ failures, parse }) => failures(parse(lines)))"
+    )
     assert visit().evaluate(counted, "\n".join(lines)) == 3
 
 
@@ -503,7 +590,9 @@ def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
     other.save(folder / "versions" / other.version)
     with Running(folder, str(tmp_path / "events.db")) as service:
         page = visit("#operator", at=service)
-        page.locator("#models tr", has_text=other.version).get_by_role("button", name="Let it serve").click()
+        page.locator("#models tr", has_text=other.version).get_by_role(
+            "button", name="Let it serve"
+        ).click()
         page.get_by_label("Why").fill("a test of the way back")
         page.locator("#ask").get_by_role("button", name="Let it serve").click()
         expect(page.locator("#health")).to_contain_text(other.version)
@@ -514,7 +603,9 @@ def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
 
 @pytest.mark.parametrize("has_policy", [True, False])
 def test_the_policy_stops_a_script_that_got_in(visit, has_policy):
-    """The script runs where the browser is told to pass the policy over, so it is the policy that stops it."""
+    """The script runs where the browser is told to pass the policy over, so it is the policy that
+    stops it.
+    """
     page = visit(expected=("Content Security Policy",), bypass_csp=not has_policy)
     settled(page)
     page.evaluate("""() => {

@@ -1,4 +1,6 @@
-"""What can be said of the page without a browser: it is whole, keeps to itself, treats data as text, and can be read."""
+"""What can be said of the page without a browser: it is whole, keeps to itself, treats data as
+text, and can be read.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,21 @@ import pytest
 import metarec
 
 PAGE = Path(metarec.__file__).parent / "app" / "page"
-FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(PAGE.iterdir()) if path.suffix in {".html", ".js", ".css", ".svg"}}
+FILES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in sorted(PAGE.iterdir())
+    if path.suffix in {".html", ".js", ".css", ".svg"}
+}
 
 
 def test_every_file_named_is_there_and_every_file_is_named():
     pages = {name for name in FILES if name.endswith(".html")}
-    named = {file for page in pages for file in re.findall(r'(?:src|href)="([\w-]+\.\w+)"', FILES[page])} - {"openapi.json"}
-    imported = {name for text in FILES.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)}
+    named = {
+        file for page in pages for file in re.findall(r'(?:src|href)="([\w-]+\.\w+)"', FILES[page])
+    } - {"openapi.json"}
+    imported = {
+        name for text in FILES.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)
+    }
     assert named | imported == set(FILES) - pages
     assert pages == {"index.html", "docs.html"}  # the service names both
 
@@ -24,7 +34,13 @@ def test_every_file_named_is_there_and_every_file_is_named():
 def test_every_imported_name_is_exported():
     for name, text in FILES.items():
         for names, source in re.findall(r'import \{([^}]+)\} from "\./([\w-]+\.js)"', text):
-            exported = set(re.findall(r"^export (?:async )?(?:function|const|class) (\w+)", FILES[source], re.MULTILINE))
+            exported = set(
+                re.findall(
+                    r"^export (?:async )?(?:function|const|class) (\w+)",
+                    FILES[source],
+                    re.MULTILINE,
+                )
+            )
             missing = {one.strip() for one in names.split(",")} - exported
             assert not missing, f"{name} takes {missing} from {source}"
 
@@ -37,7 +53,10 @@ def test_nothing_comes_from_elsewhere(name):
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".js", ".html"))])
 def test_data_can_only_become_text(name):
-    markup = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|\beval\(|new Function|\bon\w+=\"|<script>|style=\""
+    markup = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|srcdoc|\beval\(|new "
+        r"Function|\bon\w+=\"|<script>|style=\""
+    )
     assert not re.findall(markup, FILES[name])
 
 
@@ -46,14 +65,18 @@ def test_the_policy_allows_only_our_own_files(page):
     policy = re.search(r'Content-Security-Policy"\s+content="([^"]+)"', FILES[page])[1]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
-    assert all(rules[kind] == "'self'" for kind in ("script-src", "style-src", "img-src", "connect-src"))
+    assert all(
+        rules[kind] == "'self'" for kind in ("script-src", "style-src", "img-src", "connect-src")
+    )
 
 
 def luminance(colour):
     """WCAG 2.2, relative luminance of #rgb or #rrggbb."""
     digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-    parts = [int(digits[at:at + 2], 16) / 255 for at in (0, 2, 4)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -69,10 +92,29 @@ def test_contrast_is_what_wcag_says_of_known_pairs():
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_text_can_be_read(theme):
-    """At least 4.5 to 1, which WCAG 2.2 AA asks of text, for every pair of ink and ground that the sheet uses."""
-    colours = dict(re.findall(r"--([\w-]+): (#\w{3,6});", re.findall(r":root \{(.*?)\}", FILES["style.css"], re.DOTALL)[theme]))
-    pairs = [(ink, ground) for ink in ("ink", "quiet") for ground in ("page", "panel", "raised", "soft")]
+    """At least 4.5 to 1, which WCAG 2.2 AA asks of text, for every pair of ink and ground that the
+    sheet uses.
+    """
+    colours = dict(
+        re.findall(
+            r"--([\w-]+): (#\w{3,6});",
+            re.findall(r":root \{(.*?)\}", FILES["style.css"], re.DOTALL)[theme],
+        )
+    )
+    pairs = [
+        (ink, ground) for ink in ("ink", "quiet") for ground in ("page", "panel", "raised", "soft")
+    ]
     pairs += [("accent-text", ground) for ground in ("panel", "raised", "accent-soft")]
-    pairs += [("accent-ink", "accent"), ("ink", "accent-soft"), ("good", "good-soft"), ("bad", "bad-soft"), ("bad", "raised")]
-    poor = {pair: round(found, 2) for pair in pairs if (found := contrast(colours[pair[0]], colours[pair[1]])) < 4.5}
+    pairs += [
+        ("accent-ink", "accent"),
+        ("ink", "accent-soft"),
+        ("good", "good-soft"),
+        ("bad", "bad-soft"),
+        ("bad", "raised"),
+    ]
+    poor = {
+        pair: round(found, 2)
+        for pair in pairs
+        if (found := contrast(colours[pair[0]], colours[pair[1]])) < 4.5
+    }
     assert not poor

@@ -23,7 +23,9 @@ def model(tmp_path):
 
 
 def test_one_life_of_a_service(model, tmp_path):
-    """Two workers: an item put in one is shown by both within a second, a swap drops nothing, a stop is graceful, a start remembers."""
+    """Two workers: an item put in one is shown by both within a second, a swap drops nothing, a
+    stop is graceful, a start remembers.
+    """
     service = Running(model, str(tmp_path / "events.db"), workers=2)
     service.start()
     try:
@@ -47,26 +49,44 @@ def test_one_life_of_a_service(model, tmp_path):
 
 def shown_by(service):
     body = {"history": [{"item_id": "s00", "value": 5}], "k": 30}
-    return {item["item_id"] for item in service.ask("POST", "/v1/recommendations", body)[1]["items"]}
+    return {
+        item["item_id"] for item in service.ask("POST", "/v1/recommendations", body)[1]["items"]
+    }
 
 
 def held_by(service, users):
-    return {e["event_id"] for user in users for e in service.ask("GET", f"/v1/users/{user}?last=1000")[1]["events"]}
+    return {
+        e["event_id"]
+        for user in users
+        for e in service.ask("GET", f"/v1/users/{user}?last=1000")[1]["events"]
+    }
 
 
 def put_an_item(service):
-    status, answer = service.ask("PUT", "/v1/items/new", {"attributes": {"title": "New", "text": "rocket planet", "categories": "space"}})
+    status, answer = service.ask(
+        "PUT",
+        "/v1/items/new",
+        {"attributes": {"title": "New", "text": "rocket planet", "categories": "space"}},
+    )
     assert status == 200, answer
     time.sleep(1.0)
-    assert all("new" in shown_by(service) for _ in range(12))  # each connection may reach either worker
+    assert all(
+        "new" in shown_by(service) for _ in range(12)
+    )  # each connection may reach either worker
 
 
 def one_page_of_metrics_counts_all_workers(service):
-    """Each connection may reach either worker, whose own counts would differ. An answer is counted just after it is sent."""
+    """Each connection may reach either worker, whose own counts would differ. An answer is counted
+    just after it is sent.
+    """
     line = 'metarec_requests_total{route="/v1/recommendations",status="200"}'
 
     def told():
-        return [row.split()[-1] for row in service.ask("GET", "/metrics")[1].splitlines() if row.startswith(line)]
+        return [
+            row.split()[-1]
+            for row in service.ask("GET", "/metrics")[1].splitlines()
+            if row.startswith(line)
+        ]
 
     end = time.monotonic() + 2
     while told() != ["12.0"] and time.monotonic() < end:
@@ -112,7 +132,9 @@ def test_kills_under_load_lose_nothing_on_postgresql(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+)
 def test_fifty_kills_under_load_lose_nothing(model, tmp_path, store):
     from feedback.cluster import private_cluster
 
@@ -126,7 +148,9 @@ def test_fifty_kills_under_load_lose_nothing(model, tmp_path, store):
 
 @pytest.mark.postgres
 def test_a_server_that_crashes_and_comes_back_costs_nothing_acknowledged(model):
-    """PostgreSQL is stopped as in a crash while events come in; the service answers 503 meanwhile and goes on by itself."""
+    """PostgreSQL is stopped as in a crash while events come in; the service answers 503 meanwhile
+    and goes on by itself.
+    """
     import signal
 
     from feedback.cluster import private_cluster
@@ -141,7 +165,9 @@ def test_a_server_that_crashes_and_comes_back_costs_nothing_acknowledged(model):
                 cluster.stop(signal.SIGQUIT)
                 down = time.monotonic()
                 assert service.ask("GET", "/readyz")[0] == 503
-                status, slate = service.ask("POST", "/v1/recommendations", {"user_id": "u1", "k": 3})
+                status, slate = service.ask(
+                    "POST", "/v1/recommendations", {"user_id": "u1", "k": 3}
+                )
                 assert (status, slate["without_store"], len(slate["items"])) == (200, True, 3)
                 cluster.start()
                 senders.wait_for_answer(down)

@@ -1,4 +1,5 @@
-"""Whatever OpenAPI allows, and much that it does not: no fault of the service, no answer that breaks its own schema.
+"""Whatever OpenAPI allows, and much that it does not: no fault of the service, no answer that
+breaks its own schema.
 
 Unmarked: a few hundred cases; `-m slow`: thousands.
 """
@@ -28,10 +29,21 @@ from metarec.app.service.create import create_app  # noqa: E402
 from metarec.app.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
-ALWAYS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+ALWAYS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 SAYS_MORE_THAN_ITS_SCHEMA = {"POST /v1/recommendations", "PUT /v1/items/{item_id}"}
-"""A filter or an item's year may be of the right type and still wrong, which only the catalog can say."""
-ABOUT_ITEMS = {"POST /v1/explanations", "GET /v1/items/{item_id}", "GET /v1/items/{item_id}/similar"}
+"""A filter or an item's year may be of the right type and still wrong, which only the catalog can
+say.
+"""
+ABOUT_ITEMS = {
+    "POST /v1/explanations",
+    "GET /v1/items/{item_id}",
+    "GET /v1/items/{item_id}/similar",
+}
 """Also asked about items that are there."""
 READS_ANY_TEXT = {"GET /v1/onboarding"}
 """In a query every number is a text too."""
@@ -40,7 +52,9 @@ READS_ANY_TEXT = {"GET /v1/onboarding"}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     model = shutil.copytree(saved_model(), tmp_path_factory.mktemp("api") / "model")
-    app = create_app(ServiceSettings(model=str(model), requests_per_second=0, hosts=("testserver",)))
+    app = create_app(
+        ServiceSettings(model=str(model), requests_per_second=0, hosts=("testserver",))
+    )
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
     app.state.service.scorer.close()
     app.state.service.store.close()
@@ -49,7 +63,9 @@ def api(tmp_path_factory):
 def judge(case, name):
     answer = case.call(timeout=120)  # a busy machine is no fault of the service
     checks = [*ALWAYS]
-    if answer.status_code != 413:  # a body beyond the limit is refused before anyone reads whether it was valid
+    if (
+        answer.status_code != 413
+    ):  # a body beyond the limit is refused before anyone reads whether it was valid
         checks += [positive_data_acceptance] * (name not in SAYS_MORE_THAN_ITS_SCHEMA)
         checks += [negative_data_rejection] * (name not in READS_ANY_TEXT)
     case.validate_response(answer, checks=checks)
@@ -60,9 +76,13 @@ def judge(case, name):
 
 
 def of_known_items(case):
-    """The same case about items that are there: strange ids alone would not get beyond "there is no such item"."""
+    """The same case about items that are there: strange ids alone would not get beyond "there is no
+    such item".
+    """
     if isinstance(case.body, dict):
-        events = [{"item_id": f"s{number:02d}"} for number in range(6)][:len(case.body.get("history", ()))]
+        events = [{"item_id": f"s{number:02d}"} for number in range(6)][
+            : len(case.body.get("history", ()))
+        ]
         case.body = {**case.body, "item_id": "g01", "history": events}
     if "item_id" in (case.path_parameters or {}):
         case.path_parameters = {**case.path_parameters, "item_id": "g02"}
@@ -72,8 +92,18 @@ def of_known_items(case):
 def try_one(strategy, name, cases):
     answers = Counter()
 
-    @settings(max_examples=cases, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
-              suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
+    )
     @given(case=strategy)
     def run(case):
         answers[judge(case, name)] += 1
@@ -83,14 +113,22 @@ def try_one(strategy, name, cases):
 
 
 def try_all(api, cases):
-    """Every operation with valid and with invalid data; gives how often each kind of answer came."""
+    """Every operation with valid and with invalid data; gives how often each kind of answer
+    came.
+    """
     answers = Counter()
     for found in api.get_all_operations():
         operation = found.ok()
         name = f"{operation.method.upper()} {operation.path}"
         if name in ABOUT_ITEMS:
-            answers += try_one(operation.as_strategy(generation_mode=GenerationMode.POSITIVE).map(of_known_items), name, cases)
-        modes = [GenerationMode.POSITIVE] + [GenerationMode.NEGATIVE] * bool(operation.body or operation.query or operation.path_parameters)
+            answers += try_one(
+                operation.as_strategy(generation_mode=GenerationMode.POSITIVE).map(of_known_items),
+                name,
+                cases,
+            )
+        modes = [GenerationMode.POSITIVE] + [GenerationMode.NEGATIVE] * bool(
+            operation.body or operation.query or operation.path_parameters
+        )
         for mode in modes:
             answers += try_one(operation.as_strategy(generation_mode=mode), name, cases)
     return answers

@@ -4,13 +4,27 @@ from torch import nn
 from torch.autograd import grad, gradgradcheck
 from torch.nn import functional as F
 
-from metarec.metalearning.derivatives import gelu, softmax, standardized, times, times_turned, turned_times
+from metarec.metalearning.derivatives import (
+    gelu,
+    softmax,
+    standardized,
+    times,
+    times_turned,
+    turned_times,
+)
 
 EPS = 1e-2
-PAIRS = {"gelu": (gelu, F.gelu), "standardized": (lambda x: standardized(x, EPS), nn.LayerNorm(7, EPS, elementwise_affine=False)),
-         "softmax": (softmax, lambda x: torch.softmax(x, -1)), "times": (lambda x: times(x.mT, x), lambda x: x.mT @ x),
-         "times_turned": (lambda x: times_turned(x.cos(), x), lambda x: x.cos() @ x.mT),
-         "turned_times": (lambda x: turned_times(x.cos(), x), lambda x: x.cos().mT @ x)}
+PAIRS = {
+    "gelu": (gelu, F.gelu),
+    "standardized": (
+        lambda x: standardized(x, EPS),
+        nn.LayerNorm(7, EPS, elementwise_affine=False),
+    ),
+    "softmax": (softmax, lambda x: torch.softmax(x, -1)),
+    "times": (lambda x: times(x.mT, x), lambda x: x.mT @ x),
+    "times_turned": (lambda x: times_turned(x.cos(), x), lambda x: x.cos() @ x.mT),
+    "turned_times": (lambda x: turned_times(x.cos(), x), lambda x: x.cos().mT @ x),
+}
 
 
 def drawn() -> torch.Tensor:
@@ -20,12 +34,15 @@ def drawn() -> torch.Tensor:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_values_and_both_derivatives_are_those_of_torch(name):
-    """The slope of a slope, by what went in and by what pulled, equals the one autograd puts together."""
+    """The slope of a slope, by what went in and by what pulled, equals the one autograd puts
+    together.
+    """
+
     def both(function):
         x = drawn()
         y = function(x)
         pull = torch.cos(y.detach()).requires_grad_()
-        slope, = grad((y * pull).sum(), x, create_graph=True)
+        (slope,) = grad((y * pull).sum(), x, create_graph=True)
         return y, slope, *grad(torch.sin(3.0 * slope).sum(), (x, pull))
 
     for mine, torchs in zip(*(both(function) for function in PAIRS[name]), strict=True):
@@ -40,6 +57,6 @@ def test_second_derivatives_are_those_of_differences(name):
 @pytest.mark.parametrize("name", ["gelu", "standardized"])
 def test_third_derivatives_are_refused(name):
     x = drawn()
-    slope, = grad(PAIRS[name][0](x).sin().sum(), x, create_graph=True)
+    (slope,) = grad(PAIRS[name][0](x).sin().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="written out to the second"):
         grad(slope.square().sum(), x, create_graph=True)

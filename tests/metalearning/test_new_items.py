@@ -9,7 +9,14 @@ import torch
 from metalearning.episodes import histories_of
 from metalearning.test_fitted import TASTE, likes, two_tastes
 from metarec.metalearning import new_items
-from metarec.metalearning.new_items import TRUST_AT, NewItems, _ItemTasks, _weighed, best_weights, between_items_loss
+from metarec.metalearning.new_items import (
+    TRUST_AT,
+    NewItems,
+    _ItemTasks,
+    _weighed,
+    best_weights,
+    between_items_loss,
+)
 from metarec.metalearning.tasks import Query
 from metarec.metalearning.training import Training
 
@@ -17,7 +24,11 @@ from metarec.metalearning.training import Training
 @pytest.fixture(scope="module")
 def fitted():
     behaviour = two_tastes(people=48)
-    return behaviour, NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2))
+    return behaviour, NewItems.fit(
+        behaviour,
+        np.random.default_rng(0),
+        training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2),
+    )
 
 
 def test_content_alone_says_whose_taste_a_new_item_is(fitted):
@@ -31,7 +42,9 @@ def test_content_alone_says_whose_taste_a_new_item_is(fitted):
 
 
 def test_first_raters_say_it_where_content_is_silent(fitted):
-    """Raters 0, 2, 4 are of one taste and 1, 3, 5 of the other; the two new items have the same content."""
+    """Raters 0, 2, 4 are of one taste and 1, 3, 5 of the other; the two new items have the same
+    content.
+    """
     behaviour, model = fitted
     silent = np.full((2, 2), 0.5, np.float32)
     raters = histories_of([[(0, 5.0), (2, 5.0), (4, 5.0)], [(1, 5.0), (3, 5.0), (5, 5.0)]])
@@ -52,8 +65,14 @@ def test_a_person_is_described_without_the_fold_asked_about():
         expected = model.describe(histories.where(folds[histories.items] != fold))
         torch.testing.assert_close(tasks.people[fold].columns, expected)
     batch = tasks.sample(2, np.random.default_rng(1))
-    shown = {(b, int(u)) for b in range(len(batch)) for u in batch.support.items[b][batch.support.is_real[b]]}
-    asked = {(b, int(u)) for b in range(len(batch)) for u in batch.query.items[b][batch.query.is_real[b]]}
+    shown = {
+        (b, int(u))
+        for b in range(len(batch))
+        for u in batch.support.items[b][batch.support.is_real[b]]
+    }
+    asked = {
+        (b, int(u)) for b in range(len(batch)) for u in batch.query.items[b][batch.query.is_real[b]]
+    }
     assert asked
     assert not shown & asked
     assert all(batch.query.is_candidate[pair] for pair in asked)
@@ -61,16 +80,24 @@ def test_a_person_is_described_without_the_fold_asked_about():
 
 
 def test_items_compete_for_each_person():
-    """Person 0 likes item 0 of items 0 and 1 (item 2 was shown); person 1 likes item 1 of all three."""
+    """Person 0 likes item 0 of items 0 and 1 (item 2 was shown); person 1 likes item 1 of all
+    three.
+    """
     scores = torch.tensor([[1.0, 0.0], [2.0, 3.0], [9.0, 1.0]], dtype=torch.float64)
-    query = Query(items=torch.tensor([[0], [1], [0]]), values=torch.ones(3, 1), is_real=torch.tensor([[True], [True], [False]]),
-                  is_candidate=torch.tensor([[True, True], [True, True], [False, True]]))
+    query = Query(
+        items=torch.tensor([[0], [1], [0]]),
+        values=torch.ones(3, 1),
+        is_real=torch.tensor([[True], [True], [False]]),
+        is_candidate=torch.tensor([[True, True], [True, True], [False, True]]),
+    )
     by_hand = -(torch.log_softmax(scores[:2, 0], 0)[0] + torch.log_softmax(scores[:, 1], 0)[1]) / 2
     torch.testing.assert_close(between_items_loss(scores, query), by_hand)
 
 
 def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
-    """Two liked items at right angles: a text like one of them is at .71 of their mean and at 1 of the nearest; dislikes count not."""
+    """Two liked items at right angles: a text like one of them is at .71 of their mean and at 1 of
+    the nearest; dislikes count not.
+    """
     behaviour, model = fitted
     corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
     model = replace(model, texts=corners, center=np.zeros(2, np.float32))
@@ -80,7 +107,9 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
     model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
     new = np.array([[3.0, 0.0], [0.0, -1.0]], np.float32)
-    assert np.allclose(model.scores(new, histories_of([[], []]), behaviour.histories, people), nearest.T, atol=1e-6)
+    assert np.allclose(
+        model.scores(new, histories_of([[], []]), behaviour.histories, people), nearest.T, atol=1e-6
+    )
     assert np.allclose(model.scores_of(model.unrated(new), people), nearest.T, atol=1e-6)
 
 
@@ -92,14 +121,22 @@ def test_blocks_of_people_change_nothing(fitted, monkeypatch):
 
 
 def test_weights_find_the_part_that_speaks_for_an_item():
-    """Of a learner that says noise and a likeness that says who liked what, the weights take the likeness."""
+    """Of a learner that says noise and a likeness that says who liked what, the weights take the
+    likeness.
+    """
     rng = np.random.default_rng(0)
     truth = torch.from_numpy(rng.normal(size=(6, 40)))
     likers = torch.argsort(truth, dim=0, descending=True)[0]
-    query = Query(items=torch.arange(40).expand(6, 40), values=torch.ones(6, 40),
-                  is_real=likers == torch.arange(6).unsqueeze(1), is_candidate=torch.ones(6, 40, dtype=torch.bool))
+    query = Query(
+        items=torch.arange(40).expand(6, 40),
+        values=torch.ones(6, 40),
+        is_real=likers == torch.arange(6).unsqueeze(1),
+        is_candidate=torch.ones(6, 40, dtype=torch.bool),
+    )
     noise = torch.from_numpy(rng.normal(size=(6, 40)))
-    weights = best_weights(torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query)
+    weights = best_weights(
+        torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query
+    )
     assert 0.01 * weights[0, 2] > 10 * abs(weights[0, 0])
 
 
@@ -114,7 +151,12 @@ def test_items_adapted_once_score_as_those_adapted_anew(fitted):
 def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
     rng = np.random.default_rng(0)
     parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
-    by_hand = [sum((weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item] for part in range(4))
-               for item, count in enumerate(raters)]
+    by_hand = [
+        sum(
+            (weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item]
+            for part in range(4)
+        )
+        for item, count in enumerate(raters)
+    ]
     found = _weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
     np.testing.assert_allclose(found, by_hand, atol=1e-12)

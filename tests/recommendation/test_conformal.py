@@ -1,4 +1,6 @@
-"""Intervals cover what they say on people never calibrated on, however wrong the model's own spread is."""
+"""Intervals cover what they say on people never calibrated on, however wrong the model's own spread
+is.
+"""
 
 import json
 
@@ -12,13 +14,18 @@ from metarec.recommendation.conformal import Conformal, calibrate
 
 
 class TooSure:
-    """Predicts 3 for everyone with a spread of 0.5, where the truth is 3 plus noise that shrinks as events arrive."""
+    """Predicts 3 for everyone with a spread of 0.5, where the truth is 3 plus noise that shrinks as
+    events arrive.
+    """
 
     def rate(self, requests, item_ids):
         return [np.full(len(ids), 3.0) for ids in item_ids]
 
     def rate_spread(self, requests, item_ids):
-        return [np.full(len(ids), 0.5 * (1.0 if len(r.history) else 1.5)) for r, ids in zip(requests, item_ids, strict=True)]
+        return [
+            np.full(len(ids), 0.5 * (1.0 if len(r.history) else 1.5))
+            for r, ids in zip(requests, item_ids, strict=True)
+        ]
 
 
 def people(n, seed, lengths=(1, 30)):
@@ -28,7 +35,9 @@ def people(n, seed, lengths=(1, 30)):
     for p in range(n):
         values = 3.0 + rng.normal(0, 0.8) + rng.normal(0, 0.8, rng.integers(*lengths))
         query = [(f"i{j}", float(v)) for j, v in enumerate(values)]
-        found.append(Newcomer(user_id=str(p), profile={}, pool=[("a", 3.0)] * 5, query=query, relevant=[]))
+        found.append(
+            Newcomer(user_id=str(p), profile={}, pool=[("a", 3.0)] * 5, query=query, relevant=[])
+        )
     return found
 
 
@@ -42,7 +51,9 @@ def coverage(conformal, newcomers, shots):
 def test_unseen_people_are_covered_as_promised(level):
     found = []
     for seed in range(8):
-        conformal = calibrate(TooSure(), people(150, seed), shots=(0, 5), value_range=(-9, 9), level=level)
+        conformal = calibrate(
+            TooSure(), people(150, seed), shots=(0, 5), value_range=(-9, 9), level=level
+        )
         found += [coverage(conformal, people(400, 1000 + seed), shots) for shots in (0, 5)]
     assert np.mean(found) == pytest.approx(level, abs=0.015)
     assert min(found) > level - 0.05
@@ -57,8 +68,13 @@ def test_the_stretch_differs_by_number_of_events_and_is_interpolated_between():
 
 
 def test_a_person_of_many_values_counts_as_much_as_one_of_few():
-    shy = [Newcomer(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[]) for n in range(99)]
-    wild = Newcomer(user_id="w", profile={}, pool=[], query=[(f"i{j}", 9.0) for j in range(5000)], relevant=[])
+    shy = [
+        Newcomer(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[])
+        for n in range(99)
+    ]
+    wild = Newcomer(
+        user_id="w", profile={}, pool=[], query=[(f"i{j}", 9.0) for j in range(5000)], relevant=[]
+    )
     found = calibrate(TooSure(), [*shy, wild], shots=(0,), value_range=(0, 9))
     assert found.stretch[0] == pytest.approx(0.5 / 0.75 / norm.ppf(0.95))
 
@@ -79,7 +95,9 @@ def test_it_is_saved_as_json():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(BadInput, match="90% intervals need at least 9 newcomers with values to check, got 8"):
+    with pytest.raises(
+        BadInput, match="90% intervals need at least 9 newcomers with values to check, got 8"
+    ):
         calibrate(TooSure(), people(8, 0), shots=(0,), value_range=(1, 5))
     with pytest.raises(BadInput, match="shots must be ascending"):
         Conformal(shots=(3, 0), stretch=(1.0, 1.0))

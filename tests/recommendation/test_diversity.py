@@ -30,7 +30,9 @@ def test_weight_brings_the_other_kind_in_and_keeps_the_best_first() -> None:
 def test_newness_is_to_the_whole_slate_and_not_to_its_last_item() -> None:
     axes = np.eye(3)[[0, 0, 1, 2]]
     reranker = Diversity(embeddings=axes, weight=0.7)
-    assert reranker.rerank(np.arange(4)[None], np.array([[1.0, 0.9, 0.8, 0.0]]), 3, RNG).tolist() == [[0, 2, 3]]
+    assert reranker.rerank(
+        np.arange(4)[None], np.array([[1.0, 0.9, 0.8, 0.0]]), 3, RNG
+    ).tolist() == [[0, 2, 3]]
 
 
 def test_more_weight_gives_more_diverse_slates() -> None:
@@ -39,13 +41,17 @@ def test_more_weight_gives_more_diverse_slates() -> None:
     candidates = np.argsort(rng.normal(size=(20, 60)), axis=1)
     spread = []
     for weight in (0.0, 0.3, 0.7):
-        positions = Diversity(embeddings=embeddings, weight=weight).rerank(candidates, scores, 10, RNG)
+        positions = Diversity(embeddings=embeddings, weight=weight).rerank(
+            candidates, scores, 10, RNG
+        )
         spread.append(slate_diversity(embeddings, chosen(candidates, positions)).mean())
     assert spread[0] < spread[1] < spread[2]
 
 
 def test_slate_diversity_by_hand() -> None:
-    assert slate_diversity(EMBEDDINGS, np.array([[0, 4], [0, 3], [0, -1]])) == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+    assert slate_diversity(EMBEDDINGS, np.array([[0, 4], [0, 3], [0, -1]])) == pytest.approx(
+        [1.0, 0.0, 0.0], abs=1e-6
+    )
 
 
 def test_weight_out_of_range() -> None:

@@ -17,9 +17,16 @@ POOL = 4
 
 
 def world(rng: np.random.Generator, users: int = 40, items: int = 12) -> Behaviour:
-    histories = Histories.of_indexes([rng.permutation(items)[: rng.integers(6, 10)] for _ in range(users)])
-    return Behaviour(histories=histories, profiles=np.zeros((users, 0), np.float32), content=np.zeros((items, 0), np.float32),
-                     relevant_from=0.0, horizon=Horizon(pool=POOL, min_events=6, shots=(0, 1, 2, POOL)))
+    histories = Histories.of_indexes(
+        [rng.permutation(items)[: rng.integers(6, 10)] for _ in range(users)]
+    )
+    return Behaviour(
+        histories=histories,
+        profiles=np.zeros((users, 0), np.float32),
+        content=np.zeros((items, 0), np.float32),
+        relevant_from=0.0,
+        horizon=Horizon(pool=POOL, min_events=6, shots=(0, 1, 2, POOL)),
+    )
 
 
 def column_solution(gram: np.ndarray, item: int) -> np.ndarray:
@@ -28,7 +35,9 @@ def column_solution(gram: np.ndarray, item: int) -> np.ndarray:
     return np.insert(np.linalg.solve(gram[np.ix_(others, others)], gram[others, item]), item, 0.0)
 
 
-def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The diagonal comes from enumerating all supports, not from the formula."""
     monkeypatch.setattr(ease, "RIDGE", 3.0)
     monkeypatch.setattr(ease, "ORDERED_RIDGE", 3.0)
@@ -42,7 +51,8 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
         together = np.zeros((12, 12))
         for support in supports:
             together[np.ix_(support, support)] += 1
-        # A pair of the user's items is seen together in this share of the supports; in units of it the pair counts one.
+        # A pair of the user's items is seen together in this share of the supports; in units of it
+        # the pair counts one.
         pair = together[items[0], items[1]]
         gram += together / pair
     gram[np.diag_indices(12)] += 3.0
@@ -61,7 +71,9 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     given[:3] = 1.0
     low, high = (np.maximum(given @ weights.toarray(), 0.0) for weights in fitted.weights[1:])
     share = (np.log(4) - np.log(3)) / (np.log(5) - np.log(3))
-    np.testing.assert_allclose(evidence, (1 - share) * low / low.sum() + share * high / high.sum(), rtol=1e-4)
+    np.testing.assert_allclose(
+        evidence, (1 - share) * low / low.sum() + share * high / high.sum(), rtol=1e-4
+    )
 
 
 def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
@@ -90,6 +102,12 @@ def test_rare_items_are_regressed_alone_and_still_speak(monkeypatch: pytest.Monk
 def test_arrays_come_back_as_the_same_scorer() -> None:
     fitted = Ease.fit(world(np.random.default_rng(4)), np.random.default_rng(0))
     again = Ease.from_arrays(fitted.arrays())
-    support = Histories.of_indexes([np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])])  # one at each knot
-    np.testing.assert_array_equal(again.evidence(support, np.zeros((3, 0))), fitted.evidence(support, np.zeros((3, 0))))
-    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(support, np.zeros((3, 0))).shape == (3, 14)
+    support = Histories.of_indexes(
+        [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
+    )  # one at each knot
+    np.testing.assert_array_equal(
+        again.evidence(support, np.zeros((3, 0))), fitted.evidence(support, np.zeros((3, 0)))
+    )
+    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(
+        support, np.zeros((3, 0))
+    ).shape == (3, 14)

@@ -5,7 +5,12 @@ import pytest
 
 from metarec.features.histories import Histories
 from metarec.recommendation import exploration
-from metarec.recommendation.exploration import directions_of, explore, place_probability, posterior_spread
+from metarec.recommendation.exploration import (
+    directions_of,
+    explore,
+    place_probability,
+    posterior_spread,
+)
 
 MEAN = np.array([[1.0, 0.8, 0.0, -0.5, -3.0, -np.inf]])
 DEVIATION = np.array([[0.3, 1.0, 0.5, 2.0, 0.1, 0.0]])
@@ -13,7 +18,13 @@ DEVIATION = np.array([[0.3, 1.0, 0.5, 2.0, 0.1, 0.0]])
 
 def test_propensities_equal_how_often_the_policy_does_it() -> None:
     draws, k = 15_000, 3
-    shown, logged = explore(np.tile(MEAN, (draws, 1)), np.tile(DEVIATION, (draws, 1)), k, np.random.default_rng(0), pool=6)
+    shown, logged = explore(
+        np.tile(MEAN, (draws, 1)),
+        np.tile(DEVIATION, (draws, 1)),
+        k,
+        np.random.default_rng(0),
+        pool=6,
+    )
     for place in range(k):
         for item in range(5):
             here = shown[:, place] == item
@@ -26,7 +37,9 @@ def test_probabilities_of_one_place_add_up_to_one() -> None:
     for place in range(3):
         slates = np.array([[0, 1, 2]] * 5)
         slates[:, place] = np.arange(5)
-        total = place_probability(np.tile(MEAN, (5, 1)), np.tile(DEVIATION, (5, 1)), slates)[:, place].sum()
+        total = place_probability(np.tile(MEAN, (5, 1)), np.tile(DEVIATION, (5, 1)), slates)[
+            :, place
+        ].sum()
         assert total == pytest.approx(1.0, abs=0.02)  # the narrow items meet the grid's step
 
 
@@ -38,9 +51,17 @@ def test_two_items_against_the_closed_form() -> None:
 
 
 def test_inverse_propensity_weighting_is_unbiased() -> None:
-    """The reason propensities are logged: the value of always showing item 2 first, estimated from explored slates."""
+    """The reason propensities are logged: the value of always showing item 2 first, estimated from
+    explored slates.
+    """
     draws = 60_000
-    shown, logged = explore(np.tile(MEAN, (draws, 1)), np.tile(DEVIATION, (draws, 1)), 1, np.random.default_rng(1), pool=6)
+    shown, logged = explore(
+        np.tile(MEAN, (draws, 1)),
+        np.tile(DEVIATION, (draws, 1)),
+        1,
+        np.random.default_rng(1),
+        pool=6,
+    )
     reward = np.array([0.1, 0.2, 0.9, 0.4, 0.0, 0.0])[shown[:, 0]]
     estimate = np.where(shown[:, 0] == 2, reward / logged[:, 0], 0.0)
     assert estimate.mean() == pytest.approx(0.9, abs=4 * estimate.std() / np.sqrt(draws))
@@ -54,7 +75,9 @@ def test_no_strength_is_the_plain_ranking_shown_surely() -> None:
 
 def test_strength_multiplies_the_spread() -> None:
     shown, logged = explore(MEAN, DEVIATION, 2, np.random.default_rng(0), strength=2.0, pool=6)
-    order = np.argsort(-(MEAN + 4 * DEVIATION)[0], kind="stable")  # the pool's own order of the same six items
+    order = np.argsort(
+        -(MEAN + 4 * DEVIATION)[0], kind="stable"
+    )  # the pool's own order of the same six items
     mean, deviation = MEAN[:, order], np.where(np.isneginf(MEAN), 0.0, 2 * DEVIATION)[:, order]
     places = np.array([[list(order).index(item) for item in shown[0]]])
     assert logged == pytest.approx(place_probability(mean, deviation, places))
@@ -71,7 +94,9 @@ def test_hidden_items_are_never_drawn_and_padding_is_sure() -> None:
 
 def test_a_person_to_whom_nothing_may_be_shown_gets_nothing() -> None:
     """Warnings are errors here: none may come of comparing what is not there."""
-    items, propensity = explore(np.full((1, 3), -np.inf), np.ones((1, 3)), 2, np.random.default_rng(0))
+    items, propensity = explore(
+        np.full((1, 3), -np.inf), np.ones((1, 3)), 2, np.random.default_rng(0)
+    )
     assert (items == -1).all()
     assert (propensity == 1.0).all()
 
@@ -93,18 +118,29 @@ def test_the_spread_is_the_posterior_of_a_gaussian_process_over_items() -> None:
     spread = posterior_spread(directions_of(embeddings), Histories.of_indexes(met))
 
     for row, seen in enumerate(met):
-        explained = alike[:, seen] @ np.linalg.inv(alike[np.ix_(seen, seen)] + np.eye(len(seen))) @ alike[seen]
+        explained = (
+            alike[:, seen]
+            @ np.linalg.inv(alike[np.ix_(seen, seen)] + np.eye(len(seen)))
+            @ alike[seen]
+        )
         np.testing.assert_allclose(spread[row], np.sqrt(1.0 - np.diag(explained)), atol=1e-5)
     asked = np.array([[0, 2], [3, 4], [1, 8]])
     of_some = posterior_spread(directions_of(embeddings), Histories.of_indexes(met), asked)
     np.testing.assert_allclose(of_some, np.take_along_axis(spread, asked, 1), atol=1e-5)
 
 
-def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng = np.random.default_rng(1)
-    embeddings, support = rng.normal(size=(30, 5)), Histories.of_indexes([rng.integers(0, 30, n) for n in (0, 4, 9, 2, 7)])
+    embeddings, support = (
+        rng.normal(size=(30, 5)),
+        Histories.of_indexes([rng.integers(0, 30, n) for n in (0, 4, 9, 2, 7)]),
+    )
     together = posterior_spread(directions_of(embeddings), support)
 
     monkeypatch.setattr(exploration, "MOST_NUMBERS", 1)
 
-    np.testing.assert_allclose(posterior_spread(directions_of(embeddings), support), together, atol=1e-5)
+    np.testing.assert_allclose(
+        posterior_spread(directions_of(embeddings), support), together, atol=1e-5
+    )

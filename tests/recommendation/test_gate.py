@@ -13,8 +13,14 @@ from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train
 
 @pytest.fixture
 def gate() -> Gate:
-    return Gate(names=("a", "b"), knots=np.array([0, 3]), trust=np.array([1.0, 2.0]), regard=np.array([[0.5], [1.5]]),
-                weight=np.array([[0.0, 1.0], [2.0, 1.0]]), ease=np.array([[1.0, 0.5], [1.0, 2.0]]))
+    return Gate(
+        names=("a", "b"),
+        knots=np.array([0, 3]),
+        trust=np.array([1.0, 2.0]),
+        regard=np.array([[0.5], [1.5]]),
+        weight=np.array([[0.0, 1.0], [2.0, 1.0]]),
+        ease=np.array([[1.0, 0.5], [1.0, 2.0]]),
+    )
 
 
 def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
@@ -30,7 +36,9 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
 
 
 def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(gate: Gate) -> None:
-    """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom nobody knows."""
+    """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom
+    nobody knows.
+    """
     rng = np.random.default_rng(0)
     people, items = 130, 2500
     popularity = rng.dirichlet(np.ones(items)).astype(np.float32) + np.float32(1e-9)
@@ -69,10 +77,17 @@ def test_it_learns_to_trust_the_scorer_that_knows() -> None:
     relevant[:, 0] = True
     knowing = np.where(relevant, 3.0, 1.0) * rng.random((people, items))
     guessing = rng.random((people, items))
-    shares = np.stack([knowing / knowing.sum(1, keepdims=True), guessing / guessing.sum(1, keepdims=True)], -1)
-    task = GateTasks(shares=torch.from_numpy(shares.astype(np.float32)), popularity=torch.full((people, items), 1.0 / items),
-                     standing=torch.zeros(people, items, 1), log_weight=torch.zeros(people, items),
-                     is_real=torch.ones(people, items, dtype=torch.bool), is_relevant=torch.from_numpy(relevant))
+    shares = np.stack(
+        [knowing / knowing.sum(1, keepdims=True), guessing / guessing.sum(1, keepdims=True)], -1
+    )
+    task = GateTasks(
+        shares=torch.from_numpy(shares.astype(np.float32)),
+        popularity=torch.full((people, items), 1.0 / items),
+        standing=torch.zeros(people, items, 1),
+        log_weight=torch.zeros(people, items),
+        is_real=torch.ones(people, items, dtype=torch.bool),
+        is_relevant=torch.from_numpy(relevant),
+    )
 
     gate = train_gate(("knowing", "guessing"), (0, 1), [task, task], np.random.default_rng(0))
 
@@ -83,17 +98,26 @@ def test_it_learns_to_trust_the_scorer_that_knows() -> None:
 
 
 def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
-    """A dozen people who happen to like rare things before any event must not turn the gate against popularity."""
+    """A dozen people who happen to like rare things before any event must not turn the gate against
+    popularity.
+    """
     rng = np.random.default_rng(1)
     people, items = 12, 40
-    popularity = np.tile(np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (people, 1)).astype(np.float32)
+    popularity = np.tile(
+        np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (people, 1)
+    ).astype(np.float32)
 
     def task(chance: np.ndarray) -> GateTasks:
         relevant = rng.random((people, items)) < chance
         relevant[:, items // 2] = True
-        return GateTasks(shares=torch.zeros(people, items, 1), popularity=torch.from_numpy(popularity),
-                         standing=torch.zeros(people, items, 1), log_weight=torch.zeros(people, items),
-                         is_real=torch.ones(people, items, dtype=torch.bool), is_relevant=torch.from_numpy(relevant))
+        return GateTasks(
+            shares=torch.zeros(people, items, 1),
+            popularity=torch.from_numpy(popularity),
+            standing=torch.zeros(people, items, 1),
+            log_weight=torch.zeros(people, items),
+            is_real=torch.ones(people, items, dtype=torch.bool),
+            is_relevant=torch.from_numpy(relevant),
+        )
 
     odd, usual = task(np.linspace(0.12, 0.08, items)), task(np.linspace(0.0, 0.3, items))
     gate = train_gate(("silent",), (0, 1, 3), [odd, usual, usual], np.random.default_rng(0))
@@ -103,13 +127,21 @@ def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
 
 
 def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
-    """Below the slate one candidate that stands for three makes the loss of the three; unweighed it made a third."""
+    """Below the slate one candidate that stands for three makes the loss of the three; unweighed it
+    made a third.
+    """
+
     def loss(copies: int, stands_for: float) -> float:
         scores = torch.cat([torch.linspace(1.2, 0.1, 12), torch.zeros(copies)])[None]
         names = ("shares", "popularity", "standing", "is_real")
-        relevant, log_weight = torch.zeros(scores.shape, dtype=torch.bool), torch.zeros(scores.shape)
+        relevant, log_weight = (
+            torch.zeros(scores.shape, dtype=torch.bool),
+            torch.zeros(scores.shape),
+        )
         relevant[0, 3], log_weight[0, 12:] = True, np.log(stands_for)
-        task = GateTasks(**dict.fromkeys(names, scores), log_weight=log_weight, is_relevant=relevant)
+        task = GateTasks(
+            **dict.fromkeys(names, scores), log_weight=log_weight, is_relevant=relevant
+        )
         return _ranking_loss(scores, task, torch.tensor([0])).item()
 
     assert loss(1, 3.0) == pytest.approx(loss(3, 1.0), rel=1e-6)
@@ -117,8 +149,16 @@ def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
 
 
 def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
-    """One name for one size, also where a shape is a single word (a formatter once took its quotes away, and with them the check)."""
-    parts = {"names": ("silent",), "trust": np.ones(3), "regard": np.zeros((3, 1)), "weight": np.ones((3, 1)), "ease": np.ones((3, 1))}
+    """One name for one size, also where a shape is a single word (a formatter once took its quotes
+    away, and with them the check).
+    """
+    parts = {
+        "names": ("silent",),
+        "trust": np.ones(3),
+        "regard": np.zeros((3, 1)),
+        "weight": np.ones((3, 1)),
+        "ease": np.ones((3, 1)),
+    }
     gate = Gate(knots=np.array([0, 1, 3]), **parts)
 
     with pytest.raises(TypeError, match="Type-check error"):

@@ -15,7 +15,9 @@ def clustered(n_items: int, dim: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(40, dim))
     lengths = rng.uniform(0.5, 2.0, size=(n_items, 1))  # inner products, not angles, must decide
-    return ((centres[rng.integers(40, size=n_items)] + 0.5 * rng.normal(size=(n_items, dim))) * lengths).astype(np.float32)
+    return (
+        (centres[rng.integers(40, size=n_items)] + 0.5 * rng.normal(size=(n_items, dim))) * lengths
+    ).astype(np.float32)
 
 
 def test_finds_the_largest_inner_products_and_survives_the_disk(tmp_path: Path) -> None:

@@ -25,22 +25,32 @@ from world import tiny_world
 def _short_training():
     patch = pytest.MonkeyPatch()
     for name, method in LEARNERS.items():
-        patch.setitem(LEARNERS, name, replace(method, training=Training(outer_steps=40, tasks_per_step=16, outer_lr=2e-2)))
+        patch.setitem(
+            LEARNERS,
+            name,
+            replace(method, training=Training(outer_steps=40, tasks_per_step=16, outer_lr=2e-2)),
+        )
     yield
     patch.undo()
 
 
 @pytest.fixture(scope="module")
 def model():
-    return Recommender.fit(tiny_world(ratings=True).data, preset="tiny", encoder="none", learner="r2d2")
+    return Recommender.fit(
+        tiny_world(ratings=True).data, preset="tiny", encoder="none", learner="r2d2"
+    )
 
 
 def test_the_learner_is_a_part_under_its_own_name(model, rated_world):
     requests = [Request(), Request(history=rated_world.history("garden", 3))]
     parts = model.score_parts(requests)
     assert list(model.ensemble.scorers) == ["profile", "neighbors", "content", "episodic", "r2d2"]
-    np.testing.assert_allclose(sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4)
-    own = model.vocabulary.indexes([i for i in rated_world.items_of_taste["garden"] if i not in dict(requests[1].history)])
+    np.testing.assert_allclose(
+        sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4
+    )
+    own = model.vocabulary.indexes(
+        [i for i in rated_world.items_of_taste["garden"] if i not in dict(requests[1].history)]
+    )
     other = model.vocabulary.indexes(rated_world.items_of_taste["space"])
     evidence = model.ensemble.scorers["r2d2"].evidence(*_asked(model, requests[1]))
     assert evidence[0, own].min() > evidence[0, other].max()
@@ -57,7 +67,11 @@ def test_it_is_saved_loaded_and_grown_with_the_rest(model, rated_world, tmp_path
 
 
 def test_a_transformer_over_events_joins_the_same_way(rated_world, monkeypatch):
-    monkeypatch.setattr(transformers, "TRAINING", SequenceTraining(steps=60, users_per_step=24, check_every=30, patience=2))
+    monkeypatch.setattr(
+        transformers,
+        "TRAINING",
+        SequenceTraining(steps=60, users_per_step=24, check_every=30, patience=2),
+    )
     model = Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="decoder")
     assert list(model.ensemble.scorers)[-1] == "decoder" and model.settings.learner == "decoder"
     parts = model.score_parts([Request(history=rated_world.history("garden", 3))])
@@ -72,9 +86,18 @@ def test_without_one_the_model_is_the_presets(rated_world):
 
 
 def test_too_few_people_to_make_tasks_of_are_no_error():
-    alone = Behaviour(histories=histories_of([[(0, 1.0)], [(1, 1.0)]]), profiles=np.zeros((2, 0), np.float32),
-                      content=np.zeros((2, 1), np.float32), relevant_from=-np.inf, horizon=SHORT)
-    evidence = SCORERS["r2d2"].fit(alone, np.random.default_rng(0)).evidence(histories_of([[]]), np.zeros((1, 0), np.float32))
+    alone = Behaviour(
+        histories=histories_of([[(0, 1.0)], [(1, 1.0)]]),
+        profiles=np.zeros((2, 0), np.float32),
+        content=np.zeros((2, 1), np.float32),
+        relevant_from=-np.inf,
+        horizon=SHORT,
+    )
+    evidence = (
+        SCORERS["r2d2"]
+        .fit(alone, np.random.default_rng(0))
+        .evidence(histories_of([[]]), np.zeros((1, 0), np.float32))
+    )
     assert evidence.shape == (1, 2)
     assert np.isfinite(evidence).all()
 

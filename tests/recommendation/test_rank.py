@@ -16,8 +16,12 @@ def test_best_first_and_padded_where_nothing_is_left() -> None:
 
 
 def test_constant_scores_are_ordered_by_chance() -> None:
-    firsts = [rank(np.zeros((50, 20)), 1, np.random.default_rng(seed))[0][:, 0] for seed in range(40)]
-    counts = np.bincount(np.concatenate(firsts), minlength=20)  # 2,000 draws over 20 items: 100 each, deviation about 10
+    firsts = [
+        rank(np.zeros((50, 20)), 1, np.random.default_rng(seed))[0][:, 0] for seed in range(40)
+    ]
+    counts = np.bincount(
+        np.concatenate(firsts), minlength=20
+    )  # 2,000 draws over 20 items: 100 each, deviation about 10
     assert counts.min() > 60
     assert counts.max() < 140
 
@@ -31,8 +35,16 @@ def test_ties_across_the_border_are_drawn_and_better_items_stay() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 6), st.integers(1, 400), st.integers(1, 12), st.integers(1, 2000), st.integers(0, 2**32 - 1))
-def test_equals_a_full_sort_and_the_batch_equals_one_by_one(n_rows: int, n_items: int, k: int, levels: int, seed: int) -> None:
+@given(
+    st.integers(1, 6),
+    st.integers(1, 400),
+    st.integers(1, 12),
+    st.integers(1, 2000),
+    st.integers(0, 2**32 - 1),
+)
+def test_equals_a_full_sort_and_the_batch_equals_one_by_one(
+    n_rows: int, n_items: int, k: int, levels: int, seed: int
+) -> None:
     """With many equal scores and few, in small catalogs and in those that are cut into blocks."""
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, levels, size=(n_rows, n_items)).astype(np.float32)
@@ -40,7 +52,10 @@ def test_equals_a_full_sort_and_the_batch_equals_one_by_one(n_rows: int, n_items
     indexes, values = rank(scores, k, np.random.default_rng(seed))
     assert np.array_equal(values, -np.sort(-scores, axis=1)[:, :k])
     assert all(len(set(row) - {-1}) == sum(item >= 0 for item in row) for row in indexes.tolist())
-    assert np.array_equal(np.where(indexes >= 0, np.take_along_axis(scores, np.maximum(indexes, 0), 1), -np.inf), values)
+    assert np.array_equal(
+        np.where(indexes >= 0, np.take_along_axis(scores, np.maximum(indexes, 0), 1), -np.inf),
+        values,
+    )
     rng = np.random.default_rng(seed)
     assert np.array_equal(indexes, np.concatenate([rank(row, k, rng)[0] for row in scores]))
 

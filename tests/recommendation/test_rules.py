@@ -8,7 +8,9 @@ from metarec.data.schema import BadInput, Vocabulary
 from metarec.recommendation.rules import Rules, apply_rules, ban_items, category_matrix
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
-ITEMS = pl.DataFrame({"item_id": VOCABULARY.ids, "categories": ["red", "red|new", "red", "blue", "Blue"]})
+ITEMS = pl.DataFrame(
+    {"item_id": VOCABULARY.ids, "categories": ["red", "red|new", "red", "blue", "Blue"]}
+)
 RANKED = np.array([[0, 1, 2, 3, 4], [4, 2, 0, -1, -1]])
 ALL = np.ones((2, 5), dtype=bool)
 

@@ -9,7 +9,15 @@ from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 
-CATALOG = Catalog.of(pl.DataFrame({"item_id": list("abcdef"), "categories": ["x", "x", "x", "y", "y", "z"], "year": [1, 2, 3, 4, 5, 6]}))
+CATALOG = Catalog.of(
+    pl.DataFrame(
+        {
+            "item_id": list("abcdef"),
+            "categories": ["x", "x", "x", "y", "y", "z"],
+            "year": [1, 2, 3, 4, 5, 6],
+        }
+    )
+)
 SCORES = np.array([[6.0, 5, 4, 3, 2, 1]])
 EMBEDDINGS = np.array([[1, 0], [1, 0.1], [1, 0.2], [0, 1], [0.1, 1], [-1, 0]])
 
@@ -23,15 +31,30 @@ def slates(options: SlateOptions, *requests: Request, seed: int = 0) -> list[str
 def ordered(options: SlateOptions, *requests: Request, seed: int = 0) -> Ordered:
     scores = np.repeat(SCORES, len(requests), 0)
     hide_items(scores, requests, CATALOG, options)
-    return order_slates(scores, CATALOG, options, np.random.default_rng(seed), spread=np.full(scores.shape, 0.8), embeddings=EMBEDDINGS)
+    return order_slates(
+        scores,
+        CATALOG,
+        options,
+        np.random.default_rng(seed),
+        spread=np.full(scores.shape, 0.8),
+        embeddings=EMBEDDINGS,
+    )
 
 
 def test_everyone_is_shown_only_what_they_may_be() -> None:
-    people = (Request(), Request(history=[("a", 1.0), ("unknown", 1.0)]), Request(exclude=["a", "b"]), Request(allow=["f", "c"]),
-              Request(allow=[]), Request(allow=["a", "b"], exclude=["a"], history=[("b", 1.0)]))
+    people = (
+        Request(),
+        Request(history=[("a", 1.0), ("unknown", 1.0)]),
+        Request(exclude=["a", "b"]),
+        Request(allow=["f", "c"]),
+        Request(allow=[]),
+        Request(allow=["a", "b"], exclude=["a"], history=[("b", 1.0)]),
+    )
     assert slates(SlateOptions(k=3), *people) == ["abc", "bcd", "cde", "cf", "", ""]
     assert slates(SlateOptions(k=3, exclude_seen=False), people[1]) == ["abc"]
-    assert slates(SlateOptions(k=3, filter='category = "y" or year = 1', rules=Rules(ban=["d"])), *people[:2]) == ["ae", "e"]
+    assert slates(
+        SlateOptions(k=3, filter='category = "y" or year = 1', rules=Rules(ban=["d"])), *people[:2]
+    ) == ["ae", "e"]
 
 
 def test_pins_quotas_and_diversity_together() -> None:
@@ -61,15 +84,20 @@ def test_what_would_falsify_the_log_is_not_explored_and_says_so() -> None:
     found = ordered(SlateOptions(k=2, explore=1.0, rules=Rules(quota={"x": 1})), Request())
     assert found.items.tolist() == [[0, 3]]
     assert (found.propensity == 1).all()
-    assert found.notes == ["not explored: diversity and quotas would make the logged probabilities untrue"]
+    assert found.notes == [
+        "not explored: diversity and quotas would make the logged probabilities untrue"
+    ]
     assert ordered(SlateOptions(k=2, explore=1.0), Request()).notes == []
 
 
-@pytest.mark.parametrize(("wrong", "message"), [
-    ({"k": 0}, "k must be 1 or more, got 0"),
-    ({"diversity": 2.0}, r"diversity must lie in \[0, 1\], got 2.0"),
-    ({"explore": -1.0}, "explore must be 0 or more, got -1.0"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"k": 0}, "k must be 1 or more, got 0"),
+        ({"diversity": 2.0}, r"diversity must lie in \[0, 1\], got 2.0"),
+        ({"explore": -1.0}, "explore must be 0 or more, got -1.0"),
+    ],
+)
 def test_bad_options_are_named(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         SlateOptions(**wrong)

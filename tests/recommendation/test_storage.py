@@ -15,6 +15,9 @@ def test_a_model_that_lacks_something_is_named_as_such():
     whole = read_artefact(saved_model())
     assert from_artefact(whole)["version"] == whole.config["version"]
     without_text = {name: array for name, array in whole.arrays.items() if name != "text"}
-    for lacking in ({"arrays": without_text}, {"config": {**whole.config, "policy": {"colour": 1}}}):
+    for lacking in (
+        {"arrays": without_text},
+        {"config": {**whole.config, "policy": {"colour": 1}}},
+    ):
         with pytest.raises(BrokenArtefact, match="another version of metarec wrote it; fit again"):
             from_artefact(replace(whole, **lacking))

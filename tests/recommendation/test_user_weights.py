@@ -1,4 +1,6 @@
-"""Weights of training users: a weight of two is a person there twice, and weights of one change nothing."""
+"""Weights of training users: a weight of two is a person there twice, and weights of one change
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,23 @@ def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavio
     rng = np.random.default_rng(4)
     lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
     plain = Histories.of_indexes(lists)
-    histories = Histories(offsets=plain.offsets, items=plain.items, values=rng.integers(1, 6, len(plain.items)).astype(np.float32))
-    profiles, content = rng.random((PEOPLE, 2)).astype(np.float32), rng.normal(size=(N_ITEMS, 3)).astype(np.float32)
-    return Behaviour(histories=histories.users(rows), profiles=profiles[rows], content=content, relevant_from=3.0, horizon=SHORT,
-                     weights=weights)
+    histories = Histories(
+        offsets=plain.offsets,
+        items=plain.items,
+        values=rng.integers(1, 6, len(plain.items)).astype(np.float32),
+    )
+    profiles, content = (
+        rng.random((PEOPLE, 2)).astype(np.float32),
+        rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
+    )
+    return Behaviour(
+        histories=histories.users(rows),
+        profiles=profiles[rows],
+        content=content,
+        relevant_from=3.0,
+        horizon=SHORT,
+        weights=weights,
+    )
 
 
 @pytest.fixture
@@ -48,31 +63,50 @@ def weighed() -> Behaviour:
 
 
 @pytest.mark.parametrize("scorer", [Neighbors, Ease, Transitions, Content, Profile, Factors])
-def test_a_weight_of_two_is_a_person_there_twice(scorer: type, copied: Behaviour, weighed: Behaviour) -> None:
+def test_a_weight_of_two_is_a_person_there_twice(
+    scorer: type, copied: Behaviour, weighed: Behaviour
+) -> None:
     twice, heavy = (scorer.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support, profiles = weighed.histories.first(3), weighed.profiles
 
-    np.testing.assert_allclose(heavy.evidence(support, profiles), twice.evidence(support, profiles), atol=2e-4)
+    np.testing.assert_allclose(
+        heavy.evidence(support, profiles), twice.evidence(support, profiles), atol=2e-4
+    )
     unweighed = scorer.fit(behaviour_of(np.arange(PEOPLE)), np.random.default_rng(0))
-    assert np.abs(unweighed.evidence(support, profiles) - twice.evidence(support, profiles)).max() > 1e-3
+    assert (
+        np.abs(unweighed.evidence(support, profiles) - twice.evidence(support, profiles)).max()
+        > 1e-3
+    )
 
 
-def test_the_episodic_ridge_counts_a_weight_as_copies(copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_episodic_ridge_counts_a_weight_as_copies(
+    copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Behaviour, "is_ordered", True)
     monkeypatch.setattr("metarec.metalearning.episodic_ridge.RANK", N_ITEMS - 1)
-    monkeypatch.setattr("metarec.metalearning.episodic_ridge.TASTE_SCALE", 0.0)  # tastes are a plain SVD of likes, not weighed
+    monkeypatch.setattr(
+        "metarec.metalearning.episodic_ridge.TASTE_SCALE", 0.0
+    )  # tastes are a plain SVD of likes, not weighed
     twice, heavy = (EpisodicRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support = weighed.histories.first(3)
 
-    np.testing.assert_allclose(heavy.evidence(support, weighed.profiles), twice.evidence(support, weighed.profiles), atol=1e-3)
+    np.testing.assert_allclose(
+        heavy.evidence(support, weighed.profiles),
+        twice.evidence(support, weighed.profiles),
+        atol=1e-3,
+    )
 
 
-def test_popularity_and_standing_count_a_weight_as_copies(copied: Behaviour, weighed: Behaviour) -> None:
+def test_popularity_and_standing_count_a_weight_as_copies(
+    copied: Behaviour, weighed: Behaviour
+) -> None:
     np.testing.assert_allclose(_popularity(weighed)[0], _popularity(copied)[0], atol=1e-6)
     np.testing.assert_allclose(_standing(weighed), _standing(copied), atol=1e-5)
 
 
-def test_item_offsets_of_ratings_count_a_weight_as_copies(copied: Behaviour, weighed: Behaviour) -> None:
+def test_item_offsets_of_ratings_count_a_weight_as_copies(
+    copied: Behaviour, weighed: Behaviour
+) -> None:
     twice, heavy = (RatingHead.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
 
     np.testing.assert_allclose(heavy.item_bias, twice.item_bias, atol=1e-5)
@@ -81,43 +115,71 @@ def test_item_offsets_of_ratings_count_a_weight_as_copies(copied: Behaviour, wei
 
 def test_the_gate_draws_people_by_weight() -> None:
     rng = np.random.default_rng(0)
-    drawn = np.concatenate([_drawn(50, rng, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)])
+    drawn = np.concatenate(
+        [_drawn(50, rng, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)]
+    )
 
     assert (drawn < 25).mean() == pytest.approx(0.75, abs=0.02)
 
 
 def test_equal_weights_of_any_size_give_nearly_the_same_model(world: World) -> None:
     plain = Recommender.fit(world.data, preset="tiny", encoder="none")
-    equal = Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=dict.fromkeys(world.taste_of_user, 7.0))
+    equal = Recommender.fit(
+        world.data,
+        preset="tiny",
+        encoder="none",
+        user_weights=dict.fromkeys(world.taste_of_user, 7.0),
+    )
 
     assert equal.version != plain.version
-    slates = [m.recommend([Request(history=world.history("space", 2))], k=6)[0].item_ids for m in (plain, equal)]
+    slates = [
+        m.recommend([Request(history=world.history("space", 2))], k=6)[0].item_ids
+        for m in (plain, equal)
+    ]
     assert set(slates[0]) == set(slates[1])
 
 
 def test_one_taste_weighed_up_is_what_a_stranger_is_shown(world: World) -> None:
-    weights = {user: 30.0 if taste == "garden" else 1.0 for user, taste in world.taste_of_user.items()}
+    weights = {
+        user: 30.0 if taste == "garden" else 1.0 for user, taste in world.taste_of_user.items()
+    }
 
     model = Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=weights)
 
     assert set(model.recommend([Request()], k=6)[0].item_ids) <= set(world.items_of_taste["garden"])
 
 
-@pytest.mark.parametrize(("weights", "said"), [
-    ({"u000": 0.0}, "weight of a person must be above 0 and finite, got 0.0 for 'u000'"),
-    ({"nobody": 2.0}, "user_weights names nobody of the data"),
-])
-def test_weights_that_cannot_be_are_refused(world: World, weights: dict[str, float], said: str) -> None:
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"u000": 0.0}, "weight of a person must be above 0 and finite, got 0.0 for 'u000'"),
+        ({"nobody": 2.0}, "user_weights names nobody of the data"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(
+    world: World, weights: dict[str, float], said: str
+) -> None:
     with pytest.raises(BadInput, match=said):
         Recommender.fit(world.data, preset="tiny", encoder="none", user_weights=weights)
 
 
-@pytest.mark.parametrize(("is_ordered", "popular"), [(False, [2, 3, 4, 5, 6, 7]), (True, [5, 6, 7])])
-def test_what_brief_visitors_like_counts_for_little(is_ordered: bool, popular: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine people who like two things against seven who like six others; with an order only what comes after the pool counts."""
+@pytest.mark.parametrize(
+    ("is_ordered", "popular"), [(False, [2, 3, 4, 5, 6, 7]), (True, [5, 6, 7])]
+)
+def test_what_brief_visitors_like_counts_for_little(
+    is_ordered: bool, popular: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine people who like two things against seven who like six others; with an order only what
+    comes after the pool counts.
+    """
     lists = [np.array([0, 1])] * 9 + [np.array([2, 3, 4, 5, 6, 7])] * 7
-    behaviour = Behaviour(histories=Histories.of_indexes(lists), profiles=np.zeros((16, 1), np.float32),
-                          content=np.zeros((8, 1), np.float32), relevant_from=0.5, horizon=SHORT)
+    behaviour = Behaviour(
+        histories=Histories.of_indexes(lists),
+        profiles=np.zeros((16, 1), np.float32),
+        content=np.zeros((8, 1), np.float32),
+        relevant_from=0.5,
+        horizon=SHORT,
+    )
     monkeypatch.setattr(Behaviour, "is_ordered", is_ordered)
 
     shares, _ = _popularity(behaviour)

@@ -1,7 +1,8 @@
 """Meta-gradients of the batched inner loop against a plain loop over tasks, in float64.
 
-The loop below knows nothing of `metarec.metalearning.layers`: it runs torch modules, one task after the other, with
-`torch.autograd.grad(create_graph=True)`. Its weights are copied from the batched parameters by name.
+The loop below knows nothing of `metarec.metalearning.layers`: it runs torch modules, one task after
+the other, with `torch.autograd.grad(create_graph=True)`. Its weights are copied from the batched
+parameters by name.
 """
 
 from __future__ import annotations
@@ -53,15 +54,20 @@ def to_plain(params: Params) -> Params:
 
 CASES = {
     "mlp": (MLPHead(width=WIDTH, hidden=(7, 6)), PlainMLP, (WIDTH,)),
-    "transformer": (TransformerHead(width=WIDTH, tokens=TOKENS, heads=2, hidden=12), PlainTransformer,
-                    (TOKENS, WIDTH)),
+    "transformer": (
+        TransformerHead(width=WIDTH, tokens=TOKENS, heads=2, hidden=12),
+        PlainTransformer,
+        (TOKENS, WIDTH),
+    ),
 }
 ALGORITHMS = {
     "maml, 1 step": AdaptConfig(inner_steps=1),
     "maml, 3 steps": AdaptConfig(inner_steps=3),
     "fomaml": AdaptConfig(inner_steps=3, first_order=True),
     "anil": AdaptConfig(inner_steps=3, adapts=("out.*",)),
-    "named blocks": AdaptConfig(inner_steps=2, adapts=("mlp.1.*", "block.0.feed_forward.*", "out.*")),
+    "named blocks": AdaptConfig(
+        inner_steps=2, adapts=("mlp.1.*", "block.0.feed_forward.*", "out.*")
+    ),
     "meta-sgd": AdaptConfig(inner_steps=2, rates="per_weight"),
     "rates by step": AdaptConfig(inner_steps=3, rates="per_step"),
 }
@@ -80,27 +86,50 @@ def squared(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def batched_meta_gradient(head, prior: Params, x: Tensor, y: Tensor, config: AdaptConfig) -> Params:
-    prior = {name: value.clone().requires_grad_() for name, value in (prior | new_rates(prior, config)).items()}
-    adapted = adapt(lambda params: squared(head(params, x[:, :SUPPORT]), y[:, :SUPPORT]), prior, config, tasks=TASKS)
+    prior = {
+        name: value.clone().requires_grad_()
+        for name, value in (prior | new_rates(prior, config)).items()
+    }
+    adapted = adapt(
+        lambda params: squared(head(params, x[:, :SUPPORT]), y[:, :SUPPORT]),
+        prior,
+        config,
+        tasks=TASKS,
+    )
     squared(head({**prior, **adapted}, x[:, SUPPORT:]), y[:, SUPPORT:]).mean().backward()
     return {name: value.grad for name, value in prior.items()}
 
 
-def loop_meta_gradient(module: nn.Module, prior: Params, x: Tensor, y: Tensor, config: AdaptConfig) -> Params:
-    """One task at a time; every weight is turned inside the graph, so gradients land on the batched names."""
-    prior = {name: value.clone().requires_grad_() for name, value in (prior | new_rates(prior, config)).items()}
+def loop_meta_gradient(
+    module: nn.Module, prior: Params, x: Tensor, y: Tensor, config: AdaptConfig
+) -> Params:
+    """One task at a time; every weight is turned inside the graph, so gradients land on the batched
+    names.
+    """
+    prior = {
+        name: value.clone().requires_grad_()
+        for name, value in (prior | new_rates(prior, config)).items()
+    }
     total = torch.zeros((), dtype=torch.float64)
     for task in range(TASKS):
         weights = {name: value for name, value in prior.items() if not name.startswith(RATE)}
         for step in range(config.inner_steps):
-            moving = {name: value for name, value in weights.items() if any(fnmatchcase(name, a) for a in config.adapts)}
-            loss = squared(functional_call(module, to_plain(weights), (x[task, :SUPPORT],)), y[task, :SUPPORT])
+            moving = {
+                name: value
+                for name, value in weights.items()
+                if any(fnmatchcase(name, a) for a in config.adapts)
+            }
+            loss = squared(
+                functional_call(module, to_plain(weights), (x[task, :SUPPORT],)), y[task, :SUPPORT]
+            )
             slopes = torch.autograd.grad(loss, list(moving.values()), create_graph=True)
             for (name, value), slope in zip(moving.items(), slopes, strict=True):
                 slope = slope.detach() if config.first_order else slope
                 rate = prior.get(RATE + name, torch.tensor(config.inner_lr, dtype=torch.float64))
                 weights[name] = value - (rate[step] if config.rates == "per_step" else rate) * slope
-        total = total + squared(functional_call(module, to_plain(weights), (x[task, SUPPORT:],)), y[task, SUPPORT:])
+        total = total + squared(
+            functional_call(module, to_plain(weights), (x[task, SUPPORT:],)), y[task, SUPPORT:]
+        )
     (total / TASKS).backward()
     return {name: value.grad for name, value in prior.items()}
 
@@ -137,30 +166,54 @@ def test_two_parameter_case_by_hand():
     a, b, x, y, u, v, r = 0.7, -0.3, 1.5, 2.0, -0.8, 0.4, 0.1
     e = a * x + b - y
     f = a * u + b - v - 2 * r * e * (x * u + 1)
-    by_hand = {False: (2 * f * (u - 2 * r * x * (x * u + 1)), 2 * f * (1 - 2 * r * (x * u + 1))), True: (2 * f * u, 2 * f)}
+    by_hand = {
+        False: (2 * f * (u - 2 * r * x * (x * u + 1)), 2 * f * (1 - 2 * r * (x * u + 1))),
+        True: (2 * f * u, 2 * f),
+    }
     for first_order, (slope_a, slope_b) in by_hand.items():
-        prior = {"a": torch.tensor([a], dtype=torch.float64, requires_grad=True),
-                 "b": torch.tensor([b], dtype=torch.float64, requires_grad=True)}
-        adapted = adapt(lambda p: (p["a"] * x + p["b"] - y).square().squeeze(-1), prior,
-                        AdaptConfig(inner_steps=1, inner_lr=r, first_order=first_order), tasks=1)
+        prior = {
+            "a": torch.tensor([a], dtype=torch.float64, requires_grad=True),
+            "b": torch.tensor([b], dtype=torch.float64, requires_grad=True),
+        }
+        adapted = adapt(
+            lambda p: (p["a"] * x + p["b"] - y).square().squeeze(-1),
+            prior,
+            AdaptConfig(inner_steps=1, inner_lr=r, first_order=first_order),
+            tasks=1,
+        )
         (adapted["a"] * u + adapted["b"] - v).square().sum().backward()
         assert prior["a"].grad.item() == pytest.approx(slope_a, abs=1e-12)
         assert prior["b"].grad.item() == pytest.approx(slope_b, abs=1e-12)
 
 
 def test_low_rank_factors_and_context_have_the_loops_gradient():
-    """LoRA factors of a Transformer and a CAVIA context, each against the same head run one task at a time."""
-    lora, context = TransformerHead(width=WIDTH, tokens=TOKENS, hidden=12, lora=2), MLPHead(width=WIDTH, hidden=(7, 6), context=3)
-    for head, shape, adapts, extra in ((lora, (TOKENS, WIDTH), (".down", ".up"), {}), (context, (WIDTH,), (), {"context": torch.zeros(3)})):
+    """LoRA factors of a Transformer and a CAVIA context, each against the same head run one task at
+    a time.
+    """
+    lora, context = (
+        TransformerHead(width=WIDTH, tokens=TOKENS, hidden=12, lora=2),
+        MLPHead(width=WIDTH, hidden=(7, 6), context=3),
+    )
+    for head, shape, adapts, extra in (
+        (lora, (TOKENS, WIDTH), (".down", ".up"), {}),
+        (context, (WIDTH,), (), {"context": torch.zeros(3)}),
+    ):
         prior, x, y = world(head, shape)
         prior |= {name: value.double() for name, value in extra.items()}
         if not extra:  # away from the zero map, where `down` has no gradient
-            prior = {name: value + 0.1 if name.endswith(".up") else value for name, value in prior.items()}
+            prior = {
+                name: value + 0.1 if name.endswith(".up") else value
+                for name, value in prior.items()
+            }
         names = tuple(name for name in prior if name.endswith(adapts)) if adapts else ("context",)
-        config = AdaptConfig(inner_steps=2, adapts=tuple(n for n in names if n != "context_in.weight"))
+        config = AdaptConfig(
+            inner_steps=2, adapts=tuple(n for n in names if n != "context_in.weight")
+        )
 
         def run(params, rows, head=head):
-            return head(params, rows, params["context"]) if "context" in params else head(params, rows)
+            return (
+                head(params, rows, params["context"]) if "context" in params else head(params, rows)
+            )
 
         gradients = []
         for batches in (range(1), range(TASKS)):
@@ -174,9 +227,18 @@ def test_low_rank_factors_and_context_have_the_loops_gradient():
                     return squared(run(params | context, x[part, :SUPPORT]), y[part, :SUPPORT])
 
                 adapted = adapt(support_loss, leaves, config, tasks=len(x[part]))
-                total = total + squared(run({**leaves, **adapted}, x[part, SUPPORT:]), y[part, SUPPORT:]).sum()
+                total = (
+                    total
+                    + squared(
+                        run({**leaves, **adapted}, x[part, SUPPORT:]), y[part, SUPPORT:]
+                    ).sum()
+                )
             total.backward()
             gradients.append({name: value.grad for name, value in leaves.items()})
-        assert any(name.endswith(".up") or name == "context" for name, g in gradients[0].items() if g.abs().max() > 1e-6)
+        assert any(
+            name.endswith(".up") or name == "context"
+            for name, g in gradients[0].items()
+            if g.abs().max() > 1e-6
+        )
         for name, gradient in gradients[1].items():
             torch.testing.assert_close(gradients[0][name], gradient, rtol=1e-10, atol=1e-12)

@@ -11,10 +11,22 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, read_artefact, read_config, write_arrays, write_artefact
+from metarec.runtime.artefacts import (
+    Artefact,
+    BrokenArtefact,
+    new_folder,
+    read_artefact,
+    read_config,
+    write_arrays,
+    write_artefact,
+)
 
-ONE = Artefact(config={"name": "one", "dim": 4}, arrays={"weights": np.arange(12, dtype=np.float32).reshape(3, 4), "ids": np.arange(3)},
-               tables={"vocabulary": pl.DataFrame({"item_id": ["a", "b", "ü"]})}, card="# One\n")
+ONE = Artefact(
+    config={"name": "one", "dim": 4},
+    arrays={"weights": np.arange(12, dtype=np.float32).reshape(3, 4), "ids": np.arange(3)},
+    tables={"vocabulary": pl.DataFrame({"item_id": ["a", "b", "ü"]})},
+    card="# One\n",
+)
 TWO = Artefact(config={"name": "two"}, arrays={"weights": np.zeros(2)}, tables={}, card="")
 
 
@@ -24,7 +36,10 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert back.config == ONE.config
     assert back.card == ONE.card
     assert back.tables["vocabulary"].equals(ONE.tables["vocabulary"])
-    assert {name: array.dtype for name, array in back.arrays.items()} == {"weights": np.float32, "ids": np.int64}
+    assert {name: array.dtype for name, array in back.arrays.items()} == {
+        "weights": np.float32,
+        "ids": np.int64,
+    }
     assert np.array_equal(back.arrays["weights"], ONE.arrays["weights"])
 
 
@@ -34,7 +49,9 @@ def test_every_file_may_be_read_by_whom_the_others_may(tmp_path: Path) -> None:
         write_artefact(tmp_path / "model", ONE)
     finally:
         os.umask(before)
-    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "model").iterdir()} == {"0o640"}
+    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "model").iterdir()} == {
+        "0o640"
+    }
 
 
 def test_torch_tensors_are_taken_whatever_their_layout(tmp_path: Path) -> None:
@@ -55,7 +72,9 @@ def test_a_new_model_takes_the_place_of_the_old_whole(tmp_path: Path) -> None:
 def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("keep me")
-    with pytest.raises(FileExistsError, match="letters' exists and is no metarec model; give another folder"):
+    with pytest.raises(
+        FileExistsError, match="letters' exists and is no metarec model; give another folder"
+    ):
         write_artefact(tmp_path / "letters", ONE)
     assert (tmp_path / "letters" / "dear.txt").read_text() == "keep me"
 
@@ -63,7 +82,9 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
 def test_a_served_folder_is_not_replaced_with_its_events_in_it(tmp_path: Path) -> None:
     write_artefact(tmp_path / "model", ONE)
     (tmp_path / "model" / "events.db").write_text("what people did")
-    with pytest.raises(FileExistsError, match=r"model' also holds events.db, which a new model would replace"):
+    with pytest.raises(
+        FileExistsError, match=r"model' also holds events.db, which a new model would replace"
+    ):
         write_artefact(tmp_path / "model", TWO)
     assert (tmp_path / "model" / "events.db").read_text() == "what people did"
 
@@ -92,7 +113,9 @@ while True:
 def test_kill_9_leaves_a_whole_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
-        writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(tmp_path / "model")], stdout=subprocess.PIPE)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITE_FOREVER, str(tmp_path / "model")], stdout=subprocess.PIPE
+        )
         assert writer.stdout is not None
         writer.stdout.readline()
         with pytest.raises(subprocess.TimeoutExpired):
@@ -111,7 +134,9 @@ def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
 
 
 def test_broken_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no model folder .*nowhere'; make one with: metarec fit"):
+    with pytest.raises(
+        FileNotFoundError, match="no model folder .*nowhere'; make one with: metarec fit"
+    ):
         read_artefact(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BrokenArtefact, match=r"empty/config.json is missing or unreadable"):

@@ -28,5 +28,7 @@ def test_another_runs_checkpoint_is_none_to_go_on_from(tmp_path: Path) -> None:
 
 def test_a_broken_one_says_how_to_start_over(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"nonsense")
-    with pytest.raises(BrokenArtefact, match="cannot be read .*; delete it to start from the beginning"):
+    with pytest.raises(
+        BrokenArtefact, match="cannot be read .*; delete it to start from the beginning"
+    ):
         read_checkpoint(tmp_path / "c")

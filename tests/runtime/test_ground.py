@@ -18,21 +18,36 @@ from metarec.runtime.rng import derive, derive_torch
 
 def test_a_missing_library_says_how_to_get_it() -> None:
     assert require("json", "text") is json
-    with pytest.raises(MissingExtra, match=r"no_such_library is not installed; get it with: pip install 'metarec\[text\]'"):
+    with pytest.raises(
+        MissingExtra,
+        match=r"no_such_library is not installed; get it with: pip install 'metarec\[text\]'",
+    ):
         require("no_such_library", "text")
 
 
 def test_streams_depend_on_seed_and_name_only() -> None:
     assert np.array_equal(derive(0, "user", "42").random(3), derive(0, "user", "42").random(3))
-    streams = [derive(0, "user", "42"), derive(0, "user", 42), derive(1, "user", "42"), derive(0, "user42"), derive(0, "user", "4", "2")]
+    streams = [
+        derive(0, "user", "42"),
+        derive(0, "user", 42),
+        derive(1, "user", "42"),
+        derive(0, "user42"),
+        derive(0, "user", "4", "2"),
+    ]
     assert len({float(stream.random()) for stream in streams}) == len(streams)
-    assert derive_torch(0, "a").initial_seed() == derive_torch(0, "a").initial_seed() != derive_torch(0, "b").initial_seed()
+    assert (
+        derive_torch(0, "a").initial_seed()
+        == derive_torch(0, "a").initial_seed()
+        != derive_torch(0, "b").initial_seed()
+    )
 
 
 def test_devices() -> None:
     assert choose_device("cpu") == "cpu"
     assert choose_device() in ("cpu", "cuda", "mps")
-    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda, mps, got 'abacus'"):
+    with pytest.raises(
+        ValueError, match="device must be one of auto, cpu, cuda, mps, got 'abacus'"
+    ):
         choose_device("abacus")
 
 
@@ -43,10 +58,18 @@ def test_logs_as_json_carry_what_extra_held_and_nothing_else() -> None:
         logging.getLogger("metarec.app").info("served %d", 3, extra={"model": "v1"})
         logging.getLogger("metarec.app").debug("unseen")
         line = json.loads(stream.getvalue())
-        assert {**line, "time": ""} == {"time": "", "level": "info", "logger": "metarec.app", "message": "served 3", "model": "v1"}
+        assert {**line, "time": ""} == {
+            "time": "",
+            "level": "info",
+            "logger": "metarec.app",
+            "message": "served 3",
+            "model": "v1",
+        }
     finally:
         logging.getLogger("metarec").handlers.clear()
-    with pytest.raises(ValueError, match="log level must be one of debug, info, warning, error, got 'loud'"):
+    with pytest.raises(
+        ValueError, match="log level must be one of debug, info, warning, error, got 'loud'"
+    ):
         setup_logs("loud")
 
 

@@ -8,8 +8,14 @@ from metarec.runtime.knots import Knots
 def test_between_knots_values_follow_the_logarithm_of_events_and_beyond_them_they_stay(events):
     knots, values = np.array([1, 5, 20]), np.array([[1.0, -2.0], [3.0, 0.0], [4.0, 7.0]])
     expected = [np.interp(np.log1p(events), np.log1p(knots), column) for column in values.T]
-    np.testing.assert_allclose(Knots.between(knots, values).after(np.array([events, events])), [expected, expected], rtol=1e-12)
+    np.testing.assert_allclose(
+        Knots.between(knots, values).after(np.array([events, events])),
+        [expected, expected],
+        rtol=1e-12,
+    )
 
 
 def test_a_single_knot_speaks_for_every_number_of_events():
-    np.testing.assert_array_equal(Knots.between([0], np.array([[2.0]])).after(np.array([0, 3])), [[2.0], [2.0]])
+    np.testing.assert_array_equal(
+        Knots.between([0], np.array([[2.0]])).after(np.array([0, 3])), [[2.0], [2.0]]
+    )

@@ -24,14 +24,19 @@ def test_memory_is_used_again_by_its_thread_and_by_no_other() -> None:
 
 def test_pieces_cover_every_column_once() -> None:
     for rows, columns in ((1, 10), (8, 100_000), (500, 2_049)):
-        covered = np.concatenate([np.arange(columns)[piece] for piece in column_pieces(rows, columns)])
+        covered = np.concatenate(
+            [np.arange(columns)[piece] for piece in column_pieces(rows, columns)]
+        )
         assert np.array_equal(covered, np.arange(columns))
 
 
 @pytest.mark.parametrize("people", [1, 2, 3, 4, 7, 8, 11])
 def test_a_product_is_the_product_for_any_number_of_people(people: int) -> None:
     rng = np.random.default_rng(people)
-    rows, columns = rng.standard_normal((people, 5)).astype(np.float32), rng.standard_normal((5, 30)).astype(np.float32)
+    rows, columns = (
+        rng.standard_normal((people, 5)).astype(np.float32),
+        rng.standard_normal((5, 30)).astype(np.float32),
+    )
     found = product(rows, columns[:, 10:25])
     assert found.shape == (people, 15)
     np.testing.assert_allclose(found, rows.astype(float) @ columns[:, 10:25], atol=1e-5)

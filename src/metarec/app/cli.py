@@ -1,4 +1,6 @@
-"""The command line: parse, call, print. Exit 0 done, 1 failed, 2 bad input, with one clear line on stderr."""
+"""The command line: parse, call, print. Exit 0 done, 1 failed, 2 bad input, with one clear line on
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,16 @@ from metarec.app.commands import audit, bench, data, demo, evaluate, fit, live, 
 TRACEBACK = "METAREC_TRACEBACK"
 
 app = typer.Typer(
-    name="metarec", add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="metarec recommends well to people and items it has just met: large models, meta-learning, honest newcomer evaluation.",
-    epilog="Every command takes --json, and exits 0 when done, 1 when it failed, 2 for bad input. Begin with: metarec demo")
+    name="metarec",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="metarec recommends well to people and items it has just met: large models, "
+    "meta-learning, honest newcomer evaluation.",
+    epilog="Every command takes --json, and exits 0 when done, 1 when it failed, 2 for bad input. "
+    "Begin with: metarec demo",
+)
 app.command("demo", short_help="The whole journey on real data.")(demo.demo)
 app.add_typer(data.app, name="data", short_help="Get public data, list it, examine yours.")
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
@@ -32,7 +41,9 @@ app.command("forget", short_help="Delete what is kept of a person.")(live.forget
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
     """Say the version, or go on to the command."""
     if version:
         from metarec import __version__
@@ -44,12 +55,15 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     warnings.showwarning = _show_warning
-    # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several times as long.
+    # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several
+    # times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if args is None else args)
     try:
         code = app(args=words, standalone_mode=False)
-    except BaseException as error:  # the last resort of a program: nobody is shown a traceback they did not ask for
+    except (
+        BaseException
+    ) as error:  # the last resort of a program: nobody is shown a traceback they did not ask for
         code, line = explain_failure(error)
         if line:
             typer.echo(f"metarec: {line}", err=True)
@@ -64,7 +78,8 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
     if isinstance(error, typer.Exit):
         return error.exit_code, ""
     if type(error).__name__ == "NoArgsIsHelpError":
-        typer.echo(error.format_message())  # type: ignore[attr-defined]  # typer keeps the class to itself
+        # Typer keeps the class to itself
+        typer.echo(error.format_message())  # type: ignore[attr-defined]
         return 0, ""
     if hasattr(error, "format_message"):  # what typer raises for a command line it cannot read
         return 2, " ".join(error.format_message().split()) + "; see --help"
@@ -76,25 +91,44 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
         return 1, ""
     if isinstance(error, ImportError) and "pip install" in text:
         return 1, text
-    if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError):
+    if isinstance(
+        error,
+        FileNotFoundError
+        | FileExistsError
+        | NotADirectoryError
+        | IsADirectoryError
+        | PermissionError,
+    ):
         return 2, text
     if isinstance(error, ValueError) and _is_ours(error):
         return 2, text
     if isinstance(error, OSError | MemoryError):
         return 1, text or type(error).__name__
-    return 1, f"unexpected {type(error).__name__}: {text}; set {TRACEBACK}=1 to see where, and please report it"
+    return (
+        1,
+        f"unexpected {type(error).__name__}: {text}; set {TRACEBACK}=1 to see where, and please "
+        f"report it",
+    )
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether metarec raised it on purpose; a ValueError from inside a library is a fault of ours, not the caller's."""
+    """Whether metarec raised it on purpose; a ValueError from inside a library is a fault of ours,
+    not the caller's.
+    """
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith("metarec.")
+    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith(
+        "metarec."
+    )
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """What our data are odd in is said in one line; what libraries warn each other of is not for this reader."""
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    """What our data are odd in is said in one line; what libraries warn each other of is not for
+    this reader.
+    """
     if category.__name__ == "DataWarning":
         typer.echo(f"metarec: note: {message}", err=True)
 

@@ -1,4 +1,6 @@
-"""Champion against challenger: the same people, unseen by both, and everything a promotion is decided from."""
+"""Champion against challenger: the same people, unseen by both, and everything a promotion is
+decided from.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,14 @@ class Judges:
     horizon: Horizon
 
 
-def as_judges(events: pl.DataFrame, profiles: dict[str, dict[str, object]], known: Sequence[str], relevant_from: float) -> Judges:
-    """Make newcomers of people's events: the first half, at most 20, may be shown, the rest is asked.
+def as_judges(
+    events: pl.DataFrame,
+    profiles: dict[str, dict[str, object]],
+    known: Sequence[str],
+    relevant_from: float,
+) -> Judges:
+    """Make newcomers of people's events: the first half, at most 20, may be shown, the rest is
+    asked.
 
     Args:
         events: `user_id, item_id, value, timestamp` of the judges.
@@ -41,70 +49,153 @@ def as_judges(events: pl.DataFrame, profiles: dict[str, dict[str, object]], know
         known: items that both models know; others cannot be asked.
         relevant_from: the value from which an item counts as liked.
     """
-    first = events.sort("user_id", "timestamp").unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    first = events.sort("user_id", "timestamp").unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     first = first.filter(pl.col("item_id").is_in(list(known)))
     newcomers = []
     for (user_id,), rows in first.group_by("user_id", maintain_order=True):
-        pairs = [(item_id, float(value)) for item_id, value in rows.select("item_id", "value").iter_rows()]
+        pairs = [
+            (item_id, float(value))
+            for item_id, value in rows.select("item_id", "value").iter_rows()
+        ]
         pool = min(20, len(pairs) // 2)
         relevant = [item_id for item_id, value in pairs[pool:] if value >= relevant_from]
         if pool and relevant:
-            newcomers.append(Newcomer(user_id=str(user_id), profile=dict(profiles.get(str(user_id), {})), pool=pairs[:pool],
-                                      query=pairs[pool:], relevant=relevant))
+            newcomers.append(
+                Newcomer(
+                    user_id=str(user_id),
+                    profile=dict(profiles.get(str(user_id), {})),
+                    pool=pairs[:pool],
+                    query=pairs[pool:],
+                    relevant=relevant,
+                )
+            )
     shots = (0, 1, 3, 5, 10)
     longest = int(np.median([len(n.pool) for n in newcomers])) if newcomers else 0
-    return Judges(newcomers=newcomers, horizon=Horizon(shots=tuple(s for s in shots if s <= longest), pool=longest, min_events=2 * longest))
+    return Judges(
+        newcomers=newcomers,
+        horizon=Horizon(
+            shots=tuple(s for s in shots if s <= longest), pool=longest, min_events=2 * longest
+        ),
+    )
 
 
-def compare(champion: Recommender, challenger: Recommender, judges: Judges, train: Dataset, seed: int = 0) -> list[Comparison]:
-    """NDCG@10 overall, at each number of events and for each group, MAE where there are ratings, and time."""
+def compare(
+    champion: Recommender, challenger: Recommender, judges: Judges, train: Dataset, seed: int = 0
+) -> list[Comparison]:
+    """NDCG@10 overall, at each number of events and for each group, MAE where there are ratings,
+    and time.
+    """
     if not judges.newcomers or not judges.horizon.shots:
         return [_latency(champion, challenger)]
     items = sorted(set(champion.vocabulary.ids) & set(challenger.vocabulary.ids))
     trial = Trial.of(judges.newcomers, train, candidates=items)
-    found = {name: [measure(model, trial, shots, derive(seed, "ties", shots)).per_user for shots in judges.horizon.shots]
-             for name, model in (("champion", champion), ("challenger", challenger))}
+    found = {
+        name: [
+            measure(model, trial, shots, derive(seed, "ties", shots)).per_user
+            for shots in judges.horizon.shots
+        ]
+        for name, model in (("champion", champion), ("challenger", challenger))
+    }
     weights = resample(len(judges.newcomers), derive(seed, "bootstrap"))
-    quality = {name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()}  # [shots, users]
+    quality = {
+        name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
+    }  # [shots, users]
     overall = {name: np.nanmean(values, axis=0) for name, values in quality.items()}
     comparisons = [_paired("NDCG@10", overall["champion"], overall["challenger"], weights)]
-    comparisons += [_paired(f"NDCG@10 after {shots} events", quality["champion"][row], quality["challenger"][row], weights)
-                    for row, shots in enumerate(judges.horizon.shots) if shots <= 3]
-    comparisons += [_paired(f"NDCG@10 of {name}", overall["champion"][members], overall["challenger"][members],
-                            resample(int(members.sum()), derive(seed, "bootstrap", name)), clear=True)
-                    for name, members in groups_of(judges.newcomers).items()]
+    comparisons += [
+        _paired(
+            f"NDCG@10 after {shots} events",
+            quality["champion"][row],
+            quality["challenger"][row],
+            weights,
+        )
+        for row, shots in enumerate(judges.horizon.shots)
+        if shots <= 3
+    ]
+    comparisons += [
+        _paired(
+            f"NDCG@10 of {name}",
+            overall["champion"][members],
+            overall["challenger"][members],
+            resample(int(members.sum()), derive(seed, "bootstrap", name)),
+            clear=True,
+        )
+        for name, members in groups_of(judges.newcomers).items()
+    ]
     if "mae" in found["champion"][0] and "mae" in found["challenger"][0]:
-        errors = {name: -np.nanmean(np.stack([at["mae"] for at in per_shots]), axis=0) for name, per_shots in found.items()}
-        comparisons.append(_paired("minus MAE", errors["champion"], errors["challenger"], weights, clear=True))
+        errors = {
+            name: -np.nanmean(np.stack([at["mae"] for at in per_shots]), axis=0)
+            for name, per_shots in found.items()
+        }
+        comparisons.append(
+            _paired("minus MAE", errors["champion"], errors["challenger"], weights, clear=True)
+        )
     return [*comparisons, _latency(champion, challenger)]
 
 
 def groups_of(newcomers: Sequence[Newcomer]) -> dict[str, np.ndarray]:
     """Groups by attribute that hold enough people: name -> bool [users]."""
-    names = sorted({name for n in newcomers for name, value in n.profile.items() if isinstance(value, str | bool)})
+    names = sorted(
+        {
+            name
+            for n in newcomers
+            for name, value in n.profile.items()
+            if isinstance(value, str | bool)
+        }
+    )
     groups: dict[str, np.ndarray] = {}
     for name in names:
         values = np.array([str(n.profile.get(name, "")) for n in newcomers])
         known = sorted(set(values) - {""})
         if len(known) <= MOST_VALUES:
-            groups |= {f"{name}={value}": values == value for value in known if (values == value).sum() >= LEAST_IN_GROUP}
+            groups |= {
+                f"{name}={value}": values == value
+                for value in known
+                if (values == value).sum() >= LEAST_IN_GROUP
+            }
     return groups
 
 
-def _paired(name: str, champion: np.ndarray, challenger: np.ndarray, weights: np.ndarray, *, clear: bool = False) -> Comparison:
+def _paired(
+    name: str,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    weights: np.ndarray,
+    *,
+    clear: bool = False,
+) -> Comparison:
     low, high = interval(challenger - champion, weights)
-    return Comparison(name=name, champion=float(np.nanmean(champion)), challenger=float(np.nanmean(challenger)), low=float(low),
-                      high=float(high), people=int((~np.isnan(champion)).sum()), reading="clear" if clear else "mean")
+    return Comparison(
+        name=name,
+        champion=float(np.nanmean(champion)),
+        challenger=float(np.nanmean(challenger)),
+        low=float(low),
+        high=float(high),
+        people=int((~np.isnan(champion)).sum()),
+        reading="clear" if clear else "mean",
+    )
 
 
 def _latency(champion: Recommender, challenger: Recommender) -> Comparison:
     times: dict[str, list[float]] = {"champion": [], "challenger": []}
     for _ in range(15):  # in turn, so that what else the machine does falls on both
         for name, model in (("champion", champion), ("challenger", challenger)):
-            request = Request(history=[(item_id, model.value_range[1]) for item_id in model.vocabulary.ids[:5]])
+            request = Request(
+                history=[(item_id, model.value_range[1]) for item_id in model.vocabulary.ids[:5]]
+            )
             start = time.perf_counter()
             model.recommend([request], k=10)
             times[name].append(time.perf_counter() - start)
-    # The fastest runs are the least disturbed; a floor of half a millisecond keeps noise of tiny models out.
-    fast = {name: max(statistics.mean(sorted(found)[:5]), 5e-4) * 1e3 for name, found in times.items()}
-    return Comparison(name="ms for one newcomer", champion=fast["champion"], challenger=fast["challenger"], reading="ratio")
+    # The fastest runs are the least disturbed; a floor of half a millisecond keeps noise of tiny
+    # models out.
+    fast = {
+        name: max(statistics.mean(sorted(found)[:5]), 5e-4) * 1e3 for name, found in times.items()
+    }
+    return Comparison(
+        name="ms for one newcomer",
+        champion=fast["champion"],
+        challenger=fast["challenger"],
+        reading="ratio",
+    )

@@ -1,7 +1,9 @@
-"""Champion against challenger on what was really shown: off-policy estimates from logged propensities.
+"""Champion against challenger on what was really shown: off-policy estimates from logged
+propensities.
 
-The question: had each model chosen the slates that were shown, how many of the items at their places would have been liked?
-Both are asked as of each moment, with what was then known of the person, and weighted by one over the logged propensity.
+The question: had each model chosen the slates that were shown, how many of the items at their
+places would have been liked? Both are asked as of each moment, with what was then known of the
+person, and weighted by one over the logged propensity.
 """
 
 from __future__ import annotations
@@ -29,46 +31,82 @@ class Log:
     requests: list[Request]
     """[S] what was known of the person at that moment."""
     rows: pl.DataFrame
-    """One row a place: `slate` (index into requests), `place`, `item_id`, `propensity`, `outcome`, `user_id`."""
+    """One row a place: `slate` (index into requests), `place`, `item_id`, `propensity`, `outcome`,
+    `user_id`.
+    """
 
     @property
     def k(self) -> int:
         """Places of the longest slate."""
-        return int(self.rows["place"].max() or 0) + 1  # type: ignore[arg-type]  # polars types max() as any literal
+        # Polars types max() as any literal
+        return int(self.rows["place"].max() or 0) + 1  # type: ignore[arg-type]
 
 
 def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, object]]) -> Log:
     """The latest slates of the store, each with the person's events before it."""
     slates, events = store.slates().tail(MOST_SLATES), store.as_frame()
     rows = join_outcomes(slates, events, scale).join(
-        slates.select("slate_id").with_row_index("slate").with_columns(pl.col("slate").cast(pl.Int64)), on="slate_id")
-    of_user = {str(user_id): list(group.sort("timestamp", "sequence").select("item_id", "value", "kind", "timestamp").iter_rows())
-               for (user_id,), group in events.join(slates.select("user_id").unique(), on="user_id", how="semi").group_by("user_id")}
-    requests = [Request(history=as_history([event for event in of_user.get(user_id, []) if event[3] < at], scale),
-                        profile=dict(profiles.get(user_id, {}))) for user_id, at in slates.select("user_id", "timestamp").iter_rows()]
+        slates.select("slate_id")
+        .with_row_index("slate")
+        .with_columns(pl.col("slate").cast(pl.Int64)),
+        on="slate_id",
+    )
+    of_user = {
+        str(user_id): list(
+            group.sort("timestamp", "sequence")
+            .select("item_id", "value", "kind", "timestamp")
+            .iter_rows()
+        )
+        for (user_id,), group in events.join(
+            slates.select("user_id").unique(), on="user_id", how="semi"
+        ).group_by("user_id")
+    }
+    requests = [
+        Request(
+            history=as_history(
+                [event for event in of_user.get(user_id, []) if event[3] < at], scale
+            ),
+            profile=dict(profiles.get(user_id, {})),
+        )
+        for user_id, at in slates.select("user_id", "timestamp").iter_rows()
+    ]
     return Log(requests=requests, rows=rows)
 
 
 def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> list[Comparison]:
-    """Self-normalised and doubly robust estimates of both; none where too little was logged to decide by."""
+    """Self-normalised and doubly robust estimates of both; none where too little was logged to
+    decide by.
+    """
     if len(log.requests) < LEAST_SLATES:
         return []
-    shown = {name: _choices(model, log) for name, model in (("champion", champion), ("challenger", challenger))}
+    shown = {
+        name: _choices(model, log)
+        for name, model in (("champion", champion), ("challenger", challenger))
+    }
     reward_model = _RewardModel(champion, log)
     comparisons = []
     for label, estimate in (("SNIPS", _snips), ("doubly robust", _doubly_robust)):
         found = {name: estimate(log, choices, reward_model) for name, choices in shown.items()}
         if all(one.is_trustworthy for one in found.values()):
-            comparisons.append(_comparison(label, found["champion"], found["challenger"], len(log.requests)))
+            comparisons.append(
+                _comparison(label, found["champion"], found["challenger"], len(log.requests))
+            )
     return comparisons
 
 
 def _choices(model: Recommender, log: Log) -> pl.DataFrame:
-    """What a model would have shown: `slate, place, chosen`; what it knew then is what it may not show again, as when serving."""
+    """What a model would have shown: `slate, place, chosen`; what it knew then is what it may not
+    show again, as when serving.
+    """
     slates = model.recommend(log.requests, k=log.k)
-    return pl.DataFrame({"slate": range(len(slates)), "chosen": [slate.item_ids for slate in slates]},
-                        schema={"slate": pl.Int64, "chosen": pl.List(pl.Utf8)}).with_columns(
-        pl.int_ranges(pl.col("chosen").list.len()).alias("place")).explode("chosen", "place")
+    return (
+        pl.DataFrame(
+            {"slate": range(len(slates)), "chosen": [slate.item_ids for slate in slates]},
+            schema={"slate": pl.Int64, "chosen": pl.List(pl.Utf8)},
+        )
+        .with_columns(pl.int_ranges(pl.col("chosen").list.len()).alias("place"))
+        .explode("chosen", "place")
+    )
 
 
 def _beside(log: Log, choices: pl.DataFrame) -> pl.DataFrame:
@@ -78,15 +116,25 @@ def _beside(log: Log, choices: pl.DataFrame) -> pl.DataFrame:
 def _snips(log: Log, choices: pl.DataFrame, _reward_model: _RewardModel) -> Estimate:
     rows = _beside(log, choices)
     agrees = (rows["item_id"] == rows["chosen"]).fill_null(value=False).to_numpy().astype(float)
-    return snips(rows["outcome"].to_numpy(), rows["propensity"].to_numpy(), agrees, rows["user_id"].to_numpy())
+    return snips(
+        rows["outcome"].to_numpy(),
+        rows["propensity"].to_numpy(),
+        agrees,
+        rows["user_id"].to_numpy(),
+    )
 
 
 def _doubly_robust(log: Log, choices: pl.DataFrame, reward_model: _RewardModel) -> Estimate:
     rows = _beside(log, choices)
     agrees = (rows["item_id"] == rows["chosen"]).fill_null(value=False).to_numpy().astype(float)
-    return doubly_robust(rows["outcome"].to_numpy(), rows["propensity"].to_numpy(), agrees,
-                         reward_model.of(rows["slate"], rows["place"], rows["item_id"]),
-                         reward_model.of(rows["slate"], rows["place"], rows["chosen"]), rows["user_id"].to_numpy())
+    return doubly_robust(
+        rows["outcome"].to_numpy(),
+        rows["propensity"].to_numpy(),
+        agrees,
+        reward_model.of(rows["slate"], rows["place"], rows["item_id"]),
+        reward_model.of(rows["slate"], rows["place"], rows["chosen"]),
+        rows["user_id"].to_numpy(),
+    )
 
 
 class _RewardModel:
@@ -103,11 +151,18 @@ class _RewardModel:
         self._vocabulary = champion.vocabulary
         outcome = log.rows["outcome"].to_numpy()
         self._constant = float(outcome.mean())
-        self._fitted = LogisticRegression().fit(self._features(log.rows["slate"], log.rows["place"], log.rows["item_id"]),
-                                                outcome) if 0 < outcome.sum() < len(outcome) else None
+        self._fitted = (
+            LogisticRegression().fit(
+                self._features(log.rows["slate"], log.rows["place"], log.rows["item_id"]), outcome
+            )
+            if 0 < outcome.sum() < len(outcome)
+            else None
+        )
 
     def of(self, slate: pl.Series, place: pl.Series, items: pl.Series) -> np.ndarray:
-        """[M] predicted chance of a like; an item the champion does not know counts as an average one."""
+        """[M] predicted chance of a like; an item the champion does not know counts as an average
+        one.
+        """
         if self._fitted is None:
             return np.full(len(slate), self._constant)
         return np.asarray(self._fitted.predict_proba(self._features(slate, place, items))[:, 1])
@@ -120,5 +175,12 @@ class _RewardModel:
 
 def _comparison(label: str, champion: Estimate, challenger: Estimate, slates: int) -> Comparison:
     """Two estimates from one log; the interval of their difference is at most this wide."""
-    return Comparison(name=f"likes per place shown ({label})", champion=champion.value, challenger=challenger.value, reading="clear",
-                      low=challenger.low - champion.high, high=challenger.high - champion.low, people=slates)
+    return Comparison(
+        name=f"likes per place shown ({label})",
+        champion=champion.value,
+        challenger=challenger.value,
+        reading="clear",
+        low=challenger.low - champion.high,
+        high=challenger.high - champion.low,
+        people=slates,
+    )

@@ -1,4 +1,6 @@
-"""Reports kept with a model, `MODEL/reports/NAME.json`: what commands found out about it, for the operator's page."""
+"""Reports kept with a model, `MODEL/reports/NAME.json`: what commands found out about it, for the
+operator's page.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,15 @@ from metarec.feedback.registry import write_text
 from metarec.runtime.artefacts import REPORTS
 
 LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
-"""What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces the older."""
+"""What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces
+the older.
+"""
 _PERSONAL = ("newcomers", "examples")
 
 
 def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
-    """Write a report beside a model, whole or not at all; numbers that do not exist become null, and examples of people are left out.
+    """Write a report beside a model, whole or not at all; numbers that do not exist become null,
+    and examples of people are left out.
 
     Args:
         model: the model's folder.
@@ -27,14 +32,26 @@ def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: st
     """
     place = Path(model) / REPORTS / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
-    plain = _without_people(json.loads(json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None))
-    write_text(place, json.dumps({**plain, "kept": {"by": by, "timestamp": time.time()}}, indent=1, ensure_ascii=False) + "\n")
+    plain = _without_people(
+        json.loads(
+            json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None
+        )
+    )
+    write_text(
+        place,
+        json.dumps(
+            {**plain, "kept": {"by": by, "timestamp": time.time()}}, indent=1, ensure_ascii=False
+        )
+        + "\n",
+    )
     return place
 
 
 def report_names(model: Path) -> list[str]:
     """Names of the reports kept with a model."""
-    return sorted(path.stem for path in (model / REPORTS).glob("*.json") if not path.name.startswith("."))
+    return sorted(
+        path.stem for path in (model / REPORTS).glob("*.json") if not path.name.startswith(".")
+    )
 
 
 def read_report(model: Path, name: str) -> Any:
@@ -44,14 +61,18 @@ def read_report(model: Path, name: str) -> Any:
         BadInput: if there is none of this name.
     """
     if name not in report_names(model):
-        raise BadInput(f"no report {name!r}; there are: {', '.join(report_names(model)) or 'none yet'}")
+        raise BadInput(
+            f"no report {name!r}; there are: {', '.join(report_names(model)) or 'none yet'}"
+        )
     return json.loads((model / REPORTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _without_people(content: Any) -> Any:
     """Who asks to be forgotten must not live on in a report."""
     if isinstance(content, dict):
-        return {name: _without_people(value) for name, value in content.items() if name not in _PERSONAL}
+        return {
+            name: _without_people(value) for name, value in content.items() if name not in _PERSONAL
+        }
     return [_without_people(value) for value in content] if isinstance(content, list) else content
 
 

@@ -27,15 +27,26 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
 
 
-def serve(model: str, store: str | None = None, *, host: str | None = None, port: int | None = None, workers: int | None = None,
-          settings_file: str | None = None, checked: Callable[[], None] = lambda: None, **more: Any) -> None:
+def serve(
+    model: str,
+    store: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    settings_file: str | None = None,
+    checked: Callable[[], None] = lambda: None,
+    **more: Any,
+) -> None:
     """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
 
     Args:
         model: folder of a saved model.
         store: event store; `events.db` in the model's folder unless given.
-        settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the environment.
-        checked: called once model and store are seen to be there and the port is ours, before the first worker starts.
+        settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the
+            environment.
+        checked: called once model and store are seen to be there and the port is ours, before the
+            first worker starts.
         more: further fields of `ServiceSettings`.
 
     Raises:
@@ -47,7 +58,9 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
     with _metrics_folder():  # first: prometheus_client looks once, when it is imported
         for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
             require(module, "serve")
-        settings = load_settings(settings_file, model=model, store=store, host=host, port=port, workers=workers, **more)
+        settings = load_settings(
+            settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
+        )
         _check(settings)
         sockets = listening_at(settings.host, settings.port)
         checked()
@@ -56,7 +69,12 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
         if settings.retrain_hours:
             from metarec.app.retrain import retrain_now_and_then
 
-            threading.Thread(target=retrain_now_and_then, args=(settings, stop), name="metarec-retrain", daemon=True).start()
+            threading.Thread(
+                target=retrain_now_and_then,
+                args=(settings, stop),
+                name="metarec-retrain",
+                daemon=True,
+            ).start()
         try:
             _run(settings, sockets)
         finally:
@@ -67,7 +85,9 @@ def serve(model: str, store: str | None = None, *, host: str | None = None, port
 
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
-    """A folder where workers share their counts, unless the environment names one; afterwards neither it nor its name is left."""
+    """A folder where workers share their counts, unless the environment names one; afterwards
+    neither it nor its name is left.
+    """
     if METRICS_FOLDER in os.environ:
         yield
         return
@@ -76,12 +96,14 @@ def _metrics_folder() -> Iterator[None]:
         try:
             yield
         finally:
-            # A later service of this process, or a child of it, would look for a folder that is gone, and die of it.
+            # A later service of this process, or a child of it, would look for a folder that is
+            # gone, and die of it.
             del os.environ[METRICS_FOLDER]
 
 
 def listening_at(host: str, port: int) -> list[socket.socket]:
-    """A socket bound to each address of `host`; taken before anything is started, so that a port in use is told at once.
+    """A socket bound to each address of `host`; taken before anything is started, so that a port in
+    use is told at once.
 
     Raises:
         BadInput: if the port is in use or the host is not of this machine.
@@ -89,28 +111,40 @@ def listening_at(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     absent: OSError | None = None
     try:
-        for place in dict.fromkeys(socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)):
+        for place in dict.fromkeys(
+            socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ):
             try:
                 sockets.append(_bound(*place))
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
-                absent = error  # such as ::1 of `localhost` where there is no IPv6; another address may do
+                # Such as ::1 of `localhost` where there is no IPv6; another address may do
+                absent = error
         if absent and not sockets:
             raise absent
     except OSError as error:
         for one in sockets:
             one.close()
         if error.errno == errno.EADDRINUSE:
-            raise BadInput(f"port {port} of {host} is in use; stop what listens there, or give another --port") from error
-        raise BadInput(f"cannot listen at {host}, port {port} ({error.strerror}); give another --host or --port") from error
+            raise BadInput(
+                f"port {port} of {host} is in use; stop what listens there, or give another --port"
+            ) from error
+        raise BadInput(
+            f"cannot listen at {host}, port {port} ({error.strerror}); give another --host or "
+            f"--port"
+        ) from error
     return sockets
 
 
 def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
-    one = socket.socket(family, kind, protocol)  # with its protocol: asyncio sends small answers at once only where it is told
+    one = socket.socket(
+        family, kind, protocol
+    )  # with its protocol: asyncio sends small answers at once only where it is told
     try:
-        if os.name != "nt":  # there it would share a port in use; here it takes one that was just let go
+        if (
+            os.name != "nt"
+        ):  # there it would share a port in use; here it takes one that was just let go
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -129,16 +163,32 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     from metarec.runtime.logs import setup_logs
 
     options: dict[str, Any] = {
-        "factory": True, "host": settings.host, "port": settings.port, "access_log": False, "log_level": "warning", "server_header": False,
-        "timeout_graceful_shutdown": settings.shutdown_seconds, "timeout_keep_alive": 30, "backlog": 2048}
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "timeout_keep_alive": 30,
+        "backlog": 2048,
+    }
     if settings.workers == 1:
         with suppress(KeyboardInterrupt):
             uvicorn.Server(uvicorn.Config("metarec.app.serving:worker", **options)).run(sockets)
         return
     setup_logs(settings.log_level, as_json=settings.log_json)
-    # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds would kill it, and the next one,
-    # for ever.
-    run_workers(uvicorn.Config("metarec.app.serving:worker", workers=settings.workers, timeout_worker_healthcheck=120, **options), sockets)
+    # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
+    # would kill it, and the next one, for ever.
+    run_workers(
+        uvicorn.Config(
+            "metarec.app.serving:worker",
+            workers=settings.workers,
+            timeout_worker_healthcheck=120,
+            **options,
+        ),
+        sockets,
+    )
 
 
 def worker() -> FastAPI:
@@ -153,25 +203,34 @@ def worker() -> FastAPI:
         one_thread()
     try:
         return create_app(settings)
-    except (OSError, BrokenArtefact) as error:  # a store that is away while a worker is replaced: the next one may find it
-        logging.getLogger("metarec.service").error("a worker cannot start", extra={"reason": str(error)})
+    except (
+        OSError,
+        BrokenArtefact,
+    ) as error:  # a store that is away while a worker is replaced: the next one may find it
+        logging.getLogger("metarec.service").error(
+            "a worker cannot start", extra={"reason": str(error)}
+        )
         time.sleep(1.0)
         raise SystemExit(1) from error
 
 
 def one_thread() -> None:
-    """Let this process multiply on one thread: over a catalog of thousands of items a second one costs more than it saves, and as
-    many workers as there are cores use them all.
+    """Let this process multiply on one thread: over a catalog of thousands of items a second one
+    costs more than it saves, and as many workers as there are cores use them all.
     """
     import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, without types
+
+    # Comes with scikit-learn, without types
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     torch.set_num_threads(1)
     threadpool_limits(1)
 
 
 def _check(settings: ServiceSettings) -> None:
-    """Fail here, once and in words, rather than in every worker: is there a model that can serve, does the store open?"""
+    """Fail here, once and in words, rather than in every worker: is there a model that can serve,
+    does the store open?
+    """
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
     from metarec.runtime.artefacts import BrokenArtefact, read_whole_config

@@ -1,4 +1,6 @@
-"""Settings of the running service: defaults, then a TOML file, then the environment, then flags; the later wins."""
+"""Settings of the running service: defaults, then a TOML file, then the environment, then flags;
+the later wins.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +21,33 @@ ROLES = ("read", "write", "admin")
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """How the service runs. In the environment a field is `METAREC_` and its name in capitals, as in `METAREC_PORT=9000`."""
+    """How the service runs. In the environment a field is `METAREC_` and its name in capitals, as
+    in `METAREC_PORT=9000`.
+    """
 
     model: str
     """Folder of a saved model; retrained versions are kept in it."""
     store: str = ""
-    """Event store: a SQLite file or a postgresql:// url; `events.db` in the model's folder unless given."""
+    """Event store: a SQLite file or a postgresql:// url; `events.db` in the model's folder unless
+    given.
+    """
     host: str = "127.0.0.1"
     """Address to listen at; beyond this machine only with keys, or `open_to_all`."""
     port: int = 8000
     workers: int = 1
     """Processes that serve; each loads the model."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the environment: `key:role,key:role`."""
+    """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the
+    environment: `key:role,key:role`.
+    """
     open_to_all: bool = False
     """Listen beyond this machine without keys."""
     cors_origins: tuple[str, ...] = ()
     """Web pages of these origins may call the service from a browser."""
     hosts: tuple[str, ...] = ()
-    """Names by which the service may be called (the Host header); only this machine's own on loopback without keys, else any."""
+    """Names by which the service may be called (the Host header); only this machine's own on
+    loopback without keys, else any.
+    """
     max_body_bytes: int = 1_000_000
     requests_per_second: float = 200.0
     """Of each client (known key, else address) at each worker, on average; 0 sets no limit."""
@@ -46,36 +56,56 @@ class ServiceSettings:
     history_length: int = 200
     """The latest events of a person that a slate is made from."""
     log_slates: bool = True
-    """Keep what was shown to whom (for people with a user id), which judging challengers by logged propensities needs."""
+    """Keep what was shown to whom (for people with a user id), which judging challengers by logged
+    propensities needs.
+    """
     explore: float = 0.0
     """Strength of exploration where a request does not say; 0 shows the best as known."""
     inline_items: int = 100_000
-    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the loop is not held up for longer than
+    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
+    loop is not held up for longer than
     some hundredths of a second."""
     watch_seconds: float = 0.25
     """How often each worker looks for new items and a promoted model."""
     shutdown_seconds: int = 10
     """How long running requests may take to end when the service stops."""
     retrain_hours: float = 0.0
-    """Retrain so often while serving, if there is reason to; 0 never (run `metarec retrain` yourself)."""
+    """Retrain so often while serving, if there is reason to; 0 never (run `metarec retrain`
+    yourself).
+    """
     data: str = ""
-    """The data the first model was fitted on, to retrain on old plus new; asked of the model where not given."""
+    """The data the first model was fitted on, to retrain on old plus new; asked of the model where
+    not given.
+    """
     log_level: str = "info"
     log_json: bool = True
 
     def __post_init__(self) -> None:
-        for name, low in (("port", 0), ("workers", 1), ("max_body_bytes", 1_000), ("burst", 1), ("history_length", 1),
-                          ("requests_per_second", 0), ("explore", 0), ("retrain_hours", 0)):
+        for name, low in (
+            ("port", 0),
+            ("workers", 1),
+            ("max_body_bytes", 1_000),
+            ("burst", 1),
+            ("history_length", 1),
+            ("requests_per_second", 0),
+            ("explore", 0),
+            ("retrain_hours", 0),
+        ):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
         if self.port > 65_535:
             raise BadInput(f"port must be 65535 or less, got {self.port}")
         for role in self.keys.values():
             if role not in ROLES:
-                raise BadInput(f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}")
+                raise BadInput(
+                    f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}"
+                )
         if not self.is_local and not self.keys and not self.open_to_all:
-            raise BadInput(f"listening at {self.host} lets anyone read and forget users; give keys (METAREC_KEYS=secret:admin), "
-                           "listen at 127.0.0.1, or say open_to_all")
+            raise BadInput(
+                f"listening at {self.host} lets anyone read and forget users; give keys "
+                f"(METAREC_KEYS=secret:admin), "
+                "listen at 127.0.0.1, or say open_to_all"
+            )
 
     @property
     def is_local(self) -> bool:
@@ -94,11 +124,16 @@ class ServiceSettings:
     @classmethod
     def from_json(cls, text: str) -> ServiceSettings:
         """What `to_json` wrote."""
-        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+        }
         return cls(**fields)
 
 
-def load_settings(file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> ServiceSettings:
+def load_settings(
+    file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any
+) -> ServiceSettings:
     """Gather settings; a flag that is None was not given.
 
     Args:
@@ -106,7 +141,8 @@ def load_settings(file: str | Path | None = None, environment: Mapping[str, str]
         environment: `os.environ` unless given.
 
     Raises:
-        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each other.
+        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
+            other.
     """
     known = {f.name: f for f in fields(ServiceSettings)}
     values: dict[str, Any] = {}
@@ -124,19 +160,36 @@ def load_settings(file: str | Path | None = None, environment: Mapping[str, str]
             raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
     if "model" not in values:
         raise BadInput("no model given; name the folder of a saved model")
-    return ServiceSettings(**{name: _read(name, str(known[name].type), value) for name, value in values.items()})
+    return ServiceSettings(
+        **{name: _read(name, str(known[name].type), value) for name, value in values.items()}
+    )
 
 
 def _read(name: str, kind: str, value: Any) -> Any:
     """A value as its field's type; text from the environment is read."""
     try:
         if kind == "bool":
-            return value if isinstance(value, bool) else {"1": True, "true": True, "yes": True, "0": False, "false": False,
-                                                          "no": False, "": False}[str(value).lower()]
+            return (
+                value
+                if isinstance(value, bool)
+                else {
+                    "1": True,
+                    "true": True,
+                    "yes": True,
+                    "0": False,
+                    "false": False,
+                    "no": False,
+                    "": False,
+                }[str(value).lower()]
+            )
         if kind in ("int", "float", "str"):
             return {"int": int, "float": float, "str": str}[kind](value)
         if kind == "tuple[str, ...]":
-            return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(map(str, value))
+            return (
+                tuple(part.strip() for part in value.split(",") if part.strip())
+                if isinstance(value, str)
+                else tuple(map(str, value))
+            )
         if isinstance(value, str):
             return dict(pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip())
         return {str(key): str(role) for key, role in dict(value).items()}

@@ -17,8 +17,8 @@ log = logging.getLogger("metarec.service")
 class Worker(Process):
     """A worker that is asked whether it lives without waiting for its answer.
 
-    uvicorn's own waits for the answer, also of one that was killed meanwhile: for as long as a slow worker may take, nobody is
-    replaced and no signal is heard.
+    uvicorn's own waits for the answer, also of one that was killed meanwhile: for as long as a slow
+    worker may take, nobody is replaced and no signal is heard.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
@@ -69,5 +69,7 @@ class Supervisor(Multiprocess):
 
 
 def run_workers(config: uvicorn.Config, sockets: list[socket]) -> None:
-    """Serve with `config.workers` processes, which share these bound sockets, until told to stop."""
+    """Serve with `config.workers` processes, which share these bound sockets, until told to
+    stop.
+    """
     Supervisor(config, sockets=sockets).run()

@@ -1,7 +1,8 @@
 """The parts Transformers are made of, written so that gradients of gradients pass through them.
 
-Two of torch's own parts are unfit for meta-learning: `F.scaled_dot_product_attention` has no second derivative on the
-CPU, and the affine weights inside `F.layer_norm` lose precision under `torch.func.vmap`. Both are spelled out here.
+Two of torch's own parts are unfit for meta-learning: `F.scaled_dot_product_attention` has no second
+derivative on the CPU, and the affine weights inside `F.layer_norm` lose precision under
+`torch.func.vmap`. Both are spelled out here.
 
 Shape letters: B batch, L tokens asking, M tokens asked, H heads, D width.
 """
@@ -21,7 +22,8 @@ from metarec.data.schema import BadInput
 class LayerNorm(nn.Module):
     """Layer normalisation with its scale and shift applied outside `F.layer_norm`.
 
-    Ba et al. 2016, arXiv:1607.06450. The same values as `nn.LayerNorm`; exact second derivatives under `vmap`.
+    Ba et al. 2016, arXiv:1607.06450. The same values as `nn.LayerNorm`; exact second derivatives
+    under `vmap`.
     """
 
     def __init__(self, dim: int, eps: float = 1e-5) -> None:
@@ -38,7 +40,8 @@ class LayerNorm(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention with the softmax written out; self-attention, or over a `memory`.
 
-    Vaswani et al. 2017, arXiv:1706.03762, section 3.2. A token with nothing real to look at gets zeros, not NaN.
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.2. A token with nothing real to look at gets
+    zeros, not NaN.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
@@ -52,12 +55,19 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Float[Tensor, "#B L D"], *, memory_BMD: Float[Tensor, "B M D"] | None = None,
-                is_real_BM: Bool[Tensor, "B M"] | None = None, causal: bool = False) -> Float[Tensor, "B L D"]:
+    def forward(
+        self,
+        x_BLD: Float[Tensor, "#B L D"],
+        *,
+        memory_BMD: Float[Tensor, "B M D"] | None = None,
+        is_real_BM: Bool[Tensor, "B M"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "B L D"]:
         """Mix what each token may see.
 
         Args:
-            x_BLD: tokens that ask; [1, L, D] if the same ones ask every memory, which then are made queries of once.
+            x_BLD: tokens that ask; [1, L, D] if the same ones ask every memory, which then are made
+                queries of once.
             memory_BMD: tokens that are asked; `x_BLD` itself if left out.
             is_real_BM: False where an asked token is padding.
             causal: token l sees only tokens up to l (self-attention).
@@ -66,16 +76,22 @@ class Attention(nn.Module):
             [B, L, D]
         """
         asked = x_BLD if memory_BMD is None else memory_BMD
-        q_BHLd, k_BHMd, v_BHMd = (self._split(f(x)) for f, x in ((self.query, x_BLD), (self.key, asked), (self.value, asked)))
+        q_BHLd, k_BHMd, v_BHMd = (
+            self._split(f(x))
+            for f, x in ((self.query, x_BLD), (self.key, asked), (self.value, asked))
+        )
         scores = q_BHLd @ k_BHMd.transpose(-1, -2) / math.sqrt(q_BHLd.shape[-1])
         visible = self._visible(scores, is_real_BM, causal)
         if visible is not None:
             scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
         weights = torch.softmax(scores, dim=-1)
         if visible is not None:
-            weights = weights * visible  # a row that sees nothing would otherwise average the padding
+            weights = (
+                weights * visible
+            )  # a row that sees nothing would otherwise average the padding
         mixed = self.dropout(weights) @ v_BHMd
-        return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        # Nn.Module calls are untyped
+        return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         """[B, L, D] -> [B, H, L, D/H]."""
@@ -95,21 +111,34 @@ class FeedForward(nn.Sequential):
     """Two layers with GELU between, applied to each token alone."""
 
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0) -> None:
-        super().__init__(nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim))
+        super().__init__(
+            nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
+        )
 
 
 class Block(nn.Module):
-    """One pre-norm Transformer layer: self-attention, then (if asked for) attention over a memory, then feed-forward.
+    """One pre-norm Transformer layer: self-attention, then (if asked for) attention over a memory,
+    then feed-forward.
 
-    Pre-norm (Xiong et al. 2020, arXiv:2002.04745) trains without a long warm-up, which small data cannot afford.
+    Pre-norm (Xiong et al. 2020, arXiv:2002.04745) trains without a long warm-up, which small data
+    cannot afford.
 
     Args:
         cross: also look up a memory.
-        own: attend to the sequence itself; without it tokens do not see each other (candidates judged one by one).
+        own: attend to the sequence itself; without it tokens do not see each other (candidates
+            judged one by one).
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int | None = None, dropout: float = 0.0, *, cross: bool = False,
-                 own: bool = True) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        *,
+        cross: bool = False,
+        own: bool = True,
+    ) -> None:
         super().__init__()
         self.norm_attention = LayerNorm(dim) if own else None
         self.attention = Attention(dim, heads, dropout) if own else None
@@ -119,14 +148,27 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(dim, hidden or 4 * dim, dropout)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BLD: Float[Tensor, "#B L D"], *, is_real_BL: Bool[Tensor, "B L"] | None = None, causal: bool = False,
-                memory_BMD: Float[Tensor, "B M D"] | None = None,
-                memory_is_real_BM: Bool[Tensor, "B M"] | None = None) -> Float[Tensor, "B L D"]:
-        """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up (x may then be [1, L, D], the same for all)."""
+    def forward(
+        self,
+        x_BLD: Float[Tensor, "#B L D"],
+        *,
+        is_real_BL: Bool[Tensor, "B L"] | None = None,
+        causal: bool = False,
+        memory_BMD: Float[Tensor, "B M D"] | None = None,
+        memory_is_real_BM: Bool[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B L D"]:
+        """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up (x may
+        then be [1, L, D], the same for all).
+        """
         if self.norm_attention is not None and self.attention is not None:
-            x_BLD = x_BLD + self.dropout(self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal))
+            x_BLD = x_BLD + self.dropout(
+                self.attention(self.norm_attention(x_BLD), is_real_BM=is_real_BL, causal=causal)
+            )
         if self.norm_cross is not None and self.cross_attention is not None:
             assert memory_BMD is not None, "a block with cross attention needs a memory"
-            looked_up = self.cross_attention(self.norm_cross(x_BLD), memory_BMD=memory_BMD, is_real_BM=memory_is_real_BM)
+            looked_up = self.cross_attention(
+                self.norm_cross(x_BLD), memory_BMD=memory_BMD, is_real_BM=memory_is_real_BM
+            )
             x_BLD = x_BLD + self.dropout(looked_up)
-        return x_BLD + self.dropout(self.feed_forward(self.norm_feed(x_BLD)))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        # Nn.Module calls are untyped
+        return x_BLD + self.dropout(self.feed_forward(self.norm_feed(x_BLD)))  # type: ignore[no-any-return]

@@ -1,7 +1,9 @@
-"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the bar to beat.
+"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the bar
+to beat.
 
-Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside the attention
-weights are learned, so little data cannot spoil the model much, and what changed is a few hundred kilobytes.
+Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside
+the attention weights are learned, so little data cannot spoil the model much, and what changed is a
+few hundred kilobytes.
 """
 
 from __future__ import annotations
@@ -18,11 +20,29 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.pretrained import Adapter, PretrainedEncoder, knows_bf16, load_model, pool, prompted_texts
+from metarec.features.encoders.pretrained import (
+    Adapter,
+    PretrainedEncoder,
+    knows_bf16,
+    load_model,
+    pool,
+    prompted_texts,
+)
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
-ATTENTION_WEIGHTS = ("query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "c_attn", "q", "v", "Wqkv")
+ATTENTION_WEIGHTS = (
+    "query",
+    "value",
+    "q_lin",
+    "v_lin",
+    "q_proj",
+    "v_proj",
+    "c_attn",
+    "q",
+    "v",
+    "Wqkv",
+)
 """Names that the attention weights have in the usual models; those found are adapted."""
 
 
@@ -73,13 +93,21 @@ class FineTuned:
     """Whether the tuned encoder is the one given back."""
 
 
-def fine_tune(texts: Sequence[str], liked: sp.csr_matrix, encoder: PretrainedEncoder, *, options: LoraOptions | None = None,
-              rng: np.random.Generator, progress: Progress = silent) -> FineTuned:
-    """Teach a text encoder which items go together for people, and keep it only if unseen items are ranked better.
+def fine_tune(
+    texts: Sequence[str],
+    liked: sp.csr_matrix,
+    encoder: PretrainedEncoder,
+    *,
+    options: LoraOptions | None = None,
+    rng: np.random.Generator,
+    progress: Progress = silent,
+) -> FineTuned:
+    """Teach a text encoder which items go together for people, and keep it only if unseen items are
+    ranked better.
 
-    In a step some items are read; for each user who liked several of them, the others must name each one: a softmax
-    over the items read, with log popularity as a fixed bias, so that vectors need not say what is popular. What else
-    the user liked is no negative.
+    In a step some items are read; for each user who liked several of them, the others must name
+    each one: a softmax over the items read, with log popularity as a fixed bias, so that vectors
+    need not say what is popular. What else the user liked is no negative.
 
     Args:
         texts: of all items.
@@ -87,30 +115,55 @@ def fine_tune(texts: Sequence[str], liked: sp.csr_matrix, encoder: PretrainedEnc
         encoder: the frozen one.
 
     Raises:
-        BadInput: if too few items have text and users, or the model has no attention weights known here.
+        BadInput: if too few items have text and users, or the model has no attention weights known
+            here.
     """
     options = options or LoraOptions()
-    usable = np.flatnonzero(np.array([bool(text.strip()) for text in texts]) & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1))
+    usable = np.flatnonzero(
+        np.array([bool(text.strip()) for text in texts])
+        & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1)
+    )
     shuffled = rng.permutation(usable)
     judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
     if len(learned) < 4 or len(judged) < 2:
-        raise BadInput(f"only {len(usable)} items have both text and two people who liked them; fine-tuning needs dozens at least")
+        raise BadInput(
+            f"only {len(usable)} items have both text and two people who liked them; fine-tuning "
+            f"needs dozens at least"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        tuner = _Tuner(texts=texts, liked=liked, encoder=encoder, options=options, learned=learned, judged=judged)
+        tuner = _Tuner(
+            texts=texts,
+            liked=liked,
+            encoder=encoder,
+            options=options,
+            learned=learned,
+            judged=judged,
+        )
         frozen_score = tuner.score(None)
         best_score, best = tuner.run(rng, progress)
     improved = best is not None and best_score > frozen_score
-    tuned = PretrainedEncoder(encoder.located, encoder.options, adapter=best, cache=True if encoder.cache is not None else False) \
-        if improved else encoder
-    return FineTuned(encoder=tuned, frozen_score=frozen_score, tuned_score=best_score, improved=improved)
+    tuned = (
+        PretrainedEncoder(
+            encoder.located,
+            encoder.options,
+            adapter=best,
+            cache=True if encoder.cache is not None else False,
+        )
+        if improved
+        else encoder
+    )
+    return FineTuned(
+        encoder=tuned, frozen_score=frozen_score, tuned_score=best_score, improved=improved
+    )
 
 
 def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: int = 10) -> float:
-    """NDCG@k of cold items ranked among themselves by likeness to what each user liked of the others; a mean over users.
+    """NDCG@k of cold items ranked among themselves by likeness to what each user liked of the
+    others; a mean over users.
 
-    Vectors are centred first: what all texts have in common says nothing. Users without a liked cold item, or with no
-    other, are left out.
+    Vectors are centred first: what all texts have in common says nothing. Users without a liked
+    cold item, or with no other, are left out.
     """
     is_cold = np.zeros(len(vectors), dtype=bool)
     is_cold[cold] = True
@@ -122,7 +175,9 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
         return 0.0
     scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(np.arange(2, order.shape[1] + 2))
+    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(
+        np.arange(2, order.shape[1] + 2)
+    )
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(asked[rows].sum(axis=1), k) - 1]
     return float((gains.sum(axis=1) / ideal).mean())
 
@@ -138,38 +193,66 @@ class _Tuner:
     learned: np.ndarray
     judged: np.ndarray
     in_16_bits: bool = field(default_factory=knows_bf16)
-    """Read in 16 bits while tuning, three times as fast where the processor knows them; what is learned stays in 32."""
+    """Read in 16 bits while tuning, three times as fast where the processor knows them; what is
+    learned stays in 32.
+    """
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
         """The best score on the judged items, and the adapter that reached it."""
         options, peft = self.options, require("peft", "tune")
         tokenizer, base = load_model(self.encoder.located)
-        names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(ATTENTION_WEIGHTS)
+        names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(
+            ATTENTION_WEIGHTS
+        )
         if not names:
-            raise BadInput(f"{self.encoder.name!r} has no attention weights named {', '.join(ATTENTION_WEIGHTS)}; "
-                           "it cannot be fine-tuned here")
-        lora = peft.LoraConfig(r=options.rank, lora_alpha=2 * options.rank, lora_dropout=0.1, target_modules=sorted(names),
-                               fan_in_fan_out="c_attn" in names)
+            raise BadInput(
+                f"{self.encoder.name!r} has no attention weights named "
+                f"{', '.join(ATTENTION_WEIGHTS)}; "
+                "it cannot be fine-tuned here"
+            )
+        lora = peft.LoraConfig(
+            r=options.rank,
+            lora_alpha=2 * options.rank,
+            lora_dropout=0.1,
+            target_modules=sorted(names),
+            fan_in_fan_out="c_attn" in names,
+        )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an older name
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # peft asks transformers by an older name
             model = peft.get_peft_model(base, lora)
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate)
         warm = max(1, options.steps // 10)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))))
-        popularity = torch.from_numpy(np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32))
+            optimizer,
+            lambda step: min(
+                (step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))
+            ),
+        )
+        popularity = torch.from_numpy(
+            np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32)
+        )
         best_score, best, waited = -np.inf, None, 0
         for step in range(1, options.steps + 1):
             model.train()
-            items = np.sort(rng.choice(self.learned, size=min(options.items_per_step, len(self.learned)), replace=False))
+            items = np.sort(
+                rng.choice(
+                    self.learned, size=min(options.items_per_step, len(self.learned)), replace=False
+                )
+            )
             loss = self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
             if loss is not None:
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             schedule.step()
-            progress("fine-tune text encoder", step / options.steps, "" if loss is None else f"loss {loss.item():.3f}")
+            progress(
+                "fine-tune text encoder",
+                step / options.steps,
+                "" if loss is None else f"loss {loss.item():.3f}",
+            )
             if step % options.check_every == 0 or step == options.steps:
                 adapter = _adapter(model, 2.0)
                 score, waited = self.score(adapter), waited + 1
@@ -181,22 +264,37 @@ class _Tuner:
 
     def score(self, adapter: Adapter | None) -> float:
         """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""
-        reading = replace(self.encoder.options, precision="bf16") if self.in_16_bits and self.encoder.options.engine == "torch" \
+        reading = (
+            replace(self.encoder.options, precision="bf16")
+            if self.in_16_bits and self.encoder.options.engine == "torch"
             else self.encoder.options
+        )
         reader = PretrainedEncoder(self.encoder.located, reading, adapter=adapter, cache=False)
         return cold_ndcg(reader.encode(self.texts), self.liked, self.judged)
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""
         most = min(self.options.max_tokens, self.encoder.max_tokens)
-        texts, _ = prompted_texts([self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, most)
-        given = tokenizer(texts, truncation=True, max_length=most, padding=True, return_tensors="pt")
+        texts, _ = prompted_texts(
+            [self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, most
+        )
+        given = tokenizer(
+            texts, truncation=True, max_length=most, padding=True, return_tensors="pt"
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=self.in_16_bits):
-            hidden = model(input_ids=given["input_ids"], attention_mask=given["attention_mask"]).last_hidden_state.float()
-        return torch.nn.functional.normalize(pool(hidden, given["attention_mask"].bool(), self.encoder.pooling), dim=1)
+            hidden = model(
+                input_ids=given["input_ids"], attention_mask=given["attention_mask"]
+            ).last_hidden_state.float()
+        return torch.nn.functional.normalize(
+            pool(hidden, given["attention_mask"].bool(), self.encoder.pooling), dim=1
+        )
 
-    def _loss(self, vectors_ID: Tensor, items: np.ndarray, popularity_I: Tensor, rng: np.random.Generator) -> Tensor | None:
-        """Mean over (user, liked item) of how well the user's other items name it; None if nobody liked two of these."""
+    def _loss(
+        self, vectors_ID: Tensor, items: np.ndarray, popularity_I: Tensor, rng: np.random.Generator
+    ) -> Tensor | None:
+        """Mean over (user, liked item) of how well the user's other items name it; None if nobody
+        liked two of these.
+        """
         taken = self.liked[:, items] > 0
         users = np.flatnonzero(np.asarray(taken.sum(axis=1)).ravel() > 1)
         if not len(users):
@@ -206,20 +304,44 @@ class _Tuner:
         taken_UI = torch.from_numpy(taken[users].toarray().astype(np.float32))
         users_UD, alike_II = taken_UI @ vectors_ID, vectors_ID @ vectors_ID.T
         others_U = (taken_UI.sum(dim=1, keepdim=True) - 1).clamp(min=1).sqrt()
-        # Leaving item i out of a user's sum changes the score of j by alike[i, j]; positives lose their own part, which is 1.
-        positive_UI = (users_UD @ vectors_ID.T - alike_II.diagonal()) / others_U / self.options.temperature + popularity_I
+        # Leaving item i out of a user's sum changes the score of j by alike[i, j]; positives lose
+        # their own part, which is 1.
+        positive_UI = (
+            users_UD @ vectors_ID.T - alike_II.diagonal()
+        ) / others_U / self.options.temperature + popularity_I
         rows, places = taken_UI.nonzero(as_tuple=True)
-        negative_PI = ((users_UD @ vectors_ID.T)[rows] - alike_II[places]) / others_U[rows] / self.options.temperature + popularity_I
-        negative_PI = negative_PI.masked_fill(taken_UI[rows] > 0, torch.finfo(negative_PI.dtype).min)
+        negative_PI = ((users_UD @ vectors_ID.T)[rows] - alike_II[places]) / others_U[
+            rows
+        ] / self.options.temperature + popularity_I
+        negative_PI = negative_PI.masked_fill(
+            taken_UI[rows] > 0, torch.finfo(negative_PI.dtype).min
+        )
         scores = torch.cat([positive_UI[rows, places][:, None], negative_PI], dim=1)
-        losses_P = torch.nn.functional.cross_entropy(scores, torch.zeros(len(rows), dtype=torch.long), reduction="none")
-        weights_P = 1 / taken_UI.sum(dim=1)[rows]  # a user counts once, however many of the items they liked
+        losses_P = torch.nn.functional.cross_entropy(
+            scores, torch.zeros(len(rows), dtype=torch.long), reduction="none"
+        )
+        weights_P = (
+            1 / taken_UI.sum(dim=1)[rows]
+        )  # a user counts once, however many of the items they liked
         return (losses_P * weights_P).sum() / weights_P.sum()
 
 
 def _adapter(model: Any, scale: float) -> Adapter:
     """What peft has learned, as plain arrays named as in the base model."""
     prefix = "base_model.model."
-    layers = {name[len(prefix):]: module for name, module in model.named_modules() if hasattr(module, "lora_A") and name.startswith(prefix)}
-    return Adapter(scale=scale, down={name: module.lora_A["default"].weight.detach().numpy().copy() for name, module in layers.items()},
-                   up={name: module.lora_B["default"].weight.detach().numpy().copy() for name, module in layers.items()})
+    layers = {
+        name[len(prefix) :]: module
+        for name, module in model.named_modules()
+        if hasattr(module, "lora_A") and name.startswith(prefix)
+    }
+    return Adapter(
+        scale=scale,
+        down={
+            name: module.lora_A["default"].weight.detach().numpy().copy()
+            for name, module in layers.items()
+        },
+        up={
+            name: module.lora_B["default"].weight.detach().numpy().copy()
+            for name, module in layers.items()
+        },
+    )

@@ -1,7 +1,7 @@
 """What a recommender is trained on: full and sampled softmax, binary cross-entropy, squared error.
 
-Shape letters: B users, N items, P positives, K sampled items, D width. Every loss is a mean over what is real, in nats (or squared
-units of the values).
+Shape letters: B users, N items, P positives, K sampled items, D width. Every loss is a mean over
+what is real, in nats (or squared units of the values).
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | Non
 
     Args:
         scores_BN: one score for each item.
-        targets: [B] the index of one positive each, or [B, N] weights of several (a row without any counts for nothing).
-        allowed_BN: False where an item takes no part (those already seen); positives must be allowed.
+        targets: [B] the index of one positive each, or [B, N] weights of several (a row without any
+            counts for nothing).
+        allowed_BN: False where an item takes no part (those already seen); positives must be
+            allowed.
     """
     if allowed_BN is not None:
         scores_BN = scores_BN.masked_fill(~allowed_BN, torch.finfo(scores_BN.dtype).min)
@@ -30,10 +32,19 @@ def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | Non
     return -weighed.sum() / targets.sum().clamp(min=1e-9)
 
 
-def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets: Tensor, sampled_K: Tensor, log_chance_N: Tensor,
-                         *, bias_N: Tensor | None = None, left_out_BN: Tensor | None = None,
-                         weights_B: Tensor | None = None) -> Tensor:
-    """Softmax over each positive and K shared samples (`samples_loss`); costs B x K instead of B x N.
+def sampled_softmax_loss(
+    users_BD: Tensor,
+    items_ND: Tensor,
+    targets: Tensor,
+    sampled_K: Tensor,
+    log_chance_N: Tensor,
+    *,
+    bias_N: Tensor | None = None,
+    left_out_BN: Tensor | None = None,
+    weights_B: Tensor | None = None,
+) -> Tensor:
+    """Softmax over each positive and K shared samples (`samples_loss`); costs B x K instead of B x
+    N.
 
     Args:
         targets: [B] the index of one positive each, or [B, P] of several.
@@ -51,30 +62,45 @@ def sampled_softmax_loss(users_BD: Tensor, items_ND: Tensor, targets: Tensor, sa
     return samples_loss(positive_BP, negative_BK, log_chance_N[sampled_K], left_out_BPK, weights_B)
 
 
-def samples_loss(positive_BP: Tensor, negative_BK: Tensor, log_chance_K: Tensor, left_out_BPK: Tensor,
-                 weights_B: Tensor | None = None) -> Tensor:
-    """Softmax of each positive against the same K sampled scores, corrected for how often each item is sampled.
+def samples_loss(
+    positive_BP: Tensor,
+    negative_BK: Tensor,
+    log_chance_K: Tensor,
+    left_out_BPK: Tensor,
+    weights_B: Tensor | None = None,
+) -> Tensor:
+    """Softmax of each positive against the same K sampled scores, corrected for how often each item
+    is sampled.
 
-    Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling chance is taken off every
-    sample's score, so that the expected gradient tends to the full softmax's as K grows. For that, a person's other
-    positives must stay among the samples, as they stay in the full softmax.
+    Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling
+    chance is taken off every sample's score, so that the expected gradient tends to the full
+    softmax's as K grows. For that, a person's other positives must stay among the samples, as they
+    stay in the full softmax.
 
     Args:
         positive_BP: scores of P positives each.
         log_chance_K: log of each sample's chance in one draw.
-        left_out_BPK: True where a sample may not stand against a positive: it is the same item, or takes no part.
-        weights_B: how much each row counts; all the same by default. Where positives are drawn from many, the full softmax
-            counts a row by how many there are.
+        left_out_BPK: True where a sample may not stand against a positive: it is the same item, or
+            takes no part.
+        weights_B: how much each row counts; all the same by default. Where positives are drawn from
+            many, the full softmax counts a row by how many there are.
     """
     corrected_BK = negative_BK - log_chance_K - math.log(negative_BK.shape[1])
-    rest_BP = torch.logsumexp(corrected_BK[:, None].masked_fill(left_out_BPK, torch.finfo(negative_BK.dtype).min), dim=-1)
+    rest_BP = torch.logsumexp(
+        corrected_BK[:, None].masked_fill(left_out_BPK, torch.finfo(negative_BK.dtype).min), dim=-1
+    )
     losses_B = F.softplus(rest_BP - positive_BP).mean(dim=1)
     return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
 
 
 def bce_loss(scores: Tensor, labels: Tensor, is_real: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of `sigmoid(score)` against labels in [0, 1]; a mean over real entries."""
-    return _mean(F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="none"), is_real)
+    """Binary cross-entropy of `sigmoid(score)` against labels in [0, 1]; a mean over real
+    entries.
+    """
+    return _mean(
+        F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="none"),
+        is_real,
+    )
 
 
 def mse_loss(predicted: Tensor, values: Tensor, is_real: Tensor | None = None) -> Tensor:

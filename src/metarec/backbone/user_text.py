@@ -1,8 +1,10 @@
-"""A person as text: `u* = encoder(u)` from profile and recent history written in words, and what such people go on to like.
+"""A person as text: `u* = encoder(u)` from profile and recent history written in words, and what
+such people go on to like.
 
-The route of the BERT recommenders: the text encoder that reads items also reads people (`features.people`). Its vector is
-mapped to items by one closed-form ridge over training people at several lengths of history, so nothing is trained by
-gradient and the map is exact. Targets are compressed to their leading directions, as in `metalearning.episodic_ridge`.
+The route of the BERT recommenders: the text encoder that reads items also reads people
+(`features.people`). Its vector is mapped to items by one closed-form ridge over training people at
+several lengths of history, so nothing is trained by gradient and the map is exact. Targets are
+compressed to their leading directions, as in `metalearning.episodic_ridge`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from metarec.data.schema import BadInput
 
 RANK = 40
 RIDGE = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Candidates in units of the mean squared singular value, chosen by generalised cross-validation."""
+"""Candidates in units of the mean squared singular value, chosen by generalised cross-validation.
+"""
 
 
 class NobodyToRead(BadInput):
@@ -26,7 +29,9 @@ class NobodyToRead(BadInput):
 
 @dataclass(frozen=True, kw_only=True)
 class UserTextTower:
-    """Evidence = expected share of people described like this who will like each item, cut at zero."""
+    """Evidence = expected share of people described like this who will like each item, cut at
+    zero.
+    """
 
     center: np.ndarray
     """[E] mean of the training people's vectors."""
@@ -40,12 +45,20 @@ class UserTextTower:
     """The one chosen."""
 
     @classmethod
-    def fit(cls, vectors: np.ndarray, targets: sp.csr_matrix, *, weights: np.ndarray | None = None, seed: int = 0) -> UserTextTower:
+    def fit(
+        cls,
+        vectors: np.ndarray,
+        targets: sp.csr_matrix,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> UserTextTower:
         """Learn the map from people's vectors to what they liked afterwards.
 
         Args:
-            vectors: [T, E], one for each task: a person at some length of history, read by an encoder; the same person may
-                stand there several times, with longer and longer histories. Zeros where there was nothing to read.
+            vectors: [T, E], one for each task: a person at some length of history, read by an
+                encoder; the same person may stand there several times, with longer and longer
+                histories. Zeros where there was nothing to read.
             targets: [T, N] above 0 where the person liked the item after that history.
             weights: [T] how much each task counts; all the same by default.
 
@@ -56,26 +69,49 @@ class UserTextTower:
         from sklearn.utils.extmath import randomized_svd
 
         if len(vectors) != targets.shape[0]:
-            raise BadInput(f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give one row for each text")
-        usable = np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1)) if vectors.shape[1] else np.zeros(0, np.int64)
+            raise BadInput(
+                f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
+                f"one row for each text"
+            )
+        usable = (
+            np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
+            if vectors.shape[1]
+            else np.zeros(0, np.int64)
+        )
         if len(usable) < 2:
-            raise NobodyToRead(f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads and something liked "
-                               "afterwards; at least 2 are needed")
+            raise NobodyToRead(
+                f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
+                f"and something liked "
+                "afterwards; at least 2 are needed"
+            )
         counted = np.ones(len(usable)) if weights is None else weights[usable]
         liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
         mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
         center = np.average(vectors[usable], axis=0, weights=counted).astype(np.float32)
         root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
         dense = root * (liked.toarray() - mean)
-        left, strength, directions = randomized_svd(dense, min(RANK, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3)
+        left, strength, directions = randomized_svd(
+            dense, min(RANK, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
+        )
         found, ridge = _ridge(root * (vectors[usable] - center), left * strength)
-        return cls(center=center, weights=found.astype(np.float32), directions=directions.astype(np.float32), mean=mean, ridge=ridge)
+        return cls(
+            center=center,
+            weights=found.astype(np.float32),
+            directions=directions.astype(np.float32),
+            mean=mean,
+            ridge=ridge,
+        )
 
     @classmethod
     def blank(cls, width: int, n_items: int) -> UserTextTower:
         """A tower that has learned from nobody and says nothing, for vectors of this width."""
-        return cls(center=np.zeros(width, np.float32), weights=np.zeros((width, 1), np.float32),
-                   directions=np.zeros((1, n_items), np.float32), mean=np.zeros(n_items, np.float32), ridge=float("inf"))
+        return cls(
+            center=np.zeros(width, np.float32),
+            weights=np.zeros((width, 1), np.float32),
+            directions=np.zeros((1, n_items), np.float32),
+            mean=np.zeros(n_items, np.float32),
+            ridge=float("inf"),
+        )
 
     def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32, at least 0; popularity where nothing is known of a person."""
@@ -87,13 +123,23 @@ class UserTextTower:
 
     def with_more_items(self, more: int) -> UserTextTower:
         """The same tower with items appended of which people's texts say nothing yet."""
-        return UserTextTower(center=self.center, weights=self.weights, directions=np.pad(self.directions, ((0, 0), (0, more))),
-                             mean=np.pad(self.mean, (0, more)), ridge=self.ridge)
+        return UserTextTower(
+            center=self.center,
+            weights=self.weights,
+            directions=np.pad(self.directions, ((0, 0), (0, more))),
+            mean=np.pad(self.mean, (0, more)),
+            ridge=self.ridge,
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All parts."""
-        return {"center": self.center, "weights": self.weights, "directions": self.directions, "mean": self.mean,
-                "ridge": np.array([self.ridge])}
+        return {
+            "center": self.center,
+            "weights": self.weights,
+            "directions": self.directions,
+            "mean": self.mean,
+            "ridge": np.array([self.ridge]),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserTextTower:
@@ -103,13 +149,18 @@ class UserTextTower:
 
 
 def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights of the ridge with the least generalised cross-validation error (Golub, Heath & Wahba 1979), and its strength."""
+    """Weights of the ridge with the least generalised cross-validation error (Golub, Heath & Wahba
+    1979), and its strength.
+    """
     left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
     turned, best = left.T @ y, (np.inf, RIDGE[0])
     scale = float((strength**2).mean())
     for candidate in (scale * factor for factor in RIDGE):
         shrunk = strength**2 / (strength**2 + candidate)
-        error = float(((y - left @ (shrunk[:, None] * turned)) ** 2).sum()) / (1 - min(shrunk.sum() / len(x), 0.999)) ** 2
+        error = (
+            float(((y - left @ (shrunk[:, None] * turned)) ** 2).sum())
+            / (1 - min(shrunk.sum() / len(x), 0.999)) ** 2
+        )
         best = min(best, (error, candidate))
     shrunk = strength / (strength**2 + best[1])
     return right.T @ (shrunk[:, None] * turned), best[1]

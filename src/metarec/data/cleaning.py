@@ -1,4 +1,6 @@
-"""Cleaning: every rule named, counted, switchable and reported; the data given are left as they are."""
+"""Cleaning: every rule named, counted, switchable and reported; the data given are left as they
+are.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,17 @@ def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = Non
     return read_clean(source, config)[1]
 
 
-def read_clean(source: str | PathLike[str] | Any, config: CleaningConfig | None = None) -> tuple[Dataset, DataReport]:
+def read_clean(
+    source: str | PathLike[str] | Any, config: CleaningConfig | None = None
+) -> tuple[Dataset, DataReport]:
     """Read and clean a source; the report also counts what reading left out."""
     tables = open_tables(source, rules=config)
     return clean(tables.dataset(), config or tables.rules, findings=tables.findings)
 
 
-def clean(data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()) -> tuple[Dataset, DataReport]:
+def clean(
+    data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()
+) -> tuple[Dataset, DataReport]:
     """Take out what no person can have meant.
 
     Args:
@@ -63,9 +69,20 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
             fewer = events.without(verdict.rows) if verdict.rows.len() else events
             count = events.frame.height - fewer.frame.height
             if not fewer.frame.height:
-                raise BadInput(f"{data.name}: no events are left after the rule {name} ({verdict.why}); relax it")
+                raise BadInput(
+                    f"{data.name}: no events are left after the rule {name} ({verdict.why}); "
+                    f"relax it"
+                )
             if count:
-                found.append(Finding(rule=name, rows=count, action="removed", why=verdict.why, examples=_examples(data, verdict.rows)))
+                found.append(
+                    Finding(
+                        rule=name,
+                        rows=count,
+                        action="removed",
+                        why=verdict.why,
+                        examples=_examples(data, verdict.rows),
+                    )
+                )
             events = fewer
     if events.frame.height < len(data.interactions):
         data = data.with_interactions(data.interactions.frame[events.frame["row"]])
@@ -76,15 +93,25 @@ Rule = Callable[[Coded], Iterator[Verdict]]
 
 
 def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
-    """Rules on single rows first, then on persons, so that a bot's or a double row never judges a person."""
-    return [("stray_values", lambda e: rules.stray_values(e, config)), ("duplicates", lambda e: rules.duplicates(e, data, config)),
-            ("cancelled", lambda e: rules.cancelled(e, config)), ("double_clicks", lambda e: rules.double_clicks(e, config)),
-            ("bots", lambda e: bots(e, config)), ("bursts", lambda e: rules.bursts(e, config)),
-            ("repeats", lambda e: rules.repeats(e, config)), ("k_core", lambda e: rules.k_core(e, config))]
+    """Rules on single rows first, then on persons, so that a bot's or a double row never judges a
+    person.
+    """
+    return [
+        ("stray_values", lambda e: rules.stray_values(e, config)),
+        ("duplicates", lambda e: rules.duplicates(e, data, config)),
+        ("cancelled", lambda e: rules.cancelled(e, config)),
+        ("double_clicks", lambda e: rules.double_clicks(e, config)),
+        ("bots", lambda e: bots(e, config)),
+        ("bursts", lambda e: rules.bursts(e, config)),
+        ("repeats", lambda e: rules.repeats(e, config)),
+        ("k_core", lambda e: rules.k_core(e, config)),
+    ]
 
 
 def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
-    """Rules on cells, for data that were not read from a file but built by hand; a made-up clock is not judged."""
+    """Rules on cells, for data that were not read from a file but built by hand; a made-up clock is
+    not judged.
+    """
     events = data.interactions
     if not events.has_time:
         config = replace(config, time_units=False, impossible_times=False)
@@ -99,27 +126,60 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
     """Events on items the catalog does not list: drop the events, or add the items."""
     if config.unknown_items == "keep":
         return data
-    unknown = data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="anti").group_by("item_id").len().sort(
-        "len", "item_id", descending=[True, False])
+    unknown = (
+        data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="anti")
+        .group_by("item_id")
+        .len()
+        .sort("len", "item_id", descending=[True, False])
+    )
     rows = int(unknown["len"].sum())
     if not rows:
         return data
-    drop = config.unknown_items == "drop" or (config.unknown_items == "auto" and rows <= MOST_UNKNOWN * len(data.interactions))
+    drop = config.unknown_items == "drop" or (
+        config.unknown_items == "auto" and rows <= MOST_UNKNOWN * len(data.interactions)
+    )
     if drop and rows == len(data.interactions):
-        raise BadInput(f"{data.name}: none of the events is on an item of the item table (events say {unknown['item_id'][0]!r}, "
-                       f"items say {data.items.frame['item_id'].head(1).to_list()}); do both use the same ids?")
+        raise BadInput(
+            f"{data.name}: none of the events is on an item of the item table (events say "
+            f"{unknown['item_id'][0]!r}, "
+            f"items say {data.items.frame['item_id'].head(1).to_list()}); do both use the same ids?"
+        )
     examples = [f"item {i!r}, {n:,} events" for i, n in unknown.head(3).iter_rows()]
     why = "the item table does not list the event's item"
     if drop:
-        found.append(Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples))
-        return data.with_interactions(data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="semi",
-                                                                   maintain_order="left"))
-    found.append(Finding(rule="unknown_items", rows=rows, action="changed", examples=examples,
-                         why=f"{why}; it was added without content"))
-    catalog = pl.concat([data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal")
-    return Dataset(interactions=data.interactions, items=Catalog(frame=catalog), users=data.users, name=data.name)
+        found.append(
+            Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples)
+        )
+        return data.with_interactions(
+            data.interactions.frame.join(
+                data.items.frame.select("item_id"), on="item_id", how="semi", maintain_order="left"
+            )
+        )
+    found.append(
+        Finding(
+            rule="unknown_items",
+            rows=rows,
+            action="changed",
+            examples=examples,
+            why=f"{why}; it was added without content",
+        )
+    )
+    catalog = pl.concat(
+        [data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal"
+    )
+    return Dataset(
+        interactions=data.interactions,
+        items=Catalog(frame=catalog),
+        users=data.users,
+        name=data.name,
+    )
 
 
 def _examples(data: Dataset, rows: pl.Series, most: int = 3) -> list[str]:
-    shown = data.interactions.frame[rows.head(most)].select("user_id", "item_id", "timestamp", "value", "kind")
-    return [f"user {u}, item {i}, {kind} {value:g} at {time:.0f}" for u, i, time, value, kind in shown.iter_rows()]
+    shown = data.interactions.frame[rows.head(most)].select(
+        "user_id", "item_id", "timestamp", "value", "kind"
+    )
+    return [
+        f"user {u}, item {i}, {kind} {value:g} at {time:.0f}"
+        for u, i, time, value, kind in shown.iter_rows()
+    ]

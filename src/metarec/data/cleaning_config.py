@@ -9,8 +9,17 @@ from typing import Any, Literal, cast
 from metarec.data.schema import BadInput
 
 CANCELLING = {
-    "remove_from_cart": "cart", "removefromcart": "addtocart", "unlike": "like", "unbookmark": "bookmark", "unfollow": "follow",
-    "unfavorite": "favorite", "unenrol": "enrol", "unenroll": "enroll", "return": "purchase", "refund": "purchase", "cancel": "order",
+    "remove_from_cart": "cart",
+    "removefromcart": "addtocart",
+    "unlike": "like",
+    "unbookmark": "bookmark",
+    "unfollow": "follow",
+    "unfavorite": "favorite",
+    "unenrol": "enrol",
+    "unenroll": "enroll",
+    "return": "purchase",
+    "refund": "purchase",
+    "cancel": "order",
 }
 
 
@@ -19,57 +28,104 @@ class CleaningConfig:
     """The rules of cleaning. The defaults take out only what no person can have meant."""
 
     most_unreadable: float = 0.2
-    """Above this share of rows that cannot be read as events, in [0, 1], the file is refused rather than cleaned."""
+    """Above this share of rows that cannot be read as events, in [0, 1], the file is refused rather
+    than cleaned.
+    """
     impossible_values: bool = True
     """Remove events whose value is NaN or infinite."""
     stray_values: bool = True
-    """Remove ratings far from a scale that at least 99.5% of all ratings keep to (a 99 among 1 to 5)."""
+    """Remove ratings far from a scale that at least 99.5% of all ratings keep to (a 99 among 1 to
+    5).
+    """
     value_scale: tuple[float, float] | None = None
     """Smallest and largest rating allowed; None finds the scale in the data."""
     time_units: bool = True
     """Convert times in milli-, micro- or nanoseconds to seconds."""
     impossible_times: bool = True
-    """Remove events without a time, at or before 1970, or from the future, where most events have a proper time."""
+    """Remove events without a time, at or before 1970, or from the future, where most events have a
+    proper time.
+    """
     now: float | None = None
-    """Seconds since 1970 after which a time lies in the future; None is the moment of cleaning, plus a day."""
+    """Seconds since 1970 after which a time lies in the future; None is the moment of cleaning,
+    plus a day.
+    """
     duplicates: bool = True
-    """Remove rows equal in every column (without times: ratings only, since a purchase may be repeated)."""
+    """Remove rows equal in every column (without times: ratings only, since a purchase may be
+    repeated).
+    """
     repeats: Literal["auto", "keep", "first", "last"] = "auto"
-    """Which event of the same user, item and kind stays; auto: the last of ratings, and all of implicit events."""
+    """Which event of the same user, item and kind stays; auto: the last of ratings, and all of
+    implicit events.
+    """
     cancelled: bool = True
     """Remove acts that were taken back, with what took them back (cart and remove_from_cart)."""
     cancelling: Mapping[str, str] = field(default_factory=lambda: dict(CANCELLING))
     """Kind that takes back -> kind that is taken back."""
-    fleeting_kinds: tuple[str, ...] = ("view", "click", "impression", "play", "search", "page_view", "pageview")
+    fleeting_kinds: tuple[str, ...] = (
+        "view",
+        "click",
+        "impression",
+        "play",
+        "search",
+        "page_view",
+        "pageview",
+    )
     """Kinds that cost a person nothing, to which the rules on double clicks and bursts apply."""
     double_click_seconds: float = 1.0
-    """A fleeting act on the same item again within so many seconds is one act; 0 switches the rule off."""
+    """A fleeting act on the same item again within so many seconds is one act; 0 switches the rule
+    off.
+    """
     burst_events: int = 20
     """More fleeting acts than this in one second are no person's; 0 switches the rule off."""
     bot_events_per_hour: int = 3600
-    """A user with more events than this in any one hour (one a second, for an hour) is a bot; 0 switches the rule off."""
+    """A user with more events than this in any one hour (one a second, for an hour) is a bot; 0
+    switches the rule off.
+    """
     clockwork_events: int = 100
-    """A user with at least so many evenly spaced events (gaps vary by less than 10%) is a bot; 0 switches the rule off."""
+    """A user with at least so many evenly spaced events (gaps vary by less than 10%) is a bot; 0
+    switches the rule off.
+    """
     sleepless_hours: int = 72
-    """A user with events in so many hours on end (three days) is a bot, or many people; 0 switches the rule off."""
+    """A user with events in so many hours on end (three days) is a bot, or many people; 0 switches
+    the rule off.
+    """
     unknown_items: Literal["auto", "add", "drop", "keep"] = "auto"
-    """Events on items the item table does not list: add the item without content, drop the event, or keep both as they are;
-    auto drops them up to a tenth of all events and adds the items above that, the table then being plainly incomplete."""
+    """Events on items the item table does not list: add the item without content, drop the event,
+    or keep both as they are;
+    auto drops them up to a tenth of all events and adds the items above that, the table then being
+    plainly incomplete.
+    """
     k_core: int = 0
-    """Keep only users and items with at least this many events each, repeatedly; 0 switches the rule off."""
+    """Keep only users and items with at least this many events each, repeatedly; 0 switches the
+    rule off.
+    """
     cold_below: int = 5
     """Users and items with fewer events are cold; only reported."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.most_unreadable <= 1:
-            raise BadInput(f"most_unreadable is a share and must lie in [0, 1], got {self.most_unreadable}")
-        for name in ("double_click_seconds", "burst_events", "bot_events_per_hour", "clockwork_events", "sleepless_hours", "k_core",
-                     "cold_below"):
+            raise BadInput(
+                f"most_unreadable is a share and must lie in [0, 1], got {self.most_unreadable}"
+            )
+        for name in (
+            "double_click_seconds",
+            "burst_events",
+            "bot_events_per_hour",
+            "clockwork_events",
+            "sleepless_hours",
+            "k_core",
+            "cold_below",
+        ):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name, allowed in (("repeats", ("auto", "keep", "first", "last")), ("unknown_items", ("auto", "add", "drop", "keep"))):
+        for name, allowed in (
+            ("repeats", ("auto", "keep", "first", "last")),
+            ("unknown_items", ("auto", "add", "drop", "keep")),
+        ):
             if getattr(self, name) not in allowed:
-                raise BadInput(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+                raise BadInput(
+                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                )
         if self.value_scale is not None and not self.value_scale[0] < self.value_scale[1]:
             raise BadInput(f"value_scale must be (smallest, largest), got {self.value_scale}")
 
@@ -83,15 +139,32 @@ class CleaningConfig:
         known = {f.name for f in fields(cls)}
         for name in settings:
             if name not in known:
-                raise BadInput(f"{place}: no cleaning setting {name!r}; there are {', '.join(sorted(known))}")
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+                raise BadInput(
+                    f"{place}: no cleaning setting {name!r}; there are {', '.join(sorted(known))}"
+                )
+        given = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in settings.items()
+        }
         try:
             return cls(**cast("dict[str, Any]", given))
         except TypeError as error:
             raise BadInput(f"{place}: a cleaning setting has the wrong type: {error}") from error
 
 
-OFF = CleaningConfig(impossible_values=False, stray_values=False, time_units=False, impossible_times=False, duplicates=False,
-                     repeats="keep", cancelled=False, double_click_seconds=0, burst_events=0, bot_events_per_hour=0,
-                     clockwork_events=0, sleepless_hours=0, unknown_items="keep")
+OFF = CleaningConfig(
+    impossible_values=False,
+    stray_values=False,
+    time_units=False,
+    impossible_times=False,
+    duplicates=False,
+    repeats="keep",
+    cancelled=False,
+    double_click_seconds=0,
+    burst_events=0,
+    bot_events_per_hour=0,
+    clockwork_events=0,
+    sleepless_hours=0,
+    unknown_items="keep",
+)
 """Every rule that can be switched off, off."""

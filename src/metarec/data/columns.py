@@ -1,4 +1,6 @@
-"""Which column is which: the canonical names, the names other people use for them, and weights of event kinds."""
+"""Which column is which: the canonical names, the names other people use for them, and weights of
+event kinds.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,71 @@ import polars as pl
 from metarec.data.schema import BadInput
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "user_id": ("user", "userid", "uid", "customer_id", "customer", "visitor_id", "member_id", "household_id", "reviewer_id",
-                "account_id"),
-    "item_id": ("item", "itemid", "iid", "movie_id", "product_id", "product", "article_id", "book_id", "course_id", "track_id", "song_id",
-                "business_id", "asin", "parent_asin", "isbn", "sku", "stock_code", "content_id", "place_id"),
-    "timestamp": ("time", "datetime", "date", "ts", "event_time", "unix_time", "unix_review_time", "created_at", "occurred_at",
-                  "event_timestamp", "invoice_date", "transaction_timestamp"),
+    "user_id": (
+        "user",
+        "userid",
+        "uid",
+        "customer_id",
+        "customer",
+        "visitor_id",
+        "member_id",
+        "household_id",
+        "reviewer_id",
+        "account_id",
+    ),
+    "item_id": (
+        "item",
+        "itemid",
+        "iid",
+        "movie_id",
+        "product_id",
+        "product",
+        "article_id",
+        "book_id",
+        "course_id",
+        "track_id",
+        "song_id",
+        "business_id",
+        "asin",
+        "parent_asin",
+        "isbn",
+        "sku",
+        "stock_code",
+        "content_id",
+        "place_id",
+    ),
+    "timestamp": (
+        "time",
+        "datetime",
+        "date",
+        "ts",
+        "event_time",
+        "unix_time",
+        "unix_review_time",
+        "created_at",
+        "occurred_at",
+        "event_timestamp",
+        "invoice_date",
+        "transaction_timestamp",
+    ),
     "value": ("rating", "ratings", "score", "stars", "overall"),
-    "kind": ("event", "event_type", "action", "behavior", "behaviour", "behavior_type", "event_name"),
-    "title": ("name", "movie_title", "product_name", "product_title", "item_name", "description_short"),
+    "kind": (
+        "event",
+        "event_type",
+        "action",
+        "behavior",
+        "behaviour",
+        "behavior_type",
+        "event_name",
+    ),
+    "title": (
+        "name",
+        "movie_title",
+        "product_name",
+        "product_title",
+        "item_name",
+        "description_short",
+    ),
     "text": ("description", "summary", "content", "overview", "plot"),
     "categories": ("genres", "category", "genre", "class"),
     "year": ("release_year", "release_yr", "pub_year"),
@@ -27,20 +85,32 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
 NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
-CANONICAL = {"interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-             "items": ("item_id", "title", "text", "categories", "year"), "users": ("user_id",)}
+CANONICAL = {
+    "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
+    "items": ("item_id", "title", "text", "categories", "year"),
+    "users": ("user_id",),
+}
 
 
 def plain(name: str) -> str:
-    """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and `customerId` are one."""
+    """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
+    `customerId` are one.
+    """
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def rename(columns: Sequence[str], table: str, place: str, mapping: Mapping[str, str] | None = None,
-           synonyms: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
-    """Decide which columns to rename to their canonical names: `{column in the file: canonical name}`.
+def rename(
+    columns: Sequence[str],
+    table: str,
+    place: str,
+    mapping: Mapping[str, str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
+    """Decide which columns to rename to their canonical names: `{column in the file: canonical
+    name}`.
 
-    A mapping `{canonical: column}` goes first, then the column of that very name, then synonyms in their order.
+    A mapping `{canonical: column}` goes first, then the column of that very name, then synonyms in
+    their order.
 
     Args:
         table: `interactions`, `items` or `users`.
@@ -53,7 +123,10 @@ def rename(columns: Sequence[str], table: str, place: str, mapping: Mapping[str,
     mapping = dict(mapping or {})
     for name, column in mapping.items():
         if column not in columns:
-            raise BadInput(f"{place}: the mapping says {name} = {column!r}, but the columns are {_listed(columns)}")
+            raise BadInput(
+                f"{place}: the mapping says {name} = {column!r}, but the columns are "
+                f"{_listed(columns)}"
+            )
     names = {column: name for name, column in mapping.items()}
     by_plain = {plain(c): c for c in reversed(columns)}
     for name in CANONICAL[table]:
@@ -67,26 +140,42 @@ def rename(columns: Sequence[str], table: str, place: str, mapping: Mapping[str,
     present = {names.get(c, c) for c in columns}
     for name in NEEDED[table]:
         if name not in present:
-            raise BadInput(f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in a TOML file "
-                           f"([columns] {name} = \"...\")")
+            raise BadInput(
+                f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in "
+                f"a TOML file "
+                f'([columns] {name} = "...")'
+            )
     # A canonical name that is mapped from elsewhere must not appear twice.
-    names.update({c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names})
+    names.update(
+        {c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names}
+    )
     return {c: n for c, n in names.items() if c != n}
 
 
 def weigh_kinds(events: pl.DataFrame, weights: Mapping[str, float], place: str) -> pl.DataFrame:
-    """Give each event the strength of its kind: `value` (1 where empty) times the weight; kinds not listed keep 1.
+    """Give each event the strength of its kind: `value` (1 where empty) times the weight; kinds not
+    listed keep 1.
 
     Raises:
         BadInput: if a weight is not a positive number.
     """
     for kind, weight in weights.items():
         if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-            raise BadInput(f"{place}: the weight of kind {kind!r} must be a positive number, got {weight!r}")
+            raise BadInput(
+                f"{place}: the weight of kind {kind!r} must be a positive number, got {weight!r}"
+            )
     if not weights or "kind" not in events.columns:
         return events
-    strength = pl.col("kind").cast(pl.Utf8).replace_strict(list(weights), [float(w) for w in weights.values()], default=1.0,
-                                                          return_dtype=pl.Float32)
+    strength = (
+        pl.col("kind")
+        .cast(pl.Utf8)
+        .replace_strict(
+            list(weights),
+            [float(w) for w in weights.values()],
+            default=1.0,
+            return_dtype=pl.Float32,
+        )
+    )
     value = pl.col("value").fill_null(1.0) if "value" in events.columns else pl.lit(1.0)
     return events.with_columns((value * strength).cast(pl.Float32).alias("value"))
 

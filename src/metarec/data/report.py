@@ -1,4 +1,6 @@
-"""The data report: what cleaning took out and why, what the data look like, and what to do about it."""
+"""The data report: what cleaning took out and why, what the data look like, and what to do about
+it.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,14 @@ class DataReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        return {"name": self.name, "events_read": self.events_read, "events_removed": self.removed,
-                "findings": [asdict(f) | {"examples": list(f.examples)} for f in self.findings], "facts": self.facts, "advice": self.advice}
+        return {
+            "name": self.name,
+            "events_read": self.events_read,
+            "events_removed": self.removed,
+            "findings": [asdict(f) | {"examples": list(f.examples)} for f in self.findings],
+            "facts": self.facts,
+            "advice": self.advice,
+        }
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -46,27 +54,61 @@ class DataReport:
         found = [f"  - {f.line()}" for f in self.findings] or ["  nothing to clean"]
         facts = [f"  {name:<24}{value}" for name, value in fact_lines(self.facts)]
         advice = [f"  - {line}" for line in self.advice] or ["  nothing stands in the way"]
-        return "\n".join([f"{self.name}: {self.events_read:,} events read, {self.removed:,} removed, {self.facts['events']:,} kept",
-                          "", "Cleaning", *found, "", "What is there", *facts, "", "Advice", *advice])
+        return "\n".join(
+            [
+                f"{self.name}: {self.events_read:,} events read, {self.removed:,} removed, "
+                f"{self.facts['events']:,} kept",
+                "",
+                "Cleaning",
+                *found,
+                "",
+                "What is there",
+                *facts,
+                "",
+                "Advice",
+                *advice,
+            ]
+        )
 
     def to_html(self) -> str:
         """A page of its own, without scripts or anything from elsewhere."""
         safe = html.escape
-        found = "".join(f"<tr><td>{safe(f.rule)}</td><td>{f.action}</td><td class=n>{f.rows:,}</td><td>{safe(f.why)}</td>"
-                        f"<td>{'<br>'.join(map(safe, f.examples))}</td></tr>" for f in self.findings)
-        head = "<tr><th>rule</th><th>what happened</th><th>rows</th><th>why</th><th>examples</th></tr>"
+        found = "".join(
+            f"<tr><td>{safe(f.rule)}</td><td>{f.action}</td><td "
+            f"class=n>{f.rows:,}</td><td>{safe(f.why)}</td>"
+            f"<td>{'<br>'.join(map(safe, f.examples))}</td></tr>"
+            for f in self.findings
+        )
+        head = (
+            "<tr><th>rule</th><th>what happened</th><th>rows</th><th>why</th><th>examples</th></tr>"
+        )
         table = f"<table>{head}{found}</table>" if found else "<p>Nothing to clean.</p>"
-        facts = "".join(f"<tr><th>{safe(name)}</th><td>{safe(value)}</td></tr>" for name, value in fact_lines(self.facts))
-        advice = "".join(f"<li>{safe(line)}</li>" for line in self.advice) or "<li>Nothing stands in the way.</li>"
-        return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data report: {safe(self.name)}</title><style>{STYLE}</style>'
-                f"<h1>Data report: {safe(self.name)}</h1><p>{self.events_read:,} events read, {self.removed:,} removed, "
-                f"{self.facts['events']:,} kept.</p><h2>Cleaning</h2>{table}<h2>What is there</h2><table>{facts}</table>"
-                f"<h2>Advice</h2><ul>{advice}</ul></html>\n")
+        facts = "".join(
+            f"<tr><th>{safe(name)}</th><td>{safe(value)}</td></tr>"
+            for name, value in fact_lines(self.facts)
+        )
+        advice = (
+            "".join(f"<li>{safe(line)}</li>" for line in self.advice)
+            or "<li>Nothing stands in the way.</li>"
+        )
+        return (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data report: '
+            f"{safe(self.name)}</title><style>{STYLE}</style>"
+            f"<h1>Data report: {safe(self.name)}</h1><p>{self.events_read:,} events read, "
+            f"{self.removed:,} removed, "
+            f"{self.facts['events']:,} kept.</p><h2>Cleaning</h2>{table}<h2>What is "
+            f"there</h2><table>{facts}</table>"
+            f"<h2>Advice</h2><ul>{advice}</ul></html>\n"
+        )
 
 
-STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}"
-         "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.3rem .8rem;text-align:left;vertical-align:top}"
-         ".n{text-align:right}")
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 "
+    "1rem;color:#222}"
+    "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.3rem "
+    ".8rem;text-align:left;vertical-align:top}"
+    ".n{text-align:right}"
+)
 
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:
@@ -76,32 +118,78 @@ def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig
 
 def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> DataReport:
     """A report of facts counted already."""
-    return DataReport(name=name, events_read=facts["events"] + removed(findings), findings=list(findings), facts=facts,
-                      advice=advise(facts, findings))
+    return DataReport(
+        name=name,
+        events_read=facts["events"] + removed(findings),
+        findings=list(findings),
+        facts=facts,
+        advice=advise(facts, findings),
+    )
 
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts as (name, words)."""
     users, items, time = facts["events_per_user"], facts["events_per_item"], facts["time"]
     values = facts["values"]
-    lines = [("events, users, items", f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}"
-              + (f" (and {facts['items_without_events']:,} items without events)" if facts["items_without_events"] else "")),
-             ("density", f"{facts['density']:.3%} of all (user, item) pairs"),
-             ("events per user", f"median {users['median']:,.0f}, {users['min']:,.0f} to {users['max']:,.0f}"),
-             ("events per item", f"median {items['median']:,.0f}, {items['min']:,.0f} to {items['max']:,.0f}"),
-             ("cold", f"{facts['cold_users']:.1%} of users and {facts['cold_items']:.1%} of items have fewer than "
-              f"{facts['cold_below']} events"),
-             ("popularity", f"the top 1% of items hold {facts['events_on_top_1_percent']:.0%} of events, the top 10% "
-              f"{facts['events_on_top_10_percent']:.0%} (Gini {facts['popularity_gini']:.2f})"),
-             ("kinds", ", ".join(f"{kind} {count:,}" for kind, count in list(facts["kinds"].items())[:8])),
-             ("values", f"{'ratings' if values['are_ratings'] else 'strengths'} from {values['min']:g} to {values['max']:g}, "
-              f"mean {values['mean']:.2f}")]
+    lines = [
+        (
+            "events, users, items",
+            f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}"
+            + (
+                f" (and {facts['items_without_events']:,} items without events)"
+                if facts["items_without_events"]
+                else ""
+            ),
+        ),
+        ("density", f"{facts['density']:.3%} of all (user, item) pairs"),
+        (
+            "events per user",
+            f"median {users['median']:,.0f}, {users['min']:,.0f} to {users['max']:,.0f}",
+        ),
+        (
+            "events per item",
+            f"median {items['median']:,.0f}, {items['min']:,.0f} to {items['max']:,.0f}",
+        ),
+        (
+            "cold",
+            f"{facts['cold_users']:.1%} of users and {facts['cold_items']:.1%} of items have "
+            f"fewer than "
+            f"{facts['cold_below']} events",
+        ),
+        (
+            "popularity",
+            f"the top 1% of items hold {facts['events_on_top_1_percent']:.0%} of events, the top "
+            f"10% "
+            f"{facts['events_on_top_10_percent']:.0%} (Gini {facts['popularity_gini']:.2f})",
+        ),
+        (
+            "kinds",
+            ", ".join(f"{kind} {count:,}" for kind, count in list(facts["kinds"].items())[:8]),
+        ),
+        (
+            "values",
+            f"{'ratings' if values['are_ratings'] else 'strengths'} from {values['min']:g} to "
+            f"{values['max']:g}, "
+            f"mean {values['mean']:.2f}",
+        ),
+    ]
     lines.append(("time", _span(time) if time["known"] else "none: the order of events is unknown"))
     if facts["drift"]:
-        lines.append(("drift (PSI)", ", ".join(f"{name} {psi:.2f}" for name, psi in facts["drift"].items())
-                      + " between the first and the last third"))
+        lines.append(
+            (
+                "drift (PSI)",
+                ", ".join(f"{name} {psi:.2f}" for name, psi in facts["drift"].items())
+                + " between the first and the last third",
+            )
+        )
     for name, columns in (("profiles", facts["profiles"]), ("content", facts["content"])):
-        lines.append((name, ", ".join(f"{c} {filled:.0%}" for c, filled in list(columns.items())[:10]) or "none"))
+        lines.append(
+            (
+                name,
+                ", ".join(f"{c} {filled:.0%}" for c, filled in list(columns.items())[:10])
+                or "none",
+            )
+        )
     if facts["context"]:
         lines.append(("context", ", ".join(facts["context"])))
     return lines
@@ -111,7 +199,9 @@ def _span(time: dict[str, Any]) -> str:
     ties = f"{time['collisions']:.0%} of a user's consecutive events share a timestamp"
     if not 1e7 < time["last"] < 1e11:
         return f"positions from {time['first']:,.0f} to {time['last']:,.0f}; {ties}"
-    first, last = (datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d") for t in (time["first"], time["last"]))
+    first, last = (
+        datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d") for t in (time["first"], time["last"])
+    )
     return f"{first} to {last}; {ties}"
 
 
@@ -119,31 +209,64 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
     """What a person should do or know, most important first."""
     lines = []
     if facts["users"] < 30:
-        lines.append(f"{facts['users']} users are too few to learn from each other; expect little beyond popularity and content.")
+        lines.append(
+            f"{facts['users']} users are too few to learn from each other; expect little beyond "
+            f"popularity and content."
+        )
     if any(f.rule == "unknown_items" for f in findings):
-        lines.append("Events speak of items the item table does not list: complete the table, or leave it if those items are gone.")
+        lines.append(
+            "Events speak of items the item table does not list: complete the table, or leave it "
+            "if those items are gone."
+        )
     described = max(facts["content"].values(), default=0.0)
     if described == 0:
-        lines.append("Items have no content: give items.csv a title, a text or categories, or items without events cannot be recommended.")
+        lines.append(
+            "Items have no content: give items.csv a title, a text or categories, or items "
+            "without events cannot be recommended."
+        )
     if facts["cold_items"] > 0.3 and described > 0:
         telling = ", ".join(c for c, filled in facts["content"].items() if filled > 0.2)
-        lines.append(f"{facts['cold_items']:.0%} of items are cold; " + (
-            f"their content ({telling}) decides how they fare." if telling else
-            "their content decides how they fare, and 80% of items or more have none: fill in titles, texts or categories."))
+        lines.append(
+            f"{facts['cold_items']:.0%} of items are cold; "
+            + (
+                f"their content ({telling}) decides how they fare."
+                if telling
+                else "their content decides how they fare, and 80% of items or more have none: "
+                "fill in titles, texts or categories."
+            )
+        )
     if not facts["profiles"]:
-        lines.append("Users have no profile: a newcomer without events gets what is popular; age, place or language in users.csv "
-                     "would help.")
+        lines.append(
+            "Users have no profile: a newcomer without events gets what is popular; age, place or "
+            "language in users.csv "
+            "would help."
+        )
     if facts["moments"]:
-        lines.append(f"Not read from users: {', '.join(facts['moments'])}. Moments in time may tell what someone did later; give an age "
-                     "or a number of days instead.")
+        lines.append(
+            f"Not read from users: {', '.join(facts['moments'])}. Moments in time may tell what "
+            f"someone did later; give an age "
+            "or a number of days instead."
+        )
     if not facts["time"]["known"]:
-        lines.append("Events have no times: their order is taken as random, and a cut by time is not possible.")
+        lines.append(
+            "Events have no times: their order is taken as random, and a cut by time is not "
+            "possible."
+        )
     elif facts["time"]["collisions"] > 0.3:
-        lines.append(f"{facts['time']['collisions']:.0%} of consecutive events share a timestamp, so the order within a user is "
-                     "partly arbitrary.")
+        lines.append(
+            f"{facts['time']['collisions']:.0%} of consecutive events share a timestamp, so the "
+            f"order within a user is "
+            "partly arbitrary."
+        )
     if facts["drift"].get("items", 0) > 0.25:
-        lines.append(f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): judge by a cut in time as well, "
-                     "and retrain often.")
+        lines.append(
+            f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): judge by a cut in "
+            f"time as well, "
+            "and retrain often."
+        )
     if removed(findings) > 0.05 * facts["events"]:
-        lines.append("Cleaning removed more than 5% of rows: look at the examples above before trusting what is left.")
+        lines.append(
+            "Cleaning removed more than 5% of rows: look at the examples above before trusting "
+            "what is left."
+        )
     return lines

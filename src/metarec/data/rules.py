@@ -1,6 +1,7 @@
 """Cleaning rules on whole events: each says which rows go, and why; none of them changes a table.
 
-A rule sees `Coded` events (whole numbers instead of ids, sorted by user, then time, then item) and yields `Verdict`s.
+A rule sees `Coded` events (whole numbers instead of ids, sorted by user, then time, then item) and
+yields `Verdict`s.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ STRAY_SHARE = 0.005
 
 @dataclass(frozen=True)
 class Coded:
-    """Events as numbers: columns `row` (in the dataset), `user`, `item`, `kind` (codes), `time` (seconds), `value`."""
+    """Events as numbers: columns `row` (in the dataset), `user`, `item`, `kind` (codes), `time`
+    (seconds), `value`.
+    """
 
     frame: pl.DataFrame
     kinds: list[str]
     has_values: bool
     has_time: bool
     grain: float
-    """Seconds between ticks of the clock: 1, 60, 3600, 86,400; infinity without times or where they are no seconds since 1970."""
+    """Seconds between ticks of the clock: 1, 60, 3600, 86,400; infinity without times or where they
+    are no seconds since 1970.
+    """
 
     def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
         """Mask of events of these kinds."""
@@ -57,19 +62,34 @@ def coded(data: Dataset) -> Coded:
     """Number users, items and kinds; users lie together, so their codes are run lengths."""
     events = data.interactions.frame
     kinds = pl.DataFrame({"kind": events["kind"].unique()}).sort(id_order("kind"))["kind"]
-    frame = pl.DataFrame({
-        "row": pl.int_range(events.height, dtype=pl.UInt32, eager=True), "user": events["user_id"].rle_id(),
-        "item": id_codes(events["item_id"]), "kind": id_codes(events["kind"]), "time": events["timestamp"], "value": events["value"]})
+    frame = pl.DataFrame(
+        {
+            "row": pl.int_range(events.height, dtype=pl.UInt32, eager=True),
+            "user": events["user_id"].rle_id(),
+            "item": id_codes(events["item_id"]),
+            "kind": id_codes(events["kind"]),
+            "time": events["timestamp"],
+            "value": events["value"],
+        }
+    )
     grain = clock_grain(events["timestamp"]) if data.interactions.has_time else float("inf")
-    return Coded(frame, kinds.to_list(), data.interactions.has_values, data.interactions.has_time, grain)
+    return Coded(
+        frame, kinds.to_list(), data.interactions.has_values, data.interactions.has_time, grain
+    )
 
 
 def clock_grain(times: pl.Series) -> float:
-    """The coarsest of day, hour and minute that 95% of the times are whole multiples of; else a second."""
+    """The coarsest of day, hour and minute that 95% of the times are whole multiples of; else a
+    second.
+    """
     median = times.median()
-    if median is None or float(median) < LEAST_EPOCH:  # type: ignore[arg-type]  # polars types median() as any literal
+    # Polars types median() as any literal
+    if median is None or float(median) < LEAST_EPOCH:  # type: ignore[arg-type]
         return float("inf")
-    return next((g for g in (86_400.0, 3600.0, 60.0) if float((times % g == 0).mean()) >= 0.95), 1.0)  # type: ignore[arg-type]  # as above
+    for grain in (86_400.0, 3600.0, 60.0):
+        if float((times % grain == 0).mean()) >= 0.95:  # type: ignore[arg-type]  # as above
+            return grain
+    return 1.0
 
 
 def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
@@ -83,11 +103,16 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         low, high = rating_scale(values)
     else:
         return
-    yield Verdict(events.rows((values < low) | (values > high)), f"the rating lies outside the scale {low:g} to {high:g}")
+    yield Verdict(
+        events.rows((values < low) | (values > high)),
+        f"the rating lies outside the scale {low:g} to {high:g}",
+    )
 
 
 def rating_scale(values: pl.Series) -> tuple[float, float]:
-    """The narrowest known scale that holds all but a stray few ratings; everything where none does."""
+    """The narrowest known scale that holds all but a stray few ratings; everything where none
+    does.
+    """
     for low, high in SCALES:
         outside = int(((values < low) | (values > high)).sum())
         if outside <= STRAY_SHARE * len(values):
@@ -96,8 +121,12 @@ def rating_scale(values: pl.Series) -> tuple[float, float]:
 
 
 def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[Verdict]:
-    """Rows equal in every column to an earlier one; where a clock counts minutes or days, only ratings can be told to be doubled."""
-    if not config.duplicates or not (events.has_values or (events.has_time and not 60 <= events.grain < float("inf"))):
+    """Rows equal in every column to an earlier one; where a clock counts minutes or days, only
+    ratings can be told to be doubled.
+    """
+    if not config.duplicates or not (
+        events.has_values or (events.has_time and not 60 <= events.grain < float("inf"))
+    ):
         return
     frame = events.frame
     if events.has_time:  # equal rows lie side by side
@@ -110,36 +139,52 @@ def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator
         return
     columns = [c for c in data.interactions.frame.columns if events.has_time or c != "timestamp"]
     rows = frame.filter(suspects)["row"]
-    first = data.interactions.frame.select(columns)[rows].select(pl.struct(pl.all()).is_first_distinct()).to_series()
+    first = (
+        data.interactions.frame.select(columns)[rows]
+        .select(pl.struct(pl.all()).is_first_distinct())
+        .to_series()
+    )
     yield Verdict(rows.filter(~first), "the row equals another in every column")
 
 
 def repeats(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     """A user's further events of one kind on one item, where the policy keeps a single one."""
-    policy = config.repeats if config.repeats != "auto" else ("last" if events.has_values else "keep")
+    policy = (
+        config.repeats if config.repeats != "auto" else ("last" if events.has_values else "keep")
+    )
     if policy == "keep":
         return
     key = _pair(events.frame) * len(events.kinds) + events.frame["kind"].cast(pl.UInt64)
     stays = key.is_first_distinct() if policy == "first" else key.is_last_distinct()
-    yield Verdict(events.rows(~stays), f"the same user, item and kind again; the {policy} event stays")
+    yield Verdict(
+        events.rows(~stays), f"the same user, item and kind again; the {policy} event stays"
+    )
 
 
 def _pair(frame: pl.DataFrame) -> pl.Series:
-    items = (frame["item"].max() or 0) + 1  # type: ignore[operator]  # polars types max() as any literal
+    # Polars types max() as any literal
+    items = (frame["item"].max() or 0) + 1  # type: ignore[operator]
     return frame["user"].cast(pl.UInt64) * items + frame["item"].cast(pl.UInt64)
 
 
 def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
-    """Acts taken back, together with what took them back; where several were done, the latest open one is taken back."""
+    """Acts taken back, together with what took them back; where several were done, the latest open
+    one is taken back.
+    """
     if not config.cancelled or not events.has_time:
         return
     for taking, taken in config.cancelling.items():
-        both = events.frame.with_columns(takes=events.of_kinds((taking,))).filter(events.of_kinds((taking, taken)))
+        both = events.frame.with_columns(takes=events.of_kinds((taking,))).filter(
+            events.of_kinds((taking, taken))
+        )
         both = both.sort("user", "item", "time", "takes")
         gone: list[pl.Series] = []
         while both["takes"].any():
             takes = both["takes"]
-            before = both.select((pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())).to_series()
+            before = both.select(
+                (pl.col("user") == pl.col("user").shift())
+                & (pl.col("item") == pl.col("item").shift())
+            ).to_series()
             hit = (takes & ~takes.shift(1, fill_value=True) & before).fill_null(False)
             pair = hit | hit.shift(-1, fill_value=False)
             if not pair.any():
@@ -154,7 +199,9 @@ def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     """The same fleeting act on the same item within a second."""
     if not config.double_click_seconds or events.grain > 1:
         return
-    fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds)).sort("user", "item", "kind", "time", "row")
+    fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds)).sort(
+        "user", "item", "kind", "time", "row"
+    )
     if not fleeting.height:
         return
     same = pl.all_horizontal(pl.col(c) == pl.col(c).shift() for c in ("user", "item", "kind"))
@@ -184,4 +231,6 @@ def k_core(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         left = left.filter(pl.len().over("user") >= config.k_core)
         left = left.filter(pl.len().over("item") >= config.k_core)
     gone = ~events.frame["row"].is_in(left["row"].implode())
-    yield Verdict(events.rows(gone), f"fewer than {config.k_core} events of the user or on the item")
+    yield Verdict(
+        events.rows(gone), f"fewer than {config.k_core} events of the user or on the item"
+    )

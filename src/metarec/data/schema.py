@@ -19,11 +19,15 @@ EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
 EARLIEST_MOMENT = 315_532_800
-"""1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in time."""
+"""1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in
+time.
+"""
 
 
 class BadInput(ValueError):
-    """The caller's data or arguments are wrong; the message names the place and the way out (CLI exit code 2)."""
+    """The caller's data or arguments are wrong; the message names the place and the way out (CLI
+    exit code 2).
+    """
 
 
 class DataWarning(UserWarning):
@@ -45,44 +49,63 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
     try:
         return pl.DataFrame(frame)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise BadInput(f"{what} must be a polars or pandas frame, got {type(frame).__name__}") from error
+        raise BadInput(
+            f"{what} must be a polars or pandas frame, got {type(frame).__name__}"
+        ) from error
 
 
 def id_order(column: str) -> list[pl.Expr]:
-    """Sort ids as whole numbers where they are, else as text, so that the order never depends on the file."""
+    """Sort ids as whole numbers where they are, else as text, so that the order never depends on
+    the file.
+    """
     return [pl.col(column).cast(pl.Int64, strict=False), pl.col(column)]
 
 
 def id_codes(ids: pl.Series) -> pl.Series:
-    """Each id's place among the ids in `id_order`, as uint32: equal for equal ids, and much faster to sort and compare."""
+    """Each id's place among the ids in `id_order`, as uint32: equal for equal ids, and much faster
+    to sort and compare.
+    """
     places = pl.DataFrame({"id": ids.unique()}).sort(id_order("id")).with_row_index("place")
-    return pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")["place"]
+    return pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")[
+        "place"
+    ]
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """Events by user, time and item; kind and value decide what is left, so that the order of the input rows never does."""
-    keys = events.with_columns(id_codes(events["user_id"]).alias("__user"), id_codes(events["item_id"]).alias("__item"),
-                               id_codes(events["kind"]).alias("__kind"))
-    return keys.sort("__user", "timestamp", "__item", "__kind", "value").drop("__user", "__item", "__kind")
+    """Events by user, time and item; kind and value decide what is left, so that the order of the
+    input rows never does.
+    """
+    keys = events.with_columns(
+        id_codes(events["user_id"]).alias("__user"),
+        id_codes(events["item_id"]).alias("__item"),
+        id_codes(events["kind"]).alias("__kind"),
+    )
+    return keys.sort("__user", "timestamp", "__item", "__kind", "value").drop(
+        "__user", "__item", "__kind"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
     """What people did: one row an event, sorted by user, then time, then item id.
 
-    `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32), `kind` (text) and any
-    further columns, which are context (device, place, hour, sensor readings).
+    `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32), `kind`
+    (text) and any further columns, which are context (device, place, hour, sensor readings).
     """
 
     frame: pl.DataFrame
     has_values: bool
-    """True where `value` is a stated rating on a scale; False where it is only a strength of an implicit act."""
+    """True where `value` is a stated rating on a scale; False where it is only a strength of an
+    implicit act.
+    """
     has_time: bool
-    """True where `timestamp` orders events; False where the order within a user carries no meaning."""
+    """True where `timestamp` orders events; False where the order within a user carries no meaning.
+    """
 
     @classmethod
     def of(cls, frame: Any) -> Interactions:
-        """Check and complete a table of events: `rating` is read as `value`, `seq_pos` stands in for a timestamp.
+        """Check and complete a table of events: `rating` is read as `value`, `seq_pos` stands in
+        for a timestamp.
 
         Raises:
             BadInput: if `user_id` or `item_id` is missing, or a column cannot be read as its type.
@@ -93,16 +116,26 @@ class Interactions:
                 table = table.rename({alias: name})
         for column in ("user_id", "item_id"):
             if column not in table.columns:
-                raise BadInput(f"interactions have no column {column!r} (columns: {', '.join(table.columns)}); "
-                               "rename one or map it in a TOML file")
+                raise BadInput(
+                    f"interactions have no column {column!r} (columns: "
+                    f"{', '.join(table.columns)}); "
+                    "rename one or map it in a TOML file"
+                )
         table, has_time = _with_clock(table)
         if "kind" not in table.columns:
             table = table.with_columns(pl.lit("event").alias("kind"))
         table, has_values = _with_values(table)
         context = [c for c in table.columns if c not in (*EVENT_COLUMNS, "seq_pos")]
-        table = table.with_columns(pl.col("user_id", "item_id", "kind").cast(pl.Utf8),
-                                   pl.col("timestamp").cast(pl.Float64), pl.col("value").cast(pl.Float32))
-        return cls(frame=in_order(table.select(*EVENT_COLUMNS, *context)), has_values=has_values, has_time=has_time)
+        table = table.with_columns(
+            pl.col("user_id", "item_id", "kind").cast(pl.Utf8),
+            pl.col("timestamp").cast(pl.Float64),
+            pl.col("value").cast(pl.Float32),
+        )
+        return cls(
+            frame=in_order(table.select(*EVENT_COLUMNS, *context)),
+            has_values=has_values,
+            has_time=has_time,
+        )
 
     def __len__(self) -> int:
         return self.frame.height
@@ -117,7 +150,8 @@ class Interactions:
         """Smallest and largest value."""
         if not len(self):
             return (1.0, 1.0)
-        return float(self.frame["value"].min()), float(self.frame["value"].max())  # type: ignore[arg-type]  # polars types min() as any literal
+        # Polars types min() as any literal
+        return float(self.frame["value"].min()), float(self.frame["value"].max())  # type: ignore[arg-type]
 
     @property
     def relevant_from(self) -> float:
@@ -131,8 +165,13 @@ class Interactions:
 
 
 def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a random order)."""
-    clock = next((c for c in ("timestamp", "seq_pos") if c in table.columns and not table[c].null_count()), None)
+    """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a
+    random order).
+    """
+    clock = next(
+        (c for c in ("timestamp", "seq_pos") if c in table.columns and not table[c].null_count()),
+        None,
+    )
     if clock is not None and table.height:
         column = as_seconds(table[clock])
         if column.null_count():
@@ -141,13 +180,17 @@ def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
         table = table.with_columns(column.alias("timestamp"))
         if table["timestamp"].min() != table["timestamp"].max():
             return table, True
-    table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(*id_order("user_id"), *id_order("item_id"))
+    table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
+        *id_order("user_id"), *id_order("item_id")
+    )
     order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
     return table.with_columns(pl.Series("timestamp", order)), False
 
 
 def _with_values(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Values are ratings where every event is one and they differ; otherwise each event counts for its strength."""
+    """Values are ratings where every event is one and they differ; otherwise each event counts for
+    its strength.
+    """
     if "value" not in table.columns or table["value"].null_count() == table.height:
         return table.with_columns(pl.lit(1.0).alias("value")), False
     numbers = as_numbers(table["value"])
@@ -156,13 +199,21 @@ def _with_values(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
         raise BadInput(f"value {odd!r} is not a number; map the right column to `value`")
     table = table.with_columns(numbers.cast(pl.Float32).alias("value"))
     kinds = set(table["kind"].unique().to_list())
-    has_values = table["value"].min() != table["value"].max() and kinds <= {"event", "rating", "review"}
-    return table.with_columns(pl.col("value").fill_null(strategy="mean" if has_values else "one")), has_values
+    has_values = table["value"].min() != table["value"].max() and kinds <= {
+        "event",
+        "rating",
+        "review",
+    }
+    return table.with_columns(
+        pl.col("value").fill_null(strategy="mean" if has_values else "one")
+    ), has_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """Items and their content: `item_id` and any of `title, text, tags/categories/genres, image`, numbers, dates."""
+    """Items and their content: `item_id` and any of `title, text, tags/categories/genres, image`,
+    numbers, dates.
+    """
 
     frame: pl.DataFrame
 
@@ -183,7 +234,11 @@ class Catalog:
     def titles(self) -> list[str]:
         """What to call each item in front of a person: its title, else its name, else its id."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
-        return self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id"))).to_series().to_list()
+        return (
+            self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")))
+            .to_series()
+            .to_list()
+        )
 
     def __len__(self) -> int:
         return self.frame.height
@@ -211,32 +266,55 @@ class Profiles:
 
     @property
     def moments(self) -> list[str]:
-        """Columns of moments in time, such as that of a person's last event: they tell what people judged did after their first."""
+        """Columns of moments in time, such as that of a person's last event: they tell what people
+        judged did after their first.
+        """
         return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]
 
     def of_users(self, user_ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys out."""
+        """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys
+        out.
+        """
         wanted = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
-        rows = wanted.join(self.frame.select("user_id", *self.attributes), on="user_id", how="left", maintain_order="left").drop("user_id")
-        return [{k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True)] if rows.width \
+        rows = wanted.join(
+            self.frame.select("user_id", *self.attributes),
+            on="user_id",
+            how="left",
+            maintain_order="left",
+        ).drop("user_id")
+        return (
+            [{k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True)]
+            if rows.width
             else [{} for _ in range(wanted.height)]
+        )
 
     def __len__(self) -> int:
         return self.frame.height
 
 
 def _are_moments(column: pl.Series) -> bool:
-    """Whether values are dates with times, or numbers that are all seconds (or milliseconds) after 1980."""
+    """Whether values are dates with times, or numbers that are all seconds (or milliseconds) after
+    1980.
+    """
     if column.dtype.is_numeric():
-        return bool((column.drop_nulls() >= EARLIEST_MOMENT).all()) and column.null_count() < len(column)
+        return bool((column.drop_nulls() >= EARLIEST_MOMENT).all()) and column.null_count() < len(
+            column
+        )
     return isinstance(column.dtype, pl.Datetime)
 
 
 def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
     table = as_polars(frame, what)
     if key not in table.columns:
-        raise BadInput(f"{what} have no column {key!r} (columns: {', '.join(table.columns)}); rename one or map it in a TOML file")
-    return table.with_columns(pl.col(key).cast(pl.Utf8)).drop_nulls(key).unique(key, keep="first", maintain_order=True)
+        raise BadInput(
+            f"{what} have no column {key!r} (columns: {', '.join(table.columns)}); rename one or "
+            f"map it in a TOML file"
+        )
+    return (
+        table.with_columns(pl.col(key).cast(pl.Utf8))
+        .drop_nulls(key)
+        .unique(key, keep="first", maintain_order=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -267,19 +345,41 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class Dataset:
-    """Events, items and users that belong together; items or users may be left out and are then taken from the events."""
+    """Events, items and users that belong together; items or users may be left out and are then
+    taken from the events.
+    """
 
     interactions: Interactions
     items: Catalog
     users: Profiles
     name: str
 
-    def __init__(self, *, interactions: Any, items: Any = None, users: Any = None, name: str = "data") -> None:
-        events = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
-        catalog = items if isinstance(items, Catalog) else Catalog.of(
-            events.frame.select("item_id").unique().sort(id_order("item_id")) if items is None else items)
-        profiles = users if isinstance(users, Profiles) else Profiles.of(
-            events.frame.select("user_id").unique().sort(id_order("user_id")) if users is None else users)
+    def __init__(
+        self, *, interactions: Any, items: Any = None, users: Any = None, name: str = "data"
+    ) -> None:
+        events = (
+            interactions
+            if isinstance(interactions, Interactions)
+            else Interactions.of(interactions)
+        )
+        catalog = (
+            items
+            if isinstance(items, Catalog)
+            else Catalog.of(
+                events.frame.select("item_id").unique().sort(id_order("item_id"))
+                if items is None
+                else items
+            )
+        )
+        profiles = (
+            users
+            if isinstance(users, Profiles)
+            else Profiles.of(
+                events.frame.select("user_id").unique().sort(id_order("user_id"))
+                if users is None
+                else users
+            )
+        )
         object.__setattr__(self, "interactions", events)
         object.__setattr__(self, "items", catalog)
         object.__setattr__(self, "users", profiles)
@@ -287,4 +387,9 @@ class Dataset:
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
-        return Dataset(interactions=self.interactions.keep(frame), items=self.items, users=self.users, name=self.name)
+        return Dataset(
+            interactions=self.interactions.keep(frame),
+            items=self.items,
+            users=self.users,
+            name=self.name,
+        )

@@ -1,4 +1,6 @@
-"""Cuts without leakage beside the split by newcomers: at a moment, at each user's last events, and in folds over users."""
+"""Cuts without leakage beside the split by newcomers: at a moment, at each user's last events, and
+in folds over users.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class TimeSplit:
     train: Dataset
     """Every event before the cut."""
     later: Dataset
-    """Every event at the cut or after, of people known before and of newcomers, on old items and new."""
+    """Every event at the cut or after, of people known before and of newcomers, on old items and
+    new.
+    """
     cut: float
     """Seconds, as the timestamps."""
     newcomers: list[Newcomer]
@@ -28,12 +32,14 @@ class TimeSplit:
     horizon: Horizon
 
 
-def split_by_time(data: Dataset, *, at: float | None = None, share: float = 0.8, horizon: Horizon | None = None) -> TimeSplit:
+def split_by_time(
+    data: Dataset, *, at: float | None = None, share: float = 0.8, horizon: Horizon | None = None
+) -> TimeSplit:
     """Cut all events at one moment, as a service that is trained then would have to.
 
     Args:
-        at: the moment, in seconds; None takes the earliest that leaves at least `share` of the events before it, so that
-            events of one moment are never on both sides.
+        at: the moment, in seconds; None takes the earliest that leaves at least `share` of the
+            events before it, so that events of one moment are never on both sides.
         share: part of the events before the cut, in (0, 1).
         horizon: how the newcomers are judged; None chooses it from all users' numbers of events.
 
@@ -41,22 +47,44 @@ def split_by_time(data: Dataset, *, at: float | None = None, share: float = 0.8,
         BadInput: if events have no common clock, or one side of the cut would be empty.
     """
     events = data.interactions.frame
-    if not data.interactions.has_time or float(events["timestamp"].median()) < LEAST_EPOCH:  # type: ignore[arg-type]  # polars types median() as any literal
-        raise BadInput(f"{data.name} has no clock common to all users, so it cannot be cut at a moment; split by newcomers instead")
+    # Polars types median() as any literal
+    if not data.interactions.has_time or float(events["timestamp"].median()) < LEAST_EPOCH:  # type: ignore[arg-type]
+        raise BadInput(
+            f"{data.name} has no clock common to all users, so it cannot be cut at a moment; "
+            f"split by newcomers instead"
+        )
     cut = _moment(events["timestamp"], share) if at is None else at
     before = pl.col("timestamp") < cut
     train, later = events.filter(before), events.filter(~before)
     if not train.height or not later.height:
-        first, last = (float(t) for t in events.select(pl.col("timestamp").min().alias("a"), pl.col("timestamp").max().alias("b")).row(0))
-        raise BadInput(f"a cut at {cut:.0f} leaves {train.height:,} events before and {later.height:,} after it; the times run "
-                       f"from {first:.0f} to {last:.0f}")
+        first, last = (
+            float(t)
+            for t in events.select(
+                pl.col("timestamp").min().alias("a"), pl.col("timestamp").max().alias("b")
+            ).row(0)
+        )
+        raise BadInput(
+            f"a cut at {cut:.0f} leaves {train.height:,} events before and {later.height:,} after "
+            f"it; the times run "
+            f"from {first:.0f} to {last:.0f}"
+        )
     horizon = horizon or choose_horizon(events.group_by("user_id").len()["len"].to_numpy())
     known = train.select("user_id").unique()
     fresh = later.join(known, on="user_id", how="anti", maintain_order="left")
     fresh = fresh.unique(["user_id", "item_id"], keep="first", maintain_order=True)
-    enough = fresh.group_by("user_id").len().filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"]
-    return TimeSplit(train=data.with_interactions(train), later=data.with_interactions(later), cut=cut, horizon=horizon,
-                     newcomers=newcomers_of(data, fresh, enough, train.select("item_id").unique(), horizon))
+    enough = (
+        fresh.group_by("user_id")
+        .len()
+        .filter(pl.col("len") >= horizon.min_events)
+        .sort(id_order("user_id"))["user_id"]
+    )
+    return TimeSplit(
+        train=data.with_interactions(train),
+        later=data.with_interactions(later),
+        cut=cut,
+        horizon=horizon,
+        newcomers=newcomers_of(data, fresh, enough, train.select("item_id").unique(), horizon),
+    )
 
 
 def _moment(times: pl.Series, share: float) -> float:
@@ -81,9 +109,10 @@ class LastOutSplit:
 def split_leave_last(data: Dataset, *, last: int = 1) -> LastOutSplit:
     """Hold out each user's `last` events; users with no more than that stay whole in training.
 
-    Common in papers, and it leaks: other users' training events lie after a user's held-out one, so the model knows what will be
-    popular (Ji et al. 2023, arXiv:2010.11060). Cut by time, or by newcomers, where figures must hold in practice. A held-out event on an
-    item that the same user has in training is kept where it is.
+    Common in papers, and it leaks: other users' training events lie after a user's held-out one, so
+    the model knows what will be popular (Ji et al. 2023, arXiv:2010.11060). Cut by time, or by
+    newcomers, where figures must hold in practice. A held-out event on an item that the same user
+    has in training is kept where it is.
 
     Raises:
         BadInput: if `last` is less than 1.
@@ -91,18 +120,36 @@ def split_leave_last(data: Dataset, *, last: int = 1) -> LastOutSplit:
     if last < 1:
         raise BadInput(f"last must be 1 or more, got {last}")
     events = data.interactions.frame
-    warnings.warn("leave-last-out lets training see what is popular after the held-out events; figures are optimistic", DataWarning,
-                  stacklevel=2)
+    warnings.warn(
+        "leave-last-out lets training see what is popular after the held-out events; figures are "
+        "optimistic",
+        DataWarning,
+        stacklevel=2,
+    )
     if not data.interactions.has_time:
-        warnings.warn(f"{data.name} has no times, so each user's last {last} are random ones", DataWarning, stacklevel=2)
+        warnings.warn(
+            f"{data.name} has no times, so each user's last {last} are random ones",
+            DataWarning,
+            stacklevel=2,
+        )
     from_end = pl.len().over("user_id") - 1 - pl.int_range(pl.len()).over("user_id")
     held = events.select((from_end < last) & (pl.len().over("user_id") > last)).to_series()
-    return LastOutSplit(train=data.with_interactions(events.filter(~held)), held_out=data.with_interactions(events.filter(held)))
+    return LastOutSplit(
+        train=data.with_interactions(events.filter(~held)),
+        held_out=data.with_interactions(events.filter(held)),
+    )
 
 
-def split_folds(data: Dataset, *, folds: int = 5, rng: np.random.Generator, validation: float = 0.1,
-                horizon: Horizon | None = None) -> list[NewcomerSplit]:
-    """Cross-validation over users: everyone with enough events is a test newcomer in exactly one fold.
+def split_folds(
+    data: Dataset,
+    *,
+    folds: int = 5,
+    rng: np.random.Generator,
+    validation: float = 0.1,
+    horizon: Horizon | None = None,
+) -> list[NewcomerSplit]:
+    """Cross-validation over users: everyone with enough events is a test newcomer in exactly one
+    fold.
 
     Args:
         validation: share of the eligible users set aside for choosing settings in each fold.
@@ -113,22 +160,40 @@ def split_folds(data: Dataset, *, folds: int = 5, rng: np.random.Generator, vali
     """
     if folds < 2:
         raise BadInput(f"folds must be 2 or more, got {folds}")
-    events = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    events = data.interactions.frame.unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     counts = events.group_by("user_id").len()
     horizon = horizon or choose_horizon(counts["len"].to_numpy())
-    eligible = counts.filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"].to_numpy()
+    eligible = (
+        counts.filter(pl.col("len") >= horizon.min_events)
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
     if len(eligible) < folds:
-        raise BadInput(f"{len(eligible)} users of {data.name} have the {horizon.min_events} events needed to be judged, "
-                       f"fewer than {folds} folds")
+        raise BadInput(
+            f"{len(eligible)} users of {data.name} have the {horizon.min_events} events needed to "
+            f"be judged, "
+            f"fewer than {folds} folds"
+        )
     parts = np.array_split(eligible[rng.permutation(len(eligible))], folds)
     wanted = int(validation * len(eligible))
-    return [_fold(data, events, test, np.concatenate([*parts[n + 1:], *parts[:n]])[:wanted], horizon) for n, test in enumerate(parts)]
+    return [
+        _fold(data, events, test, np.concatenate([*parts[n + 1 :], *parts[:n]])[:wanted], horizon)
+        for n, test in enumerate(parts)
+    ]
 
 
-def _fold(data: Dataset, events: pl.DataFrame, test: np.ndarray, validation: np.ndarray, horizon: Horizon) -> NewcomerSplit:
+def _fold(
+    data: Dataset, events: pl.DataFrame, test: np.ndarray, validation: np.ndarray, horizon: Horizon
+) -> NewcomerSplit:
     held_out = pl.Series("user_id", np.concatenate([test, validation]), dtype=pl.Utf8)
     is_new = pl.col("user_id").is_in(held_out.implode())
     train, shown = events.filter(~is_new), events.filter(is_new)
     catalog = train.select("item_id").unique()
-    return NewcomerSplit(train=data.with_interactions(train), horizon=horizon, test=newcomers_of(data, shown, test, catalog, horizon),
-                         validation=newcomers_of(data, shown, validation, catalog, horizon))
+    return NewcomerSplit(
+        train=data.with_interactions(train),
+        horizon=horizon,
+        test=newcomers_of(data, shown, test, catalog, horizon),
+        validation=newcomers_of(data, shown, validation, catalog, horizon),
+    )

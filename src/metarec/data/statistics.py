@@ -1,6 +1,8 @@
-"""What data look like to a recommender: how sparse, how cold, how concentrated, how much they drift.
+"""What data look like to a recommender: how sparse, how cold, how concentrated, how much they
+drift.
 
-Counting (`tally`) is apart from telling (`facts`), so that data too large for memory can be counted part by part.
+Counting (`tally`) is apart from telling (`facts`), so that data too large for memory can be counted
+part by part.
 """
 
 from __future__ import annotations
@@ -43,8 +45,16 @@ class Tally:
 
 
 def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
-    """Numbers about cleaned data, ready for JSON. Shares lie in [0, 1], times are seconds since 1970."""
-    return facts([tally(data)], data.items.frame, data.interactions.has_values, data.interactions.context_columns, cold_below)
+    """Numbers about cleaned data, ready for JSON. Shares lie in [0, 1], times are seconds since
+    1970.
+    """
+    return facts(
+        [tally(data)],
+        data.items.frame,
+        data.interactions.has_values,
+        data.interactions.context_columns,
+        cold_below,
+    )
 
 
 def tally(data: Dataset) -> Tally:
@@ -53,40 +63,80 @@ def tally(data: Dataset) -> Tally:
     low, high = data.interactions.value_range
     users = events.select("user_id").unique()
     profiles = data.users.frame.join(users, on="user_id", how="semi")
-    times = events.select(pl.col("timestamp").min().alias("first"), pl.col("timestamp").max().alias("last")).row(0)
-    return Tally(per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64), per_item=events.group_by("item_id").len(),
-                 kinds=events.group_by("kind").len(), values=(low, high, float(events["value"].sum())),
-                 times=times if data.interactions.has_time and len(events) else None, pairs=_pairs(events),
-                 profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
-                 moments=tuple(data.users.moments), drift=drift(data))
+    times = events.select(
+        pl.col("timestamp").min().alias("first"), pl.col("timestamp").max().alias("last")
+    ).row(0)
+    return Tally(
+        per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64),
+        per_item=events.group_by("item_id").len(),
+        kinds=events.group_by("kind").len(),
+        values=(low, high, float(events["value"].sum())),
+        times=times if data.interactions.has_time and len(events) else None,
+        pairs=_pairs(events),
+        profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
+        moments=tuple(data.users.moments),
+        drift=drift(data),
+    )
 
 
-def facts(parts: Sequence[Tally], items: pl.DataFrame, are_ratings: bool, context: Sequence[str], cold_below: int) -> dict[str, Any]:
-    """What the counts of all parts say; drift is the first part's, whose users are a fair sample."""
+def facts(
+    parts: Sequence[Tally],
+    items: pl.DataFrame,
+    are_ratings: bool,
+    context: Sequence[str],
+    cold_below: int,
+) -> dict[str, Any]:
+    """What the counts of all parts say; drift is the first part's, whose users are a fair
+    sample.
+    """
     per_user = np.concatenate([p.per_user for p in parts])
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
     kinds = _summed([p.kinds for p in parts], "kind").sort("len", "kind", descending=[True, False])
     total, catalog = int(per_user.sum()), max(items.height, len(per_item))
     return {
-        "events": total, "users": len(per_user), "items": len(per_item), "catalog_items": items.height,
+        "events": total,
+        "users": len(per_user),
+        "items": len(per_item),
+        "catalog_items": items.height,
         "items_without_events": catalog - len(per_item),
         "density": total / (len(per_user) * len(per_item)) if total else 0.0,
-        "events_per_user": quantiles(per_user), "events_per_item": quantiles(per_item), "cold_below": cold_below,
+        "events_per_user": quantiles(per_user),
+        "events_per_item": quantiles(per_item),
+        "cold_below": cold_below,
         "cold_users": share(per_user < cold_below),
-        "cold_items": float((np.sum(per_item < cold_below) + catalog - len(per_item)) / max(catalog, 1)),
-        "popularity_gini": gini(per_item), "events_on_top_1_percent": top_share(per_item, 0.01),
-        "events_on_top_10_percent": top_share(per_item, 0.1), "kinds": dict(kinds.iter_rows()),
-        "values": {"are_ratings": are_ratings, "min": min(p.values[0] for p in parts), "max": max(p.values[1] for p in parts),
-                   "mean": sum(p.values[2] for p in parts) / max(total, 1)},
-        "time": _time(parts), "drift": parts[0].drift,
-        "profiles": {c: sum(p.profiled.get(c, 0) for p in parts) / max(len(per_user), 1) for c in parts[0].profiled},
+        "cold_items": float(
+            (np.sum(per_item < cold_below) + catalog - len(per_item)) / max(catalog, 1)
+        ),
+        "popularity_gini": gini(per_item),
+        "events_on_top_1_percent": top_share(per_item, 0.01),
+        "events_on_top_10_percent": top_share(per_item, 0.1),
+        "kinds": dict(kinds.iter_rows()),
+        "values": {
+            "are_ratings": are_ratings,
+            "min": min(p.values[0] for p in parts),
+            "max": max(p.values[1] for p in parts),
+            "mean": sum(p.values[2] for p in parts) / max(total, 1),
+        },
+        "time": _time(parts),
+        "drift": parts[0].drift,
+        "profiles": {
+            c: sum(p.profiled.get(c, 0) for p in parts) / max(len(per_user), 1)
+            for c in parts[0].profiled
+        },
         "moments": sorted({name for p in parts for name in p.moments}),
-        "content": {c: (items.height - items[c].null_count()) / max(items.height, 1) for c in items.columns if c != "item_id"},
-        "context": list(context)}
+        "content": {
+            c: (items.height - items[c].null_count()) / max(items.height, 1)
+            for c in items.columns
+            if c != "item_id"
+        },
+        "context": list(context),
+    }
 
 
 def _summed(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame:
-    return frames[0] if len(frames) == 1 else pl.concat(frames).group_by(key).agg(pl.col("len").sum())
+    return (
+        frames[0] if len(frames) == 1 else pl.concat(frames).group_by(key).agg(pl.col("len").sum())
+    )
 
 
 def _pairs(events: pl.DataFrame) -> tuple[int, int]:
@@ -97,19 +147,32 @@ def _pairs(events: pl.DataFrame) -> tuple[int, int]:
 
 
 def _time(parts: Sequence[Tally]) -> dict[str, Any]:
-    """First and last time, and the share of a user's consecutive events whose order the clock does not tell."""
+    """First and last time, and the share of a user's consecutive events whose order the clock does
+    not tell.
+    """
     spans = [p.times for p in parts if p.times is not None]
     if not spans:
         return {"known": False}
     pairs, ties = (sum(p.pairs[n] for p in parts) for n in (0, 1))
-    return {"known": True, "first": min(s[0] for s in spans), "last": max(s[1] for s in spans), "collisions": ties / max(pairs, 1)}
+    return {
+        "known": True,
+        "first": min(s[0] for s in spans),
+        "last": max(s[1] for s in spans),
+        "collisions": ties / max(pairs, 1),
+    }
 
 
 def quantiles(counts: np.ndarray) -> dict[str, float]:
     """Smallest, quartiles and largest."""
     if not len(counts):
         return {}
-    return dict(zip(("min", "q1", "median", "q3", "max"), np.quantile(counts, (0, 0.25, 0.5, 0.75, 1)).tolist(), strict=True))
+    return dict(
+        zip(
+            ("min", "q1", "median", "q3", "max"),
+            np.quantile(counts, (0, 0.25, 0.5, 0.75, 1)).tolist(),
+            strict=True,
+        )
+    )
 
 
 def share(mask: np.ndarray) -> float:
@@ -118,7 +181,9 @@ def share(mask: np.ndarray) -> float:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Gini coefficient of popularity: 0 where every item has the same count, towards 1 where one has all."""
+    """Gini coefficient of popularity: 0 where every item has the same count, towards 1 where one
+    has all.
+    """
     if not len(counts) or not counts.sum():
         return 0.0
     ordered = np.sort(counts).astype(np.float64)
@@ -135,20 +200,32 @@ def top_share(counts: np.ndarray, part: float) -> float:
 
 
 def drift(data: Dataset) -> dict[str, float]:
-    """Population stability index of item popularity, kinds and values between the first and the last third of events.
+    """Population stability index of item popularity, kinds and values between the first and the
+    last third of events.
 
-    PSI = sum over bins of (q - p) ln(q / p): below 0.1 steady, above 0.25 a different population (usual rule of thumb). Items are
-    binned by popularity in the first third (tenths of its events, and one bin for items new since), since single items are too rare.
-    Empty without times, and where they are only positions within a user.
+    PSI = sum over bins of (q - p) ln(q / p): below 0.1 steady, above 0.25 a different population
+    (usual rule of thumb). Items are binned by popularity in the first third (tenths of its events,
+    and one bin for items new since), since single items are too rare. Empty without times, and
+    where they are only positions within a user.
     """
     events = data.interactions
-    if not events.has_time or len(events) < 30 or float(events.frame["timestamp"].median()) < LEAST_EPOCH:  # type: ignore[arg-type]  # polars types median() as any literal
+    if (
+        not events.has_time
+        or len(events) < 30
+        or float(events.frame["timestamp"].median()) < LEAST_EPOCH  # type: ignore[arg-type]
+    ):  # polars types median() as any literal
         return {}
     early, late = (events.frame["timestamp"].quantile(q) for q in (1 / 3, 2 / 3))
-    first, last = events.frame.filter(pl.col("timestamp") <= early), events.frame.filter(pl.col("timestamp") > late)
+    first, last = (
+        events.frame.filter(pl.col("timestamp") <= early),
+        events.frame.filter(pl.col("timestamp") > late),
+    )
     if not first.height or not last.height:
         return {}
-    found = {"items": _psi(*_popularity_bins(first, last)), "kinds": _psi(*_category_bins(first["kind"], last["kind"]))}
+    found = {
+        "items": _psi(*_popularity_bins(first, last)),
+        "kinds": _psi(*_category_bins(first["kind"], last["kind"])),
+    }
     if events.has_values:
         found["values"] = _psi(*_category_bins(first["value"].round(1), last["value"].round(1)))
     return found
@@ -156,7 +233,9 @@ def drift(data: Dataset) -> dict[str, float]:
 
 def _popularity_bins(first: pl.DataFrame, last: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     popular = first.group_by("item_id").len().sort("len", "item_id", descending=[True, False])
-    popular = popular.with_columns((10 * (pl.col("len").cum_sum() - 1) // first.height).clip(0, 9).alias("bin"))
+    popular = popular.with_columns(
+        (10 * (pl.col("len").cum_sum() - 1) // first.height).clip(0, 9).alias("bin")
+    )
     late = last.select("item_id").join(popular, on="item_id", how="left")["bin"].fill_null(10)
     p = np.bincount(popular["bin"].to_numpy(), weights=popular["len"].to_numpy(), minlength=11)
     return p, np.bincount(late.to_numpy(), minlength=11)
@@ -164,8 +243,14 @@ def _popularity_bins(first: pl.DataFrame, last: pl.DataFrame) -> tuple[np.ndarra
 
 def _category_bins(first: pl.Series, last: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     names = pl.DataFrame({"name": pl.concat([first, last]).unique()})
-    counts = [names.join(s.alias("name").value_counts(name="n"), on="name", how="left", maintain_order="left")["n"].fill_null(0).to_numpy()
-              for s in (first, last)]
+    counts = [
+        names.join(
+            s.alias("name").value_counts(name="n"), on="name", how="left", maintain_order="left"
+        )["n"]
+        .fill_null(0)
+        .to_numpy()
+        for s in (first, last)
+    ]
     return counts[0], counts[1]
 
 

@@ -1,4 +1,6 @@
-"""Tables as read from one or more sources, before cleaning: columns have their canonical names, rows may still be wrong."""
+"""Tables as read from one or more sources, before cleaning: columns have their canonical names,
+rows may still be wrong.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profil
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """Events with their ids, and items and users where there are any; `findings` says what reading left out or changed."""
+    """Events with their ids, and items and users where there are any; `findings` says what reading
+    left out or changed.
+    """
 
     interactions: pl.DataFrame
     items: pl.DataFrame | None = None
@@ -26,8 +30,12 @@ class Tables:
 
     def dataset(self) -> Dataset:
         """The nouns of stage 1."""
-        return Dataset(interactions=Interactions.of(self.interactions), items=None if self.items is None else Catalog.of(self.items),
-                       users=None if self.users is None else Profiles.of(self.users), name=self.name)
+        return Dataset(
+            interactions=Interactions.of(self.interactions),
+            items=None if self.items is None else Catalog.of(self.items),
+            users=None if self.users is None else Profiles.of(self.users),
+            name=self.name,
+        )
 
     def named(self, name: str) -> Tables:
         """The same tables under another name."""
@@ -35,24 +43,32 @@ class Tables:
 
 
 def merge(parts: Sequence[Tables], name: str) -> Tables:
-    """Events of all parts under each other; items and users with the same id are one, the first part's cells going first.
+    """Events of all parts under each other; items and users with the same id are one, the first
+    part's cells going first.
 
     Raises:
-        BadInput: if a column is text in one part and a number in another and cannot be brought together.
+        BadInput: if a column is text in one part and a number in another and cannot be brought
+            together.
     """
     if len(parts) == 1:
         return parts[0].named(name)
-    return Tables(interactions=_under_each_other([p.interactions for p in parts], "interactions"),
-                  items=_one_row_each([p.items for p in parts if p.items is not None], "item_id"),
-                  users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
-                  name=name, findings=[f for p in parts for f in p.findings])
+    return Tables(
+        interactions=_under_each_other([p.interactions for p in parts], "interactions"),
+        items=_one_row_each([p.items for p in parts if p.items is not None], "item_id"),
+        users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
+        name=name,
+        findings=[f for p in parts for f in p.findings],
+    )
 
 
 def _under_each_other(frames: Sequence[pl.DataFrame], what: str) -> pl.DataFrame:
     try:
         return pl.concat(frames, how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
-        raise BadInput(f"the sources' {what} cannot be put under each other: {error}; map the column away in one of them") from error
+        raise BadInput(
+            f"the sources' {what} cannot be put under each other: {error}; map the column away in "
+            f"one of them"
+        ) from error
 
 
 def _one_row_each(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame | None:
@@ -60,21 +76,42 @@ def _one_row_each(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame | No
         return None
     if len(frames) == 1:
         return frames[0]
-    both = _under_each_other([f.with_columns(pl.col(key).cast(pl.Utf8)) for f in frames], "items" if key == "item_id" else "users")
+    both = _under_each_other(
+        [f.with_columns(pl.col(key).cast(pl.Utf8)) for f in frames],
+        "items" if key == "item_id" else "users",
+    )
     return both.group_by(key, maintain_order=True).agg(pl.all().drop_nulls().first())
 
 
 def side_findings(frame: pl.DataFrame, key: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Take rows without an id and all but the first row of an id out of a table of items or users."""
+    """Take rows without an id and all but the first row of an id out of a table of items or
+    users.
+    """
     findings, table = [], "items" if key == "item_id" else "users"
     missing = int(frame[key].null_count())
     if missing:
-        findings.append(Finding(rule="missing_ids", rows=missing, action="removed", why=f"no {key} in {place}", table=table))
+        findings.append(
+            Finding(
+                rule="missing_ids",
+                rows=missing,
+                action="removed",
+                why=f"no {key} in {place}",
+                table=table,
+            )
+        )
         frame = frame.drop_nulls(key)
     first = frame.unique(key, keep="first", maintain_order=True)
     if first.height < frame.height:
         doubled = frame.filter(pl.col(key).is_duplicated())[key].unique(maintain_order=True)
-        findings.append(Finding(rule="duplicated_ids", rows=frame.height - first.height, action="removed",
-                                why=f"{doubled.len():,} ids stand more than once in {place}; the first row of each stays",
-                                examples=[str(v) for v in doubled.head(3)], table=table))
+        findings.append(
+            Finding(
+                rule="duplicated_ids",
+                rows=frame.height - first.height,
+                action="removed",
+                why=f"{doubled.len():,} ids stand more than once in {place}; the first row of "
+                f"each stays",
+                examples=[str(v) for v in doubled.head(3)],
+                table=table,
+            )
+        )
     return first, findings

@@ -1,4 +1,6 @@
-"""Whether what `fit` makes by default is what the evidence supports, where single meta-learners were judged beside it."""
+"""Whether what `fit` makes by default is what the evidence supports, where single meta-learners
+were judged beside it.
+"""
 
 from __future__ import annotations
 
@@ -30,33 +32,61 @@ class Choice:
 
     @property
     def supported(self) -> str:
-        """The single learner where it is clearly better overall, else the model: a tie is no reason to change."""
+        """The single learner where it is clearly better overall, else the model: a tie is no reason
+        to change.
+        """
         return self.single if self.overall.high < 0 else self.model
 
     @property
     def sentence(self) -> str:
-        """The choice, whether it is fit's default, and at which numbers of events another would be better."""
+        """The choice, whether it is fit's default, and at which numbers of events another would be
+        better.
+        """
         label = METRICS[self.metric].label
-        what = "which is fit's default" if self.is_default else "fitted with other settings than fit's default"
-        d = self.overall if METRICS[self.metric].higher_is_better is not False else self.overall.turned  # as `Standing.amount` tells it
+        what = (
+            "which is fit's default"
+            if self.is_default
+            else "fitted with other settings than fit's default"
+        )
+        d = (
+            self.overall
+            if METRICS[self.metric].higher_is_better is not False
+            else self.overall.turned
+        )  # as `Standing.amount` tells it
         amount = f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}] over all numbers of events"
         if self.supported == self.model:
             clear = "" if self.overall.is_clear else ", which is no clear difference"
-            text = f"The evidence supports {self.model}, {what}: {amount} against the best single meta-learner, {self.single}{clear}."
+            text = (
+                f"The evidence supports {self.model}, {what}: {amount} against the best single "
+                f"meta-learner, {self.single}{clear}."
+            )
         else:
             text = f"The evidence supports {self.single}, not {self.model}, {what}: {amount}."
         told = []
         for outcome in ("better", "even", "worse"):
             found = [s for s in self.standings if s.outcome == outcome]
-            names = f" ({', '.join(f'{s.best} {s.amount(label)}' for s in found)})" if outcome == "worse" else ""
+            names = (
+                f" ({', '.join(f'{s.best} {s.amount(label)}' for s in found)})"
+                if outcome == "worse"
+                else ""
+            )
             told += [f"{outcome} at {events_of(found)}{names}"] if found else []
-        return f"{text} Against the best one at each number, with hindsight, it is {', '.join(told)}."
+        return (
+            f"{text} Against the best one at each number, with hindsight, it is {', '.join(told)}."
+        )
 
     def __str__(self) -> str:
         return self.sentence
 
 
-def choose(curve: CurveTable, model: str, learners: Sequence[str], metric: str = "ndcg@10", *, is_default: bool = True) -> Choice:
+def choose(
+    curve: CurveTable,
+    model: str,
+    learners: Sequence[str],
+    metric: str = "ndcg@10",
+    *,
+    is_default: bool = True,
+) -> Choice:
     """Lay `model` beside single learners.
 
     Raises:
@@ -65,7 +95,16 @@ def choose(curve: CurveTable, model: str, learners: Sequence[str], metric: str =
     standings = judge_worth(curve, model, learners, metric).standings
     higher = METRICS[metric].higher_is_better is not False
     able = [name for name in learners if curve.has(name, metric)]
-    single = (max if higher else min)(able, key=lambda name: float(np.mean(curve.mean(name, metric))))
+    single = (max if higher else min)(
+        able, key=lambda name: float(np.mean(curve.mean(name, metric)))
+    )
     each = {name: np.nanmean(curve.per_user[name][metric], axis=0) for name in (model, single)}
     overall = paired_difference(each[model], each[single], curve.weights, higher_is_better=higher)
-    return Choice(model=model, single=single, overall=overall, standings=standings, metric=metric, is_default=is_default)
+    return Choice(
+        model=model,
+        single=single,
+        overall=overall,
+        standings=standings,
+        metric=metric,
+        is_default=is_default,
+    )

@@ -15,11 +15,20 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 
-def cross_validate(data: Dataset, make: Callable[[], Sequence[Judged]], *, folds: int = 5, seed: int = 0, horizon: Horizon | None = None,
-                   progress: Progress = silent) -> CurveTable:
-    """Fit new recommenders in every fold, judge each on its newcomers, and pool the people into one table.
+def cross_validate(
+    data: Dataset,
+    make: Callable[[], Sequence[Judged]],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    horizon: Horizon | None = None,
+    progress: Progress = silent,
+) -> CurveTable:
+    """Fit new recommenders in every fold, judge each on its newcomers, and pool the people into one
+    table.
 
-    People are the unit of every interval, and each is judged once, so pooling them is right; coverage is the mean of the folds.
+    People are the unit of every interval, and each is judged once, so pooling them is right;
+    coverage is the mean of the folds.
 
     Args:
         data: everything known.
@@ -33,7 +42,9 @@ def cross_validate(data: Dataset, make: Callable[[], Sequence[Judged]], *, folds
         BadInput: if there are fewer people to judge than folds.
     """
     curves = []
-    for n, split in enumerate(split_folds(data, folds=folds, rng=derive(seed, "folds"), horizon=horizon)):
+    for n, split in enumerate(
+        split_folds(data, folds=folds, rng=derive(seed, "folds"), horizon=horizon)
+    ):
         judged = make()
         for model in judged:
             model.fit(split.train, split.validation, derive(seed, "fit", model.name, n))
@@ -43,11 +54,25 @@ def cross_validate(data: Dataset, make: Callable[[], Sequence[Judged]], *, folds
 
 
 def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
-    """One table of the people of several tables, which hold the same recommenders and different people."""
+    """One table of the people of several tables, which hold the same recommenders and different
+    people.
+    """
     first = curves[0]
     return CurveTable(
-        shots=first.shots, user_ids=[u for c in curves for u in c.user_ids], seed=seed,
-        per_user={model: {metric: np.concatenate([c.per_user[model][metric] for c in curves], axis=1) for metric in values}
-                  for model, values in first.per_user.items()},
-        coverage={model: np.mean([c.coverage[model] for c in curves], axis=0) for model in first.models},
-        seconds={model: np.sum([c.seconds[model] for c in curves], axis=0) for model in first.models})
+        shots=first.shots,
+        user_ids=[u for c in curves for u in c.user_ids],
+        seed=seed,
+        per_user={
+            model: {
+                metric: np.concatenate([c.per_user[model][metric] for c in curves], axis=1)
+                for metric in values
+            }
+            for model, values in first.per_user.items()
+        },
+        coverage={
+            model: np.mean([c.coverage[model] for c in curves], axis=0) for model in first.models
+        },
+        seconds={
+            model: np.sum([c.seconds[model] for c in curves], axis=0) for model in first.models
+        },
+    )

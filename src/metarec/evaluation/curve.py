@@ -1,4 +1,6 @@
-"""The cold-start learning curve: quality against the number of events, for every recommender on the same people."""
+"""The cold-start learning curve: quality against the number of events, for every recommender on the
+same people.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,11 @@ class CurveTable:
     @property
     def metrics(self) -> list[str]:
         """Metrics that at least one recommender has, in the order of `METRICS`."""
-        return [m for m in METRICS if m == "coverage@10" or any(m in values for values in self.per_user.values())]
+        return [
+            m
+            for m in METRICS
+            if m == "coverage@10" or any(m in values for values in self.per_user.values())
+        ]
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -67,7 +73,9 @@ class CurveTable:
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage, which has no people, none."""
+        """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage,
+        which has no people, none.
+        """
         if metric == "coverage@10":
             return self.coverage[self._known(model)], self.coverage[model]
         return interval(self._values(model, metric), self.weights)
@@ -78,7 +86,10 @@ class CurveTable:
         if higher is None:
             raise BadInput(f"{metric} has no better end, so recommenders cannot be compared by it")
         pairs = zip(self._values(model, metric), self._values(other, metric), strict=True)
-        return [paired_difference(ours, theirs, self.weights, higher_is_better=higher) for ours, theirs in pairs]
+        return [
+            paired_difference(ours, theirs, self.weights, higher_is_better=higher)
+            for ours, theirs in pairs
+        ]
 
     def best(self, metric: str, among: Iterable[str]) -> list[str]:
         """Which of `among` is best at each number of events, chosen with hindsight."""
@@ -86,34 +97,69 @@ class CurveTable:
         if not able:
             raise BadInput(f"none of the recommenders was measured by {metric}")
         means = np.stack([self.mean(m, metric) for m in able])
-        best = means.argmin(axis=0) if METRICS[metric].higher_is_better is False else means.argmax(axis=0)
+        best = (
+            means.argmin(axis=0)
+            if METRICS[metric].higher_is_better is False
+            else means.argmax(axis=0)
+        )
         return [able[b] for b in best]
 
     def compare_all(self, model: str, metric: str) -> pl.DataFrame:
-        """`model` against every other one at every number of events; `p_holm` is corrected over all rows."""
-        rows = [{"other": other, "events": k, "mean": d.mean, "low": d.low, "high": d.high, "p": d.p_value}
-                for other in self.models if other != model and self.has(other, metric)
-                for k, d in zip(self.shots, self.differences(model, other, metric), strict=True)]
+        """`model` against every other one at every number of events; `p_holm` is corrected over all
+        rows.
+        """
+        rows = [
+            {
+                "other": other,
+                "events": k,
+                "mean": d.mean,
+                "low": d.low,
+                "high": d.high,
+                "p": d.p_value,
+            }
+            for other in self.models
+            if other != model and self.has(other, metric)
+            for k, d in zip(self.shots, self.differences(model, other, metric), strict=True)
+        ]
         if not rows:
             raise BadInput(f"there is nothing to compare {model} with by {metric}")
         table = pl.DataFrame(rows)
         return table.with_columns(pl.Series("p_holm", holm(table["p"].to_numpy())))
 
     def frame(self) -> pl.DataFrame:
-        """One row for each recommender, metric and number of events: `model, metric, events, mean, low, high`."""
+        """One row for each recommender, metric and number of events: `model, metric, events, mean,
+        low, high`.
+        """
         rows = []
         for model in self.models:
             for metric in (m for m in self.metrics if self.has(model, m)):
-                columns = zip(self.shots, self.mean(model, metric), *self.interval(model, metric), strict=True)
-                rows += [{"model": model, "metric": metric, "events": k, "mean": float(m), "low": float(low), "high": float(high)}
-                         for k, m, low, high in columns]
+                columns = zip(
+                    self.shots, self.mean(model, metric), *self.interval(model, metric), strict=True
+                )
+                rows += [
+                    {
+                        "model": model,
+                        "metric": metric,
+                        "events": k,
+                        "mean": float(m),
+                        "low": float(low),
+                        "high": float(high),
+                    }
+                    for k, m, low, high in columns
+                ]
         return pl.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
         """Means, intervals and people's own numbers as plain values."""
-        return {"shots": list(self.shots), "users": self.user_ids, "table": self.frame().to_dicts(),
-                "per_user": {model: {metric: np.round(v, 6).tolist() for metric, v in values.items()}
-                             for model, values in self.per_user.items()}}
+        return {
+            "shots": list(self.shots),
+            "users": self.user_ids,
+            "table": self.frame().to_dicts(),
+            "per_user": {
+                model: {metric: np.round(v, 6).tolist() for metric, v in values.items()}
+                for model, values in self.per_user.items()
+            },
+        }
 
     def _known(self, model: str) -> str:
         if model not in self.per_user:
@@ -127,12 +173,19 @@ class CurveTable:
         return values[metric]
 
 
-def learning_curve(judged: Sequence[Judged], split: NewcomerSplit, *, trial: Trial | None = None, seed: int = 0,
-                   progress: Progress = silent) -> CurveTable:
+def learning_curve(
+    judged: Sequence[Judged],
+    split: NewcomerSplit,
+    *,
+    trial: Trial | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> CurveTable:
     """Judge fitted recommenders on the test newcomers of `split` at each of its numbers of events.
 
-    Every recommender sees the same people, the same first events and the same candidates: the items of the training
-    events without the whole pool of each person, whatever the number of events shown.
+    Every recommender sees the same people, the same first events and the same candidates: the items
+    of the training events without the whole pool of each person, whatever the number of events
+    shown.
 
     Args:
         judged: recommenders already fitted on `split.train`.
@@ -146,7 +199,9 @@ def learning_curve(judged: Sequence[Judged], split: NewcomerSplit, *, trial: Tri
     """
     names = [m.name for m in judged]
     if len(set(names)) < len(names):
-        raise BadInput(f"recommenders judged beside each other need different names, got {', '.join(names)}")
+        raise BadInput(
+            f"recommenders judged beside each other need different names, got {', '.join(names)}"
+        )
     trial = trial or Trial.of(split.test, split.train)
     shots = split.horizon.shots
     found: dict[str, list[Measured]] = {}
@@ -161,7 +216,16 @@ def learning_curve(judged: Sequence[Judged], split: NewcomerSplit, *, trial: Tri
         seconds[model.name] = np.array(taken)
         progress("judging newcomers", (n + 1) / len(judged), model.name)
     return CurveTable(
-        shots=shots, user_ids=[n.user_id for n in trial.newcomers], seconds=seconds, seed=seed,
-        per_user={name: {metric: np.stack([m.per_user[metric] for m in steps]) for metric in steps[0].per_user}
-                  for name, steps in found.items()},
-        coverage={name: np.array([m.coverage for m in steps]) for name, steps in found.items()})
+        shots=shots,
+        user_ids=[n.user_id for n in trial.newcomers],
+        seconds=seconds,
+        seed=seed,
+        per_user={
+            name: {
+                metric: np.stack([m.per_user[metric] for m in steps])
+                for metric in steps[0].per_user
+            }
+            for name, steps in found.items()
+        },
+        coverage={name: np.array([m.coverage for m in steps]) for name, steps in found.items()},
+    )

@@ -1,7 +1,7 @@
 """Evaluate on one data set: split, fit everything on the same people, judge, compare, and tell.
 
-`evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal, `to_json()` for a
-program, and `report.write_report` makes a page of it.
+`evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal,
+`to_json()` for a program, and `report.write_report` makes a page of it.
 """
 
 from __future__ import annotations
@@ -74,11 +74,15 @@ class Evaluation:
 
     @property
     def curve(self) -> CurveTable:
-        """The table most readers want: over cold items where some are hidden, else over the whole catalog."""
+        """The table most readers want: over cold items where some are hidden, else over the whole
+        catalog.
+        """
         return self.curves.get("cold", self.curves["all"])
 
     def verdict(self, metric: str = "ndcg@10", model: str | None = None) -> Verdict | None:
-        """Whether a model (the first unless named) is worth it here; None where there is nothing to compare or it was not measured."""
+        """Whether a model (the first unless named) is worth it here; None where there is nothing to
+        compare or it was not measured.
+        """
         model = model or next(iter(self.models), None)
         bars = [b for b in self.baselines if self.curve.has(b, metric)]
         if model is None or not bars or not self.curve.has(model, metric):
@@ -86,9 +90,15 @@ class Evaluation:
         return judge_worth(self.curve, model, bars, metric)
 
     def choice(self, metric: str = "ndcg@10") -> Choice | None:
-        """Whether the evidence supports the first model or a single meta-learner; None where only one kind was judged."""
+        """Whether the evidence supports the first model or a single meta-learner; None where only
+        one kind was judged.
+        """
         model = next((m for m in self.models if m not in self.learners), None)
-        if model is None or not self.curve.has(model, metric) or not any(self.curve.has(name, metric) for name in self.learners):
+        if (
+            model is None
+            or not self.curve.has(model, metric)
+            or not any(self.curve.has(name, metric) for name in self.learners)
+        ):
             return None
         return choose(self.curve, model, self.learners, metric, is_default=self.is_default)
 
@@ -100,21 +110,47 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        verdicts = {metric: found for metric in ("ndcg@10", "mae") if (found := self.verdict(metric)) is not None}
-        return {"data": self.data, "scenario": self.scenario, "facts": self.facts, "models": self.models, "baselines": self.baselines,
-                "seed": self.seed, "curves": {name: curve.to_json() for name, curve in self.curves.items()},
-                "costs": {name: asdict(cost) for name, cost in self.costs.items()},
-                "verdicts": {metric: {"sentence": v.sentence, "worth_from": v.worth_from,
-                                      "standings": [asdict(s) | {"outcome": s.outcome} for s in v.standings]}
-                             for metric, v in verdicts.items()},
-                "choice": None if (choice := self.choice()) is None else asdict(choice) | {"supported": choice.supported,
-                                                                                           "sentence": choice.sentence},
-                "newcomers": [asdict(person) for person in self.shown]}
+        verdicts = {
+            metric: found
+            for metric in ("ndcg@10", "mae")
+            if (found := self.verdict(metric)) is not None
+        }
+        return {
+            "data": self.data,
+            "scenario": self.scenario,
+            "facts": self.facts,
+            "models": self.models,
+            "baselines": self.baselines,
+            "seed": self.seed,
+            "curves": {name: curve.to_json() for name, curve in self.curves.items()},
+            "costs": {name: asdict(cost) for name, cost in self.costs.items()},
+            "verdicts": {
+                metric: {
+                    "sentence": v.sentence,
+                    "worth_from": v.worth_from,
+                    "standings": [asdict(s) | {"outcome": s.outcome} for s in v.standings],
+                }
+                for metric, v in verdicts.items()
+            },
+            "choice": None
+            if (choice := self.choice()) is None
+            else asdict(choice) | {"supported": choice.supported, "sentence": choice.sentence},
+            "newcomers": [asdict(person) for person in self.shown],
+        }
 
 
-def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequence[str] | None = None, scenario: Scenario = "user-cold",
-             seed: int = 0, horizon: Horizon | None = None, most: int = MOST_JUDGED, setting: Setting | None = None,
-             progress: Progress = silent) -> Evaluation:
+def evaluate(
+    data: Dataset,
+    *,
+    models: Sequence[Judged] = (),
+    baselines: Sequence[str] | None = None,
+    scenario: Scenario = "user-cold",
+    seed: int = 0,
+    horizon: Horizon | None = None,
+    most: int = MOST_JUDGED,
+    setting: Setting | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
     """Fit `models` and the baselines on the same training people and judge all on the same others.
 
     Args:
@@ -132,22 +168,47 @@ def evaluate(data: Dataset, *, models: Sequence[Judged] = (), baselines: Sequenc
         BadInput: if there is nobody to judge, nothing to judge, or two recommenders share a name.
     """
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
-    bars = baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
+    bars = (
+        baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
+    )
     judged = [*models, *bars]
     if not judged:
         raise BadInput("there is nothing to judge; give models or baselines")
-    costs = {model.name: _fit(model, setting, seed, progress, (n + 1) / len(judged)) for n, model in enumerate(judged)}
+    costs = {
+        model.name: _fit(model, setting, seed, progress, (n + 1) / len(judged))
+        for n, model in enumerate(judged)
+    }
     trials = _with_content(setting)
-    curves = {name: learning_curve(judged, setting.split, trial=trial, seed=seed, progress=progress) for name, trial in trials.items()}
+    curves = {
+        name: learning_curve(judged, setting.split, trial=trial, seed=seed, progress=progress)
+        for name, trial in trials.items()
+    }
     names, bar_names = [m.name for m in models], [b.name for b in bars]
     main = curves.get("cold", curves["all"])
     shown_by = names[0] if names else max(bar_names, key=lambda b: main.mean(b, "ndcg@10").mean())
-    shown = show_newcomers(next(m for m in judged if m.name == shown_by), trials.get("cold", trials["all"]), setting.split.horizon.shots,
-                           derive(seed, "shown"))
-    return Evaluation(data=data.name, scenario=setting.scenario, models=names, baselines=bar_names, curves=curves, costs=costs, shown=shown,
-                      shown_by=shown_by, facts=_facts(setting), has_values=data.interactions.has_values, seed=seed,
-                      learners=[m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED],
-                      is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default)
+    shown = show_newcomers(
+        next(m for m in judged if m.name == shown_by),
+        trials.get("cold", trials["all"]),
+        setting.split.horizon.shots,
+        derive(seed, "shown"),
+    )
+    return Evaluation(
+        data=data.name,
+        scenario=setting.scenario,
+        models=names,
+        baselines=bar_names,
+        curves=curves,
+        costs=costs,
+        shown=shown,
+        shown_by=shown_by,
+        facts=_facts(setting),
+        has_values=data.interactions.has_values,
+        seed=seed,
+        learners=[
+            m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED
+        ],
+        is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default,
+    )
 
 
 def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
@@ -156,11 +217,15 @@ def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: f
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     progress("fitting", done, f"{model.name} in {wall:.1f} s")
     few = requests_at(setting.split.test[:256], max(setting.split.horizon.shots))
-    model.score(few[:1])   # what is prepared on first use is not counted
+    model.score(few[:1])  # what is prepared on first use is not counted
     started = time.perf_counter()
     model.score(few)
-    return Cost(fit_seconds=wall, fit_cpu_seconds=cpu, ms_per_newcomer=1000 * (time.perf_counter() - started) / len(few),
-                settings=dict(getattr(model, "settings", {}) or {}))
+    return Cost(
+        fit_seconds=wall,
+        fit_cpu_seconds=cpu,
+        ms_per_newcomer=1000 * (time.perf_counter() - started) / len(few),
+        settings=dict(getattr(model, "settings", {}) or {}),
+    )
 
 
 def _with_content(setting: Setting) -> dict[str, Trial]:
@@ -169,13 +234,22 @@ def _with_content(setting: Setting) -> dict[str, Trial]:
     content = describe_items(table)
     if not content.any():
         return setting.trials
-    return {name: replace(trial, item_embeddings=content[table.vocabulary.indexes(trial.vocabulary.ids)])
-            for name, trial in setting.trials.items()}
+    return {
+        name: replace(
+            trial, item_embeddings=content[table.vocabulary.indexes(trial.vocabulary.ids)]
+        )
+        for name, trial in setting.trials.items()
+    }
 
 
 def _facts(setting: Setting) -> dict[str, int]:
     events = setting.split.train.interactions.frame
     main: Trial = setting.trials.get("cold", setting.trials["all"])
-    return {"training_people": events["user_id"].n_unique(), "training_events": events.height, "items_listed": len(main.vocabulary),
-            "judged": len(main.newcomers), "chosen_by": len(setting.split.validation),
-            "liked_per_person": int(np.median([len(n.relevant) for n in main.newcomers]))}
+    return {
+        "training_people": events["user_id"].n_unique(),
+        "training_events": events.height,
+        "items_listed": len(main.vocabulary),
+        "judged": len(main.newcomers),
+        "chosen_by": len(setting.split.validation),
+        "liked_per_person": int(np.median([len(n.relevant) for n in main.newcomers])),
+    }

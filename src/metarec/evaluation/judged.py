@@ -22,19 +22,25 @@ class Scores(Protocol):
         ...
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Score the whole catalog for each request: float32 `[B, N]`, higher is better, in vocabulary order."""
+        """Score the whole catalog for each request: float32 `[B, N]`, higher is better, in
+        vocabulary order.
+        """
         ...
 
 
 @runtime_checkable
 class Judged(Scores, Protocol):
-    """A recommender with a name that learns from some people and is then asked about others it has never seen."""
+    """A recommender with a name that learns from some people and is then asked about others it has
+    never seen.
+    """
 
     name: str
     """What tables and plots call it."""
 
     def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Learn from `train`; choose settings on `validation`, which holds people outside of `train`."""
+        """Learn from `train`; choose settings on `validation`, which holds people outside of
+        `train`.
+        """
         ...
 
 
@@ -42,7 +48,9 @@ class Judged(Scores, Protocol):
 class Rates(Protocol):
     """Also predicts values on the data's own scale."""
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Predicted values of each request's items, one array per request."""
         ...
 
@@ -51,11 +59,15 @@ class Rates(Protocol):
 class KnowsItsDoubt(Protocol):
     """Also says how sure each predicted value is."""
 
-    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate_spread(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Predictive standard deviations, one array per request."""
         ...
 
 
 def requests_at(newcomers: Sequence[Newcomer], shots: int) -> list[Request]:
-    """What a model sees of each newcomer after `shots` events: the first of the pool, and the profile."""
+    """What a model sees of each newcomer after `shots` events: the first of the pool, and the
+    profile.
+    """
     return [Request(history=n.pool[:shots], profile=n.profile) for n in newcomers]

@@ -1,8 +1,9 @@
 """Meta-learners as recommenders that can be judged beside all others.
 
-Each learner is given what makes recommenders strong: collaborative factors and content of items, popularity as the
-prior, profiles. Where values are ratings it is trained twice, once to rank and once to predict values, unless its paper
-ranks by predicted values; then, as for every baseline of that kind, popularity is mixed in.
+Each learner is given what makes recommenders strong: collaborative factors and content of items,
+popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
+once to predict values, unless its paper ranks by predicted values; then, as for every baseline of
+that kind, popularity is mixed in.
 """
 
 from __future__ import annotations
@@ -42,20 +43,47 @@ class LearnerInputs:
     seed: int
 
     @classmethod
-    def of(cls, train: Dataset, validation: list[Newcomer], rng: np.random.Generator, *, encoder: str = "auto") -> LearnerInputs:
-        """Read the training data, encode items and people, and take the newcomers to stop early by."""
+    def of(
+        cls,
+        train: Dataset,
+        validation: list[Newcomer],
+        rng: np.random.Generator,
+        *,
+        encoder: str = "auto",
+    ) -> LearnerInputs:
+        """Read the training data, encode items and people, and take the newcomers to stop early
+        by.
+        """
         table, asked = prepare(train, validation, rng)
         histories, user_ids = Histories.of_interactions(train.interactions, table.vocabulary)
         known = train.items.vocabulary.indexes(table.vocabulary.ids)
-        met = train.items.vocabulary.indexes(train.interactions.frame["item_id"].unique(maintain_order=True))
+        met = train.items.vocabulary.indexes(
+            train.interactions.frame["item_id"].unique(maintain_order=True)
+        )
         _, content, _ = ItemInputs.fit(train.items, encoder=encoder, fit_on=np.sort(met[met >= 0]))
         content = np.where((known >= 0)[:, None], content[known], 0.0).astype(np.float32)
         people = ProfileInputs.fit(train.users, user_ids)
-        horizon = SHORT if 0 < max((len(n.pool) for n in validation), default=LONG.pool) <= SHORT.pool else LONG
-        behaviour = Behaviour(histories=histories, profiles=people.transform(train.users.of_users(user_ids)), content=content,
-                              relevant_from=float(train.interactions.relevant_from), horizon=horizon)
-        return cls(vocabulary=table.vocabulary, behaviour=behaviour, people=people, asked=asked, has_values=train.interactions.has_values,
-                   value_range=train.interactions.value_range, seed=int(rng.integers(2**31)))
+        horizon = (
+            SHORT
+            if 0 < max((len(n.pool) for n in validation), default=LONG.pool) <= SHORT.pool
+            else LONG
+        )
+        behaviour = Behaviour(
+            histories=histories,
+            profiles=people.transform(train.users.of_users(user_ids)),
+            content=content,
+            relevant_from=float(train.interactions.relevant_from),
+            horizon=horizon,
+        )
+        return cls(
+            vocabulary=table.vocabulary,
+            behaviour=behaviour,
+            people=people,
+            asked=asked,
+            has_values=train.interactions.has_values,
+            value_range=train.interactions.value_range,
+            seed=int(rng.integers(2**31)),
+        )
 
     @cached_property
     def columns(self) -> ItemColumns:
@@ -101,27 +129,45 @@ class LearnerRecommender:
         self.ranker = self._learn("ranking", inputs, rng) if ranks else self.rater
         self.popularity_weight = 0.0 if ranks else self._mixed(inputs)
 
-    def _learn(self, objective: Any, inputs: LearnerInputs, rng: np.random.Generator) -> FittedLearner:
+    def _learn(
+        self, objective: Any, inputs: LearnerInputs, rng: np.random.Generator
+    ) -> FittedLearner:
         from metarec.metalearning.fitted import FittedLearner
 
         asked = inputs.asked
         validation = None if asked is None else inputs.read(asked.requests)
 
         def quality(learner: FittedLearner) -> float:
-            assert asked is not None and validation is not None, "asked only where there are validation newcomers"
+            assert asked is not None and validation is not None, (
+                "asked only where there are validation newcomers"
+            )
             if objective == "ranking":
                 return asked.ndcg(learner.scores(*validation))
             return -asked.mae(learner.values(*validation), inputs.value_range)
 
-        return FittedLearner.fit(inputs.behaviour, rng, name=self.learner or self.name, objective=objective, settings=self.settings,
-                                 columns=inputs.columns, validate=None if asked is None else quality, progress=self.progress)
+        return FittedLearner.fit(
+            inputs.behaviour,
+            rng,
+            name=self.learner or self.name,
+            objective=objective,
+            settings=self.settings,
+            columns=inputs.columns,
+            validate=None if asked is None else quality,
+            progress=self.progress,
+        )
 
     def _mixed(self, inputs: LearnerInputs) -> float:
         """The weight of log popularity that validation newcomers are best served by."""
         if inputs.asked is None:
             return 1.0
-        scores, asked = fitted(self.name, self.ranker).scores(*inputs.read(inputs.asked.requests)), inputs.asked
-        return max(PRIOR_WEIGHTS, key=lambda weight: asked.ndcg(scores + weight * inputs.columns.popularity))
+        scores, asked = (
+            fitted(self.name, self.ranker).scores(*inputs.read(inputs.asked.requests)),
+            inputs.asked,
+        )
+        return max(
+            PRIOR_WEIGHTS,
+            key=lambda weight: asked.ndcg(scores + weight * inputs.columns.popularity),
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -132,10 +178,17 @@ class LearnerRecommender:
         """float32 `[B, N]`, higher is better."""
         inputs = fitted(self.name, self.inputs)
         scores = fitted(self.name, self.ranker).scores(*inputs.read(self._shown(requests)))
-        return scores + self.popularity_weight * inputs.columns.popularity if self.popularity_weight else scores
+        return (
+            scores + self.popularity_weight * inputs.columns.popularity
+            if self.popularity_weight
+            else scores
+        )
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Predicted values on the data's scale; an item outside the catalog gets the mean of all values.
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predicted values on the data's scale; an item outside the catalog gets the mean of all
+        values.
 
         Raises:
             BadInput: if the training data had no values.
@@ -145,8 +198,10 @@ class LearnerRecommender:
             raise BadInput("these data hold acts without values, so there is no scale to rate on")
         items = [self.vocabulary.indexes(ids) for ids in item_ids]
         values = self.rater.values(*inputs.read(self._shown(requests)))
-        return [np.where(i >= 0, row[i], self.rater.scale.mean) for row, i in zip(values, items, strict=True)]
-
+        return [
+            np.where(i >= 0, row[i], self.rater.scale.mean)
+            for row, i in zip(values, items, strict=True)
+        ]
 
     def _shown(self, requests: Sequence[Request]) -> Sequence[Request]:
         return requests if self.adapts else [replace(request, history=()) for request in requests]
@@ -155,8 +210,11 @@ class LearnerRecommender:
 UNADAPTED = "no_adaptation"
 
 
-def learners_for(names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent) -> list[LearnerRecommender]:
-    """Unfitted recommenders for the learners named, or all of them and one that does not adapt; they share one reading of the data.
+def learners_for(
+    names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent
+) -> list[LearnerRecommender]:
+    """Unfitted recommenders for the learners named, or all of them and one that does not adapt;
+    they share one reading of the data.
 
     Raises:
         BadInput: for a name that is no learner.
@@ -172,5 +230,13 @@ def learners_for(names: Sequence[str] | None = None, *, encoder: str = "auto", p
             known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
         return known[id(train)][1]
 
-    unadapted = LearnerRecommender(name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress)
-    return [*(LearnerRecommender(name=name, read=read, progress=progress) for name in names or LEARNERS), *([] if names else [unadapted])]
+    unadapted = LearnerRecommender(
+        name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress
+    )
+    return [
+        *(
+            LearnerRecommender(name=name, read=read, progress=progress)
+            for name in names or LEARNERS
+        ),
+        *([] if names else [unadapted]),
+    ]

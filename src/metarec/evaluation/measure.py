@@ -33,27 +33,107 @@ class Metric:
     """None where neither end is better by itself."""
 
 
-METRICS = {m.name: m for m in (
-    Metric(name="ndcg@10", label="NDCG@10", meaning="how near the top the liked items come", higher_is_better=True),
-    Metric(name="recall@20", label="Recall@20", meaning="share of liked items among the first 20", higher_is_better=True),
-    Metric(name="precision@10", label="Precision@10", meaning="share of the first 10 that are liked", higher_is_better=True),
-    Metric(name="f1@10", label="F1@10", meaning="precision and recall in one number", higher_is_better=True),
-    Metric(name="accuracy@10", label="Accuracy@10", meaning="share of the catalog put on the right side; near 1 for any list",
-           higher_is_better=True),
-    Metric(name="hit_rate@10", label="HitRate@10", meaning="chance that at least one of the first 10 is liked", higher_is_better=True),
-    Metric(name="mrr@20", label="MRR@20", meaning="one over the place of the first liked item", higher_is_better=True),
-    Metric(name="map@10", label="MAP@10", meaning="precision averaged over the places of liked items", higher_is_better=True),
-    Metric(name="auc", label="AUC", meaning="chance that a liked item outscores another", higher_is_better=True),
-    Metric(name="coverage@10", label="Coverage@10", meaning="share of the catalog shown to anyone", higher_is_better=None),
-    Metric(name="novelty@10", label="Novelty@10", meaning="how little known the shown items are, in bits", higher_is_better=None),
-    Metric(name="diversity@10", label="Diversity@10", meaning="how different from each other shown items are", higher_is_better=None),
-    Metric(name="mae", label="MAE", meaning="mean error of a predicted value", higher_is_better=False),
-    Metric(name="rmse", label="RMSE", meaning="the same, large errors counting more", higher_is_better=False),
-    Metric(name="graded_ndcg@5", label="Graded NDCG@5", meaning="order of the person's own judged items by predicted value",
-           higher_is_better=True),
-    Metric(name="covered@90", label="In 90% interval", meaning="share of values inside the stated 90% interval; 0.90 is honest",
-           higher_is_better=None),
-)}
+METRICS = {
+    m.name: m
+    for m in (
+        Metric(
+            name="ndcg@10",
+            label="NDCG@10",
+            meaning="how near the top the liked items come",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="recall@20",
+            label="Recall@20",
+            meaning="share of liked items among the first 20",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="precision@10",
+            label="Precision@10",
+            meaning="share of the first 10 that are liked",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="f1@10",
+            label="F1@10",
+            meaning="precision and recall in one number",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="accuracy@10",
+            label="Accuracy@10",
+            meaning="share of the catalog put on the right side; near 1 for any list",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="hit_rate@10",
+            label="HitRate@10",
+            meaning="chance that at least one of the first 10 is liked",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="mrr@20",
+            label="MRR@20",
+            meaning="one over the place of the first liked item",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="map@10",
+            label="MAP@10",
+            meaning="precision averaged over the places of liked items",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="auc",
+            label="AUC",
+            meaning="chance that a liked item outscores another",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="coverage@10",
+            label="Coverage@10",
+            meaning="share of the catalog shown to anyone",
+            higher_is_better=None,
+        ),
+        Metric(
+            name="novelty@10",
+            label="Novelty@10",
+            meaning="how little known the shown items are, in bits",
+            higher_is_better=None,
+        ),
+        Metric(
+            name="diversity@10",
+            label="Diversity@10",
+            meaning="how different from each other shown items are",
+            higher_is_better=None,
+        ),
+        Metric(
+            name="mae",
+            label="MAE",
+            meaning="mean error of a predicted value",
+            higher_is_better=False,
+        ),
+        Metric(
+            name="rmse",
+            label="RMSE",
+            meaning="the same, large errors counting more",
+            higher_is_better=False,
+        ),
+        Metric(
+            name="graded_ndcg@5",
+            label="Graded NDCG@5",
+            meaning="order of the person's own judged items by predicted value",
+            higher_is_better=True,
+        ),
+        Metric(
+            name="covered@90",
+            label="In 90% interval",
+            meaning="share of values inside the stated 90% interval; 0.90 is honest",
+            higher_is_better=None,
+        ),
+    )
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,25 +143,50 @@ class Trial:
     newcomers: Sequence[Newcomer]
     train: Dataset
     vocabulary: Vocabulary
-    """Items that may be listed; an item in a newcomer's pool never is, whatever the number of events shown."""
+    """Items that may be listed; an item in a newcomer's pool never is, whatever the number of
+    events shown.
+    """
     item_embeddings: np.ndarray | None = None
-    """[N, D] content of each item of `vocabulary`, the same for all recommenders; diversity is left out without."""
+    """[N, D] content of each item of `vocabulary`, the same for all recommenders; diversity is left
+    out without.
+    """
 
     @classmethod
-    def of(cls, newcomers: Sequence[Newcomer], train: Dataset, *, candidates: Sequence[str] | None = None,
-           item_embeddings: np.ndarray | None = None) -> Trial:
+    def of(
+        cls,
+        newcomers: Sequence[Newcomer],
+        train: Dataset,
+        *,
+        candidates: Sequence[str] | None = None,
+        item_embeddings: np.ndarray | None = None,
+    ) -> Trial:
         """Judge `newcomers` on `candidates`: the items of the training events unless said.
 
         Raises:
             BadInput: if there is nobody to judge or nothing to list.
         """
         if not newcomers:
-            raise BadInput("there is no newcomer to judge; give more events or a larger share for the test")
-        ids = candidates if candidates is not None else (
-            train.interactions.frame.select("item_id").unique().sort(id_order("item_id"))["item_id"].to_list())
+            raise BadInput(
+                "there is no newcomer to judge; give more events or a larger share for the test"
+            )
+        ids = (
+            candidates
+            if candidates is not None
+            else (
+                train.interactions.frame.select("item_id")
+                .unique()
+                .sort(id_order("item_id"))["item_id"]
+                .to_list()
+            )
+        )
         if not ids:
             raise BadInput("there is no item to list: the training events are empty")
-        return cls(newcomers=list(newcomers), train=train, vocabulary=Vocabulary(ids), item_embeddings=item_embeddings)
+        return cls(
+            newcomers=list(newcomers),
+            train=train,
+            vocabulary=Vocabulary(ids),
+            item_embeddings=item_embeddings,
+        )
 
     @cached_property
     def popularity(self) -> np.ndarray:
@@ -109,10 +214,15 @@ class Trial:
         return owner[items >= 0], items[items >= 0]
 
     def masks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates and liked items of newcomers `start .. stop - 1`, two bool `[stop - start, N]`."""
+        """Candidates and liked items of newcomers `start .. stop - 1`, two bool `[stop - start,
+        N]`.
+        """
         shape = (stop - start, len(self.vocabulary))
         candidates, liked = np.ones(shape, bool), np.zeros(shape, bool)
-        for mask, (owner, items), value in ((candidates, self.pool_cells, False), (liked, self.relevant_cells, True)):
+        for mask, (owner, items), value in (
+            (candidates, self.pool_cells, False),
+            (liked, self.relevant_cells, True),
+        ):
             first, last = np.searchsorted(owner, [start, stop])
             mask[owner[first:last] - start, items[first:last]] = value
         return candidates, liked
@@ -120,7 +230,10 @@ class Trial:
     def chunks(self) -> Iterator[tuple[int, int]]:
         """Ranges of newcomers small enough to hold their scores."""
         step = max(1, SCORES_AT_ONCE // len(self.vocabulary))
-        return ((start, min(start + step, len(self.newcomers))) for start in range(0, len(self.newcomers), step))
+        return (
+            (start, min(start + step, len(self.newcomers)))
+            for start in range(0, len(self.newcomers), step)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,35 +254,56 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
     for start, stop in trial.chunks():
-        scores = _in_order(model.score(requests[start:stop]), columns, stop - start, getattr(model, "name", type(model).__name__))
+        scores = _in_order(
+            model.score(requests[start:stop]),
+            columns,
+            stop - start,
+            getattr(model, "name", type(model).__name__),
+        )
         candidates, liked = trial.masks(start, stop)
         parts.append(_of_lists(scores, candidates, liked, trial, rng))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
     if trial.train.interactions.has_values and isinstance(model, Rates):
         per_user |= _of_ratings(model, trial, shots, rng)
-    return Measured(per_user=per_user, ranked=ranked, coverage=metrics.coverage(ranked, 10, len(trial.vocabulary)))
+    return Measured(
+        per_user=per_user,
+        ranked=ranked,
+        coverage=metrics.coverage(ranked, 10, len(trial.vocabulary)),
+    )
 
 
 def _in_order(scores: np.ndarray, columns: np.ndarray, users: int, name: str) -> np.ndarray:
     """Scores in the trial's item order; an item the model does not know is scored -inf."""
     if scores.ndim != 2 or len(scores) != users:
-        raise BadInput(f"{name} gave scores of shape {scores.shape} for {users} requests; expected [{users}, items]")
+        raise BadInput(
+            f"{name} gave scores of shape {scores.shape} for {users} requests; expected [{users}, "
+            f"items]"
+        )
     if np.array_equal(columns, np.arange(scores.shape[1])):
         return scores
     return np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
 
 
-def _of_lists(scores: np.ndarray, candidates: np.ndarray, liked: np.ndarray, trial: Trial,
-              rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _of_lists(
+    scores: np.ndarray,
+    candidates: np.ndarray,
+    liked: np.ndarray,
+    trial: Trial,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     ranked = metrics.rank(scores, LIST_LENGTH, rng, candidates)
     hits, relevant = metrics.find_hits(ranked, liked), liked.sum(axis=1)
     values = {
-        "ndcg@10": metrics.ndcg(hits, relevant, 10), "recall@20": metrics.recall(hits, relevant, 20),
-        "precision@10": metrics.precision(hits, 10), "f1@10": metrics.f1(hits, relevant, 10),
+        "ndcg@10": metrics.ndcg(hits, relevant, 10),
+        "recall@20": metrics.recall(hits, relevant, 20),
+        "precision@10": metrics.precision(hits, 10),
+        "f1@10": metrics.f1(hits, relevant, 10),
         "accuracy@10": metrics.accuracy(hits, relevant, candidates.sum(axis=1), 10),
-        "hit_rate@10": metrics.hit_rate(hits, 10), "mrr@20": metrics.mrr(hits, 20),
-        "map@10": metrics.average_precision(hits, relevant, 10), "auc": metrics.auc(scores, liked, candidates),
+        "hit_rate@10": metrics.hit_rate(hits, 10),
+        "mrr@20": metrics.mrr(hits, 20),
+        "map@10": metrics.average_precision(hits, relevant, 10),
+        "auc": metrics.auc(scores, liked, candidates),
         "novelty@10": metrics.novelty(ranked, 10, trial.popularity),
     }
     if trial.item_embeddings is not None:
@@ -177,15 +311,24 @@ def _of_lists(scores: np.ndarray, candidates: np.ndarray, liked: np.ndarray, tri
     return ranked, values
 
 
-def _of_ratings(model: Rates, trial: Trial, shots: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _of_ratings(
+    model: Rates, trial: Trial, shots: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     requests, users = requests_at(trial.newcomers, shots), len(trial.newcomers)
     asked = [[item_id for item_id, _ in n.query] for n in trial.newcomers]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])
     actual = np.array([value for n in trial.newcomers for _, value in n.query])
-    predicted = np.clip(np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range)
-    values = {"mae": metrics.mae(predicted, actual, owner, users), "rmse": metrics.rmse(predicted, actual, owner, users),
-              "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng)}
+    predicted = np.clip(
+        np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range
+    )
+    values = {
+        "mae": metrics.mae(predicted, actual, owner, users),
+        "rmse": metrics.rmse(predicted, actual, owner, users),
+        "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
+    }
     if isinstance(model, KnowsItsDoubt):
         spread = np.concatenate(model.rate_spread(requests, asked))
-        values["covered@90"] = metrics.interval_coverage(predicted, spread, actual, owner, users, 0.9)
+        values["covered@90"] = metrics.interval_coverage(
+            predicted, spread, actual, owner, users, 0.9
+        )
     return values

@@ -1,8 +1,9 @@
-"""What another policy would have earned, from what this one logged: off-policy estimates with intervals.
+"""What another policy would have earned, from what this one logged: off-policy estimates with
+intervals.
 
-A log holds, for each shown item, the reward and the propensity: the probability with which the logging policy showed it.
-Reweighting by `target / propensity` corrects for what was shown; where a target shows what the log never did, no estimate helps, and
-the effective sample size says so.
+A log holds, for each shown item, the reward and the propensity: the probability with which the
+logging policy showed it. Reweighting by `target / propensity` corrects for what was shown; where a
+target shows what the log never did, no estimate helps, and the effective sample size says so.
 """
 
 from __future__ import annotations
@@ -37,16 +38,24 @@ class Estimate:
         return self.effective_rows >= FEWEST_EFFECTIVE
 
     def __str__(self) -> str:
-        doubt = "" if self.is_trustworthy else f" (only {self.effective_rows:.0f} effective rows: do not decide by it)"
+        doubt = (
+            ""
+            if self.is_trustworthy
+            else f" (only {self.effective_rows:.0f} effective rows: do not decide by it)"
+        )
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]{doubt}"
 
 
-def snips(rewards: np.ndarray, propensities: np.ndarray, targets: np.ndarray,
-          users: np.ndarray | None = None) -> Estimate:
+def snips(
+    rewards: np.ndarray,
+    propensities: np.ndarray,
+    targets: np.ndarray,
+    users: np.ndarray | None = None,
+) -> Estimate:
     """Self-normalised inverse propensity score, `sum w r / sum w` with `w = target / propensity`.
 
-    Swaminathan and Joachims 2015. Slightly biased in small logs, far steadier than the plain estimate, and never outside
-    the range of the rewards.
+    Swaminathan and Joachims 2015. Slightly biased in small logs, far steadier than the plain
+    estimate, and never outside the range of the rewards.
 
     Args:
         rewards: `[M]` what came of each shown item.
@@ -61,9 +70,16 @@ def snips(rewards: np.ndarray, propensities: np.ndarray, targets: np.ndarray,
     return _estimate(weights * rewards, weights, weights, users)
 
 
-def doubly_robust(rewards: np.ndarray, propensities: np.ndarray, targets: np.ndarray, predicted: np.ndarray, expected: np.ndarray,
-                  users: np.ndarray | None = None) -> Estimate:
-    """Model of the reward, corrected by reweighted residuals: right if either the model or the propensities are.
+def doubly_robust(
+    rewards: np.ndarray,
+    propensities: np.ndarray,
+    targets: np.ndarray,
+    predicted: np.ndarray,
+    expected: np.ndarray,
+    users: np.ndarray | None = None,
+) -> Estimate:
+    """Model of the reward, corrected by reweighted residuals: right if either the model or the
+    propensities are.
 
     Dudik, Langford and Li 2011, arXiv:1103.4601: mean of `expected + w (r - predicted)`.
 
@@ -79,26 +95,41 @@ def doubly_robust(rewards: np.ndarray, propensities: np.ndarray, targets: np.nda
         BadInput: for shapes that differ, an empty log, or probabilities out of range.
     """
     weights = importance(propensities, targets, rewards, predicted, expected)
-    return _estimate(expected + weights * (rewards - predicted), np.ones(len(rewards)), weights, users)
+    return _estimate(
+        expected + weights * (rewards - predicted), np.ones(len(rewards)), weights, users
+    )
 
 
 def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """`[M]` weights `target / propensity`, at most `CLIP`; checks what the estimates are given."""
     shapes = {np.shape(a) for a in (propensities, targets, *others)}
     if len(shapes) > 1:
-        raise BadInput(f"every column of a log has one value per row, got shapes {', '.join(map(str, sorted(shapes)))}")
+        raise BadInput(
+            f"every column of a log has one value per row, got shapes "
+            f"{', '.join(map(str, sorted(shapes)))}"
+        )
     if not len(propensities):
         raise BadInput("the log is empty: nothing can be estimated from it")
     if not ((propensities > 0) & (propensities <= 1)).all():
         bad = propensities[~((propensities > 0) & (propensities <= 1))][0]
-        raise BadInput(f"propensities lie in (0, 1], got {bad}; log the probability with which each item was shown")
+        raise BadInput(
+            f"propensities lie in (0, 1], got {bad}; log the probability with which each item was "
+            f"shown"
+        )
     if not ((targets >= 0) & (targets <= 1)).all():
-        raise BadInput(f"target probabilities lie in [0, 1], got {targets[~((targets >= 0) & (targets <= 1))][0]}")
+        raise BadInput(
+            f"target probabilities lie in [0, 1], got "
+            f"{targets[~((targets >= 0) & (targets <= 1))][0]}"
+        )
     return np.asarray(np.minimum(targets / propensities, CLIP))
 
 
-def _estimate(terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None) -> Estimate:
-    """Ratio of sums, with the interval of its linearisation (the delta method); rows of one user count as one."""
+def _estimate(
+    terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None
+) -> Estimate:
+    """Ratio of sums, with the interval of its linearisation (the delta method); rows of one user
+    count as one.
+    """
     total = divisor.sum()
     if not total > 0:
         return Estimate(value=float("nan"), low=float("nan"), high=float("nan"), effective_rows=0.0)
@@ -106,5 +137,10 @@ def _estimate(terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users
     moves = (terms - value * divisor) / total
     if users is not None:
         moves = np.bincount(np.unique(users, return_inverse=True)[1], weights=moves)
-    half = float(norm.ppf(0.975) * np.sqrt((moves ** 2).sum() * len(moves) / max(len(moves) - 1, 1)))
-    return Estimate(value=value, low=value - half, high=value + half, effective_rows=float(weights.sum() ** 2 / (weights ** 2).sum()))
+    half = float(norm.ppf(0.975) * np.sqrt((moves**2).sum() * len(moves) / max(len(moves) - 1, 1)))
+    return Estimate(
+        value=value,
+        low=value - half,
+        high=value + half,
+        effective_rows=float(weights.sum() ** 2 / (weights**2).sum()),
+    )

@@ -33,13 +33,24 @@ class OwnRecommender:
     progress: Progress = silent
     model: Recommender | None = field(default=None, init=False)
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002  # it sets newcomers of its own aside
-        """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of its own."""
+    # It sets newcomers of its own aside
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of
+        its own.
+        """
         from metarec.recommender import Recommender
 
-        self.model = Recommender.fit(train, preset=self.preset, seed=int(rng.integers(2**31)), encoder=self.encoder, learner=self.learner,
-                                     item_template=self.item_template, person_template=self.person_template, horizon=self.horizon,
-                                     progress=self.progress)
+        self.model = Recommender.fit(
+            train,
+            preset=self.preset,
+            seed=int(rng.integers(2**31)),
+            encoder=self.encoder,
+            learner=self.learner,
+            item_template=self.item_template,
+            person_template=self.person_template,
+            horizon=self.horizon,
+            progress=self.progress,
+        )
 
     @property
     def is_default(self) -> bool:
@@ -53,7 +64,11 @@ class OwnRecommender:
     def settings(self) -> dict[str, Any]:
         """How it was fitted."""
         inputs = fitted(self.name, self.model).item_inputs
-        return {"preset": self.preset, "encoder": inputs.encoder.name, "encoder_reason": inputs.reason}
+        return {
+            "preset": self.preset,
+            "encoder": inputs.encoder.name,
+            "encoder_reason": inputs.reason,
+        }
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -64,18 +79,24 @@ class OwnRecommender:
         """float32 `[B, N]`, log-scores."""
         return fitted(self.name, self.model).score(requests)
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Predicted values on the data's scale."""
         return fitted(self.name, self.model).rate(requests, item_ids)
 
-    def rate_spread(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate_spread(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Predictive standard deviations."""
         return fitted(self.name, self.model).rate_spread(requests, item_ids)
 
 
 @dataclass(kw_only=True)
 class SavedRecommender(OwnRecommender):
-    """A recommender fitted earlier, judged as it is; the training people given must be those it learned from."""
+    """A recommender fitted earlier, judged as it is; the training people given must be those it
+    learned from.
+    """
 
     model: Recommender | None
 

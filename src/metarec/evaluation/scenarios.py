@@ -3,9 +3,11 @@
 | scenario | people | items listed | what it tells |
 |---|---|---|---|
 | user-cold | newcomers | those of the training events | the learning curve |
-| item-cold | known | hidden ones, among themselves or among all | can content place an item nobody has met? |
+| item-cold | known | hidden ones, among themselves or among all | can content place an item nobody
+has met? |
 | both-cold | newcomers | hidden ones, among themselves or among all | the hardest case |
-| warm | known, their last events held out | those of the training events | the price, if any, of being good at the start |
+| warm | known, their last events held out | those of the training events | the price, if any, of
+being good at the start |
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, choose_horizon, newcomers_of, split_newcomers
+from metarec.data.newcomers import (
+    Horizon,
+    Newcomer,
+    NewcomerSplit,
+    choose_horizon,
+    newcomers_of,
+    split_newcomers,
+)
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 from metarec.runtime.rng import derive
@@ -39,12 +48,21 @@ class Setting:
 
     scenario: Scenario
     split: NewcomerSplit
-    """Fit on `train`, choose by `validation`; `test` are those judged, `horizon` says after how many events."""
+    """Fit on `train`, choose by `validation`; `test` are those judged, `horizon` says after how
+    many events.
+    """
     trials: dict[str, Trial]
     """By the candidates listed: `all`, and `cold` where items are hidden."""
 
 
-def prepare(data: Dataset, scenario: Scenario, *, seed: int = 0, horizon: Horizon | None = None, most: int | None = None) -> Setting:
+def prepare(
+    data: Dataset,
+    scenario: Scenario,
+    *,
+    seed: int = 0,
+    horizon: Horizon | None = None,
+    most: int | None = None,
+) -> Setting:
     """Split `data` as the scenario asks.
 
     Args:
@@ -60,7 +78,9 @@ def prepare(data: Dataset, scenario: Scenario, *, seed: int = 0, horizon: Horizo
     rng = derive(seed, "scenario")
     if scenario == "user-cold":
         split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
-        return Setting(scenario=scenario, split=split, trials={"all": Trial.of(split.test, split.train)})
+        return Setting(
+            scenario=scenario, split=split, trials={"all": Trial.of(split.test, split.train)}
+        )
     if scenario == "both-cold":
         return _both_cold(data, rng, seed, horizon, most)
     if scenario == "item-cold":
@@ -70,8 +90,11 @@ def prepare(data: Dataset, scenario: Scenario, *, seed: int = 0, horizon: Horizo
     raise BadInput(f"there is no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
 
 
-def prepare_unmet(data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None) -> Setting:
-    """Judge a model that is already fitted, on people it never met: a third of them choose the baselines' settings, the rest judge.
+def prepare_unmet(
+    data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
+) -> Setting:
+    """Judge a model that is already fitted, on people it never met: a third of them choose the
+    baselines' settings, the rest judge.
 
     Args:
         data: everything known.
@@ -82,28 +105,48 @@ def prepare_unmet(data: Dataset, train: Dataset, *, seed: int = 0, most: int | N
     Raises:
         BadInput: if too few people of `data` are not in `train`.
     """
-    events = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    events = data.interactions.frame.unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     known = train.interactions.frame.select("user_id").unique()
     counts = events.group_by("user_id").len()
     horizon = choose_horizon(counts["len"].to_numpy())
-    new = counts.join(known, on="user_id", how="anti").filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"]
+    new = (
+        counts.join(known, on="user_id", how="anti")
+        .filter(pl.col("len") >= horizon.min_events)
+        .sort(id_order("user_id"))["user_id"]
+    )
     if len(new) < LEAST_UNMET:
-        raise BadInput(f"only {len(new)} people of {data.name} whom the model has not met have the {horizon.min_events} events needed to "
-                       f"be judged, {LEAST_UNMET} are needed; keep some out with `metarec fit --hold-out 0.2`, or evaluate without a model")
+        raise BadInput(
+            f"only {len(new)} people of {data.name} whom the model has not met have the "
+            f"{horizon.min_events} events needed to "
+            f"be judged, {LEAST_UNMET} are needed; keep some out with `metarec fit --hold-out "
+            f"0.2`, or evaluate without a model"
+        )
     shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
     cut = len(new) // 3
     catalog = train.interactions.frame.select("item_id").unique()
-    validation, test = (newcomers_of(data, events, people, catalog, horizon) for people in (shuffled[:cut], shuffled[cut:][:most]))
+    validation, test = (
+        newcomers_of(data, events, people, catalog, horizon)
+        for people in (shuffled[:cut], shuffled[cut:][:most])
+    )
     split = NewcomerSplit(train=train, validation=validation, test=test, horizon=horizon)
     return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
 
 
 def hide_items(data: Dataset, rng: np.random.Generator, share: float = HIDDEN_SHARE) -> list[str]:
     """A random `share` of the items that occur in events, to be hidden from training."""
-    items = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))["item_id"].to_numpy()
+    items = (
+        data.interactions.frame.select("item_id")
+        .unique()
+        .sort(id_order("item_id"))["item_id"]
+        .to_numpy()
+    )
     hidden = max(1, round(share * len(items)))
     if len(items) - hidden < 2:
-        raise BadInput(f"{data.name} has {len(items)} items with events: too few to hide a share of {share}")
+        raise BadInput(
+            f"{data.name} has {len(items)} items with events: too few to hide a share of {share}"
+        )
     return sorted(rng.choice(items, hidden, replace=False).tolist())
 
 
@@ -113,72 +156,140 @@ def _without(data: Dataset, cold: list[str]) -> Dataset:
 
 def _ask_cold(people: list[Newcomer], cold: set[str]) -> list[Newcomer]:
     """The same people, asked about cold items alone; those with no liked one are left out."""
-    asked = [replace(p, query=[e for e in p.query if e[0] in cold], relevant=[i for i in p.relevant if i in cold]) for p in people]
+    asked = [
+        replace(
+            p,
+            query=[e for e in p.query if e[0] in cold],
+            relevant=[i for i in p.relevant if i in cold],
+        )
+        for p in people
+    ]
     return [p for p in asked if p.relevant]
 
 
-def _cold_trials(people: list[Newcomer], train: Dataset, cold: list[str], scenario: str) -> dict[str, Trial]:
+def _cold_trials(
+    people: list[Newcomer], train: Dataset, cold: list[str], scenario: str
+) -> dict[str, Trial]:
     if not people:
-        raise BadInput(f"nobody likes a hidden item, so {scenario} cannot be judged; give more events")
-    known = train.interactions.frame.select("item_id").unique().sort(id_order("item_id"))["item_id"].to_list()
-    return {"cold": Trial.of(people, train, candidates=cold), "all": Trial.of(people, train, candidates=[*known, *cold])}
+        raise BadInput(
+            f"nobody likes a hidden item, so {scenario} cannot be judged; give more events"
+        )
+    known = (
+        train.interactions.frame.select("item_id")
+        .unique()
+        .sort(id_order("item_id"))["item_id"]
+        .to_list()
+    )
+    return {
+        "cold": Trial.of(people, train, candidates=cold),
+        "all": Trial.of(people, train, candidates=[*known, *cold]),
+    }
 
 
-def _both_cold(data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None) -> Setting:
-    """Newcomers as in user-cold, but the hidden items are in no training event and in no support."""
+def _both_cold(
+    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+) -> Setting:
+    """Newcomers as in user-cold, but the hidden items are in no training event and in no
+    support.
+    """
     split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
-    people = [replace(p, pool=[e for e in p.pool if e[0] not in set(cold)]) for p in _ask_cold(split.test, set(cold))]
+    people = [
+        replace(p, pool=[e for e in p.pool if e[0] not in set(cold)])
+        for p in _ask_cold(split.test, set(cold))
+    ]
     warm = [_ask_warm(p, set(cold)) for p in split.validation]
     split = replace(split, train=train, test=people, validation=[p for p in warm if p.relevant])
-    return Setting(scenario="both-cold", split=split, trials=_cold_trials(people, train, cold, "both-cold"))
+    return Setting(
+        scenario="both-cold", split=split, trials=_cold_trials(people, train, cold, "both-cold")
+    )
 
 
 def _ask_warm(person: Newcomer, cold: set[str]) -> Newcomer:
-    return replace(person, pool=[e for e in person.pool if e[0] not in cold], query=[e for e in person.query if e[0] not in cold],
-                   relevant=[i for i in person.relevant if i not in cold])
+    return replace(
+        person,
+        pool=[e for e in person.pool if e[0] not in cold],
+        query=[e for e in person.query if e[0] not in cold],
+        relevant=[i for i in person.relevant if i not in cold],
+    )
 
 
-def _item_cold(data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None) -> Setting:
-    """Known people with their whole visible history as support; validation newcomers as in user-cold."""
-    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0)
+def _item_cold(
+    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+) -> Setting:
+    """Known people with their whole visible history as support; validation newcomers as in
+    user-cold.
+    """
+    split = split_newcomers(
+        data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
+    )
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
     events = split.train.interactions.frame
     people = _known_people(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
     longest = max((len(p.pool) for p in people), default=1)
-    split = replace(split, train=train, test=people, horizon=replace(split.horizon, shots=(longest,)),
-                    validation=[p for p in (_ask_warm(v, set(cold)) for v in split.validation) if p.relevant])
-    return Setting(scenario="item-cold", split=split, trials=_cold_trials(people, train, cold, "item-cold"))
+    split = replace(
+        split,
+        train=train,
+        test=people,
+        horizon=replace(split.horizon, shots=(longest,)),
+        validation=[p for p in (_ask_warm(v, set(cold)) for v in split.validation) if p.relevant],
+    )
+    return Setting(
+        scenario="item-cold", split=split, trials=_cold_trials(people, train, cold, "item-cold")
+    )
 
 
-def _warm(data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None) -> Setting:
+def _warm(
+    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+) -> Setting:
     """Known people: their last fifth of events is taken out of training and asked about."""
-    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0)
+    split = split_newcomers(
+        data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
+    )
     events = split.train.interactions.frame
     from_end = pl.len().over("user_id") - pl.int_range(pl.len()).over("user_id")
-    is_held = (from_end <= (HELD_OUT_SHARE * pl.len().over("user_id")).ceil()) & (pl.len().over("user_id") >= split.horizon.min_events)
+    is_held = (from_end <= (HELD_OUT_SHARE * pl.len().over("user_id")).ceil()) & (
+        pl.len().over("user_id") >= split.horizon.min_events
+    )
     marked = events.with_columns(is_held.alias("held"))
     train = data.with_interactions(marked.filter(~pl.col("held")).drop("held"))
     catalog = set(train.interactions.frame["item_id"].unique())
     people = _known_people(data, marked, pl.col("held"), catalog, rng, most)
     if not people:
-        raise BadInput(f"no known person of {data.name} has the {split.horizon.min_events} events and a liked one among the last of them "
-                       "that warm needs")
+        raise BadInput(
+            f"no known person of {data.name} has the {split.horizon.min_events} events and a "
+            f"liked one among the last of them "
+            "that warm needs"
+        )
     longest = max(len(p.pool) for p in people)
-    split = replace(split, train=train, test=people, horizon=replace(split.horizon, shots=(longest,)))
+    split = replace(
+        split, train=train, test=people, horizon=replace(split.horizon, shots=(longest,))
+    )
     return Setting(scenario="warm", split=split, trials={"all": Trial.of(people, train)})
 
 
-def _known_people(data: Dataset, events: pl.DataFrame, is_asked: pl.Expr, catalog: set[str], rng: np.random.Generator,
-                  most: int | None) -> list[Newcomer]:
+def _known_people(
+    data: Dataset,
+    events: pl.DataFrame,
+    is_asked: pl.Expr,
+    catalog: set[str],
+    rng: np.random.Generator,
+    most: int | None,
+) -> list[Newcomer]:
     """At most `most` people with asked events in `catalog`: their other events are the pool."""
     threshold = data.interactions.relevant_from
     marked = events.with_columns(is_asked.alias("asked"))
-    eligible = marked.group_by("user_id").agg((pl.col("asked") & (pl.col("value") >= threshold)).any().alias("likes"),
-                                              (~pl.col("asked")).any().alias("shown"))
-    ids = eligible.filter(pl.col("likes") & pl.col("shown")).sort(id_order("user_id"))["user_id"].to_numpy()
+    eligible = marked.group_by("user_id").agg(
+        (pl.col("asked") & (pl.col("value") >= threshold)).any().alias("likes"),
+        (~pl.col("asked")).any().alias("shown"),
+    )
+    ids = (
+        eligible.filter(pl.col("likes") & pl.col("shown"))
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
     limit = min(most or MOST_WARM, MOST_WARM)
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
@@ -188,10 +299,19 @@ def _known_people(data: Dataset, events: pl.DataFrame, is_asked: pl.Expr, catalo
     asked = chosen.filter(pl.col("asked")).group_by("user_id", maintain_order=True).agg(*lists)
     rows = shown.join(asked, on="user_id", suffix="_asked", maintain_order="left")
     people = []
-    for (user_id, items, values, q_items, q_values), profile in zip(rows.iter_rows(), data.users.of_users(rows["user_id"]), strict=True):
+    for (user_id, items, values, q_items, q_values), profile in zip(
+        rows.iter_rows(), data.users.of_users(rows["user_id"]), strict=True
+    ):
         query = [(i, v) for i, v in zip(q_items, q_values, strict=True) if i in catalog]
         relevant = [i for i, v in query if v >= threshold]
         if relevant:
-            people.append(Newcomer(user_id=user_id, profile=profile, pool=list(zip(items, values, strict=True)), query=query,
-                                   relevant=relevant))
+            people.append(
+                Newcomer(
+                    user_id=user_id,
+                    profile=profile,
+                    pool=list(zip(items, values, strict=True)),
+                    query=query,
+                    relevant=relevant,
+                )
+            )
     return people

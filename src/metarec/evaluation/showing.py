@@ -1,4 +1,6 @@
-"""Newcomers shown as a person would like to see them: what they liked, and the slate before any event and after a few."""
+"""Newcomers shown as a person would like to see them: what they liked, and the slate before any
+event and after a few.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class ShownNewcomer:
     """How many items they liked after those shown: what hits are counted against."""
 
 
-def show_newcomers(model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3) -> list[ShownNewcomer]:
+def show_newcomers(
+    model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
+) -> list[ShownNewcomer]:
     """A random few newcomers of `trial`, not picked for how well they are served.
 
     Args:
@@ -61,27 +65,62 @@ def show_newcomers(model: Scores, trial: Trial, shots: Sequence[int], rng: np.ra
         rng: picks the people.
         count: how many people.
     """
-    chosen = sorted(rng.choice(len(trial.newcomers), min(count, len(trial.newcomers)), replace=False))
+    chosen = sorted(
+        rng.choice(len(trial.newcomers), min(count, len(trial.newcomers)), replace=False)
+    )
     people = [trial.newcomers[i] for i in chosen]
     few = Trial(newcomers=people, train=trial.train, vocabulary=trial.vocabulary)
     at = sorted({min(shots, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SHOTS})
     items = trial.train.items
     title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))
     found = {k: measure(model, few, k, rng) for k in at}
-    users = trial.train.users.frame   # an attribute that differs for nearly everyone (a zip code) tells a reader nothing
-    telling = {c for c in users.columns if users[c].dtype.is_numeric() or users[c].n_unique() <= max(50, len(users) // 50)}
-    people = [replace(p, profile={a: v for a, v in p.profile.items() if a in telling}) for p in people]
-    return [_show(person, {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in found.items()}, few, title_of)
-            for row, person in enumerate(people)]
+    users = (
+        trial.train.users.frame
+    )  # an attribute that differs for nearly everyone (a zip code) tells a reader nothing
+    telling = {
+        c
+        for c in users.columns
+        if users[c].dtype.is_numeric() or users[c].n_unique() <= max(50, len(users) // 50)
+    }
+    people = [
+        replace(p, profile={a: v for a, v in p.profile.items() if a in telling}) for p in people
+    ]
+    return [
+        _show(
+            person,
+            {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in found.items()},
+            few,
+            title_of,
+        )
+        for row, person in enumerate(people)
+    ]
 
 
-def _show(person: Newcomer, lists: dict[int, tuple[np.ndarray, float]], trial: Trial, title_of: dict[str, str]) -> ShownNewcomer:
+def _show(
+    person: Newcomer,
+    lists: dict[int, tuple[np.ndarray, float]],
+    trial: Trial,
+    title_of: dict[str, str],
+) -> ShownNewcomer:
     events = trial.train.interactions
     liked = set(person.relevant)
     slates = []
     for shots, (ranked, ndcg) in lists.items():
         ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
-        slates.append(ShownSlate(events=shots, titles=[title_of.get(i, i) for i in ids], hits=[i in liked for i in ids], ndcg=ndcg))
-    did = [ShownEvent(title=title_of.get(i, i), value=float(v) if events.has_values else None, is_liked=v >= events.relevant_from)
-           for i, v in person.pool[:max(lists)]]
+        slates.append(
+            ShownSlate(
+                events=shots,
+                titles=[title_of.get(i, i) for i in ids],
+                hits=[i in liked for i in ids],
+                ndcg=ndcg,
+            )
+        )
+    did = [
+        ShownEvent(
+            title=title_of.get(i, i),
+            value=float(v) if events.has_values else None,
+            is_liked=v >= events.relevant_from,
+        )
+        for i, v in person.pool[: max(lists)]
+    ]
     return ShownNewcomer(profile=person.profile, did=did, slates=slates, liked_later=len(liked))

@@ -1,7 +1,8 @@
 """How sure a mean, or a difference between two recommenders on the same people, is.
 
-Intervals resample people (percentile bootstrap, Efron 1979); p-values are paired t-tests, corrected over all
-comparisons of a family by Holm 1979, so that twenty looks do not make one of them a finding.
+Intervals resample people (percentile bootstrap, Efron 1979); p-values are paired t-tests, corrected
+over all comparisons of a family by Holm 1979, so that twenty looks do not make one of them a
+finding.
 """
 
 from __future__ import annotations
@@ -18,16 +19,22 @@ DRAWS = 2000
 
 
 def resample(users: int, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """How often each user appears in each resample: float32 `[draws, users]`, rows sum to `users`."""
+    """How often each user appears in each resample: float32 `[draws, users]`, rows sum to
+    `users`.
+    """
     weights = np.zeros((draws, users), dtype=np.float32)
-    for start in range(0, draws, 200):   # blocks bound the memory of the drawn indexes
+    for start in range(0, draws, 200):  # blocks bound the memory of the drawn indexes
         rows = min(200, draws - start)
         drawn = rng.integers(0, users, (rows, users)) + np.arange(rows)[:, None] * users
-        weights[start:start + rows] = np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users)
+        weights[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * users).reshape(
+            rows, users
+        )
     return weights
 
 
-def interval(values: np.ndarray, weights: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def interval(
+    values: np.ndarray, weights: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Bootstrap interval of the mean over the last axis.
 
     Args:
@@ -39,7 +46,9 @@ def interval(values: np.ndarray, weights: np.ndarray, level: float = 0.95) -> tu
         Lower and upper ends, each of shape `values.shape[:-1]`.
     """
     there = ~np.isnan(values)
-    total = np.where(there, values, 0.0).reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T
+    total = (
+        np.where(there, values, 0.0).reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T
+    )
     count = there.reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T
     means = total / np.maximum(count, 1.0)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
@@ -48,7 +57,9 @@ def interval(values: np.ndarray, weights: np.ndarray, level: float = 0.95) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One recommender minus another on the same people, oriented so that above 0 the first is better."""
+    """One recommender minus another on the same people, oriented so that above 0 the first is
+    better.
+    """
 
     mean: float
     low: float
@@ -72,7 +83,9 @@ class Difference:
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
-def paired_difference(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray, *, higher_is_better: bool = True) -> Difference:
+def paired_difference(
+    ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray, *, higher_is_better: bool = True
+) -> Difference:
     """Compare two recommenders on the same people.
 
     Args:
@@ -85,31 +98,40 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray,
         BadInput: if the two do not cover the same number of people.
     """
     if ours.shape != theirs.shape:
-        raise BadInput(f"a paired comparison needs the same people: {ours.shape} values against {theirs.shape}")
+        raise BadInput(
+            f"a paired comparison needs the same people: {ours.shape} values against {theirs.shape}"
+        )
     gain = (ours - theirs) if higher_is_better else (theirs - ours)
     low, high = interval(gain, weights)
-    return Difference(mean=float(np.nanmean(gain)), low=float(low), high=float(high), p_value=_p_value(gain))
+    return Difference(
+        mean=float(np.nanmean(gain)), low=float(low), high=float(high), p_value=_p_value(gain)
+    )
 
 
 def _p_value(gain: np.ndarray) -> float:
-    """1.0 where there is nothing to test: fewer than two people, or the same difference for all of them being 0."""
+    """1.0 where there is nothing to test: fewer than two people, or the same difference for all of
+    them being 0.
+    """
     known = gain[~np.isnan(gain)]
     if len(known) < 2:
         return 1.0
-    if np.ptp(known) == 0:   # the t statistic divides by this
+    if np.ptp(known) == 0:  # the t statistic divides by this
         return 1.0 if known[0] == 0 else 0.0
     return float(ttest_1samp(known, 0.0).pvalue)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm 1979: p-values corrected for being looked at together, `[M]` in [0, 1], in the order given.
+    """Holm 1979: p-values corrected for being looked at together, `[M]` in [0, 1], in the order
+    given.
 
-    The smallest is multiplied by M, the next by M - 1, ..., and none may fall below a smaller one's. The chance of even one
-    false finding stays at the level tested.
+    The smallest is multiplied by M, the next by M - 1, ..., and none may fall below a smaller
+    one's. The chance of even one false finding stays at the level tested.
     """
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
-    stepped = np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * (count - np.arange(count)))
+    stepped = np.maximum.accumulate(
+        np.asarray(p_values, np.float64)[order] * (count - np.arange(count))
+    )
     corrected = np.empty(count)
     corrected[order] = np.minimum(stepped, 1.0)
     return corrected

@@ -1,7 +1,8 @@
 """The honest sentence: is learning to learn worth it on these data?
 
-The bar is the best simple baseline *at each number of events*, chosen with hindsight on the very people judged: higher
-than any one baseline could reach. A difference counts only where its 95% interval leaves out zero.
+The bar is the best simple baseline *at each number of events*, chosen with hindsight on the very
+people judged: higher than any one baseline could reach. A difference counts only where its 95%
+interval leaves out zero.
 """
 
 from __future__ import annotations
@@ -32,14 +33,22 @@ class Standing:
     higher_is_better: bool = True
 
     def amount(self, label: str) -> str:
-        """Ours minus theirs with its interval, in the metric's own direction: `-0.012 MAE [-0.020, -0.004]` is fewer errors."""
+        """Ours minus theirs with its interval, in the metric's own direction: `-0.012 MAE [-0.020,
+        -0.004]` is fewer errors.
+        """
         d = self.difference if self.higher_is_better else self.difference.turned
         return f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}]"
 
     @property
     def outcome(self) -> str:
         """`better`, `worse`, or `even` where the interval holds zero."""
-        return "even" if not self.difference.is_clear else "better" if self.difference.low > 0 else "worse"
+        return (
+            "even"
+            if not self.difference.is_clear
+            else "better"
+            if self.difference.low > 0
+            else "worse"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +61,9 @@ class Verdict:
 
     @property
     def worth_from(self) -> int | None:
-        """The smallest number of events from which the model is clearly better at it and nowhere clearly worse after; None: never."""
+        """The smallest number of events from which the model is clearly better at it and nowhere
+        clearly worse after; None: never.
+        """
         start = None
         for standing in self.standings:
             if standing.outcome == "worse":
@@ -69,8 +80,11 @@ class Verdict:
         if self.worth_from is None:
             return _not_worth(self.standings, worse, label)
         first = next(s for s in self.standings if s.events == self.worth_from)
-        text = (f"Worth it {_from(first.events)}: {first.amount(label)} against the best simple baseline there, {first.best}"
-                f"{_at_the_end(first, self.standings[-1], label)}.")
+        text = (
+            f"Worth it {_from(first.events)}: {first.amount(label)} against the best simple "
+            f"baseline there, {first.best}"
+            f"{_at_the_end(first, self.standings[-1], label)}."
+        )
         even = [s for s in self.standings if s.outcome == "even" and s.events > first.events]
         if even:
             text += f" At {events_of(even)} it is even with the best baseline."
@@ -85,7 +99,9 @@ class Verdict:
         return self.sentence
 
 
-def judge_worth(curve: CurveTable, model: str, baselines: Sequence[str], metric: str = "ndcg@10") -> Verdict:
+def judge_worth(
+    curve: CurveTable, model: str, baselines: Sequence[str], metric: str = "ndcg@10"
+) -> Verdict:
     """Lay `model` beside the best of `baselines` at each number of events.
 
     Raises:
@@ -96,10 +112,22 @@ def judge_worth(curve: CurveTable, model: str, baselines: Sequence[str], metric:
     best = curve.best(metric, baselines)
     differences = [curve.differences(model, other, metric)[n] for n, other in enumerate(best)]
     corrected = holm(np.array([d.p_value for d in differences]))
-    return Verdict(model=model, metric=metric, standings=[
-        Standing(events=k, ours=float(curve.mean(model, metric)[n]), best=best[n], theirs=float(curve.mean(best[n], metric)[n]),
-                 difference=differences[n], p_corrected=float(corrected[n]),
-                 higher_is_better=bool(METRICS[metric].higher_is_better)) for n, k in enumerate(curve.shots)])
+    return Verdict(
+        model=model,
+        metric=metric,
+        standings=[
+            Standing(
+                events=k,
+                ours=float(curve.mean(model, metric)[n]),
+                best=best[n],
+                theirs=float(curve.mean(best[n], metric)[n]),
+                difference=differences[n],
+                p_corrected=float(corrected[n]),
+                higher_is_better=bool(METRICS[metric].higher_is_better),
+            )
+            for n, k in enumerate(curve.shots)
+        ],
+    )
 
 
 def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> str:
@@ -108,21 +136,35 @@ def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> 
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in standings if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    return (f"Not worth it here: {last.best} does as well ({last.amount(label)} at {last.events} events, and no clear difference "
-            "at any other number).")
+    return (
+        f"Not worth it here: {last.best} does as well ({last.amount(label)} at {last.events} "
+        f"events, and no clear difference "
+        "at any other number)."
+    )
 
 
 def _worse(worse: list[Standing], label: str) -> str:
     worst = min(worse, key=lambda s: s.difference.mean)
-    return f"at {events_of(worse)} a simple baseline is better ({worst.best}: {worst.amount(label)} at {worst.events})"
+    return (
+        f"at {events_of(worse)} a simple baseline is better ({worst.best}: "
+        f"{worst.amount(label)} at {worst.events})"
+    )
 
 
 def _at_the_end(first: Standing, last: Standing, label: str) -> str:
-    return "" if first.events == last.events else f"; {last.amount(label)} at {last.events} events, against {last.best}"
+    return (
+        ""
+        if first.events == last.events
+        else f"; {last.amount(label)} at {last.events} events, against {last.best}"
+    )
 
 
 def _from(events: int) -> str:
-    return "from the start, before any event" if events == 0 else f"from {events} event{'s' if events > 1 else ''}"
+    return (
+        "from the start, before any event"
+        if events == 0
+        else f"from {events} event{'s' if events > 1 else ''}"
+    )
 
 
 def events_of(standings: Sequence[Standing]) -> str:

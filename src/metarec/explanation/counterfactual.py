@@ -1,10 +1,11 @@
 """What would have had to be different: the fewest events whose removal takes an item off the slate.
 
-The idea is PRINCE's (Ghazimatin et al. 2020, arXiv:1911.08378), here through the model itself: sets are tried from the
-smallest up, so a set found this way is a smallest one; where the number of sets outgrows `most_tries`, a greedy search
-takes over, its result is thinned until every event in it is needed, and the answer says that it may not be the smallest.
-Items of the whole history stay hidden throughout: a removed event is something the person did not tell us, not an item
-they have yet to see.
+The idea is PRINCE's (Ghazimatin et al. 2020, arXiv:1911.08378), here through the model itself: sets
+are tried from the smallest up, so a set found this way is a smallest one; where the number of sets
+outgrows `most_tries`, a greedy search takes over, its result is thinned until every event in it is
+needed, and the answer says that it may not be the smallest. Items of the whole history stay hidden
+throughout: a removed event is something the person did not tell us, not an item they have yet to
+see.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from math import comb
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.explanation.standing import Explained, columns_of, hidden_items, pieces, rows_at_once, top, without
+from metarec.explanation.standing import (
+    Explained,
+    columns_of,
+    hidden_items,
+    pieces,
+    rows_at_once,
+    top,
+    without,
+)
 from metarec.recommendation.slate import Request
 
 MOST_TRIES = 2000
@@ -38,7 +47,9 @@ class Counterfactual:
     """The first `k` without the removed events (without any event where `removed` is None)."""
 
 
-def counterfactual(model: Explained, request: Request, item_id: str, *, k: int = 10, most_tries: int = MOST_TRIES) -> Counterfactual:
+def counterfactual(
+    model: Explained, request: Request, item_id: str, *, k: int = 10, most_tries: int = MOST_TRIES
+) -> Counterfactual:
     """Find the fewest events whose removal takes `item_id` off the slate of `k`.
 
     Raises:
@@ -47,7 +58,10 @@ def counterfactual(model: Explained, request: Request, item_id: str, *, k: int =
     column = int(columns_of(model, [item_id])[0])
     hidden = hidden_items(model, [request])[0]
     if not _stays(model, [request], hidden, column, k)[0]:
-        raise BadInput(f"item {item_id!r} is not among the first {k} of this request; ask about an item on the slate or give a larger k")
+        raise BadInput(
+            f"item {item_id!r} is not among the first {k} of this request; ask about an item on "
+            f"the slate or give a larger k"
+        )
     length = len(request.history)
     if _stays(model, [without(request, range(length))], hidden, column, k)[0]:
         found, smallest = None, True
@@ -55,11 +69,18 @@ def counterfactual(model: Explained, request: Request, item_id: str, *, k: int =
         found, smallest = _search(model, request, hidden, column, k, most_tries)
     after = without(request, range(length) if found is None else found)
     slate = top(model.score([after]), hidden[None], k)[0]
-    return Counterfactual(item_id=item_id, k=k, removed=found, is_smallest=smallest,
-                          slate=model.vocabulary.names(slate[slate >= 0]))
+    return Counterfactual(
+        item_id=item_id,
+        k=k,
+        removed=found,
+        is_smallest=smallest,
+        slate=model.vocabulary.names(slate[slate >= 0]),
+    )
 
 
-def _search(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int, most_tries: int) -> tuple[list[int], bool]:
+def _search(
+    model: Explained, request: Request, hidden: np.ndarray, column: int, k: int, most_tries: int
+) -> tuple[list[int], bool]:
     length, tried = len(request.history), 0
     for size in range(1, length + 1):
         tried += comb(length, size)
@@ -71,9 +92,17 @@ def _search(model: Explained, request: Request, hidden: np.ndarray, column: int,
     raise AssertionError("removing every event was seen to take the item off the slate")
 
 
-def _first(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int,
-           sets: Iterator[tuple[int, ...]]) -> list[int] | None:
-    """Among sets of one size, the one that sinks the item deepest; None if it stays on the slate in all."""
+def _first(
+    model: Explained,
+    request: Request,
+    hidden: np.ndarray,
+    column: int,
+    k: int,
+    sets: Iterator[tuple[int, ...]],
+) -> list[int] | None:
+    """Among sets of one size, the one that sinks the item deepest; None if it stays on the slate in
+    all.
+    """
     best: tuple[float, list[int]] | None = None
     while batch := list(islice(sets, rows_at_once(len(model.vocabulary)))):
         margins = _margin(model, [without(request, gone) for gone in batch], hidden, column, k)
@@ -83,12 +112,18 @@ def _first(model: Explained, request: Request, hidden: np.ndarray, column: int, 
     return best[1] if best else None
 
 
-def _greedy(model: Explained, request: Request, hidden: np.ndarray, column: int, k: int) -> list[int]:
-    """Drop whichever event hurts the item most until it is off the slate, then put back every event not needed."""
+def _greedy(
+    model: Explained, request: Request, hidden: np.ndarray, column: int, k: int
+) -> list[int]:
+    """Drop whichever event hurts the item most until it is off the slate, then put back every event
+    not needed.
+    """
     gone: list[int] = []
     left = list(range(len(request.history)))
     while _stays(model, [without(request, gone)], hidden, column, k)[0]:
-        margins = _margin(model, [without(request, [*gone, row]) for row in left], hidden, column, k)
+        margins = _margin(
+            model, [without(request, [*gone, row]) for row in left], hidden, column, k
+        )
         gone.append(left.pop(int(margins.argmin())))
     for row in list(gone):
         fewer = [other for other in gone if other != row]
@@ -97,10 +132,14 @@ def _greedy(model: Explained, request: Request, hidden: np.ndarray, column: int,
     return sorted(gone)
 
 
-def _margin(model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int) -> np.ndarray:
-    """Score of the item minus the score it needs for a place among the first k, [B]; 0 or less: off the slate.
+def _margin(
+    model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int
+) -> np.ndarray:
+    """Score of the item minus the score it needs for a place among the first k, [B]; 0 or less: off
+    the slate.
 
-    Equal scores are ordered by index, as in `standing.top`; an item kept by that rule alone gets the smallest margin there is.
+    Equal scores are ordered by index, as in `standing.top`; an item kept by that rule alone gets
+    the smallest margin there is.
     """
     if hidden[column]:
         return np.full(len(requests), -np.inf)
@@ -112,11 +151,19 @@ def _margin(model: Explained, requests: list[Request], hidden: np.ndarray, colum
     for piece in pieces(requests, len(model.vocabulary)):
         scores = model.score(requests[piece]).astype(np.float64)
         own, others = scores[:, column, None], scores[:, rivals]
-        ahead = (others > own).sum(axis=1) + (scores[:, :column] == own)[:, rivals[:column]].sum(axis=1)
+        ahead = (others > own).sum(axis=1) + (scores[:, :column] == own)[:, rivals[:column]].sum(
+            axis=1
+        )
         margin = own[:, 0] - np.partition(others, -k, axis=1)[:, -k]
-        found.append(np.where(ahead < k, np.maximum(margin, np.finfo(np.float64).tiny), np.minimum(margin, 0.0)))
+        found.append(
+            np.where(
+                ahead < k, np.maximum(margin, np.finfo(np.float64).tiny), np.minimum(margin, 0.0)
+            )
+        )
     return np.concatenate(found)
 
 
-def _stays(model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int) -> np.ndarray:
+def _stays(
+    model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int
+) -> np.ndarray:
     return _margin(model, requests, hidden, column, k) > 0

@@ -1,7 +1,9 @@
-"""A model taken apart: what each part of the score is worth to newcomers, and the card that says so.
+"""A model taken apart: what each part of the score is worth to newcomers, and the card that says
+so.
 
-The score is an exact sum of parts, so a part is taken out by subtraction and nothing is trained again. That answers "what
-does this part do in this model", not "what would a model built without it do"; the table says so.
+The score is an exact sum of parts, so a part is taken out by subtraction and nothing is trained
+again. That answers "what does this part do in this model", not "what would a model built without it
+do"; the table says so.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class AblationRow:
     without: float
     """Mean NDCG@k of the score without this part."""
     loss: Mean
-    """NDCG@k lost by taking it out, paired by newcomer; negative: the model is better off without it here."""
+    """NDCG@k lost by taking it out, paired by newcomer; negative: the model is better off without
+    it here.
+    """
     alone: float
     """Mean NDCG@k of this part by itself."""
 
@@ -47,20 +51,32 @@ class Ablation:
         return asdict(self)
 
     def to_text(self) -> str:
-        """A table: a line for each part, a column for each number of events; * where the interval leaves out zero."""
+        """A table: a line for each part, a column for each number of events; * where the interval
+        leaves out zero.
+        """
         shots = list(self.full)
         name = max(len(f"without {row.part}") for row in self.rows)
-        lines = [f"NDCG@{self.k} of {self.newcomers} newcomers lost when a part is taken out (* clear of zero)",
-                 " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
-                 f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots)]
+        lines = [
+            f"NDCG@{self.k} of {self.newcomers} newcomers lost when a part is taken out (* clear "
+            f"of zero)",
+            " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
+            f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots),
+        ]
         for part in dict.fromkeys(row.part for row in self.rows):
             losses = {row.shots: row.loss for row in self.rows if row.part == part}
-            lines.append(f"{'without ' + part:<{name}}" + "".join(
-                f"{f'{-losses[s].mean:+.3f}' + ('*' if losses[s].is_clear else ' '):>10}" for s in shots))
+            lines.append(
+                f"{'without ' + part:<{name}}"
+                + "".join(
+                    f"{f'{-losses[s].mean:+.3f}' + ('*' if losses[s].is_clear else ' '):>10}"
+                    for s in shots
+                )
+            )
         return "\n".join(lines)
 
 
-def ablate(model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10) -> Ablation:
+def ablate(
+    model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10
+) -> Ablation:
     """Take each part out of the score in turn and judge what is left on the newcomers of `trial`.
 
     Args:
@@ -72,30 +88,55 @@ def ablate(model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.rand
     for events in shots:
         whole, lacking, alone = _qualities(model, trial, events, k)
         full[events] = Mean.of(whole, rng)
-        rows += [AblationRow(part=part, shots=events, without=float(lacking[part].mean()), alone=float(alone[part].mean()),
-                             loss=Mean.of(whole - lacking[part], rng)) for part in lacking]
+        rows += [
+            AblationRow(
+                part=part,
+                shots=events,
+                without=float(lacking[part].mean()),
+                alone=float(alone[part].mean()),
+                loss=Mean.of(whole - lacking[part], rng),
+            )
+            for part in lacking
+        ]
     return Ablation(k=k, newcomers=len(trial.newcomers), full=full, rows=rows)
 
 
-def _qualities(model: Explained, trial: Trial, shots: int, k: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _qualities(
+    model: Explained, trial: Trial, shots: int, k: int
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """NDCG@k [B] of the whole score, of it without each part, and of each part alone."""
     requests = requests_at(trial.newcomers, shots)
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for start, stop in trial.chunks():
         parts = model.score_parts(requests[start:stop])
         whole = np.sum(list(parts.values()), axis=0)
-        scored = {("", ""): whole} | {("without", name): whole - part for name, part in parts.items()} | {
-            ("alone", name): part for name, part in parts.items()}
+        scored = (
+            {("", ""): whole}
+            | {("without", name): whole - part for name, part in parts.items()}
+            | {("alone", name): part for name, part in parts.items()}
+        )
         for key, scores in scored.items():
-            found.setdefault(key, []).append(ndcg_of(scores, model.vocabulary, trial, start, stop, k=k))
+            found.setdefault(key, []).append(
+                ndcg_of(scores, model.vocabulary, trial, start, stop, k=k)
+            )
     values = {key: np.concatenate(pieces) for key, pieces in found.items()}
-    return (values["", ""], {name: v for (which, name), v in values.items() if which == "without"},
-            {name: v for (which, name), v in values.items() if which == "alone"})
+    return (
+        values["", ""],
+        {name: v for (which, name), v in values.items() if which == "without"},
+        {name: v for (which, name), v in values.items() if which == "alone"},
+    )
 
 
-def model_card(model: Explained, ablation: Ablation, *, data_name: str, settings: dict[str, Any] | None = None,
-               caveats: Sequence[str] = ()) -> str:
-    """A model card in Markdown (after Mitchell et al. 2019, arXiv:1810.03993), made from what was measured.
+def model_card(
+    model: Explained,
+    ablation: Ablation,
+    *,
+    data_name: str,
+    settings: dict[str, Any] | None = None,
+    caveats: Sequence[str] = (),
+) -> str:
+    """A model card in Markdown (after Mitchell et al. 2019, arXiv:1810.03993), made from what was
+    measured.
 
     Args:
         data_name: what the model learned from, as the reader knows it.
@@ -103,19 +144,44 @@ def model_card(model: Explained, ablation: Ablation, *, data_name: str, settings
         caveats: anything a reader must know; the ones that always hold are added.
     """
     shots = list(ablation.full)
-    lines = [f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}", "",
-             f"Recommends {len(model.vocabulary):,} items of {data_name} to newcomers.", "", "## Quality", "",
-             f"NDCG@{ablation.k} of {ablation.newcomers} held-out newcomers, by number of events; 95% interval over people.", "",
-             "| | " + " | ".join(str(s) for s in shots) + " |", "|---|" + "---|" * len(shots),
-             "| whole model | " + " | ".join(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()) + " |"]
+    lines = [
+        f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}",
+        "",
+        f"Recommends {len(model.vocabulary):,} items of {data_name} to newcomers.",
+        "",
+        "## Quality",
+        "",
+        f"NDCG@{ablation.k} of {ablation.newcomers} held-out newcomers, by number of events; 95% "
+        f"interval over people.",
+        "",
+        "| | " + " | ".join(str(s) for s in shots) + " |",
+        "|---|" + "---|" * len(shots),
+        "| whole model | "
+        + " | ".join(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values())
+        + " |",
+    ]
     for part in dict.fromkeys(row.part for row in ablation.rows):
         losses = [row.loss for row in ablation.rows if row.part == part]
-        lines.append(f"| change without {part} | " + " | ".join(
-            f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses) + " |")
-    lines += ["", "A part is taken out of the fitted score; a model fitted without it could make up for some of the loss.", "",
-              "## Settings", ""]
+        lines.append(
+            f"| change without {part} | "
+            + " | ".join(f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses)
+            + " |"
+        )
+    lines += [
+        "",
+        "A part is taken out of the fitted score; a model fitted without it could make up for "
+        "some of the loss.",
+        "",
+        "## Settings",
+        "",
+    ]
     lines += [f"- {name}: {value}" for name, value in (settings or {}).items()] or ["- as shipped"]
-    lines += ["", "## Caveats", "", *(f"- {caveat}" for caveat in caveats),
-              "- Judged offline on what people chose by themselves; a live test may differ.",
-              "- Groups were not compared here; see the audit."]
+    lines += [
+        "",
+        "## Caveats",
+        "",
+        *(f"- {caveat}" for caveat in caveats),
+        "- Judged offline on what people chose by themselves; a live test may differ.",
+        "- Groups were not compared here; see the audit.",
+    ]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,9 @@
-"""Whether explanations tell the truth about the model, measured, so that nobody has to trust a picture.
+"""Whether explanations tell the truth about the model, measured, so that nobody has to trust a
+picture.
 
-- *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): take events away (or put them in) in the
-  order an explanation ranks them, and watch the item's standing. A faithful order falls (rises) faster than random ones.
+- *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): take events away (or
+  put them in) in the order an explanation ranks them, and watch the item's standing. A faithful
+  order falls (rises) faster than random ones.
 - *Agreement* with exact leave-one-out: rank correlation of each method's effects with it.
 - *Stability*: rank correlation of effects between models fitted from other seeds.
 - *Additivity*: largest miss of the parts against the score.
@@ -21,7 +23,15 @@ from metarec.explanation.doors import event_gradients, has_network
 from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import Embedded, likeness
 from metarec.explanation.quality import Mean
-from metarec.explanation.standing import Explained, columns_of, hidden_items, known_history, standings, top, with_events
+from metarec.explanation.standing import (
+    Explained,
+    columns_of,
+    hidden_items,
+    known_history,
+    standings,
+    top,
+    with_events,
+)
 from metarec.recommendation.slate import Request
 
 if TYPE_CHECKING:
@@ -47,7 +57,9 @@ class Curve:
     random: list[float]
     """The same in random order."""
     gain: Mean
-    """Mean distance of the method's curve from the random one (deletion: below it, insertion: above), in standing; above 0: better."""
+    """Mean distance of the method's curve from the random one (deletion: below it, insertion:
+    above), in standing; above 0: better.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +71,13 @@ class Faithfulness:
     agreement: dict[str, Mean]
     """Method -> Spearman correlation with exact leave-one-out, over people."""
     stability: Mean | None
-    """Spearman correlation of leave-one-out between models fitted from other seeds; None if only one was given."""
+    """Spearman correlation of leave-one-out between models fitted from other seeds; None if only
+    one was given.
+    """
     additivity: float
-    """Largest |score - sum of parts| over people and the catalog, as a share of the largest |score|."""
+    """Largest |score - sum of parts| over people and the catalog, as a share of the largest
+    |score|.
+    """
     promised: float = 1e-6
     """Additivity promised: parts are float32, which carry about seven digits."""
 
@@ -77,33 +93,59 @@ class Faithfulness:
     def to_text(self) -> str:
         """A table for a terminal."""
         lines = [f"explanations of the first item of {self.people} people's slates"]
-        lines += [f"  {c.kind:<9} {c.method:<14} {c.gain} better than random order{'' if c.gain.low > 0 else '  (not clear)'}"
-                  for c in self.curves]
-        lines += [f"  agreement with leave-one-out, {name:<14} {mean}" for name, mean in self.agreement.items()]
+        lines += [
+            f"  {c.kind:<9} {c.method:<14} {c.gain} better than random "
+            f"order{'' if c.gain.low > 0 else '  (not clear)'}"
+            for c in self.curves
+        ]
+        lines += [
+            f"  agreement with leave-one-out, {name:<14} {mean}"
+            for name, mean in self.agreement.items()
+        ]
         if self.stability is not None:
             lines.append(f"  stability under other seeds {self.stability}")
-        return "\n".join([*lines, f"  largest miss of the sum of parts {self.additivity:.1e} of the score"
-                          f" ({'kept' if self.adds_up else 'NOT KEPT'}: at most {self.promised:.0e})"])
+        return "\n".join(
+            [
+                *lines,
+                f"  largest miss of the sum of parts {self.additivity:.1e} of the score"
+                f" ({'kept' if self.adds_up else 'NOT KEPT'}: at most {self.promised:.0e})",
+            ]
+        )
 
 
 def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
-    """Every way this model's events can be ranked: leave-one-out, Shapley values, likeness of embeddings, gradients of a network."""
+    """Every way this model's events can be ranked: leave-one-out, Shapley values, likeness of
+    embeddings, gradients of a network.
+    """
     found: dict[str, Method] = {
-        "leave-one-out": lambda requests, items: [e[:, 0] for e in leave_one_out(model, requests, [[i] for i in items])],
-        "shapley": lambda requests, items: [shapley(model, r, [i], rng=rng, permutations=8)[:, 0]
-                                            for r, i in zip(requests, items, strict=True)],
+        "leave-one-out": lambda requests, items: [
+            e[:, 0] for e in leave_one_out(model, requests, [[i] for i in items])
+        ],
+        "shapley": lambda requests, items: [
+            shapley(model, r, [i], rng=rng, permutations=8)[:, 0]
+            for r, i in zip(requests, items, strict=True)
+        ],
     }
     if hasattr(model, "item_embeddings"):
         embedded = cast(Embedded, model)
-        found["likeness"] = lambda requests, items: [likeness(embedded, r, i) for r, i in zip(requests, items, strict=True)]
+        found["likeness"] = lambda requests, items: [
+            likeness(embedded, r, i) for r, i in zip(requests, items, strict=True)
+        ]
     if has_network(model):
         whole = cast("Recommender", model)
-        found["gradients"] = lambda requests, items: [event_gradients(whole, r, i) for r, i in zip(requests, items, strict=True)]
+        found["gradients"] = lambda requests, items: [
+            event_gradients(whole, r, i) for r, i in zip(requests, items, strict=True)
+        ]
     return found
 
 
-def measure_faithfulness(model: Explained, requests: Sequence[Request], *, rng: np.random.Generator,
-                         reseeded: Sequence[Explained] = ()) -> Faithfulness:
+def measure_faithfulness(
+    model: Explained,
+    requests: Sequence[Request],
+    *,
+    rng: np.random.Generator,
+    reseeded: Sequence[Explained] = (),
+) -> Faithfulness:
     """Measure the explanations of the first item of every request's slate.
 
     Args:
@@ -113,54 +155,109 @@ def measure_faithfulness(model: Explained, requests: Sequence[Request], *, rng: 
     Raises:
         BadInput: if nobody has two events of known items.
     """
-    people = [known for known in (known_history(model, r)[0] for r in requests) if len(known.history) > 1]
+    people = [
+        known for known in (known_history(model, r)[0] for r in requests) if len(known.history) > 1
+    ]
     if not people:
-        raise BadInput("faithfulness needs people with at least two events of known items; give longer histories")
+        raise BadInput(
+            "faithfulness needs people with at least two events of known items; give longer "
+            "histories"
+        )
     scores = model.score(people)
     items = model.vocabulary.names(top(scores, hidden_items(model, people), 1)[:, 0])
-    summed = np.sum([part.astype(np.float64) for part in model.score_parts(people).values()], axis=0)
+    summed = np.sum(
+        [part.astype(np.float64) for part in model.score_parts(people).values()], axis=0
+    )
     effects = {name: method(people, items) for name, method in methods_of(model, rng).items()}
-    curves = [curve for kind in ("deletion", "insertion") for curve in _curves(model, people, items, effects, kind, rng)]
+    curves = [
+        curve
+        for kind in ("deletion", "insertion")
+        for curve in _curves(model, people, items, effects, kind, rng)
+    ]
     exact = effects["leave-one-out"]
-    agreement = {name: Mean.of(_correlations(found, exact), rng) for name, found in effects.items() if name != "leave-one-out"}
-    others = [_correlations(methods_of(other, rng)["leave-one-out"](people, items), exact) for other in reseeded]
+    agreement = {
+        name: Mean.of(_correlations(found, exact), rng)
+        for name, found in effects.items()
+        if name != "leave-one-out"
+    }
+    others = [
+        _correlations(methods_of(other, rng)["leave-one-out"](people, items), exact)
+        for other in reseeded
+    ]
     missed = float(np.abs(scores - summed).max() / max(np.abs(scores).max(), 1e-12))
-    return Faithfulness(people=len(people), curves=curves, agreement=agreement, additivity=missed,
-                        stability=Mean.of(np.mean(others, axis=0), rng) if others else None)
+    return Faithfulness(
+        people=len(people),
+        curves=curves,
+        agreement=agreement,
+        additivity=missed,
+        stability=Mean.of(np.mean(others, axis=0), rng) if others else None,
+    )
 
 
-def _curves(model: Explained, people: Sequence[Request], items: Sequence[str], effects: dict[str, list[np.ndarray]], kind: str,
-            rng: np.random.Generator) -> list[Curve]:
+def _curves(
+    model: Explained,
+    people: Sequence[Request],
+    items: Sequence[str],
+    effects: dict[str, list[np.ndarray]],
+    kind: str,
+    rng: np.random.Generator,
+) -> list[Curve]:
     """One curve for each method, all against the same random orders."""
-    by_chance = np.stack([_walk(model, people, items, [rng.permutation(len(p.history)) for p in people], kind)
-                          for _ in range(RANDOM_ORDERS)]).mean(axis=0)
+    by_chance = np.stack(
+        [
+            _walk(model, people, items, [rng.permutation(len(p.history)) for p in people], kind)
+            for _ in range(RANDOM_ORDERS)
+        ]
+    ).mean(axis=0)
     sign = 1.0 if kind == "insertion" else -1.0
     curves = []
     for name, found in effects.items():
         walked = _walk(model, people, items, [np.argsort(-e, kind="stable") for e in found], kind)
-        curves.append(Curve(method=name, kind=kind, standing=walked.mean(axis=0).tolist(), random=by_chance.mean(axis=0).tolist(),
-                            gain=Mean.of(sign * (walked - by_chance).mean(axis=1), rng)))
+        curves.append(
+            Curve(
+                method=name,
+                kind=kind,
+                standing=walked.mean(axis=0).tolist(),
+                random=by_chance.mean(axis=0).tolist(),
+                gain=Mean.of(sign * (walked - by_chance).mean(axis=1), rng),
+            )
+        )
     return curves
 
 
-def _walk(model: Explained, people: Sequence[Request], items: Sequence[str], orders: Sequence[np.ndarray], kind: str) -> np.ndarray:
-    """Standing [B, 9] of each person's item as events go (or come) in the given order, read at each eighth of the way."""
+def _walk(
+    model: Explained,
+    people: Sequence[Request],
+    items: Sequence[str],
+    orders: Sequence[np.ndarray],
+    kind: str,
+) -> np.ndarray:
+    """Standing [B, 9] of each person's item as events go (or come) in the given order, read at each
+    eighth of the way.
+    """
     lengths = np.array([len(person.history) for person in people])
-    steps = [(person, order[size:] if kind == "deletion" else order[:size])
-             for person, order in zip(people, orders, strict=True) for size in range(len(order) + 1)]
+    steps = [
+        (person, order[size:] if kind == "deletion" else order[:size])
+        for person, order in zip(people, orders, strict=True)
+        for size in range(len(order) + 1)
+    ]
     columns = np.repeat(columns_of(model, items), lengths + 1)[:, None]
-    found = standings(model, [with_events(person, kept.tolist()) for person, kept in steps], columns)[:, 0]
+    found = standings(
+        model, [with_events(person, kept.tolist()) for person, kept in steps], columns
+    )[:, 0]
     walks = np.split(found, np.cumsum(lengths + 1)[:-1])
     return np.stack([np.interp(GRID, np.linspace(0.0, 1.0, len(walk)), walk) for walk in walks])
 
 
 def _correlations(found: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> np.ndarray:
-    """Spearman correlation for each person, [B]; 0 where either side says the same of every event."""
+    """Spearman correlation for each person, [B]; 0 where either side says the same of every
+    event.
+    """
     return np.array([_spearman(a, b) for a, b in zip(found, exact, strict=True)])
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:
     a, b = rankdata(one), rankdata(other)
     a, b = a - a.mean(), b - b.mean()
-    size = np.sqrt((a ** 2).sum() * (b ** 2).sum())
+    size = np.sqrt((a**2).sum() * (b**2).sum())
     return float(a @ b / size) if size > 0 else 0.0

@@ -1,8 +1,8 @@
 """Integrated gradients through a differentiable part of a model, by captum.
 
-Sundararajan et al. 2017, arXiv:1703.01365: the gradient summed along the straight line from a baseline to the input.
-The attributions add up to value(input) - value(baseline); what the numerical sum leaves over is returned beside them, so
-that nobody has to believe it.
+Sundararajan et al. 2017, arXiv:1703.01365: the gradient summed along the straight line from a
+baseline to the input. The attributions add up to value(input) - value(baseline); what the numerical
+sum leaves over is returned beside them, so that nobody has to believe it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ def integrated_gradients(door: Door, *, steps: int = 64) -> Attribution:
     """
     attr = require("captum.attr", "explain")
     method = attr.IntegratedGradients(door.function)
-    found, remainder = method.attribute(door.inputs[None], baselines=door.baseline[None], n_steps=steps,
-                                        return_convergence_delta=True)
+    found, remainder = method.attribute(
+        door.inputs[None],
+        baselines=door.baseline[None],
+        n_steps=steps,
+        return_convergence_delta=True,
+    )
     effects = found[0].detach().reshape(len(door.names), -1).sum(dim=1).numpy()
     return Attribution(names=list(door.names), effects=effects, remainder=-float(remainder[0]))

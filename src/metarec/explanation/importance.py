@@ -1,9 +1,11 @@
-"""How much each feature matters: of the item's content, of the person's profile, of the circumstances of the events.
+"""How much each feature matters: of the item's content, of the person's profile, of the
+circumstances of the events.
 
-One item for one person (`profile_effects`, `content_effects`, `circumstance_effects`): take the feature away, ask the
-model again, report the change in standing. Everything is asked in one batch and nothing is approximated by a stand-in
-model. Quality over many people (`permutation_importance`): shuffle the feature among them and see what it costs
-(Breiman 2001; Fisher et al. 2019, arXiv:1801.01489).
+One item for one person (`profile_effects`, `content_effects`, `circumstance_effects`): take the
+feature away, ask the model again, report the change in standing. Everything is asked in one batch
+and nothing is approximated by a stand-in model. Quality over many people
+(`permutation_importance`): shuffle the feature among them and see what it costs (Breiman 2001;
+Fisher et al. 2019, arXiv:1801.01489).
 """
 
 from __future__ import annotations
@@ -19,11 +21,19 @@ import polars as pl
 from metarec.evaluation.judged import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.explanation.quality import Mean, newcomer_ndcg
-from metarec.explanation.standing import Explained, columns_of, standing_of, standings, stranger_weights
+from metarec.explanation.standing import (
+    Explained,
+    columns_of,
+    standing_of,
+    standings,
+    stranger_weights,
+)
 from metarec.recommendation.slate import Request
 
 MOST_FEATURES = 24
-"""Content features of one item tried at most; tags come first, then whole columns, then words of the text."""
+"""Content features of one item tried at most; tags come first, then whole columns, then words of
+the text.
+"""
 LONG_TEXT = ("title", "name", "text", "description", "plot", "summary")
 NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
 
@@ -37,17 +47,24 @@ class FeatureEffect:
     name: str
     """Column or attribute."""
     value: str
-    """The value taken away, as text; empty where the feature is a whole column of text or a circumstance."""
+    """The value taken away, as text; empty where the feature is a whole column of text or a
+    circumstance.
+    """
     effect: float
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
     """Standing with the whole profile minus standing without each attribute."""
     names = [name for name, value in request.profile.items() if value is not None]
-    lacking = [replace(request, profile={k: v for k, v in request.profile.items() if k != name}) for name in names]
+    lacking = [
+        replace(request, profile={k: v for k, v in request.profile.items() if k != name})
+        for name in names
+    ]
     effects = _effects(model, request, lacking, item_id)
-    return [FeatureEffect(about="profile", name=name, value=str(request.profile[name]), effect=effect)
-            for name, effect in zip(names, effects, strict=True)]
+    return [
+        FeatureEffect(about="profile", name=name, value=str(request.profile[name]), effect=effect)
+        for name, effect in zip(names, effects, strict=True)
+    ]
 
 
 def circumstance_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
@@ -57,58 +74,89 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
     middle = sum(values) / len(values) if values else 1.0
     changes: dict[str, list[tuple[Any, ...]]] = {
         "values": [(event[0], middle, *event[2:]) for event in history],
-        "kinds": [(*event[:2], "event", *event[3:]) if len(event) > 2 else event for event in history],
+        "kinds": [
+            (*event[:2], "event", *event[3:]) if len(event) > 2 else event for event in history
+        ],
         "times": [event[:3] for event in history],
         "order": history[::-1],
     }
     changed = {name: events for name, events in changes.items() if events != history}
-    effects = _effects(model, request, [replace(request, history=events) for events in changed.values()], item_id)
-    return [FeatureEffect(about="circumstances", name=name, value="", effect=effect)
-            for name, effect in zip(changed, effects, strict=True)]
+    effects = _effects(
+        model, request, [replace(request, history=events) for events in changed.values()], item_id
+    )
+    return [
+        FeatureEffect(about="circumstances", name=name, value="", effect=effect)
+        for name, effect in zip(changed, effects, strict=True)
+    ]
 
 
 class Growable(Explained, Protocol):
-    """A model that takes items it never saw, and changes of those it knows, from their content alone."""
+    """A model that takes items it never saw, and changes of those it knows, from their content
+    alone.
+    """
 
     def with_items(self, frame: pl.DataFrame) -> Self:
         """The same model with the items of `frame` added or changed."""
 
 
-def content_effects(model: Growable, request: Request, item_id: str, *, words: int = 0, is_new: bool = False) -> list[FeatureEffect]:
-    """What each tag, column and (if asked) word of an item does through its content: standing with it minus without it.
+def content_effects(
+    model: Growable, request: Request, item_id: str, *, words: int = 0, is_new: bool = False
+) -> list[FeatureEffect]:
+    """What each tag, column and (if asked) word of an item does through its content: standing with
+    it minus without it.
 
-    The model is given the item again without the feature. What people did with the item stays, so a well-known item
-    depends little on its content, as it does in the model.
+    The model is given the item again without the feature. What people did with the item stays, so a
+    well-known item depends little on its content, as it does in the model.
 
     Args:
         words: how many words of its text to try, the longest first.
-        is_new: nobody has met the item, so its content also decides where behaviour would put it: it is added once more as
-            it is and once without each feature, and those are compared.
+        is_new: nobody has met the item, so its content also decides where behaviour would put it:
+            it is added once more as it is and once without each feature, and those are compared.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
     features = _features(row, words)[:MOST_FEATURES]
     if not features:
         return []
     lacking = [row | {name: rest} for name, _, rest in features]
-    found = _as_new(model, request, row, lacking) if is_new else _changed(model, request, row, lacking)
-    return [FeatureEffect(about="content", name=name, value=value, effect=float(effect))
-            for (name, value, _), effect in zip(features, found, strict=True)]
+    found = (
+        _as_new(model, request, row, lacking) if is_new else _changed(model, request, row, lacking)
+    )
+    return [
+        FeatureEffect(about="content", name=name, value=value, effect=float(effect))
+        for (name, value, _), effect in zip(features, found, strict=True)
+    ]
 
 
-def _changed(model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]) -> np.ndarray:
+def _changed(
+    model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
+) -> np.ndarray:
     """Effect [F] of each feature of an item that people know, one changed model after the other."""
     weights, column = stranger_weights(model), int(columns_of(model, [row["item_id"]])[0])
-    # The unchanged row goes the same way as the changed ones, so that giving an item again is not taken for an effect.
-    given = (model.with_items(pl.DataFrame([other], schema=model.catalog.frame.schema)) for other in [row, *lacking])
-    found = standing_of(np.concatenate([other.score([request]) for other in given]), weights)[:, column]
+    # The unchanged row goes the same way as the changed ones, so that giving an item again is not
+    # taken for an effect.
+    given = (
+        model.with_items(pl.DataFrame([other], schema=model.catalog.frame.schema))
+        for other in [row, *lacking]
+    )
+    found = standing_of(np.concatenate([other.score([request]) for other in given]), weights)[
+        :, column
+    ]
     return np.asarray(found[0] - found[1:])
 
 
-def _as_new(model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Effect [F] of each feature of an item nobody has met: twins added to one grown model, whole and without each."""
-    twins = [other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])]
+def _as_new(
+    model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
+) -> np.ndarray:
+    """Effect [F] of each feature of an item nobody has met: twins added to one grown model, whole
+    and without each.
+    """
+    twins = [
+        other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])
+    ]
     grown = model.with_items(pl.DataFrame(twins, schema=model.catalog.frame.schema))
-    found = standings(grown, [request], columns_of(grown, [twin["item_id"] for twin in twins])[None])[0]
+    found = standings(
+        grown, [request], columns_of(grown, [twin["item_id"] for twin in twins])[None]
+    )[0]
     return np.asarray(found[0] - found[1:])
 
 
@@ -120,13 +168,27 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
             continue
         several = split_tags(value) if name not in LONG_TEXT else []
         if len(several) > 1:
-            tags += [(name, tag, _join_tags(value, [t for t in several if t != tag])) for tag in several]
+            tags += [
+                (name, tag, _join_tags(value, [t for t in several if t != tag])) for tag in several
+            ]
         else:
             nothing = "" if isinstance(value, str) else None
-            whole.append((name, "" if name in LONG_TEXT else str(several[0] if several else value), nothing))
+            whole.append(
+                (name, "" if name in LONG_TEXT else str(several[0] if several else value), nothing)
+            )
         if name in LONG_TEXT and name not in {"title", "name"}:
-            longest = sorted({w.lower() for w in re.findall(r"[^\W\d_]{5,}", str(value))}, key=lambda w: (-len(w), w))[:words]
-            texts += [(name, word, re.sub(rf"\b{re.escape(word)}\b", " ", str(value), flags=re.IGNORECASE)) for word in longest]
+            longest = sorted(
+                {w.lower() for w in re.findall(r"[^\W\d_]{5,}", str(value))},
+                key=lambda w: (-len(w), w),
+            )[:words]
+            texts += [
+                (
+                    name,
+                    word,
+                    re.sub(rf"\b{re.escape(word)}\b", " ", str(value), flags=re.IGNORECASE),
+                )
+                for word in longest
+            ]
     return tags + whole + texts
 
 
@@ -141,10 +203,16 @@ def split_tags(value: Any) -> list[str]:
 
 
 def _join_tags(original: Any, tags: list[str]) -> Any:
-    return next((m for m in "|;," if m in original), "|").join(tags) if isinstance(original, str) else tags
+    return (
+        next((m for m in "|;," if m in original), "|").join(tags)
+        if isinstance(original, str)
+        else tags
+    )
 
 
-def _effects(model: Explained, request: Request, changed: Sequence[Request], item_id: str) -> list[float]:
+def _effects(
+    model: Explained, request: Request, changed: Sequence[Request], item_id: str
+) -> list[float]:
     if not changed:
         return []
     columns = np.tile(columns_of(model, [item_id]), (len(changed) + 1, 1))
@@ -158,12 +226,22 @@ class ImportanceRow:
 
     feature: str
     loss: Mean
-    """NDCG@k with the feature minus with it shuffled, paired by newcomer; positive: the feature helps."""
+    """NDCG@k with the feature minus with it shuffled, paired by newcomer; positive: the feature
+    helps.
+    """
 
 
-def permutation_importance(model: Scores, trial: Trial, *, shots: int, rng: np.random.Generator, k: int = 10,
-                           repeats: int = 3) -> list[ImportanceRow]:
-    """Quality lost when a profile attribute is dealt to other people, or the circumstances of the events are blurred.
+def permutation_importance(
+    model: Scores,
+    trial: Trial,
+    *,
+    shots: int,
+    rng: np.random.Generator,
+    k: int = 10,
+    repeats: int = 3,
+) -> list[ImportanceRow]:
+    """Quality lost when a profile attribute is dealt to other people, or the circumstances of the
+    events are blurred.
 
     Args:
         shots: events of each newcomer the model is shown.
@@ -173,7 +251,10 @@ def permutation_importance(model: Scores, trial: Trial, *, shots: int, rng: np.r
     base = newcomer_ndcg(model, requests, trial, k=k)
     losses: dict[str, np.ndarray] = {}
     for attribute in sorted({name for person in trial.newcomers for name in person.profile}):
-        dealt = [newcomer_ndcg(model, _deal(requests, attribute, rng), trial, k=k) for _ in range(repeats)]
+        dealt = [
+            newcomer_ndcg(model, _deal(requests, attribute, rng), trial, k=k)
+            for _ in range(repeats)
+        ]
         losses[f"profile: {attribute}"] = base - np.mean(dealt, axis=0)
     if shots:
         reverse = [replace(r, history=list(r.history)[::-1]) for r in requests]
@@ -181,13 +262,22 @@ def permutation_importance(model: Scores, trial: Trial, *, shots: int, rng: np.r
         mean = float(np.mean([event[1] for r in requests for event in r.history]))
         flat = [replace(r, history=[(event[0], mean) for event in r.history]) for r in requests]
         losses["values of events"] = base - newcomer_ndcg(model, flat, trial, k=k)
-    rows = [ImportanceRow(feature=feature, loss=Mean.of(loss, rng)) for feature, loss in losses.items()]
+    rows = [
+        ImportanceRow(feature=feature, loss=Mean.of(loss, rng)) for feature, loss in losses.items()
+    ]
     return sorted(rows, key=lambda row: -row.loss.mean)
 
 
 def _deal(requests: Sequence[Request], attribute: str, rng: np.random.Generator) -> list[Request]:
     """Give everyone the attribute of somebody else, who may have none."""
     givers = (requests[row].profile for row in rng.permutation(len(requests)))
-    return [replace(request, profile={**{k: v for k, v in request.profile.items() if k != attribute},
-                                      **{k: v for k, v in giver.items() if k == attribute}})
-            for request, giver in zip(requests, givers, strict=True)]
+    return [
+        replace(
+            request,
+            profile={
+                **{k: v for k, v in request.profile.items() if k != attribute},
+                **{k: v for k, v in giver.items() if k == attribute},
+            },
+        )
+        for request, giver in zip(requests, givers, strict=True)
+    ]

@@ -2,13 +2,15 @@
 
 Two faithful answers, both read off the model itself and not off a stand-in:
 
-- *leave one out*: the standing minus the standing had the event never happened. Adaptation is stateless and closed-form
-  heads are solved anew, so this is exact for every head, and all events of all requests are scored in one batch.
-- *Shapley values* (Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x): the event's mean effect
-  over all orders of arrival. They add up exactly to standing(all events) - standing(no event), which leave-one-out
-  does not when events say the same thing twice.
+- *leave one out*: the standing minus the standing had the event never happened. Adaptation is
+  stateless and closed-form heads are solved anew, so this is exact for every head, and all events
+  of all requests are scored in one batch.
+- *Shapley values* (Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x): the
+  event's mean effect over all orders of arrival. They add up exactly to standing(all events) -
+  standing(no event), which leave-one-out does not when events say the same thing twice.
 
-For predicted ratings of a linear head, `rating_contributions` gives the exact sum a person can check by hand.
+For predicted ratings of a linear head, `rating_contributions` gives the exact sum a person can
+check by hand.
 """
 
 from __future__ import annotations
@@ -24,11 +26,16 @@ from metarec.explanation.standing import Explained, columns_of, standings, with_
 from metarec.recommendation.slate import Request
 
 MOST_EXACT = 8
-"""Histories up to this length get exact Shapley values (2^8 = 256 requests); longer ones are sampled."""
+"""Histories up to this length get exact Shapley values (2^8 = 256 requests); longer ones are
+sampled.
+"""
 
 
-def leave_one_out(model: Explained, requests: Sequence[Request], targets: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """Effect of every event on every target: one [L, T] array per request, L its events, T its targets.
+def leave_one_out(
+    model: Explained, requests: Sequence[Request], targets: Sequence[Sequence[str]]
+) -> list[np.ndarray]:
+    """Effect of every event on every target: one [L, T] array per request, L its events, T its
+    targets.
 
     Args:
         targets: item ids asked about, the same number for every request.
@@ -36,20 +43,37 @@ def leave_one_out(model: Explained, requests: Sequence[Request], targets: Sequen
     Returns:
         Positive where the event lifts the item. An empty history gives an array of no rows.
     """
-    columns = np.stack([columns_of(model, ids) for ids in targets]) if targets else np.zeros((0, 0), dtype=np.int64)
+    columns = (
+        np.stack([columns_of(model, ids) for ids in targets])
+        if targets
+        else np.zeros((0, 0), dtype=np.int64)
+    )
     owners = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
     variants = [*requests, *(without(r, [row]) for r in requests for row in range(len(r.history)))]
     found = standings(model, variants, np.concatenate([columns, columns[owners]]))
-    full, lacking = found[:len(requests)], found[len(requests):]
-    return np.split(full[owners] - lacking, np.cumsum([len(r.history) for r in requests])[:-1]) if requests else []
+    full, lacking = found[: len(requests)], found[len(requests) :]
+    return (
+        np.split(full[owners] - lacking, np.cumsum([len(r.history) for r in requests])[:-1])
+        if requests
+        else []
+    )
 
 
-def shapley(model: Explained, request: Request, item_ids: Sequence[str], *, rng: np.random.Generator,
-            permutations: int = 32, most_exact: int = MOST_EXACT) -> np.ndarray:
-    """Shapley value of every event for every item, [L, T]; columns add up to standing(all) - standing(none).
+def shapley(
+    model: Explained,
+    request: Request,
+    item_ids: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    permutations: int = 32,
+    most_exact: int = MOST_EXACT,
+) -> np.ndarray:
+    """Shapley value of every event for every item, [L, T]; columns add up to standing(all) -
+    standing(none).
 
-    Exact up to `most_exact` events; beyond, the mean over `permutations` random orders, each with its reverse (the
-    antithetic pair of Mitchell et al. 2022, arXiv:2104.12199), which still adds up exactly.
+    Exact up to `most_exact` events; beyond, the mean over `permutations` random orders, each with
+    its reverse (the antithetic pair of Mitchell et al. 2022, arXiv:2104.12199), which still adds up
+    exactly.
     """
     length, columns = len(request.history), columns_of(model, item_ids)
     if not length:
@@ -58,8 +82,12 @@ def shapley(model: Explained, request: Request, item_ids: Sequence[str], *, rng:
         return _exact_shapley(model, request, columns)
     half = np.stack([rng.permutation(length) for _ in range((permutations + 1) // 2)])
     orders = np.concatenate([half, half[:, ::-1]])
-    variants = [with_events(request, list(order[:size])) for order in orders for size in range(length + 1)]
-    value = standings(model, variants, np.tile(columns, (len(variants), 1))).reshape(len(orders), length + 1, -1)
+    variants = [
+        with_events(request, list(order[:size])) for order in orders for size in range(length + 1)
+    ]
+    value = standings(model, variants, np.tile(columns, (len(variants), 1))).reshape(
+        len(orders), length + 1, -1
+    )
     gained = np.zeros((len(orders), length, len(columns)))
     np.put_along_axis(gained, orders[:, :, None], np.diff(value, axis=1), axis=1)
     return np.asarray(gained.mean(axis=0))
@@ -67,7 +95,7 @@ def shapley(model: Explained, request: Request, item_ids: Sequence[str], *, rng:
 
 def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> np.ndarray:
     length = len(request.history)
-    sets = np.arange(2 ** length)
+    sets = np.arange(2**length)
     holds = (sets[:, None] >> np.arange(length)) & 1 == 1
     variants = [with_events(request, list(np.flatnonzero(row))) for row in holds]
     value = standings(model, variants, np.tile(columns, (len(variants), 1)))
@@ -83,7 +111,9 @@ def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> n
 class Rater(Protocol):
     """The part of `Recommender` that predicts values on the data's own scale."""
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """One array of predicted values per request."""
 
 
@@ -93,20 +123,26 @@ class RatingContributions:
 
     predicted: float
     start: float
-    """What would be predicted had the person rated each event's item as is expected of a stranger."""
+    """What would be predicted had the person rated each event's item as is expected of a stranger.
+    """
     by_event: np.ndarray
-    """[L] points of the rating scale that each event's value, being other than expected, added or took."""
+    """[L] points of the rating scale that each event's value, being other than expected, added or
+    took.
+    """
     expected: np.ndarray
     """[L] what was expected of a stranger for each event's item."""
     remainder: float
-    """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the closed-form ones."""
+    """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the
+    closed-form ones.
+    """
 
 
 def rating_contributions(model: Rater, request: Request, item_id: str) -> RatingContributions:
     """Split a predicted rating into what each event's value added.
 
-    A Bayesian ridge or Gaussian-process head is linear in the values once the items rated are fixed, so with all values as
-    expected as the start, putting back one value y_s at a time gives `w_s (y_s - expected_s)` exactly.
+    A Bayesian ridge or Gaussian-process head is linear in the values once the items rated are
+    fixed, so with all values as expected as the start, putting back one value y_s at a time gives
+    `w_s (y_s - expected_s)` exactly.
     """
     length = len(request.history)
     stranger = replace(request, history=[])
@@ -116,14 +152,23 @@ def rating_contributions(model: Rater, request: Request, item_id: str) -> Rating
     for row in range(length):
         as_expected = _with_value(as_expected, row, float(expected[row]))
     values = [float(event[1]) if len(event) > 1 else 1.0 for event in request.history]
-    variants = [request, as_expected, *(_with_value(as_expected, row, values[row]) for row in range(length))]
+    variants = [
+        request,
+        as_expected,
+        *(_with_value(as_expected, row, values[row]) for row in range(length)),
+    ]
     rated = np.array([float(r[0]) for r in model.rate(variants, [[item_id]] * len(variants))])
     by_event = rated[2:] - rated[1]
-    return RatingContributions(predicted=float(rated[0]), start=float(rated[1]), by_event=by_event, expected=expected,
-                               remainder=float(rated[0] - rated[1] - by_event.sum()))
+    return RatingContributions(
+        predicted=float(rated[0]),
+        start=float(rated[1]),
+        by_event=by_event,
+        expected=expected,
+        remainder=float(rated[0] - rated[1] - by_event.sum()),
+    )
 
 
 def _with_value(request: Request, row: int, value: float) -> Request:
     event: tuple[Any, ...] = request.history[row]
     moved = (event[0], value, *event[2:])
-    return replace(request, history=[*request.history[:row], moved, *request.history[row + 1:]])
+    return replace(request, history=[*request.history[:row], moved, *request.history[row + 1 :]])

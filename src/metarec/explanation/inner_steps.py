@@ -1,7 +1,8 @@
-"""The inner loop made visible: where a gradient learner's parameters and scores stand after each event and each step.
+"""The inner loop made visible: where a gradient learner's parameters and scores stand after each
+event and each step.
 
-Adaptation is stateless, so "after step s" is the learner adapting again with s steps; all prefixes of the history are
-tasks of one batch. Step 0 is the prior itself.
+Adaptation is stateless, so "after step s" is the learner adapting again with s steps; all prefixes
+of the history are tasks of one batch. Step 0 is the prior itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from metarec.metalearning.tasks import Support
 
 @dataclass(frozen=True, kw_only=True)
 class InnerTrace:
-    """How one person was learned: first index events seen (0 .. L), second index inner steps taken (0 .. S)."""
+    """How one person was learned: first index events seen (0 .. L), second index inner steps taken
+    (0 .. S).
+    """
 
     learner: str
     item: int
@@ -41,7 +44,9 @@ class InnerTrace:
 
 
 @torch.no_grad()
-def follow_steps(learner: GradientLearner, prior: Prior, support: Support, items: ItemFeatures, item: int) -> InnerTrace:
+def follow_steps(
+    learner: GradientLearner, prior: Prior, support: Support, items: ItemFeatures, item: int
+) -> InnerTrace:
     """Adapt to every prefix of one person's events with every number of inner steps.
 
     Args:
@@ -65,8 +70,13 @@ def follow_steps(learner: GradientLearner, prior: Prior, support: Support, items
         standing.append(standing_of(scores.numpy(), weights)[:, item].tolist())
         rank.append((1 + (scores > scores[:, item, None]).sum(dim=1)).tolist())
         moves.append(_moved(prior, params))
-    return InnerTrace(learner=learner.name, item=item, standing=_transposed(standing), rank=_transposed(rank),
-                      moves={module: _transposed([step[module] for step in moves]) for module in moves[-1]})
+    return InnerTrace(
+        learner=learner.name,
+        item=item,
+        standing=_transposed(standing),
+        rank=_transposed(rank),
+        moves={module: _transposed([step[module] for step in moves]) for module in moves[-1]},
+    )
 
 
 def _prefixes(support: Support) -> Support:
@@ -74,7 +84,12 @@ def _prefixes(support: Support) -> Support:
     length = int(support.is_real.sum())
     shown = torch.arange(support.items.shape[1])[None, :] < torch.arange(length + 1)[:, None]
     profile = None if support.profile is None else support.profile.expand(length + 1, -1)
-    return Support(items=support.items * shown, values=support.values * shown, is_real=support.is_real & shown, profile=profile)
+    return Support(
+        items=support.items * shown,
+        values=support.values * shown,
+        is_real=support.is_real & shown,
+        profile=profile,
+    )
 
 
 def _moved(prior: Prior, params: Params) -> dict[str, list[float]]:

@@ -1,6 +1,7 @@
 """Which items of the history are most like the recommended one, by the model's own item embeddings.
 
-Shown as company, not as cause: likeness is no proof of influence, and `faithfulness` measures how far the two agree.
+Shown as company, not as cause: likeness is no proof of influence, and `faithfulness` measures how
+far the two agree.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class Embedded(Explained, Protocol):
 
 
 def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
-    """Cosine of each event's item with `item_id`, [L] in [-1, 1]; 0 where either embedding is all zero."""
+    """Cosine of each event's item with `item_id`, [L] in [-1, 1]; 0 where either embedding is all
+    zero.
+    """
     own = int(columns_of(model, [item_id])[0])
     events = columns_of(model, [str(event[0]) for event in request.history])
     asked = np.asarray(model.item_embeddings)[np.concatenate([[own], events])].astype(np.float64)
@@ -31,7 +34,9 @@ def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
     return np.asarray(unit[1:] @ unit[0])
 
 
-def nearest(model: Embedded, request: Request, item_id: str, *, most: int = 3) -> list[tuple[int, float]]:
+def nearest(
+    model: Embedded, request: Request, item_id: str, *, most: int = 3
+) -> list[tuple[int, float]]:
     """(position in the history, cosine) of the events most like the item, best first."""
     cosines = likeness(model, request, item_id)
     return [(int(row), float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most]]

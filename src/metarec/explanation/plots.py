@@ -27,12 +27,17 @@ def draw_explanation(found: Explanation) -> str:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
     features = [(f"{f.name} {f.value}".strip(), f.effect) for f in found.features]
-    panels = {"What each part adds": list(found.parts.items()), "Lost without each event": [(e.title, e.effect) for e in found.events],
-              "Lost without each feature": features}
+    panels = {
+        "What each part adds": list(found.parts.items()),
+        "Lost without each event": [(e.title, e.effect) for e in found.events],
+        "Lost without each feature": features,
+    }
     tallest = max(min(MOST_BARS, len(bars)) for bars in panels.values())
     figure = new_figure(13.0, 1.4 + 0.26 * max(3, tallest), extra="explain")
     place = f"place {found.rank}" if found.rank else "not to be shown"
-    figure.suptitle(f"{found.title}: {place}, {found.standing:+.2f} above what a stranger is shown", fontsize=11)
+    figure.suptitle(
+        f"{found.title}: {place}, {found.standing:+.2f} above what a stranger is shown", fontsize=11
+    )
     for axes, (title, bars) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         _bars(axes, title, sorted(bars, key=lambda bar: -abs(bar[1]))[:MOST_BARS])
     return to_svg(figure)
@@ -40,7 +45,11 @@ def draw_explanation(found: Explanation) -> str:
 
 def _bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]]) -> None:
     heights = [-place for place in range(len(bars))]
-    axes.barh(heights, [effect for _, effect in bars], color=[COLORS[0] if effect > 0 else COLORS[1] for _, effect in bars])
+    axes.barh(
+        heights,
+        [effect for _, effect in bars],
+        color=[COLORS[0] if effect > 0 else COLORS[1] for _, effect in bars],
+    )
     axes.set_yticks(heights, [name if len(name) <= 26 else name[:25] + "…" for name, _ in bars])
     axes.axvline(0, color=QUIET, linewidth=0.8)
     axes.set_title(title, fontsize=9, loc="left")
@@ -51,15 +60,22 @@ def _bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]]) -> None:
 
 
 def draw_ablation(found: Ablation) -> str:
-    """What each part is worth as events arrive: a panel for each, NDCG lost without it with 95% intervals. SVG.
+    """What each part is worth as events arrive: a panel for each, NDCG lost without it with 95%
+    intervals. SVG.
 
-    Panels share a scale; parts that lose more than `FAR` times what most lose have their own, and say so.
+    Panels share a scale; parts that lose more than `FAR` times what most lose have their own, and
+    say so.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
-    losses = {part: [row.loss for row in found.rows if row.part == part] for part in dict.fromkeys(row.part for row in found.rows)}
-    reach = {part: max(abs(end) for m in own for end in (m.low, m.high)) for part, own in losses.items()}
+    losses = {
+        part: [row.loss for row in found.rows if row.part == part]
+        for part in dict.fromkeys(row.part for row in found.rows)
+    }
+    reach = {
+        part: max(abs(end) for m in own for end in (m.low, m.high)) for part, own in losses.items()
+    }
     usual = FAR * float(np.median(list(reach.values())))
     shared = max([1e-3, *(1.1 * size for size in reach.values() if size <= usual)])
     columns = min(5, len(losses))
@@ -67,10 +83,19 @@ def draw_ablation(found: Ablation) -> str:
     figure = new_figure(11.0, 0.6 + 1.9 * rows, extra="explain")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     steps = range(len(found.full))
-    for axes, part in zip(panels, sorted(losses, key=lambda part: -max(m.mean for m in losses[part])), strict=False):
+    for axes, part in zip(
+        panels, sorted(losses, key=lambda part: -max(m.mean for m in losses[part])), strict=False
+    ):
         own, is_far = losses[part], reach[part] > usual
-        axes.errorbar(steps, [m.mean for m in own], yerr=[[m.mean - m.low for m in own], [m.high - m.mean for m in own]],
-                      color=COLORS[1] if is_far else COLORS[0], marker="o", markersize=3, linewidth=1.2)
+        axes.errorbar(
+            steps,
+            [m.mean for m in own],
+            yerr=[[m.mean - m.low for m in own], [m.high - m.mean for m in own]],
+            color=COLORS[1] if is_far else COLORS[0],
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+        )
         axes.axhline(0, color=QUIET, linewidth=0.8)
         if not is_far:
             axes.set_ylim(-shared, shared)
@@ -79,7 +104,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels:
         axes.set_xticks(steps, [str(shots) for shots in found.full])
-    for axes in panels[len(losses):]:
+    for axes in panels[len(losses) :]:
         axes.set_visible(False)
     figure.supxlabel("events seen", fontsize=8)
     figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
@@ -96,12 +121,34 @@ def draw_faithfulness(found: Faithfulness) -> str:
     for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
         curves = [curve for curve in found.curves if curve.kind == kind]
         for place, curve in enumerate(curves):
-            axes.plot(GRID, curve.standing, color=color(place), marker="o", markersize=3, label=curve.method)
+            axes.plot(
+                GRID,
+                curve.standing,
+                color=color(place),
+                marker="o",
+                markersize=3,
+                label=curve.method,
+            )
         if curves:
-            axes.plot(GRID, curves[0].random, color="black", linestyle="--", linewidth=1.5, label="random order")
-        axes.set_xlabel(f"share of the events {'taken away' if kind == 'deletion' else 'put in'}, the strongest first", fontsize=8)
+            axes.plot(
+                GRID,
+                curves[0].random,
+                color="black",
+                linestyle="--",
+                linewidth=1.5,
+                label="random order",
+            )
+        axes.set_xlabel(
+            f"share of the events {'taken away' if kind == 'deletion' else 'put in'}, the "
+            f"strongest first",
+            fontsize=8,
+        )
         axes.set_ylabel("standing of the first item", fontsize=8)
-        axes.set_title(f"{kind}: {'lower' if kind == 'deletion' else 'higher'} is truer", fontsize=9, loc="left")
+        axes.set_title(
+            f"{kind}: {'lower' if kind == 'deletion' else 'higher'} is truer",
+            fontsize=9,
+            loc="left",
+        )
         axes.legend(fontsize=7, frameon=False)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,6 @@
-"""Quality per newcomer, and its mean with an interval: what ablations, curves and importances are measured with."""
+"""Quality per newcomer, and its mean with an interval: what ablations, curves and importances are
+measured with.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ from metarec.evaluation.significance import interval, resample
 from metarec.recommendation.slate import Request
 
 
-def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10) -> np.ndarray:
-    """NDCG@k of newcomers `start .. stop - 1` of `trial`, [stop - start], from their scores [stop - start, N].
+def ndcg_of(
+    scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10
+) -> np.ndarray:
+    """NDCG@k of newcomers `start .. stop - 1` of `trial`, [stop - start], from their scores [stop -
+    start, N].
 
-    As `evaluation.measure` ranks: the trial's items without the newcomer's whole pool, whatever the request showed.
+    As `evaluation.measure` ranks: the trial's items without the newcomer's whole pool, whatever the
+    request showed.
     """
     columns = vocabulary.indexes(trial.vocabulary.ids)
     asked = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
@@ -27,10 +33,16 @@ def ndcg_of(scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 
 
-def newcomer_ndcg(model: Scores, requests: Sequence[Request], trial: Trial, *, k: int = 10) -> np.ndarray:
+def newcomer_ndcg(
+    model: Scores, requests: Sequence[Request], trial: Trial, *, k: int = 10
+) -> np.ndarray:
     """NDCG@k of every newcomer of `trial`, [B], each asked for by the request at their place."""
-    return np.concatenate([ndcg_of(model.score(requests[start:stop]), model.vocabulary, trial, start, stop, k=k)
-                           for start, stop in trial.chunks()])
+    return np.concatenate(
+        [
+            ndcg_of(model.score(requests[start:stop]), model.vocabulary, trial, start, stop, k=k)
+            for start, stop in trial.chunks()
+        ]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
-"""What explanations read of a model, and the number they explain: an item's standing for one person.
+"""What explanations read of a model, and the number they explain: an item's standing for one
+person.
 
-Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score minus the mean score of
-what would be shown to a stranger (items weighted as the model itself weighs them for nobody in particular). It is linear in
-the score, so the parts of a score stay parts of the standing; and it compares with items that might really be shown,
-not with the thousands that nobody knows.
+Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score
+minus the mean score of what would be shown to a stranger (items weighted as the model itself weighs
+them for nobody in particular). It is linear in the score, so the parts of a score stay parts of the
+standing; and it compares with items that might really be shown, not with the thousands that nobody
+knows.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
 MOST_CELLS = 8_000_000
-"""Scores held at once: 32 MB of float32; longer lists of requests are scored in pieces of this size."""
+"""Scores held at once: 32 MB of float32; longer lists of requests are scored in pieces of this
+size.
+"""
 
 
 class Explained(Protocol):
@@ -53,7 +57,9 @@ def pieces(requests: Sequence[Request], n_items: int) -> Iterator[slice]:
 
 
 def stranger_weights(model: Explained) -> np.ndarray:
-    """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of the score; sums to 1."""
+    """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of
+    the score; sums to 1.
+    """
     scores = model.score([Request()])[0].astype(np.float64)
     shares = np.exp(scores - scores.max())
     return np.asarray(shares / shares.sum())
@@ -66,21 +72,34 @@ def standing_of(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def standings(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> np.ndarray:
-    """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory allows."""
+    """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory
+    allows.
+    """
     weights = stranger_weights(model)
-    found = [np.take_along_axis(standing_of(model.score(requests[piece]), weights), columns[piece], axis=1)
-             for piece in pieces(requests, len(model.vocabulary))]
+    found = [
+        np.take_along_axis(
+            standing_of(model.score(requests[piece]), weights), columns[piece], axis=1
+        )
+        for piece in pieces(requests, len(model.vocabulary))
+    ]
     return np.concatenate(found) if found else np.zeros(columns.shape)
 
 
-def parts_at(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> dict[str, np.ndarray]:
-    """Each part of the standings of items `columns` [B, T]: {part name: [B, T]}; they add up to `standings`."""
+def parts_at(
+    model: Explained, requests: Sequence[Request], columns: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Each part of the standings of items `columns` [B, T]: {part name: [B, T]}; they add up to
+    `standings`.
+    """
     found: dict[str, np.ndarray] = {}
     weights = stranger_weights(model)
     for piece in pieces(requests, len(model.vocabulary)):
-        for name, part in model.score_parts(requests[piece]).items():  # a part may be there for some requests only, such as a wish
+        for name, part in model.score_parts(
+            requests[piece]
+        ).items():  # a part may be there for some requests only, such as a wish
             found.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
-                standing_of(part, weights), columns[piece], axis=1)
+                standing_of(part, weights), columns[piece], axis=1
+            )
     return found
 
 
@@ -93,13 +112,17 @@ def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
     columns = model.vocabulary.indexes(item_ids)
     if (columns < 0).any():
         missing = item_ids[int(np.argmax(columns < 0))]
-        raise BadInput(f"item {missing!r} is not in the catalog ({len(model.vocabulary):,} items); "
-                       "add it with Recommender.with_items, or ask about an item of a slate")
+        raise BadInput(
+            f"item {missing!r} is not in the catalog ({len(model.vocabulary):,} items); "
+            "add it with Recommender.with_items, or ask about an item of a slate"
+        )
     return columns
 
 
 def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
-    """Items that may not be shown, bool [B, N]: by the model's policy (seen items where it has none), `exclude` and `allow`."""
+    """Items that may not be shown, bool [B, N]: by the model's policy (seen items where it has
+    none), `exclude` and `allow`.
+    """
     policy = getattr(model, "policy", None) or Policy(repeats_allowed=False)
     hidden = ~PolicyCheck(policy, model.catalog.frame).allowed(requests)
     for row, request in enumerate(requests):
@@ -112,7 +135,9 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
 
 
 def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:
-    """Indexes [B, k] of the best items not hidden, best first; equal scores by index. -1 where none is left."""
+    """Indexes [B, k] of the best items not hidden, best first; equal scores by index. -1 where none
+    is left.
+    """
     shown = np.where(hidden, -np.inf, scores)
     order = np.argsort(-shown, axis=1, kind="stable")[:, :k]
     return np.where(np.isfinite(np.take_along_axis(shown, order, axis=1)), order, -1)
@@ -121,7 +146,9 @@ def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:
 def without(request: Request, gone: Sequence[int]) -> Request:
     """The same request as if the events at positions `gone` had never happened."""
     lost = set(gone)
-    return replace(request, history=[event for row, event in enumerate(request.history) if row not in lost])
+    return replace(
+        request, history=[event for row, event in enumerate(request.history) if row not in lost]
+    )
 
 
 def with_events(request: Request, kept: Sequence[int]) -> Request:
@@ -130,10 +157,21 @@ def with_events(request: Request, kept: Sequence[int]) -> Request:
 
 
 def known_history(model: Explained, request: Request) -> tuple[Request, list[str]]:
-    """The request without events of unknown items, and a sentence for each kind of thing left out."""
-    history: list[tuple[Any, ...]] = [event for event in request.history if str(event[0]) in model.vocabulary]
+    """The request without events of unknown items, and a sentence for each kind of thing left
+    out.
+    """
+    history: list[tuple[Any, ...]] = [
+        event for event in request.history if str(event[0]) in model.vocabulary
+    ]
     lost = len(request.history) - len(history)
-    notes = [f"{lost} of {len(request.history)} events name items the catalog does not hold; they explain nothing."] if lost else []
+    notes = (
+        [
+            f"{lost} of {len(request.history)} events name items the catalog does not hold; they "
+            f"explain nothing."
+        ]
+        if lost
+        else []
+    )
     return replace(request, history=history), notes
 
 

@@ -1,7 +1,8 @@
-"""The adaptation trace: what the model knew, thought and would have shown after each event of one person.
+"""The adaptation trace: what the model knew, thought and would have shown after each event of one
+person.
 
-All moments are asked in one batch. The trace is plain data (`to_json`, which the page animates); `draw` makes it a
-picture of small multiples.
+All moments are asked in one batch. The trace is plain data (`to_json`, which the page animates);
+`draw` makes it a picture of small multiples.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from metarec.explanation.standing import Explained, columns_of, hidden_items, known_history, standing_of, stranger_weights, top, with_events
+from metarec.explanation.standing import (
+    Explained,
+    columns_of,
+    hidden_items,
+    known_history,
+    standing_of,
+    stranger_weights,
+    top,
+    with_events,
+)
 from metarec.recommendation.slate import Request
 
 
@@ -36,9 +46,13 @@ class Moment:
     parts: dict[str, float]
     """What each part adds to that standing."""
     shifts: dict[str, float]
-    """How far the last event moved each part: root mean square over what a stranger would be shown; 0 at the start."""
+    """How far the last event moved each part: root mean square over what a stranger would be shown;
+    0 at the start.
+    """
     moves: dict[str, float]
-    """How far the last event moved each adapted parameter, Euclidean; empty where the model has no `fold_in`."""
+    """How far the last event moved each adapted parameter, Euclidean; empty where the model has no
+    `fold_in`.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +70,19 @@ class Trace:
         return asdict(self)
 
     def to_text(self) -> str:
-        """One line a moment: the event, where the item stands, what moved most, and the first three of the slate."""
+        """One line a moment: the event, where the item stands, what moved most, and the first three
+        of the slate.
+        """
         lines = [f"how {self.title} ({self.item_id}) came to stand where it stands"]
         for moment in self.moments:
             moved = max(moment.shifts, key=lambda name: moment.shifts[name], default="")
-            lines.append(f"  {moment.shots:>3} {('after ' + moment.event) if moment.event else 'before any event':<44.44} "
-                         f"{'seen' if moment.rank is None else f'#{moment.rank}':>6} {moment.standing:+7.2f}"
-                         f"{f'  {moved} moved most' if moment.shots else ''}  | {', '.join(moment.titles[:3])}")
+            lines.append(
+                f"  {moment.shots:>3} "
+                f"{('after ' + moment.event) if moment.event else 'before any event':<44.44} "
+                f"{'seen' if moment.rank is None else f'#{moment.rank}':>6} {moment.standing:+7.2f}"
+                f"{f'  {moved} moved most' if moment.shots else ''}  | "
+                f"{', '.join(moment.titles[:3])}"
+            )
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -89,15 +109,31 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     for shots in range(len(prefixes)):
         shown = [int(c) for c in listed[shots] if c >= 0]
         last: tuple[Any, ...] = request.history[shots - 1] if shots else ()
-        moments.append(Moment(
-            shots=shots, event=titles[model.vocabulary.indexes([str(last[0])])[0]] if shots else "",
-            value=float(last[1]) if len(last) > 1 else None, slate=model.vocabulary.names(shown), titles=[titles[c] for c in shown],
-            standings=[float(standings[shots, c]) for c in shown], rank=_rank(standings[shots], hidden[shots], column),
-            standing=float(standings[shots, column]), parts={name: float(part[shots, column]) for name, part in parts.items()},
-            shifts={name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights)) for name, part in parts.items()},
-            moves=moves[shots]))
-    return Trace(item_id=model.vocabulary.ids[column], title=titles[column], moments=moments, notes=notes,
-                 model_version=str(getattr(model, "version", "")))
+        moments.append(
+            Moment(
+                shots=shots,
+                event=titles[model.vocabulary.indexes([str(last[0])])[0]] if shots else "",
+                value=float(last[1]) if len(last) > 1 else None,
+                slate=model.vocabulary.names(shown),
+                titles=[titles[c] for c in shown],
+                standings=[float(standings[shots, c]) for c in shown],
+                rank=_rank(standings[shots], hidden[shots], column),
+                standing=float(standings[shots, column]),
+                parts={name: float(part[shots, column]) for name, part in parts.items()},
+                shifts={
+                    name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
+                    for name, part in parts.items()
+                },
+                moves=moves[shots],
+            )
+        )
+    return Trace(
+        item_id=model.vocabulary.ids[column],
+        title=titles[column],
+        moments=moments,
+        notes=notes,
+        model_version=str(getattr(model, "version", "")),
+    )
 
 
 def _rank(standing: np.ndarray, hidden: np.ndarray, column: int) -> int | None:
@@ -110,12 +146,19 @@ def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, floa
     if fold_in is None:
         return [{} for _ in prefixes]
     known: list[Mapping[str, Any]] = [fold_in(request) for request in prefixes]
-    return [{name: _distance(known[max(shots - 1, 0)].get(name), value) for name, value in params.items()}
-            for shots, params in enumerate(known)]
+    return [
+        {
+            name: _distance(known[max(shots - 1, 0)].get(name), value)
+            for name, value in params.items()
+        }
+        for shots, params in enumerate(known)
+    ]
 
 
 def _distance(before: Any, after: Any) -> float:
-    """Euclidean distance of two parameters; one that grew with the history (a row per event) is compared from zero."""
+    """Euclidean distance of two parameters; one that grew with the history (a row per event) is
+    compared from zero.
+    """
     old = np.asarray(before, dtype=np.float64) if before is not None else np.zeros(0)
     new = np.asarray(after, dtype=np.float64)
     if old.shape != new.shape:

@@ -28,8 +28,20 @@ def draw(trace: Trace) -> str:
     _draw_parts(left_top, trace)
     _draw_slates(right_top, trace)
     parts = list(trace.moments[0].parts)
-    _draw_lines(left_bottom, "How far each event moved each part", [m.shifts for m in trace.moments], "root mean square", parts)
-    _draw_lines(right_bottom, "How far each event moved each parameter", [m.moves for m in trace.moments], "Euclidean distance", [])
+    _draw_lines(
+        left_bottom,
+        "How far each event moved each part",
+        [m.shifts for m in trace.moments],
+        "root mean square",
+        parts,
+    )
+    _draw_lines(
+        right_bottom,
+        "How far each event moved each parameter",
+        [m.moves for m in trace.moments],
+        "Euclidean distance",
+        [],
+    )
     for axes in (left_bottom, right_bottom):
         axes.set_xlabel("events seen", fontsize=8)
         axes.set_xticks([m.shots for m in trace.moments])
@@ -41,8 +53,12 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
     names = list(trace.moments[0].parts)
     reach = {name: max(abs(m.parts[name]) for m in trace.moments) for name in names}
     for name in (name for name in names if reach[name] >= LEAST_SHARE * max(reach.values())):
-        axes.plot(shots, [m.parts[name] for m in trace.moments], **_style(names.index(name)), label=name)
-    axes.plot(shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together")
+        axes.plot(
+            shots, [m.parts[name] for m in trace.moments], **_style(names.index(name)), label=name
+        )
+    axes.plot(
+        shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together"
+    )
     axes.axhline(0, color=QUIET, linewidth=0.8)
     _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
     _legend(axes)
@@ -53,35 +69,73 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
     shots, last = [m.shots for m in trace.moments], trace.moments[-1]
     length = max((len(m.slate) for m in trace.moments), default=1)
     for place, (item_id, title) in enumerate(zip(last.slate, last.titles, strict=True)):
-        ranks = [m.slate.index(item_id) + 1 if item_id in m.slate else length + 1 for m in trace.moments]
+        ranks = [
+            m.slate.index(item_id) + 1 if item_id in m.slate else length + 1 for m in trace.moments
+        ]
         strong = item_id == trace.item_id
-        axes.plot(shots, ranks, color=color(place) if strong else QUIET, linewidth=2.5 if strong else 1.0, marker="o", markersize=3,
-                  zorder=3 if strong else 2)
-        axes.annotate(_short(title), (shots[-1], ranks[-1]), xytext=(6, 0), textcoords="offset points", fontsize=7, va="center",
-                      fontweight="bold" if strong else "normal", annotation_clip=False)
+        axes.plot(
+            shots,
+            ranks,
+            color=color(place) if strong else QUIET,
+            linewidth=2.5 if strong else 1.0,
+            marker="o",
+            markersize=3,
+            zorder=3 if strong else 2,
+        )
+        axes.annotate(
+            _short(title),
+            (shots[-1], ranks[-1]),
+            xytext=(6, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+            fontweight="bold" if strong else "normal",
+            annotation_clip=False,
+        )
     axes.set_ylim(length + 1.5, 0.5)
     axes.set_yticks([1, length, length + 1], ["1", str(length), "below"])
     _finish(axes, "Places of the final slate's items", "place on the slate")
 
 
-def _draw_lines(axes: Axes, title: str, series: list[dict[str, float]], unit: str, known: list[str]) -> None:
+def _draw_lines(
+    axes: Axes, title: str, series: list[dict[str, float]], unit: str, known: list[str]
+) -> None:
     """Lines of named numbers; names `known` from another panel keep their colors."""
     names = list(dict.fromkeys([*known, *(name for row in series for name in row)]))
-    strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[:MOST_LINES]
+    strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[
+        :MOST_LINES
+    ]
     for name in strongest:
-        axes.plot(range(1, len(series)), [row.get(name, 0.0) for row in series[1:]], **_style(names.index(name)), label=name)
+        axes.plot(
+            range(1, len(series)),
+            [row.get(name, 0.0) for row in series[1:]],
+            **_style(names.index(name)),
+            label=name,
+        )
     if names and len(series) > 1:
         axes.set_ylim(bottom=0)
         _legend(axes)
     else:
-        axes.text(0.5, 0.5, "no event yet, so nothing moved", transform=axes.transAxes, ha="center", color=QUIET)
+        axes.text(
+            0.5,
+            0.5,
+            "no event yet, so nothing moved",
+            transform=axes.transAxes,
+            ha="center",
+            color=QUIET,
+        )
         axes.set_ylim(bottom=0)
     _finish(axes, title, unit)
 
 
 def _style(place: int) -> dict[str, Any]:
     """How the series at `place` is drawn: beyond the colors, dashed."""
-    return {"color": color(place), "linestyle": "-" if place < len(COLORS) else "--", "marker": "o", "markersize": 3}
+    return {
+        "color": color(place),
+        "linestyle": "-" if place < len(COLORS) else "--",
+        "marker": "o",
+        "markersize": 3,
+    }
 
 
 def _legend(axes: Axes) -> None:

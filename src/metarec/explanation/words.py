@@ -1,7 +1,9 @@
-"""Effects as sentences a person reads: "because you liked The Matrix; because it is science fiction".
+"""Effects as sentences a person reads: "because you liked The Matrix; because it is science
+fiction".
 
-Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first; what speaks against the
-item is said too. The words follow the signs of measured effects and never anything else.
+Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first;
+what speaks against the item is said too. The words follow the signs of measured effects and never
+anything else.
 """
 
 from __future__ import annotations
@@ -13,32 +15,64 @@ from itertools import zip_longest
 from metarec.explanation.importance import FeatureEffect
 
 LEAST_SHARE = 0.05
-"""An effect below this share of all absolute effects of its kind, or of the largest of any kind, stays unsaid."""
+"""An effect below this share of all absolute effects of its kind, or of the largest of any kind,
+stays unsaid.
+"""
 MOST_REASONS = 5
 
-DID = {"purchase": "bought", "cart": "put in the cart", "view": "looked at", "search": "searched for", "enrol": "enrolled in",
-       "listen": "listened to", "bookmark": "saved", "play": "played", "click": "clicked", "read": "read", "order": "ordered"}
+DID = {
+    "purchase": "bought",
+    "cart": "put in the cart",
+    "view": "looked at",
+    "search": "searched for",
+    "enrol": "enrolled in",
+    "listen": "listened to",
+    "bookmark": "saved",
+    "play": "played",
+    "click": "clicked",
+    "read": "read",
+    "order": "ordered",
+}
 """Kind of an event -> what the person did; other kinds are said plainly."""
-CIRCUMSTANCES = {"kinds": "what you did with each", "times": "when you did it",
-                 "order": "the order in which you met them"}
-PARTS = {"popularity": "many people like it", "standing": "those who met it liked it",
-         "network": "people with a beginning like yours went on to it, says a network", "profile": "people like you take to it",
-         "collaborative": "people who share your history chose it", "neighbors": "people who chose what you chose also chose it",
-         "weights": "it goes with what you chose", "factors": "it suits the taste your history shows",
-         "sequence": "it often comes after what you did last", "episodic": "people who began as you did went on to it",
-         "r2d2": "what you did so far points to it", "people-as-text": "people who would be described like you went on to it",
-         "content": "its content resembles what you chose", "wish": "it fits your wish",
-         "new_item": "of the items nobody has met yet it is one that suits you"}
-AGAINST = {"popularity": "few people know it", "standing": "those who met it liked it less than most",
-           "network": "people with a beginning like yours seldom went on to it, says a network",
-           "profile": "people like you seldom choose it",
-           "collaborative": "people who share your history rarely choose it", "neighbors": "people who chose what you chose rarely did",
-           "weights": "it seldom goes with what you chose", "factors": "it does not suit the taste your history shows",
-           "sequence": "it seldom comes after what you did last", "episodic": "people who began as you did seldom went on to it",
-           "r2d2": "what you did so far points elsewhere",
-           "people-as-text": "people who would be described like you seldom went on to it",
-           "content": "its content is unlike what you chose", "wish": "it does not fit your wish",
-           "new_item": "other items nobody has met yet suit you better"}
+CIRCUMSTANCES = {
+    "kinds": "what you did with each",
+    "times": "when you did it",
+    "order": "the order in which you met them",
+}
+PARTS = {
+    "popularity": "many people like it",
+    "standing": "those who met it liked it",
+    "network": "people with a beginning like yours went on to it, says a network",
+    "profile": "people like you take to it",
+    "collaborative": "people who share your history chose it",
+    "neighbors": "people who chose what you chose also chose it",
+    "weights": "it goes with what you chose",
+    "factors": "it suits the taste your history shows",
+    "sequence": "it often comes after what you did last",
+    "episodic": "people who began as you did went on to it",
+    "r2d2": "what you did so far points to it",
+    "people-as-text": "people who would be described like you went on to it",
+    "content": "its content resembles what you chose",
+    "wish": "it fits your wish",
+    "new_item": "of the items nobody has met yet it is one that suits you",
+}
+AGAINST = {
+    "popularity": "few people know it",
+    "standing": "those who met it liked it less than most",
+    "network": "people with a beginning like yours seldom went on to it, says a network",
+    "profile": "people like you seldom choose it",
+    "collaborative": "people who share your history rarely choose it",
+    "neighbors": "people who chose what you chose rarely did",
+    "weights": "it seldom goes with what you chose",
+    "factors": "it does not suit the taste your history shows",
+    "sequence": "it seldom comes after what you did last",
+    "episodic": "people who began as you did seldom went on to it",
+    "r2d2": "what you did so far points elsewhere",
+    "people-as-text": "people who would be described like you seldom went on to it",
+    "content": "its content is unlike what you chose",
+    "wish": "it does not fit your wish",
+    "new_item": "other items nobody has met yet suit you better",
+}
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {"popularity", "standing", "wish"}
 """Parts that say what no event and no attribute says."""
@@ -75,30 +109,65 @@ def did(event: EventEffect, liked_from: float | None) -> str:
     return f"{DID.get(event.kind, 'chose')} {event.title}"
 
 
-def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: dict[str, float], *,
-              liked_from: float | None = None, most: int = MOST_REASONS, rather_for: bool = False) -> list[str]:
+def sentences(
+    events: Sequence[EventEffect],
+    features: Sequence[FeatureEffect],
+    parts: dict[str, float],
+    *,
+    liked_from: float | None = None,
+    most: int = MOST_REASONS,
+    rather_for: bool = False,
+) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
-    Events, features and parts each measure the whole in their own way, so they take turns, the strongest of each kind first;
-    parts speak only where nothing finer does (popularity and the like, and a wish, always may). With `rather_for`, what speaks against
-    the item is said only where nothing speaks for it, as beside an item that is shown.
+    Events, features and parts each measure the whole in their own way, so they take turns, the
+    strongest of each kind first; parts speak only where nothing finer does (popularity and the
+    like, and a wish, always may). With `rather_for`, what speaks against the item is said only
+    where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
-        speaks_for = sentences([event for event in events if event.effect > 0], [feature for feature in features if feature.effect > 0],
-                               {name: effect for name, effect in parts.items() if effect > 0}, liked_from=liked_from, most=most)
+        speaks_for = sentences(
+            [event for event in events if event.effect > 0],
+            [feature for feature in features if feature.effect > 0],
+            {name: effect for name, effect in parts.items() if effect > 0},
+            liked_from=liked_from,
+            most=most,
+        )
         if speaks_for:
             return speaks_for
-    largest = max((abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features), *parts.values())), default=0.0)
+    largest = max(
+        (
+            abs(effect)
+            for effect in (
+                *(e.effect for e in events),
+                *(f.effect for f in features),
+                *parts.values(),
+            )
+        ),
+        default=0.0,
+    )
     events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
     features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
-    kinds = [_shares((e.effect, _of_event(e, liked_from)) for e in events),
-             _shares((f.effect, _of_feature(f)) for f in features if f.name != "values"),  # the events say so themselves
-             _shares((effect, _of_part(name, effect)) for name, effect in parts.items()
-                     if name in BY_THEMSELVES or not (events or features))]
+    kinds = [
+        _shares((e.effect, _of_event(e, liked_from)) for e in events),
+        _shares(
+            (f.effect, _of_feature(f)) for f in features if f.name != "values"
+        ),  # the events say so themselves
+        _shares(
+            (effect, _of_part(name, effect))
+            for name, effect in parts.items()
+            if name in BY_THEMSELVES or not (events or features)
+        ),
+    ]
     turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
     said = [pair[1] for turn in turns for pair in turn if pair]
-    finer = max((abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features))), default=0.0)
-    if abs(parts.get("wish", 0.0)) > finer:  # what was just asked for, and did more than all that happened before, comes first
+    finer = max(
+        (abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features))),
+        default=0.0,
+    )
+    if (
+        abs(parts.get("wish", 0.0)) > finer
+    ):  # what was just asked for, and did more than all that happened before, comes first
         said.sort(key=_of_part("wish", parts["wish"]).__ne__)
     return said[:most]
 
@@ -106,11 +175,17 @@ def sentences(events: Sequence[EventEffect], features: Sequence[FeatureEffect], 
 def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
     pairs = list(effects)
     total = sum(abs(effect) for effect, _ in pairs)
-    return [(abs(effect) / total, text) for effect, text in pairs if total > 0 and abs(effect) >= LEAST_SHARE * total]
+    return [
+        (abs(effect) / total, text)
+        for effect, text in pairs
+        if total > 0 and abs(effect) >= LEAST_SHARE * total
+    ]
 
 
 def _of_event(event: EventEffect, liked_from: float | None) -> str:
-    if event.effect > 0 and is_liked(event, liked_from) is False:  # having met an item says much, whatever one thought of it
+    if (
+        event.effect > 0 and is_liked(event, liked_from) is False
+    ):  # having met an item says much, whatever one thought of it
         return f"because you know {event.title}, though you gave it only {event.value:g}"
     return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
 
@@ -118,9 +193,15 @@ def _of_event(event: EventEffect, liked_from: float | None) -> str:
 def _of_feature(feature: FeatureEffect) -> str:
     lifts = feature.effect > 0
     if feature.about == "profile":
-        return f"people of your {feature.name.replace('_', ' ')} ({feature.value}) like it {'more' if lifts else 'less'}"
+        return (
+            f"people of your {feature.name.replace('_', ' ')} ({feature.value}) like it "
+            f"{'more' if lifts else 'less'}"
+        )
     if feature.about == "circumstances":
-        return f"{'because of' if lifts else 'in spite of'} {CIRCUMSTANCES.get(feature.name, feature.name)}"
+        return (
+            f"{'because of' if lifts else 'in spite of'} "
+            f"{CIRCUMSTANCES.get(feature.name, feature.name)}"
+        )
     word = "because" if lifts else "although"
     if not feature.value:
         return f"{'because of' if lifts else 'in spite of'} its {feature.name}"

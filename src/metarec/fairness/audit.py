@@ -14,13 +14,26 @@ from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.significance import interval, resample
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
-from metarec.fairness.exposure import ExposureRow, exposure_by_group, miscalibration, popularity_lift
-from metarec.fairness.groups import Groups, category_matrix, group_items, group_items_by_popularity, group_people
+from metarec.fairness.exposure import (
+    ExposureRow,
+    exposure_by_group,
+    miscalibration,
+    popularity_lift,
+)
+from metarec.fairness.groups import (
+    Groups,
+    category_matrix,
+    group_items,
+    group_items_by_popularity,
+    group_people,
+)
 from metarec.fairness.outcomes import Outcomes, judge
 from metarec.runtime.rng import derive
 
 COVERED, KEPT = "covered@90", (0.87, 0.93)
-"""The metric of 90% intervals of predicted values, and between which shares their promise counts as kept."""
+"""The metric of 90% intervals of predicted values, and between which shares their promise counts as
+kept.
+"""
 BESIDE = ("popularity lift@10", "miscalibration@10", "mae", COVERED)
 """Metrics shown by group beside the one asked for, where they were measured."""
 POPULARITY = "popularity"
@@ -50,7 +63,9 @@ class Audit:
     overall: list[Overall]
     groups: list[GroupValue]
     gaps: list[Gap]
-    """The widest gap of each attribute after each number of events, and over the curve (shots None)."""
+    """The widest gap of each attribute after each number of events, and over the curve (shots
+    None).
+    """
     exposure: list[ExposureRow]
     coverage: dict[int, float]
     """Number of events -> share of the catalog in anyone's first ten."""
@@ -64,8 +79,12 @@ class Audit:
 
     @property
     def largest_fair_gap(self) -> Gap | None:
-        """The widest of the clear gaps over the whole curve that stay clear between people with as many liked items."""
-        clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None and gap.matched.is_clear]
+        """The widest of the clear gaps over the whole curve that stay clear between people with as
+        many liked items.
+        """
+        clear = [
+            gap for gap in self.gaps if gap.is_clear and gap.shots is None and gap.matched.is_clear
+        ]
         return max(clear, key=lambda gap: gap.matched.value, default=None)
 
     def with_warnings(self, cautions: Sequence[str]) -> Audit:
@@ -78,28 +97,59 @@ class Audit:
 
     def to_text(self) -> str:
         """What a person reads in a terminal."""
-        lines = [f"{self.metric} of {self.people} newcomers by group", *_table(self), "", self.verdict()]
+        lines = [
+            f"{self.metric} of {self.people} newcomers by group",
+            *_table(self),
+            "",
+            self.verdict(),
+        ]
         for gap in (g for g in self.gaps if g.shots is None):
             mark = "clear" if gap.is_clear else "not clear"
-            lines.append(f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}] ({mark})"
-                         f"{f'; {gap.matched} of it between people with as many liked items' if gap.matched.is_known else ''}")
-        lines += ["", "attention by group of items (share of attention / of the catalog / of what people liked)"]
-        lines += [f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / {r.liked:.3f}" for r in self.exposure
-                  if r.shots in {self.shots[0], self.shots[-1]}]
+            lines.append(
+                f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, "
+                f"{gap.high:.3f}] ({mark})"
+                f"{f'; {gap.matched} of it between people with as many liked items' if gap.matched.is_known else ''}"
+            )
+        lines += [
+            "",
+            "attention by group of items (share of attention / of the catalog / of what people "
+            "liked)",
+        ]
+        lines += [
+            f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / "
+            f"{r.liked:.3f}"
+            for r in self.exposure
+            if r.shots in {self.shots[0], self.shots[-1]}
+        ]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
     def verdict(self) -> str:
         """One honest sentence; two where the widest gap is the metric's doing."""
         gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
-            return f"No gap between groups in {self.metric} is clear of chance with {self.people} people; small gaps may still be there."
-        return (f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than {gap.worst} "
-                f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve"
-                f"{_what_is_left(gap)}{_fair_instead(gap, fair)}")
+            return (
+                f"No gap between groups in {self.metric} is clear of chance with {self.people} "
+                f"people; small gaps may still be there."
+            )
+        return (
+            f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than "
+            f"{gap.worst} "
+            f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve"
+            f"{_what_is_left(gap)}{_fair_instead(gap, fair)}"
+        )
 
 
-def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int] = (0, 1, 3, 5, 10, 20), metric: str = "ndcg@10",
-          items_by: Sequence[str] = (POPULARITY,), categories: str | None = None, seed: int = 0) -> Audit:
+def audit(
+    model: Scores,
+    trial: Trial,
+    *,
+    by: Sequence[str],
+    shots: Sequence[int] = (0, 1, 3, 5, 10, 20),
+    metric: str = "ndcg@10",
+    items_by: Sequence[str] = (POPULARITY,),
+    categories: str | None = None,
+    seed: int = 0,
+) -> Audit:
     """Judge a fitted model on newcomers, by group.
 
     Args:
@@ -108,45 +158,87 @@ def audit(model: Scores, trial: Trial, *, by: Sequence[str], shots: Sequence[int
         shots: numbers of events.
         metric: any of `evaluation.METRICS`, or `popularity lift@10`, `miscalibration@10`.
         items_by: columns of the catalog, or `popularity`.
-        categories: the catalog's column of categories; looked for where None, and miscalibration left out if there is none.
+        categories: the catalog's column of categories; looked for where None, and miscalibration
+            left out if there is none.
         seed: orders equal scores and draws the bootstrap.
 
     Raises:
-        BadInput: for an attribute nobody states, a column items do not have, or a metric that was not measured.
+        BadInput: for an attribute nobody states, a column items do not have, or a metric that was
+            not measured.
     """
     groupings = [group_people(trial.newcomers, name) for name in by]
-    item_groups = [group_items_by_popularity(trial.train, trial.vocabulary) if name == POPULARITY
-                   else group_items(trial.train.items, trial.vocabulary, name) for name in items_by]
+    item_groups = [
+        group_items_by_popularity(trial.train, trial.vocabulary)
+        if name == POPULARITY
+        else group_items(trial.train.items, trial.vocabulary, name)
+        for name in items_by
+    ]
     outcomes, warnings = _with_slate_metrics(judge(model, trial, shots, seed=seed), categories)
-    return audit_outcomes(outcomes, groupings, item_groups, metric=metric, seed=seed, warnings=warnings,
-                          model_version=str(getattr(model, "version", "")))
+    return audit_outcomes(
+        outcomes,
+        groupings,
+        item_groups,
+        metric=metric,
+        seed=seed,
+        warnings=warnings,
+        model_version=str(getattr(model, "version", "")),
+    )
 
 
-def audit_outcomes(outcomes: Outcomes, groupings: Sequence[Groups], item_groups: Sequence[Groups], *, metric: str = "ndcg@10",
-                   seed: int = 0, warnings: Sequence[str] = (), model_version: str = "") -> Audit:
+def audit_outcomes(
+    outcomes: Outcomes,
+    groupings: Sequence[Groups],
+    item_groups: Sequence[Groups],
+    *,
+    metric: str = "ndcg@10",
+    seed: int = 0,
+    warnings: Sequence[str] = (),
+    model_version: str = "",
+) -> Audit:
     """The audit of results already measured; see `audit`."""
     rng = derive(seed, "audit")
     steps: tuple[int | None, ...] = (*outcomes.shots, None)
     shown = dict.fromkeys([metric, *(m for m in BESIDE if m in outcomes.per_user)])
     overall = [_overall(outcomes, m, step, rng) for m in shown for step in steps]
-    rows = [row for groups in groupings for m in shown for step in steps for row in values_by_group(outcomes, groups, m, rng, shots=step)]
+    rows = [
+        row
+        for groups in groupings
+        for m in shown
+        for step in steps
+        for row in values_by_group(outcomes, groups, m, rng, shots=step)
+    ]
     return Audit(
-        model_version=model_version, people=len(outcomes.trial.newcomers), shots=outcomes.shots, metric=metric, overall=overall,
+        model_version=model_version,
+        people=len(outcomes.trial.newcomers),
+        shots=outcomes.shots,
+        metric=metric,
+        overall=overall,
         groups=rows,
         gaps=find_gaps(outcomes, groupings, metric, shots=steps),
         exposure=[row for groups in item_groups for row in exposure_by_group(outcomes, groups)],
-        coverage={shots: float(len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary))
-                  for shots, listed in zip(outcomes.shots, outcomes.ranked, strict=True)},
-        warnings=[*warnings, *_size_warnings(groupings), *_interval_warnings(rows)])
+        coverage={
+            shots: float(
+                len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary)
+            )
+            for shots, listed in zip(outcomes.shots, outcomes.ranked, strict=True)
+        },
+        warnings=[*warnings, *_size_warnings(groupings), *_interval_warnings(rows)],
+    )
 
 
 def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Outcomes, list[str]]:
     """Add popularity lift and, where items name categories, miscalibration to what was measured."""
     trial, warnings = outcomes.trial, []
-    extra = {"popularity lift@10": np.stack([popularity_lift(listed, trial) for listed in outcomes.ranked])}
+    extra = {
+        "popularity lift@10": np.stack(
+            [popularity_lift(listed, trial) for listed in outcomes.ranked]
+        )
+    }
     try:
         mixes, _ = category_matrix(trial.train.items, trial.vocabulary, categories)
-        extra["miscalibration@10"] = np.stack([miscalibration(listed, trial, mixes) for listed in outcomes.ranked])
+        extra["miscalibration@10"] = np.stack(
+            [miscalibration(listed, trial, mixes) for listed in outcomes.ranked]
+        )
     except BadInput as error:
         if categories is not None:
             raise
@@ -154,21 +246,30 @@ def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Out
     return replace(outcomes, per_user={**outcomes.per_user, **extra}), warnings
 
 
-def _overall(outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.Generator) -> Overall:
+def _overall(
+    outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.Generator
+) -> Overall:
     values = outcomes.values(metric, shots)
     known = values[~np.isnan(values)]
     if not len(known):
         return Overall(metric=metric, shots=shots, value=np.nan, low=np.nan, high=np.nan)
     low, high = interval(known, resample(len(known), rng))
-    return Overall(metric=metric, shots=shots, value=float(known.mean()), low=float(low), high=float(high))
+    return Overall(
+        metric=metric, shots=shots, value=float(known.mean()), low=float(low), high=float(high)
+    )
 
 
 def _what_is_left(gap: Gap) -> str:
     """How much of a gap the metric makes and how much the model."""
     if not gap.matched.is_known:
-        return "; no two of them like as many items, so how much of it the metric makes is not known."
+        return (
+            "; no two of them like as many items, so how much of it the metric makes is not known."
+        )
     if not gap.matched.is_clear:
-        return f". Between people with as many liked items nothing clear is left ({gap.matched}): nothing shows that the model makes it."
+        return (
+            f". Between people with as many liked items nothing clear is left ({gap.matched}): "
+            f"nothing shows that the model makes it."
+        )
     return f"; {gap.matched} of it between people with as many liked items."
 
 
@@ -178,7 +279,10 @@ def _fair_instead(widest: Gap, fair: Gap | None) -> str:
         return ""
     if fair is None:
         return " No other gap is clear and stays so between them."
-    return f" The widest clear one that stays so between them: by {fair.by}, {fair.best} over {fair.worst} by {fair.matched}."
+    return (
+        f" The widest clear one that stays so between them: by {fair.by}, {fair.best} over "
+        f"{fair.worst} by {fair.matched}."
+    )
 
 
 def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
@@ -186,19 +290,37 @@ def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
     for groups in groupings:
         small = [f"{label} ({people})" for label, people in groups.sizes.items() if people < SMALL]
         if small:
-            found.append(f"by {groups.name}, too few people to compare: {', '.join(small)}; fewer than {SMALL} take no part in gaps.")
+            found.append(
+                f"by {groups.name}, too few people to compare: {', '.join(small)}; fewer than "
+                f"{SMALL} take no part in gaps."
+            )
         if len(groups.sizes) - len(small) < 2:
-            found.append(f"by {groups.name}, fewer than two groups are large enough, so no gap can be found.")
+            found.append(
+                f"by {groups.name}, fewer than two groups are large enough, so no gap can be found."
+            )
     return found
 
 
 def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
-    """Groups for whom 90% intervals clearly do not keep their promise: they are stretched for everyone together."""
-    missed = [row for row in rows if row.metric == COVERED and row.shots is None and not row.is_small
-              and not KEPT[0] <= row.value <= KEPT[1] and not row.low <= 0.9 <= row.high]
-    return [f"90% intervals of predicted values hold {row.value:.1%} [{row.low:.1%}, {row.high:.1%}] of those of {row.by} {row.group}: "
-            f"they are stretched for everyone together, and too {'narrow' if row.value < KEPT[0] else 'wide'} for these people."
-            for row in missed]
+    """Groups for whom 90% intervals clearly do not keep their promise: they are stretched for
+    everyone together.
+    """
+    missed = [
+        row
+        for row in rows
+        if row.metric == COVERED
+        and row.shots is None
+        and not row.is_small
+        and not KEPT[0] <= row.value <= KEPT[1]
+        and not row.low <= 0.9 <= row.high
+    ]
+    return [
+        f"90% intervals of predicted values hold {row.value:.1%} [{row.low:.1%}, {row.high:.1%}] "
+        f"of those of {row.by} {row.group}: "
+        f"they are stretched for everyone together, and too "
+        f"{'narrow' if row.value < KEPT[0] else 'wide'} for these people."
+        for row in missed
+    ]
 
 
 def _table(audit: Audit) -> list[str]:
@@ -206,16 +328,28 @@ def _table(audit: Audit) -> list[str]:
     names = list(dict.fromkeys((row.by, row.group, row.people) for row in rows))
     width = max((len(f"{by} {group}") for by, group, _ in names), default=8)
     cells = {(row.by, row.group, row.shots): row for row in rows}
-    head = " " * (width + 2) + "people" + "".join(f"{s:>8}" for s in audit.shots) + "   over the curve"
+    head = (
+        " " * (width + 2) + "people" + "".join(f"{s:>8}" for s in audit.shots) + "   over the curve"
+    )
     lines = [head]
     whole = {o.shots: o for o in audit.overall if o.metric == audit.metric}
-    lines.append(f"  {'everyone':<{width}}{audit.people:>6}" + "".join(f"{whole[s].value:>8.3f}" for s in audit.shots)
-                 + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]")
+    lines.append(
+        f"  {'everyone':<{width}}{audit.people:>6}"
+        + "".join(f"{whole[s].value:>8.3f}" for s in audit.shots)
+        + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]"
+    )
     for by, group, people in names:
         found = [cells.get((by, group, s)) for s in (*audit.shots, None)]
         last = found[-1]
-        lines.append(f"  {f'{by} {group}':<{width}}{people:>6}" + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
-                     + (f"   {last.value:.3f} {_ends(last)}{' small' if last.is_small else ''}" if last else ""))
+        lines.append(
+            f"  {f'{by} {group}':<{width}}{people:>6}"
+            + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
+            + (
+                f"   {last.value:.3f} {_ends(last)}{' small' if last.is_small else ''}"
+                if last
+                else ""
+            )
+        )
     return lines
 
 

@@ -10,24 +10,34 @@ from metarec.fairness.groups import NOT_STATED
 from metarec.runtime.drawing import QUIET, color, new_figure, ramp, to_svg
 
 MOST_LINES = 6
-"""Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel beside."""
+"""Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel
+beside.
+"""
 MOST_SHADED = 3
-"""With more lines than this their intervals would hide each other, and only the panel beside shows them."""
+"""With more lines than this their intervals would hide each other, and only the panel beside shows
+them.
+"""
 PROMISED = {"covered@90": 0.9}
 """What a metric should be, where it should be something: drawn dotted."""
 PLAIN = "#444444"
 
 
 def draw_groups(audit: Audit, by: str, metric: str) -> str:
-    """Left: each group's learning curve. Right: every group's mean over the curve with its 95% interval. SVG.
+    """Left: each group's learning curve. Right: every group's mean over the curve with its 95%
+    interval. SVG.
 
-    Bands of numbers keep their order and are colored from low to high; other groups are ordered by their mean.
+    Bands of numbers keep their order and are colored from low to high; other groups are ordered by
+    their mean.
     """
     rows = [row for row in audit.groups if row.by == by and row.metric == metric]
     whole = {o.shots: o for o in audit.overall if o.metric == metric}
     means = [row for row in rows if row.shots is None]
     is_ordered = sum(row.group[:1].isdigit() or row.group[:1] == "-" for row in means) > 2
-    means = means if is_ordered else sorted(means, key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
+    means = (
+        means
+        if is_ordered
+        else sorted(means, key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
+    )
     figure = new_figure(11.0, 1.6 + 0.26 * max(len(means), 5), extra="fairness")
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     large = [row for row in means if not row.is_small]
@@ -35,11 +45,16 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
         large = sorted(large, key=lambda row: -row.people)[:MOST_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
     named = [row for row in large if row.group != NOT_STATED]
-    tints = {row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place) for place, row in enumerate(named)}
+    tints = {
+        row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place)
+        for place, row in enumerate(named)
+    }
     for mean in large:
         line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
         tint = tints.get(mean.group, PLAIN)
-        curve.plot(list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3)
+        curve.plot(
+            list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
+        )
         if len(large) <= MOST_SHADED:
             low, high = [r.low for r in line.values()], [r.high for r in line.values()]
             curve.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
@@ -49,7 +64,9 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     curve.set_xlabel("events seen", fontsize=8)
     curve.set_xticks(audit.shots)
-    curve.set_title(f"{metric} by {by}, as events arrive; colors as beside it", fontsize=9, loc="left")
+    curve.set_title(
+        f"{metric} by {by}, as events arrive; colors as beside it", fontsize=9, loc="left"
+    )
     for mean in means:
         height = -place_of[mean.group]
         tint = QUIET if mean.is_small else tints.get(mean.group, PLAIN)
@@ -59,7 +76,9 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     forest.axvline(whole[None].value, color="black", linewidth=1)
     forest.set_yticks([-place_of[row.group] for row in means], [_label(row) for row in means])
     forest.set_ylim(-len(means) + 0.3, 0.7)
-    forest.set_title("over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left")
+    forest.set_title(
+        "over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left"
+    )
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
@@ -71,21 +90,42 @@ def _label(row: GroupValue) -> str:
 
 
 def draw_exposure(audit: Audit, by: str) -> str:
-    """Bars for each group of items: its share of the catalog, of events, of what was liked, and of attention. SVG."""
+    """Bars for each group of items: its share of the catalog, of events, of what was liked, and of
+    attention. SVG.
+    """
     rows = [row for row in audit.exposure if row.by == by]
-    groups, shots = list(dict.fromkeys(row.group for row in rows)), list(dict.fromkeys(row.shots for row in rows))
-    series = {"of the catalog": [r.catalog for r in rows[:len(groups)]], "of training events": [r.events for r in rows[:len(groups)]],
-              "of what people liked": [r.liked for r in rows[:len(groups)]]}
-    series |= {f"of attention after {s} events": [r.exposure for r in rows if r.shots == s] for s in (shots[0], shots[-1])}
+    groups, shots = (
+        list(dict.fromkeys(row.group for row in rows)),
+        list(dict.fromkeys(row.shots for row in rows)),
+    )
+    series = {
+        "of the catalog": [r.catalog for r in rows[: len(groups)]],
+        "of training events": [r.events for r in rows[: len(groups)]],
+        "of what people liked": [r.liked for r in rows[: len(groups)]],
+    }
+    series |= {
+        f"of attention after {s} events": [r.exposure for r in rows if r.shots == s]
+        for s in (shots[0], shots[-1])
+    }
     figure = new_figure(11.0, 3.2, extra="fairness")
     axes = figure.subplots()
     width = 0.8 / len(series)
     for place, (name, values) in enumerate(series.items()):
         quiet = place < 3
-        axes.bar([x + place * width for x in range(len(groups))], values, width, label=name,
-                 color=("#cccccc", "#aaaaaa", "#777777")[place] if quiet else color(place - 3))
-    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(groups))], groups, fontsize=8, rotation=0 if len(groups) < 8 else 30,
-                    ha="center" if len(groups) < 8 else "right")
+        axes.bar(
+            [x + place * width for x in range(len(groups))],
+            values,
+            width,
+            label=name,
+            color=("#cccccc", "#aaaaaa", "#777777")[place] if quiet else color(place - 3),
+        )
+    axes.set_xticks(
+        [x + 0.4 - width / 2 for x in range(len(groups))],
+        groups,
+        fontsize=8,
+        rotation=0 if len(groups) < 8 else 30,
+        ha="center" if len(groups) < 8 else "right",
+    )
     axes.set_title(f"Who gets the attention, by {by}: share", fontsize=9, loc="left")
     axes.legend(fontsize=7, frameon=False)
     axes.tick_params(labelsize=8)

@@ -1,4 +1,6 @@
-"""The audit as one HTML file that needs nothing else: sentences first, then pictures, then every number."""
+"""The audit as one HTML file that needs nothing else: sentences first, then pictures, then every
+number.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ pre { overflow-x: auto } summary { cursor: pointer }
 """
 
 
-def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[str, str] | None = None) -> str:
+def to_html(
+    audit: Audit, *, prices: PriceTable | None = None, further: Mapping[str, str] | None = None
+) -> str:
     """The audit as a page, with the price table where there is one.
 
     Args:
@@ -31,34 +35,78 @@ def to_html(audit: Audit, *, prices: PriceTable | None = None, further: Mapping[
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[fairness]'`).
     """
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
-    parts = [f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
-             f"<p>{audit.people:,} newcomers the model never met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
-             "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after Holm's correction over every pair.</p>",
-             *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings), "<h2>Gaps</h2>", *_gaps(audit)]
+    parts = [
+        f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
+        f"<p>{audit.people:,} newcomers the model never "
+        f"met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
+        "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after "
+        "Holm's correction over every pair.</p>",
+        *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings),
+        "<h2>Gaps</h2>",
+        *_gaps(audit),
+    ]
     for by in dict.fromkeys(row.by for row in audit.groups):
-        parts += [f"<h2>By {escape(by)}</h2>", *(draw_groups(audit, by, metric) for metric in metrics)]
+        parts += [
+            f"<h2>By {escape(by)}</h2>",
+            *(draw_groups(audit, by, metric) for metric in metrics),
+        ]
     if audit.exposure:
-        parts += ["<h2>What it does to items</h2>", *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
-                  _table(["events seen", "share of the catalog shown to anyone"], [[s, f"{c:.3f}"] for s, c in audit.coverage.items()])]
+        parts += [
+            "<h2>What it does to items</h2>",
+            *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
+            _table(
+                ["events seen", "share of the catalog shown to anyone"],
+                [[s, f"{c:.3f}"] for s, c in audit.coverage.items()],
+            ),
+        ]
     if prices is not None:
-        parts += ["<h2>What mending would cost</h2>", f"<p>{escape(prices.verdict())}</p>", draw_prices(prices),
-                  f"<pre>{escape(prices.to_text())}</pre>"]
+        parts += [
+            "<h2>What mending would cost</h2>",
+            f"<p>{escape(prices.verdict())}</p>",
+            draw_prices(prices),
+            f"<pre>{escape(prices.to_text())}</pre>",
+        ]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
-            + "\n".join(parts) + "</html>\n")
+    return (
+        f'<!doctype html><html lang="en"><meta '
+        f'charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
+        + "\n".join(parts)
+        + "</html>\n"
+    )
 
 
 def _gaps(audit: Audit) -> list[str]:
     """Gaps over the whole curve; those after each number of events folded below."""
-    rows = [[gap.by, "whole curve" if gap.shots is None else str(gap.shots), gap.best, gap.worst,
-             f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]", str(gap.matched), f"{gap.p_corrected:.3f}",
-             "clear" if gap.is_clear else ""] for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))]
+    rows = [
+        [
+            gap.by,
+            "whole curve" if gap.shots is None else str(gap.shots),
+            gap.best,
+            gap.worst,
+            f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]",
+            str(gap.matched),
+            f"{gap.p_corrected:.3f}",
+            "clear" if gap.is_clear else "",
+        ]
+        for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))
+    ]
     if not rows:
         return ["<p>No attribute has two groups large enough to compare.</p>"]
-    head = ["by", "events", "served best", "served worst", f"gap in {audit.metric}", "at equal number of liked items", "corrected p", ""]
-    whole, single = ([row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False))
+    head = [
+        "by",
+        "events",
+        "served best",
+        "served worst",
+        f"gap in {audit.metric}",
+        "at equal number of liked items",
+        "corrected p",
+        "",
+    ]
+    whole, single = (
+        [row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False)
+    )
     return [_table(head, whole), _folded("after each number of events", _table(head, single))]
 
 
@@ -67,13 +115,25 @@ def _folded(title: str, content: str) -> str:
 
 
 def _groups(audit: Audit) -> str:
-    return _table(["by", "group", "people", "metric", "events", "mean", "95% interval"],
-                  [[r.by, r.group + (" (small)" if r.is_small else ""), str(r.people), r.metric,
-                    "whole curve" if r.shots is None else str(r.shots), f"{r.value:.4f}",
-                    "" if isnan(r.low) else f"{r.low:.4f} to {r.high:.4f}"]
-                   for r in audit.groups])
+    return _table(
+        ["by", "group", "people", "metric", "events", "mean", "95% interval"],
+        [
+            [
+                r.by,
+                r.group + (" (small)" if r.is_small else ""),
+                str(r.people),
+                r.metric,
+                "whole curve" if r.shots is None else str(r.shots),
+                f"{r.value:.4f}",
+                "" if isnan(r.low) else f"{r.low:.4f} to {r.high:.4f}",
+            ]
+            for r in audit.groups
+        ],
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{body}</table>"

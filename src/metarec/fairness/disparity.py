@@ -1,8 +1,8 @@
 """Any metric by group, and which gaps between groups are more than chance.
 
-The numbers go through fairlearn's `MetricFrame`; intervals resample the people of each group; a gap is called clear only if
-Welch's test of the two groups survives Holm's correction over *every* pair looked at, because with 21 occupations some
-pair always looks different.
+The numbers go through fairlearn's `MetricFrame`; intervals resample the people of each group; a gap
+is called clear only if Welch's test of the two groups survives Holm's correction over *every* pair
+looked at, because with 21 occupations some pair always looks different.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class GroupValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """A difference between people alike in another number, with its 95% interval; all NaN where no two are alike."""
+    """A difference between people alike in another number, with its 95% interval; all NaN where no
+    two are alike.
+    """
 
     value: float
     low: float
@@ -89,9 +91,12 @@ class Gap:
     high: float
     """95% interval of the difference between these two groups."""
     matched: Matched
-    """What is left of `size` between people of the same number of liked items: more of those make any list easier to hit."""
+    """What is left of `size` between people of the same number of liked items: more of those make
+    any list easier to hit.
+    """
     p_corrected: float
-    """Welch's test of these two groups, corrected by Holm over every pair of groups in the audit."""
+    """Welch's test of these two groups, corrected by Holm over every pair of groups in the audit.
+    """
 
     @property
     def is_clear(self) -> bool:
@@ -99,9 +104,16 @@ class Gap:
         return self.p_corrected < CLEAR
 
 
-def metric_frame(outcomes: Outcomes, groups: Groups, metric: str, *, shots: int | None = None,
-                 statistics: Mapping[str, Statistic] | None = None) -> Any:
-    """The `MetricFrame` of fairlearn: a metric by group: use its `by_group`, `difference()`, `ratio()` as its documentation says.
+def metric_frame(
+    outcomes: Outcomes,
+    groups: Groups,
+    metric: str,
+    *,
+    shots: int | None = None,
+    statistics: Mapping[str, Statistic] | None = None,
+) -> Any:
+    """The `MetricFrame` of fairlearn: a metric by group: use its `by_group`, `difference()`,
+    `ratio()` as its documentation says.
 
     Args:
         statistics: what to take of each group's values; their mean where None.
@@ -112,17 +124,29 @@ def metric_frame(outcomes: Outcomes, groups: Groups, metric: str, *, shots: int 
     frame = require("fairlearn.metrics", "fairness").MetricFrame
     values = outcomes.values(metric, shots)
     known = ~np.isnan(values)
-    return frame(metrics=dict(statistics or {"mean": _mean}), y_true=values[known], y_pred=values[known],
-                 sensitive_features={groups.name: groups.labels[known]})
+    return frame(
+        metrics=dict(statistics or {"mean": _mean}),
+        y_true=values[known],
+        y_pred=values[known],
+        sensitive_features={groups.name: groups.labels[known]},
+    )
 
 
 def _mean(_: np.ndarray, values: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def values_by_group(outcomes: Outcomes, groups: Groups, metric: str, rng: np.random.Generator, *,
-                    shots: int | None = None) -> list[GroupValue]:
-    """The metric's mean in each group, with 95% bootstrap intervals over the people of the group."""
+def values_by_group(
+    outcomes: Outcomes,
+    groups: Groups,
+    metric: str,
+    rng: np.random.Generator,
+    *,
+    shots: int | None = None,
+) -> list[GroupValue]:
+    """The metric's mean in each group, with 95% bootstrap intervals over the people of the
+    group.
+    """
     by_group = metric_frame(outcomes, groups, metric, shots=shots).by_group["mean"]
     values = outcomes.values(metric, shots)
     rows = []
@@ -131,21 +155,44 @@ def values_by_group(outcomes: Outcomes, groups: Groups, metric: str, rng: np.ran
         if not len(own):
             continue
         low, high = interval(own, resample(len(own), rng)) if len(own) > 1 else (np.nan, np.nan)
-        rows.append(GroupValue(by=groups.name, group=label, people=people, metric=metric, shots=shots, is_small=len(own) < SMALL,
-                               value=float(by_group.loc[label]), low=float(low), high=float(high)))
+        rows.append(
+            GroupValue(
+                by=groups.name,
+                group=label,
+                people=people,
+                metric=metric,
+                shots=shots,
+                is_small=len(own) < SMALL,
+                value=float(by_group.loc[label]),
+                low=float(low),
+                high=float(high),
+            )
+        )
     return rows
 
 
-def find_gaps(outcomes: Outcomes, groupings: Sequence[Groups], metric: str, *, shots: Sequence[int | None] = (None,)) -> list[Gap]:
-    """The widest gap of every grouping at every number of events, corrected for all pairs compared; clear ones go first.
+def find_gaps(
+    outcomes: Outcomes,
+    groupings: Sequence[Groups],
+    metric: str,
+    *,
+    shots: Sequence[int | None] = (None,),
+) -> list[Gap]:
+    """The widest gap of every grouping at every number of events, corrected for all pairs compared;
+    clear ones go first.
 
-    Small groups and `not stated` are left out; a grouping with fewer than two groups left has no gap.
+    Small groups and `not stated` are left out; a grouping with fewer than two groups left has no
+    gap.
     """
     higher = more_is_better(metric)
     liked = liked_items(outcomes)
     of_name = {groups.name: groups for groups in groupings}
-    pairs = [(groups.name, events, *pair) for groups in groupings for events in shots
-             for pair in _pairs(outcomes.values(metric, events), groups)]
+    pairs = [
+        (groups.name, events, *pair)
+        for groups in groupings
+        for events in shots
+        for pair in _pairs(outcomes.values(metric, events), groups)
+    ]
     corrected = holm(np.array([p for *_, p in pairs]))
     widest: dict[tuple[str, int | None], Gap] = {}
     for (by, events, one, other, difference, error, _), p in zip(pairs, corrected, strict=True):
@@ -155,14 +202,28 @@ def find_gaps(outcomes: Outcomes, groupings: Sequence[Groups], metric: str, *, s
         worst, best = (one, other) if (difference > 0) == higher else (other, one)
         masks = of_name[by].mask(worst), of_name[by].mask(best)
         matched = matched_difference(outcomes.values(metric, events), *masks, liked)
-        widest[by, events] = Gap(by=by, metric=metric, shots=events, worst=worst, best=best, size=size, low=size - 1.96 * error,
-                                 high=size + 1.96 * error, matched=matched if higher else -matched, p_corrected=float(p))
+        widest[by, events] = Gap(
+            by=by,
+            metric=metric,
+            shots=events,
+            worst=worst,
+            best=best,
+            size=size,
+            low=size - 1.96 * error,
+            high=size + 1.96 * error,
+            matched=matched if higher else -matched,
+            p_corrected=float(p),
+        )
     return list(widest.values())
 
 
 def more_is_better(metric: str) -> bool:
-    """Whether a larger value serves people better; so for metrics where neither end is better by itself."""
-    return metric not in LOWER_IS_BETTER and (metric not in METRICS or METRICS[metric].higher_is_better is not False)
+    """Whether a larger value serves people better; so for metrics where neither end is better by
+    itself.
+    """
+    return metric not in LOWER_IS_BETTER and (
+        metric not in METRICS or METRICS[metric].higher_is_better is not False
+    )
 
 
 def liked_items(outcomes: Outcomes) -> np.ndarray:
@@ -170,12 +231,19 @@ def liked_items(outcomes: Outcomes) -> np.ndarray:
     return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.newcomers))
 
 
-def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, matched_on: np.ndarray, *, bins: int = 30) -> Matched:
+def matched_difference(
+    values: np.ndarray,
+    one: np.ndarray,
+    other: np.ndarray,
+    matched_on: np.ndarray,
+    *,
+    bins: int = 30,
+) -> Matched:
     """Mean of `other` minus mean of `one` between people alike in `matched_on`.
 
-    People are cut into bins of equal size by `matched_on`, the difference is taken within each, and bins count by how many
-    pairs they could form, `n_one n_other / (n_one + n_other)`. The interval takes each group's spread within bins to be the
-    same in all of them.
+    People are cut into bins of equal size by `matched_on`, the difference is taken within each, and
+    bins count by how many pairs they could form, `n_one n_other / (n_one + n_other)`. The interval
+    takes each group's spread within bins to be the same in all of them.
 
     Args:
         values: [B], NaN where a person has none.
@@ -187,18 +255,30 @@ def matched_difference(values: np.ndarray, one: np.ndarray, other: np.ndarray, m
     edges = np.unique(np.quantile(matched_on[there], np.linspace(0, 1, bins + 1)[1:-1]))
     place = np.searchsorted(edges, matched_on, side="right")
     (n_one, mean_one, spread_one), (n_other, mean_other, spread_other) = (
-        _within_bins(values[group & there], place[group & there], bins) for group in (one, other))
+        _within_bins(values[group & there], place[group & there], bins) for group in (one, other)
+    )
     weight = n_one * n_other / np.maximum(n_one + n_other, 1)
     if not weight.sum() > 0:
         return Matched(value=float("nan"), low=float("nan"), high=float("nan"))
     weight = weight / weight.sum()
     value = float((weight * (mean_other - mean_one)).sum())
-    error = float(np.sqrt((weight ** 2 * (spread_one / np.maximum(n_one, 1) + spread_other / np.maximum(n_other, 1))).sum()))
+    error = float(
+        np.sqrt(
+            (
+                weight**2
+                * (spread_one / np.maximum(n_one, 1) + spread_other / np.maximum(n_other, 1))
+            ).sum()
+        )
+    )
     return Matched(value=value, low=value - 1.96 * error, high=value + 1.96 * error)
 
 
-def _within_bins(values: np.ndarray, place: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """How many people each bin holds [bins], their mean [bins], and their variance around it, one number for all bins."""
+def _within_bins(
+    values: np.ndarray, place: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """How many people each bin holds [bins], their mean [bins], and their variance around it, one
+    number for all bins.
+    """
     count = np.bincount(place, minlength=bins)
     mean = np.bincount(place, weights=values, minlength=bins) / np.maximum(count, 1)
     free = max(1, len(values) - int((count > 0).sum()))
@@ -206,14 +286,30 @@ def _within_bins(values: np.ndarray, place: np.ndarray, bins: int) -> tuple[np.n
 
 
 def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, float, float]]:
-    """(one, other, mean of other - mean of one, its standard error, p) for every two groups large enough."""
-    means = {label: values[groups.mask(label) & ~np.isnan(values)] for label in groups.sizes if label != NOT_STATED}
+    """(one, other, mean of other - mean of one, its standard error, p) for every two groups large
+    enough.
+    """
+    means = {
+        label: values[groups.mask(label) & ~np.isnan(values)]
+        for label in groups.sizes
+        if label != NOT_STATED
+    }
     large = {label: own for label, own in means.items() if len(own) >= SMALL}
     found = []
     for one, other in combinations(large, 2):
         a, b = large[one], large[other]
         error = float(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
         difference = float(b.mean() - a.mean())
-        test = ttest_ind_from_stats(a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b), equal_var=False)
-        found.append((one, other, difference, error, float(test.pvalue) if error > 0 else float(difference == 0)))
+        test = ttest_ind_from_stats(
+            a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b), equal_var=False
+        )
+        found.append(
+            (
+                one,
+                other,
+                difference,
+                error,
+                float(test.pvalue) if error > 0 else float(difference == 0),
+            )
+        )
     return found

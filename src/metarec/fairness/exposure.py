@@ -1,11 +1,13 @@
 """What slates do to items and to tastes: exposure, coverage, popularity lift, calibration.
 
-- *exposure* of an item group: its share of attention, a place counting 1/log2(place + 1), beside its share of the catalog,
-  of training events, and of what people went on to like (Singh and Joachims 2018, arXiv:1802.07281);
-- *popularity lift*: how much more popular the slate is than what the person liked (Abdollahpouri et al. 2020,
-  arXiv:2007.12230), `(slate - liked) / liked`;
-- *miscalibration*: how far the slate's mix of categories is from the mix the person went on to like, as the
-  Kullback-Leibler divergence of Steck 2018 (doi:10.1145/3240323.3240372), `KL(p || 0.99 q + 0.01 p)`, 0 at best.
+- *exposure* of an item group: its share of attention, a place counting 1/log2(place + 1), beside
+  its share of the catalog, of training events, and of what people went on to like (Singh and
+  Joachims 2018, arXiv:1802.07281);
+- *popularity lift*: how much more popular the slate is than what the person liked (Abdollahpouri et
+  al. 2020, arXiv:2007.12230), `(slate - liked) / liked`;
+- *miscalibration*: how far the slate's mix of categories is from the mix the person went on to
+  like, as the Kullback-Leibler divergence of Steck 2018 (doi:10.1145/3240323.3240372), `KL(p ||
+  0.99 q + 0.01 p)`, 0 at best.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
 SMOOTHING = 0.01
-"""Share of the liked mix put into the slate's, so that a missing category costs much but not infinitely much."""
+"""Share of the liked mix put into the slate's, so that a missing category costs much but not
+infinitely much.
+"""
 PLACES = 10
 
 
@@ -43,7 +47,9 @@ class ExposureRow:
 
 
 def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
-    """How much attention each group of items gets, after each number of events, and how much it could claim."""
+    """How much attention each group of items gets, after each number of events, and how much it
+    could claim.
+    """
     trial = outcomes.trial
     members = np.array([groups.mask(label) for label in groups.sizes]).T.astype(np.float64)
     events = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)) @ members
@@ -52,14 +58,26 @@ def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
     for step, shots in enumerate(outcomes.shots):
         attention = item_attention(outcomes.ranked[step], len(trial.vocabulary))
         exposure, shown = attention @ members, (attention > 0).astype(np.float64) @ members
-        rows += [ExposureRow(by=groups.name, group=label, shots=shots, exposure=_share(exposure, g), catalog=_share(members.sum(0), g),
-                             events=_share(events, g), liked=_share(liked, g), coverage=float(shown[g] / members[:, g].sum()))
-                 for g, label in enumerate(groups.sizes)]
+        rows += [
+            ExposureRow(
+                by=groups.name,
+                group=label,
+                shots=shots,
+                exposure=_share(exposure, g),
+                catalog=_share(members.sum(0), g),
+                events=_share(events, g),
+                liked=_share(liked, g),
+                coverage=float(shown[g] / members[:, g].sum()),
+            )
+            for g, label in enumerate(groups.sizes)
+        ]
     return rows
 
 
 def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> np.ndarray:
-    """Attention [N] each item gets from lists [B, K]: the sum of 1/log2(place + 1) over its first `places` places."""
+    """Attention [N] each item gets from lists [B, K]: the sum of 1/log2(place + 1) over its first
+    `places` places.
+    """
     shown = ranked[:, :places]
     weight = np.broadcast_to(1.0 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
     there = shown >= 0
@@ -67,19 +85,30 @@ def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> n
 
 
 def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -> np.ndarray:
-    """[B] how much more popular each person's slate is than what they went on to like; 0 is as popular, 1 twice."""
-    popularity = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)).astype(np.float64)
+    """[B] how much more popular each person's slate is than what they went on to like; 0 is as
+    popular, 1 twice.
+    """
+    popularity = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)).astype(
+        np.float64
+    )
     shown = ranked[:, :places]
     there = shown >= 0
-    slate = (popularity[np.maximum(shown, 0)] * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    slate = (popularity[np.maximum(shown, 0)] * there).sum(axis=1) / np.maximum(
+        there.sum(axis=1), 1
+    )
     owner, items = trial.relevant_cells
     people = len(trial.newcomers)
-    liked = np.bincount(owner, weights=popularity[items], minlength=people) / np.maximum(np.bincount(owner, minlength=people), 1)
+    liked = np.bincount(owner, weights=popularity[items], minlength=people) / np.maximum(
+        np.bincount(owner, minlength=people), 1
+    )
     return np.where(liked > 0, slate / np.maximum(liked, 1e-12) - 1.0, np.nan)
 
 
-def miscalibration(ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, places: int = PLACES) -> np.ndarray:
-    """[B] divergence of each slate's mix of categories from the mix the person went on to like; NaN without any category.
+def miscalibration(
+    ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, places: int = PLACES
+) -> np.ndarray:
+    """[B] divergence of each slate's mix of categories from the mix the person went on to like; NaN
+    without any category.
 
     Args:
         categories: [N, G] share of each item over categories, of the trial's vocabulary.
@@ -93,7 +122,9 @@ def miscalibration(ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, 
 
 
 def divergence(liked: np.ndarray, slate: np.ndarray) -> np.ndarray:
-    """[B] `KL(p || 0.99 q + 0.01 p)` of two mixes [B, G] given as amounts; NaN where nothing is liked."""
+    """[B] `KL(p || 0.99 q + 0.01 p)` of two mixes [B, G] given as amounts; NaN where nothing is
+    liked.
+    """
     p = liked / np.maximum(liked.sum(axis=1, keepdims=True), 1e-12)
     q = slate / np.maximum(slate.sum(axis=1, keepdims=True), 1e-12)
     mixed = (1 - SMOOTHING) * q + SMOOTHING * p

@@ -1,7 +1,8 @@
 """Who is compared with whom: groups of people and groups of items.
 
-People by what they state (a profile attribute, numbers cut into bands) or by how much they do; items by how popular they
-are, by who provides them, by category. A group is a label; nobody is dropped for having none ("not stated").
+People by what they state (a profile attribute, numbers cut into bands) or by how much they do;
+items by how popular they are, by who provides them, by category. A group is a label; nobody is
+dropped for having none ("not stated").
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ SECONDS = (315_532_800.0, 4_102_444_800.0)
 LEADING = re.compile(r"\s*(under|below|less than|<)?\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 """The number a label starts with."""
 POPULAR_SHARE = (0.2, 0.8)
-"""Popular items receive the first fifth of all events, rare ones the last fifth (after Abdollahpouri et al. 2019)."""
+"""Popular items receive the first fifth of all events, rare ones the last fifth (after
+Abdollahpouri et al. 2019).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +48,14 @@ class Groups:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Label -> how many, in the order a reader expects: bands ascending, else by name, `not stated` last."""
+        """Label -> how many, in the order a reader expects: bands ascending, else by name, `not
+        stated` last.
+        """
         counts = Counter(self.labels.tolist())
         ordered = [label for label in self.order if label in counts]
-        rest = sorted(set(counts) - set(ordered), key=lambda text: (text == NOT_STATED, _number_first(text)))
+        rest = sorted(
+            set(counts) - set(ordered), key=lambda text: (text == NOT_STATED, _number_first(text))
+        )
         return {label: counts[label] for label in ordered + rest}
 
     def mask(self, label: str) -> np.ndarray:
@@ -62,13 +69,25 @@ class Grouping:
 
     name: str
     starts: tuple[float, ...] = ()
-    """Where each band of a number of many values begins; empty where every value is a group of its own."""
+    """Where each band of a number of many values begins; empty where every value is a group of its
+    own.
+    """
     bands: tuple[str, ...] = ()
     """What each band is called."""
 
     @classmethod
-    def of(cls, name: str, values: Sequence[Any], *, bands: int = BANDS, form: str = "{}", most_labels: int = MOST_LABELS) -> Grouping:
-        """Cut numbers of more than `most_labels` different values into bands of about equal size; equal numbers share a band."""
+    def of(
+        cls,
+        name: str,
+        values: Sequence[Any],
+        *,
+        bands: int = BANDS,
+        form: str = "{}",
+        most_labels: int = MOST_LABELS,
+    ) -> Grouping:
+        """Cut numbers of more than `most_labels` different values into bands of about equal size;
+        equal numbers share a band.
+        """
         stated = [value for value in values if value is not None]
         if not _are_numbers(stated) or len(set(stated)) <= most_labels:
             return cls(name=name)
@@ -76,16 +95,29 @@ class Grouping:
         starts = np.unique(ordered[np.arange(bands) * len(ordered) // bands])
         ends = [ordered[np.searchsorted(ordered, nxt) - 1] for nxt in [*starts[1:], np.inf]]
         told = _day if are_times(stated) else _number
-        names = [form.format(told(start) if start == end else f"{told(start)} to {told(end)}")
-                 for start, end in zip(starts, ends, strict=True)]
+        names = [
+            form.format(told(start) if start == end else f"{told(start)} to {told(end)}")
+            for start, end in zip(starts, ends, strict=True)
+        ]
         return cls(name=name, starts=tuple(starts.tolist()), bands=tuple(names))
 
     def labels(self, values: Sequence[Any]) -> np.ndarray:
-        """[B] text; `not stated` for None, and for what is no number where numbers are cut into bands."""
+        """[B] text; `not stated` for None, and for what is no number where numbers are cut into
+        bands.
+        """
         if self.starts:
             return np.array([self._band(value) for value in values], dtype=object).astype(str)
-        return np.array([NOT_STATED if value is None else f"{value:g}" if _are_numbers([value]) else str(value) for value in values],
-                        dtype=object).astype(str)
+        return np.array(
+            [
+                NOT_STATED
+                if value is None
+                else f"{value:g}"
+                if _are_numbers([value])
+                else str(value)
+                for value in values
+            ],
+            dtype=object,
+        ).astype(str)
 
     def _band(self, value: Any) -> str:
         if value is None or not _are_numbers([value]):
@@ -94,8 +126,15 @@ class Grouping:
 
 
 def are_times(values: Sequence[Any]) -> bool:
-    """Whether these numbers read as times, in seconds since 1970: all of them between 1980 and 2100."""
-    return bool(values) and _are_numbers(values) and min(values) > SECONDS[0] and max(values) < SECONDS[1]
+    """Whether these numbers read as times, in seconds since 1970: all of them between 1980 and
+    2100.
+    """
+    return (
+        bool(values)
+        and _are_numbers(values)
+        and min(values) > SECONDS[0]
+        and max(values) < SECONDS[1]
+    )
 
 
 def _day(seconds: float) -> str:
@@ -124,10 +163,17 @@ def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
 
 def group_activity(events: Sequence[int]) -> Groups:
     """Thirds of people by how many events each has."""
-    return Groups(name=ACTIVITY, labels=Grouping.of(ACTIVITY, events, bands=3, form="{} events", most_labels=0).labels(events))
+    return Groups(
+        name=ACTIVITY,
+        labels=Grouping.of(ACTIVITY, events, bands=3, form="{} events", most_labels=0).labels(
+            events
+        ),
+    )
 
 
-def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str, grouping: Grouping | None = None) -> Groups:
+def group_profiles(
+    profiles: Sequence[Mapping[str, Any]], by: str, grouping: Grouping | None = None
+) -> Groups:
     """Group people by an attribute of their profiles.
 
     Args:
@@ -136,7 +182,12 @@ def group_profiles(profiles: Sequence[Mapping[str, Any]], by: str, grouping: Gro
     Raises:
         BadInput: if no person states the attribute.
     """
-    return Groups(name=by, labels=(grouping or grouping_of(profiles, by)).labels([profile.get(by) for profile in profiles]))
+    return Groups(
+        name=by,
+        labels=(grouping or grouping_of(profiles, by)).labels(
+            [profile.get(by) for profile in profiles]
+        ),
+    )
 
 
 def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
@@ -148,8 +199,10 @@ def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
     values = [profile.get(by) for profile in profiles]
     if not any(value is not None for value in values):
         known = sorted({name for profile in profiles for name in profile})
-        raise BadInput(f"no person states {by!r}, so people cannot be grouped by it; "
-                       f"there are: {', '.join([*known, ACTIVITY])}")
+        raise BadInput(
+            f"no person states {by!r}, so people cannot be grouped by it; "
+            f"there are: {', '.join([*known, ACTIVITY])}"
+        )
     return Grouping.of(by, values)
 
 
@@ -162,29 +215,47 @@ def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
     order = np.argsort(-counts, kind="stable")
     before = np.empty(len(counts))
     before[order] = (np.cumsum(counts[order]) - counts[order]) / max(1.0, counts.sum())
-    labels = np.select([before < POPULAR_SHARE[0], before < POPULAR_SHARE[1]], ["popular", "middle"], "rare")
+    labels = np.select(
+        [before < POPULAR_SHARE[0], before < POPULAR_SHARE[1]], ["popular", "middle"], "rare"
+    )
     return Groups(name="popularity", labels=labels, order=("popular", "middle", "rare"))
 
 
 def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
-    """Items by a column of the catalog (a provider, a brand, a kind): the `most` frequent values, the rest together.
+    """Items by a column of the catalog (a provider, a brand, a kind): the `most` frequent values,
+    the rest together.
 
     Raises:
         BadInput: if the catalog has no such column.
     """
     if by not in catalog.frame.columns:
-        raise BadInput(f"items have no column {by!r} to group by; there are: {', '.join(catalog.frame.columns)}, or popularity")
-    values = dict(zip(catalog.frame["item_id"].to_list(), catalog.frame[by].cast(pl.Utf8).to_list(), strict=True))
+        raise BadInput(
+            f"items have no column {by!r} to group by; there are: "
+            f"{', '.join(catalog.frame.columns)}, or popularity"
+        )
+    values = dict(
+        zip(
+            catalog.frame["item_id"].to_list(),
+            catalog.frame[by].cast(pl.Utf8).to_list(),
+            strict=True,
+        )
+    )
     labels = [values.get(item_id) or NOT_STATED for item_id in vocabulary.ids]
     kept = {label for label, _ in Counter(labels).most_common(most)}
-    return Groups(name=by, labels=np.array([label if label in kept else "others" for label in labels]))
+    return Groups(
+        name=by, labels=np.array([label if label in kept else "others" for label in labels])
+    )
 
 
-def category_matrix(catalog: Catalog, vocabulary: Vocabulary, column: str | None = None) -> tuple[np.ndarray, list[str]]:
-    """Shares [N, G] of each item over the categories it names (rows sum to 1, or 0 for an item of none), and their names.
+def category_matrix(
+    catalog: Catalog, vocabulary: Vocabulary, column: str | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Shares [N, G] of each item over the categories it names (rows sum to 1, or 0 for an item of
+    none), and their names.
 
     Args:
-        column: where categories stand; the first of categories, genres, tags, category, genre where None.
+        column: where categories stand; the first of categories, genres, tags, category, genre where
+            None.
 
     Raises:
         BadInput: if there is no such column.
@@ -192,12 +263,22 @@ def category_matrix(catalog: Catalog, vocabulary: Vocabulary, column: str | None
     usual = ("categories", "genres", "tags", "category", "genre", "department")
     column = column or next((c for c in usual if c in catalog.frame.columns), None)
     if column is None or column not in catalog.frame.columns:
-        raise BadInput(f"items have no column of categories (looked for {column or ', '.join(usual)}); name one of: "
-                       f"{', '.join(catalog.frame.columns)}")
+        raise BadInput(
+            f"items have no column of categories (looked for {column or ', '.join(usual)}); name "
+            f"one of: "
+            f"{', '.join(catalog.frame.columns)}"
+        )
     cells = catalog.frame.select("item_id", pl.col(column).alias("tag"))
     if not isinstance(cells.schema["tag"], pl.List):
-        cells = cells.with_columns(pl.col("tag").cast(pl.Utf8).str.replace_all(r"\s*[|,;]\s*", "|").str.split("|"))
-    pairs = cells.explode("tag", empty_as_null=True).drop_nulls("tag").filter(pl.col("tag") != "").unique(maintain_order=True)
+        cells = cells.with_columns(
+            pl.col("tag").cast(pl.Utf8).str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
+        )
+    pairs = (
+        cells.explode("tag", empty_as_null=True)
+        .drop_nulls("tag")
+        .filter(pl.col("tag") != "")
+        .unique(maintain_order=True)
+    )
     names = sorted(pairs["tag"].unique().to_list())
     shares = np.zeros((len(vocabulary), len(names)))
     rows, columns = vocabulary.indexes(pairs["item_id"]), Vocabulary(names).indexes(pairs["tag"])
@@ -206,6 +287,8 @@ def category_matrix(catalog: Catalog, vocabulary: Vocabulary, column: str | None
 
 
 def _number_first(text: str) -> tuple[float, str]:
-    """Sorts by the number a label starts with ("15-24K"; what lies under it, "Under 15K", comes before), then by name."""
+    """Sorts by the number a label starts with ("15-24K"; what lies under it, "Under 15K", comes
+    before), then by name.
+    """
     found = LEADING.match(text)
     return (float(found[2]) - (0.5 if found[1] else 0.0), text) if found else (float("inf"), text)

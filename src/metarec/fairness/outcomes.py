@@ -1,4 +1,6 @@
-"""What a model did for each person at each number of events: the table every audit and every price is read from."""
+"""What a model did for each person at each number of events: the table every audit and every price
+is read from.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +28,24 @@ class Outcomes:
     """[shots, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
     def values(self, metric: str, shots: int | None = None) -> np.ndarray:
-        """[B] values of a metric after `shots` events, or each person's mean over the curve where None.
+        """[B] values of a metric after `shots` events, or each person's mean over the curve where
+        None.
 
         Raises:
             BadInput: for a metric or a number of events that was not measured.
         """
         if metric not in self.per_user:
-            raise BadInput(f"metric {metric!r} was not measured; there are: {', '.join(self.per_user)}")
+            raise BadInput(
+                f"metric {metric!r} was not measured; there are: {', '.join(self.per_user)}"
+            )
         table = self.per_user[metric]
         if shots is None:
             return np.asarray(table.mean(axis=0))
         if shots not in self.shots:
-            raise BadInput(f"nothing was measured after {shots} events, only after {', '.join(map(str, self.shots))}")
+            raise BadInput(
+                f"nothing was measured after {shots} events, only after "
+                f"{', '.join(map(str, self.shots))}"
+            )
         return np.asarray(table[self.shots.index(shots)])
 
 
@@ -54,5 +62,11 @@ def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -
         raise BadInput("say after how many events to judge, for example shots=(0, 5)")
     steps = tuple(sorted(set(shots)))
     measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
-    return Outcomes(trial=trial, shots=steps, ranked=np.stack([m.ranked for m in measured]),
-                    per_user={name: np.stack([m.per_user[name] for m in measured]) for name in measured[0].per_user})
+    return Outcomes(
+        trial=trial,
+        shots=steps,
+        ranked=np.stack([m.ranked for m in measured]),
+        per_user={
+            name: np.stack([m.per_user[name] for m in measured]) for name in measured[0].per_user
+        },
+    )

@@ -1,4 +1,6 @@
-"""Whom to audit a fitted model on: people it never learned from, with the events they are judged on."""
+"""Whom to audit a fitted model on: people it never learned from, with the events they are judged
+on.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,31 @@ from metarec.data.newcomers import Horizon, choose_horizon, newcomers_of
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 
-SEEN = ("the model may have learned from these people, which makes it look better than it is for newcomers; "
-        "audit on people it never met")
+SEEN = (
+    "the model may have learned from these people, which makes it look better than it is for "
+    "newcomers; "
+    "audit on people it never met"
+)
 
 
 def unseen_people(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
     """Ids of the people of `data` who are not in the events `trained_on`."""
-    return data.interactions.frame.select("user_id").unique().join(trained_on.select("user_id").unique(), on="user_id", how="anti").sort(
-        id_order("user_id"))["user_id"].to_list()
+    return (
+        data.interactions.frame.select("user_id")
+        .unique()
+        .join(trained_on.select("user_id").unique(), on="user_id", how="anti")
+        .sort(id_order("user_id"))["user_id"]
+        .to_list()
+    )
 
 
-def trial_on(data: Dataset, people: Sequence[str] | None = None, *, most: int = 2000,
-             rng: np.random.Generator) -> tuple[Trial, Horizon, list[str]]:
+def trial_on(
+    data: Dataset,
+    people: Sequence[str] | None = None,
+    *,
+    most: int = 2000,
+    rng: np.random.Generator,
+) -> tuple[Trial, Horizon, list[str]]:
     """Make newcomers of people of `data`.
 
     Args:
@@ -33,24 +48,49 @@ def trial_on(data: Dataset, people: Sequence[str] | None = None, *, most: int = 
         The trial, the horizon it was cut at, and cautions in plain sentences.
 
     Raises:
-        BadInput: if none of them has enough events to be judged, or none liked anything after the first ones.
+        BadInput: if none of them has enough events to be judged, or none liked anything after the
+            first ones.
     """
-    events = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    events = data.interactions.frame.unique(
+        ["user_id", "item_id"], keep="first", maintain_order=True
+    )
     counts = events.group_by("user_id").len()
     horizon = choose_horizon(counts["len"].to_numpy())
     asked = counts if people is None else counts.filter(_is_one_of(people))
-    able = asked.filter(pl.col("len") >= horizon.min_events).sort(id_order("user_id"))["user_id"].to_numpy()
+    able = (
+        asked.filter(pl.col("len") >= horizon.min_events)
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
     if not len(able):
-        raise BadInput(f"none of the {asked.height} people asked about has the {horizon.min_events} events needed to be judged; "
-                       "give more events of theirs")
+        raise BadInput(
+            f"none of the {asked.height} people asked about has the {horizon.min_events} events "
+            f"needed to be judged; "
+            "give more events of theirs"
+        )
     chosen = able if len(able) <= most else rng.permutation(able)[:most]
     others = events if people is None else events.filter(~_is_one_of(people))
-    if not others.height:  # data that hold nobody else: what they did is all that is known of the catalog
+    if (
+        not others.height
+    ):  # data that hold nobody else: what they did is all that is known of the catalog
         others = events
-    found = newcomers_of(data, events.filter(_is_one_of(chosen.tolist())), chosen, others.select("item_id").unique(), horizon)
+    found = newcomers_of(
+        data,
+        events.filter(_is_one_of(chosen.tolist())),
+        chosen,
+        others.select("item_id").unique(),
+        horizon,
+    )
     if not found:
-        raise BadInput(f"none of the {len(chosen)} people judged liked anything after their first {horizon.pool} events")
-    return Trial.of(found, data.with_interactions(others)), horizon, [SEEN] if people is None else []
+        raise BadInput(
+            f"none of the {len(chosen)} people judged liked anything after their first "
+            f"{horizon.pool} events"
+        )
+    return (
+        Trial.of(found, data.with_interactions(others)),
+        horizon,
+        [SEEN] if people is None else [],
+    )
 
 
 def _is_one_of(people: Sequence[str]) -> pl.Expr:

@@ -1,4 +1,6 @@
-"""What the scorers learn from: everyone's histories beside item content and profiles, cut into tasks like a newcomer's."""
+"""What the scorers learn from: everyone's histories beside item content and profiles, cut into
+tasks like a newcomer's.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
 
 ORDER_T = 4.0
-"""Order carries meaning from this t statistic on: early against late popularity, paired over users."""
+"""Order carries meaning from this t statistic on: early against late popularity, paired over users.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +47,39 @@ class Behaviour:
 
     def users(self, indexes: np.ndarray) -> Behaviour:
         """The same world with only these training users."""
-        return Behaviour(histories=self.histories.users(indexes), profiles=self.profiles[indexes], content=self.content,
-                         relevant_from=self.relevant_from, horizon=self.horizon,
-                         weights=None if self.weights is None else self.weights[indexes],
-                         told=None if self.told is None else self.told_of(indexes), words=self.words)
+        return Behaviour(
+            histories=self.histories.users(indexes),
+            profiles=self.profiles[indexes],
+            content=self.content,
+            relevant_from=self.relevant_from,
+            horizon=self.horizon,
+            weights=None if self.weights is None else self.weights[indexes],
+            told=None if self.told is None else self.told_of(indexes),
+            words=self.words,
+        )
 
     def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
         """Attributes of these training users, as they stated them."""
         return [{} if self.told is None else self.told[user] for user in users]
 
     def weights_of(self, users: np.ndarray) -> np.ndarray:
-        """[len(users)] float32 weight of these training users, 1 for everyone where none were given."""
-        return np.ones(len(users), np.float32) if self.weights is None else self.weights[users].astype(np.float32)
+        """[len(users)] float32 weight of these training users, 1 for everyone where none were
+        given.
+        """
+        return (
+            np.ones(len(users), np.float32)
+            if self.weights is None
+            else self.weights[users].astype(np.float32)
+        )
 
     def is_liked(self, histories: Histories) -> np.ndarray:
         """[E] whether each event counts as liked."""
         return histories.values >= self.relevant_from
 
     def mean_over(self, users: np.ndarray, rows: np.ndarray | sp.csr_matrix) -> np.ndarray:
-        """[N] float32 mean of `rows` [len(users), N] over these training users, by their weights."""
+        """[N] float32 mean of `rows` [len(users), N] over these training users, by their
+        weights.
+        """
         if self.weights is None:
             return np.asarray(rows.mean(0), np.float32).ravel()
         weights = self.weights_of(users)
@@ -82,7 +99,8 @@ class Behaviour:
 
     @cached_property
     def is_ordered(self) -> bool:
-        """Whether early and late events differ (popularity drifts along a history), so that order must be kept.
+        """Whether early and late events differ (popularity drifts along a history), so that order
+        must be kept.
 
         Where it does not, any random part of a history is as good a support as its beginning.
         """
@@ -90,9 +108,15 @@ class Behaviour:
         popularity = np.log1p(np.bincount(histories.items, minlength=self.n_items))[histories.items]
         late = histories.positions >= np.repeat(histories.lengths // 2, histories.lengths)
         rows = histories.lengths >= 4
-        half = [np.bincount(histories.owners[part], popularity[part], len(histories))[rows]
-                / np.maximum(np.bincount(histories.owners[part], minlength=len(histories))[rows], 1) for part in (late, ~late)]
+        half = [
+            np.bincount(histories.owners[part], popularity[part], len(histories))[rows]
+            / np.maximum(np.bincount(histories.owners[part], minlength=len(histories))[rows], 1)
+            for part in (late, ~late)
+        ]
         difference = half[0] - half[1]
         if len(difference) < 2:
             return True
-        return bool(abs(difference.mean()) > ORDER_T * difference.std(ddof=1) / np.sqrt(len(difference)) + 1e-9)
+        return bool(
+            abs(difference.mean())
+            > ORDER_T * difference.std(ddof=1) / np.sqrt(len(difference)) + 1e-9
+        )

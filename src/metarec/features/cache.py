@@ -1,8 +1,8 @@
 """Encodings kept on disk by the content they encode, so that nothing is ever encoded twice.
 
-A text's key is a hash of its words; a folder belongs to one encoder (weights, pooling, precision). Each call that
-encodes something new adds one shard; many shards are melted into one, but large ones only with as much beside them. Shards
-appear whole or not at all.
+A text's key is a hash of its words; a folder belongs to one encoder (weights, pooling, precision).
+Each call that encodes something new adds one shard; many shards are melted into one, but large ones
+only with as much beside them. Shards appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def cache_folder() -> Path:
     if home:
         return Path(home) / "cache"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "metarec" / "cache"
+        return (
+            Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+            / "metarec"
+            / "cache"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "metarec"
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "metarec"
@@ -44,7 +48,8 @@ class EncodingCache:
     """Vectors of one encoder, looked up by content.
 
     Args:
-        encoder: everything that decides the vectors (weights' hash, pooling, precision, prompt), as text.
+        encoder: everything that decides the vectors (weights' hash, pooling, precision, prompt), as
+            text.
         root: folder of all caches; `cache_folder()` by default.
     """
 
@@ -64,7 +69,9 @@ class EncodingCache:
             if shard is None:
                 continue
             held, rows = shard
-            vectors = np.zeros((len(keys), rows.shape[1]), np.float32) if vectors is None else vectors
+            vectors = (
+                np.zeros((len(keys), rows.shape[1]), np.float32) if vectors is None else vectors
+            )
             place = np.searchsorted(held[:, 0], wanted[:, 0]).clip(max=len(held) - 1)
             hit = (held[place] == wanted).all(axis=1) & ~found
             vectors[hit] = rows[place[hit]]
@@ -72,7 +79,9 @@ class EncodingCache:
         return found, np.zeros((0, 0), np.float32) if vectors is None else vectors[found]
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-        """Add vectors float32 [n, d]; a full or read-only disk is no reason to fail, the next run just encodes again."""
+        """Add vectors float32 [n, d]; a full or read-only disk is no reason to fail, the next run
+        just encodes again.
+        """
         try:
             self._write(keys, vectors)
             paths = self._paths()
@@ -95,7 +104,11 @@ class EncodingCache:
         handle, draft = tempfile.mkstemp(dir=self.folder, suffix=".draft")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)  # not synced to disk: a power cut costs a shard, which is found damaged and encoded again
+                file.write(
+                    content
+                    # Not synced to disk: a power cut costs a shard, which is found damaged and
+                    # encoded again
+                )
             Path(draft).replace(target)
         finally:
             Path(draft).unlink(missing_ok=True)
@@ -122,7 +135,7 @@ def _small_ones(paths: Iterable[Path]) -> list[Path]:
     while count < len(sizes) and sizes[count][0] <= smaller:
         smaller += sizes[count][0]
         count += 1
-    return [path for _, path in sizes[:max(count, len(sizes) // 2)]]
+    return [path for _, path in sizes[: max(count, len(sizes) // 2)]]
 
 
 def _as_numbers(keys: Sequence[bytes]) -> np.ndarray:
@@ -140,8 +153,16 @@ def _opened(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
         kinds = {"keys": np.uint64, "vectors": np.float32}
-        held, rows = (np.memmap(path, kind, "r", 8 + length + header[name]["data_offsets"][0], tuple(header[name]["shape"]))
-                      for name, kind in kinds.items())
+        held, rows = (
+            np.memmap(
+                path,
+                kind,
+                "r",
+                8 + length + header[name]["data_offsets"][0],
+                tuple(header[name]["shape"]),
+            )
+            for name, kind in kinds.items()
+        )
         return np.asarray(held), rows
     except FileNotFoundError:
         return None

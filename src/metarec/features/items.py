@@ -1,7 +1,7 @@
 """Item content as columns: compressed text embeddings beside tags, categories, numbers and years.
 
-Text of hundreds of dimensions over-fits small catalogs, so it is centred and cut to its leading components, which
-measured better than the full width (research notes: 32 of 384 for ml-100k).
+Text of hundreds of dimensions over-fits small catalogs, so it is centred and cut to its leading
+components, which measured better than the full width (research notes: 32 of 384 for ml-100k).
 """
 
 from __future__ import annotations
@@ -21,7 +21,20 @@ TEXT_WIDTH = 32
 MOST_TAGS = 200
 LEAST_ITEMS = 3
 """A tag that fewer items share says nothing of any other."""
-SKIPPED = frozenset({"item_id", "title", "name", "text", "description", "image", "url", "imdb_url", "imdbid", "tmdbid"})
+SKIPPED = frozenset(
+    {
+        "item_id",
+        "title",
+        "name",
+        "text",
+        "description",
+        "image",
+        "url",
+        "imdb_url",
+        "imdbid",
+        "tmdbid",
+    }
+)
 """Columns that are read as text, or name one item alone."""
 TEXT_SHARE, TAG_SHARE = 1.0, 1.0
 """How large the text block and the tag block are: root mean square of an item's norm."""
@@ -47,35 +60,61 @@ class ItemInputs:
     """How an item is written as text, as for `item_text`."""
 
     @classmethod
-    def fit(cls, catalog: Catalog, *, encoder: str = "auto", reader: tuple[TextEncoder, str] | None = None, template: str | None = None,
-            fit_on: np.ndarray | None = None, seed: int = 0, progress: Progress = silent) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
+    def fit(
+        cls,
+        catalog: Catalog,
+        *,
+        encoder: str = "auto",
+        reader: tuple[TextEncoder, str] | None = None,
+        template: str | None = None,
+        fit_on: np.ndarray | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
         """Learn the columns of a catalog.
 
         Args:
             encoder: as for `fit_text_encoder`; `none` leaves text out.
             reader: a fitted encoder and why it, instead of a name.
             template: how an item is written as text; the known text columns in order by default.
-            fit_on: rows whose words and columns may be learned from (items with training events); all by default.
+            fit_on: rows whose words and columns may be learned from (items with training events);
+                all by default.
 
         Returns:
-            The inputs, the catalog's matrix [N, C], and its full text embeddings [N, E] (which wishes are matched with).
+            The inputs, the catalog's matrix [N, C], and its full text embeddings [N, E] (which
+            wishes are matched with).
         """
         texts = item_text(catalog, template)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
         wanted = encoder if any(texts) else "none"
-        text_encoder, reason = reader or fit_text_encoder(texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress)
+        text_encoder, reason = reader or fit_text_encoder(
+            texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress
+        )
         vectors = text_encoder.encode(texts, progress=progress)
-        reason = "; ".join([reason, *dict.fromkeys(getattr(text_encoder, "notes", ()))])  # such as how many texts were cut
+        reason = "; ".join(
+            [reason, *dict.fromkeys(getattr(text_encoder, "notes", ()))]
+        )  # such as how many texts were cut
         center, components = _leading(vectors[rows], TEXT_WIDTH)
         seen = catalog.frame[rows]
-        inputs = cls(encoder=text_encoder, reason=reason, center=center, components=components, tags=_common_tags(seen),
-                     numbers=_number_scales(seen), template=template)
+        inputs = cls(
+            encoder=text_encoder,
+            reason=reason,
+            center=center,
+            components=components,
+            tags=_common_tags(seen),
+            numbers=_number_scales(seen),
+            template=template,
+        )
         return inputs, inputs.assemble(catalog.frame, vectors), vectors
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns: text components, tags, numbers."""
-        return [f"text {n + 1}" for n in range(self.components.shape[1])] + self.tags + list(self.numbers)
+        return (
+            [f"text {n + 1}" for n in range(self.components.shape[1])]
+            + self.tags
+            + list(self.numbers)
+        )
 
     def transform(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
         """Matrix [N, C] and text embeddings [N, E], float32, of the items of a (new) catalog."""
@@ -84,15 +123,22 @@ class ItemInputs:
 
     def assemble(self, frame: pl.DataFrame, vectors: np.ndarray) -> np.ndarray:
         """[N, C] from the catalog's columns and its text embeddings [N, E]."""
-        # An item without text has embedding 0 and stays at 0, the middle, instead of minus the center.
-        has_text = (vectors != 0).any(axis=1, keepdims=True) if vectors.shape[1] else np.zeros((frame.height, 1), bool)
+        # An item without text has embedding 0 and stays at 0, the middle, instead of minus the
+        # center.
+        has_text = (
+            (vectors != 0).any(axis=1, keepdims=True)
+            if vectors.shape[1]
+            else np.zeros((frame.height, 1), bool)
+        )
         text = np.where(has_text, vectors - self.center, 0.0) @ self.components
         blocks = [text, _tag_matrix(frame, self.tags), _number_matrix(frame, self.numbers)]
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
 def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and leading principal directions of text embeddings, scaled so that an item's text block has norm about 1."""
+    """Mean and leading principal directions of text embeddings, scaled so that an item's text block
+    has norm about 1.
+    """
     vectors = vectors[(vectors != 0).any(axis=1)] if vectors.shape[1] else vectors
     if vectors.shape[1] == 0 or not len(vectors):
         return np.zeros(vectors.shape[1], np.float32), np.zeros((vectors.shape[1], 0), np.float32)
@@ -112,16 +158,26 @@ def _tag_columns(frame: pl.DataFrame) -> list[str]:
             continue
         if name in TAG_COLUMNS or dtype == pl.List(pl.Utf8) or dtype == pl.Boolean:
             chosen.append(name)
-        elif dtype in (pl.Utf8, pl.Categorical) and frame[name].n_unique() <= max(20, frame.height // 10):
+        elif dtype in (pl.Utf8, pl.Categorical) and frame[name].n_unique() <= max(
+            20, frame.height // 10
+        ):
             chosen.append(name)
     return chosen
 
 
 def _tag_rows(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """(row, tag) of one column, lists and `a|b` alike."""
-    column = pl.col(name) if frame[name].dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8).str.split("|")
-    rows = frame.select(pl.int_range(pl.len()).alias("row"), column.alias("tag")).explode("tag", empty_as_null=True)
-    return rows.filter(pl.col("tag").str.len_chars() > 0).with_columns(pl.lit(f"{name}=").add(pl.col("tag")).alias("tag"))
+    column = (
+        pl.col(name)
+        if frame[name].dtype == pl.List(pl.Utf8)
+        else pl.col(name).cast(pl.Utf8).str.split("|")
+    )
+    rows = frame.select(pl.int_range(pl.len()).alias("row"), column.alias("tag")).explode(
+        "tag", empty_as_null=True
+    )
+    return rows.filter(pl.col("tag").str.len_chars() > 0).with_columns(
+        pl.lit(f"{name}=").add(pl.col("tag")).alias("tag")
+    )
 
 
 def _common_tags(frame: pl.DataFrame) -> list[str]:
@@ -130,15 +186,21 @@ def _common_tags(frame: pl.DataFrame) -> list[str]:
         return []
     counts = pl.concat(parts).group_by("tag").agg(pl.col("row").n_unique().alias("items"))
     common = counts.filter((pl.col("items") >= LEAST_ITEMS) & (pl.col("items") < frame.height))
-    return sorted(common.sort("items", "tag", descending=[True, False])["tag"].to_list()[:MOST_TAGS])
+    return sorted(
+        common.sort("items", "tag", descending=[True, False])["tag"].to_list()[:MOST_TAGS]
+    )
 
 
 def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
-    """[N, tags] rare tags weigh more (inverse frequency of the fitted list's rows here), each row of norm at most TAG_SHARE."""
+    """[N, tags] rare tags weigh more (inverse frequency of the fitted list's rows here), each row
+    of norm at most TAG_SHARE.
+    """
     out = np.zeros((frame.height, len(tags)), np.float32)
     if not tags:
         return out
-    place = pl.DataFrame({"tag": tags, "column": np.arange(len(tags))}, schema_overrides={"tag": pl.Utf8})
+    place = pl.DataFrame(
+        {"tag": tags, "column": np.arange(len(tags))}, schema_overrides={"tag": pl.Utf8}
+    )
     for name in {tag.split("=", 1)[0] for tag in tags} & set(frame.columns):
         known = _tag_rows(frame, name).join(place, on="tag")
         out[known["row"].to_numpy(), known["column"].to_numpy()] = 1.0
@@ -153,7 +215,8 @@ def _number_scales(frame: pl.DataFrame) -> dict[str, tuple[float, float]]:
             column = frame[name].cast(pl.Float64).drop_nulls().drop_nans()
             spread = column.std() if len(column) > 1 else None
             if spread:
-                scales[name] = (float(column.mean()), float(spread))  # type: ignore[arg-type]  # polars types mean() loosely
+                # Polars types mean() loosely
+                scales[name] = (float(column.mean()), float(spread))  # type: ignore[arg-type]
     return scales
 
 
@@ -162,6 +225,8 @@ def _number_matrix(frame: pl.DataFrame, scales: dict[str, tuple[float, float]]) 
     out = np.zeros((frame.height, len(scales)), np.float32)
     for place, (name, (mean, spread)) in enumerate(scales.items()):
         if name in frame.columns:
-            values = frame[name].cast(pl.Float64, strict=False).fill_null(mean).fill_nan(mean).to_numpy()
+            values = (
+                frame[name].cast(pl.Float64, strict=False).fill_null(mean).fill_nan(mean).to_numpy()
+            )
             out[:, place] = 0.3 * np.clip((values - mean) / spread, -3.0, 3.0)
     return out

@@ -26,17 +26,25 @@ class PeopleInWords:
     template: str | None = None
     """As for `user_text`."""
     keeps: bool = False
-    """Whether vectors are kept on disk, as those of training people are: they are asked for again by the next fit."""
+    """Whether vectors are kept on disk, as those of training people are: they are asked for again
+    by the next fit.
+    """
 
     def write(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> list[str]:
         """One text for each person; the empty text where nothing is known."""
         latest = histories.after(np.maximum(histories.lengths - HISTORY_ITEMS, 0))
         cuts = latest.offsets[1:-1]
         liked = np.split(latest.values >= self.liked_from, cuts)
-        return [user_text(profile, [self.titles[item] for item in items], marks.tolist(), self.template)
-                for profile, items, marks in zip(profiles, np.split(latest.items, cuts), liked, strict=True)]
+        return [
+            user_text(profile, [self.titles[item] for item in items], marks.tolist(), self.template)
+            for profile, items, marks in zip(
+                profiles, np.split(latest.items, cuts), liked, strict=True
+            )
+        ]
 
     def read(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """[B, E] float32: people as their texts' vectors, all encoded together; zeros where nothing is known."""
+        """[B, E] float32: people as their texts' vectors, all encoded together; zeros where nothing
+        is known.
+        """
         texts = self.write(histories, profiles)
         return self.encoder.encode(texts) if self.keeps else read_once(self.encoder, texts)

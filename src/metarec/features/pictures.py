@@ -1,7 +1,9 @@
-"""Pictures as columns of the catalog: the leading directions of their vectors, beside any other numbers of an item.
+"""Pictures as columns of the catalog: the leading directions of their vectors, beside any other
+numbers of an item.
 
-A catalog that carries these columns needs nothing further: they are standardised, used, saved and explained as numbers
-are. `fit` learns the directions from training items; `add` gives later items the same columns.
+A catalog that carries these columns needs nothing further: they are standardised, used, saved and
+explained as numbers are. `fit` learns the directions from training items; `add` gives later items
+the same columns.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ import polars as pl
 
 from metarec.data.schema import BadInput, Catalog, Dataset
 from metarec.features.encoders.base import EncoderState
-from metarec.features.images import EncodedImages, ImageEncoder, encode_images, image_encoder_from_state, item_images
+from metarec.features.images import (
+    EncodedImages,
+    ImageEncoder,
+    encode_images,
+    image_encoder_from_state,
+    item_images,
+)
 from metarec.runtime.progress import Progress, silent
 
 WIDTH = 16
@@ -34,9 +42,17 @@ class PictureColumns:
     """[E, W] leading directions."""
 
     @classmethod
-    def fit(cls, catalog: Catalog, folder: str | Path | None = None, *, encoder: str | ImageEncoder = "auto", width: int = WIDTH,
-            fit_on: np.ndarray | None = None, cache: Path | bool | None = None,
-            progress: Progress = silent) -> tuple[PictureColumns, Catalog, list[str]]:
+    def fit(
+        cls,
+        catalog: Catalog,
+        folder: str | Path | None = None,
+        *,
+        encoder: str | ImageEncoder = "auto",
+        width: int = WIDTH,
+        fit_on: np.ndarray | None = None,
+        cache: Path | bool | None = None,
+        progress: Progress = silent,
+    ) -> tuple[PictureColumns, Catalog, list[str]]:
         """Learn the columns and add them to a catalog.
 
         Args:
@@ -45,8 +61,8 @@ class PictureColumns:
             fit_on: rows to learn from (items with training events); all by default.
 
         Returns:
-            The columns, the catalog with them (null where there is no readable picture), and notes on what was missing or
-            corrupt.
+            The columns, the catalog with them (null where there is no readable picture), and notes
+            on what was missing or corrupt.
 
         Raises:
             BadInput: if fewer than two pictures can be read.
@@ -56,16 +72,27 @@ class PictureColumns:
         known = rows[read.has_image[rows]]
         if len(known) < 2:
             why = "; ".join(read.notes)
-            raise BadInput(f"only {len(known)} of {len(catalog):,} items have a picture that can be read{f' ({why})' if why else ''}; "
-                           "give the folder they lie in, or leave pictures out")
+            raise BadInput(
+                f"only {len(known)} of {len(catalog):,} items have a picture that can be "
+                f"read{f' ({why})' if why else ''}; "
+                "give the folder they lie in, or leave pictures out"
+            )
         center = read.vectors[known].mean(axis=0)
         _, _, directions = np.linalg.svd(read.vectors[known] - center, full_matrices=False)
         columns = cls(encoder=read.encoder, center=center, components=directions[:width].T)
         return columns, columns._with(catalog, read), read.notes
 
-    def add(self, catalog: Catalog, folder: str | Path | None = None, *, cache: Path | bool | None = None) -> Catalog:
+    def add(
+        self,
+        catalog: Catalog,
+        folder: str | Path | None = None,
+        *,
+        cache: Path | bool | None = None,
+    ) -> Catalog:
         """A catalog of (new) items with the same columns."""
-        return self._with(catalog, encode_images(item_images(catalog, folder), self.encoder, cache=cache))
+        return self._with(
+            catalog, encode_images(item_images(catalog, folder), self.encoder, cache=cache)
+        )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Settings fit for JSON, and arrays."""
@@ -81,22 +108,43 @@ class PictureColumns:
         return cls(encoder=image_encoder_from_state(EncoderState(settings=settings)), **arrays)
 
     def _with(self, catalog: Catalog, read: EncodedImages) -> Catalog:
-        vectors = read.vectors if read.vectors.shape[1] else np.zeros((len(catalog), len(self.center)), np.float32)
+        vectors = (
+            read.vectors
+            if read.vectors.shape[1]
+            else np.zeros((len(catalog), len(self.center)), np.float32)
+        )
         values = (vectors - self.center) @ self.components
         values[~read.has_image] = np.nan
-        frame = pl.DataFrame({f"picture {n + 1}": values[:, n].astype(np.float32) for n in range(values.shape[1])})
-        return Catalog(frame=catalog.frame.drop(frame.columns, strict=False).hstack(frame.fill_nan(None)))
+        frame = pl.DataFrame(
+            {f"picture {n + 1}": values[:, n].astype(np.float32) for n in range(values.shape[1])}
+        )
+        return Catalog(
+            frame=catalog.frame.drop(frame.columns, strict=False).hstack(frame.fill_nan(None))
+        )
 
 
-def with_pictures(data: Dataset, folder: str | Path, *, encoder: str | ImageEncoder = "auto",
-                  progress: Progress = silent) -> tuple[Dataset, list[str]]:
-    """The same data with its items' pictures as columns, learned from items with events, and notes on what could not be read.
+def with_pictures(
+    data: Dataset,
+    folder: str | Path,
+    *,
+    encoder: str | ImageEncoder = "auto",
+    progress: Progress = silent,
+) -> tuple[Dataset, list[str]]:
+    """The same data with its items' pictures as columns, learned from items with events, and notes
+    on what could not be read.
 
     Raises:
         BadInput: if there is no such folder, or fewer than two pictures can be read.
     """
     if not Path(folder).is_dir():
-        raise BadInput(f"there is no folder of pictures at '{folder}'; give the folder that the items' pictures lie in")
+        raise BadInput(
+            f"there is no folder of pictures at '{folder}'; give the folder that the items' "
+            f"pictures lie in"
+        )
     met = np.unique(data.items.vocabulary.indexes(data.interactions.frame["item_id"].unique()))
-    _, catalog, notes = PictureColumns.fit(data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress)
-    return Dataset(interactions=data.interactions, items=catalog, users=data.users, name=data.name), notes
+    _, catalog, notes = PictureColumns.fit(
+        data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress
+    )
+    return Dataset(
+        interactions=data.interactions, items=catalog, users=data.users, name=data.name
+    ), notes

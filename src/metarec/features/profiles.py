@@ -1,4 +1,6 @@
-"""Profile attributes as columns: numbers brought to unit scale, categories one column each, unknown = 0 everywhere."""
+"""Profile attributes as columns: numbers brought to unit scale, categories one column each, unknown
+= 0 everywhere.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,16 @@ MOST_CATEGORIES = 30
 LEAST_USERS = 3
 """A category that fewer training users share says nothing of anyone else."""
 BANDS = 6
-"""A number also becomes this many bands, so that a taste need not rise or fall with age throughout."""
+"""A number also becomes this many bands, so that a taste need not rise or fall with age throughout.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileInputs:
     """How attributes become numbers; fitted on training users only.
 
-    `categories[attribute]` lists values with a column; `edges[attribute]` are the inner edges of a number's bands.
+    `categories[attribute]` lists values with a column; `edges[attribute]` are the inner edges of a
+    number's bands.
     """
 
     categories: dict[str, list[str]]
@@ -33,17 +37,25 @@ class ProfileInputs:
     @classmethod
     def fit(cls, profiles: Profiles, user_ids: Sequence[str]) -> ProfileInputs:
         """Learn which values occur among these users."""
-        frame = profiles.frame.filter(pl.col("user_id").is_in(pl.Series(list(user_ids), dtype=pl.Utf8).implode()))
+        frame = profiles.frame.filter(
+            pl.col("user_id").is_in(pl.Series(list(user_ids), dtype=pl.Utf8).implode())
+        )
         categories: dict[str, list[str]] = {}
         edges: dict[str, list[float]] = {}
         for name in profiles.attributes:
             column = frame[name].drop_nulls()
             if column.dtype == pl.Boolean or not column.dtype.is_numeric():
-                values = _common_values(column.cast(pl.Utf8) if not column.dtype.is_nested() else pl.Series([], dtype=pl.Utf8))
+                values = _common_values(
+                    column.cast(pl.Utf8)
+                    if not column.dtype.is_nested()
+                    else pl.Series([], dtype=pl.Utf8)
+                )
                 if len(values) > 1:
                     categories[name] = values
             elif column.n_unique() > 1:
-                quantiles = np.quantile(column.cast(pl.Float64).to_numpy(), np.linspace(0, 1, BANDS + 1)[1:-1])
+                quantiles = np.quantile(
+                    column.cast(pl.Float64).to_numpy(), np.linspace(0, 1, BANDS + 1)[1:-1]
+                )
                 edges[name] = sorted({float(q) for q in quantiles})
         return cls(categories=categories, edges=edges)
 
@@ -53,7 +65,9 @@ class ProfileInputs:
         names = [f"{name}={value}" for name, values in self.categories.items() for value in values]
         for name, edges in self.edges.items():
             bounds = ["", *(f"{edge:g}" for edge in edges), ""]
-            names += [f"{name} {low}..{high}" for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+            names += [
+                f"{name} {low}..{high}" for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+            ]
         return names
 
     def transform(self, profiles: Sequence[dict[str, Any]]) -> np.ndarray:
@@ -76,7 +90,9 @@ class ProfileInputs:
 
     def _column(self, name: str, value: Any) -> str:
         if name in self.categories:
-            return f"{name}={value}" if not isinstance(value, bool) else f"{name}={str(value).lower()}"
+            return (
+                f"{name}={value}" if not isinstance(value, bool) else f"{name}={str(value).lower()}"
+            )
         if name in self.edges:
             try:
                 band = int(np.searchsorted(self.edges[name], float(value), side="right"))

@@ -1,7 +1,8 @@
 """Items and people written as text, so that one encoder can read any catalog.
 
-A template names columns; the default one is built from whichever known columns a catalog has, in the order in which a
-person would describe a thing: what it is called, who made it, what sort of thing it is, what it is about.
+A template names columns; the default one is built from whichever known columns a catalog has, in
+the order in which a person would describe a thing: what it is called, who made it, what sort of
+thing it is, what it is about.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import polars as pl
 from metarec.data.schema import BadInput, Catalog
 
 NAME_COLUMNS = ("title", "name", "subtitle")
-MAKER_COLUMNS = ("authors", "author", "artist", "director", "creator", "brand", "publisher", "instructor")
+MAKER_COLUMNS = (
+    "authors",
+    "author",
+    "artist",
+    "director",
+    "creator",
+    "brand",
+    "publisher",
+    "instructor",
+)
 TAG_COLUMNS = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
 BODY_COLUMNS = ("text", "description", "plot", "summary", "abstract", "overview", "body")
 TEXT_COLUMNS = NAME_COLUMNS + MAKER_COLUMNS + TAG_COLUMNS + BODY_COLUMNS
@@ -28,12 +38,14 @@ HISTORY_ITEMS = 20
 
 
 def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
-    """One text for each item, in catalog order; an item of which nothing is known gets the empty string.
+    """One text for each item, in catalog order; an item of which nothing is known gets the empty
+    string.
 
     Args:
         catalog: items and their content.
-        template: such as `"{title} by {authors}. {text}"`; missing values are left out. By default the known text
-            columns in order, tags written with commas, a part that repeats an earlier one dropped.
+        template: such as `"{title} by {authors}. {text}"`; missing values are left out. By default
+            the known text columns in order, tags written with commas, a part that repeats an
+            earlier one dropped.
 
     Raises:
         BadInput: if the template is malformed or names a column the catalog lacks.
@@ -51,11 +63,15 @@ def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
 
 def profile_text(profile: Mapping[str, Any]) -> str:
     """A person's attributes as text: `age: 31, gender: F`; nothing known gives the empty string."""
-    known = ((name, value) for name, value in profile.items() if value is not None and str(value).strip())
+    known = (
+        (name, value) for name, value in profile.items() if value is not None and str(value).strip()
+    )
     return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in known)
 
 
-def history_text(titles: Sequence[str], liked: Sequence[bool] | None = None, most: int = HISTORY_ITEMS) -> str:
+def history_text(
+    titles: Sequence[str], liked: Sequence[bool] | None = None, most: int = HISTORY_ITEMS
+) -> str:
     """A person's past as text, the latest first (an encoder that truncates then loses the oldest).
 
     Args:
@@ -68,15 +84,21 @@ def history_text(titles: Sequence[str], liked: Sequence[bool] | None = None, mos
     return ". ".join(part for part in said if part)
 
 
-def user_text(profile: Mapping[str, Any], titles: Sequence[str], liked: Sequence[bool] | None = None,
-              template: str | None = None) -> str:
-    """Profile and recent history as one text: the input of `u* = encoder(u)`; the empty string where nothing is known.
+def user_text(
+    profile: Mapping[str, Any],
+    titles: Sequence[str],
+    liked: Sequence[bool] | None = None,
+    template: str | None = None,
+) -> str:
+    """Profile and recent history as one text: the input of `u* = encoder(u)`; the empty string
+    where nothing is known.
 
     Args:
         profile: attributes, as in `profile_text`.
         titles: what to call each item of the history, oldest first.
         liked: whether each was liked; by default all were.
-        template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by `check_person_template`.
+        template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by
+            `check_person_template`.
     """
     said = profile_text(profile)
     if template is None:
@@ -97,20 +119,28 @@ def check_person_template(template: str) -> None:
     if odd is not None:
         raise BadInput(f"person template {template!r} names {odd!r}; there are {fields}")
     if not names:
-        raise BadInput(f"person template {template!r} says the same of everyone; let it hold some of {fields}")
+        raise BadInput(
+            f"person template {template!r} says the same of everyone; let it hold some of {fields}"
+        )
 
 
 def _latest(titles: Sequence[str], liked: Sequence[bool] | None, most: int) -> tuple[str, str]:
     """The latest titles liked and disliked, newest first, each joined by semicolons."""
     marks = [True] * len(titles) if liked is None else list(liked)
     latest = list(zip(titles, marks, strict=True))[::-1][:most]
-    good, bad = ("; ".join(title for title, mark in latest if mark is kind) for kind in (True, False))
+    good, bad = (
+        "; ".join(title for title, mark in latest if mark is kind) for kind in (True, False)
+    )
     return good, bad
 
 
 def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
     """Expressions for the known columns present; a part equal to an earlier one becomes null."""
-    names = [c for c in TEXT_COLUMNS if c in frame.columns and frame[c].dtype in (pl.Utf8, pl.List(pl.Utf8), pl.Categorical)]
+    names = [
+        c
+        for c in TEXT_COLUMNS
+        if c in frame.columns and frame[c].dtype in (pl.Utf8, pl.List(pl.Utf8), pl.Categorical)
+    ]
     parts: list[pl.Expr] = []
     for position, name in enumerate(names):
         part = _said(name, frame[name].dtype)
@@ -123,7 +153,9 @@ def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
 
 def _said(name: str, dtype: pl.DataType) -> pl.Expr:
     """One column as words: lists and `a|b;c` tags joined by commas, blanks as null."""
-    column = pl.col(name).list.join(", ") if dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
+    column = (
+        pl.col(name).list.join(", ") if dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
+    )
     if name in TAG_COLUMNS:
         column = column.str.replace_all(r"\s*[|;]\s*", ", ")
     column = column.str.strip_chars(" \t\r\n.")
@@ -137,9 +169,16 @@ def _filled(template: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
         if literal:
             written.append(pl.lit(literal))
         if name is not None and name not in columns:
-            raise BadInput(f"item template names the column {name!r}, which the catalog lacks (columns: {', '.join(columns)})")
+            raise BadInput(
+                f"item template names the column {name!r}, which the catalog lacks (columns: "
+                f"{', '.join(columns)})"
+            )
         if name is not None:
-            column = pl.col(name).list.join(", ") if columns[name] == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
+            column = (
+                pl.col(name).list.join(", ")
+                if columns[name] == pl.List(pl.Utf8)
+                else pl.col(name).cast(pl.Utf8)
+            )
             written.append(column.fill_null(""))
     return pl.concat_str(written) if written else pl.lit("")
 
@@ -150,7 +189,9 @@ def _pieces(template: str, of: str) -> list[tuple[str, str | None, str | None, s
         return list(string.Formatter().parse(template))
     except ValueError as error:
         example = "title" if of == "item" else PERSON_FIELDS[0]
-        raise BadInput(f"{of} template {template!r} is malformed ({error}); write names as {{{example}}}") from error
+        raise BadInput(
+            f"{of} template {template!r} is malformed ({error}); write names as {{{example}}}"
+        ) from error
 
 
 def _tidied(text: pl.Expr) -> pl.Expr:

@@ -1,6 +1,7 @@
 """Stage 6: what was shown and what came of it, kept durably; when to retrain; whom to forget.
 
-The loop closes by data, not by imports: feedback writes events, the next `fit` or `fold_in` reads them.
+The loop closes by data, not by imports: feedback writes events, the next `fit` or `fold_in` reads
+them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ def open_store(url: str, *, create: bool = True) -> Store:
     """Open the event store at `url`, creating or migrating its tables.
 
     Args:
-        url: a path to a SQLite file, `sqlite:///file`, or `postgresql://user:password@host/database`.
+        url: a path to a SQLite file, `sqlite:///file`, or
+            `postgresql://user:password@host/database`.
         create: whether a file that is not there is made.
 
     Raises:
@@ -34,5 +36,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
 
     file = file_of(url)
     if not create and file is not None and not file.is_file():
-        raise FileNotFoundError(f"there is no event store at {str(file)!r}; name yours with --store")
+        raise FileNotFoundError(
+            f"there is no event store at {str(file)!r}; name yours with --store"
+        )
     return Store(url)

@@ -17,16 +17,23 @@ class Drift:
     events: int
     """Recent events looked at; below a few hundred the signals are noise."""
     unprompted: int
-    """Those of them that answered no slate. Answers about what a model chose to show are never like what people chose by themselves, so
+    """Those of them that answered no slate. Answers about what a model chose to show are never like
+    what people chose by themselves, so
     popularity and values are compared on these alone."""
     popularity_psi: float
-    """Population stability index of the popularity of unprompted events: below 0.1 steady, above 0.2 moved (customary marks)."""
+    """Population stability index of the popularity of unprompted events: below 0.1 steady, above
+    0.2 moved (customary marks).
+    """
     value_shift: float
-    """Mean value of unprompted events less the mean trained on, in standard deviations of the latter; 0 where there are no values."""
+    """Mean value of unprompted events less the mean trained on, in standard deviations of the
+    latter; 0 where there are no values.
+    """
     cold_item_share: float
     """Share of recent events on items not trained on, in [0, 1]."""
     cold_user_share: float
-    """Share of recent events by users not trained on, in [0, 1]; near 1 for a service that meets newcomers."""
+    """Share of recent events by users not trained on, in [0, 1]; near 1 for a service that meets
+    newcomers.
+    """
 
 
 def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
@@ -34,36 +41,61 @@ def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
 
     Args:
         trained: `user_id, item_id, value`.
-        recent: the same, and `slate_id` where events may have answered slates (null for those that did not).
+        recent: the same, and `slate_id` where events may have answered slates (null for those that
+            did not).
     """
-    unprompted = recent.filter(pl.col("slate_id").is_null()) if "slate_id" in recent.columns else recent
+    unprompted = (
+        recent.filter(pl.col("slate_id").is_null()) if "slate_id" in recent.columns else recent
+    )
     if not recent.height or not trained.height:
-        return Drift(events=recent.height, unprompted=unprompted.height, popularity_psi=0.0, value_shift=0.0, cold_item_share=0.0,
-                     cold_user_share=0.0)
+        return Drift(
+            events=recent.height,
+            unprompted=unprompted.height,
+            popularity_psi=0.0,
+            value_shift=0.0,
+            cold_item_share=0.0,
+            cold_user_share=0.0,
+        )
     counts = trained.group_by("item_id").len()
     joined = recent.join(counts, on="item_id", how="left")
     return Drift(
         events=recent.height,
         unprompted=unprompted.height,
-        popularity_psi=_psi(counts, unprompted.join(counts, on="item_id", how="left")["len"]) if unprompted.height else 0.0,
+        popularity_psi=_psi(counts, unprompted.join(counts, on="item_id", how="left")["len"])
+        if unprompted.height
+        else 0.0,
         value_shift=_shift(trained["value"].cast(pl.Float64), unprompted["value"].cast(pl.Float64)),
         cold_item_share=joined["len"].null_count() / recent.height,
-        cold_user_share=1.0 - recent.join(trained.select("user_id").unique(), on="user_id", how="semi").height / recent.height,
+        cold_user_share=1.0
+        - recent.join(trained.select("user_id").unique(), on="user_id", how="semi").height
+        / recent.height,
     )
 
 
 def _psi(counts: pl.DataFrame, recent_counts: pl.Series) -> float:
-    """Index over bins of items that held equal shares of the training events, and one bin for items not trained on.
+    """Index over bins of items that held equal shares of the training events, and one bin for items
+    not trained on.
 
-    PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each bin that either
-    side uses, so that one empty on the other side stays finite.
+    PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each
+    bin that either side uses, so that one empty on the other side stays finite.
     """
     ranked = counts.sort("len", "item_id", descending=True).with_columns(
-        (pl.col("len").cum_sum() * POPULARITY_BINS / (pl.col("len").sum() + 1)).floor().cast(pl.Int64).alias("bin"))
+        (pl.col("len").cum_sum() * POPULARITY_BINS / (pl.col("len").sum() + 1))
+        .floor()
+        .cast(pl.Int64)
+        .alias("bin")
+    )
     edges = ranked.group_by("len").agg(pl.col("bin").min())  # items equally popular share a bin
-    bins = pl.DataFrame({"len": recent_counts}).join(edges, on="len", how="left")["bin"].fill_null(POPULARITY_BINS).to_numpy()
+    bins = (
+        pl.DataFrame({"len": recent_counts})
+        .join(edges, on="len", how="left")["bin"]
+        .fill_null(POPULARITY_BINS)
+        .to_numpy()
+    )
     trained_bins = ranked.drop("bin").join(edges, on="len")
-    trained = np.bincount(trained_bins["bin"], weights=trained_bins["len"], minlength=POPULARITY_BINS + 1).astype(np.float64)
+    trained = np.bincount(
+        trained_bins["bin"], weights=trained_bins["len"], minlength=POPULARITY_BINS + 1
+    ).astype(np.float64)
     recent = np.bincount(bins, minlength=POPULARITY_BINS + 1).astype(np.float64)
     used = (trained > 0) | (recent > 0)
     trained, recent = trained[used] + 0.5, recent[used] + 0.5
@@ -75,7 +107,8 @@ def _shift(trained: pl.Series, recent: pl.Series) -> float:
     spread = trained.std()
     if not isinstance(spread, float) or spread == 0.0 or recent.mean() is None:
         return 0.0
-    return (float(recent.mean()) - float(trained.mean())) / spread  # type: ignore[arg-type]  # polars types mean() as any literal
+    # Polars types mean() as any literal
+    return (float(recent.mean()) - float(trained.mean())) / spread  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +127,9 @@ class RetrainRule:
     """Events below which drift is not believed."""
 
 
-def advise_retraining(drift: Drift, *, trained_events: int, forgotten: int, rule: RetrainRule) -> list[str]:
+def advise_retraining(
+    drift: Drift, *, trained_events: int, forgotten: int, rule: RetrainRule
+) -> list[str]:
     """Reasons to retrain, in plain sentences; none means: leave the model as it is.
 
     Args:
@@ -106,12 +141,34 @@ def advise_retraining(drift: Drift, *, trained_events: int, forgotten: int, rule
     reasons = []
     if drift.events >= max(rule.new_events, rule.new_share * trained_events):
         reasons.append(f"{drift.events:,} new events since training on {trained_events:,}")
-    marks = [(drift.unprompted, drift.popularity_psi, rule.psi_above,
-              "what people choose has moved (popularity index {:.2f}, mark {:.2f})"),
-             (drift.events, drift.cold_item_share, rule.cold_items_above, "{:.0%} of new events are on items not trained on (mark {:.0%})"),
-             (drift.unprompted, abs(drift.value_shift), rule.value_shift_above,
-              "values have moved by {:.2f} standard deviations (mark {:.2f})")]
-    reasons += [sentence.format(value, mark) for events, value, mark, sentence in marks if events >= rule.enough and value > mark]
+    marks = [
+        (
+            drift.unprompted,
+            drift.popularity_psi,
+            rule.psi_above,
+            "what people choose has moved (popularity index {:.2f}, mark {:.2f})",
+        ),
+        (
+            drift.events,
+            drift.cold_item_share,
+            rule.cold_items_above,
+            "{:.0%} of new events are on items not trained on (mark {:.0%})",
+        ),
+        (
+            drift.unprompted,
+            abs(drift.value_shift),
+            rule.value_shift_above,
+            "values have moved by {:.2f} standard deviations (mark {:.2f})",
+        ),
+    ]
+    reasons += [
+        sentence.format(value, mark)
+        for events, value, mark, sentence in marks
+        if events >= rule.enough and value > mark
+    ]
     if forgotten:
-        reasons.append(f"{forgotten} forgotten {'person' if forgotten == 1 else 'people'} may still be in the model")
+        reasons.append(
+            f"{forgotten} forgotten {'person' if forgotten == 1 else 'people'} may still be in "
+            f"the model"
+        )
     return reasons

@@ -8,7 +8,9 @@ from typing import Any
 
 
 class StoreUnavailable(OSError):
-    """The store cannot take or give data just now; sending the same events (same ids) again later is safe."""
+    """The store cannot take or give data just now; sending the same events (same ids) again later
+    is safe.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

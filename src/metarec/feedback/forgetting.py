@@ -1,7 +1,8 @@
-"""Forgetting a person: their rows go, their bytes go, what was learned from them is queued to go, and they get a receipt.
+"""Forgetting a person: their rows go, their bytes go, what was learned from them is queued to go,
+and they get a receipt.
 
-The id itself is not kept. A keyed digest (HMAC-SHA256, the key lies in the store) remains until retraining, so that
-older data which still hold the person can leave them out.
+The id itself is not kept. A keyed digest (HMAC-SHA256, the key lies in the store) remains until
+retraining, so that older data which still hold the person can leave them out.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.store import BUSY_SECONDS, Store
 
 _PERSONAL = (tables.events, tables.slates, tables.users)
-IN_MODEL = ("queued: the next retraining leaves this person out of all data, old and new; model versions trained before keep what they "
-            "learned until their folders are deleted")
+IN_MODEL = (
+    "queued: the next retraining leaves this person out of all data, old and new; model versions "
+    "trained before keep what they "
+    "learned until their folders are deleted"
+)
 ERASE_SECONDS = 30.0
 """How long erasing may wait for readers and writers of other processes to step aside."""
 
@@ -51,21 +55,39 @@ def forget(store: Store, user_id: str) -> ForgetReceipt:
     receipt_id, now, digest = uuid.uuid4().hex, time.time(), user_digest(store, user_id)
 
     def delete(connection: sa.Connection) -> dict[str, int]:
-        deleted = {str(table.name): connection.execute(sa.delete(table).where(table.c.user_id == user_id)).rowcount for table in _PERSONAL}
-        connection.execute(sa.insert(tables.forgotten).values(receipt_id=receipt_id, digest=digest, timestamp=now,
-                                                              rows_deleted=sum(deleted.values())))
+        deleted = {
+            str(table.name): connection.execute(
+                sa.delete(table).where(table.c.user_id == user_id)
+            ).rowcount
+            for table in _PERSONAL
+        }
+        connection.execute(
+            sa.insert(tables.forgotten).values(
+                receipt_id=receipt_id,
+                digest=digest,
+                timestamp=now,
+                rows_deleted=sum(deleted.values()),
+            )
+        )
         return deleted
 
     deleted = store.call(delete).result()
-    return ForgetReceipt(receipt_id=receipt_id, timestamp=now, rows_deleted=deleted, bytes_erased=erase(store),
-                         in_model=IN_MODEL)
+    return ForgetReceipt(
+        receipt_id=receipt_id,
+        timestamp=now,
+        rows_deleted=deleted,
+        bytes_erased=erase(store),
+        in_model=IN_MODEL,
+    )
 
 
 def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
-    """Rewrite the store's files without what was deleted; False if others kept them busy for `patience` seconds.
+    """Rewrite the store's files without what was deleted; False if others kept them busy for
+    `patience` seconds.
 
-    SQLite's `secure_delete` overwrites deleted rows but not copies left behind when pages were split, so the file is
-    rewritten whole. PostgreSQL rewrites the tables; its server's own log and backups end by the server's rules.
+    SQLite's `secure_delete` overwrites deleted rows but not copies left behind when pages were
+    split, so the file is rewritten whole. PostgreSQL rewrites the tables; its server's own log and
+    backups end by the server's rules.
     """
     until = time.monotonic() + patience
     while not _rewritten(store):
@@ -82,7 +104,9 @@ def _rewritten(store: Store) -> bool:
                 for table in _PERSONAL:
                     connection.exec_driver_sql(f"VACUUM FULL {table.name}")
                 return True
-            connection.exec_driver_sql("PRAGMA busy_timeout=200")  # give way often rather than wait long
+            connection.exec_driver_sql(
+                "PRAGMA busy_timeout=200"
+            )  # give way often rather than wait long
             try:
                 connection.exec_driver_sql("VACUUM")
                 return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
@@ -99,7 +123,11 @@ def user_digest(store: Store, user_id: str) -> str:
 
 def _digest_key(store: Store) -> bytes:
     with store.reading() as connection:
-        return bytes.fromhex(connection.execute(sa.select(tables.facts.c.value).where(tables.facts.c.name == "digest_key")).scalar_one())
+        return bytes.fromhex(
+            connection.execute(
+                sa.select(tables.facts.c.value).where(tables.facts.c.name == "digest_key")
+            ).scalar_one()
+        )
 
 
 def forgotten_digests(store: Store) -> set[str]:
@@ -115,21 +143,37 @@ def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
         return frame
     key = _digest_key(store)
     ids = frame["user_id"].unique()
-    gone = [user for user in ids.to_list() if hmac.new(key, user.encode(), hashlib.sha256).hexdigest() in digests]
+    gone = [
+        user
+        for user in ids.to_list()
+        if hmac.new(key, user.encode(), hashlib.sha256).hexdigest() in digests
+    ]
     return frame.filter(~pl.col("user_id").is_in(gone))
 
 
 def waiting_in_model(store: Store) -> int:
     """How many forgotten people may still have left a trace in the serving model."""
     with store.reading() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(tables.forgotten)
-                                      .where(tables.forgotten.c.left_model_at.is_(None))).scalar_one())
+        return int(
+            connection.execute(
+                sa.select(sa.func.count())
+                .select_from(tables.forgotten)
+                .where(tables.forgotten.c.left_model_at.is_(None))
+            ).scalar_one()
+        )
 
 
 def mark_left_model(store: Store, asked_before: float) -> int:
-    """Note that a model trained without everyone who asked before `asked_before` (seconds since 1970) now serves."""
+    """Note that a model trained without everyone who asked before `asked_before` (seconds since
+    1970) now serves.
+    """
+
     def mark(connection: sa.Connection) -> int:
-        gone: Any = (tables.forgotten.c.timestamp <= asked_before) & tables.forgotten.c.left_model_at.is_(None)
-        return connection.execute(sa.update(tables.forgotten).where(gone).values(left_model_at=time.time())).rowcount
+        gone: Any = (
+            tables.forgotten.c.timestamp <= asked_before
+        ) & tables.forgotten.c.left_model_at.is_(None)
+        return connection.execute(
+            sa.update(tables.forgotten).where(gone).values(left_model_at=time.time())
+        ).rowcount
 
     return int(store.call(mark).result())

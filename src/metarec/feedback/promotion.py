@@ -1,8 +1,9 @@
 """May the challenger serve? A decision from numbers that others measured.
 
-A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in time. Two equal models never
-measure equal, so a small loss is believed only where its paired interval is clear of zero; a large one is refused whatever
-the interval says, except for groups, which are small.
+A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in
+time. Two equal models never measure equal, so a small loss is believed only where its paired
+interval is clear of zero; a large one is refused whatever the interval says, except for groups,
+which are small.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ class Guardrails:
     """How much worse is still not worse."""
 
     margin: float = 0.02
-    """Of the champion's value: a larger loss is refused where its interval is clear of zero (or there is none)."""
+    """Of the champion's value: a larger loss is refused where its interval is clear of zero (or
+    there is none).
+    """
     worst_margin: float = 0.1
     """Of the champion's value: a larger loss is refused, clear or not."""
     group_margin: float = 0.05
-    """Of the champion's value, for groups and logs, and only where the interval is clear of zero."""
+    """Of the champion's value, for groups and logs, and only where the interval is clear of zero.
+    """
     latency_ratio: float = 1.5
     """The challenger may take so many times as long as the champion."""
     min_newcomers: int = 30
@@ -31,13 +35,16 @@ class Guardrails:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One number of both models, and the paired difference with its 95% interval where there is one."""
+    """One number of both models, and the paired difference with its 95% interval where there is
+    one.
+    """
 
     name: str
     champion: float
     challenger: float
     reading: Reading = "mean"
-    """`mean`: higher is better, a large loss counts even where it is unsure; `clear`: higher is better, only a sure loss counts;
+    """`mean`: higher is better, a large loss counts even where it is unsure; `clear`: higher is
+    better, only a sure loss counts;
     `ratio`: lower is better, judged by the ratio."""
     low: float | None = None
     high: float | None = None
@@ -64,34 +71,62 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        rows = [{**asdict(verdict.comparison), "passed": verdict.passed, "sentence": verdict.sentence} for verdict in self.verdicts]
+        rows = [
+            {**asdict(verdict.comparison), "passed": verdict.passed, "sentence": verdict.sentence}
+            for verdict in self.verdicts
+        ]
         return {"promote": self.promote, "reason": self.reason, "table": rows}
 
 
 def too_few(newcomers: int, rails: Guardrails) -> str:
     """Why nothing can be promoted with so few people to judge by; empty where they are enough."""
-    return "" if newcomers >= rails.min_newcomers else \
-        f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more events"
+    return (
+        ""
+        if newcomers >= rails.min_newcomers
+        else f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more "
+        f"events"
+    )
 
 
 def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) -> Decision:
-    """Judge every comparison; the challenger is promoted only if all pass and there are enough people to judge by."""
+    """Judge every comparison; the challenger is promoted only if all pass and there are enough
+    people to judge by.
+    """
     verdicts = [_judge(comparison, rails) for comparison in comparisons]
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if refused := too_few(newcomers, rails):
         return Decision(promote=False, verdicts=verdicts, reason=refused)
     if failed:
-        return Decision(promote=False, verdicts=verdicts, reason="; ".join(verdict.sentence for verdict in failed))
-    return Decision(promote=True, verdicts=verdicts, reason=f"not worse in any of {len(verdicts)} comparisons")
+        return Decision(
+            promote=False,
+            verdicts=verdicts,
+            reason="; ".join(verdict.sentence for verdict in failed),
+        )
+    return Decision(
+        promote=True, verdicts=verdicts, reason=f"not worse in any of {len(verdicts)} comparisons"
+    )
 
 
 def _judge(it: Comparison, rails: Guardrails) -> Verdict:
     if it.reading == "ratio":
-        passed, limit = it.challenger <= rails.latency_ratio * it.champion, f"at most {rails.latency_ratio:g} times the champion's"
+        passed, limit = (
+            it.challenger <= rails.latency_ratio * it.champion,
+            f"at most {rails.latency_ratio:g} times the champion's",
+        )
     else:
         sure = it.high is None or it.high < 0
-        margin = rails.group_margin if it.reading == "clear" else rails.margin if sure else rails.worst_margin
-        passed = it.challenger >= it.champion - margin * abs(it.champion) or (it.reading == "clear" and not sure)
+        margin = (
+            rails.group_margin
+            if it.reading == "clear"
+            else rails.margin
+            if sure
+            else rails.worst_margin
+        )
+        passed = it.challenger >= it.champion - margin * abs(it.champion) or (
+            it.reading == "clear" and not sure
+        )
         limit = f"not more than {margin:.0%} below the champion's"
     said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
-    return Verdict(comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}")
+    return Verdict(
+        comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}"
+    )

@@ -1,7 +1,8 @@
 """Models as folders with a card each, and a pointer to the one that serves.
 
-A saved model's folder is a registry with one entry. Retrained models lie in its `versions/`, the file `current` names
-the one that serves (without it, the folder's own model does), and `promotions.jsonl` remembers every change.
+A saved model's folder is a registry with one entry. Retrained models lie in its `versions/`, the
+file `current` names the one that serves (without it, the folder's own model does), and
+`promotions.jsonl` remembers every change.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from typing import Any
 from metarec.data.schema import BadInput
 from metarec.runtime.artefacts import BrokenArtefact, read_config, read_whole_config
 
-_VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = "versions", "current", "promotions.jsonl", "decisions"
+_VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
+    "versions",
+    "current",
+    "promotions.jsonl",
+    "decisions",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +64,14 @@ class Registry:
         return self._own_version
 
     def ways_back(self) -> list[str]:
-        """Versions in the order in which to try them: the one that should serve, those that served before it, the first model."""
-        served = [version for promotion in reversed(self.promotions()) for version in (promotion["to"], promotion["from"])]
+        """Versions in the order in which to try them: the one that should serve, those that served
+        before it, the first model.
+        """
+        served = [
+            version
+            for promotion in reversed(self.promotions())
+            for version in (promotion["to"], promotion["from"])
+        ]
         return list(dict.fromkeys([self.current(), *served, self._own_version]))
 
     def place_of(self, version: str) -> Path:
@@ -74,11 +86,22 @@ class Registry:
 
     def entries(self) -> list[ModelEntry]:
         """All models, the first one first."""
-        folders = sorted((path for path in (self.folder / _VERSIONS).glob("*") if path.is_dir() and not path.name.startswith(".")),
-                         key=lambda path: path.stat().st_mtime)
+        folders = sorted(
+            (
+                path
+                for path in (self.folder / _VERSIONS).glob("*")
+                if path.is_dir() and not path.name.startswith(".")
+            ),
+            key=lambda path: path.stat().st_mtime,
+        )
         current = self.current()
-        return [self._entry(version, folder, current)
-                for version, folder in [(self._own_version, self.folder), *((path.name, path) for path in folders)]]
+        return [
+            self._entry(version, folder, current)
+            for version, folder in [
+                (self._own_version, self.folder),
+                *((path.name, path) for path in folders),
+            ]
+        ]
 
     def _entry(self, version: str, folder: Path, current: str) -> ModelEntry:
         config, problem = {}, None
@@ -89,10 +112,19 @@ class Registry:
             problem = str(error)
         noted = self._decision_of(version)
         decision = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
-        return ModelEntry(version=version, folder=folder, is_current=version == current, config=config, decision=decision, problem=problem)
+        return ModelEntry(
+            version=version,
+            folder=folder,
+            is_current=version == current,
+            config=config,
+            decision=decision,
+            problem=problem,
+        )
 
     def note_decision(self, version: str, decision: dict[str, Any]) -> None:
-        """Keep what was measured of a model, beside its folder: the folder itself holds nothing but the model."""
+        """Keep what was measured of a model, beside its folder: the folder itself holds nothing but
+        the model.
+        """
         noted = self._decision_of(version)
         noted.parent.mkdir(exist_ok=True)
         write_text(noted, json.dumps(decision, indent=1) + "\n")
@@ -118,15 +150,23 @@ class Registry:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
         before = self.current()
         write_text(self.folder / _CURRENT, version + "\n")
-        line = json.dumps({"timestamp": time.time(), "from": before, "to": version, "reason": reason})
+        line = json.dumps(
+            {"timestamp": time.time(), "from": before, "to": version, "reason": reason}
+        )
         with (self.folder / _PROMOTIONS).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         return before
 
     def promotions(self) -> list[dict[str, Any]]:
-        """Every promotion, oldest first: `timestamp` (seconds since 1970), `from`, `to`, `reason`."""
+        """Every promotion, oldest first: `timestamp` (seconds since 1970), `from`, `to`,
+        `reason`.
+        """
         with suppress(FileNotFoundError):
-            return [json.loads(line) for line in (self.folder / _PROMOTIONS).read_text(encoding="utf-8").splitlines() if line]
+            return [
+                json.loads(line)
+                for line in (self.folder / _PROMOTIONS).read_text(encoding="utf-8").splitlines()
+                if line
+            ]
         return []
 
     def roll_back(self, reason: str) -> str:
@@ -137,7 +177,9 @@ class Registry:
         """
         promotions = self.promotions()
         if not promotions:
-            raise BadInput(f"nothing to roll back: {self.current()!r} is the first model of {self.folder}")
+            raise BadInput(
+                f"nothing to roll back: {self.current()!r} is the first model of {self.folder}"
+            )
         self.promote(promotions[-1]["from"], reason)
         return str(promotions[-1]["from"])
 
@@ -153,7 +195,9 @@ class Registry:
             try:
                 _lock(handle)
             except OSError as error:
-                raise BadInput(f"{self.folder} is being retrained by another process; wait until it ends") from error
+                raise BadInput(
+                    f"{self.folder} is being retrained by another process; wait until it ends"
+                ) from error
             yield
         finally:
             os.close(handle)

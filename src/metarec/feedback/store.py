@@ -1,7 +1,7 @@
 """The event store: an acknowledged event is never lost, and any process answers for any user.
 
-SQLite (write-ahead log, a flush at each commit) unless a PostgreSQL url is given. Writes go through one thread
-(`writer.py`) and return futures; reads answer at once from what is committed.
+SQLite (write-ahead log, a flush at each commit) unless a PostgreSQL url is given. Writes go through
+one thread (`writer.py`) and return futures; reads answer at once from what is committed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,26 @@ from metarec.feedback.events import Appended, Event, Impression, StoreUnavailabl
 from metarec.feedback.migrations import migrate
 from metarec.feedback.writer import GroupWriter, Write, first_line
 
-_EVENT_FIELDS = ("event_id", "user_id", "item_id", "timestamp", "kind", "value", "slate_id", "context")
+_EVENT_FIELDS = (
+    "event_id",
+    "user_id",
+    "item_id",
+    "timestamp",
+    "kind",
+    "value",
+    "slate_id",
+    "context",
+)
 CONNECT_SECONDS = 5
-"""How long a server may take to let us in; the system itself would wait for minutes where its machine is gone."""
+"""How long a server may take to let us in; the system itself would wait for minutes where its
+machine is gone.
+"""
 BUSY_SECONDS = {"write": 0.0, "read": 10.0}
-"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so that a busy neighbour starves
-it for seconds. The writer therefore waits by itself, looking often (`writer.py`); readers hardly ever wait at all."""
+"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so
+that a busy neighbour starves
+it for seconds. The writer therefore waits by itself, looking often (`writer.py`); readers hardly
+ever wait at all.
+"""
 
 
 class Store:
@@ -46,24 +60,33 @@ class Store:
             StoreUnavailable: if it cannot be opened now.
         """
         self.url = _known(url)
-        self._engine = _sqlite_engine(self.url, BUSY_SECONDS["write"]) if self.is_sqlite else _server_engine(self.url)
+        self._engine = (
+            _sqlite_engine(self.url, BUSY_SECONDS["write"])
+            if self.is_sqlite
+            else _server_engine(self.url)
+        )
         reads = _sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
         self._reads = reads.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._writer = GroupWriter(self._engine.begin, patience=patience)
         try:
             if not self.is_sqlite:
-                self._engine.connect().close()  # a server that is away is told at once, without the writer's patience
+                # A server that is away is told at once, without the writer's patience
+                self._engine.connect().close()
             self.call(migrate).result()
         except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
             self.close()
             if isinstance(error, BadInput):
                 raise
-            raise StoreUnavailable(f"cannot open the store {self.url.render_as_string()} ({first_line(error)})") from error
+            raise StoreUnavailable(
+                f"cannot open the store {self.url.render_as_string()} ({first_line(error)})"
+            ) from error
 
     @property
     def is_sqlite(self) -> bool:
-        """True for the file of one machine; False for a server, whose answers take a network's time."""
+        """True for the file of one machine; False for a server, whose answers take a network's
+        time.
+        """
         return self.url.get_backend_name() == "sqlite"
 
     @property
@@ -83,21 +106,28 @@ class Store:
         """Store events; an id stored before changes nothing.
 
         Raises:
-            StoreUnavailable: at once, if too much waits already; or from the future, if the store cannot write.
+            StoreUnavailable: at once, if too much waits already; or from the future, if the store
+                cannot write.
         """
         return self._writer.submit(Write(body=self._append, content=events, rows=len(events)))
 
     def show(self, impressions: Sequence[Impression]) -> Future[int]:
         """Store slates that were shown; how many were new."""
-        return self._writer.submit(Write(body=self._show, content=impressions, rows=len(impressions)))
+        return self._writer.submit(
+            Write(body=self._show, content=impressions, rows=len(impressions))
+        )
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
         """Add an item, or replace its attributes; gives the items' version that includes it."""
-        return self._writer.submit(Write(body=self._put_items, content=(item_id, attributes), rows=1))
+        return self._writer.submit(
+            Write(body=self._put_items, content=(item_id, attributes), rows=1)
+        )
 
     def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
         """Set a user's attributes, replacing those given before."""
-        return self._writer.submit(Write(body=self._put_profiles, content=(user_id, profile), rows=1))
+        return self._writer.submit(
+            Write(body=self._put_profiles, content=(user_id, profile), rows=1)
+        )
 
     def call(self, change: Any) -> Future[Any]:
         """Run `change(connection)` in a transaction of the writer's thread, in its turn."""
@@ -109,7 +139,12 @@ class Store:
         """The events of a user, oldest first; only the `last` ones if asked."""
         columns = [tables.events.c[name] for name in _EVENT_FIELDS]
         newest_first = (tables.events.c.timestamp.desc(), tables.events.c.sequence.desc())
-        query = sa.select(*columns).where(tables.events.c.user_id == user_id).order_by(*newest_first).limit(last)
+        query = (
+            sa.select(*columns)
+            .where(tables.events.c.user_id == user_id)
+            .order_by(*newest_first)
+            .limit(last)
+        )
         with self.reading() as connection:
             rows = connection.execute(query).all()
         return [_event(row) for row in reversed(rows)]
@@ -122,20 +157,29 @@ class Store:
 
     def slates_of(self, user_id: str) -> int:
         """How many slates shown to a user are kept."""
-        query = sa.select(sa.func.count()).select_from(tables.slates).where(tables.slates.c.user_id == user_id)
+        query = (
+            sa.select(sa.func.count())
+            .select_from(tables.slates)
+            .where(tables.slates.c.user_id == user_id)
+        )
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def person(self, user_id: str, last: int) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
+    def person(
+        self, user_id: str, last: int
+    ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
         """What a request needs of a person, and no more.
 
         Returns:
-            The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the attributes.
+            The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
+            attributes.
         """
         with self.reading() as connection:
             rows = connection.execute(_HISTORY, {"user_id": user_id, "last": last}).all()
             profile = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
-        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(profile) if profile else {}
+        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
+            profile
+        ) if profile else {}
 
     def items_version(self) -> int:
         """A number that grows with every change of an item."""
@@ -143,57 +187,137 @@ class Store:
             return int(connection.execute(_ITEMS_VERSION).scalar_one())
 
     def items_since(self, version: int) -> list[tuple[str, dict[str, Any], int]]:
-        """Items added or changed after `version`, as `(item_id, attributes, version)`, oldest change first."""
+        """Items added or changed after `version`, as `(item_id, attributes, version)`, oldest
+        change first.
+        """
         items = tables.items.c
-        query = sa.select(items.item_id, items.attributes, items.version).where(items.version > version).order_by(items.version)
+        query = (
+            sa.select(items.item_id, items.attributes, items.version)
+            .where(items.version > version)
+            .order_by(items.version)
+        )
         with self.reading() as connection:
-            return [(item_id, json.loads(attributes), at) for item_id, attributes, at in connection.execute(query)]
+            return [
+                (item_id, json.loads(attributes), at)
+                for item_id, attributes, at in connection.execute(query)
+            ]
 
     def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
-        """A query's rows as a table, read in pieces so that ten million rows do not pass through Python at once."""
+        """A query's rows as a table, read in pieces so that ten million rows do not pass through
+        Python at once.
+        """
         pieces = [pl.DataFrame(schema=dict(schema))]
         with self.reading(long=True) as connection:
-            for part in connection.execution_options(stream_results=True).execute(query).partitions(100_000):
-                pieces.append(pl.DataFrame([tuple(row) for row in part], schema=dict(schema), orient="row"))
+            for part in (
+                connection.execution_options(stream_results=True).execute(query).partitions(100_000)
+            ):
+                pieces.append(
+                    pl.DataFrame([tuple(row) for row in part], schema=dict(schema), orient="row")
+                )
         return pl.concat(pieces)
 
     def as_frame(self, since: float | None = None) -> pl.DataFrame:
-        """Events in order of arrival, all columns but the context; only those of times `since` (seconds since 1970) if asked."""
+        """Events in order of arrival, all columns but the context; only those of times `since`
+        (seconds since 1970) if asked.
+        """
         events = tables.events.c
-        query = sa.select(events.sequence, events.event_id, events.user_id, events.item_id, events.timestamp, events.value, events.kind,
-                          events.slate_id).order_by(events.sequence)
+        query = sa.select(
+            events.sequence,
+            events.event_id,
+            events.user_id,
+            events.item_id,
+            events.timestamp,
+            events.value,
+            events.kind,
+            events.slate_id,
+        ).order_by(events.sequence)
         query = query if since is None else query.where(events.timestamp >= since)
-        return self.frame(query, {"sequence": pl.Int64, "event_id": pl.Utf8, "user_id": pl.Utf8, "item_id": pl.Utf8,
-                                  "timestamp": pl.Float64, "value": pl.Float64, "kind": pl.Utf8, "slate_id": pl.Utf8})
+        return self.frame(
+            query,
+            {
+                "sequence": pl.Int64,
+                "event_id": pl.Utf8,
+                "user_id": pl.Utf8,
+                "item_id": pl.Utf8,
+                "timestamp": pl.Float64,
+                "value": pl.Float64,
+                "kind": pl.Utf8,
+                "slate_id": pl.Utf8,
+            },
+        )
 
     def as_interactions(self) -> Interactions:
         """Every event as stage 1's input again."""
-        return Interactions.of(self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind"))
+        return Interactions.of(
+            self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind")
+        )
 
     def slates(self, since: float | None = None) -> pl.DataFrame:
-        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the lists `item_ids, scores, propensity`."""
+        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the
+        lists `item_ids, scores, propensity`.
+        """
         columns = tables.slates.c
-        query = sa.select(columns.slate_id, columns.user_id, columns.timestamp, columns.model_version, columns.shots,
-                          columns.shown).order_by(columns.timestamp)
+        query = sa.select(
+            columns.slate_id,
+            columns.user_id,
+            columns.timestamp,
+            columns.model_version,
+            columns.shots,
+            columns.shown,
+        ).order_by(columns.timestamp)
         query = query if since is None else query.where(columns.timestamp >= since)
-        table = self.frame(query, {"slate_id": pl.Utf8, "user_id": pl.Utf8, "timestamp": pl.Float64, "model_version": pl.Utf8,
-                                   "shots": pl.Int64, "shown": pl.Utf8})
-        lists = pl.Struct({"item_ids": pl.List(pl.Utf8), "scores": pl.List(pl.Float64), "propensity": pl.List(pl.Float64)})
+        table = self.frame(
+            query,
+            {
+                "slate_id": pl.Utf8,
+                "user_id": pl.Utf8,
+                "timestamp": pl.Float64,
+                "model_version": pl.Utf8,
+                "shots": pl.Int64,
+                "shown": pl.Utf8,
+            },
+        )
+        lists = pl.Struct(
+            {
+                "item_ids": pl.List(pl.Utf8),
+                "scores": pl.List(pl.Float64),
+                "propensity": pl.List(pl.Float64),
+            }
+        )
         return table.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
 
     def profiles(self) -> pl.DataFrame:
         """Users whose attributes were given: `user_id` and one column per attribute."""
         with self.reading() as connection:
-            rows = [{"user_id": user_id, **json.loads(profile)} for user_id, profile in connection.execute(
-                sa.select(tables.users.c.user_id, tables.users.c.profile).order_by(tables.users.c.user_id))]
-        return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema={"user_id": pl.Utf8})
+            rows = [
+                {"user_id": user_id, **json.loads(profile)}
+                for user_id, profile in connection.execute(
+                    sa.select(tables.users.c.user_id, tables.users.c.profile).order_by(
+                        tables.users.c.user_id
+                    )
+                )
+            ]
+        return (
+            pl.DataFrame(rows, infer_schema_length=None)
+            if rows
+            else pl.DataFrame(schema={"user_id": pl.Utf8})
+        )
 
     def events_by_minute(self, now: float, minutes: int = 60) -> list[int]:
-        """Events of each of the last `minutes` minutes before `now` (seconds since 1970), oldest first."""
+        """Events of each of the last `minutes` minutes before `now` (seconds since 1970), oldest
+        first.
+        """
         ago: Any = (now - tables.events.c.timestamp) / 60.0
-        ago = sa.cast(ago if self.is_sqlite else sa.func.floor(ago), sa.Integer)  # SQLite cuts, and may lack floor; PostgreSQL rounds
-        query = sa.select(ago, sa.func.count()).where(tables.events.c.timestamp > now - 60.0 * minutes,
-                                                      tables.events.c.timestamp <= now).group_by(ago)
+        ago = sa.cast(
+            ago if self.is_sqlite else sa.func.floor(ago), sa.Integer
+        )  # SQLite cuts, and may lack floor; PostgreSQL rounds
+        query = (
+            sa.select(ago, sa.func.count())
+            .where(
+                tables.events.c.timestamp > now - 60.0 * minutes, tables.events.c.timestamp <= now
+            )
+            .group_by(ago)
+        )
         with self.reading() as connection:
             found = {int(minute): int(count) for minute, count in connection.execute(query)}
         return [found.get(minute, 0) for minute in range(minutes - 1, -1, -1)]
@@ -201,12 +325,17 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Rows in each table."""
         with self.reading() as connection:
-            return {str(name): int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
-                    for name, table in tables.metadata.tables.items()}
+            return {
+                str(name): int(
+                    connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                )
+                for name, table in tables.metadata.tables.items()
+            }
 
     @contextmanager
     def reading(self, *, long: bool = False) -> Iterator[sa.Connection]:
-        """A connection that sees what is committed; a `long` read may come in pieces (a server keeps its place in a transaction).
+        """A connection that sees what is committed; a `long` read may come in pieces (a server
+        keeps its place in a transaction).
 
         Raises:
             StoreUnavailable: if the store is away.
@@ -216,16 +345,28 @@ class Store:
             with engine.connect() as connection:
                 yield connection
         except sa.exc.OperationalError as error:
-            raise StoreUnavailable(f"the store does not answer ({first_line(error)}); try again later") from error
+            raise StoreUnavailable(
+                f"the store does not answer ({first_line(error)}); try again later"
+            ) from error
 
-    # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own answer
+    # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own
+    # answer
 
-    def _append(self, connection: sa.Connection, batches: Sequence[Sequence[Event]]) -> list[Appended]:
+    def _append(
+        self, connection: sa.Connection, batches: Sequence[Sequence[Event]]
+    ) -> list[Appended]:
         first: dict[str, Event] = {}
         for batch in batches:
             for event in batch:
                 first.setdefault(event.event_id, event)
-        new = set(self._insert_new(connection, tables.events, "event_id", [_event_row(event) for event in first.values()]))
+        new = set(
+            self._insert_new(
+                connection,
+                tables.events,
+                "event_id",
+                [_event_row(event) for event in first.values()],
+            )
+        )
         answers = []
         for batch in batches:
             mine = {event.event_id for event in batch} & new
@@ -233,40 +374,78 @@ class Store:
             answers.append(Appended(accepted=len(mine), duplicates=len(batch) - len(mine)))
         return answers
 
-    def _show(self, connection: sa.Connection, batches: Sequence[Sequence[Impression]]) -> list[int]:
+    def _show(
+        self, connection: sa.Connection, batches: Sequence[Sequence[Impression]]
+    ) -> list[int]:
         first = {impression.slate_id: impression for batch in batches for impression in batch}
-        new = set(self._insert_new(connection, tables.slates, "slate_id", [_slate_row(slate) for slate in first.values()]))
+        new = set(
+            self._insert_new(
+                connection,
+                tables.slates,
+                "slate_id",
+                [_slate_row(slate) for slate in first.values()],
+            )
+        )
         return [sum(impression.slate_id in new for impression in batch) for batch in batches]
 
-    def _insert_new(self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> Sequence[str]:
+    def _insert_new(
+        self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]
+    ) -> Sequence[str]:
         if not rows:
             return []
-        insert = self._insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+        insert = (
+            self._insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+        )
         return connection.execute(insert, rows).scalars().all()
 
-    def _put_items(self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
-        raised = sa.update(tables.facts).where(tables.facts.c.name == "items_version").values(
-            value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + len(puts), sa.Text)).returning(tables.facts.c.value)
+    def _put_items(
+        self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[int]:
+        raised = (
+            sa.update(tables.facts)
+            .where(tables.facts.c.name == "items_version")
+            .values(
+                value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + len(puts), sa.Text)
+            )
+            .returning(tables.facts.c.value)
+        )
         newest = int(connection.execute(raised).scalar_one())
         versions = list(range(newest - len(puts) + 1, newest + 1))
-        last = {item_id: {"item_id": item_id, "attributes": json.dumps(dict(attributes)), "version": version}
-                for (item_id, attributes), version in zip(puts, versions, strict=True)}
+        last = {
+            item_id: {
+                "item_id": item_id,
+                "attributes": json.dumps(dict(attributes)),
+                "version": version,
+            }
+            for (item_id, attributes), version in zip(puts, versions, strict=True)
+        }
         self._upsert(connection, tables.items, "item_id", list(last.values()))
         return versions
 
-    def _put_profiles(self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]) -> list[None]:
-        last = {user_id: {"user_id": user_id, "profile": json.dumps(dict(profile))} for user_id, profile in puts}
+    def _put_profiles(
+        self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[None]:
+        last = {
+            user_id: {"user_id": user_id, "profile": json.dumps(dict(profile))}
+            for user_id, profile in puts
+        }
         self._upsert(connection, tables.users, "user_id", list(last.values()))
         return [None] * len(puts)
 
-    def _upsert(self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]) -> None:
+    def _upsert(
+        self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]
+    ) -> None:
         insert = self._insert(table)
-        others = {column.name: insert.excluded[column.name] for column in table.c if column.name != key}
+        others = {
+            column.name: insert.excluded[column.name] for column in table.c if column.name != key
+        }
         connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
-_HISTORY = sa.text("SELECT item_id, value, kind, timestamp FROM events WHERE user_id = :user_id "
-                   "ORDER BY timestamp DESC, sequence DESC LIMIT :last")
+_HISTORY = sa.text(
+    "SELECT item_id, value, kind, timestamp FROM events WHERE user_id = :user_id "
+    "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
 _PROFILE = sa.text("SELECT profile FROM users WHERE user_id = :user_id")
 _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
 
@@ -295,24 +474,43 @@ def _known(url: str) -> sa.URL:
         raise BadInput(f"cannot read the store's url {url!r}; {forms}") from error
     if parsed.drivername in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "postgresql+psycopg" or (parsed.drivername == "sqlite" and parsed.database):
+    if parsed.drivername == "postgresql+psycopg" or (
+        parsed.drivername == "sqlite" and parsed.database
+    ):
         return parsed
     raise BadInput(f"no event store of kind {parsed.drivername!r}; {forms}")
 
 
 def _server_engine(url: sa.URL) -> sa.Engine:
     """An engine for PostgreSQL; errors carry no parameters, which are personal."""
-    return sa.create_engine(url, pool_pre_ping=True, pool_size=8, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=8,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
 
 
 def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
-    """An engine whose transactions take the write lock at once and are flushed at commit, and whose deletions overwrite."""
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True)
+    """An engine whose transactions take the write lock at once and are flushed at commit, and whose
+    deletions overwrite.
+    """
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN comes late and takes only a read lock
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={1e3 * busy_seconds:.0f}"):
+        connection.isolation_level = (
+            None  # the driver's own BEGIN comes late and takes only a read lock
+        )
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            f"busy_timeout={1e3 * busy_seconds:.0f}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -324,7 +522,10 @@ def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
 
 
 def _event_row(event: Event) -> dict[str, Any]:
-    return {**{name: getattr(event, name) for name in _EVENT_FIELDS}, "context": json.dumps(event.context) if event.context else None}
+    return {
+        **{name: getattr(event, name) for name in _EVENT_FIELDS},
+        "context": json.dumps(event.context) if event.context else None,
+    }
 
 
 def _event(row: Any) -> Event:
@@ -332,7 +533,16 @@ def _event(row: Any) -> Event:
 
 
 def _slate_row(slate: Impression) -> dict[str, Any]:
-    shown = {"item_ids": list(slate.item_ids), "scores": [float(score) for score in slate.scores],
-             "propensity": [float(chance) for chance in slate.propensity]}
-    return {"slate_id": slate.slate_id, "user_id": slate.user_id, "timestamp": slate.timestamp, "model_version": slate.model_version,
-            "shots": slate.shots, "shown": json.dumps(shown)}
+    shown = {
+        "item_ids": list(slate.item_ids),
+        "scores": [float(score) for score in slate.scores],
+        "propensity": [float(chance) for chance in slate.propensity],
+    }
+    return {
+        "slate_id": slate.slate_id,
+        "user_id": slate.user_id,
+        "timestamp": slate.timestamp,
+        "model_version": slate.model_version,
+        "shots": slate.shots,
+        "shown": json.dumps(shown),
+    }

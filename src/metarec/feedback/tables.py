@@ -7,8 +7,14 @@ import sqlalchemy as sa
 metadata = sa.MetaData()
 
 events = sa.Table(
-    "events", metadata,
-    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    "events",
+    metadata,
+    sa.Column(
+        "sequence",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        sa.Identity(),
+        primary_key=True,
+    ),
     sa.Column("event_id", sa.Text, nullable=False, unique=True),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("item_id", sa.Text, nullable=False),
@@ -20,36 +26,43 @@ events = sa.Table(
 )
 
 slates = sa.Table(
-    "slates", metadata,
+    "slates",
+    metadata,
     sa.Column("slate_id", sa.Text, primary_key=True),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("timestamp", sa.Double, nullable=False),
     sa.Column("model_version", sa.Text, nullable=False),
     sa.Column("shots", sa.Integer, nullable=False),
-    sa.Column("shown", sa.Text, nullable=False),  # JSON: {"item_ids": [], "scores": [], "propensity": []}; one row a slate keeps writes few
+    sa.Column(
+        "shown", sa.Text, nullable=False
+    ),  # JSON: {"item_ids": [], "scores": [], "propensity": []}; one row a slate keeps writes few
 )
 
 items = sa.Table(
-    "items", metadata,
+    "items",
+    metadata,
     sa.Column("item_id", sa.Text, primary_key=True),
     sa.Column("attributes", sa.Text, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
 )
 
 users = sa.Table(
-    "users", metadata,
+    "users",
+    metadata,
     sa.Column("user_id", sa.Text, primary_key=True),
     sa.Column("profile", sa.Text, nullable=False),
 )
 
 facts = sa.Table(
-    "facts", metadata,
+    "facts",
+    metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
 
 forgotten = sa.Table(
-    "forgotten", metadata,
+    "forgotten",
+    metadata,
     sa.Column("receipt_id", sa.Text, primary_key=True),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("timestamp", sa.Double, nullable=False),

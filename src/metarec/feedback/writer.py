@@ -1,7 +1,8 @@
 """One writer thread per process, and group commit: whatever waits is written in one transaction.
 
-A durable commit costs one disk flush, a few milliseconds, whether it holds one event or a thousand. So writes queue,
-and while one transaction flushes, the next one gathers. A write's future is resolved only after its transaction is on disk.
+A durable commit costs one disk flush, a few milliseconds, whether it holds one event or a thousand.
+So writes queue, and while one transaction flushes, the next one gathers. A write's future is
+resolved only after its transaction is on disk.
 """
 
 from __future__ import annotations
@@ -25,8 +26,20 @@ from metarec.feedback.events import StoreUnavailable
 Body = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 """Writes the rows of one or several writes and answers each of them."""
 
-_RETRY_WORDS = ("locked", "busy", "deadlock", "serializ", "closed", "terminat", "refused", "starting up", "shutting down", "connection")
-"""Failures that pass by themselves; anything else (a full disk, a missing table) is told at once."""
+_RETRY_WORDS = (
+    "locked",
+    "busy",
+    "deadlock",
+    "serializ",
+    "closed",
+    "terminat",
+    "refused",
+    "starting up",
+    "shutting down",
+    "connection",
+)
+"""Failures that pass by themselves; anything else (a full disk, a missing table) is told at once.
+"""
 
 _LOCK_PAUSE, _AWAY_PAUSE = 0.002, 0.25
 """Seconds between tries: a lock is held for milliseconds, a server is away for seconds."""
@@ -49,8 +62,14 @@ class _PatienceSpent(StoreUnavailable):
 class GroupWriter:
     """Takes writes from any thread and commits them in order, in groups."""
 
-    def __init__(self, transaction: Callable[[], AbstractContextManager[Connection]], *, most_rows: int = 5_000,
-                 most_waiting: int = 20_000, patience: float = 20.0) -> None:
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        *,
+        most_rows: int = 5_000,
+        most_waiting: int = 20_000,
+        patience: float = 20.0,
+    ) -> None:
         """Start the thread.
 
         Args:
@@ -84,7 +103,10 @@ class GroupWriter:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             if self._waiting and self._waiting + write.rows > self._most_waiting:
-                raise StoreUnavailable(f"{self._waiting} rows wait to be written, more than the store keeps up with; try again later")
+                raise StoreUnavailable(
+                    f"{self._waiting} rows wait to be written, more than the store keeps up with; "
+                    f"try again later"
+                )
             self._waiting += write.rows
             self._queue.put(write)
         return write.done
@@ -120,12 +142,16 @@ class GroupWriter:
             yield group
 
     def _commit(self, group: list[Write]) -> None:
-        """Write a group; if it fails for more than one write, each is tried alone so that one bad write spoils no other."""
+        """Write a group; if it fails for more than one write, each is tried alone so that one bad
+        write spoils no other.
+        """
         if not group:
             return
         try:
             answers = self._persist(group)
-        except Exception as error:  # whatever went wrong belongs to the waiting callers, and the thread must live
+        except (
+            Exception
+        ) as error:  # whatever went wrong belongs to the waiting callers, and the thread must live
             if len(group) > 1 and not isinstance(error, _PatienceSpent):
                 for write in group:
                     self._commit([write])
@@ -137,28 +163,42 @@ class GroupWriter:
             write.done.set_result(answer)
 
     def _persist(self, group: list[Write]) -> list[Any]:
-        """Run the transaction, again while the reason for its failure may pass, for at most `patience` seconds."""
+        """Run the transaction, again while the reason for its failure may pass, for at most
+        `patience` seconds.
+        """
         until = time.monotonic() + self._patience
         while True:
             try:
                 with self._transaction() as connection:
-                    return [answer for body, writes in groupby(group, key=lambda write: write.body)
-                            for answer in body(connection, [write.content for write in writes])]
+                    return [
+                        answer
+                        for body, writes in groupby(group, key=lambda write: write.body)
+                        for answer in body(connection, [write.content for write in writes])
+                    ]
             except SQLAlchemyError as error:
                 if not passes(error):
                     raise explained(error) from error
                 if time.monotonic() > until:
-                    raise _PatienceSpent(f"the store is busy or away for {self._patience:.0f} seconds ({first_line(error)}); "
-                                         "send the same events again later") from error
-                # Short and uneven: whoever looks often gets its turn, and two processes do not keep missing it together.
-                time.sleep(self._jitter.uniform(0.5, 1.5) * (_LOCK_PAUSE if _is_lock(error) else _AWAY_PAUSE))
+                    raise _PatienceSpent(
+                        f"the store is busy or away for {self._patience:.0f} seconds "
+                        f"({first_line(error)}); "
+                        "send the same events again later"
+                    ) from error
+                # Short and uneven: whoever looks often gets its turn, and two processes do not keep
+                # missing it together.
+                time.sleep(
+                    self._jitter.uniform(0.5, 1.5)
+                    * (_LOCK_PAUSE if _is_lock(error) else _AWAY_PAUSE)
+                )
 
 
 def passes(error: SQLAlchemyError) -> bool:
     """Whether trying again may help: a locked file, a deadlock, a server that restarts."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, OperationalError) and any(word in str(error.orig).lower() for word in _RETRY_WORDS)
+    return isinstance(error, OperationalError) and any(
+        word in str(error.orig).lower() for word in _RETRY_WORDS
+    )
 
 
 def _is_lock(error: SQLAlchemyError) -> bool:
@@ -166,10 +206,16 @@ def _is_lock(error: SQLAlchemyError) -> bool:
 
 
 def explained(error: SQLAlchemyError) -> Exception:
-    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are, without the values they speak of."""
+    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are,
+    without the values they speak of.
+    """
     if isinstance(error, OperationalError):
-        return StoreUnavailable(f"the store could not write ({first_line(error)}); nothing of this request was stored")
-    if isinstance(error, DBAPIError) and error.orig is not None:  # PostgreSQL shows the failing row after the first line
+        return StoreUnavailable(
+            f"the store could not write ({first_line(error)}); nothing of this request was stored"
+        )
+    if (
+        isinstance(error, DBAPIError) and error.orig is not None
+    ):  # PostgreSQL shows the failing row after the first line
         error.orig.args = (first_line(error),)
         error.args = (str(error.args[0]).splitlines()[0],)
     return error

@@ -1,7 +1,8 @@
-"""Bodies: what gradient-based learners adapt, as plain functions of parameters that may be stacked by task.
+"""Bodies: what gradient-based learners adapt, as plain functions of parameters that may be stacked
+by task.
 
-Each answers three questions: how the support scores under given parameters (the inner loss), what must be kept of the
-support to score anything later, and how items score.
+Each answers three questions: how the support scores under given parameters (the inner loss), what
+must be kept of the support to score anything later, and how items score.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from torch import Tensor
 
 from metarec.metalearning.heads import MLPHead
 from metarec.metalearning.items import ItemFeatures
-from metarec.metalearning.layers import Params, block, layer_norm, linear, new_block, new_linear, row, weight_of
+from metarec.metalearning.layers import (
+    Params,
+    block,
+    layer_norm,
+    linear,
+    new_block,
+    new_linear,
+    row,
+    weight_of,
+)
 from metarec.metalearning.tasks import Support
 from metarec.metalearning.trunk import by_task, dot, embed, first_user, new_trunk
 
@@ -26,8 +36,12 @@ class Body(Protocol):
         """Untrained parameters."""
         ...
 
-    def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
-        """Scores of the support [B, S] and of the anchors [B, M] (or [B, S, M]: expected event by event)."""
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of the support [B, S] and of the anchors [B, M] (or [B, S, M]: expected event by
+        event).
+        """
         ...
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
@@ -41,27 +55,41 @@ class Body(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
-    """An item's columns joined with the person's profile, through ReLU layers to a score (MeLU, arXiv:1908.00413)."""
+    """An item's columns joined with the person's profile, through ReLU layers to a score (MeLU,
+    arXiv:1908.00413).
+    """
 
     hidden: tuple[int, ...] = (64, 64)
     context: int = 0
     """Width of a context vector that may adapt alone (CAVIA); starts at zero."""
     embed: int = 0
-    """If given, columns and profile first pass through shared embeddings of this width, as MeLU's attributes do."""
+    """If given, columns and profile first pass through shared embeddings of this width, as MeLU's
+    attributes do.
+    """
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
         """Weights of the embeddings and layers, and the context at zero."""
-        width, known = (self.embed, self.embed if profile else 0) if self.embed else (items.width, profile)
+        width, known = (
+            (self.embed, self.embed if profile else 0) if self.embed else (items.width, profile)
+        )
         params = MLPHead(width=width, hidden=self.hidden, context=known + self.context).init(draw)
         if self.embed:
             params |= new_linear("embed", items.width, self.embed, draw, bias=False)
-            params |= new_linear("embed_profile", profile, self.embed, draw, bias=False) if profile else {}
+            params |= (
+                new_linear("embed_profile", profile, self.embed, draw, bias=False)
+                if profile
+                else {}
+            )
         return params | ({"context": torch.zeros(self.context)} if self.context else {})
 
-    def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
         """One pass over each task's support, one over the anchors."""
         whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(whole, items.take(items.anchors))
+        return self.score(whole, items.take(support.items)), self.score(
+            whole, items.take(items.anchors)
+        )
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The profile, embedded if it is to be; an unknown one is all zeros."""
@@ -69,8 +97,16 @@ class MLPBody:
         width = 0 if reader is None else reader.shape[-2] - (0 if self.embed else self.context)
         if not width:
             return {}
-        profile = items.columns.new_zeros(len(support), width) if support.profile is None else support.profile.to(items.columns.dtype)
-        return {"profile": linear(params, "embed_profile", profile.unsqueeze(1)).squeeze(1) if self.embed else profile}
+        profile = (
+            items.columns.new_zeros(len(support), width)
+            if support.profile is None
+            else support.profile.to(items.columns.dtype)
+        )
+        return {
+            "profile": linear(params, "embed_profile", profile.unsqueeze(1)).squeeze(1)
+            if self.embed
+            else profile
+        }
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:
         """Through the layers."""
@@ -81,12 +117,18 @@ class MLPBody:
         if not parts:
             return head(params, columns)
         tasks = max(len(part) for part in parts if part.ndim == 2)
-        return head(params, columns, torch.cat([part.expand(tasks, part.shape[-1]) for part in parts], dim=-1))
+        return head(
+            params,
+            columns,
+            torch.cat([part.expand(tasks, part.shape[-1]) for part in parts], dim=-1),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwoTowerBody:
-    """A user vector against an item tower: `W_r [u * v_j]`, products weighted dimension by dimension."""
+    """A user vector against an item tower: `W_r [u * v_j]`, products weighted dimension by
+    dimension.
+    """
 
     dim: int = 32
     sigmoid: bool = False
@@ -94,14 +136,22 @@ class TwoTowerBody:
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
         """An item tower, a first user, and equal weights."""
-        return new_trunk(items, profile, self.dim, draw) | {"relation": torch.ones(self.dim), "offset": torch.zeros(1)}
+        return new_trunk(items, profile, self.dim, draw) | {
+            "relation": torch.ones(self.dim),
+            "offset": torch.zeros(1),
+        }
 
-    def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
         """The user before the support against its items and the anchors."""
         whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(whole, items.take(items.anchors))
+        return self.score(whole, items.take(support.items)), self.score(
+            whole, items.take(items.anchors)
+        )
 
-    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:  # noqa: ARG002  # the protocol's signature
+    # The protocol's signature
+    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The user vector: its adapted part plus what the profile says."""
         return {"user": first_user(params, support)}
 
@@ -113,10 +163,11 @@ class TwoTowerBody:
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryBody:
-    """A causal Transformer over the events so far gives the user vector; each event is to be expected from those before.
+    """A causal Transformer over the events so far gives the user vector; each event is to be
+    expected from those before.
 
-    The support is both the model's input and, event by event, its inner loss, so the tower itself can adapt: all of it,
-    named blocks, or low-rank factors beside its attention (LoRA).
+    The support is both the model's input and, event by event, its inner loss, so the tower itself
+    can adapt: all of it, named blocks, or low-rank factors beside its attention (LoRA).
     """
 
     dim: int = 32
@@ -126,24 +177,36 @@ class HistoryBody:
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
         """An item tower, blocks, and small read-out."""
-        params = new_trunk(items, profile, self.dim, draw) | {"value": torch.randn(self.dim, generator=draw) * 0.1}
+        params = new_trunk(items, profile, self.dim, draw) | {
+            "value": torch.randn(self.dim, generator=draw) * 0.1
+        }
         for layer in range(self.layers):
             params |= new_block(f"block.{layer}", self.dim, 2 * self.dim, draw, lora=self.lora)
-        return params | {"norm.weight": torch.ones(self.dim), "norm.bias": torch.zeros(self.dim),
-                         "read.weight": torch.eye(self.dim) * 0.1, "offset": torch.zeros(1)}
+        return params | {
+            "norm.weight": torch.ones(self.dim),
+            "norm.bias": torch.zeros(self.dim),
+            "read.weight": torch.eye(self.dim) * 0.1,
+            "offset": torch.zeros(1),
+        }
 
     def states(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
         """[B, S + 1, dim] the user vector after each number of events."""
-        events = embed(params, items.take(support.items)) + support.values.unsqueeze(-1) * row(params["value"])
+        events = embed(params, items.take(support.items)) + support.values.unsqueeze(-1) * row(
+            params["value"]
+        )
         start = first_user(params, support).unsqueeze(1)
         x_BTD = torch.cat([start, events * support.is_real.unsqueeze(-1)], dim=1)
         tokens = x_BTD.shape[1]
         past = torch.ones(tokens, tokens, dtype=torch.bool).tril()
         for layer in range(self.layers):
-            x_BTD = block(params, f"block.{layer}", x_BTD, tokens=tokens, heads=self.heads, is_visible=past)
+            x_BTD = block(
+                params, f"block.{layer}", x_BTD, tokens=tokens, heads=self.heads, is_visible=past
+            )
         return start + linear(params, "read", layer_norm(params, "norm", x_BTD))
 
-    def support_scores(self, params: Params, support: Support, items: ItemFeatures) -> tuple[Tensor, Tensor]:
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
         """Each event, and the anchors, scored by the state before it."""
         before = self.states(params, support, items)[:, :-1]
         v = embed(params, items.take(items.anchors))

@@ -1,8 +1,9 @@
 """Ridge regression of a whole batch of tasks, solved in the support's own dimension.
 
-With S events and D columns, S < D, the solution lies in the span of the support: an S x S Cholesky factor instead of a
-D x D one, which is what makes a closed-form head the fastest adapter there is. Slopes are written out, as autograd would
-go back through the factor, which costs more than all else; second derivatives are therefore refused.
+With S events and D columns, S < D, the solution lies in the span of the support: an S x S Cholesky
+factor instead of a D x D one, which is what makes a closed-form head the fastest adapter there is.
+Slopes are written out, as autograd would go back through the factor, which costs more than all
+else; second derivatives are therefore refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ class Ridge(NamedTuple):
     """What solving B tasks gives."""
 
     weights: Tensor
-    """[B, S] of each event, 0 for padding; a prediction is its kernel with the support times these."""
+    """[B, S] of each event, 0 for padding; a prediction is its kernel with the support times these.
+    """
     factor: Tensor
     """[B, S, S] lower Cholesky factor of the kernel matrix plus noise."""
 
@@ -50,31 +52,41 @@ def ridge_vectors(features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
 
 
 def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) -> Tensor:
-    """[B, N] variance of each item's latent value after the support: `k_jj - k_jS (K + noise)^-1 k_Sj`.
+    """[B, N] variance of each item's latent value after the support: `k_jj - k_jS (K + noise)^-1
+    k_Sj`.
 
     Args:
         prior_variance: [N] or [B, N] the kernel's diagonal.
         cross_kernel: [B, N, S] with padding's columns at 0.
         factor: of `solve`.
     """
-    explained = torch.linalg.solve_triangular(factor, cross_kernel.transpose(-1, -2), upper=False).square().sum(-2)
+    explained = (
+        torch.linalg.solve_triangular(factor, cross_kernel.transpose(-1, -2), upper=False)
+        .square()
+        .sum(-2)
+    )
     return torch.clamp(prior_variance - explained, min=0.0)
 
 
 def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
-    """[B, S] what each event's value would have been predicted as without it: `y_i - a_i / (K + noise)^-1_ii`.
+    """[B, S] what each event's value would have been predicted as without it: `y_i - a_i / (K +
+    noise)^-1_ii`.
 
-    Rasmussen and Williams 2006, "Gaussian processes for machine learning", equation 5.12; equals refitting without the event.
+    Rasmussen and Williams 2006, "Gaussian processes for machine learning", equation 5.12; equals
+    refitting without the event.
     """
     precision = torch.cholesky_inverse(ridge.factor).diagonal(dim1=-2, dim2=-1)
     return torch.as_tensor(targets - ridge.weights / precision)
 
 
 class _Solve(torch.autograd.Function):
-    """`matrix^-1 targets` for symmetric matrices: the slope is one more solve with the same factor."""
+    """`matrix^-1 targets` for symmetric matrices: the slope is one more solve with the same
+    factor.
+    """
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, targets: Tensor, factor: Tensor) -> Tensor:  # noqa: ARG004  # the slope goes to `matrix`
+    # The slope goes to `matrix`
+    def forward(ctx: Any, matrix: Tensor, targets: Tensor, factor: Tensor) -> Tensor:  # noqa: ARG004
         weights = torch.cholesky_solve(targets, factor)
         ctx.save_for_backward(weights, factor)
         return weights
@@ -88,7 +100,9 @@ class _Solve(torch.autograd.Function):
 
 
 class _RidgeVectors(torch.autograd.Function):
-    """p = F' a with a = (F F' + noise I)^-1 y. With b = (F F' + noise I)^-1 F dp: dF = a (dp - F' b)' - b p', dy = b, dnoise = -a'b."""
+    """p = F' a with a = (F F' + noise I)^-1 y. With b = (F F' + noise I)^-1 F dp: dF = a (dp - F'
+    b)' - b p', dy = b, dnoise = -a'b.
+    """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
@@ -106,13 +120,18 @@ class _RidgeVectors(torch.autograd.Function):
         slope = slope.unsqueeze(-1)
         back = torch.cholesky_solve(features @ slope, factor)
         pull = slope - features.transpose(1, 2) @ back
-        by_features = torch.baddbmm(weights @ pull.transpose(1, 2), back, vectors.transpose(1, 2), alpha=-1.0)
+        by_features = torch.baddbmm(
+            weights @ pull.transpose(1, 2), back, vectors.transpose(1, 2), alpha=-1.0
+        )
         return by_features, back.squeeze(-1), -(weights * back).sum()
 
 
 def _refuse_second_order() -> None:
     if torch.is_grad_enabled():  # so it is under `create_graph=True`
-        raise RuntimeError("the closed form has no second derivative; adapt by it or by gradient steps, not by one through the other")
+        raise RuntimeError(
+            "the closed form has no second derivative; adapt by it or by gradient steps, not by "
+            "one through the other"
+        )
 
 
 def _eye(like: Tensor) -> Tensor:

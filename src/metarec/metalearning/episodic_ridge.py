@@ -1,9 +1,11 @@
-"""Ridge regression from a support set to everything liked afterwards, one regression for each support size.
+"""Ridge regression from a support set to everything liked afterwards, one regression for each
+support size.
 
-The closed-form meta-learner of this house: every training user is a task (support: their first k events, target: what
-they liked after the pool), so the weights are learned on exactly the evidence a newcomer will offer. Targets are
-compressed to their leading singular vectors; the solve is in the dual (users x users), as in R2-D2 (Bertinetto et al.
-2019, arXiv:1805.08136), which differs in learning one ridge per task where this learns one over tasks.
+The closed-form meta-learner of this house: every training user is a task (support: their first k
+events, target: what they liked after the pool), so the weights are learned on exactly the evidence
+a newcomer will offer. Targets are compressed to their leading singular vectors; the solve is in the
+dual (users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in
+learning one ridge per task where this learns one over tasks.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ REGULARISATION = 100.0
 RANK = 40
 TASTES = 16
 """Leading factors of liked items that let rare items share what is learned of common ones."""
-PROFILE_SCALE, TASTE_SCALE = 0.3, 0.3 ** 0.5
+PROFILE_SCALE, TASTE_SCALE = 0.3, 0.3**0.5
 MOST_TASKS = 6000
 """Training tasks at most: the dual solve is cubic in them."""
 MOST_ITEMS = 20_000
@@ -56,26 +58,65 @@ class EpisodicRidge:
         place, tastes = _feature_items(behaviour, rng)
         histories, profiles, targets, pools, roots = _tasks(behaviour, rng)
         centred, mean = _centred(targets, roots)
-        left, strength, directions = randomized_svd(centred, max(1, min(RANK, min(targets.shape) - 1)),
-                                                    random_state=int(rng.integers(2**31)), n_iter=3)
+        left, strength, directions = randomized_svd(
+            centred,
+            max(1, min(RANK, min(targets.shape) - 1)),
+            random_state=int(rng.integers(2**31)),
+            n_iter=3,
+        )
         compressed = (left * strength).astype(np.float32)
         knots = _knots(behaviour.horizon.pool)
-        blank = cls(knots=knots, weights=np.zeros((len(knots), 0, 0), np.float32), directions=directions.astype(np.float32), mean=mean,
-                    tastes=tastes, place=place, relevant_from=behaviour.relevant_from)
-        weights = [_dual_ridge(*blank.features(histories.first(np.minimum(knot, pools)), profiles), compressed, roots) for knot in knots]
-        return cls(knots=knots, weights=np.stack(weights), directions=blank.directions, mean=mean, tastes=tastes, place=place,
-                   relevant_from=behaviour.relevant_from)
+        blank = cls(
+            knots=knots,
+            weights=np.zeros((len(knots), 0, 0), np.float32),
+            directions=directions.astype(np.float32),
+            mean=mean,
+            tastes=tastes,
+            place=place,
+            relevant_from=behaviour.relevant_from,
+        )
+        weights = [
+            _dual_ridge(
+                *blank.features(histories.first(np.minimum(knot, pools)), profiles),
+                compressed,
+                roots,
+            )
+            for knot in knots
+        ]
+        return cls(
+            knots=knots,
+            weights=np.stack(weights),
+            directions=blank.directions,
+            mean=mean,
+            tastes=tastes,
+            place=place,
+            relevant_from=behaviour.relevant_from,
+        )
 
-    def features(self, support: Histories, profiles: np.ndarray) -> tuple[np.ndarray, sp.csr_matrix]:
-        """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse (liked and disliked items)."""
+    def features(
+        self, support: Histories, profiles: np.ndarray
+    ) -> tuple[np.ndarray, sp.csr_matrix]:
+        """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse
+        (liked and disliked items).
+        """
         known, scale = self._known(support)
         is_liked = known.values >= self.relevant_from
         items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
-        dense = [np.ones((len(support), 1)), PROFILE_SCALE * profiles, *(TASTE_SCALE * (side @ self.tastes) for side in items)]
-        return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(items, format="csr", dtype=np.float32)
+        dense = [
+            np.ones((len(support), 1)),
+            PROFILE_SCALE * profiles,
+            *(TASTE_SCALE * (side @ self.tastes) for side in items),
+        ]
+        return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(
+            items, format="csr", dtype=np.float32
+        )
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         compressed = self._compressed(support, profiles)
@@ -91,54 +132,90 @@ class EpisodicRidge:
         is_liked = known.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
-        # What each event adds: its own row of weights, and, as one of its tastes, the rows of tastes.
-        own = self.weights[np.repeat(knot, known.lengths), width + 2 * tastes + np.where(is_liked, 0, items) + known.items]
+        # What each event adds: its own row of weights, and, as one of its tastes, the rows of
+        # tastes.
+        own = self.weights[
+            np.repeat(knot, known.lengths),
+            width + 2 * tastes + np.where(is_liked, 0, items) + known.items,
+        ]
         felt = np.zeros((len(known.items), 2 * tastes), np.float32)
-        felt[is_liked, :tastes], felt[~is_liked, tastes:] = self.tastes[known.items[is_liked]], self.tastes[known.items[~is_liked]]
+        felt[is_liked, :tastes], felt[~is_liked, tastes:] = (
+            self.tastes[known.items[is_liked]],
+            self.tastes[known.items[~is_liked]],
+        )
         summed = known.sums(scale[:, None] * np.concatenate([own, TASTE_SCALE * felt], axis=1))
-        compressed, felt = summed[:, :own.shape[1]], summed[:, own.shape[1]:]
-        dense = np.concatenate([np.ones((len(support), 1), np.float32), PROFILE_SCALE * profiles, felt], axis=1).astype(np.float32)
+        compressed, felt = summed[:, : own.shape[1]], summed[:, own.shape[1] :]
+        dense = np.concatenate(
+            [np.ones((len(support), 1), np.float32), PROFILE_SCALE * profiles, felt], axis=1
+        ).astype(np.float32)
         for index in np.unique(knot):
             rows = knot == index
-            compressed[rows] += dense[rows] @ self.weights[index, :dense.shape[1]]
+            compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
         return compressed
 
     def _known(self, support: Histories) -> tuple[Histories, np.ndarray]:
         """The events on feature items, by their place, and how much each counts [E].
 
-        A support longer than any trained on counts as a mean of the longest one's size, not as more evidence than was ever seen.
+        A support longer than any trained on counts as a mean of the longest one's size, not as more
+        evidence than was ever seen.
         """
         place = self.place[support.items]
         known = support if (place >= 0).all() else support.where(place >= 0)
         lengths = known.lengths
-        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths).astype(np.float32)
-        return Histories(offsets=known.offsets, items=self.place[known.items], values=known.values), scale
+        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths).astype(
+            np.float32
+        )
+        return Histories(
+            offsets=known.offsets, items=self.place[known.items], values=known.values
+        ), scale
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> EpisodicRidge:  # noqa: ARG002  # the regression is over events
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> EpisodicRidge:
         """New items are neither features nor targets yet."""
         more = len(content) - len(self.mean)
-        return replace(self, directions=np.pad(self.directions, ((0, 0), (0, more))), mean=np.pad(self.mean, (0, more)),
-                       place=np.pad(self.place, (0, more), constant_values=-1))
+        return replace(
+            self,
+            directions=np.pad(self.directions, ((0, 0), (0, more))),
+            mean=np.pad(self.mean, (0, more)),
+            place=np.pad(self.place, (0, more), constant_values=-1),
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All parts."""
-        return {"knots": self.knots, "weights": self.weights, "directions": self.directions, "mean": self.mean, "tastes": self.tastes,
-                "place": self.place, "relevant_from": np.array([self.relevant_from], np.float32)}
+        return {
+            "knots": self.knots,
+            "weights": self.weights,
+            "directions": self.directions,
+            "mean": self.mean,
+            "tastes": self.tastes,
+            "place": self.place,
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EpisodicRidge:
         """From `arrays()`."""
-        parts = {name: arrays[name] for name in ("knots", "weights", "directions", "mean", "tastes", "place")}
+        parts = {
+            name: arrays[name]
+            for name in ("knots", "weights", "directions", "mean", "tastes", "place")
+        }
         return cls(**parts, relevant_from=float(arrays["relevant_from"][0]))
 
 
 def _knots(pool: int) -> np.ndarray:
-    return np.array([k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64)
+    return np.array(
+        [k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64
+    )
 
 
 def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to unit mean square."""
-    liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories)).matrix(behaviour.n_items)
+    """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
+    unit mean square.
+    """
+    liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories)).matrix(
+        behaviour.n_items
+    )
     counts = np.asarray(liked.sum(0)).ravel()
     chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_ITEMS])
     place = np.full(behaviour.n_items, -1, np.int64)
@@ -146,19 +223,24 @@ def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.n
     damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
     dim = max(1, min(TASTES, min(damped.shape) - 1))
     _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
-    tastes = right.T / np.sqrt((right.T ** 2).sum(1).mean())
+    tastes = right.T / np.sqrt((right.T**2).sum(1).mean())
     return place, tastes.astype(np.float32)
 
 
-def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
-    """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the weights [T] of the tasks.
+def _tasks(
+    behaviour: Behaviour, rng: np.random.Generator
+) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
+    """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the
+    weights [T] of the tasks.
 
     Tasks are those with most to teach, reshuffled where order is free.
     """
     lengths = behaviour.histories.lengths
     able = np.flatnonzero(behaviour.pools < lengths)
     if len(able) > MOST_TASKS:
-        able = np.sort(rng.choice(able, MOST_TASKS, replace=False, p=lengths[able] / lengths[able].sum()))
+        able = np.sort(
+            rng.choice(able, MOST_TASKS, replace=False, p=lengths[able] / lengths[able].sum())
+        )
     part = behaviour.users(able)
     copies = 1 if behaviour.is_ordered else max(1, min(3, MOST_TASKS // max(len(able), 1)))
     tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
@@ -166,10 +248,26 @@ def _tasks(behaviour: Behaviour, rng: np.random.Generator) -> tuple[Histories, n
     for histories in tasks:
         asked = histories.after(part.pools)
         targets.append(asked.where(part.is_liked(asked)).matrix(behaviour.n_items))
-    roots = None if part.weights is None else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([h.lengths for h in tasks]))]).astype(np.int64)
-    joined = Histories(offsets=offsets, items=np.concatenate([h.items for h in tasks]), values=np.concatenate([h.values for h in tasks]))
-    return joined, np.tile(part.profiles, (copies, 1)), sp.vstack(targets, format="csr"), np.tile(part.pools, copies), roots
+    roots = (
+        None
+        if part.weights is None
+        else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
+    )
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([h.lengths for h in tasks]))]).astype(
+        np.int64
+    )
+    joined = Histories(
+        offsets=offsets,
+        items=np.concatenate([h.items for h in tasks]),
+        values=np.concatenate([h.values for h in tasks]),
+    )
+    return (
+        joined,
+        np.tile(part.profiles, (copies, 1)),
+        sp.vstack(targets, format="csr"),
+        np.tile(part.pools, copies),
+        roots,
+    )
 
 
 def _centred(targets: sp.csr_matrix, roots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -177,12 +275,15 @@ def _centred(targets: sp.csr_matrix, roots: np.ndarray | None) -> tuple[np.ndarr
     if roots is None:
         mean = np.asarray(targets.mean(0), np.float32).ravel()
         return np.asarray(targets.toarray() - mean), mean
-    mean = np.asarray(targets.T @ roots ** 2 / (roots ** 2).sum(), np.float32).ravel()
+    mean = np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()
     return np.asarray(roots[:, None] * (targets.toarray() - mean)), mean
 
 
-def _dual_ridge(dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, roots: np.ndarray | None) -> np.ndarray:
-    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks' weights (Y holds them already).
+def _dual_ridge(
+    dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, roots: np.ndarray | None
+) -> np.ndarray:
+    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks'
+    weights (Y holds them already).
 
     The two are kept apart because one is full and one nearly empty.
     """

@@ -1,4 +1,6 @@
-"""Heads: what turns the rows of a task into scores, as plain functions of parameters that may be stacked by task."""
+"""Heads: what turns the rows of a task into scores, as plain functions of parameters that may be
+stacked by task.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metarec.metalearning.layers import Params, block, layer_norm, linear, new_block, new_linear, row
+from metarec.metalearning.layers import (
+    Params,
+    block,
+    layer_norm,
+    linear,
+    new_block,
+    new_linear,
+    row,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPHead:
     """Rows through ReLU layers to one number, as the decision layers of MeLU (arXiv:1908.00413).
 
-    A `context` of the task (its profile, or a vector that adapts) enters the first layer, which is the same as joining
-    it to every row.
+    A `context` of the task (its profile, or a vector that adapts) enters the first layer, which is
+    the same as joining it to every row.
     """
 
     width: int
@@ -45,7 +55,9 @@ class MLPHead:
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerHead:
-    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for each row."""
+    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for
+    each row.
+    """
 
     width: int
     tokens: int
@@ -67,5 +79,7 @@ class TransformerHead:
         x_BTD = x_BTLD.flatten(1, 2)
         for layer in range(self.layers):
             x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
-        pooled = layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
+        pooled = (
+            layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
+        )
         return linear(params, "out", pooled).squeeze(-1)

@@ -1,11 +1,13 @@
 """Layers as plain functions of named weights, where any weight may carry a leading task axis.
 
-A weight is either shared, `[in, out]`, or stacked, one for each task, `[B, in, out]`; the same line of code serves
-both, so a whole batch of tasks goes through one batched matrix product and no loop over tasks is ever written.
-The arithmetic is that of `metarec.backbone.attention` (softmax written out, the affine part of a layer norm outside
-`F.layer_norm`), which is what makes second derivatives exact.
+A weight is either shared, `[in, out]`, or stacked, one for each task, `[B, in, out]`; the same line
+of code serves both, so a whole batch of tasks goes through one batched matrix product and no loop
+over tasks is ever written. The arithmetic is that of `metarec.backbone.attention` (softmax written
+out, the affine part of a layer norm outside `F.layer_norm`), which is what makes second derivatives
+exact.
 
-Shape letters: B tasks, T rows of a task, D width, G groups of tokens, L tokens of a group, H attention heads.
+Shape letters: B tasks, T rows of a task, D width, G groups of tokens, L tokens of a group, H
+attention heads.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ def row(vector: Tensor) -> Tensor:
 
 
 class Watched(dict[str, Tensor]):
-    """Parameters under which linear layers note their rows, so that each task's own slope can be told afterwards.
+    """Parameters under which linear layers note their rows, so that each task's own slope can be
+    told afterwards.
 
-    The slope of a task's loss by a weight is `x' d` with x the rows that went in and d the slope by what came out. Noting
-    both lets all tasks share one weight in one product and still adapt apart. The weights themselves are handed out to
-    `linear` alone: used anywhere else, their slope would be missed.
+    The slope of a task's loss by a weight is `x' d` with x the rows that went in and d the slope by
+    what came out. Noting both lets all tasks share one weight in one product and still adapt apart.
+    The weights themselves are handed out to `linear` alone: used anywhere else, their slope would
+    be missed.
     """
 
     def __init__(self, params: Params, weights: Params, tasks: int) -> None:
@@ -40,7 +44,8 @@ class Watched(dict[str, Tensor]):
         self.tasks = tasks
         self.rows: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
-    def __or__(self, other: Params) -> Watched:  # type: ignore[override]  # narrower than dict's: values are tensors
+    # Narrower than dict's: values are tensors
+    def __or__(self, other: Params) -> Watched:  # type: ignore[override]
         """More parameters beside these, noting in the same place."""
         joined = Watched({**self, **other}, self.weights, self.tasks)
         joined.rows = self.rows
@@ -65,8 +70,8 @@ def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
     """`x @ weight + bias`, and what low-rank factors add where a layer has them.
 
     Args:
-        params: holds `name.weight` and perhaps `name.bias`; `name.down`, `name.up` (LoRA, arXiv:2106.09685); `name.left`,
-            `name.right` (what adapting on a few rows added).
+        params: holds `name.weight` and perhaps `name.bias`; `name.down`, `name.up` (LoRA,
+            arXiv:2106.09685); `name.left`, `name.right` (what adapting on a few rows added).
         x_BTD: rows of each task; a leading 1 stands for rows that all tasks share.
     """
     weight, bias = weight_of(params, name), params.get(f"{name}.bias")
@@ -79,11 +84,15 @@ def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
     for first, second in (("down", "up"), ("left", "right")):
         if f"{name}.{first}" in params:
             y = y + product(product(x_BTD, params[f"{name}.{first}"]), params[f"{name}.{second}"])
-    return params.note(name, x_BTD, y) if isinstance(params, Watched) and name in params.weights else y
+    return (
+        params.note(name, x_BTD, y) if isinstance(params, Watched) and name in params.weights else y
+    )
 
 
 def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
-    """Matrix product that never copies shared rows for each task: rows all tasks share meet all their weights at once."""
+    """Matrix product that never copies shared rows for each task: rows all tasks share meet all
+    their weights at once.
+    """
     if weight.ndim == 3 and x_BTD.shape[0] == 1 < weight.shape[0]:
         tasks, width_in, width_out = weight.shape
         side_by_side = weight.permute(1, 0, 2).reshape(width_in, tasks * width_out)
@@ -93,24 +102,45 @@ def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
 
 def layer_norm(params: Params, name: str, x_BTD: Tensor, eps: float = 1e-5) -> Tensor:
     """Ba et al. 2016, arXiv:1607.06450, over the last axis."""
-    return torch.addcmul(row(params[f"{name}.bias"]), standardized(x_BTD, eps), row(params[f"{name}.weight"]))
+    return torch.addcmul(
+        row(params[f"{name}.bias"]), standardized(x_BTD, eps), row(params[f"{name}.weight"])
+    )
 
 
-def attention(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, is_visible: Tensor | None = None) -> Tensor:
-    """Self-attention among the `tokens` consecutive rows of each group (Vaswani et al. 2017, arXiv:1706.03762).
+def attention(
+    params: Params,
+    name: str,
+    x_BTD: Tensor,
+    *,
+    tokens: int,
+    heads: int,
+    is_visible: Tensor | None = None,
+) -> Tensor:
+    """Self-attention among the `tokens` consecutive rows of each group (Vaswani et al. 2017,
+    arXiv:1706.03762).
 
     Args:
         x_BTD: T = groups x tokens rows of each task.
-        is_visible: [L, L] or [B, L, L], False where the row's token may not look at the column's; each row sees one.
+        is_visible: [L, L] or [B, L, L], False where the row's token may not look at the column's;
+            each row sees one.
     """
     tasks, rows, width = x_BTD.shape
-    q_XLd, k_XLd, v_XLd = (_by_head(linear(params, f"{name}.{part}", x_BTD), tokens, heads) for part in ("query", "key", "value"))
+    q_XLd, k_XLd, v_XLd = (
+        _by_head(linear(params, f"{name}.{part}", x_BTD), tokens, heads)
+        for part in ("query", "key", "value")
+    )
     weights = times_turned(q_XLd, k_XLd) / math.sqrt(width // heads)
     if is_visible is not None:
-        hidden = ~is_visible if is_visible.ndim == 2 else (~is_visible).repeat_interleave(len(weights) // tasks, dim=0)
+        hidden = (
+            ~is_visible
+            if is_visible.ndim == 2
+            else (~is_visible).repeat_interleave(len(weights) // tasks, dim=0)
+        )
         weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
     mixed = times(softmax(weights), v_XLd)
-    together = mixed.view(-1, heads, tokens, width // heads).transpose(1, 2).reshape(tasks, rows, width)
+    together = (
+        mixed.view(-1, heads, tokens, width // heads).transpose(1, 2).reshape(tasks, rows, width)
+    )
     return linear(params, f"{name}.out", together)
 
 
@@ -119,20 +149,47 @@ def _by_head(x_BTD: Tensor, tokens: int, heads: int) -> Tensor:
     return x_BTD.reshape(-1, tokens, heads, x_BTD.shape[-1] // heads).transpose(1, 2).flatten(0, 1)
 
 
-def block(params: Params, name: str, x_BTD: Tensor, *, tokens: int, heads: int, is_visible: Tensor | None = None) -> Tensor:
+def block(
+    params: Params,
+    name: str,
+    x_BTD: Tensor,
+    *,
+    tokens: int,
+    heads: int,
+    is_visible: Tensor | None = None,
+) -> Tensor:
     """One pre-norm Transformer layer: attention, then two linear layers with GELU between.
 
-    Weights have the names of `metarec.backbone.attention.Block`, so those of a trained tower can be adapted (`params_of`).
+    Weights have the names of `metarec.backbone.attention.Block`, so those of a trained tower can be
+    adapted (`params_of`).
     """
-    x_BTD = x_BTD + attention(params, f"{name}.attention", layer_norm(params, f"{name}.norm_attention", x_BTD),
-                              tokens=tokens, heads=heads, is_visible=is_visible)
-    wide = gelu(linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD)))
+    x_BTD = x_BTD + attention(
+        params,
+        f"{name}.attention",
+        layer_norm(params, f"{name}.norm_attention", x_BTD),
+        tokens=tokens,
+        heads=heads,
+        is_visible=is_visible,
+    )
+    wide = gelu(
+        linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD))
+    )
     return x_BTD + linear(params, f"{name}.feed_forward.3", wide)
 
 
-def new_linear(name: str, width_in: int, width_out: int, draw: torch.Generator, *, gain: float = 1.0, bias: bool = True,
-               lora: int = 0) -> Params:
-    """Weights drawn uniformly within `gain / sqrt(width_in)`; low-rank factors start as the zero map."""
+def new_linear(
+    name: str,
+    width_in: int,
+    width_out: int,
+    draw: torch.Generator,
+    *,
+    gain: float = 1.0,
+    bias: bool = True,
+    lora: int = 0,
+) -> Params:
+    """Weights drawn uniformly within `gain / sqrt(width_in)`; low-rank factors start as the zero
+    map.
+    """
     bound = gain / math.sqrt(max(width_in, 1))
     params = {f"{name}.weight": _uniform((width_in, width_out), bound, draw)}
     if bias:
@@ -143,20 +200,39 @@ def new_linear(name: str, width_in: int, width_out: int, draw: torch.Generator, 
     return params
 
 
-def new_block(name: str, width: int, hidden: int, draw: torch.Generator, *, lora: int = 0) -> Params:
+def new_block(
+    name: str, width: int, hidden: int, draw: torch.Generator, *, lora: int = 0
+) -> Params:
     """Weights of one `block`; `lora` ranks of low-rank factors stand beside the attention."""
-    norms = {f"{name}.{norm}.{part}": torch.full((width,), float(part == "weight"))
-             for norm in ("norm_attention", "norm_feed") for part in ("weight", "bias")}
-    attention = [new_linear(f"{name}.attention.{part}", width, width, draw, lora=lora) for part in ("query", "key", "value", "out")]
-    feed = [new_linear(f"{name}.feed_forward.{place}", *sizes, draw) for place, sizes in ((0, (width, hidden)), (3, (hidden, width)))]
+    norms = {
+        f"{name}.{norm}.{part}": torch.full((width,), float(part == "weight"))
+        for norm in ("norm_attention", "norm_feed")
+        for part in ("weight", "bias")
+    }
+    attention = [
+        new_linear(f"{name}.attention.{part}", width, width, draw, lora=lora)
+        for part in ("query", "key", "value", "out")
+    ]
+    feed = [
+        new_linear(f"{name}.feed_forward.{place}", *sizes, draw)
+        for place, sizes in ((0, (width, hidden)), (3, (hidden, width)))
+    ]
     return norms | {key: value for layer in (*attention, *feed) for key, value in layer.items()}
 
 
 def params_of(module: nn.Module, prefix: str = "") -> Params:
-    """The weights of a torch module by name, linear ones turned to `[in, out]`, as `prefix.NAME`."""
-    turned = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)}
-    return {(f"{prefix}.{name}" if prefix else name): (value.detach().T if name in turned else value.detach()).clone()
-            for name, value in module.named_parameters()}
+    """The weights of a torch module by name, linear ones turned to `[in, out]`, as
+    `prefix.NAME`.
+    """
+    turned = {
+        f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)
+    }
+    return {
+        (f"{prefix}.{name}" if prefix else name): (
+            value.detach().T if name in turned else value.detach()
+        ).clone()
+        for name, value in module.named_parameters()
+    }
 
 
 def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> Tensor:

@@ -1,4 +1,6 @@
-"""What every meta-learner is: frozen settings with `init`, `adapt`, `score` and `loss`; training is one function for all."""
+"""What every meta-learner is: frozen settings with `init`, `adapt`, `score` and `loss`; training is
+one function for all.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Prior = Params
 """What meta-training learns: where every task starts."""
 
 Objective = Literal["ranking", "rating"]
-"""ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of values."""
+"""ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
+values.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +50,31 @@ class Learner(Protocol):
         ...
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """An untrained prior for items of this width and profiles of `profile` columns (0: none)."""
+        """An untrained prior for items of this width and profiles of `profile` columns (0:
+        none).
+        """
         ...
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """What is known of each of B tasks after its support; leading axis B. Neither argument changes."""
+        """What is known of each of B tasks after its support; leading axis B. Neither argument
+        changes.
+        """
         ...
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """[B, N] scores of these items: log-scores (ranking) or values above the item's mean (rating)."""
+        """[B, N] scores of these items: log-scores (ranking) or values above the item's mean
+        (rating).
+        """
         ...
 
-    def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
         """The outer loss of a meta-batch."""
         ...
 
@@ -70,11 +87,19 @@ class KnowsItsDoubt(Protocol):
         ...
 
 
-def ask(objective: Objective, query: Query, items: ItemFeatures, rng: np.random.Generator, *, candidates_most: int = 2048) -> Question:
-    """The question a meta-batch poses: its own items (rating), the catalog, or a sample of a catalog larger than that.
+def ask(
+    objective: Objective,
+    query: Query,
+    items: ItemFeatures,
+    rng: np.random.Generator,
+    *,
+    candidates_most: int = 2048,
+) -> Question:
+    """The question a meta-batch poses: its own items (rating), the catalog, or a sample of a
+    catalog larger than that.
 
-    A sample holds every liked item of the batch, and of the others each with the same chance; the softmax counts each of
-    those for as many as it stands for.
+    A sample holds every liked item of the batch, and of the others each with the same chance; the
+    softmax counts each of those for as many as it stands for.
     """
     if objective == "rating":
         return Question(items=items.take(query.items), query=query)
@@ -84,23 +109,35 @@ def ask(objective: Objective, query: Query, items: ItemFeatures, rng: np.random.
     others = torch.ones(len(items), dtype=torch.bool)
     others[liked] = False
     rest = torch.nonzero(others).squeeze(-1).numpy()
-    drawn = torch.from_numpy(rng.choice(rest, size=min(len(rest), max(candidates_most - len(liked), 256)), replace=False))
+    drawn = torch.from_numpy(
+        rng.choice(rest, size=min(len(rest), max(candidates_most - len(liked), 256)), replace=False)
+    )
     shown = torch.cat([liked, drawn])
     place = torch.zeros(len(items), dtype=torch.int64)
     place[shown] = torch.arange(len(shown))
-    log_weights = torch.cat([torch.zeros(len(liked)), torch.full((len(drawn),), float(np.log(len(rest) / len(drawn))))])
+    log_weights = torch.cat(
+        [torch.zeros(len(liked)), torch.full((len(drawn),), float(np.log(len(rest) / len(drawn))))]
+    )
     is_candidate = None if query.is_candidate is None else query.is_candidate[:, shown]
-    return Question(items=items.take(shown), query=replace(query, items=place[query.items], is_candidate=is_candidate),
-                    log_weights=log_weights.to(items.columns.dtype))
+    return Question(
+        items=items.take(shown),
+        query=replace(query, items=place[query.items], is_candidate=is_candidate),
+        log_weights=log_weights.to(items.columns.dtype),
+    )
 
 
 def question_loss(learner: Learner, prior: Prior, params: Params, question: Question) -> Tensor:
     """How badly adapted parameters answer, by the learner's objective."""
     scores = learner.score(prior, params, question.items)
-    return rating_loss(scores, question.query) if learner.objective == "rating" else \
-        ranking_loss(scores, question.query, question.log_weights)
+    return (
+        rating_loss(scores, question.query)
+        if learner.objective == "rating"
+        else ranking_loss(scores, question.query, question.log_weights)
+    )
 
 
-def adapted_loss(learner: Learner, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures) -> Tensor:
+def adapted_loss(
+    learner: Learner, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures
+) -> Tensor:
     """The episodic loss most learners have: adapt on the support, answer the query."""
     return question_loss(learner, prior, learner.adapt(prior, batch.support, items), question)

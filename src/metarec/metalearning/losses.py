@@ -16,7 +16,8 @@ def task_mean(values: Tensor, is_real: Tensor) -> Tensor:
 def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None) -> Tensor:
     """Softmax over the candidates, a mean over all liked events of the batch, in nats.
 
-    Each event counts the same, so that people who like more weigh more: on newcomers' NDCG this beats equal people.
+    Each event counts the same, so that people who like more weigh more: on newcomers' NDCG this
+    beats equal people.
 
     Args:
         scores: [B, N].
@@ -31,13 +32,22 @@ def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None
 
 
 def rating_loss(scores: Tensor, query: Query) -> Tensor:
-    """Squared error of the query's own scores [B, Q], a mean over each task's events and then over tasks that have any."""
+    """Squared error of the query's own scores [B, Q], a mean over each task's events and then over
+    tasks that have any.
+    """
     errors = task_mean((scores - query.values).square(), query.is_real)
     return errors.sum() / query.is_real.any(-1).sum().clamp(min=1)
 
 
-def support_ranking_loss(scores: Tensor, anchor_scores: Tensor, anchor_weights: Tensor, support: Support, strength: Tensor) -> Tensor:
-    """[B] how surprising each task's support is among the anchors: softmax, each event by its strength.
+def support_ranking_loss(
+    scores: Tensor,
+    anchor_scores: Tensor,
+    anchor_weights: Tensor,
+    support: Support,
+    strength: Tensor,
+) -> Tensor:
+    """[B] how surprising each task's support is among the anchors: softmax, each event by its
+    strength.
 
     Args:
         scores: [B, S] of the support.

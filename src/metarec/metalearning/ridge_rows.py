@@ -1,4 +1,6 @@
-"""Many small ridge regressions at once, one for each row of a ragged table, batched over rows of similar length."""
+"""Many small ridge regressions at once, one for each row of a ragged table, batched over rows of
+similar length.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,15 @@ BATCH_NUMBERS = 4_000_000
 """Numbers gathered at a time while solving: bounds memory."""
 
 
-def ridge_rows(rows: Histories, weights: Float[np.ndarray, "events"], targets: Float[np.ndarray, "events"],
-               factors: Float[np.ndarray, "items dim"], gram: Float[np.ndarray, "dim dim"]) -> Float[np.ndarray, "rows dim"]:
-    """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x . f_j) + x' gram x.
+def ridge_rows(
+    rows: Histories,
+    weights: Float[np.ndarray, "events"],
+    targets: Float[np.ndarray, "events"],
+    factors: Float[np.ndarray, "items dim"],
+    gram: Float[np.ndarray, "dim dim"],
+) -> Float[np.ndarray, "rows dim"]:
+    """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x
+    . f_j) + x' gram x.
 
     Args:
         rows: which factors each of B rows meets; empty rows give 0.
@@ -30,29 +38,51 @@ def ridge_rows(rows: Histories, weights: Float[np.ndarray, "events"], targets: F
     table, base = torch.from_numpy(factors), torch.from_numpy(gram)
     for chunk in similar_lengths(rows.lengths, factors.shape[1]):
         part = rows.users(chunk)
-        source = np.arange(part.offsets[-1]) - np.repeat(part.offsets[:-1] - rows.offsets[chunk], part.lengths)
+        source = np.arange(part.offsets[-1]) - np.repeat(
+            part.offsets[:-1] - rows.offsets[chunk], part.lengths
+        )
         shape = (len(chunk), int(part.lengths.max()))
-        index, weight_BL, target_BL = np.zeros(shape, np.int64), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        index, weight_BL, target_BL = (
+            np.zeros(shape, np.int64),
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.float32),
+        )
         index[part.owners, part.positions] = part.items
-        weight_BL[part.owners, part.positions], target_BL[part.owners, part.positions] = weights[source], targets[source]
+        weight_BL[part.owners, part.positions], target_BL[part.owners, part.positions] = (
+            weights[source],
+            targets[source],
+        )
         factors_BLD = table[torch.from_numpy(index)]
-        matrix = base + torch.einsum("bld,ble->bde", factors_BLD * torch.from_numpy(weight_BL)[..., None], factors_BLD)
+        matrix = base + torch.einsum(
+            "bld,ble->bde", factors_BLD * torch.from_numpy(weight_BL)[..., None], factors_BLD
+        )
         wanted = torch.einsum("bl,bld->bd", torch.from_numpy(target_BL), factors_BLD)
-        solved[chunk] = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(matrix))[..., 0].numpy()
+        solved[chunk] = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(matrix))[
+            ..., 0
+        ].numpy()
     return solved
 
 
-def ridge_of_few(rows: Histories, weights: Float[np.ndarray, "events"], targets: Float[np.ndarray, "events"],
-                 factors: Float[np.ndarray, "items dim"], through: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "rows dim"]:
-    """What `ridge_rows` gives, for rows of fewer events than there are dimensions: an equation for each event instead of each dimension.
+def ridge_of_few(
+    rows: Histories,
+    weights: Float[np.ndarray, "events"],
+    targets: Float[np.ndarray, "events"],
+    factors: Float[np.ndarray, "items dim"],
+    through: Float[np.ndarray, "items dim"],
+) -> Float[np.ndarray, "rows dim"]:
+    """What `ridge_rows` gives, for rows of fewer events than there are dimensions: an equation for
+    each event instead of each dimension.
 
-    With x = through' a, a solves (I + weights K) a = targets, K = factors through' (Woodbury's identity).
+    With x = through' a, a solves (I + weights K) a = targets, K = factors through' (Woodbury's
+    identity).
 
     Args:
         rows: as for `ridge_rows`, as `weights`, `targets` and `factors` are.
         through: [N, D] factors times the inverse of the `gram`.
     """
-    filled = replace(rows, values=np.asarray(weights, np.float32)).padded()  # an event that is not there weighs nothing
+    filled = replace(
+        rows, values=np.asarray(weights, np.float32)
+    ).padded()  # an event that is not there weighs nothing
     target_BL = replace(rows, values=np.asarray(targets, np.float32)).padded().values
     through_BLD = through[filled.items]
     kernel_BLL = factors[filled.items] @ through_BLD.transpose(0, 2, 1)
@@ -62,12 +92,14 @@ def ridge_of_few(rows: Histories, weights: Float[np.ndarray, "events"], targets:
 
 
 def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
-    """Groups of rows of similar length, none empty, such that rows x longest x `dim` stays within `BATCH_NUMBERS`."""
+    """Groups of rows of similar length, none empty, such that rows x longest x `dim` stays within
+    `BATCH_NUMBERS`.
+    """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     start = 0
     while start < len(order):
         width = np.maximum(lengths[order[start:]], dim)
         fits = int((np.arange(1, len(width) + 1) * width * dim <= BATCH_NUMBERS).sum())
-        yield order[start:start + max(1, fits)]
+        yield order[start : start + max(1, fits)]
         start += max(1, fits)

@@ -1,8 +1,10 @@
-"""Tasks: small learning problems cut from training histories, each of the shape a newcomer will have.
+"""Tasks: small learning problems cut from training histories, each of the shape a newcomer will
+have.
 
-Three kinds, one batch type. A *new user* task shows some of a person's events and asks for later ones. A *new item*
-task is the same with the roles swapped: it shows an item's first raters and asks who comes next (give it histories by
-item, see `by_item`). A *new domain* task shows what a person did everywhere but in one category and asks for that.
+Three kinds, one batch type. A *new user* task shows some of a person's events and asks for later
+ones. A *new item* task is the same with the roles swapped: it shows an item's first raters and asks
+who comes next (give it histories by item, see `by_item`). A *new domain* task shows what a person
+did everywhere but in one category and asks for that.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Support:
     items: Tensor
     """[B, S] int64, 0 where padded."""
     values: Tensor
-    """[B, S] float: above 0 liked, below 0 not (ranking); or what is above the item's mean (rating). 0 where padded."""
+    """[B, S] float: above 0 liked, below 0 not (ranking); or what is above the item's mean
+    (rating). 0 where padded.
+    """
     is_real: Tensor
     """[B, S] bool, False where padded."""
     profile: Tensor | None = None
@@ -46,8 +50,12 @@ class Support:
 
     def part(self, rows: slice) -> Support:
         """Some of the tasks."""
-        return Support(items=self.items[rows], values=self.values[rows], is_real=self.is_real[rows],
-                       profile=None if self.profile is None else self.profile[rows])
+        return Support(
+            items=self.items[rows],
+            values=self.values[rows],
+            is_real=self.is_real[rows],
+            profile=None if self.profile is None else self.profile[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +79,9 @@ class TaskBatch:
     support: Support
     query: Query
     items: ItemFeatures | None = None
-    """What the tasks' items look like, where that differs from batch to batch; None: as in training at large."""
+    """What the tasks' items look like, where that differs from batch to batch; None: as in training
+    at large.
+    """
 
     def __len__(self) -> int:
         return len(self.support)
@@ -91,11 +101,13 @@ class NobodyToAsk(BadInput):
 
 @dataclass(frozen=True, kw_only=True)
 class FewShotTasks:
-    """New users (or, with histories by item, new items): the first events of a history, and what came after them.
+    """New users (or, with histories by item, new items): the first events of a history, and what
+    came after them.
 
-    Where order means something the support is the first events, as it will be when serving; a random subset would teach
-    another problem (support like the query), which costs a sixth of the NDCG on MovieLens. Where order carries no
-    meaning every draw shuffles the history, since any order was as likely.
+    Where order means something the support is the first events, as it will be when serving; a
+    random subset would teach another problem (support like the query), which costs a sixth of the
+    NDCG on MovieLens. Where order carries no meaning every draw shuffles the history, since any
+    order was as likely.
     """
 
     histories: Histories
@@ -105,7 +117,9 @@ class FewShotTasks:
     profiles: np.ndarray | None = None
     """[users, P] float32."""
     pool: int = 20
-    """The support is drawn from the first `pool` events, the query lies after them; half of a history under 1.5 pools."""
+    """The support is drawn from the first `pool` events, the query lies after them; half of a
+    history under 1.5 pools.
+    """
     in_order: bool = True
     """Whether the order of events means something."""
     liked_only: bool = True
@@ -119,30 +133,46 @@ class FewShotTasks:
         if self.pool < 1:
             raise BadInput(f"pool must be 1 or more, got {self.pool}")
         if not len(self._eligible):
-            raise NobodyToAsk(f"no history among {len(self.histories)} has an event to ask for after its support; "
-                              f"give longer histories or a smaller pool than {self.pool}")
+            raise NobodyToAsk(
+                f"no history among {len(self.histories)} has an event to ask for after its "
+                f"support; "
+                f"give longer histories or a smaller pool than {self.pool}"
+            )
 
     def _pools(self, histories: Histories) -> np.ndarray:
         return np.where(2 * histories.lengths >= 3 * self.pool, self.pool, histories.lengths // 2)
 
     @cached_property
     def _eligible(self) -> np.ndarray:
-        wanted = self.histories.values > 0 if self.liked_only else np.ones(len(self.histories.items), bool)
+        wanted = (
+            self.histories.values > 0
+            if self.liked_only
+            else np.ones(len(self.histories.items), bool)
+        )
         if self.in_order:
-            wanted = wanted & (self.histories.positions >= np.repeat(self._pools(self.histories), self.histories.lengths))
+            wanted = wanted & (
+                self.histories.positions
+                >= np.repeat(self._pools(self.histories), self.histories.lengths)
+            )
         has_query = np.bincount(self.histories.owners[wanted], minlength=len(self.histories)) > 0
         return np.flatnonzero(has_query & (self.histories.lengths >= 2))
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
         """Draw `tasks` people and how many of their first events are shown."""
         eligible = self._eligible
-        chances = None if self.weights is None else self.weights[eligible] / self.weights[eligible].sum()
-        users = rng.choice(eligible, size=tasks, replace=len(eligible) < tasks or chances is not None, p=chances)
+        chances = (
+            None if self.weights is None else self.weights[eligible] / self.weights[eligible].sum()
+        )
+        users = rng.choice(
+            eligible, size=tasks, replace=len(eligible) < tasks or chances is not None, p=chances
+        )
         shown = self.histories.users(users)
         shown = shown if self.in_order else shown.shuffled(rng)
         pools = self._pools(shown)
         shots = np.where(rng.random(tasks) < NO_SHOTS, 0, rng.integers(1, pools + 1))
-        support = padded_support(shown.first(shots), None if self.profiles is None else self.profiles[users], self.pool)
+        support = padded_support(
+            shown.first(shots), None if self.profiles is None else self.profiles[users], self.pool
+        )
         is_candidate = np.ones((tasks, self.n_items), bool)
         pool = shown.first(pools)
         is_candidate[pool.owners, pool.items] = False
@@ -151,7 +181,9 @@ class FewShotTasks:
 
 @dataclass(frozen=True, kw_only=True)
 class NewDomainTasks:
-    """A person's events outside one category are the support, those inside it the query, ranked among its items."""
+    """A person's events outside one category are the support, those inside it the query, ranked
+    among its items.
+    """
 
     histories: Histories
     """Training histories; values as in `Support`."""
@@ -170,7 +202,9 @@ class NewDomainTasks:
 
     @cached_property
     def _eligible(self) -> np.ndarray:
-        """Events that may name the category to hold out: liked, and their owner acted elsewhere too."""
+        """Events that may name the category to hold out: liked, and their owner acted elsewhere
+        too.
+        """
         domains, owners = self.domains[self.histories.items], self.histories.owners
         pairs = owners * (int(self.domains.max()) + 1) + domains
         inside = np.unique(pairs, return_inverse=True, return_counts=True)
@@ -178,7 +212,9 @@ class NewDomainTasks:
         return np.flatnonzero(elsewhere & ((self.histories.values > 0) | (not self.liked_only)))
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw people, each with one category to hold out, as likely as it is among their events."""
+        """Draw people, each with one category to hold out, as likely as it is among their
+        events.
+        """
         events = rng.choice(self._eligible, size=tasks)
         users, held_out = self.histories.owners[events], self.domains[self.histories.items[events]]
         shown = self.histories.users(users)
@@ -186,25 +222,47 @@ class NewDomainTasks:
         is_inside = self.domains[shown.items] == held_out[shown.owners]
         outside = shown.where(~is_inside)
         shots = rng.integers(0, np.minimum(self.pool, outside.lengths) + 1)
-        support = padded_support(outside.first(shots), None if self.profiles is None else self.profiles[users], self.pool)
-        return TaskBatch(support=support, query=_query(shown.where(is_inside), self, rng, self.domains == held_out[:, None]))
+        support = padded_support(
+            outside.first(shots), None if self.profiles is None else self.profiles[users], self.pool
+        )
+        return TaskBatch(
+            support=support,
+            query=_query(shown.where(is_inside), self, rng, self.domains == held_out[:, None]),
+        )
 
 
-def _query(asked: Histories, tasks: FewShotTasks | NewDomainTasks, rng: np.random.Generator, is_candidate: np.ndarray) -> Query:
+def _query(
+    asked: Histories,
+    tasks: FewShotTasks | NewDomainTasks,
+    rng: np.random.Generator,
+    is_candidate: np.ndarray,
+) -> Query:
     if tasks.liked_only:
         asked = asked.where(asked.values > 0)
     if asked.lengths.max(initial=0) > tasks.query_most:
         asked = asked.shuffled(rng).first(tasks.query_most)
     rows = asked.padded()
-    return Query(items=torch.from_numpy(rows.items), values=torch.from_numpy(rows.values), is_real=torch.from_numpy(rows.is_real),
-                 is_candidate=torch.from_numpy(is_candidate))
+    return Query(
+        items=torch.from_numpy(rows.items),
+        values=torch.from_numpy(rows.values),
+        is_real=torch.from_numpy(rows.is_real),
+        is_candidate=torch.from_numpy(is_candidate),
+    )
 
 
-def padded_support(histories: Histories, profiles: np.ndarray | None = None, length: int | None = None) -> Support:
+def padded_support(
+    histories: Histories, profiles: np.ndarray | None = None, length: int | None = None
+) -> Support:
     """Histories as a support; of longer ones than `length` the newest events stay."""
     rows = histories.padded(length)
-    return Support(items=torch.from_numpy(rows.items), values=torch.from_numpy(rows.values), is_real=torch.from_numpy(rows.is_real),
-                   profile=None if profiles is None else torch.from_numpy(np.ascontiguousarray(profiles, dtype=np.float32)))
+    return Support(
+        items=torch.from_numpy(rows.items),
+        values=torch.from_numpy(rows.values),
+        is_real=torch.from_numpy(rows.is_real),
+        profile=None
+        if profiles is None
+        else torch.from_numpy(np.ascontiguousarray(profiles, dtype=np.float32)),
+    )
 
 
 def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
@@ -215,11 +273,18 @@ def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
     """
     order = np.lexsort((times, histories.items))
     counts = np.bincount(histories.items, minlength=n_items)
-    return Histories(offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                     items=histories.owners[order].astype(np.int64), values=histories.values[order])
+    return Histories(
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        items=histories.owners[order].astype(np.int64),
+        values=histories.values[order],
+    )
 
 
 def joined(support: Support, query: Query) -> Support:
     """Support and query together: what is known of a task once it is over."""
-    return Support(items=torch.cat([support.items, query.items], 1), values=torch.cat([support.values, query.values], 1),
-                   is_real=torch.cat([support.is_real, query.is_real], 1), profile=support.profile)
+    return Support(
+        items=torch.cat([support.items, query.items], 1),
+        values=torch.cat([support.values, query.values], 1),
+        is_real=torch.cat([support.is_real, query.is_real], 1),
+        profile=support.profile,
+    )

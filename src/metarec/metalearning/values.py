@@ -1,4 +1,6 @@
-"""Values as learners see them: signed liking to rank by; what lies above the item's mean, or the place on the scale, to rate by."""
+"""Values as learners see them: signed liking to rank by; what lies above the item's mean, or the
+place on the scale, to rate by.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,14 @@ class ValueScale:
     low: float
     high: float
     middle: float
-    """Halfway between the best value that is not liked and the least that is; low where every event is an act."""
+    """Halfway between the best value that is not liked and the least that is; low where every event
+    is an act.
+    """
     mean: float
     item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, people's own levels taken off and pulled towards 0."""
+    """[N] float32 what each item's values lie above the mean, people's own levels taken off and
+    pulled towards 0.
+    """
     spread: float
     """Standard deviation of what item offsets leave unexplained."""
 
@@ -35,20 +41,36 @@ class ValueScale:
         histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
         low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
         liked = behaviour.is_liked(histories)
-        middle = low - 1.0 if liked.all() else float(values[~liked].max() + values[liked].min()) / 2 if liked.any() else high
+        middle = (
+            low - 1.0
+            if liked.all()
+            else float(values[~liked].max() + values[liked].min()) / 2
+            if liked.any()
+            else high
+        )
         mean, owners = float(values.mean()) if len(values) else 0.0, histories.owners
         user, item = np.zeros(len(histories)), np.zeros(behaviour.n_items)
         for _ in range(ROUNDS):
             left = values - mean - user[owners]
             item = np.bincount(histories.items, left, behaviour.n_items) / (
-                np.bincount(histories.items, minlength=behaviour.n_items) + ITEM_DAMPING)
+                np.bincount(histories.items, minlength=behaviour.n_items) + ITEM_DAMPING
+            )
             left = values - mean - item[histories.items]
             user = np.bincount(owners, left, len(histories)) / (histories.lengths + USER_DAMPING)
         left = values - mean - item[histories.items]
-        return cls(low=low, high=high, middle=middle, mean=mean, item_offsets=item.astype(np.float32), spread=float(left.std()) or 1.0)
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=mean,
+            item_offsets=item.astype(np.float32),
+            spread=float(left.std()) or 1.0,
+        )
 
     def seen(self, histories: Histories, view: ViewName) -> Histories:
-        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where liked."""
+        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
+        liked.
+        """
         values = histories.values
         if view == "liking":
             values = np.clip((values - self.middle) / max(self.high - self.middle, 1e-6), -1.0, 1.0)
@@ -69,10 +91,20 @@ class ValueScale:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, by name."""
-        return {"item_offsets": self.item_offsets, "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread])}
+        return {
+            "item_offsets": self.item_offsets,
+            "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread]),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ValueScale:
         """From `arrays()`."""
         low, high, middle, mean, spread = (float(x) for x in arrays["scale"])
-        return cls(low=low, high=high, middle=middle, mean=mean, spread=spread, item_offsets=arrays["item_offsets"])
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=mean,
+            spread=spread,
+            item_offsets=arrays["item_offsets"],
+        )

@@ -1,7 +1,8 @@
 """Diversity: a slate whose items differ, at a stated price in score.
 
-Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. We differ in putting the scores
-of each person on [0, 1] first, so that `weight` means the same for every model and person.
+Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. We differ in
+putting the scores of each person on [0, 1] first, so that `weight` means the same for every model
+and person.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity:
-    """A `Reranker` that takes at each place the item with the best balance of score and newness to the slate."""
+    """A `Reranker` that takes at each place the item with the best balance of score and newness to
+    the slate.
+    """
 
     embeddings: np.ndarray
     """[N, D] item embeddings; only their directions matter."""
@@ -24,7 +27,9 @@ class Diversity:
         if not 0.0 <= self.weight <= 1.0:
             raise ValueError(f"diversity must lie in [0, 1], got {self.weight}")
 
-    def rerank(self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # draws nothing
+    def rerank(
+        self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """See `Reranker.rerank`; the first item is always the best-scored one."""
         there = candidates >= 0
         vectors = _unit(self.embeddings[np.maximum(candidates, 0)].astype(np.float32))
@@ -44,7 +49,9 @@ class Diversity:
 
 
 def slate_diversity(embeddings: np.ndarray, slates: np.ndarray) -> np.ndarray:
-    """[B] mean cosine distance, in [0, 2], between the items of each slate ([B, K] indexes, -1 padding); 0 below two items."""
+    """[B] mean cosine distance, in [0, 2], between the items of each slate ([B, K] indexes, -1
+    padding); 0 below two items.
+    """
     there = slates >= 0
     vectors = _unit(embeddings[np.maximum(slates, 0)].astype(np.float32))
     distance = 1.0 - np.einsum("bkd,bld->bkl", vectors, vectors)
@@ -60,4 +67,6 @@ def _to_unit_interval(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
     low = np.where(there, scores, np.inf).min(1, keepdims=True)
     high = np.where(there, scores, -np.inf).max(1, keepdims=True)
     spread = np.where(np.isfinite(high - low) & (high > low), high - low, 1.0)
-    return np.where(there, (np.where(there, scores, 0.0) - np.where(np.isfinite(low), low, 0.0)) / spread, 0.0)
+    return np.where(
+        there, (np.where(there, scores, 0.0) - np.where(np.isfinite(low), low, 0.0)) / spread, 0.0
+    )

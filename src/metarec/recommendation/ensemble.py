@@ -43,43 +43,79 @@ class Ensemble:
     """Everything that ranks: `parts` add up to the log-score."""
 
     popularity: np.ndarray
-    """[N] shares of what people like after their pool, smoothed; an unseen item takes what its content predicts."""
+    """[N] shares of what people like after their pool, smoothed; an unseen item takes what its
+    content predicts.
+    """
     standing: np.ndarray
-    """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met each item is, z-scores."""
+    """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met
+    each item is, z-scores.
+    """
     popularity_from_content: np.ndarray
     """[C + 1] log share from content columns and 1."""
     scorers: dict[str, Scorer]
     gate: Gate
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, names: tuple[str, ...], seed: int, progress: Progress = silent,
-            steps: Steps | None = None) -> Ensemble:
-        """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in `steps`."""
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        names: tuple[str, ...],
+        seed: int,
+        progress: Progress = silent,
+        steps: Steps | None = None,
+    ) -> Ensemble:
+        """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
+        `steps`.
+        """
         steps = steps or Steps()
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         tasks: list[list[GateTasks]] = []
         for fold, held_out in enumerate(folds):
             progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
-            tasks.append(steps.remember(f"fold-{fold}", partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold))))
+            tasks.append(
+                steps.remember(
+                    f"fold-{fold}",
+                    partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold)),
+                )
+            )
         progress(STAGE, len(folds) / jobs, "all users")
         fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
-        gate = train_gate(names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"), weights=people)
+        gate = train_gate(
+            names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"), weights=people
+        )
         progress(STAGE, 1.0)
         steps.forget()
-        whole = cls(popularity=fitted.popularity, standing=fitted.standing, popularity_from_content=fitted.from_content,
-                    scorers=fitted.scorers, gate=gate)
-        # Arrays laid out as a file lays them out: a saved model then gives the very same sums in the same order.
-        return cls.from_arrays(names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()})
+        whole = cls(
+            popularity=fitted.popularity,
+            standing=fitted.standing,
+            popularity_from_content=fitted.from_content,
+            scorers=fitted.scorers,
+            gate=gate,
+        )
+        # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
+        # the same order.
+        return cls.from_arrays(
+            names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
+        )
 
-    def parts(self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    def parts(
+        self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]
+    ) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32; arguments as for `score`."""
-        evidence = {name: _ask(scorer, support, profiles, told) for name, scorer in self.scorers.items()}
+        evidence = {
+            name: _ask(scorer, support, profiles, told) for name, scorer in self.scorers.items()
+        }
         return self.gate.parts(self.popularity, self.standing, evidence, support.lengths)
 
-    def score(self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]],
-              out: np.ndarray | None = None) -> np.ndarray:
+    def score(
+        self,
+        support: Histories,
+        profiles: np.ndarray,
+        told: Sequence[Mapping[str, Any]],
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """[B, N] float32 log-scores, written into `out` where it is given.
 
         Args:
@@ -88,66 +124,111 @@ class Ensemble:
         """
         shape = (len(support), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
-        room = _SCRATCH.array("evidence", shape)  # one after the other: the gate is done with each before the next
-        evidence = (sparse.sparse_evidence(support) if sparse is not None else reader.text_evidence(support, told, room)
-                    if reader is not None else scorer.evidence(support, profiles, room) for scorer, sparse, reader in self._in_turn)
+        room = _SCRATCH.array(
+            "evidence", shape
+        )  # one after the other: the gate is done with each before the next
+        evidence = (
+            sparse.sparse_evidence(support)
+            if sparse is not None
+            else reader.text_evidence(support, told, room)
+            if reader is not None
+            else scorer.evidence(support, profiles, room)
+            for scorer, sparse, reader in self._in_turn
+        )
         self.gate.score(self.popularity, self._base, evidence, support.lengths, out=out)
         return out
 
     @cached_property
     def _in_turn(self) -> list[tuple[Scorer, SparseScorer | None, TextScorer | None]]:
-        """Each scorer in the order of the gate, and once more if it is sparse or reads text (asking takes longer than some scorers do)."""
+        """Each scorer in the order of the gate, and once more if it is sparse or reads text (asking
+        takes longer than some scorers do).
+        """
         scorers = [self.scorers[name] for name in self.gate.names]
-        return [(scorer, scorer if isinstance(scorer, SparseScorer) else None, scorer if isinstance(scorer, TextScorer) else None)
-                for scorer in scorers]
+        return [
+            (
+                scorer,
+                scorer if isinstance(scorer, SparseScorer) else None,
+                scorer if isinstance(scorer, TextScorer) else None,
+            )
+            for scorer in scorers
+        ]
 
     @cached_property
     def _base(self) -> np.ndarray:
-        """[1 + S, N] what is known of each item in general: the log of its popularity, and its standing."""
+        """[1 + S, N] what is known of each item in general: the log of its popularity, and its
+        standing.
+        """
         return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
 
     def popularity_doubt(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
-        """[N] standard deviation of the log popularity of items nobody has met, as content leaves it open among the others; 0 for those.
+        """[N] standard deviation of the log popularity of items nobody has met, as content leaves
+        it open among the others; 0 for those.
 
         Args:
             content: [N, C] of the catalog.
             is_met: [N] whether anybody had to do with an item in training.
         """
-        told = content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        told = (
+            content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        )
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: PeopleInWords) -> Ensemble:
-        """The same ensemble, in which people are written and read by `words` where they are read as text."""
-        return replace(self, scorers={name: scorer.with_words(words) if isinstance(scorer, TextScorer) else scorer
-                                      for name, scorer in self.scorers.items()})
+        """The same ensemble, in which people are written and read by `words` where they are read as
+        text.
+        """
+        return replace(
+            self,
+            scorers={
+                name: scorer.with_words(words) if isinstance(scorer, TextScorer) else scorer
+                for name, scorer in self.scorers.items()
+            },
+        )
 
     def with_content(self, content: np.ndarray) -> Ensemble:
-        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as popular as their content predicts."""
-        new = content[len(self.popularity):]
+        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
+        popular as their content predicts.
+        """
+        new = content[len(self.popularity) :]
         log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
         predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
         standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
-        scorers = {name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()}
+        scorers = {
+            name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
+        }
         return replace(self, popularity=popularity, standing=standing, scorers=scorers)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
         own = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
-        scorers = {f"{name}/{key}": array for name, scorer in self.scorers.items() for key, array in scorer.arrays().items()}
+        scorers = {
+            f"{name}/{key}": array
+            for name, scorer in self.scorers.items()
+            for key, array in scorer.arrays().items()
+        }
         return {**own, **gate, **scorers}
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Ensemble:
         """From `arrays()` and the scorers' names."""
+
         def under(prefix: str) -> dict[str, np.ndarray]:
-            return {key[len(prefix) + 1:]: array for key, array in arrays.items() if key.startswith(f"{prefix}/")}
+            return {
+                key[len(prefix) + 1 :]: array
+                for key, array in arrays.items()
+                if key.startswith(f"{prefix}/")
+            }
 
         scorers = {name: SCORERS[name].from_arrays(under(name)) for name in names}
-        return cls(**{name: arrays[name] for name in OWN}, scorers=scorers, gate=Gate.from_arrays(names, under("gate")))
+        return cls(
+            **{name: arrays[name] for name in OWN},
+            scorers=scorers,
+            gate=Gate.from_arrays(names, under("gate")),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +243,16 @@ class _Fitted:
     @classmethod
     def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
         popularity, from_content = _popularity(behaviour)
-        return cls(popularity=popularity, standing=_standing(behaviour), from_content=from_content,
-                   scorers={name: SCORERS[name].fit(behaviour, rng) for name in names})
+        return cls(
+            popularity=popularity,
+            standing=_standing(behaviour),
+            from_content=from_content,
+            scorers={name: SCORERS[name].fit(behaviour, rng) for name in names},
+        )
 
-    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def ask(
+        self, behaviour: Behaviour, shots: int, users: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         shares = []
         for scorer in self.scorers.values():
@@ -175,12 +262,20 @@ class _Fitted:
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
 
 
-def _ask(scorer: Scorer, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def _ask(
+    scorer: Scorer, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
     """[B, N] a scorer's evidence, from what it reads."""
-    return scorer.text_evidence(support, told) if isinstance(scorer, TextScorer) else scorer.evidence(support, profiles)
+    return (
+        scorer.text_evidence(support, told)
+        if isinstance(scorer, TextScorer)
+        else scorer.evidence(support, profiles)
+    )
 
 
-def _ask_held_out(behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator) -> list[GateTasks]:
+def _ask_held_out(
+    behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator
+) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = _Fitted.of(behaviour.users(rest), names, rng)
@@ -189,7 +284,9 @@ def _ask_held_out(behaviour: Behaviour, names: tuple[str, ...], held_out: np.nda
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Finished steps of a fit on disk, so that a killed fit goes on where it was; without a folder nothing is kept."""
+    """Finished steps of a fit on disk, so that a killed fit goes on where it was; without a folder
+    nothing is kept.
+    """
 
     folder: Path | None = None
     version: str = ""
@@ -207,9 +304,16 @@ class Steps:
         path = self.folder / f"{name}.safetensors"
         kept = read_checkpoint(path, of={"version": self.version})
         if kept is not None:
-            return [GateTasks.from_arrays(kept.arrays, f"{knot}/") for knot in range(int(kept.facts["knots"]))]
+            return [
+                GateTasks.from_arrays(kept.arrays, f"{knot}/")
+                for knot in range(int(kept.facts["knots"]))
+            ]
         made = make()
-        arrays = {f"{knot}/{key}": value for knot, tasks in enumerate(made) for key, value in tasks.arrays().items()}
+        arrays = {
+            f"{knot}/{key}": value
+            for knot, tasks in enumerate(made)
+            for key, value in tasks.arrays().items()
+        }
         write_checkpoint(path, arrays, {"version": self.version, "knots": len(made)})
         return made
 
@@ -224,30 +328,45 @@ class Steps:
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
     """Held-out parts of the training users that have something to be judged on."""
-    able = np.flatnonzero((behaviour.histories.lengths >= behaviour.horizon.min_events) & (behaviour.targets.lengths > 0))
+    able = np.flatnonzero(
+        (behaviour.histories.lengths >= behaviour.horizon.min_events)
+        & (behaviour.targets.lengths > 0)
+    )
     if not len(able):
         able = np.flatnonzero(behaviour.targets.lengths > 0)
     rng.shuffle(able)
     if len(able) > MANY:
         return [np.sort(able[:HELD_OUT])]
-    return [np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)]
+    return [
+        np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)
+    ]
 
 
 def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
-    """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from content.
+    """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from
+    content.
 
-    Newcomers will be asked about what comes after the pool: where order carries meaning only that counts. Where it does not, every
-    like counts, but those of people who come once or twice for little: on goodbooks they choose quite different books.
+    Newcomers will be asked about what comes after the pool: where order carries meaning only that
+    counts. Where it does not, every like counts, but those of people who come once or twice for
+    little: on goodbooks they choose quite different books.
     """
-    histories = behaviour.targets if behaviour.is_ordered else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+    histories = (
+        behaviour.targets
+        if behaviour.is_ordered
+        else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+    )
     counted = behaviour.weights_of(histories.owners)
     if not behaviour.is_ordered:
         lengths = behaviour.histories.lengths
         counted = counted * (lengths / (lengths + behaviour.horizon.min_events))[histories.owners]
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
-    columns = np.concatenate([behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1).astype(np.float64)
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag([*np.ones(columns.shape[1] - 1), 1e-6])
+    columns = np.concatenate(
+        [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
+    ).astype(np.float64)
+    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag(
+        [*np.ones(columns.shape[1] - 1), 1e-6]
+    )
     weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
     counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
     total = counts.sum()
@@ -256,14 +375,24 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _standing(behaviour: Behaviour) -> np.ndarray:
-    """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of events of any kind; 0 for unseen items."""
+    """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of
+    events of any kind; 0 for unseen items.
+    """
     histories = behaviour.histories
     people = behaviour.weights_of(histories.owners)
     count = np.bincount(histories.items, people, behaviour.n_items)
     columns = [np.log1p(count)]
-    for value in (behaviour.is_liked(histories).astype(np.float64), histories.values.astype(np.float64)):
+    for value in (
+        behaviour.is_liked(histories).astype(np.float64),
+        histories.values.astype(np.float64),
+    ):
         total = np.bincount(histories.items, people * value, behaviour.n_items)
-        columns.append((total + STANDING_DAMPING * np.average(value, weights=people)) / (count + STANDING_DAMPING))
+        columns.append(
+            (total + STANDING_DAMPING * np.average(value, weights=people))
+            / (count + STANDING_DAMPING)
+        )
     standing, seen = np.stack(columns, axis=1), count > 0
     middle, spread = standing[seen].mean(0), standing[seen].std(0)
-    return np.where(seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0).astype(np.float32)
+    return np.where(
+        seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
+    ).astype(np.float32)

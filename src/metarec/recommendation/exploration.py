@@ -1,10 +1,11 @@
 """Exploration: showing what might be good, with the probability of what was shown written down.
 
-Thompson sampling (Thompson 1933; Chapelle and Li 2011, NeurIPS): each item's score is drawn from its own normal
-distribution and the slate is the ranking of the draws. The logged propensity is the probability that this policy puts
-this item at this place, computed and not sampled: given an item's draw, how many others exceed it is a sum of
-independent yes/no events (Poisson binomial), and the item's draw is integrated out on a grid. Off-policy estimates
-later divide by it, so a guess here would poison them.
+Thompson sampling (Thompson 1933; Chapelle and Li 2011, NeurIPS): each item's score is drawn from
+its own normal distribution and the slate is the ranking of the draws. The logged propensity is the
+probability that this policy puts this item at this place, computed and not sampled: given an item's
+draw, how many others exceed it is a sum of independent yes/no events (Poisson binomial), and the
+item's draw is integrated out on a grid. Off-policy estimates later divide by it, so a guess here
+would poison them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,19 @@ SMALLEST = 1e-6
 """Propensities are never logged smaller: the grid's own error, and a division later."""
 
 
-def explore(scores: np.ndarray, spread: np.ndarray, k: int, rng: np.random.Generator, *, strength: float = 1.0,
-            pool: int = 100) -> tuple[np.ndarray, np.ndarray]:
+def explore(
+    scores: np.ndarray,
+    spread: np.ndarray,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    pool: int = 100,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw a slate for each person and say how probable each of its places was.
 
-    Only the `pool` items with the highest optimistic scores (score plus twice its spread) can be drawn; the
-    propensities are those of exactly this policy.
+    Only the `pool` items with the highest optimistic scores (score plus twice its spread) can be
+    drawn; the propensities are those of exactly this policy.
 
     Args:
         scores: [B, N]; -inf marks items that may not be shown.
@@ -60,20 +68,28 @@ def explore(scores: np.ndarray, spread: np.ndarray, k: int, rng: np.random.Gener
     drawn = np.where(there, mean + deviation * rng.standard_normal(mean.shape), -np.inf)
     positions, _ = rank(drawn, k, rng)
     chosen = np.where(positions >= 0, np.take_along_axis(members, np.maximum(positions, 0), 1), -1)
-    return chosen, np.where(chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0)
+    return chosen, np.where(
+        chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0
+    )
 
 
 def directions_of(embeddings: np.ndarray) -> np.ndarray:
     """[N, D] float32 of length 1; 0 where there is no embedding."""
-    return np.asarray(embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9), np.float32)
+    return np.asarray(
+        embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9), np.float32
+    )
 
 
-def posterior_spread(directions: np.ndarray, support: Histories, items: np.ndarray | None = None) -> np.ndarray:
-    """Standard deviation in (0, 1] of each item's score once a person's events are known; 1 before any event.
+def posterior_spread(
+    directions: np.ndarray, support: Histories, items: np.ndarray | None = None
+) -> np.ndarray:
+    """Standard deviation in (0, 1] of each item's score once a person's events are known; 1 before
+    any event.
 
-    The posterior of a Gaussian process over items: a person's leaning to each item has variance 1, two items' leanings are as
-    alike as their embeddings (cosine), and an event shows one leaning with noise of variance 1. So doubt shrinks most about
-    what is like the events, and stays 1 about items unlike all of them, or without an embedding.
+    The posterior of a Gaussian process over items: a person's leaning to each item has variance 1,
+    two items' leanings are as alike as their embeddings (cosine), and an event shows one leaning
+    with noise of variance 1. So doubt shrinks most about what is like the events, and stays 1 about
+    items unlike all of them, or without an embedding.
 
     Args:
         directions: [N, D] embeddings of length 1 (`directions_of`).
@@ -92,7 +108,9 @@ def posterior_spread(directions: np.ndarray, support: Histories, items: np.ndarr
         some = known.users(rows).padded()
         seen_BSD = directions[some.items] * some.is_real[..., None]
         asked = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
-        factor = np.linalg.cholesky(seen_BSD @ seen_BSD.transpose(0, 2, 1) + np.eye(seen_BSD.shape[1], dtype=np.float32))
+        factor = np.linalg.cholesky(
+            seen_BSD @ seen_BSD.transpose(0, 2, 1) + np.eye(seen_BSD.shape[1], dtype=np.float32)
+        )
         explained = np.square(np.linalg.solve(factor, seen_BSD) @ asked).sum(1)
         spread[rows] = np.sqrt(np.maximum(1.0 - explained, 1e-6))
     return spread
@@ -112,13 +130,19 @@ def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray
     from scipy.special import ndtr
 
     n_places = slate.shape[1]
-    value = (np.take_along_axis(mean, slate, 1)[:, :, None]
-             + np.take_along_axis(deviation, slate, 1)[:, :, None] * _GRID)  # [B, K, G] the item's own draw
-    ahead = np.zeros((*value.shape, n_places))  # [B, K, G, K] probability that exactly so many others are ahead
+    value = (
+        np.take_along_axis(mean, slate, 1)[:, :, None]
+        + np.take_along_axis(deviation, slate, 1)[:, :, None] * _GRID
+    )  # [B, K, G] the item's own draw
+    ahead = np.zeros(
+        (*value.shape, n_places)
+    )  # [B, K, G, K] probability that exactly so many others are ahead
     ahead[..., 0] = 1.0
     for other in range(mean.shape[1]):
         scale = deviation[:, other, None, None]
-        with np.errstate(divide="ignore", invalid="ignore"):  # where nothing may be shown, -inf meets -inf; nobody reads that place
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # where nothing may be shown, -inf meets -inf; nobody reads that place
             gap = mean[:, other, None, None] - value
             exceeds = np.where(scale > 0, ndtr(gap / scale), np.where(gap == 0, 0.5, gap > 0))
         exceeds = np.where(slate[:, :, None] == other, 0.0, exceeds)[..., None]

@@ -1,9 +1,10 @@
 """Filter expressions over the catalog: `genre = "Sci-Fi" and year > 1990`.
 
-The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by `and`, `or`, `not` and
-parentheses; text in quotes, numbers bare. Text compares without regard to case; in a column of tags (a list, or words
-joined by `|` or `,`) `=` and `in` mean "is one of its tags"; a missing value satisfies no comparison. Parsed by hand
-into polars expressions, so that nothing a stranger types is ever run.
+The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by
+`and`, `or`, `not` and parentheses; text in quotes, numbers bare. Text compares without regard to
+case; in a column of tags (a list, or words joined by `|` or `,`) `=` and `in` mean "is one of its
+tags"; a missing value satisfies no comparison. Parsed by hand into polars expressions, so that
+nothing a stranger types is ever run.
 """
 
 from __future__ import annotations
@@ -19,17 +20,29 @@ from metarec.data.schema import BadInput
 
 LONGEST = 2000
 DEEPEST = 50
-ALIASES = {"genre": ("genres", "categories", "tags"), "genres": ("genre", "categories", "tags"),
-           "tag": ("tags", "categories", "genres"), "tags": ("tag", "categories", "genres"),
-           "category": ("categories", "genres", "tags"), "categories": ("category", "genres", "tags")}
-_TOKEN = re.compile(r"""\s*(?: (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
+ALIASES = {
+    "genre": ("genres", "categories", "tags"),
+    "genres": ("genre", "categories", "tags"),
+    "tag": ("tags", "categories", "genres"),
+    "tags": ("tag", "categories", "genres"),
+    "category": ("categories", "genres", "tags"),
+    "categories": ("category", "genres", "tags"),
+}
+_TOKEN = re.compile(
+    r"""\s*(?: (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
                            | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
                            | (?P<sign> <= | >= | != | == | [=<>(),] )
-                           | (?P<word> \w[\w.\-]* ) )""", re.VERBOSE)
+                           | (?P<word> \w[\w.\-]* ) )""",
+    re.VERBOSE,
+)
 _COMPARE: dict[str, Callable[[pl.Expr, float], pl.Expr]] = {
-    "=": lambda column, value: column == value, "!=": lambda column, value: column != value,
-    "<": lambda column, value: column < value, "<=": lambda column, value: column <= value,
-    ">": lambda column, value: column > value, ">=": lambda column, value: column >= value}
+    "=": lambda column, value: column == value,
+    "!=": lambda column, value: column != value,
+    "<": lambda column, value: column < value,
+    "<=": lambda column, value: column <= value,
+    ">": lambda column, value: column > value,
+    ">=": lambda column, value: column >= value,
+}
 
 
 def filter_mask(expression: str, items: pl.DataFrame) -> np.ndarray:
@@ -50,7 +63,11 @@ def filter_mask(expression: str, items: pl.DataFrame) -> np.ndarray:
     if len(expression) > LONGEST:
         raise BadInput(f"a filter may have {LONGEST} characters, this one has {len(expression)}")
     condition = _Parser(expression, items).whole()
-    return items.select(condition.fill_null(value=False).alias("allowed"))["allowed"].to_numpy().astype(bool)
+    return (
+        items.select(condition.fill_null(value=False).alias("allowed"))["allowed"]
+        .to_numpy()
+        .astype(bool)
+    )
 
 
 @dataclass(frozen=True)
@@ -66,11 +83,20 @@ def _tokens(expression: str) -> list[_Token]:
         match = _TOKEN.match(expression, place)
         if match is None:
             start = place + len(expression[place:]) - len(expression[place:].lstrip())
-            raise BadInput(f"filter {expression!r}: cannot read {expression[start:start + 10]!r} at character {start + 1}; "
-                           "text goes in quotes")
+            raise BadInput(
+                f"filter {expression!r}: cannot read {expression[start : start + 10]!r} at "
+                f"character {start + 1}; "
+                "text goes in quotes"
+            )
         kind = str(match.lastgroup)
         text = match.group(kind)
-        tokens.append(_Token(kind, text.lower() if kind == "word" and text.lower() in _RESERVED else text, match.start(kind)))
+        tokens.append(
+            _Token(
+                kind,
+                text.lower() if kind == "word" and text.lower() in _RESERVED else text,
+                match.start(kind),
+            )
+        )
         place = match.end()
     return [*tokens, _Token("end", "", end)]
 
@@ -107,7 +133,10 @@ class _Parser:
     def unary(self) -> pl.Expr:
         self.depth += 1
         if self.depth > DEEPEST:
-            raise BadInput(f"filter {self.expression[:60]!r}...: more than {DEEPEST} levels of `not` and parentheses")
+            raise BadInput(
+                f"filter {self.expression[:60]!r}...: more than {DEEPEST} levels of `not` and "
+                f"parentheses"
+            )
         if self.take("not"):
             condition = ~self.unary().fill_null(value=False)
         elif self.take("("):
@@ -132,11 +161,15 @@ class _Parser:
             return _contains(self.items, name, str(self.value()))
         sign = "=" if sign == "==" else sign
         if sign not in _COMPARE:
-            raise BadInput(f"filter {self.expression!r}: {sign!r} is no comparison; use = != < <= > >= in contains")
+            raise BadInput(
+                f"filter {self.expression!r}: {sign!r} is no comparison; use = != < <= > >= in "
+                f"contains"
+            )
         value = self.value()
         if isinstance(value, str):
             if sign not in ("=", "!="):
-                return _COMPARE[sign](_text(self.items, name), value.lower())  # type: ignore[arg-type]  # polars compares text too
+                # Polars compares text too
+                return _COMPARE[sign](_text(self.items, name), value.lower())  # type: ignore[arg-type]
             same = _is_text(self.items, name, value)
             return same if sign == "=" else ~same
         return _COMPARE[sign](_number(self.items, name), value)
@@ -147,7 +180,14 @@ class _Parser:
         while self.take(","):
             values.append(self.value())
         self.expect(")")
-        return pl.any_horizontal([_is_text(self.items, name, v) if isinstance(v, str) else _number(self.items, name) == v for v in values])
+        return pl.any_horizontal(
+            [
+                _is_text(self.items, name, v)
+                if isinstance(v, str)
+                else _number(self.items, name) == v
+                for v in values
+            ]
+        )
 
     def column(self) -> str:
         token = self.tokens[0]
@@ -158,15 +198,21 @@ class _Parser:
             if name in by_case:
                 self.tokens.pop(0)
                 return by_case[name]
-        raise BadInput(f"filter {self.expression!r}: the catalog has no column {token.text!r} "
-                       f"(columns: {', '.join(self.items.columns)})")
+        raise BadInput(
+            f"filter {self.expression!r}: the catalog has no column {token.text!r} "
+            f"(columns: {', '.join(self.items.columns)})"
+        )
 
     def value(self) -> str | float:
         token = self.tokens[0]
         if token.kind not in ("text", "number"):
             raise self.wrong('a number or "text in quotes"')
         self.tokens.pop(0)
-        return float(token.text) if token.kind == "number" else re.sub(r"\\(.)", r"\1", token.text[1:-1])
+        return (
+            float(token.text)
+            if token.kind == "number"
+            else re.sub(r"\\(.)", r"\1", token.text[1:-1])
+        )
 
     def take(self, text: str) -> bool:
         taken = self.tokens[0].kind in ("word", "sign") and self.tokens[0].text == text
@@ -180,18 +226,25 @@ class _Parser:
 
     def wrong(self, wanted: str) -> BadInput:
         token = self.tokens[0]
-        found = "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
+        found = (
+            "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
+        )
         return BadInput(f"filter {self.expression!r}: expected {wanted}, found {found}")
 
 
 def _text(items: pl.DataFrame, name: str) -> pl.Expr:
     column = pl.col(name)
-    joined = column.cast(pl.List(pl.Utf8)).list.join("|") if isinstance(items.schema[name], pl.List) else column.cast(pl.Utf8)
+    joined = (
+        column.cast(pl.List(pl.Utf8)).list.join("|")
+        if isinstance(items.schema[name], pl.List)
+        else column.cast(pl.Utf8)
+    )
     return joined.str.to_lowercase()
 
 
 def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
-    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag columns, at spaces.
+    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag
+    columns, at spaces.
 
     A number in quotes is compared as a number where the column holds numbers.
     """
@@ -204,7 +257,9 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
     tags = column.str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
     is_tag = tags.list.contains(wanted)
     if name.lower() in {n for names in ALIASES.values() for n in names}:
-        is_tag = is_tag | (~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted))
+        is_tag = is_tag | (
+            ~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted)
+        )
     return (column.str.strip_chars() == wanted) | is_tag
 
 

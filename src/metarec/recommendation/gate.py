@@ -1,13 +1,15 @@
 """The evidence gate: how much to trust each kind of knowledge after 0, 1, 3, ... events.
 
-With p the popularity of an item, r_s its standing in general (how well it is liked, how often met), and q_m the share
-of attention that scorer m gives it, the log-score is
+With p the popularity of an item, r_s its standing in general (how well it is liked, how often met),
+and q_m the share of attention that scorer m gives it, the log-score is
 
-    trust(k) log p  +  sum over s of regard_s(k) r_s  +  sum over m of  weight_m(k) log(1 + q_m / (ease_m(k) p))
+    trust(k) log p  +  sum over s of regard_s(k) r_s  +  sum over m of  weight_m(k) log(1 + q_m /
+    (ease_m(k) p))
 
-so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The parts add up to the
-score exactly, which is what explanations show. `trust`, `regard`, `weight` and `ease` are learned on held-out newcomers
-(gate_training.py) at a few support sizes and interpolated between them in log(1 + k).
+so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The
+parts add up to the score exactly, which is what explanations show. `trust`, `regard`, `weight` and
+`ease` are learned on held-out newcomers (gate_training.py) at a few support sizes and interpolated
+between them in log(1 + k).
 """
 
 from __future__ import annotations
@@ -44,21 +46,41 @@ class Gate:
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
     def at(self, lengths: Int[np.ndarray, "people"]) -> dict[str, np.ndarray]:
-        """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these lengths."""
+        """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these
+        lengths.
+        """
         found = self._by_events.after(lengths).astype(np.float32)
         columns, scorers = self.regard.shape[1], self.weight.shape[1]
-        weight, log_ease = found[:, 1 + columns:1 + columns + scorers], found[:, 1 + columns + scorers:]
-        return {"trust": found[:, 0], "regard": found[:, 1:1 + columns], "weight": weight, "ease": np.exp(log_ease)}
+        weight, log_ease = (
+            found[:, 1 + columns : 1 + columns + scorers],
+            found[:, 1 + columns + scorers :],
+        )
+        return {
+            "trust": found[:, 0],
+            "regard": found[:, 1 : 1 + columns],
+            "weight": weight,
+            "ease": np.exp(log_ease),
+        }
 
     @cached_property
     def _by_events(self) -> Knots:
         """[1 + S + 2 M] everything that is interpolated, side by side."""
-        return Knots.between(self.knots, np.concatenate([self.trust[:, None], self.regard, self.weight, np.log(self.ease)], axis=1))
+        return Knots.between(
+            self.knots,
+            np.concatenate(
+                [self.trust[:, None], self.regard, self.weight, np.log(self.ease)], axis=1
+            ),
+        )
 
-    def parts(self, popularity: Float[np.ndarray, "items"], standing: Float[np.ndarray, "items columns"],
-              evidence: Mapping[str, Float[np.ndarray, "people items"]],
-              lengths: Int[np.ndarray, "people"]) -> dict[str, Float[np.ndarray, "people items"]]:
-        """The addends of the log-score, by name: each [B, N] float32; popularity first, then standing.
+    def parts(
+        self,
+        popularity: Float[np.ndarray, "items"],
+        standing: Float[np.ndarray, "items columns"],
+        evidence: Mapping[str, Float[np.ndarray, "people items"]],
+        lengths: Int[np.ndarray, "people"],
+    ) -> dict[str, Float[np.ndarray, "people items"]]:
+        """The addends of the log-score, by name: each [B, N] float32; popularity first, then
+        standing.
 
         Args:
             popularity: [N] shares, above 0, summing to 1.
@@ -68,7 +90,10 @@ class Gate:
         """
         at = self.at(lengths)
         weight, ease = at["weight"], at["ease"]
-        parts = {POPULARITY: at["trust"][:, None] * np.log(popularity)[None, :], STANDING: at["regard"] @ standing.T}
+        parts = {
+            POPULARITY: at["trust"][:, None] * np.log(popularity)[None, :],
+            STANDING: at["regard"] @ standing.T,
+        }
         for column, name in enumerate(self.names):
             share = evidence[name]
             total = share.sum(1, keepdims=True)
@@ -76,30 +101,43 @@ class Gate:
             parts[name] = weight[:, column, None] * np.log1p(share * scale / popularity[None, :])
         return parts
 
-    def score(self, popularity: Float[np.ndarray, "items"], base: Float[np.ndarray, "rows items"],
-              evidence: Iterable[Float[np.ndarray, "people items"] | sp.csr_matrix], lengths: Int[np.ndarray, "people"], *,
-              out: Float[np.ndarray, "people items"]) -> None:
-        """The sum of `parts`, written into `out` and found with as few passes over the catalog as there can be.
+    def score(
+        self,
+        popularity: Float[np.ndarray, "items"],
+        base: Float[np.ndarray, "rows items"],
+        evidence: Iterable[Float[np.ndarray, "people items"] | sp.csr_matrix],
+        lengths: Int[np.ndarray, "people"],
+        *,
+        out: Float[np.ndarray, "people items"],
+    ) -> None:
+        """The sum of `parts`, written into `out` and found with as few passes over the catalog as
+        there can be.
 
         Args:
             popularity: [N] shares, above 0, summing to 1.
             base: [1 + S, N] log of them, and each column of the standing.
-            evidence: [B, N] of each scorer in turn, at least 0; sparse where most is 0. Dense evidence is overwritten.
+            evidence: [B, N] of each scorer in turn, at least 0; sparse where most is 0. Dense
+                evidence is overwritten.
             lengths: [B] events in each support.
         """
         at = self.at(lengths)
         np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
         rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
         pieces = column_pieces(*out.shape)
-        # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and taken away at the end.
+        # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and
+        # taken away at the end.
         constant, ones = np.zeros(len(lengths), np.float32), np.ones(out.shape[1], np.float32)
         for column, found in enumerate(evidence):
             weight = at["weight"][:, column]
             if isinstance(found, sp.csr_matrix):
                 owners = np.repeat(np.arange(len(lengths)), np.diff(found.indptr))
                 scale = _scale(np.bincount(owners, found.data, len(lengths)), at["ease"][:, column])
-                lifts = weight[owners] * np.log1p(found.data * rarity[found.indices] / scale[owners])
-                out.reshape(-1)[owners * out.shape[1] + found.indices] += lifts  # each item stands once in a row
+                lifts = weight[owners] * np.log1p(
+                    found.data * rarity[found.indices] / scale[owners]
+                )
+                out.reshape(-1)[owners * out.shape[1] + found.indices] += (
+                    lifts  # each item stands once in a row
+                )
                 continue
             total = found @ ones  # three times faster than sum()
             if not total.any():
@@ -117,14 +155,25 @@ class Gate:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays."""
-        return {"knots": self.knots, "trust": self.trust, "regard": self.regard, "weight": self.weight, "ease": self.ease}
+        return {
+            "knots": self.knots,
+            "trust": self.trust,
+            "regard": self.regard,
+            "weight": self.weight,
+            "ease": self.ease,
+        }
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
         """From `arrays()` and the scorers' names."""
-        return cls(names=names, **{name: arrays[name] for name in ("knots", "trust", "regard", "weight", "ease")})
+        return cls(
+            names=names,
+            **{name: arrays[name] for name in ("knots", "trust", "regard", "weight", "ease")},
+        )
 
 
 def _scale(total: np.ndarray, ease: np.ndarray) -> np.ndarray:
-    """[B] float32 by which evidence over popularity is divided: its sum (1 where there is none) times the ease."""
+    """[B] float32 by which evidence over popularity is divided: its sum (1 where there is none)
+    times the ease.
+    """
     return np.asarray(np.where(total > 0, total, 1.0) * ease, np.float32)

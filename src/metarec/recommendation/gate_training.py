@@ -1,10 +1,11 @@
 """Learning the evidence gate on people the scorers have not seen.
 
-Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on a person must not
-be trusted about that person). The gate first maximises the likelihood of what they liked afterwards, then the NDCG@10
-of the slate by LambdaLoss (Wang et al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only
-pairs in reach of the first ten places count). Measured on validation newcomers, the second step is what made the gate
-better than the best of its parts; likelihood alone was not (docs/experiments.md).
+Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
+a person must not be trusted about that person). The gate first maximises the likelihood of what
+they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
+LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
+places count). Measured on validation newcomers, the second step is what made the gate better than
+the best of its parts; likelihood alone was not (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ SLATE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class GateTasks:
-    """T held-out people at one support size, each with C candidates and the M scorers' shares for them."""
+    """T held-out people at one support size, each with C candidates and the M scorers' shares for
+    them.
+    """
 
     shares: Tensor
     """[T, C, M] float32."""
@@ -60,19 +63,35 @@ class GateTasks:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> GateTasks:
         """From `arrays()`, each name with `prefix` before it."""
-        return cls(**{name: torch.from_numpy(arrays[f"{prefix}{name}"]) for name in cls.__dataclass_fields__})
+        return cls(
+            **{
+                name: torch.from_numpy(arrays[f"{prefix}{name}"])
+                for name in cls.__dataclass_fields__
+            }
+        )
 
 
 Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""(support size, users) -> shares [B, N, M], popularity [N], standing [N, S] from what has not seen these users."""
+"""(support size, users) -> shares [B, N, M], popularity [N], standing [N, S] from what has not seen
+these users.
+"""
 
 
-def gather_tasks(behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64) -> list[GateTasks]:
+def gather_tasks(
+    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64
+) -> list[GateTasks]:
     """Tasks of the held-out `users` at each support size of the horizon."""
     tasks = []
     for shots in behaviour.horizon.shots:
-        parts = [_candidates(behaviour, users[start:start + batch], *ask(shots, users[start:start + batch]), rng)
-                 for start in range(0, len(users), batch)]
+        parts = [
+            _candidates(
+                behaviour,
+                users[start : start + batch],
+                *ask(shots, users[start : start + batch]),
+                rng,
+            )
+            for start in range(0, len(users), batch)
+        ]
         tasks.append(_joined(parts))
     return tasks
 
@@ -82,8 +101,14 @@ def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
     return [_joined(list(parts)) for parts in zip(*folds, strict=True)]
 
 
-def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateTasks], rng: np.random.Generator,
-               tell: Callable[[float], None] | None = None, weights: np.ndarray | None = None) -> Gate:
+def train_gate(
+    names: tuple[str, ...],
+    shots: tuple[int, ...],
+    tasks: list[GateTasks],
+    rng: np.random.Generator,
+    tell: Callable[[float], None] | None = None,
+    weights: np.ndarray | None = None,
+) -> Gate:
     """Learn trust, weight and ease at each support size.
 
     Args:
@@ -91,8 +116,12 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
         weights: [T] how often each task's person is drawn, beside the others; None: all alike.
     """
     sizes = (len(shots), len(names))
-    raw = {"trust": torch.full(sizes[:1], 1.0), "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]),
-           "weight": torch.full(sizes, -0.7), "ease": torch.full(sizes, -1.0)}
+    raw = {
+        "trust": torch.full(sizes[:1], 1.0),
+        "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]),
+        "weight": torch.full(sizes, -0.7),
+        "ease": torch.full(sizes, -1.0),
+    }
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
@@ -103,22 +132,38 @@ def train_gate(names: tuple[str, ...], shots: tuple[int, ...], tasks: list[GateT
             for group in optimizer.param_groups:
                 group["lr"] = lr
             optimizer.zero_grad()
-            (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            # Torch leaves it untyped
+            (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if tell is not None:
                 tell((done + 1) / total)
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
-    return Gate(names=names, knots=np.array(shots, np.int64), trust=learned["trust"], regard=learned["regard"],
-                weight=np.logaddexp(0.0, learned["weight"]), ease=np.exp(learned["ease"]))
+    return Gate(
+        names=names,
+        knots=np.array(shots, np.int64),
+        trust=learned["trust"],
+        regard=learned["regard"],
+        weight=np.logaddexp(0.0, learned["weight"]),
+        ease=np.exp(learned["ease"]),
+    )
 
 
-def _schedule(raw: dict[str, Tensor], tasks: list[GateTasks], rng: np.random.Generator,
-              weights: np.ndarray | None) -> Iterator[tuple[float, Callable[[], Tensor]]]:
-    """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a tenth."""
+def _schedule(
+    raw: dict[str, Tensor],
+    tasks: list[GateTasks],
+    rng: np.random.Generator,
+    weights: np.ndarray | None,
+) -> Iterator[tuple[float, Callable[[], Tensor]]]:
+    """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a
+    tenth.
+    """
     for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
         for step in range(steps):
             rows = [torch.from_numpy(_drawn(len(t.shares), rng, weights)) for t in tasks]
-            yield LEARNING_RATE * (1 - 0.9 * step / steps), partial(_mean_loss, raw, tasks, rows, measure)
+            yield (
+                LEARNING_RATE * (1 - 0.9 * step / steps),
+                partial(_mean_loss, raw, tasks, rows, measure),
+            )
 
 
 def _drawn(tasks: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:
@@ -128,11 +173,17 @@ def _drawn(tasks: int, rng: np.random.Generator, weights: np.ndarray | None) -> 
     return rng.choice(tasks, min(BATCH, tasks), p=weights / weights.sum())
 
 
-def _mean_loss(raw: dict[str, Tensor], tasks: list[GateTasks], rows: list[Tensor],
-               measure: Callable[[Tensor, GateTasks, Tensor], Tensor]) -> Tensor:
+def _mean_loss(
+    raw: dict[str, Tensor],
+    tasks: list[GateTasks],
+    rows: list[Tensor],
+    measure: Callable[[Tensor, GateTasks, Tensor], Tensor],
+) -> Tensor:
     """Mean over support sizes of the loss on some of their tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
-    return torch.stack([measure(_scores(raw, knot, some, chosen), some, chosen) for knot, (some, chosen) in drawn]).mean()
+    return torch.stack(
+        [measure(_scores(raw, knot, some, chosen), some, chosen) for knot, (some, chosen) in drawn]
+    ).mean()
 
 
 def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -> Tensor:
@@ -153,35 +204,57 @@ def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
 def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
     """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain.
 
-    A sampled candidate takes as many places, and makes as many pairs, as the items it stands for: unweighed, the popular
-    items (all of them candidates) would look worse than they are, and a gate without scorers learned to distrust them.
+    A sampled candidate takes as many places, and makes as many pairs, as the items it stands for:
+    unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
+    without scorers learned to distrust them.
     """
     relevant = tasks.is_relevant[rows]
     top, index = scores.topk(min(REACH, scores.shape[1]), 1)
-    gain, stands_for = relevant.gather(1, index).float(), tasks.log_weight[rows].gather(1, index).exp()
+    gain, stands_for = (
+        relevant.gather(1, index).float(),
+        tasks.log_weight[rows].gather(1, index).exp(),
+    )
     place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[relevant.sum(1).clamp(1, SLATE) - 1]
+    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[
+        relevant.sum(1).clamp(1, SLATE) - 1
+    ]
     swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
     pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
-    return (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
+    return (
+        (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
+    )
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
-    """Pull of neighboring support sizes towards each other, of weights and regard towards 0, and of trust towards 1.
+    """Pull of neighboring support sizes towards each other, of weights and regard towards 0, and of
+    trust towards 1.
 
-    Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen people taught a gate to distrust popularity,
-    and where the best ten places hold little that anybody likes, hundreds taught it standing that misled (docs/experiments.md).
+    Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen
+    people taught a gate to distrust popularity, and where the best ten places hold little that
+    anybody likes, hundreds taught it standing that misled (docs/experiments.md).
     """
-    steps = sum(((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale
-                for name, scale in (("trust", 10.0), ("weight", 1.0), ("regard", 1.0), ("ease", 0.1)))
-    sizes = (functional.softplus(raw["weight"]) ** 2).sum() + 10.0 * ((raw["regard"] ** 2).sum() + ((raw["trust"] - 1.0) ** 2).sum())
+    steps = sum(
+        ((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale
+        for name, scale in (("trust", 10.0), ("weight", 1.0), ("regard", 1.0), ("ease", 0.1))
+    )
+    sizes = (functional.softplus(raw["weight"]) ** 2).sum() + 10.0 * (
+        (raw["regard"] ** 2).sum() + ((raw["trust"] - 1.0) ** 2).sum()
+    )
     return SMOOTHNESS * steps + 1e-3 * sizes
 
 
-def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, popularity: np.ndarray, standing: np.ndarray,
-                rng: np.random.Generator) -> GateTasks:
-    """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a weighed sample of the rest."""
+def _candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    shares: np.ndarray,
+    popularity: np.ndarray,
+    standing: np.ndarray,
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
+    weighed sample of the rest.
+    """
     people, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
     pool, target = histories.first(pools), behaviour.targets.users(users)
@@ -211,7 +284,9 @@ def _candidates(behaviour: Behaviour, users: np.ndarray, shares: np.ndarray, pop
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
         standing=torch.from_numpy(standing[index]),
         log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
-        is_real=torch.from_numpy(is_real), is_relevant=torch.from_numpy(at(is_relevant) & is_real))
+        is_real=torch.from_numpy(is_real),
+        is_relevant=torch.from_numpy(at(is_relevant) & is_real),
+    )
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -226,11 +301,23 @@ def _joined(parts: list[GateTasks]) -> GateTasks:
     width = max(part.shares.shape[1] for part in parts)
 
     def padded(name: str, value: float) -> Tensor:
-        return torch.cat([functional.pad(getattr(part, name), _margins(getattr(part, name), width), value=value) for part in parts])
+        return torch.cat(
+            [
+                functional.pad(
+                    getattr(part, name), _margins(getattr(part, name), width), value=value
+                )
+                for part in parts
+            ]
+        )
 
-    return GateTasks(shares=padded("shares", 0.0), popularity=padded("popularity", 1.0), standing=padded("standing", 0.0),
-                     log_weight=padded("log_weight", 0.0),
-                     is_real=padded("is_real", False), is_relevant=padded("is_relevant", False))
+    return GateTasks(
+        shares=padded("shares", 0.0),
+        popularity=padded("popularity", 1.0),
+        standing=padded("standing", 0.0),
+        log_weight=padded("log_weight", 0.0),
+        is_real=padded("is_real", False),
+        is_relevant=padded("is_relevant", False),
+    )
 
 
 def _margins(tensor: Tensor, width: int) -> list[int]:

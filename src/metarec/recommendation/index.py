@@ -1,8 +1,9 @@
 """Approximate retrieval for catalogs too large to score whole (extra `ann`).
 
-The largest inner products are found as nearest neighbours on a sphere: an item gets one more coordinate that makes all
-lengths equal, a query gets 0 there (Bachrach et al. 2014, RecSys). The neighbours come from usearch's HNSW graph
-(Malkov and Yashunin 2018, arXiv:1603.09320); whoever asks scores them exactly, so approximation costs recall only.
+The largest inner products are found as nearest neighbours on a sphere: an item gets one more
+coordinate that makes all lengths equal, a query gets 0 there (Bachrach et al. 2014, RecSys). The
+neighbours come from usearch's HNSW graph (Malkov and Yashunin 2018, arXiv:1603.09320); whoever asks
+scores them exactly, so approximation costs recall only.
 """
 
 from __future__ import annotations
@@ -35,30 +36,53 @@ class ItemIndex:
         self._graph, self.n_items, self.dim = graph, n_items, dim
 
     @classmethod
-    def build(cls, embeddings: np.ndarray, config: IndexConfig | None = None, *, threads: int = 0) -> ItemIndex:
-        """Index the rows of `embeddings` [N, D]; `threads` 0 uses all cores (and then the graph differs a little each time)."""
+    def build(
+        cls, embeddings: np.ndarray, config: IndexConfig | None = None, *, threads: int = 0
+    ) -> ItemIndex:
+        """Index the rows of `embeddings` [N, D]; `threads` 0 uses all cores (and then the graph
+        differs a little each time).
+        """
         config = config or IndexConfig()
         usearch = require("usearch.index", "ann")
-        graph = usearch.Index(ndim=embeddings.shape[1] + 1, metric="cos", dtype="f32", connectivity=config.connectivity,
-                              expansion_add=config.build_effort, expansion_search=config.search_effort)
+        graph = usearch.Index(
+            ndim=embeddings.shape[1] + 1,
+            metric="cos",
+            dtype="f32",
+            connectivity=config.connectivity,
+            expansion_add=config.build_effort,
+            expansion_search=config.search_effort,
+        )
         length = np.linalg.norm(embeddings, axis=1)
         rest = np.sqrt(np.maximum(length.max(initial=1e-12) ** 2 - length**2, 0.0))
-        graph.add(np.arange(len(embeddings)), np.column_stack([embeddings, rest]).astype(np.float32), threads=threads)
+        graph.add(
+            np.arange(len(embeddings)),
+            np.column_stack([embeddings, rest]).astype(np.float32),
+            threads=threads,
+        )
         return cls(graph, len(embeddings), embeddings.shape[1])
 
     def search(self, queries: np.ndarray, n_candidates: int) -> np.ndarray:
-        """[B, R] indexes of items likely to have the largest inner products with `queries` [B, D]; -1 padding.
+        """[B, R] indexes of items likely to have the largest inner products with `queries` [B, D];
+        -1 padding.
 
         Raises:
             ValueError: if the queries are of another width than the items.
         """
         if queries.shape[-1] != self.dim:
-            raise ValueError(f"queries of width {queries.shape[-1]} asked of an index of width {self.dim}")
-        wide = np.column_stack([np.atleast_2d(queries), np.zeros(len(np.atleast_2d(queries)))]).astype(np.float32)
+            raise ValueError(
+                f"queries of width {queries.shape[-1]} asked of an index of width {self.dim}"
+            )
+        wide = np.column_stack(
+            [np.atleast_2d(queries), np.zeros(len(np.atleast_2d(queries)))]
+        ).astype(np.float32)
         wanted = min(n_candidates, self.n_items)
         found = self._graph.search(wide, wanted)
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(wide), -1)
-        counts = np.full(len(wide), keys.shape[1]) if not hasattr(found, "counts") else np.asarray(found.counts)
+        counts = (
+            np.full(len(wide), keys.shape[1])
+            if not hasattr(found, "counts")
+            else np.asarray(found.counts)
+        )
         return np.where(np.arange(keys.shape[1]) < counts[:, None], keys, -1)
 
     def save(self, path: str | Path) -> None:
@@ -67,13 +91,19 @@ class ItemIndex:
 
     @classmethod
     def load(cls, path: str | Path, config: IndexConfig | None = None) -> ItemIndex:
-        """Read a graph back, left on disk and paged in as searches need it; of `config` only `search_effort` matters now."""
+        """Read a graph back, left on disk and paged in as searches need it; of `config` only
+        `search_effort` matters now.
+        """
         graph = require("usearch.index", "ann").Index.restore(str(path), view=True)
-        graph.expansion_search = (config or IndexConfig()).search_effort  # the file does not keep it
+        graph.expansion_search = (
+            config or IndexConfig()
+        ).search_effort  # the file does not keep it
         return cls(graph, len(graph), graph.ndim - 1)
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """Mean share, in [0, 1], of the exact top items ([B, K]) that are among those found ([B, R]); -1 is padding on both sides."""
+    """Mean share, in [0, 1], of the exact top items ([B, K]) that are among those found ([B, R]);
+    -1 is padding on both sides.
+    """
     hits = (exact[:, :, None] == found[:, None, :]).any(2) & (exact >= 0)
     return float((hits.sum(1) / np.maximum((exact >= 0).sum(1), 1)).mean())

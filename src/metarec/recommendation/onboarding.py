@@ -1,8 +1,9 @@
 """Onboarding: which items to ask a newcomer about first.
 
-A question is worth the variance its answer is expected to take out of our predictions, times the chance that the
-person knows the item and can answer. The idea is active learning by expected variance reduction (Cohn, Ghahramani and
-Jordan 1996, JAIR); for a Bayesian linear head the reduction has a closed form and does not depend on the answer.
+A question is worth the variance its answer is expected to take out of our predictions, times the
+chance that the person knows the item and can answer. The idea is active learning by expected
+variance reduction (Cohn, Ghahramani and Jordan 1996, JAIR); for a Bayesian linear head the
+reduction has a closed form and does not depend on the answer.
 """
 
 from __future__ import annotations
@@ -19,29 +20,43 @@ class Questions:
     items: np.ndarray
     """[B, Q] item indexes."""
     worth: np.ndarray
-    """[B, Q] expected share, in [0, 1], of the remaining variance that asking takes away (chance of knowing included)."""
+    """[B, Q] expected share, in [0, 1], of the remaining variance that asking takes away (chance of
+    knowing included).
+    """
 
 
 def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
-    """[N] chance that somebody knows each item: the share of people who met it, smoothed by one who did and one who did not."""
+    """[N] chance that somebody knows each item: the share of people who met it, smoothed by one who
+    did and one who did not.
+    """
     return np.asarray((events_per_item + 1.0) / (n_users + 2.0))
 
 
 def chance_known_to(knows: np.ndarray, stranger: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """[B, N] chance that each person knows each item, given what they answered: that of anybody, times how much likelier the
-    scores hold it than for a stranger.
+    """[B, N] chance that each person knows each item, given what they answered: that of anybody,
+    times how much likelier the scores hold it than for a stranger.
 
     Args:
         knows: [N] chance that somebody knows the item.
         stranger: [N] log-scores for somebody of whom nothing is known.
         scores: [B, N] log-scores for each person.
     """
-    lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (stranger - np.logaddexp.reduce(stranger))
+    lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (
+        stranger - np.logaddexp.reduce(stranger)
+    )
     return np.asarray(np.minimum(knows * np.exp(lift), 1.0))
 
 
-def choose_questions(item_vectors: np.ndarray, covariance: np.ndarray, noise: float, knows: np.ndarray, n_questions: int, *,
-                     may_ask: np.ndarray | None = None, importance: np.ndarray | None = None) -> Questions:
+def choose_questions(
+    item_vectors: np.ndarray,
+    covariance: np.ndarray,
+    noise: float,
+    knows: np.ndarray,
+    n_questions: int,
+    *,
+    may_ask: np.ndarray | None = None,
+    importance: np.ndarray | None = None,
+) -> Questions:
     """Choose questions one after another, each given that those before it are answered.
 
     Args:
@@ -51,24 +66,37 @@ def choose_questions(item_vectors: np.ndarray, covariance: np.ndarray, noise: fl
         knows: [N] or [B, N] chance in [0, 1] that the person knows the item.
         n_questions: how many to choose.
         may_ask: bool [N] or [B, N]; False for items already answered or not to be asked about.
-        importance: [N] weight of each item's variance in the sum that is reduced; all alike unless given.
+        importance: [N] weight of each item's variance in the sum that is reduced; all alike unless
+            given.
 
     Raises:
         ValueError: if fewer than `n_questions` items may be asked about.
     """
     uncertain = np.array(covariance, dtype=np.float64, ndmin=3)
     vectors = np.asarray(item_vectors, dtype=np.float64)
-    weight = np.ones(len(vectors)) if importance is None else np.asarray(importance, dtype=np.float64)
-    spread = (vectors * weight[:, None]).T @ vectors  # [D, D]: the summed variance of all items is trace(spread @ covariance)
+    weight = (
+        np.ones(len(vectors)) if importance is None else np.asarray(importance, dtype=np.float64)
+    )
+    spread = (
+        vectors * weight[:, None]
+    ).T @ vectors  # [D, D]: the summed variance of all items is trace(spread @ covariance)
     shape = (len(uncertain), len(vectors))
     chance = np.broadcast_to(np.asarray(knows, dtype=np.float64), shape)
     free = np.ones(shape, dtype=bool) if may_ask is None else np.broadcast_to(may_ask, shape).copy()
     if free.sum(1).min() < n_questions:
-        raise ValueError(f"{n_questions} questions asked for, but only {int(free.sum(1).min())} items may be asked about")
+        raise ValueError(
+            f"{n_questions} questions asked for, but only {int(free.sum(1).min())} items may be "
+            f"asked about"
+        )
     rows = np.arange(len(uncertain))
-    items, worth = np.empty((len(rows), n_questions), dtype=np.int64), np.empty((len(rows), n_questions))
+    items, worth = (
+        np.empty((len(rows), n_questions), dtype=np.int64),
+        np.empty((len(rows), n_questions)),
+    )
     for question in range(n_questions):
-        moved = np.einsum("nd,bde->bne", vectors, uncertain)  # [B, N, D] covariance of each item's value with the weights
+        moved = np.einsum(
+            "nd,bde->bne", vectors, uncertain
+        )  # [B, N, D] covariance of each item's value with the weights
         variance = np.einsum("bne,ne->bn", moved, vectors) + noise
         reduction = np.einsum("bnd,de,bne->bn", moved, spread, moved, optimize=True) / variance
         total = np.einsum("de,bed->b", spread, uncertain)
@@ -77,5 +105,8 @@ def choose_questions(item_vectors: np.ndarray, covariance: np.ndarray, noise: fl
         items[:, question], worth[:, question] = best, gain[rows, best] / np.maximum(total, 1e-300)
         free[rows, best] = False
         column = moved[rows, best]
-        uncertain = uncertain - column[:, :, None] * column[:, None, :] / variance[rows, best][:, None, None]
+        uncertain = (
+            uncertain
+            - column[:, :, None] * column[:, None, :] / variance[rows, best][:, None, None]
+        )
     return Questions(items=items, worth=worth)

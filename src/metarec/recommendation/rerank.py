@@ -1,4 +1,6 @@
-"""Reordering for another aim than the score: the interface that diversity, fairness and an owner's own rules share."""
+"""Reordering for another aim than the score: the interface that diversity, fairness and an owner's
+own rules share.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import numpy as np
 class Reranker(Protocol):
     """Chooses the slate from the best-scored candidates of each person."""
 
-    def rerank(self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    def rerank(
+        self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """Choose `k` of the candidates and order them.
 
         Args:
@@ -27,5 +31,7 @@ class Reranker(Protocol):
 
 
 def chosen(candidates: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """[B, K] the candidates (or any array beside them) at the chosen positions, -1 where there is none."""
+    """[B, K] the candidates (or any array beside them) at the chosen positions, -1 where there is
+    none.
+    """
     return np.where(positions >= 0, np.take_along_axis(candidates, np.maximum(positions, 0), 1), -1)

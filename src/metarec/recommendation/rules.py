@@ -16,11 +16,15 @@ class Rules:
     """What the owner of the list insists on."""
 
     pin: Sequence[str] = ()
-    """Item ids put first, in this order, unless the person may not see them (a ban, a filter, already seen)."""
+    """Item ids put first, in this order, unless the person may not see them (a ban, a filter,
+    already seen).
+    """
     ban: Sequence[str] = ()
     """Item ids never shown."""
     quota: Mapping[str, int] = field(default_factory=dict)
-    """At most this many items of a category (a tag's text, compared without regard to case) in a slate."""
+    """At most this many items of a category (a tag's text, compared without regard to case) in a
+    slate.
+    """
     quota_column: str = "categories"
     """The catalog's column of tags that `quota` counts."""
 
@@ -38,7 +42,9 @@ def ban_items(scores: np.ndarray, ids: Sequence[str], vocabulary: Vocabulary) ->
     return result
 
 
-def category_matrix(items: pl.DataFrame, categories: Sequence[str], column: str = "categories") -> np.ndarray:
+def category_matrix(
+    items: pl.DataFrame, categories: Sequence[str], column: str = "categories"
+) -> np.ndarray:
     """Which item has which category: bool [N, C].
 
     Raises:
@@ -47,21 +53,36 @@ def category_matrix(items: pl.DataFrame, categories: Sequence[str], column: str 
     from metarec.recommendation.filters import filter_mask
 
     if column not in items.columns:
-        raise BadInput(f"a quota counts column {column!r}, which the catalog does not have (columns: {', '.join(items.columns)})")
+        raise BadInput(
+            f"a quota counts column {column!r}, which the catalog does not have (columns: "
+            f"{', '.join(items.columns)})"
+        )
     table = items.select(pl.col(column).alias("tags"))
     quoted = [category.replace("\\", "\\\\").replace('"', '\\"') for category in categories]
-    return np.stack([filter_mask(f'tags = "{category}"', table) for category in quoted], axis=1) if categories \
+    return (
+        np.stack([filter_mask(f'tags = "{category}"', table) for category in quoted], axis=1)
+        if categories
         else np.zeros((items.height, 0), dtype=bool)
+    )
 
 
-def apply_rules(ranked: np.ndarray, allowed: np.ndarray, k: int, rules: Rules, *, vocabulary: Vocabulary,
-                has_category: np.ndarray) -> np.ndarray:
-    """Make slates of `k` from longer ranked lists: pins first, then the ranking, skipping what would break a quota.
+def apply_rules(
+    ranked: np.ndarray,
+    allowed: np.ndarray,
+    k: int,
+    rules: Rules,
+    *,
+    vocabulary: Vocabulary,
+    has_category: np.ndarray,
+) -> np.ndarray:
+    """Make slates of `k` from longer ranked lists: pins first, then the ranking, skipping what
+    would break a quota.
 
     A slate stays shorter than `k` where the quotas leave nothing more of the ranked list.
 
     Args:
-        ranked: [B, R] item indexes, best first, -1 padding; R well above `k` where quotas are tight.
+        ranked: [B, R] item indexes, best first, -1 padding; R well above `k` where quotas are
+            tight.
         allowed: bool [B, N]; pins outside it are not shown.
         has_category: bool [N, C] in the order of `rules.quota`.
 
@@ -71,14 +92,22 @@ def apply_rules(ranked: np.ndarray, allowed: np.ndarray, k: int, rules: Rules, *
     pins = vocabulary.indexes(dict.fromkeys(rules.pin))
     pins = pins[pins >= 0]
     pinned = np.where(allowed[:, pins], pins[None, :], -1)
-    again = (ranked[:, :, None] == pinned[:, None, :]).any(2) if len(pins) else np.zeros(ranked.shape, dtype=bool)
+    again = (
+        (ranked[:, :, None] == pinned[:, None, :]).any(2)
+        if len(pins)
+        else np.zeros(ranked.shape, dtype=bool)
+    )
     line = np.concatenate([pinned, np.where(again, -1, ranked)], axis=1)
-    taken = _within_quota(line, k, np.array(list(rules.quota.values()), dtype=np.int64), has_category)
+    taken = _within_quota(
+        line, k, np.array(list(rules.quota.values()), dtype=np.int64), has_category
+    )
     order = np.argsort(~taken, axis=1, kind="stable")[:, :k]
     return np.where(np.take_along_axis(taken, order, 1), np.take_along_axis(line, order, 1), -1)
 
 
-def _within_quota(line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray) -> np.ndarray:
+def _within_quota(
+    line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray
+) -> np.ndarray:
     """Walk down the lists of all people together, taking an item while its categories have room."""
     taken = np.zeros(line.shape, dtype=bool)
     room = np.broadcast_to(most, (len(line), len(most))).copy()

@@ -13,11 +13,14 @@ import numpy as np
 class Request:
     """One person, as far as known, asking for a slate.
 
-    Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is fine.
+    Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is
+    fine.
     """
 
     history: Sequence[tuple[Any, ...]] = ()
-    """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value, kind, timestamp)`."""
+    """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value,
+    kind, timestamp)`.
+    """
     profile: dict[str, Any] = field(default_factory=dict)
     """Attributes of the person; any may be missing."""
     wish: str | None = None
@@ -36,14 +39,17 @@ class Slate:
     scores: np.ndarray
     """[K] log-scores of the evidence gate; only their order and differences mean something."""
     uncertainty: np.ndarray
-    """[K] standard deviation of each item's predicted value on the data's scale; without ratings, doubt about its score, 1 for a
+    """[K] standard deviation of each item's predicted value on the data's scale; without ratings,
+    doubt about its score, 1 for a
     stranger and towards 0 as events like the item arrive."""
     propensity: np.ndarray
     """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
     predicted: np.ndarray | None = None
     """[K] predicted values on the data's scale; None without ratings."""
     interval: np.ndarray | None = None
-    """[K, 2] ends of the 90% interval of each predicted value, inside the scale; None without ratings."""
+    """[K, 2] ends of the 90% interval of each predicted value, inside the scale; None without
+    ratings.
+    """
     model_version: str = ""
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""

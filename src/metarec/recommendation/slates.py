@@ -1,8 +1,9 @@
 """From scores to slates: what may be shown, in which order, with which probability.
 
-The order of work: filter, policy, bans, seen and excluded items take items out; exploration or the plain ranking orders
-them; diversity reorders; pins and quotas have the last word. Exploration logs exact probabilities, which diversity and
-quotas would make untrue, so a slate that asks for those is not explored and says so.
+The order of work: filter, policy, bans, seen and excluded items take items out; exploration or the
+plain ranking orders them; diversity reorders; pins and quotas have the last word. Exploration logs
+exact probabilities, which diversity and quotas would make untrue, so a slate that asks for those is
+not explored and says so.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class SlateOptions:
         if self.explore < 0.0:
             raise BadInput(f"explore must be 0 or more, got {self.explore}")
         if self.diversity and self.reranker is not None:
-            raise BadInput("a slate is reordered for one aim: give diversity or a reranker, not both")
+            raise BadInput(
+                "a slate is reordered for one aim: give diversity or a reranker, not both"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +65,11 @@ class Ordered:
     """What was not done, for every slate."""
 
 
-def hide_items(scores: np.ndarray, requests: Sequence[Request], catalog: Catalog, options: SlateOptions) -> None:
-    """Set to -inf, in place, what a person may not be shown, of `scores` [B, N] in the order of the catalog.
+def hide_items(
+    scores: np.ndarray, requests: Sequence[Request], catalog: Catalog, options: SlateOptions
+) -> None:
+    """Set to -inf, in place, what a person may not be shown, of `scores` [B, N] in the order of the
+    catalog.
 
     Raises:
         BadInput: if the filter cannot be read.
@@ -77,7 +83,9 @@ def hide_items(scores: np.ndarray, requests: Sequence[Request], catalog: Catalog
     if any(request.exclude for request in requests):
         scores[_cells([request.exclude for request in requests], vocabulary)] = -np.inf
     if options.exclude_seen:
-        scores[_cells([[event[0] for event in request.history] for request in requests], vocabulary)] = -np.inf
+        scores[
+            _cells([[event[0] for event in request.history] for request in requests], vocabulary)
+        ] = -np.inf
     limited = [row for row, request in enumerate(requests) if request.allow is not None]
     if limited:
         owner, items = _cells([requests[row].allow or () for row in limited], vocabulary)
@@ -86,8 +94,15 @@ def hide_items(scores: np.ndarray, requests: Sequence[Request], catalog: Catalog
         scores[limited] = only
 
 
-def order_slates(scores: np.ndarray, catalog: Catalog, options: SlateOptions, rng: np.random.Generator, *,
-                 spread: np.ndarray | None = None, embeddings: np.ndarray | None = None) -> Ordered:
+def order_slates(
+    scores: np.ndarray,
+    catalog: Catalog,
+    options: SlateOptions,
+    rng: np.random.Generator,
+    *,
+    spread: np.ndarray | None = None,
+    embeddings: np.ndarray | None = None,
+) -> Ordered:
     """Order what may be shown.
 
     Args:
@@ -100,40 +115,82 @@ def order_slates(scores: np.ndarray, catalog: Catalog, options: SlateOptions, rn
         BadInput: if exploration or diversity is asked for without what it needs.
     """
     if options.explore and spread is None:
-        raise BadInput("this model does not say how sure its scores are, so it cannot explore; ask with explore=0")
+        raise BadInput(
+            "this model does not say how sure its scores are, so it cannot explore; ask with "
+            "explore=0"
+        )
     if options.diversity and embeddings is None:
-        raise BadInput("this model has no item embeddings, so its slates cannot be made more diverse; ask with diversity=0")
+        raise BadInput(
+            "this model has no item embeddings, so its slates cannot be made more diverse; ask "
+            "with diversity=0"
+        )
     reranker = options.reranker
     if options.diversity and embeddings is not None:
         reranker = Diversity(embeddings=embeddings, weight=options.diversity)
     if options.explore and spread is not None and not options.rules.quota and reranker is None:
         return _explored(scores, catalog.vocabulary, options, spread, rng)
     plain = reranker is None and not options.rules.quota and not options.rules.pin
-    items, values = rank(scores, options.k if plain else min(scores.shape[1], max(200, 10 * options.k)), rng)
+    items, values = rank(
+        scores, options.k if plain else min(scores.shape[1], max(200, 10 * options.k)), rng
+    )
     if reranker is not None:
-        items = chosen(items, reranker.rerank(items, values, items.shape[1] if options.rules.quota else options.k, rng))
+        items = chosen(
+            items,
+            reranker.rerank(
+                items, values, items.shape[1] if options.rules.quota else options.k, rng
+            ),
+        )
     if options.rules.quota or options.rules.pin:
-        has = category_matrix(catalog.frame, list(options.rules.quota), options.rules.quota_column) if options.rules.quota \
+        has = (
+            category_matrix(catalog.frame, list(options.rules.quota), options.rules.quota_column)
+            if options.rules.quota
             else np.zeros((len(catalog), 0), dtype=bool)
-        items = apply_rules(items, ~np.isneginf(scores), options.k, options.rules, vocabulary=catalog.vocabulary, has_category=has)
-    notes = ["not explored: diversity and quotas would make the logged probabilities untrue"] if options.explore else []
+        )
+        items = apply_rules(
+            items,
+            ~np.isneginf(scores),
+            options.k,
+            options.rules,
+            vocabulary=catalog.vocabulary,
+            has_category=has,
+        )
+    notes = (
+        ["not explored: diversity and quotas would make the logged probabilities untrue"]
+        if options.explore
+        else []
+    )
     return Ordered(items=items, propensity=np.ones(items.shape), notes=notes)
 
 
-def _explored(scores: np.ndarray, vocabulary: Vocabulary, options: SlateOptions, spread: np.ndarray,
-              rng: np.random.Generator) -> Ordered:
-    """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay exact."""
-    pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[:options.k]
+def _explored(
+    scores: np.ndarray,
+    vocabulary: Vocabulary,
+    options: SlateOptions,
+    spread: np.ndarray,
+    rng: np.random.Generator,
+) -> Ordered:
+    """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay
+    exact.
+    """
+    pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[: options.k]
     pins = pins[pins >= 0]
     rest = scores.copy()
     rest[:, pins] = -np.inf
-    drawn, propensity = explore(rest, spread, options.k, rng, strength=options.explore, pool=max(100, 2 * options.k))
+    drawn, propensity = explore(
+        rest, spread, options.k, rng, strength=options.explore, pool=max(100, 2 * options.k)
+    )
     if not len(pins):
         return Ordered(items=drawn, propensity=propensity, notes=[])
-    line = np.concatenate([np.where(np.isneginf(scores[:, pins]), -1, pins[None, :]), drawn], axis=1)
+    line = np.concatenate(
+        [np.where(np.isneginf(scores[:, pins]), -1, pins[None, :]), drawn], axis=1
+    )
     chance = np.concatenate([np.ones((len(line), len(pins))), propensity], axis=1)
-    order = np.argsort(line < 0, axis=1, kind="stable")[:, :options.k]
-    return Ordered(items=np.take_along_axis(line, order, 1), propensity=np.take_along_axis(chance, order, 1), notes=[])
+    order = np.argsort(line < 0, axis=1, kind="stable")[:, : options.k]
+    return Ordered(
+        items=np.take_along_axis(line, order, 1),
+        propensity=np.take_along_axis(chance, order, 1),
+        notes=[],
+    )
 
 
 def _cells(ids: Sequence[Sequence[str]], vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:

@@ -24,28 +24,63 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def to_artefact(*, settings: Mapping[str, Any], version: str, catalog: Catalog, training: Dataset, horizon: Horizon, policy: Policy,
-                item_inputs: ItemInputs, profile_inputs: ProfileInputs, content: np.ndarray, text: np.ndarray, ensemble: Ensemble,
-                new_items: NewItemPlaces | None, ratings: RatingHead | None, intervals: Conformal | None, card: str) -> Artefact:
+def to_artefact(
+    *,
+    settings: Mapping[str, Any],
+    version: str,
+    catalog: Catalog,
+    training: Dataset,
+    horizon: Horizon,
+    policy: Policy,
+    item_inputs: ItemInputs,
+    profile_inputs: ProfileInputs,
+    content: np.ndarray,
+    text: np.ndarray,
+    ensemble: Ensemble,
+    new_items: NewItemPlaces | None,
+    ratings: RatingHead | None,
+    intervals: Conformal | None,
+    card: str,
+) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
     encoder = item_inputs.encoder.state()
     config = {
-        "version": version, "settings": dict(settings), "horizon": asdict(horizon), "policy": asdict(policy),
+        "version": version,
+        "settings": dict(settings),
+        "horizon": asdict(horizon),
+        "policy": asdict(policy),
         "scorers": list(ensemble.scorers),
-        "data": {"name": training.name, "has_values": training.interactions.has_values, "has_time": training.interactions.has_time},
-        "item_inputs": {"encoder": encoder.settings, "reason": item_inputs.reason, "tags": item_inputs.tags,
-                        "numbers": item_inputs.numbers, "template": item_inputs.template},
+        "data": {
+            "name": training.name,
+            "has_values": training.interactions.has_values,
+            "has_time": training.interactions.has_time,
+        },
+        "item_inputs": {
+            "encoder": encoder.settings,
+            "reason": item_inputs.reason,
+            "tags": item_inputs.tags,
+            "numbers": item_inputs.numbers,
+            "template": item_inputs.template,
+        },
         "profile_inputs": asdict(profile_inputs),
         "intervals": None if intervals is None else intervals.to_json(),
     }
     arrays = {
-        "content": content, "text": text, "center": item_inputs.center, "components": item_inputs.components,
-        **_under("encoder", encoder.arrays), **_under("ensemble", ensemble.arrays()),
+        "content": content,
+        "text": text,
+        "center": item_inputs.center,
+        "components": item_inputs.components,
+        **_under("encoder", encoder.arrays),
+        **_under("ensemble", ensemble.arrays()),
         **(_under("new_items", new_items.arrays()) if new_items is not None else {}),
         **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
     }
-    tables = {"catalog": catalog.frame, "interactions": training.interactions.frame, "items": training.items.frame,
-              "users": training.users.frame}
+    tables = {
+        "catalog": catalog.frame,
+        "interactions": training.interactions.frame,
+        "items": training.items.frame,
+        "users": training.users.frame,
+    }
     return Artefact(config=config, arrays=arrays, tables=tables, card=card)
 
 
@@ -58,31 +93,55 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
     try:
         return _parts(artefact)
     except (KeyError, TypeError) as error:
-        raise BrokenArtefact(f"the model cannot be read ({type(error).__name__}: {error}): another version of metarec wrote it; "
-                             "fit again") from error
+        raise BrokenArtefact(
+            f"the model cannot be read ({type(error).__name__}: {error}): another version of "
+            f"metarec wrote it; "
+            "fit again"
+        ) from error
 
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
     facts = config["data"]
     inputs = config["item_inputs"]
-    encoder = encoder_from_state(EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays)))
-    events = Interactions(frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"])
+    encoder = encoder_from_state(
+        EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
+    )
+    events = Interactions(
+        frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"]
+    )
     policy = config["policy"]
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {
-        "settings": config["settings"], "version": config["version"], "catalog": Catalog(frame=tables["catalog"]),
-        "training": Dataset(interactions=events, items=Catalog(frame=tables["items"]), users=Profiles(frame=tables["users"]),
-                            name=facts["name"]),
+        "settings": config["settings"],
+        "version": config["version"],
+        "catalog": Catalog(frame=tables["catalog"]),
+        "training": Dataset(
+            interactions=events,
+            items=Catalog(frame=tables["items"]),
+            users=Profiles(frame=tables["users"]),
+            name=facts["name"],
+        ),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
-        "policy": Policy(**{**policy, "exclusions": tuple(Exclusion(**e) for e in policy["exclusions"])}),
-        "item_inputs": ItemInputs(encoder=encoder, reason=inputs["reason"], center=arrays["center"], components=arrays["components"],
-                                  tags=inputs["tags"], numbers={name: tuple(scale) for name, scale in inputs["numbers"].items()},
-                                  template=inputs.get("template")),
+        "policy": Policy(
+            **{**policy, "exclusions": tuple(Exclusion(**e) for e in policy["exclusions"])}
+        ),
+        "item_inputs": ItemInputs(
+            encoder=encoder,
+            reason=inputs["reason"],
+            center=arrays["center"],
+            components=arrays["components"],
+            tags=inputs["tags"],
+            numbers={name: tuple(scale) for name, scale in inputs["numbers"].items()},
+            template=inputs.get("template"),
+        ),
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
-        "content": arrays["content"], "text": arrays["text"],
+        "content": arrays["content"],
+        "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(tuple(config["scorers"]), _below("ensemble", arrays)),
-        "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"]) if new_item_arrays else None,
+        "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
+        if new_item_arrays
+        else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
     }
@@ -93,4 +152,8 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name[len(prefix) + 1:]: array for name, array in arrays.items() if name.startswith(f"{prefix}/")}
+    return {
+        name[len(prefix) + 1 :]: array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}/")
+    }

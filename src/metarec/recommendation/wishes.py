@@ -1,8 +1,8 @@
 """Wishes in words: "slow science fiction, no gore" as signed pseudo-events over the items' content.
 
-A wish is cut into phrases, each wanted or unwanted; each phrase is encoded as an item's text would be and compared with
-every item. A wanted phrase is an item liked, an unwanted one an item disliked, except that being unlike something
-unwanted is no merit: only items closer to it than usual lose.
+A wish is cut into phrases, each wanted or unwanted; each phrase is encoded as an item's text would
+be and compared with every item. A wanted phrase is an item liked, an unwanted one an item disliked,
+except that being unlike something unwanted is no merit: only items closer to it than usual lose.
 """
 
 from __future__ import annotations
@@ -24,14 +24,24 @@ _FIRST = [  # forms whose reach is one word, or whose words would be misread bel
 ]
 _BREAK = re.compile(r"[,;.!?\n，；。！？、]+|\bbut\b|\bthough\b|\byet\b|但是?|不过", re.IGNORECASE)
 _UNWANTED = re.compile(
-    r"\b(?:(?:do not|don'?t|does not|doesn'?t)\s+(?:want|like|need|show(?: me)?)|can'?t stand|nothing(?: too| with| about)?|no more"
+    r"\b(?:(?:do not|don'?t|does not|doesn'?t)\s+(?:want|like|need|show(?: me)?)|can'?t "
+    r"stand|nothing(?: too| with| about)?|no more"
     r"|no|not|never|without|avoid(?:ing)?|except(?: for)?|hate|dislike|minus|less|skip|free of)\b"
-    r"|不要|不想看?|不喜欢|讨厌|没有|别|除了|无", re.IGNORECASE)
+    r"|不要|不想看?|不喜欢|讨厌|没有|别|除了|无",
+    re.IGNORECASE,
+)
 _FILLER = re.compile(
-    r"^(?:(?:please|i(?:'d| would)? (?:like|want|love)(?: to (?:watch|see|read|buy|hear))?|give me|show me|something|anything|some|any"
-    r"|a bit of|a lot of|more|very|too|so|really|with|of|about|that is|that's|which is|and|or|the|a|an|it|be|is|in it|i|me)\b"
-    r"|想要?|来点|我)\s*", re.IGNORECASE)
-_TAIL = re.compile(r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$|吧$|的$", re.IGNORECASE)
+    r"^(?:(?:please|i(?:'d| would)? (?:like|want|love)(?: to (?:watch|see|read|buy|hear))?|give "
+    r"me|show me|something|anything|some|any"
+    r"|a bit of|a lot of|more|very|too|so|really|with|of|about|that is|that's|which "
+    r"is|and|or|the|a|an|it|be|is|in it|i|me)\b"
+    r"|想要?|来点|我)\s*",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$|吧$|的$",
+    re.IGNORECASE,
+)
 _JOINED = re.compile(r"\s+(?:or|nor|and)\s+|和|或者?", re.IGNORECASE)
 
 
@@ -45,7 +55,8 @@ class Phrase:
 
 
 def read_wish(wish: str) -> list[Phrase]:
-    """Cut a wish into signed phrases; "not", "no", "without", "-free" and their like reach to the end of their clause.
+    """Cut a wish into signed phrases; "not", "no", "without", "-free" and their like reach to the
+    end of their clause.
 
     English and Chinese cues are known; in other languages the wish is one wanted phrase per clause.
     """
@@ -55,7 +66,11 @@ def read_wish(wish: str) -> list[Phrase]:
         text = form.sub(plain, text)
     for clause in _BREAK.split(text):
         cue = _UNWANTED.search(clause)
-        wanted, unwanted = (clause, "") if cue is None else (clause[:cue.start()], _UNWANTED.sub(" and ", clause[cue.start():]))
+        wanted, unwanted = (
+            (clause, "")
+            if cue is None
+            else (clause[: cue.start()], _UNWANTED.sub(" and ", clause[cue.start() :]))
+        )
         phrases += [Phrase(part, 1) for part in [_trim(wanted)] if part]
         phrases += [Phrase(part, -1) for part in map(_trim, _JOINED.split(unwanted)) if part]
     return phrases
@@ -66,7 +81,8 @@ def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any])
 
     Args:
         wish: in words.
-        vectors: [N, D] encodings of the items' texts, dense or scipy sparse; their lengths do not matter.
+        vectors: [N, D] encodings of the items' texts, dense or scipy sparse; their lengths do not
+            matter.
         encode: turns texts into vectors of the same space, [P, D].
 
     Returns:

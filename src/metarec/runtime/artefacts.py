@@ -1,8 +1,8 @@
 """Model folders: plain data, written whole or not at all.
 
-A folder holds `config.json` (settings and what the other files must be), `model.safetensors` (arrays), `NAME.parquet`
-(tables) and `CARD.md`. It is written beside its place and renamed into it, so a kill leaves the old model or the new
-one, never a half of either.
+A folder holds `config.json` (settings and what the other files must be), `model.safetensors`
+(arrays), `NAME.parquet` (tables) and `CARD.md`. It is written beside its place and renamed into it,
+so a kill leaves the old model or the new one, never a half of either.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
     """Write a model folder in one step, replacing an older model of the same place.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder, or holds more than a model.
+        FileExistsError: if the place is taken by something that is no model folder, or holds more
+            than a model.
     """
     with new_folder(folder) as draft:
         write_arrays(draft / ARRAYS, artefact.arrays)
@@ -56,7 +57,10 @@ def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
         (draft / CARD).write_text(artefact.card, encoding="utf-8")
         sizes = {path.name: path.stat().st_size for path in sorted(draft.iterdir())}
         config = {"format": FORMAT, "files": sizes, **artefact.config}
-        (draft / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        (draft / CONFIG).write_text(
+            json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
     return Path(folder)
 
 
@@ -74,7 +78,9 @@ def read_artefact(folder: str | Path) -> Artefact:
     except pl.exceptions.PolarsError as error:
         raise BrokenArtefact(f"a table of {place} cannot be read ({error})") from error
     arrays, _ = read_arrays(place / ARRAYS)
-    return Artefact(config=config, arrays=arrays, tables=tables, card=(place / CARD).read_text(encoding="utf-8"))
+    return Artefact(
+        config=config, arrays=arrays, tables=tables, card=(place / CARD).read_text(encoding="utf-8")
+    )
 
 
 def read_whole_config(folder: str | Path) -> dict[str, Any]:
@@ -88,7 +94,10 @@ def read_whole_config(folder: str | Path) -> dict[str, Any]:
     config = read_config(place)
     for name, size in config.pop("files").items():
         if not (place / name).is_file() or (place / name).stat().st_size != size:
-            raise BrokenArtefact(f"{place / name} is missing or cut short; write the model again or restore the folder from a copy")
+            raise BrokenArtefact(
+                f"{place / name} is missing or cut short; write the model again or restore the "
+                f"folder from a copy"
+            )
     return config
 
 
@@ -102,26 +111,36 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     place = Path(folder)
     _finish_interrupted_swap(place)
     if not place.is_dir():
-        raise FileNotFoundError(f"no model folder {str(place)!r}; make one with: metarec fit DATA --out {place}")
+        raise FileNotFoundError(
+            f"no model folder {str(place)!r}; make one with: metarec fit DATA --out {place}"
+        )
     try:
         config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BrokenArtefact(f"{place / CONFIG} is missing or unreadable; {str(place)!r} is no metarec model") from error
+        raise BrokenArtefact(
+            f"{place / CONFIG} is missing or unreadable; {str(place)!r} is no metarec model"
+        ) from error
     if not isinstance(config, dict) or "files" not in config:
         raise BrokenArtefact(f"{place / CONFIG} is not the configuration of a metarec model")
     if config.pop("format", None) != FORMAT:
-        raise BrokenArtefact(f"{place} was written in another format than {FORMAT}; load it with the metarec that wrote it, or fit again")
+        raise BrokenArtefact(
+            f"{place} was written in another format than {FORMAT}; load it with the metarec that "
+            f"wrote it, or fit again"
+        )
     return config
 
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling it failed.
+    """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling
+    it failed.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder, or holds more than a model.
+        FileExistsError: if the place is taken by something that is no model folder, or holds more
+            than a model.
     """
-    place = Path(os.path.abspath(folder))  # noqa: PTH100  # resolve() would follow a link that serves as the place
+    # Resolve() would follow a link that serves as the place
+    place = Path(os.path.abspath(folder))  # noqa: PTH100
     _finish_interrupted_swap(place)
     check_place(place)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +157,8 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def check_place(folder: str | Path) -> None:
-    """Whether a model may be written there: only a model folder may be replaced, and only one that nothing else lives in.
+    """Whether a model may be written there: only a model folder may be replaced, and only one that
+    nothing else lives in.
 
     A served model's folder also holds people's events.
 
@@ -153,12 +173,19 @@ def check_place(folder: str | Path) -> None:
     try:
         own = {CONFIG, REPORTS, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
     except (KeyError, TypeError, ValueError) as error:
-        raise FileExistsError(f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder") from error
+        raise FileExistsError(
+            f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder"
+        ) from error
     if others := sorted({path.name for path in place.iterdir()} - own):
-        raise FileExistsError(f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; give another folder")
+        raise FileExistsError(
+            f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; "
+            f"give another folder"
+        )
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> None:
+def write_arrays(
+    path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any] | None = None
+) -> None:
     """Write named arrays, and a few JSON facts, as one safetensors file, whole or not at all.
 
     Raises:
@@ -171,8 +198,12 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any]
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         draft.touch()
-        mode = draft.stat().st_mode  # the library would leave it readable to this user alone, unlike the files beside it
-        save_file(plain, str(draft), metadata={"facts": json.dumps(dict(facts or {}), allow_nan=False)})
+        mode = (
+            draft.stat().st_mode
+        )  # the library would leave it readable to this user alone, unlike the files beside it
+        save_file(
+            plain, str(draft), metadata={"facts": json.dumps(dict(facts or {}), allow_nan=False)}
+        )
         draft.chmod(mode)
         _sync(draft)
         draft.replace(path)
@@ -193,14 +224,19 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no dict
+            # The file is no dict
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, json.loads((file.metadata() or {}).get("facts", "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise BrokenArtefact(f"{path} cannot be read ({error})") from error
 
 
 def _as_numpy(value: Any) -> np.ndarray:
-    return value if isinstance(value, np.ndarray) else np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+    return (
+        value
+        if isinstance(value, np.ndarray)
+        else np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+    )
 
 
 def _previous(place: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Checkpoints of a running fit: one file, always whole, so that a killed run goes on where it was."""
+"""Checkpoints of a running fit: one file, always whole, so that a killed run goes on where it
+was.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def read_checkpoint(path: str | Path, *, of: Mapping[str, Any] | None = None) ->
     """The checkpoint at `path`, or None if there is none to go on from.
 
     Args:
-        of: facts that must agree (settings, a fingerprint of the data); a checkpoint of another run counts as none.
+        of: facts that must agree (settings, a fingerprint of the data); a checkpoint of another run
+            counts as none.
 
     Raises:
         BrokenArtefact: if the file is there but cannot be read.

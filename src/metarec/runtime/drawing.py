@@ -39,16 +39,22 @@ def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:
     Raises:
         MissingExtra: if matplotlib is not installed.
     """
-    figure: Figure = require("matplotlib.figure", extra).Figure(figsize=(width, height), layout="constrained")
+    figure: Figure = require("matplotlib.figure", extra).Figure(
+        figsize=(width, height), layout="constrained"
+    )
     return figure
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element to be put into a page: words stay words, and nothing depends on the clock."""
+    """The figure as an `<svg>` element to be put into a page: words stay words, and nothing depends
+    on the clock.
+    """
     import matplotlib
 
     page = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "metarec", "font.family": "sans-serif"}):
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "metarec", "font.family": "sans-serif"}
+    ):
         figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
     text = page.getvalue()
-    return text[text.index("<svg"):]
+    return text[text.index("<svg") :]

@@ -7,7 +7,9 @@ from types import ModuleType
 
 
 class MissingExtra(ImportError):
-    """A library of an optional extra is not installed; the message holds the command that installs it."""
+    """A library of an optional extra is not installed; the message holds the command that installs
+    it.
+    """
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -20,4 +22,6 @@ def require(module: str, extra: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or module
-        raise MissingExtra(f"{missing} is not installed; get it with: pip install 'metarec[{extra}]'", name=missing) from error
+        raise MissingExtra(
+            f"{missing} is not installed; get it with: pip install 'metarec[{extra}]'", name=missing
+        ) from error

@@ -1,4 +1,6 @@
-"""Run one function over many items: here, in several processes, or on Ray, with the same results in the same order."""
+"""Run one function over many items: here, in several processes, or on Ray, with the same results in
+the same order.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,19 @@ Result = TypeVar("Result")
 BACKENDS = ("here", "ray")
 
 
-def run_jobs(fn: Callable[[Item], Result], items: Sequence[Item], workers: int = 1, *, backend: str = "here") -> list[Result]:
+def run_jobs(
+    fn: Callable[[Item], Result], items: Sequence[Item], workers: int = 1, *, backend: str = "here"
+) -> list[Result]:
     """`[fn(item) for item in items]`, spread over workers.
 
-    `fn` and the items must be picklable when `workers` > 1; randomness must come from the item (`runtime.rng.derive`), so
-    that who runs it does not matter. The first failure stops the run and names the item.
+    `fn` and the items must be picklable when `workers` > 1; randomness must come from the item
+    (`runtime.rng.derive`), so that who runs it does not matter. The first failure stops the run and
+    names the item.
 
     Args:
         workers: processes at once; 1 stays in this one.
-        backend: `here`, or `ray` (extra `ray`; uses a running cluster if the environment names one).
+        backend: `here`, or `ray` (extra `ray`; uses a running cluster if the environment names
+            one).
 
     Raises:
         ValueError: if `workers` or `backend` is out of range.
@@ -51,7 +57,9 @@ def _named(fn: Callable[[Item], Result], position: int, item: Item) -> Result:
         raise
 
 
-def _in_processes(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+def _in_processes(
+    fn: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> list[Result]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -70,7 +78,11 @@ def _on_ray(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -
     started = not ray.is_initialized()
     if started:
         address = os.environ.get("RAY_ADDRESS")
-        ray.init(**({"address": address} if address else {"num_cpus": workers}), include_dashboard=False, log_to_driver=False)
+        ray.init(
+            **({"address": address} if address else {"num_cpus": workers}),
+            include_dashboard=False,
+            log_to_driver=False,
+        )
     try:
         job = ray.remote(_named).options(num_cpus=1, max_retries=2)
         shared = ray.put(fn)

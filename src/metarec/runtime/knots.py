@@ -10,9 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Knots:
-    """Values interpolated between their knots in log(1 + events), and kept beyond the first and the last.
+    """Values interpolated between their knots in log(1 + events), and kept beyond the first and the
+    last.
 
-    Worked out once for every number of events up to the last knot: slates ask for them again and again.
+    Worked out once for every number of events up to the last knot: slates ask for them again and
+    again.
     """
 
     table: np.ndarray
@@ -21,7 +23,9 @@ class Knots:
     @classmethod
     def between(cls, knots: Sequence[int] | np.ndarray, values: np.ndarray) -> Knots:
         """From `values` [K, ...] at K `knots`, numbers of events in ascending order."""
-        place = np.interp(np.log1p(np.arange(knots[-1] + 1)), np.log1p(knots), np.arange(len(knots)))
+        place = np.interp(
+            np.log1p(np.arange(knots[-1] + 1)), np.log1p(knots), np.arange(len(knots))
+        )
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(knots) - 1)
         share = (place - low).reshape(-1, *[1] * (values.ndim - 1))

@@ -1,4 +1,6 @@
-"""Logs for the app: one line an event, plain for a person or JSON for a machine. Only the app calls it."""
+"""Logs for the app: one line an event, plain for a person or JSON for a machine. Only the app calls
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,20 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: `time` (ISO, UTC), `level`, `logger`, `message`, and whatever `extra` carried."""
+    """A record as one JSON object: `time` (ISO, UTC), `level`, `logger`, `message`, and whatever
+    `extra` carried.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         from datetime import UTC, datetime
 
-        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-                "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
         line |= {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
@@ -31,11 +39,20 @@ def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | N
     Raises:
         ValueError: if `level` is not debug, info, warning or error.
     """
-    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    levels = {
+        "debug": logging.DEBUG,
+        "info": logging.INFO,
+        "warning": logging.WARNING,
+        "error": logging.ERROR,
+    }
     if level not in levels:
         raise ValueError(f"log level must be one of {', '.join(levels)}, got {level!r}")
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.setFormatter(
+        JsonLines()
+        if as_json
+        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    )
     logger = logging.getLogger("metarec")
     logger.handlers[:] = [handler]
     logger.setLevel(levels[level])

@@ -1,4 +1,6 @@
-"""Memory of this process: how much a piece of work takes at most, and keeping freed memory for the next piece."""
+"""Memory of this process: how much a piece of work takes at most, and keeping freed memory for the
+next piece.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,12 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks instead of giving each large one back to the system, for the rest of this process.
+    """Ask glibc to keep freed blocks instead of giving each large one back to the system, for the
+    rest of this process.
 
-    A training step frees and takes the same megabytes hundreds of times; faulting them in anew costs a quarter to a third
-    of a small model's step. For programs only, as it concerns the whole process. Nothing happens outside of glibc.
+    A training step frees and takes the same megabytes hundreds of times; faulting them in anew
+    costs a quarter to a third of a small model's step. For programs only, as it concerns the whole
+    process. Nothing happens outside of glibc.
 
     Returns:
         Whether it was done.
@@ -23,16 +27,22 @@ def keep_freed_memory() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, 1 << 30) and mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))
+    return mallopt is not None and bool(
+        mallopt(M_MMAP_THRESHOLD, 1 << 30) and mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+    )
 
 
 def peak_memory(work: Callable[[], object]) -> float | None:
-    """MiB that `work` takes at most beyond what the process holds already; None where the system does not tell (not Linux)."""
+    """MiB that `work` takes at most beyond what the process holds already; None where the system
+    does not tell (not Linux).
+    """
     try:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)  # memory kept from before would hide what this takes
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the high-water mark
+        Path("/proc/self/clear_refs").write_text(
+            "5", encoding="ascii"
+        )  # resets the high-water mark
         before = _status("VmRSS")
         work()
         return max(0.0, (_status("VmHWM") - before) / 1024)

@@ -16,7 +16,8 @@ class Progress(Protocol):
         ...
 
 
-def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001  # the listener that does not listen
+# The listener that does not listen
+def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001
     """Listen to nothing."""
 
 
@@ -30,8 +31,13 @@ def on_terminal(*, show: bool = True) -> Iterator[Progress]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    with Bars(TextColumn("{task.description:<28}"), BarColumn(30), TimeElapsedColumn(), TextColumn("{task.fields[note]}"),
-              console=Console(stderr=True)) as bars:
+    with Bars(
+        TextColumn("{task.description:<28}"),
+        BarColumn(30),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    ) as bars:
         tasks: dict[str, Any] = {}
 
         def tell(stage: str, done: float, note: str = "") -> None:

@@ -1,6 +1,7 @@
 """Randomness as an argument: generators derived from one root seed and a name.
 
-A generator depends only on the seed and the names, so the order of work and the number of workers change nothing.
+A generator depends only on the seed and the names, so the order of work and the number of workers
+change nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def derived_seed(seed: int, *names: str | int) -> int:
 
 
 def derive(seed: int, *names: str | int) -> np.random.Generator:
-    """A NumPy generator for the stream called `names`: `derive(0, "split")`, `derive(0, "user", "42")`."""
+    """A NumPy generator for the stream called `names`: `derive(0, "split")`, `derive(0, "user",
+    "42")`.
+    """
     return np.random.default_rng(derived_seed(seed, *names))
 
 

@@ -1,7 +1,7 @@
 """Memory that is written over again and again.
 
-A slate needs several arrays as wide as the catalog for a moment. Asked of the system anew each time, their pages cost more
-than what is computed in them.
+A slate needs several arrays as wide as the catalog for a moment. Asked of the system anew each
+time, their pages cost more than what is computed in them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ LARGEST = 16_000_000
 """Numbers kept under one name; whatever is larger is worth its allocation and is not held on to."""
 
 PIECE = 131_072
-"""Numbers worked on at a time, half a megabyte: several steps over them then stay within a core's own cache."""
+"""Numbers worked on at a time, half a megabyte: several steps over them then stay within a core's
+own cache.
+"""
 
 
 def column_pieces(n_rows: int, n_columns: int) -> list[slice]:
@@ -25,12 +27,16 @@ def column_pieces(n_rows: int, n_columns: int) -> list[slice]:
 
 
 def cut_at_zero(values: np.ndarray, out: np.ndarray) -> None:
-    """Values with zero for what is below it; four times faster beside an array of zeros than beside the number."""
+    """Values with zero for what is below it; four times faster beside an array of zeros than beside
+    the number.
+    """
     np.maximum(values, np.zeros(values.shape[-1], values.dtype), out=out)
 
 
 class Scratch:
-    """float32 arrays by name, each thread with its own; what is in one is lost when the thread asks for the name again."""
+    """float32 arrays by name, each thread with its own; what is in one is lost when the thread asks
+    for the name again.
+    """
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
@@ -51,9 +57,13 @@ _PRODUCTS = Scratch()
 
 
 def product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """[B, W] float32 of `rows` [B, D] times `columns` [D, W], in memory that this thread's next product takes again.
+    """[B, W] float32 of `rows` [B, D] times `columns` [D, W], in memory that this thread's next
+    product takes again.
 
-    The library works on four rows at a time, and on three by threes and ones: seven rows take a quarter longer than eight do.
+    The library works on four rows at a time, and on three by threes and ones: seven rows take a
+    quarter longer than eight do.
     """
     given = np.pad(rows, ((0, 1), (0, 0))) if len(rows) % 4 == 3 else rows
-    return np.matmul(given, columns, out=_PRODUCTS.array("product", (len(given), columns.shape[1])))[:len(rows)]
+    return np.matmul(
+        given, columns, out=_PRODUCTS.array("product", (len(given), columns.shape[1]))
+    )[: len(rows)]

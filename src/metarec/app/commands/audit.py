@@ -1,4 +1,6 @@
-"""`metarec audit`: for whom a model works, whether its explanations are true, and what mending would cost."""
+"""`metarec audit`: for whom a model works, whether its explanations are true, and what mending
+would cost.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +23,62 @@ MOST_EVENTS = 10
 """Events of each of them."""
 
 
-def audit(model: Model, data: Source,
-          by: Annotated[list[str] | None, typer.Option(help="Profile attribute to compare people by, or activity; may be repeated. "
-                                                       "All attributes with groups large enough, and activity, unless given.")] = None,
-          items_by: Annotated[list[str] | None, typer.Option(help="Column of the items (a provider, a brand), or popularity; "
-                                                             "may be repeated.")] = None,
-          metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10",
-          out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there.")] = None,
-          explanations: Annotated[bool, typer.Option("--explanations", help="Also measure whether explanations tell the truth; "
-                                                    "fits once more, from another seed.")] = False,
-          parts: Annotated[bool, typer.Option("--parts", help="Also say what each part of the score is worth; with --out, a model card."
-                                              )] = False,
-          mend: Annotated[bool, typer.Option("--mend", help="Also try mitigations for the first --by, with their price; "
-                                             "fits several times.")] = False,
-          as_is: Annotated[bool, typer.Option("--as-is", help="Judge the model on people it learned from, if there are no others, "
-                                              "instead of fitting one like it without a fifth of them.")] = False,
-          seed: Seed = 0, as_json: Json = False) -> None:
-    """Say for whom a model works: quality by group as events arrive, what items are shown, and which gaps are more than chance.
+def audit(
+    model: Model,
+    data: Source,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Profile attribute to compare people by, or activity; may be repeated. "
+            "All attributes with groups large enough, and activity, unless given."
+        ),
+    ] = None,
+    items_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the items (a provider, a brand), or popularity; may be repeated."
+        ),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there."),
+    ] = None,
+    explanations: Annotated[
+        bool,
+        typer.Option(
+            "--explanations",
+            help="Also measure whether explanations tell the truth; "
+            "fits once more, from another seed.",
+        ),
+    ] = False,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts",
+            help="Also say what each part of the score is worth; with --out, a model card.",
+        ),
+    ] = False,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--mend",
+            help="Also try mitigations for the first --by, with their price; fits several times.",
+        ),
+    ] = False,
+    as_is: Annotated[
+        bool,
+        typer.Option(
+            "--as-is",
+            help="Judge the model on people it learned from, if there are no others, "
+            "instead of fitting one like it without a fifth of them.",
+        ),
+    ] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say for whom a model works: quality by group as events arrive, what items are shown, and
+    which gaps are more than chance.
 
     The result is kept with the model and shown on the operator's page.
     """
@@ -50,7 +91,15 @@ def audit(model: Model, data: Source,
     loaded, table = Recommender.load(model), read(data)
     judged, trial, shots, cautions = _whom(loaded, table, seed, as_is)
     names = by or attributes_of(trial)
-    found = look(judged, trial, by=names, shots=shots, metric=metric, items_by=items_by or ("popularity",), seed=seed)
+    found = look(
+        judged,
+        trial,
+        by=names,
+        shots=shots,
+        metric=metric,
+        items_by=items_by or ("popularity",),
+        seed=seed,
+    )
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
     texts, sections = [found.to_text()], {}
@@ -75,15 +124,22 @@ def audit(model: Model, data: Source,
         if ablation is not None:
             sections["What each part is worth"] = _ablation_html(ablation)
             (out / "card.md").write_text(_card(judged, ablation, cautions), encoding="utf-8")
-        (out / "audit.html").write_text(to_html(found, prices=None if tried is None else tried.table, further=sections), encoding="utf-8")
+        (out / "audit.html").write_text(
+            to_html(found, prices=None if tried is None else tried.table, further=sections),
+            encoding="utf-8",
+        )
         _write_json(out / "audit.json", result)
         texts.append(str(out / "audit.html"))
     show(result, "\n\n".join(texts), as_json=as_json)
     keep_report(model, AUDIT, result, by="metarec audit")
 
 
-def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
-    """The model to judge, the newcomers to judge it on, numbers of events, and what the reader must know of them."""
+def _whom(
+    model: Recommender, data: Dataset, seed: int, as_is: bool
+) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
+    """The model to judge, the newcomers to judge it on, numbers of events, and what the reader must
+    know of them.
+    """
     from metarec.data.newcomers import split_newcomers
     from metarec.evaluation.measure import Trial
     from metarec.fairness.people import trial_on, unseen_people
@@ -91,13 +147,25 @@ def _whom(model: Recommender, data: Dataset, seed: int, as_is: bool) -> tuple[Re
 
     unseen = unseen_people(data, model.trained_on)
     if unseen or as_is:
-        trial, horizon, cautions = trial_on(data, unseen or None, rng=derive(seed, "audit", "people"))
+        trial, horizon, cautions = trial_on(
+            data, unseen or None, rng=derive(seed, "audit", "people")
+        )
         return model, trial, horizon.shots, cautions
     split = split_newcomers(data, rng=derive(seed, "audit", "people"), validation=0.0)
-    typer.echo("everyone in the data was learned from: fitting a model like it without a fifth of them (--as-is: go on with this one)",
-               err=True)
-    return fit_like(model)(split.train, None), Trial.of(split.test, split.train), split.horizon.shots, [
-        "the model had learned from everyone here, so one of the same settings, fitted without the people judged, stands in for it."]
+    typer.echo(
+        "everyone in the data was learned from: fitting a model like it without a fifth of them "
+        "(--as-is: go on with this one)",
+        err=True,
+    )
+    return (
+        fit_like(model)(split.train, None),
+        Trial.of(split.test, split.train),
+        split.horizon.shots,
+        [
+            "the model had learned from everyone here, so one of the same settings, fitted "
+            "without the people judged, stands in for it."
+        ],
+    )
 
 
 def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
@@ -106,6 +174,7 @@ def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
     Args:
         seed: another seed than the model's.
     """
+
     def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
         return model.fit_like(data, seed=seed, horizon=model.horizon, user_weights=weights)
 
@@ -113,7 +182,9 @@ def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
 
 
 def attributes_of(trial: Trial) -> list[str]:
-    """Attributes by which at least two groups are large enough to compare, times left out, and activity."""
+    """Attributes by which at least two groups are large enough to compare, times left out, and
+    activity.
+    """
     from metarec.fairness.disparity import SMALL
     from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_people
 
@@ -121,9 +192,17 @@ def attributes_of(trial: Trial) -> list[str]:
     for person in trial.newcomers:
         for name, value in person.profile.items():
             stated.setdefault(name, []).append(value)
-    names = sorted(name for name, values in stated.items() if not are_times([value for value in values if value is not None]))
+    names = sorted(
+        name
+        for name, values in stated.items()
+        if not are_times([value for value in values if value is not None])
+    )
     sizes = {name: group_people(trial.newcomers, name).sizes for name in names}
-    return [name for name in names if sum(size >= SMALL for label, size in sizes[name].items() if label != NOT_STATED) > 1] + [ACTIVITY]
+    return [
+        name
+        for name in names
+        if sum(size >= SMALL for label, size in sizes[name].items() if label != NOT_STATED) > 1
+    ] + [ACTIVITY]
 
 
 def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
@@ -161,7 +240,13 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
 
     from metarec.explanation.decomposition import model_card
 
-    return model_card(model, ablation, data_name=model.training.name, settings=asdict(model.settings), caveats=cautions)
+    return model_card(
+        model,
+        ablation,
+        data_name=model.training.name,
+        settings=asdict(model.settings),
+        caveats=cautions,
+    )
 
 
 def _tried(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
@@ -181,4 +266,6 @@ def _tell(stage: str, done: float, note: str = "") -> None:
 def _write_json(path: Path, result: dict[str, Any]) -> None:
     import json
 
-    path.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    path.write_text(
+        json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+    )

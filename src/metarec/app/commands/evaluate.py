@@ -1,4 +1,6 @@
-"""`metarec evaluate`: the learning curve of newcomers, ours beside every meta-learner asked for and every baseline."""
+"""`metarec evaluate`: the learning curve of newcomers, ours beside every meta-learner asked for and
+every baseline.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +29,69 @@ if TYPE_CHECKING:
     from metarec.evaluation.judged import Judged
 
 
-def evaluate(data: Source,
-             learner: Annotated[list[str] | None, typer.Option(help="A meta-learner to judge beside ours; may be repeated.")] = None,
-             every: Annotated[bool, typer.Option("--all", help="Judge every meta-learner; this takes a while.")] = False,
-             baseline: Annotated[list[str] | None, typer.Option(help="A baseline to compare with; may be repeated. "
-                                                                "All that suit the data unless given.")] = None,
-             scenario: Annotated[str, typer.Option(help="Who or what is new: user-cold, item-cold, both-cold, warm.")] = "user-cold",
-             protocol: Annotated[str | None, typer.Option(help="Judge by a paper's own protocol instead: melu or tanp; "
-                                                          "chance and the item mean always stand beside.")] = None,
-             folds: Annotated[int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")] = 0,
-             people_as_text: Annotated[bool, typer.Option("--people-as-text", help="Also judge people written as text, read by the same "
-                                                          "encoder: alone, and together with ours.")] = False,
-             preset: Preset = "small", encoder: Encoder = "auto", item_template: ItemTemplate = None,
-             person_template: PersonTemplate = None, pictures: Pictures = None, picture_encoder: PictureEncoder = "auto",
-             model: Annotated[Path | None, typer.Option(metavar="MODEL", help="Judge this model, on people of DATA it never met, instead "
-                                                        "of fitting one; the result is kept with it for the operator's page.")] = None,
-             out: Annotated[Path | None, typer.Option(metavar="REPORT", help="Also write a report with plots: a .html file, "
-                                                      "or a folder for the page and the numbers.")] = None,
-             seed: Seed = 0, as_json: Json = False) -> None:
-    """Judge recommenders on people they never met: quality against the number of events, and whether the large model is worth it."""
+def evaluate(
+    data: Source,
+    learner: Annotated[
+        list[str] | None, typer.Option(help="A meta-learner to judge beside ours; may be repeated.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Judge every meta-learner; this takes a while.")
+    ] = False,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A baseline to compare with; may be repeated. All that suit the data unless given."
+        ),
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="Who or what is new: user-cold, item-cold, both-cold, warm.")
+    ] = "user-cold",
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge by a paper's own protocol instead: melu or tanp; "
+            "chance and the item mean always stand beside."
+        ),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")
+    ] = 0,
+    people_as_text: Annotated[
+        bool,
+        typer.Option(
+            "--people-as-text",
+            help="Also judge people written as text, read by the same "
+            "encoder: alone, and together with ours.",
+        ),
+    ] = False,
+    preset: Preset = "small",
+    encoder: Encoder = "auto",
+    item_template: ItemTemplate = None,
+    person_template: PersonTemplate = None,
+    pictures: Pictures = None,
+    picture_encoder: PictureEncoder = "auto",
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Judge this model, on people of DATA it never met, instead "
+            "of fitting one; the result is kept with it for the operator's page.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Also write a report with plots: a .html file, "
+            "or a folder for the page and the numbers.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Judge recommenders on people they never met: quality against the number of events, and
+    whether the large model is worth it.
+    """
     from metarec.app.reports import LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
@@ -58,25 +104,49 @@ def evaluate(data: Source,
     if scenario not in SCENARIOS:
         raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
     if folds and (scenario != "user-cold" or out is not None):
-        raise BadInput("--folds cross-validates over people: it goes with --scenario user-cold and without --out")
-    if model is not None and (folds or protocol is not None or scenario != "user-cold" or learner or every or pictures):
-        raise BadInput("--model judges a model as it is: it goes without --folds, --protocol, --scenario, --learner, --all and --pictures")
+        raise BadInput(
+            "--folds cross-validates over people: it goes with --scenario user-cold and without "
+            "--out"
+        )
+    if model is not None and (
+        folds or protocol is not None or scenario != "user-cold" or learner or every or pictures
+    ):
+        raise BadInput(
+            "--model judges a model as it is: it goes without --folds, --protocol, --scenario, "
+            "--learner, --all and --pictures"
+        )
     if people_as_text and (folds or protocol is not None or model is not None):
-        raise BadInput("--people-as-text fits a model on people to judge it on others: it goes without --folds, --protocol and --model")
+        raise BadInput(
+            "--people-as-text fits a model on people to judge it on others: it goes without "
+            "--folds, --protocol and --model"
+        )
     if person_template is not None and not people_as_text:
-        raise BadInput("--person-template says how people are written, but nobody reads them; add --people-as-text")
+        raise BadInput(
+            "--person-template says how people are written, but nobody reads them; add "
+            "--people-as-text"
+        )
     if model is not None and item_template is not None:
         raise BadInput("--model judges a model as it is: it goes without --item-template")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
-        raise BadInput("--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline and --out")
+        raise BadInput(
+            "--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline "
+            "and --out"
+        )
     table, report = read_clean(data)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))
     with on_terminal(show=not as_json) as progress:
-        models = _models(learner, every, progress, preset=preset, encoder=encoder, item_template=item_template,
-                         person_template=person_template)
+        models = _models(
+            learner,
+            every,
+            progress,
+            preset=preset,
+            encoder=encoder,
+            item_template=item_template,
+            person_template=person_template,
+        )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
             result, text = found.to_json(), found.to_text()
@@ -87,7 +157,14 @@ def evaluate(data: Source,
         else:
             ours, *learners = models()
             written = with_people_as_text(ours) if people_as_text else []
-            found = judge(table, models=[ours, *written, *learners], baselines=baseline, scenario=scenario, seed=seed, progress=progress)
+            found = judge(
+                table,
+                models=[ours, *written, *learners],
+                baselines=baseline,
+                scenario=scenario,
+                seed=seed,
+                progress=progress,
+            )
             result, text = found.to_json(), found.to_text()
             if written:
                 result["people_as_text"] = what_helped(found, written)
@@ -102,7 +179,9 @@ def evaluate(data: Source,
         keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec evaluate")
 
 
-def _saved(data: Dataset, model: Path, baseline: list[str] | None, seed: int, progress: Any) -> Evaluation:
+def _saved(
+    data: Dataset, model: Path, baseline: list[str] | None, seed: int, progress: Any
+) -> Evaluation:
     """A saved model beside baselines fitted on what it was fitted on."""
     from metarec.evaluation.evaluate import MOST_JUDGED
     from metarec.evaluation.evaluate import evaluate as judge
@@ -112,23 +191,38 @@ def _saved(data: Dataset, model: Path, baseline: list[str] | None, seed: int, pr
 
     loaded = Recommender.load(model)
     setting = prepare_unmet(data, loaded.training, seed=seed, most=MOST_JUDGED)
-    return judge(data, models=[SavedRecommender(model=loaded)], baselines=baseline, setting=setting, seed=seed, progress=progress)
+    return judge(
+        data,
+        models=[SavedRecommender(model=loaded)],
+        baselines=baseline,
+        setting=setting,
+        seed=seed,
+        progress=progress,
+    )
 
 
-def _models(names: list[str] | None, every: bool, progress: Any, *, encoder: str, **ours: Any) -> Any:
+def _models(
+    names: list[str] | None, every: bool, progress: Any, *, encoder: str, **ours: Any
+) -> Any:
     """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
     from metarec.evaluation.learners import learners_for
     from metarec.evaluation.recommenders import OwnRecommender
 
     def make() -> list[Judged]:
-        learners = learners_for(None if every else names, encoder=encoder, progress=progress) if every or names else []
+        learners = (
+            learners_for(None if every else names, encoder=encoder, progress=progress)
+            if every or names
+            else []
+        )
         return [OwnRecommender(encoder=encoder, progress=progress, **ours), *learners]
 
     make()  # a misspelled name is told before anything is fitted
     return make
 
 
-def _by_protocol(data: Dataset, name: str, models: list[Judged], seed: int, progress: Any) -> tuple[dict[str, Any], str]:
+def _by_protocol(
+    data: Dataset, name: str, models: list[Judged], seed: int, progress: Any
+) -> tuple[dict[str, Any], str]:
     from metarec.data.schema import BadInput
     from metarec.evaluation.protocols import PROTOCOLS, as_json, describe_rows, judge_by_protocol
 
@@ -138,17 +232,39 @@ def _by_protocol(data: Dataset, name: str, models: list[Judged], seed: int, prog
     return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 
-def _cross_validated(data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int,
-                     progress: Any) -> tuple[dict[str, Any], str]:
+def _cross_validated(
+    data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int, progress: Any
+) -> tuple[dict[str, Any], str]:
     from metarec.app.commands.options import table
     from metarec.evaluation.baselines import baselines_for
     from metarec.evaluation.crossvalidation import cross_validate
 
-    curve = cross_validate(data, lambda: [*models(), *baselines_for(data, baseline)], folds=folds, seed=seed, progress=progress)
+    curve = cross_validate(
+        data,
+        lambda: [*models(), *baselines_for(data, baseline)],
+        folds=folds,
+        seed=seed,
+        progress=progress,
+    )
     rows = []
     for model in curve.models:
         low, high = curve.interval(model, "ndcg@10")
-        rows.append([model, *(f"{mean:.3f} ±{(top - bottom) / 2:.3f}" for mean, bottom, top in zip(curve.mean(model, "ndcg@10"), low, high,
-                                                                                                  strict=True))])
-    head = f"NDCG@10 of {len(curve.user_ids):,} newcomers in {folds} folds, ± half of the 95% interval, after so many events"
-    return {**curve.to_json(), "folds": folds}, f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
+        rows.append(
+            [
+                model,
+                *(
+                    f"{mean:.3f} ±{(top - bottom) / 2:.3f}"
+                    for mean, bottom, top in zip(
+                        curve.mean(model, "ndcg@10"), low, high, strict=True
+                    )
+                ),
+            ]
+        )
+    head = (
+        f"NDCG@10 of {len(curve.user_ids):,} newcomers in {folds} folds, ± half of the 95% "
+        f"interval, after so many events"
+    )
+    return {
+        **curve.to_json(),
+        "folds": folds,
+    }, f"{head}\n{table(['', *map(str, curve.shots)], rows)}"

@@ -26,18 +26,50 @@ if TYPE_CHECKING:
     from metarec.data.schema import Dataset
 
 
-def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the model; an older model there is replaced.")],
-        preset: Preset = "small", encoder: Encoder = "auto", pictures: Pictures = None, picture_encoder: PictureEncoder = "auto",
-        learner: Annotated[str | None, typer.Option(metavar="NAME", help="A meta-learner, a Transformer over events (decoder, encoder, "
-                                                    "encoder-decoder), or people-as-text, that joins the model as a part of its own; see "
-                                                    "docs/guide/which-meta-learner.md.")] = None,
-        item_template: ItemTemplate = None, person_template: PersonTemplate = None,
-        domain: Annotated[str | None, typer.Option(help="Field whose policy slates must heed: education, health, ...; "
-                                                   "see docs/guide/your-data.md.")] = None,
-        hold_out: Annotated[float, typer.Option(help="Share of people, in [0, 1), kept out of training, so that the model can be "
-                                                "audited on people it never met.")] = 0.0,
-        clean: Annotated[bool, typer.Option(help="Clean the data first; `metarec data check` says what that takes out.")] = True,
-        seed: Seed = 0, as_json: Json = False) -> None:
+def fit(
+    data: Source,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="MODEL", help="Folder of the model; an older model there is replaced."
+        ),
+    ],
+    preset: Preset = "small",
+    encoder: Encoder = "auto",
+    pictures: Pictures = None,
+    picture_encoder: PictureEncoder = "auto",
+    learner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A meta-learner, a Transformer over events (decoder, encoder, "
+            "encoder-decoder), or people-as-text, that joins the model as a part of its own; see "
+            "docs/guide/which-meta-learner.md.",
+        ),
+    ] = None,
+    item_template: ItemTemplate = None,
+    person_template: PersonTemplate = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            help="Field whose policy slates must heed: education, health, ...; "
+            "see docs/guide/your-data.md."
+        ),
+    ] = None,
+    hold_out: Annotated[
+        float,
+        typer.Option(
+            help="Share of people, in [0, 1), kept out of training, so that the model can be "
+            "audited on people it never met."
+        ),
+    ] = 0.0,
+    clean: Annotated[
+        bool,
+        typer.Option(help="Clean the data first; `metarec data check` says what that takes out."),
+    ] = True,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
@@ -50,10 +82,19 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     from metarec.runtime.progress import on_terminal
 
     check_place(out)  # before the work, not after it
-    settings = Settings(preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
-                        person_template=person_template)
+    settings = Settings(
+        preset=preset,
+        seed=seed,
+        encoder=encoder,
+        learner=learner,
+        item_template=item_template,
+        person_template=person_template,
+    )
     if person_template is not None and PEOPLE_AS_TEXT not in settings.parts:
-        raise BadInput(f"--person-template says how people are written, but nobody reads them; add --learner {PEOPLE_AS_TEXT}")
+        raise BadInput(
+            f"--person-template says how people are written, but nobody reads them; add --learner "
+            f"{PEOPLE_AS_TEXT}"
+        )
     policy = pack_of(domain).policy if domain is not None else None
     table, report = read_clean(data, None if clean else OFF)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
@@ -64,21 +105,47 @@ def fit(data: Source, out: Annotated[Path, typer.Option(metavar="MODEL", help="F
     learned = _without(table, hold_out, seed)
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
-        model = Recommender.fit(learned, preset=preset, seed=seed, encoder=encoder, learner=learner, item_template=item_template,
-                                person_template=person_template, policy=policy, progress=progress)
+        model = Recommender.fit(
+            learned,
+            preset=preset,
+            seed=seed,
+            encoder=encoder,
+            learner=learner,
+            item_template=item_template,
+            person_template=person_template,
+            policy=policy,
+            progress=progress,
+        )
     seconds = time.perf_counter() - started
     model.save(out)
     keep_report(out, DATA, report.to_dict(), by="metarec fit")
     kept_out = people - learned.interactions.frame["user_id"].n_unique()
-    facts = {"model": str(out), "version": model.version, "preset": preset, "events": len(learned.interactions),
-             "people": people - kept_out, "held_out": kept_out, "items": len(model.catalog), "seconds": round(seconds, 2),
-             "removed_by_cleaning": report.removed, "encoder": model.item_inputs.encoder.name, "encoder_reason": model.item_inputs.reason,
-             "notes": model.notes}
+    facts = {
+        "model": str(out),
+        "version": model.version,
+        "preset": preset,
+        "events": len(learned.interactions),
+        "people": people - kept_out,
+        "held_out": kept_out,
+        "items": len(model.catalog),
+        "seconds": round(seconds, 2),
+        "removed_by_cleaning": report.removed,
+        "encoder": model.item_inputs.encoder.name,
+        "encoder_reason": model.item_inputs.reason,
+        "notes": model.notes,
+    }
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     notes = "".join(f"\n{line}" for line in model.notes)
-    show(facts, f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people on {facts['items']:,} items, "
-         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} ({facts['encoder_reason']}){notes}\n"
-         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve {out}", as_json=as_json)
+    show(
+        facts,
+        f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people "
+        f"on {facts['items']:,} items, "
+        f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
+        f"({facts['encoder_reason']}){notes}\n"
+        f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
+        f"{out}",
+        as_json=as_json,
+    )
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:
@@ -98,5 +165,7 @@ def _without(data: Dataset, share: float, seed: int) -> Dataset:
         return data
     events = data.interactions.frame
     people = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
-    kept_out = people.gather(derive(seed, "hold out").permutation(len(people))[:int(share * len(people))])
+    kept_out = people.gather(
+        derive(seed, "hold out").permutation(len(people))[: int(share * len(people))]
+    )
     return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))

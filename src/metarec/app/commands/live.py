@@ -9,30 +9,61 @@ import typer
 
 from metarec.app.commands.options import Json, Model, Seed, show
 
-Store = Annotated[str | None, typer.Option(metavar="URL", help="Event store: a SQLite file or postgresql://...; "
-                                           "events.db in the model's folder unless given.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Event store: a SQLite file or postgresql://...; "
+        "events.db in the model's folder unless given.",
+    ),
+]
 
 
-def serve(model: Model, store: Store = None,
-          host: Annotated[str | None, typer.Option(help="Address to listen at; 127.0.0.1 unless given.")] = None,
-          port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
-          workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
-          settings: Annotated[Path | None, typer.Option(help="TOML file with any setting of the service.")] = None,
-          as_json: Json = False) -> None:
+def serve(
+    model: Model,
+    store: Store = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen at; 127.0.0.1 unless given.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file with any setting of the service.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
     from metarec.app.serving import serve as run
     from metarec.app.settings import load_settings
 
-    where = load_settings(settings, model=str(model), store=store, host=host, port=port, workers=workers)
+    where = load_settings(
+        settings, model=str(model), store=store, host=host, port=port, workers=workers
+    )
     url = f"http://{where.host}:{where.port}"
-    run(str(model), store, host=host, port=port, workers=workers, settings_file=None if settings is None else str(settings),
-        checked=lambda: show({"url": url, "docs": f"{url}/docs", "store": where.store_url},
-                             f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it", as_json=as_json))
+    run(
+        str(model),
+        store,
+        host=host,
+        port=port,
+        workers=workers,
+        settings_file=None if settings is None else str(settings),
+        checked=lambda: show(
+            {"url": url, "docs": f"{url}/docs", "store": where.store_url},
+            f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it",
+            as_json=as_json,
+        ),
+    )
 
 
-def forget(model: Model, user: Annotated[str, typer.Option(help="Id of the person who asks to be forgotten.")],
-           store: Store = None, as_json: Json = False) -> None:
-    """Delete everything kept of a person, and give a receipt; the next retraining leaves them out."""
+def forget(
+    model: Model,
+    user: Annotated[str, typer.Option(help="Id of the person who asks to be forgotten.")],
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Delete everything kept of a person, and give a receipt; the next retraining leaves them
+    out.
+    """
     from dataclasses import asdict
 
     from metarec.app.settings import load_settings
@@ -42,27 +73,71 @@ def forget(model: Model, user: Annotated[str, typer.Option(help="Id of the perso
 
     read_config(model)
     where = load_settings(None, model=str(model), store=store)
-    events = open_store(where.store_url, create=False)  # an empty one would hold nobody, and its receipt would say that all went well
+    events = open_store(
+        where.store_url, create=False
+    )  # an empty one would hold nobody, and its receipt would say that all went well
     try:
         receipt = forget_user(events, user)
     finally:
         events.close()
     rows = ", ".join(f"{count} {table}" for table, count in receipt.rows_deleted.items())
-    rows = rows if any(receipt.rows_deleted.values()) else "nothing: the store holds no event, slate or attribute of this person"
-    erased = "rewritten without them" if receipt.bytes_erased else "still busy: run it again to rewrite the files without them"
-    show(asdict(receipt), f"receipt {receipt.receipt_id}\ndeleted: {rows}\nfiles: {erased}\nmodel: {receipt.in_model}", as_json=as_json)
+    rows = (
+        rows
+        if any(receipt.rows_deleted.values())
+        else "nothing: the store holds no event, slate or attribute of this person"
+    )
+    erased = (
+        "rewritten without them"
+        if receipt.bytes_erased
+        else "still busy: run it again to rewrite the files without them"
+    )
+    show(
+        asdict(receipt),
+        f"receipt {receipt.receipt_id}\ndeleted: {rows}\nfiles: {erased}\nmodel: "
+        f"{receipt.in_model}",
+        as_json=as_json,
+    )
 
 
-def retrain(model: Model, store: Store = None,
-            data: Annotated[str | None, typer.Option(help="What the first model was fitted on; what the model keeps unless given.")] = None,
-            force: Annotated[bool, typer.Option("--force", help="Promote whatever was measured.")] = False,
-            seed: Seed = 0, as_json: Json = False) -> None:
-    """Train a challenger on old and new events; promote it only if it is not worse overall, for newcomers, or for any group."""
+def retrain(
+    model: Model,
+    store: Store = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="What the first model was fitted on; what the model keeps unless given."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever was measured.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a challenger on old and new events; promote it only if it is not worse overall, for
+    newcomers, or for any group.
+    """
     from metarec.app.retrain import retrain as run
     from metarec.app.settings import load_settings
 
-    done = run(str(model), load_settings(None, model=str(model), store=store).store_url, data=data, seed=seed, force=force)
-    verdicts = [f"  {'ok ' if verdict.passed else 'NOT'} {verdict.sentence}" for verdict in done.decision.verdicts]
+    done = run(
+        str(model),
+        load_settings(None, model=str(model), store=store).store_url,
+        data=data,
+        seed=seed,
+        force=force,
+    )
+    verdicts = [
+        f"  {'ok ' if verdict.passed else 'NOT'} {verdict.sentence}"
+        for verdict in done.decision.verdicts
+    ]
     head = f"{'promoted' if done.promoted else 'refused'}: {done.decision.reason}"
-    show(done.as_dict(), "\n".join([head, f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new events, "
-                                    f"{done.judges:,} people to judge by", *verdicts]), as_json=as_json)
+    show(
+        done.as_dict(),
+        "\n".join(
+            [
+                head,
+                f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
+                f"events, "
+                f"{done.judges:,} people to judge by",
+                *verdicts,
+            ]
+        ),
+        as_json=as_json,
+    )

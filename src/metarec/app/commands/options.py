@@ -8,26 +8,80 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random: the same seed gives the same result.")]
-Source = Annotated[str, typer.Argument(metavar="DATA", help="A data folder, a file of events, a TOML file, or a database URL.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, as written by `metarec fit`.")]
-Like = Annotated[list[str] | None, typer.Option(metavar="ID", help="An item the person liked, oldest first; may be repeated. "
-                                               "ID=VALUE states a rating.")]
-Dislike = Annotated[list[str] | None, typer.Option(metavar="ID", help="An item the person disliked; may be repeated.")]
-Profile = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="What is known of the person; may be repeated.")]
-Wish = Annotated[str | None, typer.Option(metavar="TEXT", help='What they ask for in words: "slow science fiction, no gore".')]
+Seed = Annotated[
+    int, typer.Option(help="Seed of everything random: the same seed gives the same result.")
+]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="A data folder, a file of events, a TOML file, or a database URL."
+    ),
+]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model folder, as written by `metarec fit`.")
+]
+Like = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ID",
+        help="An item the person liked, oldest first; may be repeated. ID=VALUE states a rating.",
+    ),
+]
+Dislike = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="An item the person disliked; may be repeated."),
+]
+Profile = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="What is known of the person; may be repeated."),
+]
+Wish = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", help='What they ask for in words: "slow science fiction, no gore".'
+    ),
+]
 Preset = Annotated[str, typer.Option(help="Size of the model: tiny, small or base.")]
-Encoder = Annotated[str, typer.Option(help="Text encoder: auto, none, tfidf, textcnn, gru, minilm, smollm2, "
-                                         "or the name or folder of any pretrained model.")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help="Text encoder: auto, none, tfidf, textcnn, gru, minilm, smollm2, "
+        "or the name or folder of any pretrained model."
+    ),
+]
 
-ItemTemplate = Annotated[str | None, typer.Option(metavar="TEXT", help='How an item is written for the text encoder, naming columns of '
-                                                  'the items: "{title} by {authors}. {text}".')]
-PersonTemplate = Annotated[str | None, typer.Option(metavar="TEXT", help='How a person is written for people-as-text: "{profile}. Likes '
-                                                    '{liked}, not {disliked}".')]
-Pictures = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the items' pictures: named by the column `image`, or "
-                                                "ITEM_ID.jpg; see docs/guide/which-large-model.md.")]
-PictureEncoder = Annotated[str, typer.Option(metavar="NAME", help="What reads the pictures: auto, efficientnet-lite0, colors, or the name "
-                                             "or folder of any ViT-like model.")]
+ItemTemplate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="How an item is written for the text encoder, naming columns of "
+        'the items: "{title} by {authors}. {text}".',
+    ),
+]
+PersonTemplate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help='How a person is written for people-as-text: "{profile}. Likes '
+        '{liked}, not {disliked}".',
+    ),
+]
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of the items' pictures: named by the column `image`, or "
+        "ITEM_ID.jpg; see docs/guide/which-large-model.md.",
+    ),
+]
+PictureEncoder = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What reads the pictures: auto, efficientnet-lite0, colors, or the name "
+        "or folder of any ViT-like model.",
+    ),
+]
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
@@ -50,8 +104,13 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     columns = list(zip(header, *rows, strict=True))
     laid = []
     for head, *cells in columns:
-        width, is_number = max(map(len, (head, *cells))), all(cell[:1] in "0123456789+-" for cell in cells)
-        laid.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in (head, *cells)])
+        width, is_number = (
+            max(map(len, (head, *cells))),
+            all(cell[:1] in "0123456789+-" for cell in cells),
+        )
+        laid.append(
+            [cell.rjust(width) if is_number else cell.ljust(width) for cell in (head, *cells)]
+        )
     return "\n".join("  ".join(line).rstrip() for line in zip(*laid, strict=True))
 
 

@@ -7,23 +7,57 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Dislike, Json, Like, Model, Profile, Seed, Wish, show, table
+from metarec.app.commands.options import (
+    Dislike,
+    Json,
+    Like,
+    Model,
+    Profile,
+    Seed,
+    Wish,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Request
     from metarec.recommender import Recommender
 
 
-def recommend(model: Model, like: Like = None, dislike: Dislike = None, profile: Profile = None, wish: Wish = None,
-              k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
-              where: Annotated[str | None, typer.Option("--filter", metavar="EXPRESSION",
-                                                        help='Which items may be shown: \'genre = "Sci-Fi" and year > 1990\'.')] = None,
-              ban: Annotated[list[str] | None, typer.Option(metavar="ID", help="An item never to show; may be repeated.")] = None,
-              pin: Annotated[list[str] | None, typer.Option(metavar="ID", help="An item to put first; may be repeated.")] = None,
-              quota: Annotated[list[str] | None, typer.Option(metavar="TAG=N", help="At most N items with a tag; may be repeated.")] = None,
-              diversity: Annotated[float, typer.Option(help="In [0, 1]: 0 keeps the ranking, towards 1 items differ more.")] = 0.0,
-              explore: Annotated[float, typer.Option(help="Strength of exploration; 0 shows the best as known.")] = 0.0,
-              seed: Seed = 0, as_json: Json = False) -> None:
+def recommend(
+    model: Model,
+    like: Like = None,
+    dislike: Dislike = None,
+    profile: Profile = None,
+    wish: Wish = None,
+    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="EXPRESSION",
+            help="Which items may be shown: 'genre = \"Sci-Fi\" and year > 1990'.",
+        ),
+    ] = None,
+    ban: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="An item never to show; may be repeated.")
+    ] = None,
+    pin: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="An item to put first; may be repeated.")
+    ] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG=N", help="At most N items with a tag; may be repeated."),
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(help="In [0, 1]: 0 keeps the ranking, towards 1 items differ more.")
+    ] = 0.0,
+    explore: Annotated[
+        float, typer.Option(help="Strength of exploration; 0 shows the best as known.")
+    ] = 0.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
     """Recommend to one person: what they liked, who they are, what they wish for."""
     import numpy as np
 
@@ -32,36 +66,75 @@ def recommend(model: Model, like: Like = None, dislike: Dislike = None, profile:
 
     loaded = Recommender.load(model)
     request = request_of(loaded, like, dislike, profile, wish)
-    rules = Rules(pin=pin or (), ban=ban or (), quota={name: int(_number(most, "--quota")) for name, most in _pairs(quota, "--quota")})
-    slate = loaded.recommend([request], k=k, filter=where, rules=rules, diversity=diversity, explore=explore,
-                             rng=np.random.default_rng(seed))[0]
+    rules = Rules(
+        pin=pin or (),
+        ban=ban or (),
+        quota={name: int(_number(most, "--quota")) for name, most in _pairs(quota, "--quota")},
+    )
+    slate = loaded.recommend(
+        [request],
+        k=k,
+        filter=where,
+        rules=rules,
+        diversity=diversity,
+        explore=explore,
+        rng=np.random.default_rng(seed),
+    )[0]
     titles = titles_of(loaded, slate.item_ids)
-    columns = zip(slate.item_ids, titles, slate.scores, slate.uncertainty, slate.propensity, strict=True)
+    columns = zip(
+        slate.item_ids, titles, slate.scores, slate.uncertainty, slate.propensity, strict=True
+    )
     places: list[dict[str, Any]] = [
-        {"item_id": item_id, "title": title, "score": float(score), "uncertainty": float(doubt), "propensity": float(chance)}
-        for item_id, title, score, doubt, chance in columns]
+        {
+            "item_id": item_id,
+            "title": title,
+            "score": float(score),
+            "uncertainty": float(doubt),
+            "propensity": float(chance),
+        }
+        for item_id, title, score, doubt, chance in columns
+    ]
     if slate.predicted is not None and slate.interval is not None:
-        for one, rated, ends in zip(places, slate.predicted.tolist(), slate.interval.tolist(), strict=True):
+        for one, rated, ends in zip(
+            places, slate.predicted.tolist(), slate.interval.tolist(), strict=True
+        ):
             one |= {"predicted": rated, "interval": ends}
-    rows = [[str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]] for place, one in enumerate(places, start=1)]
+    rows = [
+        [str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]]
+        for place, one in enumerate(places, start=1)
+    ]
     head = ["", "title", "score", "doubt" if slate.interval is None else "rating (9 in 10)", "id"]
     text = table(head, rows) if rows else "nothing may be shown: loosen the filter or the bans"
-    show({"items": places, "notes": slate.notes, "model_version": slate.model_version},
-         "\n".join([text, *(f"note: {note}" for note in slate.notes)]), as_json=as_json)
+    show(
+        {"items": places, "notes": slate.notes, "model_version": slate.model_version},
+        "\n".join([text, *(f"note: {note}" for note in slate.notes)]),
+        as_json=as_json,
+    )
 
 
 def _doubt(place: dict[str, Any]) -> str:
-    """The predicted rating and the interval that holds nine of ten, or, without ratings, the doubt about the score."""
+    """The predicted rating and the interval that holds nine of ten, or, without ratings, the doubt
+    about the score.
+    """
     if "interval" not in place:
         return f"{place['uncertainty']:.2f}"
     low, high = place["interval"]
     return f"{place['predicted']:.1f} ({low:.1f} to {high:.1f})"
 
 
-def explain(model: Model, item: Annotated[str, typer.Option(help="Id of the item to explain.")],
-            like: Like = None, dislike: Dislike = None, profile: Profile = None, wish: Wish = None,
-            trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG).")] = None,
-            as_json: Json = False) -> None:
+def explain(
+    model: Model,
+    item: Annotated[str, typer.Option(help="Id of the item to explain.")],
+    like: Like = None,
+    dislike: Dislike = None,
+    profile: Profile = None,
+    wish: Wish = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say why an item stands where it stands for a person."""
     from metarec.recommender import Recommender
 
@@ -80,8 +153,13 @@ def explain(model: Model, item: Annotated[str, typer.Option(help="Id of the item
     show(result, why.to_text() + (f"\n{trace}" if trace is not None else ""), as_json=as_json)
 
 
-def request_of(model: Recommender, like: list[str] | None, dislike: list[str] | None, profile: list[str] | None,
-               wish: str | None) -> Request:
+def request_of(
+    model: Recommender,
+    like: list[str] | None,
+    dislike: list[str] | None,
+    profile: list[str] | None,
+    wish: str | None,
+) -> Request:
     """A person as the command line describes them.
 
     Raises:
@@ -91,11 +169,21 @@ def request_of(model: Recommender, like: list[str] | None, dislike: list[str] | 
     from metarec.recommendation.slate import Request
 
     low, high = model.value_range
-    history = [_event(text, value, model) for texts, value in ((like, high), (dislike, low)) for text in texts or ()]
+    history = [
+        _event(text, value, model)
+        for texts, value in ((like, high), (dislike, low))
+        for text in texts or ()
+    ]
     for item_id, _ in history:
         if item_id not in model.vocabulary:
-            raise BadInput(f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)")
-    return Request(history=history, wish=wish, profile={name: _read(value) for name, value in _pairs(profile, "--profile")})
+            raise BadInput(
+                f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
+            )
+    return Request(
+        history=history,
+        wish=wish,
+        profile={name: _read(value) for name, value in _pairs(profile, "--profile")},
+    )
 
 
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
@@ -107,7 +195,11 @@ def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
 def _event(text: str, value: float, model: Recommender) -> tuple[str, float]:
     """`ID` or `ID=VALUE`; an id that holds a `=` itself is known by the catalog."""
     item_id, sign, stated = text.rpartition("=")
-    return (text, value) if not sign or text in model.vocabulary else (item_id, _number(stated, "--like"))
+    return (
+        (text, value)
+        if not sign or text in model.vocabulary
+        else (item_id, _number(stated, "--like"))
+    )
 
 
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:

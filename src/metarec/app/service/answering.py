@@ -38,17 +38,41 @@ class Ask:
 
 def options_of(body: RecommendationRequest, explore: float) -> Options:
     """The options of a request; `explore` where it does not say."""
-    return Options(k=body.k, filter=body.filter or None, pin=tuple(body.pin), quota=tuple(sorted(body.quota.items())),
-                   diversity=body.diversity, explore=explore if body.explore is None else body.explore)
+    return Options(
+        k=body.k,
+        filter=body.filter or None,
+        pin=tuple(body.pin),
+        quota=tuple(sorted(body.quota.items())),
+        diversity=body.diversity,
+        explore=explore if body.explore is None else body.explore,
+    )
 
 
-def request_of(body: Person, served: Served, store: Store | None, last: int, *, exclude: Sequence[str] = (),
-               allow: Sequence[str] | None = None) -> Request:
-    """The recommender's request for a person: what is stored of them (if `store` is given), then what they sent along."""
-    stored, profile = store.person(body.user_id, last) if store is not None and body.user_id is not None else ([], {})
+def request_of(
+    body: Person,
+    served: Served,
+    store: Store | None,
+    last: int,
+    *,
+    exclude: Sequence[str] = (),
+    allow: Sequence[str] | None = None,
+) -> Request:
+    """The recommender's request for a person: what is stored of them (if `store` is given), then
+    what they sent along.
+    """
+    stored, profile = (
+        store.person(body.user_id, last)
+        if store is not None and body.user_id is not None
+        else ([], {})
+    )
     sent = [_sent(event) for event in body.history]
-    return Request(history=as_history([*stored, *sent][-last:], served.scale), profile={**profile, **body.profile}, wish=body.wish,
-                   exclude=exclude, allow=allow)
+    return Request(
+        history=as_history([*stored, *sent][-last:], served.scale),
+        profile={**profile, **body.profile},
+        wish=body.wish,
+        exclude=exclude,
+        allow=allow,
+    )
 
 
 def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
@@ -63,9 +87,20 @@ def answer_all(asks: Sequence[Ask], rng: np.random.Generator) -> list[Slate]:
     slates: list[Slate | None] = [None] * len(asks)
     for (_, options), rows in groups.items():
         model = asks[rows[0]].served.model
-        rules = Rules(pin=options.pin, quota=dict(options.quota)) if options.pin or options.quota else None
-        answers = model.recommend([asks[row].request for row in rows], k=options.k, filter=options.filter, rules=rules,
-                                  diversity=options.diversity, explore=options.explore, rng=rng)
+        rules = (
+            Rules(pin=options.pin, quota=dict(options.quota))
+            if options.pin or options.quota
+            else None
+        )
+        answers = model.recommend(
+            [asks[row].request for row in rows],
+            k=options.k,
+            filter=options.filter,
+            rules=rules,
+            diversity=options.diversity,
+            explore=options.explore,
+            rng=rng,
+        )
         for row, slate in zip(rows, answers, strict=True):
             slates[row] = slate
     return [slate for slate in slates if slate is not None]

@@ -1,7 +1,8 @@
 """Requests that arrive while others are being scored are scored together.
 
-No request is made to wait for company: an idle service scores after one more turn of its event loop, which takes some
-hundredths of a millisecond. Under load one matrix product serves many people for little more than the price of one.
+No request is made to wait for company: an idle service scores after one more turn of its event
+loop, which takes some hundredths of a millisecond. Under load one matrix product serves many people
+for little more than the price of one.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[Ask, Answer]):
-    """Collects what is asked within turns of the event loop that follow each other, or while the batch before is in its thread."""
+    """Collects what is asked within turns of the event loop that follow each other, or while the
+    batch before is in its thread.
+    """
 
-    def __init__(self, answer_all: Callable[[Sequence[Ask]], Sequence[Answer]], *, in_thread: Callable[[], bool],
-                 most: int = 64, seen: Callable[[int], None] = lambda _size: None) -> None:
+    def __init__(
+        self,
+        answer_all: Callable[[Sequence[Ask]], Sequence[Answer]],
+        *,
+        in_thread: Callable[[], bool],
+        most: int = 64,
+        seen: Callable[[int], None] = lambda _size: None,
+    ) -> None:
         """Prepare; nothing runs before the first ask.
 
         Args:
@@ -28,7 +37,12 @@ class Batcher(Generic[Ask, Answer]):
             most: asks in one batch.
             seen: told the size of each batch.
         """
-        self._answer_all, self._in_thread, self._most, self._seen = answer_all, in_thread, most, seen
+        self._answer_all, self._in_thread, self._most, self._seen = (
+            answer_all,
+            in_thread,
+            most,
+            seen,
+        )
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._due = False
         self._known = 0
@@ -49,14 +63,14 @@ class Batcher(Generic[Ask, Answer]):
         self._thread.shutdown(wait=False)
 
     def _start(self) -> None:
-        # Whoever is answered together asks again together, but is heard one after the other: a turn that brought somebody may be
-        # followed by one that brings more, who have sent already.
+        # Whoever is answered together asks again together, but is heard one after the other: a turn
+        # that brought somebody may be followed by one that brings more, who have sent already.
         if self._known < len(self._waiting) < self._most:
             self._known = len(self._waiting)
             asyncio.get_running_loop().call_soon(self._start)
             return
         self._known = 0
-        batch, self._waiting = self._waiting[:self._most], self._waiting[self._most:]
+        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         self._seen(len(batch))
         asks = [ask for ask, _ in batch]
         if not self._in_thread():
@@ -70,9 +84,15 @@ class Batcher(Generic[Ask, Answer]):
         try:
             return list(self._answer_all(asks))
         except Exception as error:  # it belongs to whoever asked, and the batch must end
-            return [error] if len(asks) == 1 else [answer for ask in asks for answer in self._answers([ask])]
+            return (
+                [error]
+                if len(asks) == 1
+                else [answer for ask in asks for answer in self._answers([ask])]
+            )
 
-    def _finish(self, batch: list[tuple[Ask, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]) -> None:
+    def _finish(
+        self, batch: list[tuple[Ask, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]
+    ) -> None:
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # the client has gone
                 continue

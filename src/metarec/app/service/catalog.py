@@ -24,7 +24,12 @@ def catalog_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["items"])
     read, write = service.keys.needs("read"), service.keys.needs("write")
 
-    @router.get("/v1/items", dependencies=read, summary="Items whose title holds all words of `q`", **answers(shapes.Items))
+    @router.get(
+        "/v1/items",
+        dependencies=read,
+        summary="Items whose title holds all words of `q`",
+        **answers(shapes.Items),
+    )
     async def search(q: Annotated[str, Query(max_length=200)] = "", k: Most = 20) -> Json:
         served = service.live.served
         return Json({"items": described(served, await asyncio.to_thread(served.search, q, k))})
@@ -32,21 +37,42 @@ def catalog_routes(service: Service) -> APIRouter:
     async def similar(item_id: ItemId, k: Most = 10) -> Json:
         served = service.live.served
         rows, closeness = await asyncio.to_thread(served.similar, _row(served, item_id), k)
-        return Json({"items": [{**item, "similarity": cosine} for item, cosine in zip(described(served, rows), closeness, strict=True)]})
+        return Json(
+            {
+                "items": [
+                    {**item, "similarity": cosine}
+                    for item, cosine in zip(described(served, rows), closeness, strict=True)
+                ]
+            }
+        )
 
     # Before the routes of one item, whose ids may hold `/`.
-    router.add_api_route("/v1/items/{item_id:id}/similar", similar, dependencies=read, summary="Items like another",
-                         route_class_override=_Similar, **answers(shapes.SimilarItems, 404))
+    router.add_api_route(
+        "/v1/items/{item_id:id}/similar",
+        similar,
+        dependencies=read,
+        summary="Items like another",
+        route_class_override=_Similar,
+        **answers(shapes.SimilarItems, 404),
+    )
 
-    @router.get("/v1/items/{item_id:id}", dependencies=read, summary="One item", **answers(shapes.Item, 404))
+    @router.get(
+        "/v1/items/{item_id:id}", dependencies=read, summary="One item", **answers(shapes.Item, 404)
+    )
     async def item(item_id: ItemId) -> Json:
         served = service.live.served
         return Json(described(served, [_row(served, item_id)])[0])
 
-    @router.put("/v1/items/{item_id:id}", dependencies=write, summary="Add an item, or change its content; recommendable at once",
-                **answers(shapes.ItemAdded, 501, 503))
+    @router.put(
+        "/v1/items/{item_id:id}",
+        dependencies=write,
+        summary="Add an item, or change its content; recommendable at once",
+        **answers(shapes.ItemAdded, 501, 503),
+    )
     async def put(item_id: ItemId, body: shapes.ItemContent) -> Json:
-        _, notes = items_frame([(item_id, body.attributes)], service.live.served.model.catalog.frame.schema)
+        _, notes = items_frame(
+            [(item_id, body.attributes)], service.live.served.model.catalog.frame.schema
+        )
         version = await asyncio.wrap_future(service.store.put_item(item_id, body.attributes))
         service.meters.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
@@ -55,12 +81,18 @@ def catalog_routes(service: Service) -> APIRouter:
 
 
 class _Similar(APIRoute):
-    """Where items alike are asked for: an id that itself ends in `/similar` is told from it by how the slash was written, as `%2F`."""
+    """Where items alike are asked for: an id that itself ends in `/similar` is told from it by how
+    the slash was written, as `%2F`.
+    """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this route."""
         written = scope.get("raw_path")
-        return super().matches(scope) if written is None or written.endswith(b"/similar") else (Match.NONE, {})
+        return (
+            super().matches(scope)
+            if written is None or written.endswith(b"/similar")
+            else (Match.NONE, {})
+        )
 
 
 def _row(served: Served, item_id: str) -> int:
@@ -72,5 +104,11 @@ def _row(served: Served, item_id: str) -> int:
 
 def described(served: Served, rows: list[int]) -> list[dict[str, Any]]:
     """Items at these rows as the service shows them."""
-    return [{"item_id": served.model.vocabulary.ids[row], "title": served.titles[row], "attributes": attributes}
-            for row, attributes in zip(rows, served.attributes_of(rows), strict=True)]
+    return [
+        {
+            "item_id": served.model.vocabulary.ids[row],
+            "title": served.titles[row],
+            "attributes": attributes,
+        }
+        for row, attributes in zip(rows, served.attributes_of(rows), strict=True)
+    ]

@@ -1,4 +1,6 @@
-"""What is wrong with a request, in one sentence: the most fitting of all that the framework finds wrong."""
+"""What is wrong with a request, in one sentence: the most fitting of all that the framework finds
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,31 @@ from collections.abc import Sequence
 from typing import Any
 
 Place = tuple[str | int, ...]
-_OF_KIND = {"bool_type": "true or false", "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-            "string_type": "a text", "list_type": "a list"}
+_OF_KIND = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "list_type": "a list",
+}
 """What pydantic says of a value that is of another kind, and what it should have been."""
-_KIND = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
-_PLAIN = {"missing": "is missing", "extra_forbidden": "is not known here",
-          "string_too_long": "may have {max_length:,} letters, got {length:,}",
-          "string_too_short": "must have {min_length:,} or more letters",
-          "model_attributes_type": "must be an object, got {kind}"}
+_KIND = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+_PLAIN = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "string_too_long": "may have {max_length:,} letters, got {length:,}",
+    "string_too_short": "must have {min_length:,} or more letters",
+    "model_attributes_type": "must be an object, got {kind}",
+}
 
 
 def complaint(errors: Sequence[Any], body: Any, content_type: str | None) -> str:
@@ -25,14 +44,21 @@ def complaint(errors: Sequence[Any], body: Any, content_type: str | None) -> str
         content_type: the header.
     """
     first = errors[0]
-    if tuple(first["loc"]) == ("body",) and (isinstance(body, bytes) or (first["type"] == "missing" and content_type is None)):
+    if tuple(first["loc"]) == ("body",) and (
+        isinstance(body, bytes) or (first["type"] == "missing" and content_type is None)
+    ):
         got = f"got {content_type!r}" if content_type else "got none"
-        return f"a body must be JSON and say so with the header `content-type: application/json`, {got}"
+        return (
+            f"a body must be JSON and say so with the header `content-type: application/json`, "
+            f"{got}"
+        )
     families: list[list[tuple[Place, Any]]] = []
     for error in errors:
         place = _place(error, body)
-        if families and place[:len(families[-1][0][0])] == families[-1][0][0]:
-            families[-1].append((place, error))  # one value that is of none of the kinds allowed there
+        if families and place[: len(families[-1][0][0])] == families[-1][0][0]:
+            families[-1].append(
+                (place, error)
+            )  # one value that is of none of the kinds allowed there
         else:
             families.append([(place, error)])
     more = f" (and {len(families) - 1} more)" if len(families) > 1 else ""
@@ -47,7 +73,13 @@ def _place(error: Any, body: Any) -> Place:
     place: list[str | int] = ["body"]
     value: Any = body
     for part in whole[1:]:
-        if part in (value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()):
+        if part in (
+            value
+            if isinstance(value, dict)
+            else range(len(value))
+            if isinstance(value, list)
+            else ()
+        ):
             value = value[part]
         elif error["type"] != "missing" and part != "[key]":
             continue
@@ -56,17 +88,28 @@ def _place(error: Any, body: Any) -> Place:
 
 
 def _of_one(family: Sequence[tuple[Place, Any]]) -> str:
-    """The sentence on one value: a bound it breaks tells more than the kinds it is not of; deeper tells more than shallower."""
+    """The sentence on one value: a bound it breaks tells more than the kinds it is not of; deeper
+    tells more than shallower.
+    """
     place = max((place for place, _ in family), key=len)
     there = [error for at, error in family if at == place]
     fitting = next((error for error in there if error["type"] not in _OF_KIND), there[0])
     where = ".".join(map(str, place))
     if fitting["type"] in _OF_KIND:
         wanted = dict.fromkeys(_OF_KIND[error["type"]] for error in there)
-        *kinds, last = [kind for kind in wanted if kind != "a whole number" or "a number" not in wanted]
-        return f"{where}: must be {', '.join(kinds)}{' or ' if kinds else ''}{last}, got {_kind(fitting['input'])}"
+        *kinds, last = [
+            kind for kind in wanted if kind != "a whole number" or "a number" not in wanted
+        ]
+        return (
+            f"{where}: must be {', '.join(kinds)}{' or ' if kinds else ''}{last}, got "
+            f"{_kind(fitting['input'])}"
+        )
     given = fitting.get("input")
-    about = {**fitting.get("ctx", {}), "kind": _kind(given), "length": len(given) if isinstance(given, str) else 0}
+    about = {
+        **fitting.get("ctx", {}),
+        "kind": _kind(given),
+        "length": len(given) if isinstance(given, str) else 0,
+    }
     return f"{where}: {_PLAIN.get(fitting['type'], '{msg}').format(msg=fitting['msg'], **about)}"
 
 

@@ -12,12 +12,16 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from metarec.app.settings import ROLES
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY")
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY"
+)
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
 
 class Keys:
-    """The keys of a service, as digests, so that neither a dump nor the time of a comparison tells them."""
+    """The keys of a service, as digests, so that neither a dump nor the time of a comparison tells
+    them.
+    """
 
     def __init__(self, role_of_key: Mapping[str, str]) -> None:
         self._rank = {_digest(key): ROLES.index(role) for key, role in role_of_key.items()}
@@ -26,7 +30,8 @@ class Keys:
         return bool(self._rank)
 
     def holder(self, authorization: str | None, header: str | None) -> bytes | None:
-        """The digest of the known key that a request bears, read as the routes read it; None of one that is not known.
+        """The digest of the known key that a request bears, read as the routes read it; None of one
+        that is not known.
 
         Args:
             authorization: the header of this name.
@@ -38,22 +43,34 @@ class Keys:
         return digest if digest in self._rank else None
 
     def needs(self, role: str) -> list[Any]:
-        """Dependencies of a route that only holders of `role` or more may call; none where no keys are set."""
+        """Dependencies of a route that only holders of `role` or more may call; none where no keys
+        are set.
+        """
         return [Security(self._check(role))] if self else []
 
     def _check(self, role: str) -> Callable[..., Awaitable[None]]:
         least = ROLES.index(role)
 
-        async def check(bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-                        header: Annotated[str | None, Security(_header)]) -> None:
+        async def check(
+            bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+            header: Annotated[str | None, Security(_header)],
+        ) -> None:
             given = bearer.credentials if bearer else header
             if not given:
-                raise HTTPException(401, "an API key is needed; send it as `Authorization: Bearer KEY`", {"WWW-Authenticate": "Bearer"})
+                raise HTTPException(
+                    401,
+                    "an API key is needed; send it as `Authorization: Bearer KEY`",
+                    {"WWW-Authenticate": "Bearer"},
+                )
             rank = self._rank.get(_digest(given))
             if rank is None:
-                raise HTTPException(401, "this API key is not known", {"WWW-Authenticate": "Bearer"})
+                raise HTTPException(
+                    401, "this API key is not known", {"WWW-Authenticate": "Bearer"}
+                )
             if rank < least:
-                raise HTTPException(403, f"this needs the role {role!r}, the key has {ROLES[rank]!r}")
+                raise HTTPException(
+                    403, f"this needs the role {role!r}, the key has {ROLES[rank]!r}"
+                )
 
         return check
 

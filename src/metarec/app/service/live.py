@@ -1,6 +1,8 @@
-"""The model that serves: follows the registry's pointer and the store's items, and swaps without dropping a request.
+"""The model that serves: follows the registry's pointer and the store's items, and swaps without
+dropping a request.
 
-Handlers take `live.served` once and use that object to the end; a swap puts a new object in its place.
+Handlers take `live.served` once and use that object to the end; a swap puts a new object in its
+place.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from metarec.runtime.artefacts import BrokenArtefact
 
 log = logging.getLogger("metarec.service")
 _ROWS = 8192
-"""Texts compared at once: they are kept in 16 bits, and widening all of them would take as much memory as a model."""
+"""Texts compared at once: they are kept in 16 bits, and widening all of them would take as much
+memory as a model.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,12 @@ class Served:
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""
         low, high = self.model.value_range
-        return ValueScale(has_values=self.model.has_values, low=low, high=high, relevant_from=self.model.relevant_from)
+        return ValueScale(
+            has_values=self.model.has_values,
+            low=low,
+            high=high,
+            relevant_from=self.model.relevant_from,
+        )
 
     @cached_property
     def _lower_titles(self) -> pl.Series:
@@ -74,31 +83,47 @@ class Served:
     def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
         """Content of the items at these rows, without what is missing."""
         table = self.model.catalog.frame[rows].drop("item_id")
-        return [{name: _plain(value) for name, value in row.items() if value is not None} for row in table.iter_rows(named=True)]
+        return [
+            {name: _plain(value) for name, value in row.items() if value is not None}
+            for row in table.iter_rows(named=True)
+        ]
 
     def search(self, words: str, most: int) -> list[int]:
-        """Rows of items whose title holds all words; those that begin with them first, then in catalog order."""
+        """Rows of items whose title holds all words; those that begin with them first, then in
+        catalog order.
+        """
         lowered = words.lower().split()
         holds = pl.Series([True] * len(self._lower_titles))
         for word in lowered:
             holds &= self._lower_titles.str.contains(word, literal=True)
         found = holds.arg_true()
         begins = self._lower_titles[found].str.starts_with(" ".join(lowered))
-        return pl.DataFrame({"row": found, "begins": begins}).sort("begins", descending=True, maintain_order=True)["row"][:most].to_list()
+        return (
+            pl.DataFrame({"row": found, "begins": begins})
+            .sort("begins", descending=True, maintain_order=True)["row"][:most]
+            .to_list()
+        )
 
     def similar(self, row: int, most: int) -> tuple[list[int], list[float]]:
-        """Rows of the items most like another, and how alike each is: the cosine of embeddings, which say who takes to an item, and
-        where this item has a text the mean of it and the cosine of texts.
+        """Rows of the items most like another, and how alike each is: the cosine of embeddings,
+        which say who takes to an item, and where this item has a text the mean of it and the cosine
+        of texts.
         """
         closeness = self._directions @ self._directions[row]
         text = self.model.text
         if text.shape[1] and text[row].any():
-            asked = _unit(text[row:row + 1])[0]
-            pieces = [_unit(text[start:start + _ROWS]) @ asked for start in range(0, len(text), _ROWS)]
+            asked = _unit(text[row : row + 1])[0]
+            pieces = [
+                _unit(text[start : start + _ROWS]) @ asked for start in range(0, len(text), _ROWS)
+            ]
             closeness = (closeness + np.concatenate(pieces)) / 2.0
         closeness[row] = -np.inf
         most = min(most, len(closeness) - 1)
-        best = np.argpartition(-closeness, most - 1)[:most] if most > 0 else np.zeros(0, dtype=np.int64)
+        best = (
+            np.argpartition(-closeness, most - 1)[:most]
+            if most > 0
+            else np.zeros(0, dtype=np.int64)
+        )
         best = best[np.argsort(-closeness[best], kind="stable")]
         return best.tolist(), closeness[best].astype(float).tolist()
 
@@ -109,8 +134,8 @@ class LiveModel:
     def __init__(self, registry: Registry, store: Store) -> None:
         """Load the current model and the items added while serving.
 
-        A current model that cannot be read is passed over for the one that served before, so that a worker started anew
-        during a bad promotion still serves.
+        A current model that cannot be read is passed over for the one that served before, so that a
+        worker started anew during a bad promotion still serves.
 
         Raises:
             BrokenArtefact: if no model can be read.
@@ -129,13 +154,18 @@ class LiveModel:
             try:
                 return version, _warm(Recommender.load(self.registry.place_of(version)))
             except (BrokenArtefact, FileNotFoundError) as error:
-                log.error("a model cannot be read, trying the one before", extra={"version": version, "problem": str(error)})
+                log.error(
+                    "a model cannot be read, trying the one before",
+                    extra={"version": version, "problem": str(error)},
+                )
                 self._refused, first = self._refused or version, first or error
         assert first is not None, "there is always the first model to try"
         raise first
 
     def refresh_items(self) -> int:
-        """Take up items added or changed since; how many there were. Safe to call from any thread."""
+        """Take up items added or changed since; how many there were. Safe to call from any
+        thread.
+        """
         if self._store.items_version() == self.served.items_version:
             return 0
         with self._lock:
@@ -144,19 +174,26 @@ class LiveModel:
             return self.served.items_version - before.items_version
 
     def refresh_model(self) -> bool | None:
-        """Load the promoted model if another was: True if it serves now, False if it could not be loaded, None if nothing changed."""
+        """Load the promoted model if another was: True if it serves now, False if it could not be
+        loaded, None if nothing changed.
+        """
         version = self.registry.current()
         if version in (self._version, self._refused):
             return None
         with self._lock:
             try:
-                # All items of the store are added again: the new model may have been trained without them.
+                # All items of the store are added again: the new model may have been trained
+                # without them.
                 model = warm_text(_warm(Recommender.load(self.registry.place_of(version))))
                 served = self._with_new_items(Served(model, 0))
-            except Exception as error:  # whatever is wrong with a new model, the old one keeps serving
+            except (
+                Exception
+            ) as error:  # whatever is wrong with a new model, the old one keeps serving
                 self._refused = version
-                log.error("the promoted model could not be loaded, the one before keeps serving",
-                          extra={"version": version, "serving": self._version, "problem": str(error)})
+                log.error(
+                    "the promoted model could not be loaded, the one before keeps serving",
+                    extra={"version": version, "serving": self._version, "problem": str(error)},
+                )
                 return False
             self._refused = ""
             log.info("another model serves", extra={"version": version, "before": self._version})
@@ -165,7 +202,9 @@ class LiveModel:
 
     @property
     def serving(self) -> str:
-        """Version of the model that serves, which is not the promoted one where that could not be loaded."""
+        """Version of the model that serves, which is not the promoted one where that could not be
+        loaded.
+        """
         return self._version
 
     @property
@@ -174,7 +213,8 @@ class LiveModel:
         return self.registry.place_of(self._version)
 
     async def warmed(self, seconds: float | None = None) -> bool:
-        """Wait for what loads aside, at most so long, so that a wish does not load it in the event loop, where everyone would wait for it.
+        """Wait for what loads aside, at most so long, so that a wish does not load it in the event
+        loop, where everyone would wait for it.
 
         Returns:
             Whether it is there.
@@ -191,7 +231,10 @@ class LiveModel:
         rows = self._store.items_since(served.items_version)
         if not rows:
             return served
-        frame = items_frame([(item_id, attributes) for item_id, attributes, _ in rows], served.model.catalog.frame.schema)[0]
+        frame = items_frame(
+            [(item_id, attributes) for item_id, attributes, _ in rows],
+            served.model.catalog.frame.schema,
+        )[0]
         return Served(served.model.with_items(frame), rows[-1][2])
 
 
@@ -202,14 +245,17 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _warm(model: Recommender) -> Recommender:
-    """The model after a first slate: what loads late has loaded, so nobody waits for it; a model that cannot do this cannot serve."""
+    """The model after a first slate: what loads late has loaded, so nobody waits for it; a model
+    that cannot do this cannot serve.
+    """
     model.recommend([Request(history=[(model.vocabulary.ids[0], model.value_range[1])])], k=1)
     return model
 
 
 def warm_text(model: Recommender) -> Recommender:
-    """The model after a first wish: loading a pretrained reader of texts takes seconds, which the first wish, new item or explanation
-    would wait for. Other slates do not need it, so a service is ready before.
+    """The model after a first wish: loading a pretrained reader of texts takes seconds, which the
+    first wish, new item or explanation would wait for. Other slates do not need it, so a service is
+    ready before.
     """
     encoder = model.item_inputs.encoder
     if isinstance(encoder, PretrainedEncoder):

@@ -1,13 +1,24 @@
-"""Prometheus metrics of one worker, or of all of them where a shared folder is set up before the workers start."""
+"""Prometheus metrics of one worker, or of all of them where a shared folder is set up before the
+workers start.
+"""
 
 from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of the library: each worker writes its numbers there and any worker answers for all."""
+"""Environment variable of the library: each worker writes its numbers there and any worker answers
+for all.
+"""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -17,23 +28,54 @@ class Meters:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         r = self._registry
-        self.requests = Counter("metarec_requests", "Requests answered.", ["route", "status"], registry=r)
-        self.seconds = Histogram("metarec_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=r)
-        self.batch = Histogram("metarec_batch_size", "Requests scored together.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=r)
+        self.requests = Counter(
+            "metarec_requests", "Requests answered.", ["route", "status"], registry=r
+        )
+        self.seconds = Histogram(
+            "metarec_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=r
+        )
+        self.batch = Histogram(
+            "metarec_batch_size",
+            "Requests scored together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=r,
+        )
         self.events = Counter("metarec_events", "Events received.", ["outcome"], registry=r)
-        self.impressions_lost = Counter("metarec_impressions_lost", "Slates whose impression could not be stored.", registry=r)
-        self.swaps = Counter("metarec_model_swaps", "Times this service took up another model.", ["outcome"], registry=r)
-        self.items_added = Counter("metarec_items_taken_up", "Items added or changed while serving.", registry=r)
-        self.waiting = Gauge("metarec_store_rows_waiting", "Rows queued to be written.", registry=r, multiprocess_mode="livesum")
-        self.drift = Gauge("metarec_drift", "How recent events differ from those trained on.", ["signal"], registry=r,
-                           multiprocess_mode="mostrecent")
+        self.impressions_lost = Counter(
+            "metarec_impressions_lost", "Slates whose impression could not be stored.", registry=r
+        )
+        self.swaps = Counter(
+            "metarec_model_swaps",
+            "Times this service took up another model.",
+            ["outcome"],
+            registry=r,
+        )
+        self.items_added = Counter(
+            "metarec_items_taken_up", "Items added or changed while serving.", registry=r
+        )
+        self.waiting = Gauge(
+            "metarec_store_rows_waiting",
+            "Rows queued to be written.",
+            registry=r,
+            multiprocess_mode="livesum",
+        )
+        self.drift = Gauge(
+            "metarec_drift",
+            "How recent events differ from those trained on.",
+            ["signal"],
+            registry=r,
+            multiprocess_mode="mostrecent",
+        )
         self._of_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one answer; which counters it moves is looked up once for each route and status."""
         found = self._of_answer.get((route, status))
         if found is None:  # routes are templates and statuses few, so these are few, too
-            found = self._of_answer[route, status] = self.requests.labels(route, str(status)), self.seconds.labels(route)
+            found = self._of_answer[route, status] = (
+                self.requests.labels(route, str(status)),
+                self.seconds.labels(route),
+            )
         found[0].inc()
         found[1].observe(seconds)
 

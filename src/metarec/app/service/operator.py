@@ -32,64 +32,134 @@ def operator_routes(service: Service) -> APIRouter:
     async def health() -> Json:
         return Json({"status": "alive"})
 
-    @router.get("/readyz", summary="A model serves, its reader of texts is loaded and the store answers",
-                **answers(shapes.Readiness, 503))
+    @router.get(
+        "/readyz",
+        summary="A model serves, its reader of texts is loaded and the store answers",
+        **answers(shapes.Readiness, 503),
+    )
     @router.head("/readyz", include_in_schema=False)
     async def ready() -> Json:
         served = live.served
         if not await live.warmed(LOADS):
-            raise HTTPException(503, "what reads texts is still being loaded; slates without a wish are answered", {"Retry-After": "1"})
+            raise HTTPException(
+                503,
+                "what reads texts is still being loaded; slates without a wish are answered",
+                {"Retry-After": "1"},
+            )
         await asyncio.to_thread(store.items_version)
-        return Json({"status": "ready", "model_version": served.model.version, "items": len(served.model.vocabulary)})
+        return Json(
+            {
+                "status": "ready",
+                "model_version": served.model.version,
+                "items": len(served.model.vocabulary),
+            }
+        )
 
-    @router.get("/metrics", dependencies=read, summary="Metrics as Prometheus reads them", response_class=Response,
-                responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/metrics",
+        dependencies=read,
+        summary="Metrics as Prometheus reads them",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
     async def metrics() -> Response:
         meters.waiting.set(store.waiting)
-        return Response(await asyncio.to_thread(meters.page), media_type="text/plain; version=0.0.4")
+        return Response(
+            await asyncio.to_thread(meters.page), media_type="text/plain; version=0.0.4"
+        )
 
-    @router.get("/v1/status", dependencies=read, summary="What an operator looks at", **answers(shapes.Status, 503))
+    @router.get(
+        "/v1/status",
+        dependencies=read,
+        summary="What an operator looks at",
+        **answers(shapes.Status, 503),
+    )
     async def status() -> Json:
         return Json(await asyncio.to_thread(_status))
 
     def _status() -> dict[str, Any]:
         served, looked, now = live.served, service.watch.look(), time.time()
         by_minute = store.events_by_minute(now)
-        return {"model_version": served.model.version, "items": len(served.model.vocabulary), "items_version": served.items_version,
-                "started": started, "rows": store.counts(), "events_last_minute": by_minute[-1], "events_by_minute": by_minute,
-                "rows_waiting": store.waiting, "drift": asdict(looked.drift) if looked.drift else None,
-                "retraining_advised": looked.reasons, "outcomes": looked.outcomes, "reports": report_names(live.folder)}
+        return {
+            "model_version": served.model.version,
+            "items": len(served.model.vocabulary),
+            "items_version": served.items_version,
+            "started": started,
+            "rows": store.counts(),
+            "events_last_minute": by_minute[-1],
+            "events_by_minute": by_minute,
+            "rows_waiting": store.waiting,
+            "drift": asdict(looked.drift) if looked.drift else None,
+            "retraining_advised": looked.reasons,
+            "outcomes": looked.outcomes,
+            "reports": report_names(live.folder),
+        }
 
-    @router.get("/v1/reports/{name}", dependencies=read, summary="A report kept with the serving model: learning curve, fairness, cleaning",
-                **answers(dict[str, Any], 404))
+    @router.get(
+        "/v1/reports/{name}",
+        dependencies=read,
+        summary="A report kept with the serving model: learning curve, fairness, cleaning",
+        **answers(dict[str, Any], 404),
+    )
     async def report(name: Name) -> Json:
         try:
             return Json(await asyncio.to_thread(read_report, live.folder, name))
         except BadInput as error:
             raise HTTPException(404, str(error)) from error
 
-    @router.get("/v1/models", dependencies=read, summary="All models and promotions", **answers(shapes.Models))
+    @router.get(
+        "/v1/models",
+        dependencies=read,
+        summary="All models and promotions",
+        **answers(shapes.Models),
+    )
     async def models() -> Json:
         entries = await asyncio.to_thread(live.registry.entries)
-        return Json({"models": [{"version": e.version, "is_current": e.is_current, "problem": e.problem, "facts": e.config,
-                                 "decision": e.decision} for e in entries], "promotions": live.registry.promotions(),
-                     "value_range": list(live.served.model.value_range) if live.served.model.has_values else None})
+        return Json(
+            {
+                "models": [
+                    {
+                        "version": e.version,
+                        "is_current": e.is_current,
+                        "problem": e.problem,
+                        "facts": e.config,
+                        "decision": e.decision,
+                    }
+                    for e in entries
+                ],
+                "promotions": live.registry.promotions(),
+                "value_range": list(live.served.model.value_range)
+                if live.served.model.has_values
+                else None,
+            }
+        )
 
-    @router.post("/v1/models/{version}/promote", dependencies=admin, summary="Let a model serve; the way back, too",
-                 **answers(shapes.Promoted, 404, 409))
+    @router.post(
+        "/v1/models/{version}/promote",
+        dependencies=admin,
+        summary="Let a model serve; the way back, too",
+        **answers(shapes.Promoted, 404, 409),
+    )
     async def promote(version: Name, body: shapes.PromotionReason | None = None) -> Json:
-        if version not in {entry.version for entry in await asyncio.to_thread(live.registry.entries)}:
-            raise HTTPException(404, f"there is no model {version[:100]!r}; GET /v1/models lists them")
+        if version not in {
+            entry.version for entry in await asyncio.to_thread(live.registry.entries)
+        }:
+            raise HTTPException(
+                404, f"there is no model {version[:100]!r}; GET /v1/models lists them"
+            )
         try:
             before = live.registry.promote(version, (body or shapes.PromotionReason()).reason)
         except BadInput as error:  # the folder is there, but broken
             raise HTTPException(409, f"{error}; {live.serving!r} keeps serving") from error
         live.retry()
         await asyncio.to_thread(live.refresh_model)
-        # What serves decides, not what this call did: the watcher may have tried, and refused, the model a moment before.
+        # What serves decides, not what this call did: the watcher may have tried, and refused, the
+        # model a moment before.
         if live.serving != version:
             live.registry.promote(live.serving, f"{version} could not be loaded")
-            raise HTTPException(409, f"model {version!r} could not be loaded; {live.serving!r} keeps serving")
+            raise HTTPException(
+                409, f"model {version!r} could not be loaded; {live.serving!r} keeps serving"
+            )
         return Json({"current": version, "before": before})
 
     return router

@@ -1,4 +1,6 @@
-"""What the routes share: the parts of one running service, answers as JSON, and errors as one sentence."""
+"""What the routes share: the parts of one running service, answers as JSON, and errors as one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +57,17 @@ class Service:
     watch: Watch
 
     async def read(self, fetch: Callable[[], T]) -> T:
-        """Read from the store: at once from a local file, in a thread from a server, whose answers the loop must not wait for."""
+        """Read from the store: at once from a local file, in a thread from a server, whose answers
+        the loop must not wait for.
+        """
         return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)
 
 
 class AnyId(Convertor[str]):
     """An id in an address, as in `{user_id:id}`: the rest of the address, for ids may hold `/`.
 
-    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read from an id that is none.
+    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read
+    from an id that is none.
     """
 
     regex = r"[\s\S]+"
@@ -90,19 +95,30 @@ class Json(JSONResponse):
 
 
 class Shortcut:
-    """ASGI middleware: a route that takes nothing but a JSON body is answered without the framework's steps between.
+    """ASGI middleware: a route that takes nothing but a JSON body is answered without the
+    framework's steps between.
 
-    A body that pydantic does not read at once goes the framework's way, which says what is wrong with it, and errors go to the
-    framework's handlers; so both ways take and refuse the same.
+    A body that pydantic does not read at once goes the framework's way, which says what is wrong
+    with it, and errors go to the framework's handlers; so both ways take and refuse the same.
     """
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]
+    ) -> None:
         self._app, self._handlers = app, handlers
-        self._routes = {route.path: (route, *body) for route in routes if isinstance(route, APIRoute) and (body := _only_body(route))}
+        self._routes = {
+            route.path: (route, *body)
+            for route in routes
+            if isinstance(route, APIRoute) and (body := _only_body(route))
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
-        found = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        found = (
+            self._routes.get(scope["path"])
+            if scope["type"] == "http" and scope["method"] == "POST"
+            else None
+        )
         if found is None or (b"content-type", b"application/json") not in scope["headers"]:
             await self._app(scope, receive, send)
             return
@@ -122,7 +138,9 @@ class Shortcut:
             return
         try:
             answer: Response = await found[0].endpoint(**{name: read})
-        except Exception as error:  # of whatever kind: the framework's handlers answer those they know and raise the others to the guard
+        # Of whatever kind: the framework's handlers answer those they know and raise the others to
+        # the guard
+        except Exception as error:
             await ExceptionMiddleware(_raising(error), self._handlers)(scope, receive, send)
         else:
             await answer(scope, receive, send)
@@ -131,11 +149,21 @@ class Shortcut:
 def _only_body(route: APIRoute) -> tuple[str, type[BaseModel]] | None:
     """Name and shape of the body of a POST route that takes nothing else."""
     wants = route.dependant
-    others = (wants.path_params, wants.query_params, wants.header_params, wants.cookie_params, wants.dependencies)
+    others = (
+        wants.path_params,
+        wants.query_params,
+        wants.header_params,
+        wants.cookie_params,
+        wants.dependencies,
+    )
     if "POST" not in (route.methods or ()) or any(others) or len(wants.body_params) != 1:
         return None
     shape = wants.body_params[0].field_info.annotation
-    return (wants.body_params[0].name, shape) if isinstance(shape, type) and issubclass(shape, BaseModel) else None
+    return (
+        (wants.body_params[0].name, shape)
+        if isinstance(shape, type) and issubclass(shape, BaseModel)
+        else None
+    )
 
 
 def _raising(error: Exception) -> ASGIApp:
@@ -161,18 +189,35 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 
 def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
     """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
-    said = {400: "The body cannot be read.", 401: "No key, or an unknown one.", 403: "The key's role may not do this.",
-            404: "There is no such thing.",
-            409: "Not now.", 413: "Too large.", 421: "Not called by this name.", 422: "Something in the request is wrong.",
-            429: "Too many requests.", 500: "A fault here.", 501: "An optional library is not installed.",
-            503: "The store is busy or away; try again."}
+    said = {
+        400: "The body cannot be read.",
+        401: "No key, or an unknown one.",
+        403: "The key's role may not do this.",
+        404: "There is no such thing.",
+        409: "Not now.",
+        413: "Too large.",
+        421: "Not called by this name.",
+        422: "Something in the request is wrong.",
+        429: "Too many requests.",
+        500: "A fault here.",
+        501: "An optional library is not installed.",
+        503: "The store is busy or away; try again.",
+    }
     codes = sorted({400, 401, 403, 413, 421, 422, 429, 500, *problems})
-    return {"response_model": None, "response_class": Json, "responses": {
-        status: {"model": shape}, **{code: {"model": Problem, "description": said[code]} for code in codes}}}
+    return {
+        "response_model": None,
+        "response_class": Json,
+        "responses": {
+            status: {"model": shape},
+            **{code: {"model": Problem, "description": said[code]} for code in codes},
+        },
+    }
 
 
 def without_details(sentence: str) -> str:
-    """A sentence without what stands in parentheses: what a database server says of itself, such as its address, is for its operator."""
+    """A sentence without what stands in parentheses: what a database server says of itself, such as
+    its address, is for its operator.
+    """
     kept, depth = [], 0
     for letter in sentence:
         depth += letter == "("
@@ -188,7 +233,8 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
     Args:
         app: whose errors.
         routes: all of the service's.
-        tell_details: whether those who call may read what the store's own library said; the log always holds it.
+        tell_details: whether those who call may read what the store's own library said; the log
+            always holds it.
     """
 
     def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
@@ -198,17 +244,26 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(422, complaint(error.errors(), error.body, request.headers.get("content-type")))
+        return problem(
+            422, complaint(error.errors(), error.body, request.headers.get("content-type"))
+        )
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         takes = _methods_at(routes, request.scope["path"])
-        # The page stands behind all routes and is asked where none takes the method; it knows of no other address than its files.
-        if error.status_code == 405 or (error.status_code == 404 and takes and request.method not in takes):
+        # The page stands behind all routes and is asked where none takes the method; it knows of no
+        # other address than its files.
+        if error.status_code == 405 or (
+            error.status_code == 404 and takes and request.method not in takes
+        ):
             if not takes and request.scope["path"].startswith("/v1/"):
                 return problem(404, NOTHING_HERE)
             allowed = ", ".join(sorted(takes or {"GET", "HEAD"}))
-            return problem(405, f"{request.method} is not for this address; it takes {allowed}", {"Allow": allowed})
+            return problem(
+                405,
+                f"{request.method} is not for this address; it takes {allowed}",
+                {"Allow": allowed},
+            )
         if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
             return problem(404, NOTHING_HERE)
         return problem(error.status_code, str(error.detail), error.headers)
@@ -224,9 +279,16 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
     @app.exception_handler(StoreUnavailable)
     async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
         log.warning("the store is away", extra={"problem": str(error)})
-        return problem(503, str(error) if tell_details else without_details(str(error)), {"Retry-After": "2"})
+        return problem(
+            503, str(error) if tell_details else without_details(str(error)), {"Retry-After": "2"}
+        )
 
 
 def _methods_at(routes: Sequence[BaseRoute], path: str) -> set[str]:
     """What may be done at an address, by all its routes together."""
-    return {method for route in routes if isinstance(route, Route) and route.path_regex.match(path) for method in route.methods or ()}
+    return {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.path_regex.match(path)
+        for method in route.methods or ()
+    }

@@ -26,7 +26,10 @@ from metarec.recommendation.slate import Request, Slate
 log = logging.getLogger("metarec.service")
 LOOK_AGAIN = 1.0
 """Seconds for which slates do without a store that did not answer, before it is asked again."""
-WITHOUT_STORE = "what is kept of this person cannot be read just now; the slate is made from what was sent along"
+WITHOUT_STORE = (
+    "what is kept of this person cannot be read just now; the slate is made from what "
+    "was sent along"
+)
 UserId = Annotated[shapes.Id, Path(description="The user's id as you write it.")]
 
 
@@ -40,10 +43,16 @@ def people_routes(service: Service) -> APIRouter:
     async def as_request(body: shapes.Person, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
-        return await service.read(lambda: request_of(body, served, store, settings.history_length, **more))
+        return await service.read(
+            lambda: request_of(body, served, store, settings.history_length, **more)
+        )
 
-    async def known_or_not(body: shapes.Person, served: Served, **more: Any) -> tuple[Request, bool]:
-        """The request, and whether it had to be made without a store that is away; for a while nobody waits for it again."""
+    async def known_or_not(
+        body: shapes.Person, served: Served, **more: Any
+    ) -> tuple[Request, bool]:
+        """The request, and whether it had to be made without a store that is away; for a while
+        nobody waits for it again.
+        """
         nonlocal asked_again_at
         if body.user_id is None or time.monotonic() >= asked_again_at:
             try:
@@ -53,97 +62,213 @@ def people_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
-    @router.post("/v1/recommendations", tags=["people"], dependencies=read, summary="A slate for one person",
-                 **answers(shapes.Recommendations, 501, 503))
+    @router.post(
+        "/v1/recommendations",
+        tags=["people"],
+        dependencies=read,
+        summary="A slate for one person",
+        **answers(shapes.Recommendations, 501, 503),
+    )
     async def recommend(body: shapes.RecommendationRequest) -> Json:
         if body.wish:
             await service.live.warmed()
         served = service.live.served
-        request, without_store = await known_or_not(body, served, exclude=body.exclude, allow=body.allow)
+        request, without_store = await known_or_not(
+            body, served, exclude=body.exclude, allow=body.allow
+        )
         slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
-        reasons = await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
-        notes = [*slate.notes, *_unheeded(body, served, slate)] if body.pin or body.quota or not slate.item_ids else slate.notes
+        reasons = (
+            await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
+        )
+        notes = (
+            [*slate.notes, *_unheeded(body, served, slate)]
+            if body.pin or body.quota or not slate.item_ids
+            else slate.notes
+        )
         notes = [*notes, *_unsaid(body, served)]
-        return Json(_shown(served, slate_id, slate, len(request.history), reasons, notes, without_store=without_store))
+        return Json(
+            _shown(
+                served,
+                slate_id,
+                slate,
+                len(request.history),
+                reasons,
+                notes,
+                without_store=without_store,
+            )
+        )
 
-    @router.post("/v1/events", tags=["people"], dependencies=write, summary="Store events; 200 means they are on disk",
-                 **answers(shapes.EventsStored, 503))
+    @router.post(
+        "/v1/events",
+        tags=["people"],
+        dependencies=write,
+        summary="Store events; 200 means they are on disk",
+        **answers(shapes.EventsStored, 503),
+    )
     async def append(body: shapes.EventBatch) -> Json:
         now = time.time()
-        events = [Event(event_id=e.event_id or uuid.uuid4().hex, user_id=e.user_id, item_id=e.item_id, kind=e.kind, value=e.value,
-                        timestamp=now if e.timestamp is None else e.timestamp, slate_id=e.slate_id, context=e.context) for e in body.events]
+        events = [
+            Event(
+                event_id=e.event_id or uuid.uuid4().hex,
+                user_id=e.user_id,
+                item_id=e.item_id,
+                kind=e.kind,
+                value=e.value,
+                timestamp=now if e.timestamp is None else e.timestamp,
+                slate_id=e.slate_id,
+                context=e.context,
+            )
+            for e in body.events
+        ]
         done = await asyncio.wrap_future(store.append(events))
         meters.events.labels("accepted").inc(done.accepted)
         meters.events.labels("duplicate").inc(done.duplicates)
         vocabulary = service.live.served.model.vocabulary
-        return Json({"accepted": done.accepted, "duplicates": done.duplicates,
-                     "unknown_items": sum(event.item_id not in vocabulary for event in events)})
+        return Json(
+            {
+                "accepted": done.accepted,
+                "duplicates": done.duplicates,
+                "unknown_items": sum(event.item_id not in vocabulary for event in events),
+            }
+        )
 
-    @router.post("/v1/explanations", tags=["people"], dependencies=read, summary="Why an item stands where it stands for a person",
-                 **answers(dict[str, Any], 404, 501, 503))
+    @router.post(
+        "/v1/explanations",
+        tags=["people"],
+        dependencies=read,
+        summary="Why an item stands where it stands for a person",
+        **answers(dict[str, Any], 404, 501, 503),
+    )
     async def explain(body: shapes.ExplanationRequest) -> Json:
         served = service.live.served
         if body.item_id not in served.model.vocabulary:
-            raise HTTPException(404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}")
+            raise HTTPException(
+                404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
+            )
         request = await as_request(body, served)
         return Json(await asyncio.to_thread(explain_one, served, request, body.item_id, body.k))
 
-    @router.get("/v1/onboarding", tags=["people"], dependencies=read, summary="What to ask a newcomer, given the answers so far",
-                **answers(shapes.Questions, 503))
-    async def onboarding(user_id: Annotated[shapes.Id | None, Query()] = None,
-                         like: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006  # FastAPI copies it
-                         dislike: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
-                         skip: Annotated[list[shapes.Id], Query(max_length=1000, description="Items not to ask about.")] = [],  # noqa: B006
-                         k: Annotated[int, Query(ge=1, le=50)] = 5) -> Json:
+    @router.get(
+        "/v1/onboarding",
+        tags=["people"],
+        dependencies=read,
+        summary="What to ask a newcomer, given the answers so far",
+        **answers(shapes.Questions, 503),
+    )
+    async def onboarding(
+        user_id: Annotated[shapes.Id | None, Query()] = None,
+        # FastAPI copies it
+        like: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
+        dislike: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
+        skip: Annotated[
+            list[shapes.Id], Query(max_length=1000, description="Items not to ask about.")
+        ] = [],  # noqa: B006
+        k: Annotated[int, Query(ge=1, le=50)] = 5,
+    ) -> Json:
         served = service.live.served
-        said = [shapes.HistoryEvent(item_id=i, kind=kind) for kind, ids in (("like", like), ("dislike", dislike)) for i in ids]
+        said = [
+            shapes.HistoryEvent(item_id=i, kind=kind)
+            for kind, ids in (("like", like), ("dislike", dislike))
+            for i in ids
+        ]
         request = await as_request(shapes.Person(user_id=user_id, history=said), served)
         asked = {*skip, *like, *dislike}
-        chosen = await asyncio.to_thread(served.model.questions, [request], k, exclude=[sorted(asked)])
+        chosen = await asyncio.to_thread(
+            served.model.questions, [request], k, exclude=[sorted(asked)]
+        )
         rows = [int(row) for row in chosen.items[0] if row >= 0]
-        items = [{**item, "worth": float(worth)} for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)]
+        items = [
+            {**item, "worth": float(worth)}
+            for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)
+        ]
         return Json({"items": items, "model_version": served.model.version})
 
-    @router.get("/v1/users/{user_id:id}", tags=["people"], dependencies=read, summary="What is kept of a person",
-                **answers(shapes.User, 404, 503))
+    @router.get(
+        "/v1/users/{user_id:id}",
+        tags=["people"],
+        dependencies=read,
+        summary="What is kept of a person",
+        **answers(shapes.User, 404, 503),
+    )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         kept = await service.read(lambda: _kept(service, user_id, last))
         if not any(kept.values()):
             raise HTTPException(404, "nothing is kept of this user")
         return Json({"user_id": user_id, **kept})
 
-    @router.put("/v1/users/{user_id:id}", tags=["people"], dependencies=write,
-                summary="Set a person's attributes; the answer is what is kept of them", **answers(shapes.User, 503))
+    @router.put(
+        "/v1/users/{user_id:id}",
+        tags=["people"],
+        dependencies=write,
+        summary="Set a person's attributes; the answer is what is kept of them",
+        **answers(shapes.User, 503),
+    )
     async def profile(user_id: UserId, body: shapes.Profile) -> Json:
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
         kept = await service.read(lambda: _kept(service, user_id, 100))
         return Json({"user_id": user_id, **kept})
 
-    @router.delete("/v1/users/{user_id:id}", tags=["people"], dependencies=admin, summary="Forget a person",
-                   **answers(shapes.Forgotten, 503))
+    @router.delete(
+        "/v1/users/{user_id:id}",
+        tags=["people"],
+        dependencies=admin,
+        summary="Forget a person",
+        **answers(shapes.Forgotten, 503),
+    )
     async def delete(user_id: UserId) -> Json:
         receipt = await asyncio.to_thread(forget, store, user_id)
-        return Json({"receipt_id": receipt.receipt_id, "timestamp": receipt.timestamp, "rows_deleted": receipt.rows_deleted,
-                     "bytes_erased": receipt.bytes_erased, "in_model": receipt.in_model})
+        return Json(
+            {
+                "receipt_id": receipt.receipt_id,
+                "timestamp": receipt.timestamp,
+                "rows_deleted": receipt.rows_deleted,
+                "bytes_erased": receipt.bytes_erased,
+                "in_model": receipt.in_model,
+            }
+        )
 
     return router
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a person, with the `last` events; each part is empty, or 0, where there is nothing."""
+    """What the store holds of a person, with the `last` events; each part is empty, or 0, where
+    there is nothing.
+    """
     store, served = service.store, service.live.served
-    return {"profile": store.profile_of(user_id), "slates": store.slates_of(user_id), "events": [
-        {"event_id": e.event_id, "item_id": e.item_id, "kind": e.kind, "value": e.value, "timestamp": e.timestamp,
-         "title": served.title_of(e.item_id)} for e in store.events_of(user_id, last)]}
+    return {
+        "profile": store.profile_of(user_id),
+        "slates": store.slates_of(user_id),
+        "events": [
+            {
+                "event_id": e.event_id,
+                "item_id": e.item_id,
+                "kind": e.kind,
+                "value": e.value,
+                "timestamp": e.timestamp,
+                "title": served.title_of(e.item_id),
+            }
+            for e in store.events_of(user_id, last)
+        ],
+    }
 
 
 def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots: int) -> None:
-    """Queue an impression; the answer does not wait for it, and one that cannot be kept is counted."""
-    impression = Impression(slate_id=slate_id, user_id=user_id, item_ids=slate.item_ids, scores=slate.scores.tolist(),
-                            propensity=slate.propensity.tolist(), model_version=slate.model_version, timestamp=time.time(), shots=shots)
+    """Queue an impression; the answer does not wait for it, and one that cannot be kept is
+    counted.
+    """
+    impression = Impression(
+        slate_id=slate_id,
+        user_id=user_id,
+        item_ids=slate.item_ids,
+        scores=slate.scores.tolist(),
+        propensity=slate.propensity.tolist(),
+        model_version=slate.model_version,
+        timestamp=time.time(),
+        shots=shots,
+    )
 
     def counted(done: Future[int]) -> None:
         if done.cancelled() or done.exception() is not None:
@@ -158,38 +283,94 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
 def _unheeded(body: shapes.RecommendationRequest, served: Served, slate: Slate) -> list[str]:
     """What was asked for and could not be done, in sentences."""
     vocabulary = served.model.vocabulary
-    notes = [f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary]
-    notes += [f"{item_id!r} is pinned but may not be shown: it was seen or excluded, or filter, allow or a quota leave it out"
-              for item_id in dict.fromkeys(body.pin[:body.k]) if item_id in vocabulary and item_id not in slate.item_ids]
-    notes += [f"no item is of the category {category!r}, so its quota changes nothing" for category in body.quota
-              if not served.has_category(category)]
-    return [*notes, *([] if slate.item_ids else ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"])]
+    notes = [
+        f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary
+    ]
+    notes += [
+        f"{item_id!r} is pinned but may not be shown: it was seen or excluded, or filter, allow "
+        f"or a quota leave it out"
+        for item_id in dict.fromkeys(body.pin[: body.k])
+        if item_id in vocabulary and item_id not in slate.item_ids
+    ]
+    notes += [
+        f"no item is of the category {category!r}, so its quota changes nothing"
+        for category in body.quota
+        if not served.has_category(category)
+    ]
+    return [
+        *notes,
+        *(
+            []
+            if slate.item_ids
+            else [
+                "no item may be shown: nothing passes filter, allow, exclude, quota and what was "
+                "seen"
+            ]
+        ),
+    ]
 
 
 def _unsaid(body: shapes.Person, served: Served) -> list[str]:
-    """A sentence on events sent along whose kind says nothing by itself and that have no value either."""
-    silent = [event.kind for event in body.history
-              if event.value is None and event.kind not in SAYING_KINDS and worth(event.kind, None, served.scale) is None]
+    """A sentence on events sent along whose kind says nothing by itself and that have no value
+    either.
+    """
+    silent = [
+        event.kind
+        for event in body.history
+        if event.value is None
+        and event.kind not in SAYING_KINDS
+        and worth(event.kind, None, served.scale) is None
+    ]
     if not silent:
         return []
-    return [f"{len(silent)} of the events sent along say nothing and were ignored: {', '.join(map(repr, dict.fromkeys(silent)))} needs a "
-            "value; of the kinds known without one, like and dislike are the plainest"]
+    return [
+        f"{len(silent)} of the events sent along say nothing and were ignored: "
+        f"{', '.join(map(repr, dict.fromkeys(silent)))} needs a "
+        "value; of the kinds known without one, like and dislike are the plainest"
+    ]
 
 
-def _shown(served: Served, slate_id: str, slate: Slate, shots: int, reasons: list[list[str]] | None, notes: list[str], *,
-           without_store: bool) -> dict[str, Any]:
+def _shown(
+    served: Served,
+    slate_id: str,
+    slate: Slate,
+    shots: int,
+    reasons: list[list[str]] | None,
+    notes: list[str],
+    *,
+    without_store: bool,
+) -> dict[str, Any]:
     title_of, nothing = served.title_by_id, [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
     intervals = nothing if slate.interval is None else slate.interval.tolist()
     items: list[dict[str, Any]] = [
-        {"item_id": item_id, "title": title_of[item_id], "score": score, "uncertainty": doubt, "predicted": value, "interval": interval,
-         "propensity": chance, "reasons": None}
+        {
+            "item_id": item_id,
+            "title": title_of[item_id],
+            "score": score,
+            "uncertainty": doubt,
+            "predicted": value,
+            "interval": interval,
+            "propensity": chance,
+            "reasons": None,
+        }
         for item_id, score, doubt, value, interval, chance in zip(
-            slate.item_ids, slate.scores.tolist(), slate.uncertainty.tolist(), predicted, intervals, slate.propensity.tolist(),
-            strict=True)]
+            slate.item_ids,
+            slate.scores.tolist(),
+            slate.uncertainty.tolist(),
+            predicted,
+            intervals,
+            slate.propensity.tolist(),
+            strict=True,
+        )
+    ]
     for item, said in zip(items, reasons or [], strict=False):
         item["reasons"] = said
-    return {"slate_id": slate_id, "model_version": slate.model_version, "shots": shots, "items": items,
-            "notes": [*notes, WITHOUT_STORE] if without_store else notes, "without_store": without_store}
-
-
+    return {
+        "slate_id": slate_id,
+        "model_version": slate.model_version,
+        "shots": shots,
+        "items": items,
+        "notes": [*notes, WITHOUT_STORE] if without_store else notes,
+        "without_store": without_store,
+    }

@@ -18,7 +18,9 @@ MOST_EVENTS = 20
 
 
 def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
-    """At most `most` sentences for each item of a slate: by leaving out each of the latest events, and by the parts of the score."""
+    """At most `most` sentences for each item of a slate: by leaving out each of the latest events,
+    and by the parts of the score.
+    """
     model, vocabulary = served.model, served.model.vocabulary
     if not slate.item_ids:
         return []
@@ -30,11 +32,26 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     liked_from = served.scale.relevant_from if served.scale.has_values else None
     said = []
     for place in range(len(slate.item_ids)):
-        events = [EventEffect(item_id=str(event[0]), title=served.title_of(str(event[0])) or str(event[0]), value=float(event[1]),
-                              kind=str(event[2]) if len(event) > 2 else "event", effect=float(effects[row, place]))
-                  for row, event in enumerate(known)]
-        said.append(sentences(events, [], {name: float(part[0, place]) for name, part in parts.items()}, liked_from=liked_from, most=most,
-                              rather_for=True))
+        events = [
+            EventEffect(
+                item_id=str(event[0]),
+                title=served.title_of(str(event[0])) or str(event[0]),
+                value=float(event[1]),
+                kind=str(event[2]) if len(event) > 2 else "event",
+                effect=float(effects[row, place]),
+            )
+            for row, event in enumerate(known)
+        ]
+        said.append(
+            sentences(
+                events,
+                [],
+                {name: float(part[0, place]) for name, part in parts.items()},
+                liked_from=liked_from,
+                most=most,
+                rather_for=True,
+            )
+        )
     return said
 
 

@@ -1,4 +1,6 @@
-"""What the service takes and gives, as pydantic models with bounds and examples; OpenAPI is made from these."""
+"""What the service takes and gives, as pydantic models with bounds and examples; OpenAPI is made
+from these.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +13,44 @@ MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
 """An id as its owner writes it: 1 to 256 characters without control characters."""
-Kind = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")]
+Kind = Annotated[
+    str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")
+]
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")]
+Seconds = Annotated[
+    float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")
+]
 _EXACT = 2**53 - 1
-"""Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one rounds to an allowed one."""
-Scalar = (bool | Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False, ge=-_EXACT, le=_EXACT)]
-          | Annotated[str, StringConstraints(max_length=10_000)] | None)
-Whole = Annotated[int, BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)]
+"""Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one
+rounds to an allowed one.
+"""
+Scalar = (
+    bool
+    | Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
+    | Annotated[float, Field(allow_inf_nan=False, ge=-_EXACT, le=_EXACT)]
+    | Annotated[str, StringConstraints(max_length=10_000)]
+    | None
+)
+Whole = Annotated[
+    int,
+    BeforeValidator(
+        lambda given: int(given) if isinstance(given, float) and given.is_integer() else given
+    ),
+]
 """A whole number; JSON knows no difference between 5 and 5.0."""
-Attributes = Annotated[dict[Annotated[str, StringConstraints(min_length=1, max_length=80)],
-                            Scalar | Annotated[list[Scalar], Field(max_length=100)]],
-                       Field(max_length=100, json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}})]
+Attributes = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=80)],
+        Scalar | Annotated[list[Scalar], Field(max_length=100)],
+    ],
+    Field(max_length=100, json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}}),
+]
 
 
 class Shape(BaseModel):
-    """Unknown fields are refused, so that a misspelled one is noticed, and a text is not taken for a number."""
+    """Unknown fields are refused, so that a misspelled one is noticed, and a text is not taken for
+    a number.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -41,10 +65,14 @@ class HistoryEvent(Shape):
 
 
 class Person(Shape):
-    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow stored ones)."""
+    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow
+    stored ones).
+    """
 
     user_id: Id | None = None
-    history: list[HistoryEvent] = Field(default_factory=list, max_length=MAX_HISTORY, description="Oldest first.")
+    history: list[HistoryEvent] = Field(
+        default_factory=list, max_length=MAX_HISTORY, description="Oldest first."
+    )
     profile: Attributes = Field(default_factory=dict)
     wish: Annotated[str, StringConstraints(max_length=500)] | None = None
 
@@ -52,21 +80,56 @@ class Person(Shape):
 class RecommendationRequest(Person):
     """A slate for one person."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"history": [{"item_id": "50", "value": 5}, {"item_id": "181", "value": 4}], "profile": {"age": 31, "gender": "F"}, "k": 5},
-        {"user_id": "u1", "wish": "slow science fiction, no gore", "k": 10, "explain": True}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "history": [{"item_id": "50", "value": 5}, {"item_id": "181", "value": 4}],
+                    "profile": {"age": 31, "gender": "F"},
+                    "k": 5,
+                },
+                {
+                    "user_id": "u1",
+                    "wish": "slow science fiction, no gore",
+                    "k": 10,
+                    "explain": True,
+                },
+            ]
+        }
+    )
 
     k: Whole = Field(10, ge=1, le=MAX_K, description="Length of the slate.")
-    exclude: list[Id] = Field(default_factory=list, max_length=10_000, description="Item ids never to show.")
-    allow: list[Id] | None = Field(None, max_length=10_000, description="If given, only these item ids may be shown.")
+    exclude: list[Id] = Field(
+        default_factory=list, max_length=10_000, description="Item ids never to show."
+    )
+    allow: list[Id] | None = Field(
+        None, max_length=10_000, description="If given, only these item ids may be shown."
+    )
     filter: Annotated[str, StringConstraints(max_length=2_000)] | None = Field(
-        None, description='An expression over the catalog, such as `genre = "Sci-Fi" and year > 1990`.')
-    pin: list[Id] = Field(default_factory=list, max_length=MAX_K, description="Item ids put first, in this order.")
-    quota: dict[Annotated[str, StringConstraints(min_length=1, max_length=80)], Annotated[Whole, Field(ge=0, le=MAX_K)]] = Field(
-        default_factory=dict, max_length=50, description="At most so many items of a category.",
-        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}})
-    diversity: float = Field(0.0, ge=0.0, le=1.0, description="0 keeps the ranking; towards 1, items differ more.")
-    explore: float | None = Field(None, ge=0.0, le=10.0, description="Strength of exploration; the service's own where not given.")
+        None,
+        description='An expression over the catalog, such as `genre = "Sci-Fi" and year > 1990`.',
+    )
+    pin: list[Id] = Field(
+        default_factory=list, max_length=MAX_K, description="Item ids put first, in this order."
+    )
+    quota: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=80)],
+        Annotated[Whole, Field(ge=0, le=MAX_K)],
+    ] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="At most so many items of a category.",
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}},
+    )
+    diversity: float = Field(
+        0.0, ge=0.0, le=1.0, description="0 keeps the ranking; towards 1, items differ more."
+    )
+    explore: float | None = Field(
+        None,
+        ge=0.0,
+        le=10.0,
+        description="Strength of exploration; the service's own where not given.",
+    )
     explain: bool = Field(default=False, description="Give a short reason with each item.")
 
 
@@ -77,9 +140,13 @@ class ShownItem(Shape):
     title: str
     score: float
     uncertainty: float | None
-    predicted: float | None = Field(description="Predicted value on the data's scale; null where values are no ratings.")
+    predicted: float | None = Field(
+        description="Predicted value on the data's scale; null where values are no ratings."
+    )
     interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        description="Ends of the interval that should hold the true value in 9 of 10 cases; null where values are no ratings.")
+        description="Ends of the interval that should hold the true value in 9 of 10 cases; null "
+        "where values are no ratings."
+    )
     propensity: float
     reasons: list[str] | None = None
 
@@ -92,16 +159,27 @@ class Recommendations(Shape):
     shots: int = Field(description="Events of the person the slate was made from.")
     items: list[ShownItem]
     notes: list[str]
-    without_store: bool = Field(description="True where the store is away: the slate is made from what was sent along, as for a stranger.")
+    without_store: bool = Field(
+        description="True where the store is away: the slate is made from what was sent along, as "
+        "for a stranger."
+    )
 
 
 class NewEvent(Shape):
     """One thing a person did with an item."""
 
-    event_id: Id | None = Field(None, description="Chosen by you; the same id sent again is stored once. Made up where not given.")
+    event_id: Id | None = Field(
+        None,
+        description="Chosen by you; the same id sent again is stored once. Made up where not "
+        "given.",
+    )
     user_id: Id
     item_id: Id
-    kind: Kind = Field("event", description="rating, like, dislike, view, purchase, ..., or undo, which takes back all said of the item.")
+    kind: Kind = Field(
+        "event",
+        description="rating, like, dislike, view, purchase, ..., or undo, which takes back all "
+        "said of the item.",
+    )
     value: Value | None = None
     timestamp: Seconds | None = Field(None, description="Seconds since 1970; now where not given.")
     slate_id: Id | None = Field(None, description="The slate in which the item was shown.")
@@ -111,9 +189,24 @@ class NewEvent(Shape):
 class EventBatch(Shape):
     """Events to store."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"events": [{"event_id": "a1", "user_id": "u1", "item_id": "50", "kind": "like"},
-                    {"event_id": "a2", "user_id": "u1", "item_id": "181", "kind": "rating", "value": 4}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [
+                        {"event_id": "a1", "user_id": "u1", "item_id": "50", "kind": "like"},
+                        {
+                            "event_id": "a2",
+                            "user_id": "u1",
+                            "item_id": "181",
+                            "kind": "rating",
+                            "value": 4,
+                        },
+                    ]
+                }
+            ]
+        }
+    )
 
     events: list[NewEvent] = Field(min_length=1, max_length=MAX_BATCH)
 
@@ -123,7 +216,10 @@ class EventsStored(Shape):
 
     accepted: int
     duplicates: int = Field(description="Events whose id was stored before; left as they were.")
-    unknown_items: int = Field(description="Events on items that are not in the catalog; stored, but of no use until the item is added.")
+    unknown_items: int = Field(
+        description="Events on items that are not in the catalog; stored, but of no use until the "
+        "item is added."
+    )
 
 
 class StoredEvent(Shape):
@@ -149,7 +245,9 @@ class User(Shape):
 class Profile(Shape):
     """Attributes of a person; they replace those given before."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]}
+    )
 
     profile: Attributes
 
@@ -167,11 +265,16 @@ class Forgotten(Shape):
 class ExplanationRequest(Person):
     """Why does this item stand where it stands for this person?"""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"history": [{"item_id": "50", "value": 5}], "item_id": "181"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"history": [{"item_id": "50", "value": 5}], "item_id": "181"}]
+        }
+    )
 
     item_id: Id
-    k: Whole = Field(10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of.")
+    k: Whole = Field(
+        10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of."
+    )
 
 
 class Item(Shape):
@@ -189,7 +292,9 @@ class Items(Shape):
 
 
 class SimilarItem(Item):
-    """An item and how like it is, in [-1, 1]: by who takes to it and, where there are texts, by what they say."""
+    """An item and how like it is, in [-1, 1]: by who takes to it and, where there are texts, by
+    what they say.
+    """
 
     similarity: float
 
@@ -203,8 +308,19 @@ class SimilarItems(Shape):
 class ItemContent(Shape):
     """Content of an item: any of the catalog's columns, such as title, text, tags, year."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [
-        {"attributes": {"title": "Solaris (1972)", "text": "A psychologist visits a station above a thinking ocean.", "year": 1972}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "attributes": {
+                        "title": "Solaris (1972)",
+                        "text": "A psychologist visits a station above a thinking ocean.",
+                        "year": 1972,
+                    }
+                }
+            ]
+        }
+    )
 
     attributes: Attributes = Field(min_length=1)
 
@@ -220,7 +336,10 @@ class ItemAdded(Shape):
 class Question(Item):
     """An item to ask a newcomer about."""
 
-    worth: float = Field(description="Expected share of what we do not know about the person that asking takes away, in [0, 1].")
+    worth: float = Field(
+        description="Expected share of what we do not know about the person that asking takes "
+        "away, in [0, 1]."
+    )
 
 
 class Questions(Shape):
@@ -237,7 +356,9 @@ class Model(Shape):
     is_current: bool
     problem: str | None = Field(description="Why it cannot be loaded, if it cannot.")
     facts: dict[str, Any] = Field(description="Settings and facts saved with it.")
-    decision: dict[str, Any] = Field(description="What was measured before it was promoted or refused.")
+    decision: dict[str, Any] = Field(
+        description="What was measured before it was promoted or refused."
+    )
 
 
 class Models(Shape):
@@ -246,13 +367,19 @@ class Models(Shape):
     models: list[Model]
     promotions: list[dict[str, Any]]
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        description="Lowest and highest rating the serving model was trained on; null where values are no ratings.")
+        description="Lowest and highest rating the serving model was trained on; null where "
+        "values are no ratings."
+    )
 
 
 class PromotionReason(Shape):
     """Why, in a few words; kept with the promotion."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "back to the one before: complaints since this morning"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"reason": "back to the one before: complaints since this morning"}]
+        }
+    )
 
     reason: Annotated[str, StringConstraints(max_length=500)] = "asked over HTTP"
 
@@ -277,7 +404,9 @@ class Health(Shape):
 
 
 class Readiness(Shape):
-    """Whether a model serves and the store answers; a full disk shows only when something is written."""
+    """Whether a model serves and the store answers; a full disk shows only when something is
+    written.
+    """
 
     status: str
     model_version: str
@@ -293,10 +422,15 @@ class Status(Shape):
     started: float = Field(description="When this worker started, seconds since 1970.")
     rows: dict[str, int] = Field(description="Rows in each table of the store.")
     events_last_minute: int
-    events_by_minute: list[int] = Field(description="Events of each of the last 60 minutes, oldest first.")
+    events_by_minute: list[int] = Field(
+        description="Events of each of the last 60 minutes, oldest first."
+    )
     rows_waiting: int = Field(description="Rows queued to be written by this worker.")
-    drift: dict[str, float] | None = Field(description="How recent events differ from those trained on; null before both are there.")
+    drift: dict[str, float] | None = Field(
+        description="How recent events differ from those trained on; null before both are there."
+    )
     retraining_advised: list[str] = Field(description="Reasons to retrain, in sentences.")
-    outcomes: dict[str, float] = Field(description="Slates shown and their share with something liked, over the last day.")
+    outcomes: dict[str, float] = Field(
+        description="Slates shown and their share with something liked, over the last day."
+    )
     reports: list[str] = Field(description="Names for `GET /v1/reports/{name}`.")
-

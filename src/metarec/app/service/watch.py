@@ -1,4 +1,6 @@
-"""What an operator looks at, measured now and then and kept: drift, reasons to retrain, outcomes of what was shown."""
+"""What an operator looks at, measured now and then and kept: drift, reasons to retrain, outcomes of
+what was shown.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from metarec.feedback.store import Store
 EVERY_SECONDS = 2.0
 """Between two looks, at least."""
 MOST_TIME = 0.05
-"""Share of a worker's time that looking may take: over millions of events one look takes seconds."""
+"""Share of a worker's time that looking may take: over millions of events one look takes seconds.
+"""
 DAY = 86_400.0
 
 
@@ -37,8 +40,15 @@ class Watched:
 class Watch:
     """Looks at the store now and then, the more seldom the longer a look takes."""
 
-    def __init__(self, store: Store, live: LiveModel, meters: Meters, rule: RetrainRule | None = None) -> None:
-        self._store, self._live, self._meters, self._rule = store, live, meters, rule or RetrainRule()
+    def __init__(
+        self, store: Store, live: LiveModel, meters: Meters, rule: RetrainRule | None = None
+    ) -> None:
+        self._store, self._live, self._meters, self._rule = (
+            store,
+            live,
+            meters,
+            rule or RetrainRule(),
+        )
         self._lock = threading.Lock()
         self._last = Watched()
         self._took = 0.0
@@ -56,10 +66,18 @@ class Watch:
     def _measure(self, now: float) -> Watched:
         served = self._live.served
         trained = served.model.trained_on
-        events = as_training_rows(self._store.as_frame(since=served.model.trained_until), served.scale)
+        events = as_training_rows(
+            self._store.as_frame(since=served.model.trained_until), served.scale
+        )
         drift = measure_drift(trained, events) if events.height and trained.height else None
         forgotten = waiting_in_model(self._store)
-        reasons = advise_retraining(drift, trained_events=trained.height, forgotten=forgotten, rule=self._rule) if drift else []
+        reasons = (
+            advise_retraining(
+                drift, trained_events=trained.height, forgotten=forgotten, rule=self._rule
+            )
+            if drift
+            else []
+        )
         for name, value in (asdict(drift) if drift else {}).items():
             self._meters.drift.labels(name).set(value)
         return Watched(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
@@ -68,8 +86,13 @@ class Watch:
         slates = self._store.slates(since=now - DAY)
         if not slates.height:
             return {"slates": 0.0}
-        joined = join_outcomes(slates, self._store.as_frame(since=now - DAY), self._live.served.scale)
+        joined = join_outcomes(
+            slates, self._store.as_frame(since=now - DAY), self._live.served.scale
+        )
         by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
         newcomers = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
-        return {"slates": float(slates.height), "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
-                "liked_share_of_newcomers": float(newcomers or 0.0)}  # type: ignore[arg-type]  # polars types mean() as any literal
+        return {
+            "slates": float(slates.height),
+            "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
+            "liked_share_of_newcomers": float(newcomers or 0.0),  # type: ignore[arg-type]
+        }  # polars types mean() as any literal

@@ -1,4 +1,6 @@
-"""A TOML file that says where data lie and what their columns mean; several sources become one data set."""
+"""A TOML file that says where data lie and what their columns mean; several sources become one data
+set.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
 from metarec.data.tables import Tables, merge
 
-EXAMPLE = '''
+EXAMPLE = """
 name = "shop"
 domain = "e-commerce"
 
@@ -40,11 +42,22 @@ context = ["store"]
 database = "$DATABASE_URL"   # tables by name, or SELECTs
 interactions = "SELECT visitor AS user_id, sku AS item_id, at AS timestamp FROM clicks"
 kind = "view"
-'''
+"""
 """What such a file may say."""
 
 KEYS = {"name", "domain", "kinds", "cleaning", "sources"}
-SOURCE_KEYS = {"path", "interactions", "items", "users", "database", "kind", "columns", "item_columns", "user_columns", "context"}
+SOURCE_KEYS = {
+    "path",
+    "interactions",
+    "items",
+    "users",
+    "database",
+    "kind",
+    "columns",
+    "item_columns",
+    "user_columns",
+    "context",
+}
 
 
 def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
@@ -58,13 +71,23 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
     """
     settings = _load(path)
     pack = domain(settings["domain"]) if "domain" in settings else NO_DOMAIN
-    own = CleaningConfig.of(_table(settings, "cleaning", path), str(path)) if "cleaning" in settings else None
+    own = (
+        CleaningConfig.of(_table(settings, "cleaning", path), str(path))
+        if "cleaning" in settings
+        else None
+    )
     weights = {**pack.weights, **_table(settings, "kinds", path)}
     sources = settings.get("sources")
-    if not isinstance(sources, list) or not sources or not all(isinstance(s, dict) for s in sources):
-        raise BadInput(f"{path} names no source; add [[sources]] with interactions = \"events.csv\"")
-    parts = [_read_source(path, number, source, pack, weights, rules or own or CleaningConfig())
-             for number, source in enumerate(sources, start=1)]
+    if (
+        not isinstance(sources, list)
+        or not sources
+        or not all(isinstance(s, dict) for s in sources)
+    ):
+        raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
+    parts = [
+        _read_source(path, number, source, pack, weights, rules or own or CleaningConfig())
+        for number, source in enumerate(sources, start=1)
+    ]
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
     if not tables.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
@@ -78,7 +101,9 @@ def _load(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not a TOML file: {error}") from error
     odd = sorted(set(settings) - KEYS)
     if odd:
-        raise BadInput(f"{path}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(KEYS))}")
+        raise BadInput(
+            f"{path}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(KEYS))}"
+        )
     return settings
 
 
@@ -89,26 +114,47 @@ def _table(settings: Mapping[str, Any], key: str, place: object) -> dict[str, An
     return value
 
 
-def _read_source(path: Path, number: int, source: Mapping[str, Any], pack: DomainPack, weights: Mapping[str, float],
-                 rules: CleaningConfig) -> Tables:
+def _read_source(
+    path: Path,
+    number: int,
+    source: Mapping[str, Any],
+    pack: DomainPack,
+    weights: Mapping[str, float],
+    rules: CleaningConfig,
+) -> Tables:
     place = f"{path}, source {number}"
     odd = sorted(set(source) - SOURCE_KEYS)
     if odd:
-        raise BadInput(f"{place}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(SOURCE_KEYS))}")
-    reading = Reading(columns=_table(source, "columns", place), item_columns=_table(source, "item_columns", place),
-                      user_columns=_table(source, "user_columns", place), synonyms=pack.synonyms, weights=weights, kind=source.get("kind"),
-                      context=source.get("context"), rules=rules)
-    parts = {name: str(source[name]) for name in ("interactions", "items", "users") if name in source}
+        raise BadInput(
+            f"{place}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(SOURCE_KEYS))}"
+        )
+    reading = Reading(
+        columns=_table(source, "columns", place),
+        item_columns=_table(source, "item_columns", place),
+        user_columns=_table(source, "user_columns", place),
+        synonyms=pack.synonyms,
+        weights=weights,
+        kind=source.get("kind"),
+        context=source.get("context"),
+        rules=rules,
+    )
+    parts = {
+        name: str(source[name]) for name in ("interactions", "items", "users") if name in source
+    }
     if "database" in source:
         from metarec.data.sources.sql import read_sql
+
         return read_sql(_filled(str(source["database"]), place), reading, parts or None)
     if "path" in source:
         from metarec.data.read import open_tables
+
         return open_tables(_beside(path, str(source["path"])), rules=rules, reading=reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     raw = {name: read_table(_beside(path, file)) for name, file in parts.items()}
-    return tables_of(raw.get("interactions"), raw.get("items"), raw.get("users"), reading, path.stem)
+    return tables_of(
+        raw.get("interactions"), raw.get("items"), raw.get("users"), reading, path.stem
+    )
 
 
 def _beside(path: Path, file: str) -> Path:
@@ -117,8 +163,12 @@ def _beside(path: Path, file: str) -> Path:
 
 
 def _filled(url: str, place: str) -> str:
-    """A URL with `$NAME` filled from the environment, so that passwords need not be written down."""
+    """A URL with `$NAME` filled from the environment, so that passwords need not be written
+    down.
+    """
     filled = os.path.expandvars(url)
     if "$" in filled:
-        raise BadInput(f"{place}: database = {url!r} names a variable that is not set in the environment")
+        raise BadInput(
+            f"{place}: database = {url!r} names a variable that is not set in the environment"
+        )
     return filled

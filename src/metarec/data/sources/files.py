@@ -1,4 +1,6 @@
-"""One table from one file: CSV, Parquet or JSON Lines, read without changing it and without a traceback."""
+"""One table from one file: CSV, Parquet or JSON Lines, read without changing it and without a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,18 @@ from metarec.data.findings import Finding
 from metarec.data.schema import BadInput
 from metarec.data.validity import Place
 
-SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".pq")
+SUFFIXES = (
+    ".parquet",
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".jsonl",
+    ".ndjson",
+    ".csv.gz",
+    ".tsv.gz",
+    ".jsonl.gz",
+    ".pq",
+)
 """Endings of the files a table can be read from."""
 MOST_LINE = 1 << 24
 """Characters; no line of a text table may be longer."""
@@ -45,15 +58,25 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
         if suffix in (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz"):
             return read_delimited(path)
     except pl.exceptions.PolarsError as error:
-        raise BadInput(f"{path} cannot be read as {suffix}: {str(error).strip().splitlines()[0]}") from error
+        raise BadInput(
+            f"{path} cannot be read as {suffix}: {str(error).strip().splitlines()[0]}"
+        ) from error
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    raise BadInput(f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in {', '.join(SUFFIXES)}")
+    raise BadInput(
+        f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
+        f"{', '.join(SUFFIXES)}"
+    )
 
 
-def read_delimited(path: Path, separator: str | None = None, columns: Sequence[str] | None = None,
-                   encoding: str = "utf8-lossy") -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Read a text table with every cell as text; too short rows end in empty cells, surplus cells are left off.
+def read_delimited(
+    path: Path,
+    separator: str | None = None,
+    columns: Sequence[str] | None = None,
+    encoding: str = "utf8-lossy",
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Read a text table with every cell as text; too short rows end in empty cells, surplus cells
+    are left off.
 
     Args:
         separator: None takes comma, tab or semicolon, whichever the first line has most of.
@@ -61,24 +84,40 @@ def read_delimited(path: Path, separator: str | None = None, columns: Sequence[s
     """
     header = first_line(path)
     separator = separator or max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
-    options: dict[str, Any] = {"separator": separator, "has_header": columns is None, "infer_schema": False, "truncate_ragged_lines": True,
-                               "encoding": encoding, "new_columns": list(columns) if columns else None}
+    options: dict[str, Any] = {
+        "separator": separator,
+        "has_header": columns is None,
+        "infer_schema": False,
+        "truncate_ragged_lines": True,
+        "encoding": encoding,
+        "new_columns": list(columns) if columns else None,
+    }
     findings: list[Finding] = []
     try:
         table = pl.read_csv(path, **options)
     except pl.exceptions.PolarsError:
-        # A quote that is opened and never closed swallows the rest of the file; without quoting only its own row is odd.
+        # A quote that is opened and never closed swallows the rest of the file; without quoting
+        # only its own row is odd.
         table = pl.read_csv(path, **options, quote_char=None)
-        findings.append(Finding(rule="unclosed_quotes", rows=0, action="noted",
-                                why=f"quotes in {path.name} do not pair up and were read as text"))
+        findings.append(
+            Finding(
+                rule="unclosed_quotes",
+                rows=0,
+                action="noted",
+                why=f"quotes in {path.name} do not pair up and were read as text",
+            )
+        )
     table = table.rename({c: c.strip().strip('"\ufeff') for c in table.columns})
     return table, Place(path.name, "line", 2 if columns is None else 1), findings
 
 
 def first_line(path: Path) -> str:
     """The first line of a text file, packed or not."""
-    opened = gzip.open(path, "rt", encoding="utf-8", errors="replace") if path.suffix.lower() == ".gz" else \
-        path.open(encoding="utf-8", errors="replace")
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8", errors="replace")
+        if path.suffix.lower() == ".gz"
+        else path.open(encoding="utf-8", errors="replace")
+    )
     with opened as lines:
         return lines.readline(MOST_LINE)
 
@@ -91,8 +130,11 @@ def _read_json_lines(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
     except pl.exceptions.PolarsError:
         pass  # some line is no object, or a column mixes types: read line by line and say which
     rows, bad, lines = [], [], 0
-    opened = gzip.open(path, "rt", encoding="utf-8", errors="replace") if path.suffix.lower() == ".gz" else \
-        path.open(encoding="utf-8", errors="replace")
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8", errors="replace")
+        if path.suffix.lower() == ".gz"
+        else path.open(encoding="utf-8", errors="replace")
+    )
     with opened as text:
         for lines, line in enumerate(text, start=1):
             row = _object(line)
@@ -101,10 +143,24 @@ def _read_json_lines(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
             elif line.strip():
                 bad.append(lines)
     if not rows or len(bad) > 0.2 * lines:
-        raise BadInput(f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line {bad[0] if bad else 1}); "
-                       "each line must be one object such as {\"user_id\": \"7\", \"item_id\": \"50\"}")
-    findings = [Finding(rule="unreadable_rows", rows=len(bad), action="removed", why="the line is no JSON object",
-                        examples=[f"line {n:,} of {path.name}" for n in bad[:3]])] if bad else []
+        raise BadInput(
+            f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line "
+            f"{bad[0] if bad else 1}); "
+            'each line must be one object such as {"user_id": "7", "item_id": "50"}'
+        )
+    findings = (
+        [
+            Finding(
+                rule="unreadable_rows",
+                rows=len(bad),
+                action="removed",
+                why="the line is no JSON object",
+                examples=[f"line {n:,} of {path.name}" for n in bad[:3]],
+            )
+        ]
+        if bad
+        else []
+    )
     return _mixed_frame(rows), Place(path.name, "object"), findings
 
 
@@ -130,10 +186,17 @@ def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def with_numbers(table: pl.DataFrame, keep_text: Sequence[str] = ()) -> pl.DataFrame:
-    """Turn text columns into numbers where every cell is one; codes such as `01234` and ids stay text."""
+    """Turn text columns into numbers where every cell is one; codes such as `01234` and ids stay
+    text.
+    """
     found = {}
     for name, dtype in table.schema.items():
-        if dtype != pl.Utf8 or name in keep_text or name.endswith("_id") or name in ("title", "text"):
+        if (
+            dtype != pl.Utf8
+            or name in keep_text
+            or name.endswith("_id")
+            or name in ("title", "text")
+        ):
             continue
         text = table[name].str.strip_chars()
         text = pl.select(pl.when(text != "").then(text)).to_series().alias(name)

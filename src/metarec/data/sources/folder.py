@@ -1,4 +1,6 @@
-"""The product's own form: a folder with `interactions.*` and perhaps `items.*` and `users.*`; or one file of events."""
+"""The product's own form: a folder with `interactions.*` and perhaps `items.*` and `users.*`; or
+one file of events.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +49,29 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     """
     events = table_file(folder, "interactions")
     if events is None:
-        raise BadInput(f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds {_listing(folder)})")
+        raise BadInput(
+            f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds {_listing(folder)})"
+        )
     items, users = table_file(folder, "items"), table_file(folder, "users")
-    return tables_of(read_table(events), None if items is None else read_table(items), None if users is None else read_table(users),
-                     reading, folder.resolve().name)
+    return tables_of(
+        read_table(events),
+        None if items is None else read_table(items),
+        None if users is None else read_table(users),
+        reading,
+        folder.resolve().name,
+    )
 
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items and users of a data folder, without its events."""
     items, users = table_file(folder, "items"), table_file(folder, "users")
-    return tables_of(None, None if items is None else read_table(items), None if users is None else read_table(users), reading, folder.name)
+    return tables_of(
+        None,
+        None if items is None else read_table(items),
+        None if users is None else read_table(users),
+        reading,
+        folder.name,
+    )
 
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
@@ -79,37 +94,61 @@ def table_file(folder: Path, stem: str) -> Path | None:
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
-def tables_of(events: RawTable | None, items: RawTable | None, users: RawTable | None, reading: Reading, name: str) -> Tables:
+def tables_of(
+    events: RawTable | None,
+    items: RawTable | None,
+    users: RawTable | None,
+    reading: Reading,
+    name: str,
+) -> Tables:
     """Raw tables with names of their own -> checked tables with canonical names and types."""
     frame, findings = _events(events, reading)
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
-    return Tables(interactions=frame, items=item_frame, users=user_frame, name=name,
-                  findings=[*findings, *item_findings, *user_findings])
+    return Tables(
+        interactions=frame,
+        items=item_frame,
+        users=user_frame,
+        name=name,
+        findings=[*findings, *item_findings, *user_findings],
+    )
 
 
 def _events(raw: RawTable | None, reading: Reading) -> tuple[pl.DataFrame, list[Finding]]:
     if raw is None:  # one of several sources may bring items or users only
         return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), []
     frame, place, findings = raw
-    frame = frame.rename(rename(frame.columns, "interactions", place.name, reading.columns, reading.synonyms))
+    frame = frame.rename(
+        rename(frame.columns, "interactions", place.name, reading.columns, reading.synonyms)
+    )
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules)
-    return weigh_kinds(with_numbers(frame, keep_text=("kind",)), reading.weights, place.name), [*findings, *invalid]
+    return weigh_kinds(with_numbers(frame, keep_text=("kind",)), reading.weights, place.name), [
+        *findings,
+        *invalid,
+    ]
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:
     missing = [c for c in context if c not in frame.columns]
     if missing:
-        raise BadInput(f"{place.name}: no context column {missing[0]!r} among {', '.join(frame.columns)}")
-    own = [c for c in ("user_id", "item_id", "timestamp", "seq_pos", "value", "kind") if c in frame.columns]
+        raise BadInput(
+            f"{place.name}: no context column {missing[0]!r} among {', '.join(frame.columns)}"
+        )
+    own = [
+        c
+        for c in ("user_id", "item_id", "timestamp", "seq_pos", "value", "kind")
+        if c in frame.columns
+    ]
     return [*own, *(c for c in context if c not in own)]
 
 
-def _side(raw: RawTable | None, table: str, reading: Reading) -> tuple[pl.DataFrame | None, list[Finding]]:
+def _side(
+    raw: RawTable | None, table: str, reading: Reading
+) -> tuple[pl.DataFrame | None, list[Finding]]:
     if raw is None:
         return None, []
     frame, place, findings = raw
@@ -123,4 +162,9 @@ def _side(raw: RawTable | None, table: str, reading: Reading) -> tuple[pl.DataFr
 
 def _listing(folder: Path, most: int = 8) -> str:
     names = sorted(p.name for p in folder.iterdir())
-    return "nothing" if not names else ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return (
+        "nothing"
+        if not names
+        else ", ".join(names[:most])
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+    )

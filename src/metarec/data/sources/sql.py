@@ -1,4 +1,6 @@
-"""Tables behind a database URL: SQLite and PostgreSQL through SQLAlchemy, any layout by query, and our own event store by itself."""
+"""Tables behind a database URL: SQLite and PostgreSQL through SQLAlchemy, any layout by query, and
+our own event store by itself.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ from metarec.runtime.extras import require
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-TABLES = {"interactions": ("interactions", "events", "ratings"), "items": ("items", "products", "catalog"),
-          "users": ("users", "customers", "profiles")}
+TABLES = {
+    "interactions": ("interactions", "events", "ratings"),
+    "items": ("items", "products", "catalog"),
+    "users": ("users", "customers", "profiles"),
+}
 """Table names understood without a query, by what they hold."""
 JSON_COLUMNS = ("attributes", "profile", "context")
 """Columns of our own event store that hold an object each; its entries become columns."""
@@ -33,7 +38,8 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
 
     Args:
         url: `sqlite:///file` or `postgresql://user:password@host/name`.
-        queries: by `interactions`, `items` and `users`, a table's name or a SELECT; None looks for tables of the usual names.
+        queries: by `interactions`, `items` and `users`, a table's name or a SELECT; None looks for
+            tables of the usual names.
 
     Raises:
         BadInput: if the database cannot be reached, or has no table of events.
@@ -43,12 +49,18 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
     try:
         with engine.connect() as connection:
             found = dict(queries) if queries else _usual_tables(sqlalchemy, connection, shown)
-            raw = {what: _rows(sqlalchemy, connection, query, shown) for what, query in found.items()}
+            raw = {
+                what: _rows(sqlalchemy, connection, query, shown) for what, query in found.items()
+            }
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise BadInput(f"{shown}: {str(getattr(error, 'orig', None) or error).strip().splitlines()[0]}") from error
+        raise BadInput(
+            f"{shown}: {str(getattr(error, 'orig', None) or error).strip().splitlines()[0]}"
+        ) from error
     finally:
         engine.dispose()
-    return tables_of(raw.get("interactions"), raw.get("items"), raw.get("users"), reading, _name(shown))
+    return tables_of(
+        raw.get("interactions"), raw.get("items"), raw.get("users"), reading, _name(shown)
+    )
 
 
 def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
@@ -64,10 +76,14 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
         if not file.is_file():
             raise BadInput(f"{file} does not exist; {forms}")
         # Read-only: opening a database must never create or change it.
-        return shown, sqlalchemy.create_engine(f"sqlite:///file:{file.resolve().as_posix()}?mode=ro&uri=true")
+        return shown, sqlalchemy.create_engine(
+            f"sqlite:///file:{file.resolve().as_posix()}?mode=ro&uri=true"
+        )
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         require("psycopg", "postgres")
-        return shown, sqlalchemy.create_engine(parsed.set(drivername="postgresql+psycopg"), hide_parameters=True)
+        return shown, sqlalchemy.create_engine(
+            parsed.set(drivername="postgresql+psycopg"), hide_parameters=True
+        )
     raise BadInput(f"no reader for databases of kind {parsed.drivername!r}; {forms}")
 
 
@@ -75,27 +91,53 @@ def _usual_tables(sqlalchemy: Any, connection: sa.Connection, shown: str) -> dic
     names = sqlalchemy.inspect(connection).get_table_names()
     found = {what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()}
     if found["interactions"] is None:
-        raise BadInput(f"{shown} has no table interactions, events or ratings (it has {', '.join(sorted(names)[:12]) or 'none'}); "
-                       "name a table or a SELECT in a TOML file")
+        raise BadInput(
+            f"{shown} has no table interactions, events or ratings (it has "
+            f"{', '.join(sorted(names)[:12]) or 'none'}); "
+            "name a table or a SELECT in a TOML file"
+        )
     return {what: name for what, name in found.items() if name is not None}
 
 
 def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:
     """All rows of a table or a SELECT, fetched in portions."""
     is_select = query.strip().lower().startswith(("select", "with"))
-    text = query if is_select else f"SELECT * FROM {connection.dialect.identifier_preparer.quote(query.strip())}"
-    answer = connection.execution_options(stream_results=True).execute(sqlalchemy.text(text.replace(":", r"\:")))
+    text = (
+        query
+        if is_select
+        else f"SELECT * FROM {connection.dialect.identifier_preparer.quote(query.strip())}"
+    )
+    answer = connection.execution_options(stream_results=True).execute(
+        sqlalchemy.text(text.replace(":", r"\:"))
+    )
     columns = list(answer.keys())
     portions = [pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))]
     for part in answer.partitions(PORTION):
-        portions.append(pl.DataFrame([tuple(row) for row in part], schema=columns, orient="row", infer_schema_length=None, strict=False))
+        portions.append(
+            pl.DataFrame(
+                [tuple(row) for row in part],
+                schema=columns,
+                orient="row",
+                infer_schema_length=None,
+                strict=False,
+            )
+        )
     frame = _open_json(pl.concat(portions, how="vertical_relaxed"))
-    return frame.drop(c for c in STORE_ONLY if c in frame.columns and "event_id" in frame.columns or c == "version" in frame.columns), \
-        Place(query if not is_select else f"the query of {shown}"), []
+    return (
+        frame.drop(
+            c
+            for c in STORE_ONLY
+            if c in frame.columns and "event_id" in frame.columns or c == "version" in frame.columns
+        ),
+        Place(query if not is_select else f"the query of {shown}"),
+        [],
+    )
 
 
 def _open_json(frame: pl.DataFrame) -> pl.DataFrame:
-    """Entries of a column of JSON objects as columns of their own; those there already keep their own."""
+    """Entries of a column of JSON objects as columns of their own; those there already keep their
+    own.
+    """
     for name in JSON_COLUMNS:
         if name not in frame.columns or frame.schema[name] not in (pl.Utf8, pl.Null):
             continue
@@ -103,11 +145,17 @@ def _open_json(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.drop(name)
         if objects.null_count() < len(objects):
             try:
-                entries = objects.fill_null("{}").str.json_decode(infer_schema_length=None).struct.unnest()
+                entries = (
+                    objects.fill_null("{}")
+                    .str.json_decode(infer_schema_length=None)
+                    .struct.unnest()
+                )
             except pl.exceptions.PolarsError:
                 frame = frame.with_columns(objects)  # not JSON after all
                 continue
-            frame = frame.hstack(entries.select(c for c in entries.columns if c not in frame.columns))
+            frame = frame.hstack(
+                entries.select(c for c in entries.columns if c not in frame.columns)
+            )
     return frame
 
 

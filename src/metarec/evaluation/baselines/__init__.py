@@ -1,4 +1,6 @@
-"""The simple recommenders that so often win; always printed, always tuned on the same validation newcomers."""
+"""The simple recommenders that so often win; always printed, always tuned on the same validation
+newcomers.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +40,26 @@ def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Ju
     for name in names or ():
         if name not in BASELINES:
             raise BadInput(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
-    suit = [n for n in names or BASELINES
-            if (train.interactions.has_values or n not in NEED_VALUES) and (train.users.attributes or n != "ProfilePopular")]
+    suit = [
+        n
+        for n in names or BASELINES
+        if (train.interactions.has_values or n not in NEED_VALUES)
+        and (train.users.attributes or n != "ProfilePopular")
+    ]
     return [BASELINES[name]() for name in suit]
 
 
-__all__ = ["BASELINES", "ContentRidge", "Popular", "ProfilePopular", "Random", "baselines_for", "ease", "ials", "item_knn",
-           "item_mean_user_offset", "rated_popular", "rating_knn"]
+__all__ = [
+    "BASELINES",
+    "ContentRidge",
+    "Popular",
+    "ProfilePopular",
+    "Random",
+    "baselines_for",
+    "ease",
+    "ials",
+    "item_knn",
+    "item_mean_user_offset",
+    "rated_popular",
+    "rating_knn",
+]

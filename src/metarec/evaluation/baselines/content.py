@@ -1,6 +1,8 @@
-"""What items are about, for baselines and for diversity: TF-IDF of all words and tags, brought to few dimensions.
+"""What items are about, for baselines and for diversity: TF-IDF of all words and tags, brought to
+few dimensions.
 
-Deliberately plain and the same for every recommender judged, so that a large encoder has an honest bar to clear.
+Deliberately plain and the same for every recommender judged, so that a large encoder has an honest
+bar to clear.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ WIDTH = 96
 
 
 def words_of_items(frame: pl.DataFrame) -> list[str]:
-    """All text, tags and categories of each item as one string; ids, links and numbers are left out."""
+    """All text, tags and categories of each item as one string; ids, links and numbers are left
+    out.
+    """
     texts = []
     for column in frame.columns:
         lowered = column.lower()
@@ -27,11 +31,17 @@ def words_of_items(frame: pl.DataFrame) -> list[str]:
             texts.append(pl.col(column).cast(pl.List(pl.Utf8)).list.join(" "))
     if not texts:
         return [""] * frame.height
-    return frame.select(pl.concat_str(texts, separator=" ", ignore_nulls=True)).to_series().fill_null("").to_list()
+    return (
+        frame.select(pl.concat_str(texts, separator=" ", ignore_nulls=True))
+        .to_series()
+        .fill_null("")
+        .to_list()
+    )
 
 
 def describe_items(table: TrainingTable, width: int = WIDTH) -> np.ndarray:
-    """Content of the whole catalog, float32 `[N, <= width]`, mean row length 1, most telling columns first.
+    """Content of the whole catalog, float32 `[N, <= width]`, mean row length 1, most telling
+    columns first.
 
     Zeros for items without content; one zero column where the catalog has no words at all.
     """
@@ -42,8 +52,10 @@ def describe_items(table: TrainingTable, width: int = WIDTH) -> np.ndarray:
     texts = words_of_items(table.data.items.frame)
     texts += [""] * (count - len(texts))
     try:
-        words = TfidfVectorizer(sublinear_tf=True, min_df=2, max_df=0.5, max_features=50_000).fit_transform(texts)
-    except ValueError:   # scikit-learn's way to say that no word is left
+        words = TfidfVectorizer(
+            sublinear_tf=True, min_df=2, max_df=0.5, max_features=50_000
+        ).fit_transform(texts)
+    except ValueError:  # scikit-learn's way to say that no word is left
         return np.zeros((count, 1), np.float32)
     width = min(width, words.shape[1] - 1, count - 1)
     if width < 1:

@@ -1,7 +1,8 @@
 """EASE: the linear autoencoder with a zero diagonal, in closed form (Steck 2019, arXiv:1905.03375).
 
-`B = I - P / diag(P)` with `P = (X'X + reg I)^-1`. Where there are fewer people than items, P is never formed: by
-Woodbury `P = (I - X' (XX' + reg I)^-1 X) / reg`, so memory grows with people squared instead.
+`B = I - P / diag(P)` with `P = (X'X + reg I)^-1`. Where there are fewer people than items, P is
+never formed: by Woodbury `P = (I - X' (XX' + reg I)^-1 X) / reg`, so memory grows with people
+squared instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
 
 REGS = (1600.0, 400.0, 6400.0, 100.0)
 LARGE = 6000
-"""From this many rows to invert, two settings are tried instead of all: an inverse takes a minute."""
+"""From this many rows to invert, two settings are tried instead of all: an inverse takes a minute.
+"""
 
 
 def ease() -> TunedRanker:
@@ -34,7 +36,11 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
 
 def solve(people: csr_matrix, reg: float) -> ScoreAll:
     """Fit on likes `[people, N]`; whichever side of the matrix is smaller is inverted."""
-    return _solve_over_items(people, reg) if people.shape[1] <= people.shape[0] else _solve_over_people(people, reg)
+    return (
+        _solve_over_items(people, reg)
+        if people.shape[1] <= people.shape[0]
+        else _solve_over_people(people, reg)
+    )
 
 
 def _solve_over_items(people: csr_matrix, reg: float) -> ScoreAll:
@@ -48,9 +54,11 @@ def _solve_over_people(people: csr_matrix, reg: float) -> ScoreAll:
     kernel = inverse((people @ people.T).toarray(), reg)
     # X'KX is symmetric: its diagonal is the column sum of X * (KX), gathered over the events alone.
     inside = np.zeros(people.shape[1])
-    for start in range(0, people.shape[1], 2048):   # [people, block] at a time, never [people, N]
-        block = people[:, start:start + 2048]
-        inside[start:start + 2048] = np.asarray(block.multiply(kernel @ block.toarray()).sum(axis=0)).ravel()
+    for start in range(0, people.shape[1], 2048):  # [people, block] at a time, never [people, N]
+        block = people[:, start : start + 2048]
+        inside[start : start + 2048] = np.asarray(
+            block.multiply(kernel @ block.toarray()).sum(axis=0)
+        ).ravel()
     diagonal = ((1.0 - inside) / reg).astype(np.float32)
 
     def score_all(support: Events) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""iALS: matrix factors of implicit feedback, a newcomer folded in by one solve (Hu, Koren and Volinsky 2008).
+"""iALS: matrix factors of implicit feedback, a newcomer folded in by one solve (Hu, Koren and
+Volinsky 2008).
 
-Minimises `sum (1 + alpha x_ui) (x_ui - u_u . v_i)^2 + reg (|u|^2 + |v|^2)` over all cells, by alternating exact solves.
+Minimises `sum (1 + alpha x_ui) (x_ui - u_u . v_i)^2 + reg (|u|^2 + |v|^2)` over all cells, by
+alternating exact solves.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ CELLS_AT_ONCE = 4_000_000
 
 def ials() -> TunedRanker:
     """Penalty and confidence are chosen at 32 factors first, then the number of factors."""
-    return TunedRanker(name="iALS", variants=_variants, refine=(_more_factors, _still_more_or_fewer))
+    return TunedRanker(
+        name="iALS", variants=_variants, refine=(_more_factors, _still_more_or_fewer)
+    )
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
@@ -39,8 +43,13 @@ def _still_more_or_fewer(table: TrainingTable, best: dict[str, Any]) -> Iterator
 
 
 def _fit(table: TrainingTable, factors: int, reg: float, alpha: float) -> Variant:
-    items = factorise(table.events.liked, factors, reg=reg, alpha=alpha, rng=np.random.default_rng(0))
-    return Variant(settings={"factors": factors, "reg": reg, "alpha": alpha}, score_all=fold_in_with(items, reg, alpha))
+    items = factorise(
+        table.events.liked, factors, reg=reg, alpha=alpha, rng=np.random.default_rng(0)
+    )
+    return Variant(
+        settings={"factors": factors, "reg": reg, "alpha": alpha},
+        score_all=fold_in_with(items, reg, alpha),
+    )
 
 
 def fold_in_with(items: np.ndarray, reg: float, alpha: float) -> ScoreAll:
@@ -48,9 +57,13 @@ def fold_in_with(items: np.ndarray, reg: float, alpha: float) -> ScoreAll:
     return lambda support: solve_side(items, support.liked, reg=reg, alpha=alpha) @ items.T
 
 
-def factorise(people: csr_matrix, factors: int, *, reg: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
+def factorise(
+    people: csr_matrix, factors: int, *, reg: float, alpha: float, rng: np.random.Generator
+) -> np.ndarray:
     """Item factors float32 `[N, F]` of likes `[people, N]`."""
-    items = (rng.standard_normal((people.shape[1], factors)) * 0.1 / np.sqrt(factors)).astype(np.float32)
+    items = (rng.standard_normal((people.shape[1], factors)) * 0.1 / np.sqrt(factors)).astype(
+        np.float32
+    )
     by_item = people.T.tocsr()
     for _ in range(ROUNDS):
         users = solve_side(items, people, reg=reg, alpha=alpha)
@@ -59,7 +72,8 @@ def factorise(people: csr_matrix, factors: int, *, reg: float, alpha: float, rng
 
 
 def solve_side(fixed: np.ndarray, likes: csr_matrix, *, reg: float, alpha: float) -> np.ndarray:
-    """Exact factors of every row of `likes` given the other side's, float32 `[rows, F]`; a row without likes gets zeros.
+    """Exact factors of every row of `likes` given the other side's, float32 `[rows, F]`; a row
+    without likes gets zeros.
 
     Rows are taken in order of length, so that padding to the longest of a block wastes little.
     """
@@ -75,9 +89,13 @@ def solve_side(fixed: np.ndarray, likes: csr_matrix, *, reg: float, alpha: float
         block, order = np.split(order, [-max(1, CELLS_AT_ONCE // (longest * fixed.shape[1]))])[::-1]
         place = likes.indptr[block][:, None] + np.arange(int(lengths[block[-1]]))
         is_real = np.arange(place.shape[1]) < lengths[block][:, None]
-        met = fixed[likes.indices[np.where(is_real, place, 0)]] * is_real[:, :, None].astype(np.float32)
+        met = fixed[likes.indices[np.where(is_real, place, 0)]] * is_real[:, :, None].astype(
+            np.float32
+        )
         left = base + np.float32(alpha) * (met.transpose(0, 2, 1) @ met)
         right = np.float32(1.0 + alpha) * met.sum(axis=1)
         factor = torch.linalg.cholesky(torch.from_numpy(left))
-        solved[block] = torch.cholesky_solve(torch.from_numpy(right)[:, :, None], factor)[:, :, 0].numpy()
+        solved[block] = torch.cholesky_solve(torch.from_numpy(right)[:, :, None], factor)[
+            :, :, 0
+        ].numpy()
     return solved

@@ -1,7 +1,8 @@
 """ItemKNN: what people who liked your items also liked.
 
-Cosine between columns of the matrix of likes, damped for rare pairs (Sarwar et al. 2001; Deshpande and Karypis 2004):
-`count(i, j) / (sqrt(count(i) count(j)) + shrink)`. Each item of the support votes for its nearest neighbours.
+Cosine between columns of the matrix of likes, damped for rare pairs (Sarwar et al. 2001; Deshpande
+and Karypis 2004): `count(i, j) / (sqrt(count(i) count(j)) + shrink)`. Each item of the support
+votes for its nearest neighbours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ EVERY = 0
 
 
 def item_knn() -> TunedRanker:
-    """Neighbours, shrinkage, and whether disliked items vote too, chosen on validation newcomers."""
+    """Neighbours, shrinkage, and whether disliked items vote too, chosen on validation
+    newcomers.
+    """
     return TunedRanker(name="ItemKNN", variants=_variants)
 
 
@@ -31,8 +34,14 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
         for neighbours in (200, 50, EVERY):
             votes = strongest(similarity, neighbours) if neighbours else similarity
             for voters in ("liked", "seen") if table.data.interactions.has_values else ("liked",):
-                yield Variant(settings={"neighbours": neighbours or "all", "shrink": shrink, "voters": voters},
-                              score_all=_voting(votes, voters))
+                yield Variant(
+                    settings={
+                        "neighbours": neighbours or "all",
+                        "shrink": shrink,
+                        "voters": voters,
+                    },
+                    score_all=_voting(votes, voters),
+                )
 
 
 def _voting(votes: csr_matrix, voters: str) -> ScoreAll:
@@ -48,7 +57,9 @@ def cosine(together: csr_matrix, shrink: float) -> csr_matrix:
     """Damped cosine of every pair that occurs, `[N, N]` in [0, 1), zero diagonal."""
     length = np.sqrt(together.diagonal())
     similarity = together.tocoo(copy=True)
-    similarity.data = similarity.data / (length[similarity.row] * length[similarity.col] + np.float32(shrink))
+    similarity.data = similarity.data / (
+        length[similarity.row] * length[similarity.col] + np.float32(shrink)
+    )
     similarity.data[similarity.row == similarity.col] = 0.0
     similarity.eliminate_zeros()
     return similarity.tocsr()

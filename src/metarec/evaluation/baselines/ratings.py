@@ -1,7 +1,9 @@
-"""Baselines that predict values: biases, and neighbours of what they leave unexplained (content is in `ridge`).
+"""Baselines that predict values: biases, and neighbours of what they leave unexplained (content is
+in `ridge`).
 
-Each is chosen by the mean absolute error on validation newcomers. Its order is the predicted value plus a weighted log
-popularity (chosen by NDCG@10), since a list by predicted value alone is led by items hardly anyone met.
+Each is chosen by the mean absolute error on validation newcomers. Its order is the predicted value
+plus a weighted log popularity (chosen by NDCG@10), since a list by predicted value alone is led by
+items hardly anyone met.
 """
 
 from __future__ import annotations
@@ -40,20 +42,31 @@ class TunedRater(Tuned):
             self.predict = next(variants)
         else:
             within = train.interactions.value_range
-            self.predict = min(variants, key=lambda v: asked.mae(v.score_all(asked.support), within))
+            self.predict = min(
+                variants, key=lambda v: asked.mae(v.score_all(asked.support), within)
+            )
         every = np.ones(len(self.table.events.rows), bool)
-        logs = {name: 2.0 * np.log1p(self.table.count(counted))
-                for name, counted in (("log events", every), ("log later events", self.table.later))
-                if name == "log events" or self.table.knows_later}
+        logs = {
+            name: 2.0 * np.log1p(self.table.count(counted))
+            for name, counted in (("log events", every), ("log later events", self.table.later))
+            if name == "log events" or self.table.knows_later
+        }
         self.chosen = choose_ranker([self.predict], logs, asked)
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """Predicted values on the data's scale; an item outside the catalog gets the mean of all values."""
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predicted values on the data's scale; an item outside the catalog gets the mean of all
+        values.
+        """
         table = fitted(self.name, self.table)
         values = fitted(self.name, self.predict).score_all(table.support(requests))
         low, high = table.data.interactions.value_range
         items = [self.vocabulary.indexes(ids) for ids in item_ids]
-        return [np.clip(np.where(i >= 0, row[i], table.events.values.mean()), low, high) for row, i in zip(values, items, strict=True)]
+        return [
+            np.clip(np.where(i >= 0, row[i], table.events.values.mean()), low, high)
+            for row, i in zip(values, items, strict=True)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +80,20 @@ class Biases:
 
     @classmethod
     def of(cls, table: TrainingTable, damp_item: float, damp_user: float) -> Biases:
-        """Offsets of the training events, found in turn: an item met mostly by harsh people is better than its mean says."""
+        """Offsets of the training events, found in turn: an item met mostly by harsh people is
+        better than its mean says.
+        """
         events, count = table.events, len(table.vocabulary)
         mean = float(events.values.mean())
         met = np.bincount(events.items, minlength=count) + damp_item
         user = np.zeros(events.shape[0])
         for _ in range(ROUNDS):
             left = events.values - mean - user[events.rows]
-            found = cls(mean=mean, item=np.bincount(events.items, weights=left, minlength=count) / met, damp_user=damp_user)
+            found = cls(
+                mean=mean,
+                item=np.bincount(events.items, weights=left, minlength=count) / met,
+                damp_user=damp_user,
+            )
             user = found.user(events)
         return found
 
@@ -82,32 +101,43 @@ class Biases:
         """[people] offsets; 0 for a person without events."""
         residual = events.values - self.mean - self.item[events.items]
         people = events.shape[0]
-        return np.bincount(events.rows, weights=residual, minlength=people) / (np.bincount(events.rows, minlength=people) + self.damp_user)
+        return np.bincount(events.rows, weights=residual, minlength=people) / (
+            np.bincount(events.rows, minlength=people) + self.damp_user
+        )
 
     def residuals(self, events: Events) -> csr_matrix:
         """What the biases leave unexplained, float32 `[people, N]`."""
-        return events.matrix(events.values - self.mean - self.item[events.items] - self.user(events)[events.rows])
+        return events.matrix(
+            events.values - self.mean - self.item[events.items] - self.user(events)[events.rows]
+        )
 
     def predict(self, events: Events) -> np.ndarray:
         """[people, N] values."""
-        return np.asarray(self.mean + self.item[None, :] + self.user(events)[:, None], dtype=np.float32)
+        return np.asarray(
+            self.mean + self.item[None, :] + self.user(events)[:, None], dtype=np.float32
+        )
 
 
 def item_mean_user_offset() -> TunedRater:
-    """The damped mean of the item plus the damped offset of the person: the floor of every rating predictor."""
+    """The damped mean of the item plus the damped offset of the person: the floor of every rating
+    predictor.
+    """
     return TunedRater(name="ItemMean+UserOffset", variants=_bias_variants)
 
 
 def _bias_variants(table: TrainingTable) -> Iterator[Variant]:
     for damp_item, damp_user in product((2.0, 5.0, 1.0, 10.0), (5.0, 20.0, 2.0)):
-        yield Variant(settings={"damp_item": damp_item, "damp_user": damp_user}, score_all=Biases.of(table, damp_item, damp_user).predict)
+        yield Variant(
+            settings={"damp_item": damp_item, "damp_user": damp_user},
+            score_all=Biases.of(table, damp_item, damp_user).predict,
+        )
 
 
 def rating_knn() -> TunedRater:
     """Item neighbours of what biases leave unexplained (Koren 2010).
 
-    Similarity is the cosine of residual columns times `together / (together + shrink)`; the person's residuals are averaged
-    by it, with `pull` added to the sum of weights.
+    Similarity is the cosine of residual columns times `together / (together + shrink)`; the
+    person's residuals are averaged by it, with `pull` added to the sum of weights.
     """
     return TunedRater(name="RatingKNN", variants=_knn_variants)
 
@@ -122,11 +152,20 @@ def _knn_variants(table: TrainingTable) -> Iterator[Variant]:
         for shrink in (100.0, 20.0):
             similarity = _damped(products, together, length, shrink)
             for pull in (3.0, 1.0):
-                yield Variant(settings={"damp_item": damp_item, "damp_user": damp_user, "shrink": shrink, "pull": pull},
-                              score_all=_neighbour_predictor(biases, similarity, pull))
+                yield Variant(
+                    settings={
+                        "damp_item": damp_item,
+                        "damp_user": damp_user,
+                        "shrink": shrink,
+                        "pull": pull,
+                    },
+                    score_all=_neighbour_predictor(biases, similarity, pull),
+                )
 
 
-def _damped(products: csr_matrix, together: csr_matrix, length: np.ndarray, shrink: float) -> csr_matrix:
+def _damped(
+    products: csr_matrix, together: csr_matrix, length: np.ndarray, shrink: float
+) -> csr_matrix:
     similarity, counts = products.tocoo(copy=True), together.copy()
     counts.data = counts.data / (counts.data + shrink)
     similarity.data = similarity.data / (length[similarity.row] * length[similarity.col])
@@ -134,11 +173,16 @@ def _damped(products: csr_matrix, together: csr_matrix, length: np.ndarray, shri
     return similarity.tocsr().multiply(counts).tocsr().astype(np.float32)
 
 
-def _neighbour_predictor(biases: Biases, similarity: csr_matrix, pull: float) -> Callable[[Events], np.ndarray]:
+def _neighbour_predictor(
+    biases: Biases, similarity: csr_matrix, pull: float
+) -> Callable[[Events], np.ndarray]:
     strength = abs(similarity)
 
     def predict(support: Events) -> np.ndarray:
         moved = (biases.residuals(support) @ similarity).toarray()
-        return np.asarray(biases.predict(support) + moved / ((support.seen @ strength).toarray() + np.float32(pull)))
+        return np.asarray(
+            biases.predict(support)
+            + moved / ((support.seen @ strength).toarray() + np.float32(pull))
+        )
 
     return predict

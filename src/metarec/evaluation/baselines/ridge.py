@@ -1,7 +1,9 @@
-"""ContentRidge: a person is a weighting of what items are about; of other people only how popular things are.
+"""ContentRidge: a person is a weighting of what items are about; of other people only how popular
+things are.
 
-Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of iALS with content as its fixed item
-factors. Where there are values, both are tried for the order, and the better on validation newcomers is kept.
+Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of iALS with content
+as its fixed item factors. Where there are values, both are tried for the order, and the better on
+validation newcomers is kept.
 """
 
 from __future__ import annotations
@@ -41,11 +43,16 @@ class ContentRidge:
         if train.interactions.has_values:
             self.rater = TunedRater(name=self.name, variants=_value_variants)
             self.rater.fit(train, validation, rng)
-            self.orders_by_value = fitted(self.name, self.rater.chosen).quality > fitted(self.name, acts.chosen).quality
+            self.orders_by_value = (
+                fitted(self.name, self.rater.chosen).quality
+                > fitted(self.name, acts.chosen).quality
+            )
 
     @property
     def _ranker(self) -> TunedRanker | TunedRater:
-        return fitted(self.name, self.rater) if self.orders_by_value else fitted(self.name, self.acts)
+        return (
+            fitted(self.name, self.rater) if self.orders_by_value else fitted(self.name, self.acts)
+        )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -61,7 +68,9 @@ class ContentRidge:
         """float32 `[B, N]`, higher is better."""
         return self._ranker.score(requests)
 
-    def rate(self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Predicted values on the data's scale.
 
         Raises:
@@ -76,31 +85,46 @@ def _act_variants(table: TrainingTable) -> Iterator[Variant]:
     """Fold-in with content as fixed factors."""
     content = describe_items(table)
     for width, reg, alpha in product((96, 32), (10.0, 100.0, 1.0), (20.0, 100.0)):
-        yield Variant(settings={"width": width, "reg": reg, "alpha": alpha}, score_all=fold_in_with(content[:, :width], reg, alpha))
+        yield Variant(
+            settings={"width": width, "reg": reg, "alpha": alpha},
+            score_all=fold_in_with(content[:, :width], reg, alpha),
+        )
 
 
 def _value_variants(table: TrainingTable) -> Iterator[Variant]:
     content = describe_items(table)
     for width, noise, pull in product((32, 96), (20.0, 60.0, 5.0), (5.0, 20.0)):
         biases = Biases.of(table, 2.0, pull)
-        yield Variant(settings={"width": width, "noise": noise, "pull": pull},
-                      score_all=_ridge_predictor(biases, content[:, :width], noise, pull))
+        yield Variant(
+            settings={"width": width, "noise": noise, "pull": pull},
+            score_all=_ridge_predictor(biases, content[:, :width], noise, pull),
+        )
 
 
-def _ridge_predictor(biases: Biases, content: np.ndarray, noise: float, pull: float) -> Callable[[Events], np.ndarray]:
-    """Features are content and a constant scaled so that its share of the penalty is that of `pull` events."""
+def _ridge_predictor(
+    biases: Biases, content: np.ndarray, noise: float, pull: float
+) -> Callable[[Events], np.ndarray]:
+    """Features are content and a constant scaled so that its share of the penalty is that of `pull`
+    events.
+    """
     constant = np.full((len(content), 1), np.sqrt(noise / pull), np.float32)
     features = np.concatenate([content, constant], axis=1)
 
     def predict(support: Events) -> np.ndarray:
-        weights = ridge_weights(features, support, support.values - biases.mean - biases.item[support.items], noise)
+        weights = ridge_weights(
+            features, support, support.values - biases.mean - biases.item[support.items], noise
+        )
         return np.asarray(biases.mean + biases.item + weights @ features.T, dtype=np.float32)
 
     return predict
 
 
-def ridge_weights(features: np.ndarray, support: Events, target: np.ndarray, penalty: float) -> np.ndarray:
-    """`(F_S' F_S + penalty I)^-1 F_S' y` of every person, `[people, D]`, by padded dual solves (support is small)."""
+def ridge_weights(
+    features: np.ndarray, support: Events, target: np.ndarray, penalty: float
+) -> np.ndarray:
+    """`(F_S' F_S + penalty I)^-1 F_S' y` of every person, `[people, D]`, by padded dual solves
+    (support is small).
+    """
     people, lengths = support.shape[0], np.bincount(support.rows, minlength=support.shape[0])
     longest = max(int(lengths.max(initial=0)), 1)
     place = np.arange(len(support.rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)

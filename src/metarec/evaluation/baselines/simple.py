@@ -1,4 +1,6 @@
-"""Baselines that know nothing of a person's events: chance, the same list for all, the same list for all like them."""
+"""Baselines that know nothing of a person's events: chance, the same list for all, the same list
+for all like them.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ class Random:
 
 
 def _same_for_all(scores: np.ndarray) -> Variant:
-    return Variant(settings={}, score_all=lambda support: np.tile(scores.astype(np.float32), (support.shape[0], 1)))
+    return Variant(
+        settings={},
+        score_all=lambda support: np.tile(scores.astype(np.float32), (support.shape[0], 1)),
+    )
 
 
 @dataclass(kw_only=True)
@@ -65,13 +70,17 @@ class Popular:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, likes over those of the most liked item."""
-        return np.tile(fitted(self.name, self.table).priors["liked"].astype(np.float32), (len(requests), 1))
+        return np.tile(
+            fitted(self.name, self.table).priors["liked"].astype(np.float32), (len(requests), 1)
+        )
 
 
 def rated_popular() -> TunedRanker:
-    """Damped mean value plus weighted log popularity: well liked and much met, the same list for everyone.
+    """Damped mean value plus weighted log popularity: well liked and much met, the same list for
+    everyone.
 
-    `(sum of values + damp * mean) / (count + damp) + mix * log(1 + count)`. Hard to beat in the first few events.
+    `(sum of values + damp * mean) / (count + damp) + mix * log(1 + count)`. Hard to beat in the
+    first few events.
     """
     return TunedRanker(name="RatedPopular", variants=_rated_variants, mixes_popularity=False)
 
@@ -79,19 +88,28 @@ def rated_popular() -> TunedRanker:
 def _rated_variants(table: TrainingTable) -> Iterator[Variant]:
     events, everything = table.events, np.ones(len(table.events.rows), bool)
     mean = events.values.mean()
-    excess = np.bincount(events.items, weights=events.values - mean, minlength=len(table.vocabulary))
-    for later, damp, mix in product((False, True) if table.knows_later else (False,), (2.0, 5.0, 20.0), (0.3, 1.0, 2.0, 5.0)):
+    excess = np.bincount(
+        events.items, weights=events.values - mean, minlength=len(table.vocabulary)
+    )
+    for later, damp, mix in product(
+        (False, True) if table.knows_later else (False,), (2.0, 5.0, 20.0), (0.3, 1.0, 2.0, 5.0)
+    ):
         popularity = np.log1p(table.count(table.later if later else everything))
         variant = _same_for_all(mean + excess / (table.count(everything) + damp) + mix * popularity)
-        yield Variant(settings={"damp": damp, "mix": mix, "counted": "later" if later else "all"}, score_all=variant.score_all)
+        yield Variant(
+            settings={"damp": damp, "mix": mix, "counted": "later" if later else "all"},
+            score_all=variant.score_all,
+        )
 
 
 @dataclass(kw_only=True)
 class ProfilePopular:
-    """What people of the same attributes liked: log popularity plus a smoothed log lift for each known attribute.
+    """What people of the same attributes liked: log popularity plus a smoothed log lift for each
+    known attribute.
 
-    `log p(item) + weight * sum_a log (p(item | a) / p(item))`, where `p(item | a)` is pulled towards `p(item)` by `pull`
-    imaginary people. An attribute that is missing, or a value never met, adds nothing.
+    `log p(item) + weight * sum_a log (p(item | a) / p(item))`, where `p(item | a)` is pulled
+    towards `p(item)` by `pull` imaginary people. An attribute that is missing, or a value never
+    met, adds nothing.
     """
 
     name: str = "ProfilePopular"
@@ -104,13 +122,19 @@ class ProfilePopular:
     """Where the bands of each numeric attribute part."""
 
     def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Count likes by attribute; choose the pull, the weight and what to count on `validation`."""
+        """Count likes by attribute; choose the pull, the weight and what to count on
+        `validation`.
+        """
         table, asked = prepare(train, validation, rng)
         self.table = table
         profiles = train.users.of_users(table.user_ids)
         self.edges = _band_edges(train.users.frame)
         levels = {a: self._levels(a, profiles) for a in train.users.attributes}
-        levels = {a: column for a, column in levels.items() if 1 < len(set(column)) <= min(MOST_LEVELS, len(column) // 2)}
+        levels = {
+            a: column
+            for a, column in levels.items()
+            if 1 < len(set(column)) <= min(MOST_LEVELS, len(column) // 2)
+        }
         best = -np.inf
         for counted, pull, weight in product(table.priors, (20.0, 100.0), (1.0, 0.5)):
             self._set(table, levels, counted, pull, weight)
@@ -119,25 +143,47 @@ class ProfilePopular:
             quality = self._quality(asked)
             if quality > best:
                 best, self.settings = quality, {"counted": counted, "pull": pull, "weight": weight}
-        self._set(table, levels, str(self.settings["counted"]), float(self.settings["pull"]), float(self.settings["weight"]))
+        self._set(
+            table,
+            levels,
+            str(self.settings["counted"]),
+            float(self.settings["pull"]),
+            float(self.settings["weight"]),
+        )
 
     def _quality(self, asked: Validation) -> float:
         return asked.ndcg(self.score(asked.requests))
 
-    def _set(self, table: TrainingTable, levels: dict[str, list[str]], counted: str, pull: float, weight: float) -> None:
+    def _set(
+        self,
+        table: TrainingTable,
+        levels: dict[str, list[str]],
+        counted: str,
+        pull: float,
+        weight: float,
+    ) -> None:
         events = table.events
         chosen = events.is_liked & table.later if counted == "liked later" else events.is_liked
         share = (table.count(chosen) + 0.5) / (len(table.user_ids) + 1.0)
         self.log_popularity = np.log(share).astype(np.float32)
-        self.lifts = {a: _log_lifts(column, events.rows[chosen], events.items[chosen], share, pull, weight)
-                      for a, column in levels.items()}
+        self.lifts = {
+            a: _log_lifts(column, events.rows[chosen], events.items[chosen], share, pull, weight)
+            for a, column in levels.items()
+        }
 
     def _levels(self, attribute: str, profiles: Sequence[dict[str, object]]) -> list[str]:
-        """Each person's value as text, its band where it is a number, empty where it is not known."""
+        """Each person's value as text, its band where it is a number, empty where it is not
+        known.
+        """
         values = [p.get(attribute) for p in profiles]
         if attribute not in self.edges:
             return ["" if v is None else str(v) for v in values]
-        numbers = pl.Series(values, strict=False).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+        numbers = (
+            pl.Series(values, strict=False)
+            .cast(pl.Float64, strict=False)
+            .fill_null(np.nan)
+            .to_numpy()
+        )
         bands = np.searchsorted(self.edges[attribute], numbers, side="right")
         return ["" if np.isnan(n) else str(b) for n, b in zip(numbers, bands, strict=True)]
 
@@ -157,21 +203,34 @@ class ProfilePopular:
 
 def _band_edges(users: pl.DataFrame) -> dict[str, np.ndarray]:
     """Quantiles of each numeric attribute that has more distinct values than there are bands."""
-    numeric = [c for c in users.columns if c != "user_id" and users[c].dtype.is_numeric() and users[c].n_unique() > AGE_BANDS]
+    numeric = [
+        c
+        for c in users.columns
+        if c != "user_id" and users[c].dtype.is_numeric() and users[c].n_unique() > AGE_BANDS
+    ]
     cuts = np.arange(1, AGE_BANDS) / AGE_BANDS
-    return {c: np.unique(np.nanquantile(users[c].drop_nulls().cast(pl.Float64).to_numpy(), cuts)) for c in numeric}
+    return {
+        c: np.unique(np.nanquantile(users[c].drop_nulls().cast(pl.Float64).to_numpy(), cuts))
+        for c in numeric
+    }
 
 
-def _log_lifts(levels: list[str], rows: np.ndarray, items: np.ndarray, share: np.ndarray, pull: float,
-               weight: float) -> tuple[dict[str, int], np.ndarray]:
+def _log_lifts(
+    levels: list[str],
+    rows: np.ndarray,
+    items: np.ndarray,
+    share: np.ndarray,
+    pull: float,
+    weight: float,
+) -> tuple[dict[str, int], np.ndarray]:
     names = sorted(set(levels) - {""})
     row_of = {name: n + 1 for n, name in enumerate(names)}
     level = np.array([row_of.get(name, 0) for name in levels])
     people = np.bincount(level, minlength=len(names) + 1)
-    cells = np.bincount(level[rows] * len(share) + items, minlength=(len(names) + 1) * len(share)).reshape(-1, len(share))
+    cells = np.bincount(
+        level[rows] * len(share) + items, minlength=(len(names) + 1) * len(share)
+    ).reshape(-1, len(share))
     within = (cells + pull * share) / (people[:, None] + pull)
     lifts = weight * np.log(within / share)
     lifts[0] = 0.0
     return row_of, lifts.astype(np.float32)
-
-

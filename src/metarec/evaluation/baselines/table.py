@@ -1,4 +1,6 @@
-"""The training events as sparse matrices, and requests as matrices over the same items: what every baseline reads."""
+"""The training events as sparse matrices, and requests as matrices over the same items: what every
+baseline reads.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Events:
     """People, items."""
 
     def matrix(self, values: np.ndarray | None = None, *, only_liked: bool = False) -> csr_matrix:
-        """float32 `[people, N]` of `values`, 1 where not given; `only_liked` leaves out the rest."""
+        """float32 `[people, N]` of `values`, 1 where not given; `only_liked` leaves out the
+        rest.
+        """
         data = np.ones(len(self.rows), np.float32) if values is None else values.astype(np.float32)
         keep = self.is_liked if only_liked else slice(None)
         return csr_matrix((data[keep], (self.rows[keep], self.items[keep])), shape=self.shape)
@@ -58,35 +62,64 @@ class TrainingTable:
 
     @classmethod
     def of(cls, data: Dataset, pool: int) -> TrainingTable:
-        """Read the training data; `pool` is how many first events of a newcomer are never asked about."""
-        frame = data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+        """Read the training data; `pool` is how many first events of a newcomer are never asked
+        about.
+        """
+        frame = data.interactions.frame.unique(
+            ["user_id", "item_id"], keep="first", maintain_order=True
+        )
         known = set(data.items.vocabulary.ids)
         extra = frame.select("item_id").unique().sort(id_order("item_id"))["item_id"].to_list()
         vocabulary = Vocabulary([*data.items.vocabulary.ids, *(i for i in extra if i not in known)])
         user_ids = frame["user_id"].unique(maintain_order=True).to_list()
         users = Vocabulary(user_ids)
-        position = frame.select(pl.int_range(pl.len()).over("user_id").alias("position"))["position"].to_numpy()
+        position = frame.select(pl.int_range(pl.len()).over("user_id").alias("position"))[
+            "position"
+        ].to_numpy()
         values = frame["value"].to_numpy().astype(np.float64)
-        events = Events(rows=users.indexes(frame["user_id"]), items=vocabulary.indexes(frame["item_id"]), values=values,
-                        is_liked=values >= data.interactions.relevant_from, shape=(len(users), len(vocabulary)))
-        return cls(data=data, vocabulary=vocabulary, user_ids=user_ids, events=events, later=position >= pool)
+        events = Events(
+            rows=users.indexes(frame["user_id"]),
+            items=vocabulary.indexes(frame["item_id"]),
+            values=values,
+            is_liked=values >= data.interactions.relevant_from,
+            shape=(len(users), len(vocabulary)),
+        )
+        return cls(
+            data=data,
+            vocabulary=vocabulary,
+            user_ids=user_ids,
+            events=events,
+            later=position >= pool,
+        )
 
     def support(self, requests: Sequence[Request]) -> Events:
-        """Histories of requests as events over the same items; unknown items are left out, of a repeated one the last stays."""
+        """Histories of requests as events over the same items; unknown items are left out, of a
+        repeated one the last stays.
+        """
         lengths = [len(r.history) for r in requests]
         rows = np.repeat(np.arange(len(requests)), lengths)
         items = self.vocabulary.indexes(event[0] for r in requests for event in r.history)
-        values = np.array([float(event[1]) if len(event) > 1 else 1.0 for r in requests for event in r.history], np.float64)
+        values = np.array(
+            [float(event[1]) if len(event) > 1 else 1.0 for r in requests for event in r.history],
+            np.float64,
+        )
         cells = rows * len(self.vocabulary) + items
         _, from_end = np.unique(cells[::-1], return_index=True)
         keep = len(cells) - 1 - from_end
         keep = keep[items[keep] >= 0]
-        return Events(rows=rows[keep], items=items[keep], values=values[keep],
-                      is_liked=values[keep] >= self.data.interactions.relevant_from, shape=(len(requests), len(self.vocabulary)))
+        return Events(
+            rows=rows[keep],
+            items=items[keep],
+            values=values[keep],
+            is_liked=values[keep] >= self.data.interactions.relevant_from,
+            shape=(len(requests), len(self.vocabulary)),
+        )
 
     def count(self, chosen: np.ndarray) -> np.ndarray:
         """[N] how many of the chosen events each item has; `chosen` is bool, one for each event."""
-        return np.bincount(self.events.items[chosen], minlength=len(self.vocabulary)).astype(np.float32)
+        return np.bincount(self.events.items[chosen], minlength=len(self.vocabulary)).astype(
+            np.float32
+        )
 
     @property
     def knows_later(self) -> bool:
@@ -95,12 +128,17 @@ class TrainingTable:
 
     @cached_property
     def priors(self) -> dict[str, np.ndarray]:
-        """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on validation newcomers.
+        """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on
+        validation newcomers.
 
-        `liked` counts every like. `liked later` counts only what came after each person's first events, which is what
-        newcomers are asked about: many services show everyone the same things first, and those are then done with.
+        `liked` counts every like. `liked later` counts only what came after each person's first
+        events, which is what newcomers are asked about: many services show everyone the same things
+        first, and those are then done with.
         """
         ways = {"liked": self.events.is_liked}
         if self.knows_later and (self.events.is_liked & self.later).any():
             ways["liked later"] = self.events.is_liked & self.later
-        return {name: self.count(chosen) / max(self.count(chosen).max(), 1.0) for name, chosen in ways.items()}
+        return {
+            name: self.count(chosen) / max(self.count(chosen).max(), 1.0)
+            for name, chosen in ways.items()
+        }

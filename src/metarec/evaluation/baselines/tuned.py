@@ -1,8 +1,9 @@
-"""Tuning that is fair to simple methods: every setting is chosen on validation newcomers, and popularity is mixed in.
+"""Tuning that is fair to simple methods: every setting is chosen on validation newcomers, and
+popularity is mixed in.
 
-A neighbour or autoencoder score knows nothing at zero events and little at one; without a popularity prior it is a
-straw man. Each fit therefore tries its settings, each prior and several weights, and keeps the best mean NDCG@10 over
-all numbers of events: one choice for all of them.
+A neighbour or autoencoder score knows nothing at zero events and little at one; without a
+popularity prior it is a straw man. Each fit therefore tries its settings, each prior and several
+weights, and keeps the best mean NDCG@10 over all numbers of events: one choice for all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from metarec.evaluation.judged import requests_at
 from metarec.recommendation.slate import Request
 
 ScoreAll = Callable[[Events], np.ndarray]
-"""Support events of B people -> scores (or predicted values) of the whole catalog, float32 `[B, N]`."""
+"""Support events of B people -> scores (or predicted values) of the whole catalog, float32 `[B,
+N]`.
+"""
 
 Part = TypeVar("Part")
 
@@ -33,7 +36,9 @@ FEWEST_ASKED = 100
 CELLS_ASKED = 8_000_000
 """Scores held while tuning, over people, numbers of events and items."""
 PRIOR_WEIGHTS = (1e-6, 0.02, 0.05, 0.2, 0.5, 1.0, 2.0)
-"""How much of the prior (largest item 1) is added; the smallest only breaks ties, and decides where nothing is known."""
+"""How much of the prior (largest item 1) is added; the smallest only breaks ties, and decides where
+nothing is known.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,9 @@ class Chosen:
     prior: np.ndarray
     """[N] added to every row of scores."""
     quality: float
-    """NDCG@10 of validation newcomers, mean over numbers of events; NaN where there was nobody to choose by."""
+    """NDCG@10 of validation newcomers, mean over numbers of events; NaN where there was nobody to
+    choose by.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +79,20 @@ class Validation:
     """The query events of all rows, flat."""
 
     @classmethod
-    def of(cls, newcomers: Sequence[Newcomer], table: TrainingTable, rng: np.random.Generator) -> Validation:
-        """So many of the newcomers as time and memory allow, each repeated for every number of events."""
+    def of(
+        cls, newcomers: Sequence[Newcomer], table: TrainingTable, rng: np.random.Generator
+    ) -> Validation:
+        """So many of the newcomers as time and memory allow, each repeated for every number of
+        events.
+        """
         shots = shots_of(newcomers)
-        most = min(MOST_ASKED, max(FEWEST_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary))))
+        most = min(
+            MOST_ASKED, max(FEWEST_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary)))
+        )
         if len(newcomers) > most:
-            newcomers = [newcomers[i] for i in sorted(rng.choice(len(newcomers), most, replace=False))]
+            newcomers = [
+                newcomers[i] for i in sorted(rng.choice(len(newcomers), most, replace=False))
+            ]
         requests = [r for k in shots for r in requests_at(newcomers, k)]
         repeated = list(newcomers) * len(shots)
         candidates = np.tile(table.events.seen.getnnz(axis=0) > 0, (len(repeated), 1))
@@ -88,18 +103,31 @@ class Validation:
         asked = [[e[0] for e in n.query] for n in repeated]
         values = np.array([e[1] for n in repeated for e in n.query])
         rows, items = _cells(asked, table.vocabulary, keep_unknown=True)
-        return cls(support=table.support(requests), requests=requests, candidates=candidates, liked=liked,
-                   asked_rows=rows[items >= 0], asked_items=items[items >= 0], asked_values=values[items >= 0])
+        return cls(
+            support=table.support(requests),
+            requests=requests,
+            candidates=candidates,
+            liked=liked,
+            asked_rows=rows[items >= 0],
+            asked_items=items[items >= 0],
+            asked_values=values[items >= 0],
+        )
 
     def ndcg(self, scores: np.ndarray) -> float:
         """Mean NDCG@10 over all rows; equal scores are ordered by a fixed shuffle."""
         ranked = metrics.rank(scores, 10, np.random.default_rng(0), self.candidates)
-        return float(metrics.ndcg(metrics.find_hits(ranked, self.liked), self.liked.sum(axis=1), 10).mean())
+        return float(
+            metrics.ndcg(metrics.find_hits(ranked, self.liked), self.liked.sum(axis=1), 10).mean()
+        )
 
     def mae(self, values: np.ndarray, value_range: tuple[float, float]) -> float:
         """Mean over rows of the absolute error of the query events; `values` is `[B, N]`."""
         predicted = np.clip(values[self.asked_rows, self.asked_items], *value_range)
-        return float(np.nanmean(metrics.mae(predicted, self.asked_values, self.asked_rows, len(self.requests))))
+        return float(
+            np.nanmean(
+                metrics.mae(predicted, self.asked_values, self.asked_rows, len(self.requests))
+            )
+        )
 
 
 def shots_of(newcomers: Sequence[Newcomer]) -> tuple[int, ...]:
@@ -108,15 +136,22 @@ def shots_of(newcomers: Sequence[Newcomer]) -> tuple[int, ...]:
     return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
 
 
-def _cells(item_ids: list[list[str]], vocabulary: Vocabulary, *, keep_unknown: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def _cells(
+    item_ids: list[list[str]], vocabulary: Vocabulary, *, keep_unknown: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     rows = np.repeat(np.arange(len(item_ids)), [len(row) for row in item_ids])
     items = vocabulary.indexes(i for row in item_ids for i in row)
     return (rows, items) if keep_unknown else (rows[items >= 0], items[items >= 0])
 
 
-def choose_ranker(variants: Iterable[Variant], priors: dict[str, np.ndarray], validation: Validation | None,
-                  best: Chosen | None = None) -> Chosen:
-    """The variant, prior and weight with the best NDCG@10; the first of each where there is nobody to choose by.
+def choose_ranker(
+    variants: Iterable[Variant],
+    priors: dict[str, np.ndarray],
+    validation: Validation | None,
+    best: Chosen | None = None,
+) -> Chosen:
+    """The variant, prior and weight with the best NDCG@10; the first of each where there is nobody
+    to choose by.
 
     Args:
         variants: fitted settings, the default first.
@@ -128,12 +163,22 @@ def choose_ranker(variants: Iterable[Variant], priors: dict[str, np.ndarray], va
         mixes = list(_mixes(priors))
         if validation is None:
             settings, prior = mixes[len(PRIOR_WEIGHTS) // 2 if priors else 0]
-            return Chosen(settings=variant.settings | settings, score_all=variant.score_all, prior=prior, quality=float("nan"))
+            return Chosen(
+                settings=variant.settings | settings,
+                score_all=variant.score_all,
+                prior=prior,
+                quality=float("nan"),
+            )
         scores = variant.score_all(validation.support)
         for settings, prior in mixes:
             quality = validation.ndcg(scores + prior)
             if best is None or quality > best.quality:
-                best = Chosen(settings=variant.settings | settings, score_all=variant.score_all, prior=prior, quality=quality)
+                best = Chosen(
+                    settings=variant.settings | settings,
+                    score_all=variant.score_all,
+                    prior=prior,
+                    quality=quality,
+                )
     assert best is not None, "a baseline offers at least one variant"
     return best
 
@@ -166,7 +211,10 @@ class Tuned:
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, higher is better."""
         chosen = fitted(self.name, self.chosen)
-        return np.asarray(chosen.score_all(fitted(self.name, self.table).support(requests)) + chosen.prior, dtype=np.float32)
+        return np.asarray(
+            chosen.score_all(fitted(self.name, self.table).support(requests)) + chosen.prior,
+            dtype=np.float32,
+        )
 
 
 @dataclass(kw_only=True)
@@ -186,10 +234,14 @@ class TunedRanker(Tuned):
         priors = self.table.priors if self.mixes_popularity else {}
         self.chosen = choose_ranker(self.variants(self.table), priors, asked)
         for refine in self.refine if asked is not None else ():
-            self.chosen = choose_ranker(refine(self.table, self.chosen.settings), priors, asked, best=self.chosen)
+            self.chosen = choose_ranker(
+                refine(self.table, self.chosen.settings), priors, asked, best=self.chosen
+            )
 
 
-def prepare(train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> tuple[TrainingTable, Validation | None]:
+def prepare(
+    train: Dataset, validation: list[Newcomer], rng: np.random.Generator
+) -> tuple[TrainingTable, Validation | None]:
     """The training table, and the newcomers to choose by where there are any."""
     table = TrainingTable.of(train, pool=max((len(n.pool) for n in validation), default=LONG.pool))
     return table, Validation.of(validation, table, rng) if validation else None

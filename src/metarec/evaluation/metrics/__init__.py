@@ -1,4 +1,6 @@
-"""Every number `evaluation` reports, batched over users; each states its formula, range, empty case and tie rule."""
+"""Every number `evaluation` reports, batched over users; each states its formula, range, empty case
+and tie rule.
+"""
 
 from metarec.evaluation.metrics.ranking import (
     accuracy,
@@ -17,6 +19,22 @@ from metarec.evaluation.metrics.ratings import graded_ndcg, interval_coverage, m
 from metarec.evaluation.metrics.slates import coverage, diversity, novelty
 
 __all__ = [
-    "accuracy", "auc", "average_precision", "coverage", "diversity", "f1", "find_hits", "graded_ndcg", "hit_rate",
-    "interval_coverage", "mae", "mrr", "ndcg", "novelty", "precision", "rank", "recall", "rmse",
+    "accuracy",
+    "auc",
+    "average_precision",
+    "coverage",
+    "diversity",
+    "f1",
+    "find_hits",
+    "graded_ndcg",
+    "hit_rate",
+    "interval_coverage",
+    "mae",
+    "mrr",
+    "ndcg",
+    "novelty",
+    "precision",
+    "rank",
+    "recall",
+    "rmse",
 ]

@@ -1,8 +1,9 @@
 """Ranked lists and how good they are.
 
-`rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`; every metric reads
-those marks, so it works on any saved table of lists, ours or not. Gains are binary and discounts log2. A user with
-nothing relevant scores 0 (0.5 for AUC); leave such users out before, as the newcomer split does.
+`rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`;
+every metric reads those marks, so it works on any saved table of lists, ours or not. Gains are
+binary and discounts log2. A user with nothing relevant scores 0 (0.5 for AUC); leave such users out
+before, as the newcomer split does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from metarec.data.schema import BadInput
 from metarec.recommendation.rank import rank as order_by_score
 
 
-def rank(scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.ndarray | None = None) -> np.ndarray:
+def rank(
+    scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.ndarray | None = None
+) -> np.ndarray:
     """Item indexes of the `k` best-scored candidates, best first.
 
-    Ties are ordered by a shuffle drawn from `rng`, for each user anew, so that a constant scorer scores as chance.
-    A candidate scored NaN or -inf comes after all others.
+    Ties are ordered by a shuffle drawn from `rng`, for each user anew, so that a constant scorer
+    scores as chance. A candidate scored NaN or -inf comes after all others.
 
     Args:
         scores: `[B, N]`, higher is better.
@@ -35,7 +38,8 @@ def rank(scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.nd
         raise BadInput(f"k must be 1 or more, got {k}")
     if np.ndim(scores) != 2:
         raise BadInput(f"scores must be a matrix of users by items, got shape {np.shape(scores)}")
-    # A candidate without a usable score sinks to the lowest number; non-candidates lie below even that.
+    # A candidate without a usable score sinks to the lowest number; non-candidates lie below even
+    # that.
     usable = np.array(scores, dtype=np.result_type(scores, np.float32))
     lowest = float(np.finfo(usable.dtype).min)
     usable = np.nan_to_num(usable, copy=False, nan=lowest, neginf=lowest)
@@ -46,14 +50,18 @@ def rank(scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.nd
 
 
 def find_hits(ranked: np.ndarray, is_relevant: np.ndarray) -> np.ndarray:
-    """Mark the places of `ranked [B, K]` that hold a relevant item, bool `[B, K]`; `is_relevant` is bool `[B, N]`, -1 is no item."""
+    """Mark the places of `ranked [B, K]` that hold a relevant item, bool `[B, K]`; `is_relevant` is
+    bool `[B, N]`, -1 is no item.
+    """
     return np.take_along_axis(is_relevant, np.maximum(ranked, 0), axis=1) & (ranked >= 0)
 
 
 def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Normalised discounted cumulative gain, `sum_j hit_j / log2(j + 1)` over its best possible value; `[B]` in [0, 1].
+    """Normalised discounted cumulative gain, `sum_j hit_j / log2(j + 1)` over its best possible
+    value; `[B]` in [0, 1].
 
-    Jarvelin and Kekalainen 2002, with binary gains. The ideal list holds `min(k, relevant)` hits. Empty: 0.
+    Jarvelin and Kekalainen 2002, with binary gains. The ideal list holds `min(k, relevant)` hits.
+    Empty: 0.
 
     Args:
         hits: bool `[B, K]`, K at least `k`.
@@ -71,29 +79,39 @@ def _discounts(k: int) -> np.ndarray:
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:
     if k > hits.shape[1]:
-        raise BadInput(f"k is {k}, but the lists hold only {hits.shape[1]} places; rank with k={k} first")
+        raise BadInput(
+            f"k is {k}, but the lists hold only {hits.shape[1]} places; rank with k={k} first"
+        )
     return hits[:, :k].astype(np.float64)
 
 
 def precision(hits: np.ndarray, k: int) -> np.ndarray:
-    """Share of the first `k` places that are hits, `hits / k` even where fewer than `k` items exist; `[B]` in [0, 1]."""
+    """Share of the first `k` places that are hits, `hits / k` even where fewer than `k` items
+    exist; `[B]` in [0, 1].
+    """
     return np.asarray(_first(hits, k).mean(axis=1))
 
 
 def recall(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Share of all relevant items found in the first `k` places; `[B]` in [0, 1]; below 1 where relevant > k. Empty: 0."""
+    """Share of all relevant items found in the first `k` places; `[B]` in [0, 1]; below 1 where
+    relevant > k. Empty: 0.
+    """
     return np.asarray(_first(hits, k).sum(axis=1) / np.maximum(relevant, 1))
 
 
 def f1(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Harmonic mean of precision and recall, `2 hits / (k + relevant)`; `[B]` in [0, 1]. Empty: 0."""
+    """Harmonic mean of precision and recall, `2 hits / (k + relevant)`; `[B]` in [0, 1]. Empty:
+    0.
+    """
     return np.asarray(2.0 * _first(hits, k).sum(axis=1) / (k + np.asarray(relevant)))
 
 
 def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
-    """Share of candidates put on the right side of the line between listed and not listed; `[B]` in [0, 1].
+    """Share of candidates put on the right side of the line between listed and not listed; `[B]` in
+    [0, 1].
 
-    `1 - (false positives + false negatives) / candidates`. With a large catalog it is near 1 for any list: read it beside F1.
+    `1 - (false positives + false negatives) / candidates`. With a large catalog it is near 1 for
+    any list: read it beside F1.
 
     Args:
         hits: bool `[B, K]`.
@@ -117,20 +135,24 @@ def mrr(hits: np.ndarray, k: int) -> np.ndarray:
 
 
 def average_precision(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Mean, over all relevant items, of the precision at the place of each hit within `k`; `[B]` in [0, 1]. Empty: 0.
+    """Mean, over all relevant items, of the precision at the place of each hit within `k`; `[B]` in
+    [0, 1]. Empty: 0.
 
-    Its mean over users is MAP@k. The divisor is the number of relevant items (as trec_eval and ranx), so the maximum
-    is `k / relevant` where more than `k` are relevant.
+    Its mean over users is MAP@k. The divisor is the number of relevant items (as trec_eval and
+    ranx), so the maximum is `k / relevant` where more than `k` are relevant.
     """
     marks = _first(hits, k)
     precisions = np.cumsum(marks, axis=1) / np.arange(1, k + 1)
     return np.asarray((precisions * marks).sum(axis=1) / np.maximum(relevant, 1))
 
 
-def auc(scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | None = None) -> np.ndarray:
+def auc(
+    scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | None = None
+) -> np.ndarray:
     """Chance that a relevant candidate outscores another one, ties counting half; `[B]` in [0, 1].
 
-    Area under the ROC curve by the rank sum of Mann and Whitney 1947. Empty (no pair to order): 0.5.
+    Area under the ROC curve by the rank sum of Mann and Whitney 1947. Empty (no pair to order):
+    0.5.
 
     Args:
         scores: `[B, N]`.
@@ -139,18 +161,30 @@ def auc(scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | No
     """
     import torch  # its searchsorted works row by row, which NumPy's does not
 
-    allowed = np.ones(scores.shape, bool) if candidates is None else np.broadcast_to(candidates, scores.shape)
+    allowed = (
+        np.ones(scores.shape, bool)
+        if candidates is None
+        else np.broadcast_to(candidates, scores.shape)
+    )
     lowest, highest = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
-    usable = np.nan_to_num(np.asarray(scores, np.float32), nan=lowest, neginf=lowest, posinf=highest)
-    ordered = np.sort(np.where(allowed, usable, np.inf), axis=1)   # float32 sorts several times faster than ranks are found
+    usable = np.nan_to_num(
+        np.asarray(scores, np.float32), nan=lowest, neginf=lowest, posinf=highest
+    )
+    ordered = np.sort(
+        np.where(allowed, usable, np.inf), axis=1
+    )  # float32 sorts several times faster than ranks are found
     positive = is_relevant & allowed
     count = positive.sum(axis=1)
     rows, items = np.nonzero(positive)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
     liked = np.full((len(count), max(int(count.max(initial=0)), 1)), np.inf, np.float32)
     liked[rows, place] = usable[rows, items]
-    below, upto = (torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(liked), right=right).numpy() for right in (False, True))
-    # Pairs of liked items are counted too, one for each and half for an item with itself: together count^2 / 2.
-    beaten = np.where(np.isfinite(liked), (below + upto) / 2, 0.0).sum(axis=1) - count ** 2 / 2
+    below, upto = (
+        torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(liked), right=right).numpy()
+        for right in (False, True)
+    )
+    # Pairs of liked items are counted too, one for each and half for an item with itself: together
+    # count^2 / 2.
+    beaten = np.where(np.isfinite(liked), (below + upto) / 2, 0.0).sum(axis=1) - count**2 / 2
     pairs = count * (allowed.sum(axis=1) - count)
     return np.where(pairs > 0, beaten / np.maximum(pairs, 1), 0.5)

@@ -1,4 +1,6 @@
-"""The report of an evaluation: one HTML file with plots, tables and people, that needs nothing else to be read."""
+"""The report of an evaluation: one HTML file with plots, tables and people, that needs nothing else
+to be read.
+"""
 
 from metarec.evaluation.report.page import to_html, write_report
 

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarec.evaluation.measure import METRICS
-from metarec.evaluation.report.plots import draw_calibration, draw_character, draw_curve, draw_differences
+from metarec.evaluation.report.plots import (
+    draw_calibration,
+    draw_character,
+    draw_curve,
+    draw_differences,
+)
 from metarec.evaluation.text import head
 from metarec.runtime.extras import require
 
@@ -17,11 +22,14 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent.parent / "templates" / "evaluation.html"
 
 
-def write_report(path: str | Path, evaluation: Evaluation, *, data_report: DataReport | None = None) -> Path:
+def write_report(
+    path: str | Path, evaluation: Evaluation, *, data_report: DataReport | None = None
+) -> Path:
     """Write the report as one HTML file and return where it is.
 
     Args:
-        path: a file ending in `.html`, or a folder, which then gets `report.html` and `evaluation.json`.
+        path: a file ending in `.html`, or a folder, which then gets `report.html` and
+            `evaluation.json`.
         evaluation: what was found.
         data_report: what cleaning removed, to be told on the same page.
 
@@ -34,7 +42,9 @@ def write_report(path: str | Path, evaluation: Evaluation, *, data_report: DataR
     page = to_html(evaluation, data_report=data_report)
     if target.suffix.lower() not in {".html", ".htm"}:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "evaluation.json").write_text(json.dumps(evaluation.to_json(), default=str), encoding="utf-8")
+        (target / "evaluation.json").write_text(
+            json.dumps(evaluation.to_json(), default=str), encoding="utf-8"
+        )
         target = target / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
@@ -44,39 +54,77 @@ def write_report(path: str | Path, evaluation: Evaluation, *, data_report: DataR
 def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) -> str:
     """The report as text."""
     jinja2 = require("jinja2", "report")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     curve = evaluation.curve
-    verdicts = [(METRICS[m].label, v) for m in ("ndcg@10", "mae") if (v := evaluation.verdict(m)) is not None]
+    verdicts = [
+        (METRICS[m].label, v)
+        for m in ("ndcg@10", "mae")
+        if (v := evaluation.verdict(m)) is not None
+    ]
     page: str = template.render(
-        e=evaluation, head=head(evaluation), verdicts=verdicts, curve=curve, metrics=METRICS, main=_plots(evaluation),
-        differences=[(METRICS[m].label, plot) for m in ("ndcg@10", "mae") if (plot := draw_differences(evaluation, m)) is not None],
-        character=draw_character(evaluation), calibration=draw_calibration(evaluation),
-        tables=[_table(evaluation, m) for m in curve.metrics], data=_data(data_report), comparisons=_comparisons(evaluation))
+        e=evaluation,
+        head=head(evaluation),
+        verdicts=verdicts,
+        curve=curve,
+        metrics=METRICS,
+        main=_plots(evaluation),
+        differences=[
+            (METRICS[m].label, plot)
+            for m in ("ndcg@10", "mae")
+            if (plot := draw_differences(evaluation, m)) is not None
+        ],
+        character=draw_character(evaluation),
+        calibration=draw_calibration(evaluation),
+        tables=[_table(evaluation, m) for m in curve.metrics],
+        data=_data(data_report),
+        comparisons=_comparisons(evaluation),
+    )
     return page
 
 
 def _plots(evaluation: Evaluation) -> list[str]:
-    drawn = (draw_curve(evaluation, m) for m in ("ndcg@10", "recall@20", "mae") if m in evaluation.curve.metrics)
+    drawn = (
+        draw_curve(evaluation, m)
+        for m in ("ndcg@10", "recall@20", "mae")
+        if m in evaluation.curve.metrics
+    )
     return [plot for plot in drawn if plot is not None]
 
 
 def _table(evaluation: Evaluation, metric: str) -> dict[str, Any]:
-    """One table: for each recommender the mean and interval at each number of events; the best mean marked."""
+    """One table: for each recommender the mean and interval at each number of events; the best mean
+    marked.
+    """
     curve, shown = evaluation.curve, METRICS[metric]
     rows: list[dict[str, Any]] = []
     for model in (m for m in curve.models if curve.has(m, metric)):
         low, high = curve.interval(model, metric)
         means = curve.mean(model, metric)
-        rows.append({"model": model, "is_ours": model in evaluation.models,
-                     "cells": [{"mean": float(m), "low": float(w), "high": float(h)} for m, w, h in zip(means, low, high, strict=True)]})
+        rows.append(
+            {
+                "model": model,
+                "is_ours": model in evaluation.models,
+                "cells": [
+                    {"mean": float(m), "low": float(w), "high": float(h)}
+                    for m, w, h in zip(means, low, high, strict=True)
+                ],
+            }
+        )
     if shown.higher_is_better is not None:
         pick = max if shown.higher_is_better else min
         for column in range(len(curve.shots)):
             best = pick(row["cells"][column]["mean"] for row in rows)
             for row in rows:
                 row["cells"][column]["best"] = row["cells"][column]["mean"] == best
-    return {"label": shown.label, "meaning": shown.meaning, "rows": rows, "has_interval": metric != "coverage@10"}
+    return {
+        "label": shown.label,
+        "meaning": shown.meaning,
+        "rows": rows,
+        "has_interval": metric != "coverage@10",
+    }
 
 
 def _comparisons(evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -92,5 +140,12 @@ def _data(report: DataReport | None) -> dict[str, Any] | None:
         return None
     from metarec.data.report import fact_lines
 
-    return {"name": report.name, "read": report.events_read, "removed": report.removed, "kept": report.facts["events"],
-            "findings": [f.line() for f in report.findings], "facts": fact_lines(report.facts), "advice": report.advice}
+    return {
+        "name": report.name,
+        "read": report.events_read,
+        "removed": report.removed,
+        "kept": report.facts["events"],
+        "findings": [f.line() for f in report.findings],
+        "facts": fact_lines(report.facts),
+        "advice": report.advice,
+    }

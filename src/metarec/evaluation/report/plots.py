@@ -24,14 +24,18 @@ BETTER, WORSE = COLORS[0], COLORS[1]
 
 
 def themed(figure: Any) -> str:
-    """The figure as SVG whose black follows the color of the page's text and whose background is the page's."""
+    """The figure as SVG whose black follows the color of the page's text and whose background is
+    the page's.
+    """
     svg = to_svg(figure)
     svg = svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
     return svg.replace(OURS.lower(), "var(--ours)").replace("<svg ", '<svg role="img" ', 1)
 
 
 def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
-    """Quality against the number of events: a band of 95% for the first model, lines for the others; None if nobody was measured."""
+    """Quality against the number of events: a band of 95% for the first model, lines for the
+    others; None if nobody was measured.
+    """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, metric) and m != "Random"]
     if not able:
@@ -40,14 +44,20 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     axes = figure.subplots()
     styles = style_of(evaluation, metric)
     x = _positions(curve.shots)
-    for model in sorted(able, key=lambda m: styles[m][1]):   # quiet lines first, ours on top
+    for model in sorted(able, key=lambda m: styles[m][1]):  # quiet lines first, ours on top
         tint, weight = styles[model]
         mean = curve.mean(model, metric)
-        axes.plot(x, mean, color=tint, linewidth=weight, marker="o", markersize=3 + weight, zorder=weight)
+        axes.plot(
+            x, mean, color=tint, linewidth=weight, marker="o", markersize=3 + weight, zorder=weight
+        )
         if model in evaluation.models[:1] or (not evaluation.models and weight > 2):
-            axes.fill_between(x, *curve.interval(model, metric), color=tint, alpha=0.15, linewidth=0, zorder=0)
+            axes.fill_between(
+                x, *curve.interval(model, metric), color=tint, alpha=0.15, linewidth=0, zorder=0
+            )
     # Every name where there is room, else those in color and the best of the gray.
-    named = sorted(able, key=lambda m: (-styles[m][1], -abs(float(curve.mean(m, metric)[-1]))))[:MOST_NAMED]
+    named = sorted(able, key=lambda m: (-styles[m][1], -abs(float(curve.mean(m, metric)[-1]))))[
+        :MOST_NAMED
+    ]
     ends = {m: float(curve.mean(m, metric)[-1]) for m in named}
     _label_ends(axes, ends, styles, x[-1])
     _dress(axes, curve, metric)
@@ -55,13 +65,21 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
 
 
 def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]]:
-    """Color and line width of each recommender: the first model, then those best at some number of events, then the best, then gray."""
+    """Color and line width of each recommender: the first model, then those best at some number of
+    events, then the best, then gray.
+    """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, metric)]
     sign = -1 if METRICS[metric].higher_is_better is False else 1
     others = [m for m in able if m not in evaluation.models[:1]]
-    leaders = curve.best(metric, others) if others and METRICS[metric].higher_is_better is not None else []
-    order = sorted(others, key=lambda m: (-leaders.count(m), -sign * float(np.mean(curve.mean(m, metric)))))
+    leaders = (
+        curve.best(metric, others)
+        if others and METRICS[metric].higher_is_better is not None
+        else []
+    )
+    order = sorted(
+        others, key=lambda m: (-leaders.count(m), -sign * float(np.mean(curve.mean(m, metric))))
+    )
     styles = dict.fromkeys(able, (QUIET, 1.0))
     styles |= {m: (tint, 1.8) for m, tint in zip(order, OTHERS, strict=False)}
     styles |= {m: (OURS, 2.8) for m in evaluation.models[:1] if m in able}
@@ -75,7 +93,9 @@ def _positions(shots: Sequence[int]) -> np.ndarray:
     return np.asarray(np.sqrt(np.asarray(shots, float)))
 
 
-def _label_ends(axes: Any, ends: dict[str, float], styles: dict[str, tuple[str, float]], x_last: float) -> None:
+def _label_ends(
+    axes: Any, ends: dict[str, float], styles: dict[str, tuple[str, float]], x_last: float
+) -> None:
     """Names at the right end of their lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     step = (high - low) * 0.052
@@ -87,14 +107,32 @@ def _label_ends(axes: Any, ends: dict[str, float], styles: dict[str, tuple[str, 
     heights = [h - over * n / max(len(heights) - 1, 1) for n, h in enumerate(heights)]
     for name, height in zip(names, heights, strict=True):
         tint, weight = styles[name]
-        axes.annotate(name, (x_last, ends[name]), (x_last * 1.04 + 0.02, height), textcoords="data", fontsize=8.5, va="center",
-                      color=tint if tint != QUIET else "#808080", fontweight="bold" if weight > 2 else "normal", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": tint, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3})
+        axes.annotate(
+            name,
+            (x_last, ends[name]),
+            (x_last * 1.04 + 0.02, height),
+            textcoords="data",
+            fontsize=8.5,
+            va="center",
+            color=tint if tint != QUIET else "#808080",
+            fontweight="bold" if weight > 2 else "normal",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": tint,
+                "linewidth": 0.5,
+                "alpha": 0.6,
+                "shrinkA": 0,
+                "shrinkB": 3,
+            },
+        )
 
 
 def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
     shown = METRICS[metric]
-    better = {True: " (higher is better)", False: " (lower is better)", None: ""}[shown.higher_is_better]
+    better = {True: " (higher is better)", False: " (lower is better)", None: ""}[
+        shown.higher_is_better
+    ]
     axes.set_title(f"{shown.label}: {shown.meaning}{better}", fontsize=10, loc="left")
     axes.set_xlabel("events shown of each newcomer (square-root scale)", fontsize=9)
     axes.set_xticks(_positions(curve.shots), [str(k) for k in curve.shots])
@@ -110,7 +148,9 @@ def quiet_axes(axes: Any) -> None:
 
 
 def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | None:
-    """A forest: the first model minus every other recommender, one panel for each number of events; None without a model."""
+    """A forest: the first model minus every other recommender, one panel for each number of events;
+    None without a model.
+    """
     curve = evaluation.curve
     ours = next(iter(evaluation.models), None)
     others = [m for m in curve.models if m not in {ours, "Random"} and curve.has(m, metric)]
@@ -134,13 +174,18 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
         axes.grid(axis="x", color=QUIET, alpha=0.25, linewidth=0.6)
     panels[0].set_yticks(range(len(others)), others)
     panels[0].set_ylim(-0.6, len(others) - 0.4)
-    figure.supxlabel(f"{ours} against the recommender named, difference in {METRICS[metric].label}; right of the line: {ours} is better",
-                     fontsize=9)
+    figure.supxlabel(
+        f"{ours} against the recommender named, difference in {METRICS[metric].label}; right of "
+        f"the line: {ours} is better",
+        fontsize=9,
+    )
     return themed(figure)
 
 
 def draw_character(evaluation: Evaluation) -> str | None:
-    """Coverage, novelty and diversity along the curve: what the lists are like beyond being right."""
+    """Coverage, novelty and diversity along the curve: what the lists are like beyond being
+    right.
+    """
     curve = evaluation.curve
     wanted = [m for m in ("coverage@10", "novelty@10", "diversity@10") if m in curve.metrics]
     if not wanted:
@@ -152,18 +197,35 @@ def draw_character(evaluation: Evaluation) -> str | None:
     for axes, metric in zip(panels, wanted, strict=True):
         for model in (m for m in curve.models if m != "Random"):
             tint, weight = styles[model]
-            axes.plot(x, curve.mean(model, metric), color=tint, linewidth=weight, zorder=weight, label=model)
-        axes.set_title(f"{METRICS[metric].label}\n{METRICS[metric].meaning}", fontsize=8.5, loc="left")
+            axes.plot(
+                x,
+                curve.mean(model, metric),
+                color=tint,
+                linewidth=weight,
+                zorder=weight,
+                label=model,
+            )
+        axes.set_title(
+            f"{METRICS[metric].label}\n{METRICS[metric].meaning}", fontsize=8.5, loc="left"
+        )
         axes.set_xticks(x, [str(k) for k in curve.shots])
         quiet_axes(axes)
     handles, labels = panels[0].get_legend_handles_labels()
     kept = [(h, name) for h, name in zip(handles, labels, strict=True) if styles[name][0] != QUIET]
-    figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=len(kept), fontsize=8.5, frameon=False)
+    figure.legend(
+        *zip(*kept, strict=True),
+        loc="outside lower center",
+        ncols=len(kept),
+        fontsize=8.5,
+        frameon=False,
+    )
     return themed(figure)
 
 
 def draw_calibration(evaluation: Evaluation) -> str | None:
-    """How many stated values lie inside the 90% interval, at each number of events; None where nobody states doubt."""
+    """How many stated values lie inside the 90% interval, at each number of events; None where
+    nobody states doubt.
+    """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, "covered@90")]
     if not able:
@@ -175,10 +237,23 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
     axes.axhline(0.9, color=COLORS[2], linewidth=1)
     for model in able:
         mean, (low, high) = curve.mean(model, "covered@90"), curve.interval(model, "covered@90")
-        axes.errorbar(x, mean, [np.maximum(mean - low, 0), np.maximum(high - mean, 0)], color=OURS, marker="o", markersize=5, capsize=2,
-                      linewidth=1.6, label=model)
+        axes.errorbar(
+            x,
+            mean,
+            [np.maximum(mean - low, 0), np.maximum(high - mean, 0)],
+            color=OURS,
+            marker="o",
+            markersize=5,
+            capsize=2,
+            linewidth=1.6,
+            label=model,
+        )
     axes.set_ylim(min(0.8, axes.get_ylim()[0]), 1.0)
-    axes.set_title("Share of stated values inside the 90% interval; green: 0.87 to 0.93", fontsize=9, loc="left")
+    axes.set_title(
+        "Share of stated values inside the 90% interval; green: 0.87 to 0.93",
+        fontsize=9,
+        loc="left",
+    )
     axes.set_xlabel("events shown", fontsize=9)
     axes.set_xticks(x, [str(k) for k in curve.shots])
     quiet_axes(axes)

@@ -1,1 +1,3 @@
-"""Ways to serve groups more evenly, each with its price: weights and copies before training, priors and reranking after."""
+"""Ways to serve groups more evenly, each with its price: weights and copies before training, priors
+and reranking after.
+"""

@@ -1,8 +1,10 @@
-"""Training data with made-up people of small groups added, and the report on whether they may be used.
+"""Training data with made-up people of small groups added, and the report on whether they may be
+used.
 
-The GAN makes up *which* items; values, order and other attributes are drawn from what people of the same group did:
-a value from the group's ratings of that item, the place in time from where people usually meet it, each further attribute
-on its own from the group's (so that no real combination is copied; attributes nearly everyone has alone are left empty).
+The GAN makes up *which* items; values, order and other attributes are drawn from what people of the
+same group did: a value from the group's ratings of that item, the place in time from where people
+usually meet it, each further attribute on its own from the group's (so that no real combination is
+copied; attributes nearly everyone has alone are left empty).
 """
 
 from __future__ import annotations
@@ -38,8 +40,14 @@ class Augmented:
     report: GanReport
 
 
-def augment_with_gan(train: Dataset, by: str, rng: np.random.Generator, *, strength: float = 1.0,
-                     config: GanConfig | None = None) -> Augmented:
+def augment_with_gan(
+    train: Dataset,
+    by: str,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    config: GanConfig | None = None,
+) -> Augmented:
     """Add made-up people to smaller groups until all are as large as the largest.
 
     Args:
@@ -50,19 +58,30 @@ def augment_with_gan(train: Dataset, by: str, rng: np.random.Generator, *, stren
         BadInput: if no training user states the attribute, or groups are even already.
     """
     users, groups = training_groups(train, by)
-    lacking = {label: people for label, people in missing_people(groups, strength).items() if people}
+    lacking = {
+        label: people for label, people in missing_people(groups, strength).items() if people
+    }
     if not lacking:
-        raise BadInput(f"groups by {by!r} are even already ({groups.sizes}); there is nobody to make up")
+        raise BadInput(
+            f"groups by {by!r} are even already ({groups.sizes}); there is nobody to make up"
+        )
     vectors, item_ids = interaction_vectors(train, users)
     names = [label for label in groups.sizes if label != NOT_STATED]
     stated = groups.labels != NOT_STATED
-    vectors, labels = vectors[stated], np.array([names.index(label) for label in groups.labels[stated]])
+    vectors, labels = (
+        vectors[stated],
+        np.array([names.index(label) for label in groups.labels[stated]]),
+    )
     is_held_out = rng.random(len(vectors)) < HELD_OUT
-    drawing = torch.Generator().manual_seed(int(rng.integers(2 ** 63)))
-    generator = train_gan(vectors[~is_held_out], labels[~is_held_out], config or GanConfig(), drawing)
+    drawing = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    generator = train_gan(
+        vectors[~is_held_out], labels[~is_held_out], config or GanConfig(), drawing
+    )
     wanted = np.repeat([names.index(label) for label in lacking], list(lacking.values()))
     seen = vectors[~is_held_out]
-    lengths = np.array([rng.choice(seen[labels[~is_held_out] == label].sum(axis=1)) for label in wanted])
+    lengths = np.array(
+        [rng.choice(seen[labels[~is_held_out] == label].sum(axis=1)) for label in wanted]
+    )
     made = make_up(generator, wanted, lengths, len(names), drawing)
     small = np.isin(labels, np.unique(wanted))
     report = check(vectors[~is_held_out & small], vectors[is_held_out & small], made, rng)
@@ -81,42 +100,95 @@ def interaction_vectors(data: Dataset, users: list[str]) -> tuple[np.ndarray, li
     return vectors, item_ids
 
 
-def _events(train: Dataset, users: list[str], groups: Groups, labels: list[str], made: np.ndarray, item_ids: list[str],
-            rng: np.random.Generator) -> pl.DataFrame:
-    """Events of made-up people: value and kind of a random real event with the item in the group, or with the item at all."""
+def _events(
+    train: Dataset,
+    users: list[str],
+    groups: Groups,
+    labels: list[str],
+    made: np.ndarray,
+    item_ids: list[str],
+    rng: np.random.Generator,
+) -> pl.DataFrame:
+    """Events of made-up people: value and kind of a random real event with the item in the group,
+    or with the item at all.
+    """
     of_user = pl.DataFrame({"user_id": users, "group": groups.labels.tolist()})
     real = train.interactions.frame.join(of_user, on="user_id").with_columns(
-        ((pl.int_range(pl.len()) + 0.5) / pl.len()).over("user_id").alias("place"))
+        ((pl.int_range(pl.len()) + 0.5) / pl.len()).over("user_id").alias("place")
+    )
     rows, columns = np.nonzero(made)
-    wanted = pl.DataFrame({"person": rows, "item_id": [item_ids[c] for c in columns], "group": [labels[r] for r in rows],
-                           "draw": rng.random(len(rows))})
-    pools = [real.group_by(keys).agg("value", "kind", "place") for keys in (["item_id", "group"], ["item_id"])]
-    drawn = wanted.join(pools[0], on=["item_id", "group"], how="left").join(pools[1], on="item_id", how="left", suffix="_any")
+    wanted = pl.DataFrame(
+        {
+            "person": rows,
+            "item_id": [item_ids[c] for c in columns],
+            "group": [labels[r] for r in rows],
+            "draw": rng.random(len(rows)),
+        }
+    )
+    pools = [
+        real.group_by(keys).agg("value", "kind", "place")
+        for keys in (["item_id", "group"], ["item_id"])
+    ]
+    drawn = wanted.join(pools[0], on=["item_id", "group"], how="left").join(
+        pools[1], on="item_id", how="left", suffix="_any"
+    )
     picked = [pl.coalesce(column, f"{column}_any") for column in ("value", "kind", "place")]
-    drawn = drawn.with_columns(picked).with_columns((pl.col("draw") * pl.col("value").list.len()).floor().cast(pl.Int64).alias("which"))
+    drawn = drawn.with_columns(picked).with_columns(
+        (pl.col("draw") * pl.col("value").list.len()).floor().cast(pl.Int64).alias("which")
+    )
     drawn = drawn.with_columns(pl.col("value", "kind", "place").list.get(pl.col("which")))
-    start = rng.choice(real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy(), size=made.shape[0])
-    order = drawn.sort("person", "place", "draw").with_columns(pl.int_range(pl.len()).over("person").alias("step"))
+    start = rng.choice(
+        real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy(),
+        size=made.shape[0],
+    )
+    order = drawn.sort("person", "place", "draw").with_columns(
+        pl.int_range(pl.len()).over("person").alias("step")
+    )
     order = order.with_columns(
         pl.format(f"{MADE_UP}:{{}}", "person").alias("user_id"),
-        (pl.col("step") + pl.Series(start).gather(order["person"])).cast(pl.Float64).alias("timestamp"), pl.col("value").cast(pl.Float32))
+        (pl.col("step") + pl.Series(start).gather(order["person"]))
+        .cast(pl.Float64)
+        .alias("timestamp"),
+        pl.col("value").cast(pl.Float32),
+    )
     context = [c for c in train.interactions.frame.columns if c not in EVENT_COLUMNS]
     empty = [pl.lit(None, dtype=train.interactions.frame.schema[c]).alias(c) for c in context]
     return order.with_columns(empty).select(train.interactions.frame.columns)
 
 
-def _profiles(train: Dataset, users: list[str], groups: Groups, by: str, labels: list[str], rng: np.random.Generator) -> pl.DataFrame:
-    """Profile rows of made-up people: each attribute drawn on its own from the real people of the group."""
-    real = pl.DataFrame({"user_id": users}).join(train.users.frame, on="user_id", how="left", maintain_order="left")
+def _profiles(
+    train: Dataset,
+    users: list[str],
+    groups: Groups,
+    by: str,
+    labels: list[str],
+    rng: np.random.Generator,
+) -> pl.DataFrame:
+    """Profile rows of made-up people: each attribute drawn on its own from the real people of the
+    group.
+    """
+    real = pl.DataFrame({"user_id": users}).join(
+        train.users.frame, on="user_id", how="left", maintain_order="left"
+    )
     wanted = np.array(labels)
-    columns: dict[str, pl.Series] = {"user_id": pl.Series([f"{MADE_UP}:{n}" for n in range(len(labels))])}
+    columns: dict[str, pl.Series] = {
+        "user_id": pl.Series([f"{MADE_UP}:{n}" for n in range(len(labels))])
+    }
     for name in train.users.attributes:
         values = real[name]
         alone = int(values.drop_nulls().is_unique().sum()) / max(1, values.drop_nulls().len())
         source = np.zeros(len(labels), dtype=np.int64)
         for label in np.unique(wanted):
-            source[wanted == label] = rng.choice(np.flatnonzero(groups.mask(label)), size=int((wanted == label).sum()))
+            source[wanted == label] = rng.choice(
+                np.flatnonzero(groups.mask(label)), size=int((wanted == label).sum())
+            )
         drawn = values.gather(source)
-        columns[name] = drawn if name == by or alone < MOST_ALONE else pl.Series([None] * len(labels), dtype=values.dtype)
-    made = pl.DataFrame(columns).with_columns(pl.lit(None).alias(name) for name in train.users.moments)  # nobody made up was ever there
+        columns[name] = (
+            drawn
+            if name == by or alone < MOST_ALONE
+            else pl.Series([None] * len(labels), dtype=values.dtype)
+        )
+    made = pl.DataFrame(columns).with_columns(
+        pl.lit(None).alias(name) for name in train.users.moments
+    )  # nobody made up was ever there
     return made.select(pl.col(name).cast(dtype) for name, dtype in train.users.frame.schema.items())

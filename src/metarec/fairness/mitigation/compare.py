@@ -1,4 +1,6 @@
-"""Every mitigation on one split, with its price: those before training fit again, those after it use the model as it is."""
+"""Every mitigation on one split, with its price: those before training fit again, those after it
+use the model as it is.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.judged import Scores
 from metarec.evaluation.measure import Trial
-from metarec.fairness.groups import ACTIVITY, category_matrix, group_items_by_popularity, group_people
+from metarec.fairness.groups import (
+    ACTIVITY,
+    category_matrix,
+    group_items_by_popularity,
+    group_people,
+)
 from metarec.fairness.mitigation.augment import augment_with_gan
 from metarec.fairness.mitigation.debiasing import PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
@@ -45,25 +52,39 @@ class Tried:
 
     def to_text(self) -> str:
         """The table, and under it what the checks say of people made up."""
-        return "\n".join([self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])])
+        return "\n".join(
+            [self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])]
+        )
 
 
-def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Sequence[int] | None = None, metric: str = "ndcg@10",
-                        seed: int = 0, only: Sequence[str] | None = None, gan: GanConfig | None = None,
-                        progress: Progress = silent) -> Tried:
-    """Fit once as it is, then try each mitigation for the groups of `by`, and lay them beside each other.
+def compare_mitigations(
+    fit: Fit,
+    split: NewcomerSplit,
+    by: str,
+    *,
+    shots: Sequence[int] | None = None,
+    metric: str = "ndcg@10",
+    seed: int = 0,
+    only: Sequence[str] | None = None,
+    gan: GanConfig | None = None,
+    progress: Progress = silent,
+) -> Tried:
+    """Fit once as it is, then try each mitigation for the groups of `by`, and lay them beside each
+    other.
 
     Args:
         fit: fits a recommender; called once, and once more for each mitigation of training.
-        by: profile attribute whose groups should be served more evenly, or `activity`: then only ways that need not know the
-            group of whom they serve, for nobody knows how much a newcomer will do.
+        by: profile attribute whose groups should be served more evenly, or `activity`: then only
+            ways that need not know the group of whom they serve, for nobody knows how much a
+            newcomer will do.
         shots: numbers of events; those of the split's horizon where None.
-        metric: what is compared; ways that do not touch it (rerankers, where values are predicted) are left out.
+        metric: what is compared; ways that do not touch it (rerankers, where values are predicted)
+            are left out.
         only: names of mitigations to try; all where None.
 
     Raises:
-        BadInput: for a name that is no mitigation, an attribute nobody states or without two groups large enough, or a metric that
-            was not measured.
+        BadInput: for a name that is no mitigation, an attribute nobody states or without two groups
+            large enough, or a metric that was not measured.
     """
     steps = tuple(shots or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
@@ -76,7 +97,9 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
     before = judge(model, trial, steps, seed=seed)
-    price(before, {}, [groups], derive(seed, "price"), metric=metric)  # what has no gap is refused here, before the work
+    price(
+        before, {}, [groups], derive(seed, "price"), metric=metric
+    )  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
     for n, name in enumerate(names):
@@ -86,16 +109,31 @@ def compare_mitigations(fit: Fit, split: NewcomerSplit, by: str, *, shots: Seque
         if metric in found.per_user:
             after[name] = found
     progress("trying mitigations", 1.0, "")
-    table = price(before, after, [groups], derive(seed, "price"), metric=metric, notes={n: text for n, text in notes.items() if text})
+    table = price(
+        before,
+        after,
+        [groups],
+        derive(seed, "price"),
+        metric=metric,
+        notes={n: text for n, text in notes.items() if text},
+    )
     return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)
 
 
 Way = Callable[[], tuple[Scores, str]]
 
 
-def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan: GanConfig,
-          reports: list[GanReport]) -> Iterator[tuple[str, Way]]:
-    """(name, how to make the mended recommender and a note); nothing is made before it is asked for.
+def _ways(
+    fit: Fit,
+    model: Scores,
+    split: NewcomerSplit,
+    by: str,
+    seed: int,
+    gan: GanConfig,
+    reports: list[GanReport],
+) -> Iterator[tuple[str, Way]]:
+    """(name, how to make the mended recommender and a note); nothing is made before it is asked
+    for.
 
     Args:
         reports: takes the report on people made up.
@@ -104,27 +142,45 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
 
     def cleaned() -> tuple[Scores, str]:
         kept, _ = clean(train)
-        return (fit(kept, None), "") if len(kept.interactions) < len(train.interactions) else (model, "nothing to take out")
+        return (
+            (fit(kept, None), "")
+            if len(kept.interactions) < len(train.interactions)
+            else (model, "nothing to take out")
+        )
 
     @cache
     def reweighted() -> Scores:
         return fit(train, reweigh(train, by))
 
     def own() -> tuple[Scores, str]:
-        mended = OwnModel(models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots)
+        mended = OwnModel(
+            models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots
+        )
         mended.fit(train, split.validation, derive(seed, "own model"))
         return mended, ", ".join(f"{label}: {name}" for label, name in mended.chosen.items())
 
     def made_up() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
         reports.append(found.report)
-        return fit(found.data, None), "copies are safe" if found.report.is_safe else "NOT SAFE: made-up people resemble real ones"
+        return (
+            fit(found.data, None),
+            "copies are safe"
+            if found.report.is_safe
+            else "NOT SAFE: made-up people resemble real ones",
+        )
 
     def with_prior() -> tuple[Scores, str]:
         mended = GroupPrior(model=model, by=by)
         mended.fit(train, split.validation, derive(seed, "prior"))
-        used = ", ".join(f"{label} {weight:g}" for label, weight in mended.weights.items() if weight)
-        return mended, f"weights {used}" if used else "helped nobody on validation newcomers, so it is not used"
+        used = ", ".join(
+            f"{label} {weight:g}" for label, weight in mended.weights.items() if weight
+        )
+        return (
+            mended,
+            f"weights {used}"
+            if used
+            else "helped nobody on validation newcomers, so it is not used",
+        )
 
     def debiased() -> tuple[Scores, str]:
         mended = PopularityDebiased(model=model)
@@ -150,13 +206,23 @@ def _ways(fit: Fit, model: Scores, split: NewcomerSplit, by: str, seed: int, gan
 
 def _bounded(model: Scores, split: NewcomerSplit, least: float = 0.1) -> Scores:
     rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
-    return Reranked(model=model, name="exposure bounds", reranker=lambda _: ExposureBounded(protected=rare, least=least))
+    return Reranked(
+        model=model,
+        name="exposure bounds",
+        reranker=lambda _: ExposureBounded(protected=rare, least=least),
+    )
 
 
-def _calibrated(model: Scores, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3) -> Scores:
+def _calibrated(
+    model: Scores, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3
+) -> Scores:
     liked_from = split.train.interactions.relevant_from
 
     def reranker(requests: Sequence[Request]) -> Calibrated:
-        return Calibrated(categories=categories, weight=weight, wanted=taste_of(requests, model.vocabulary, categories, liked_from))
+        return Calibrated(
+            categories=categories,
+            weight=weight,
+            wanted=taste_of(requests, model.vocabulary, categories, liked_from),
+        )
 
     return Reranked(model=model, name="calibration", reranker=reranker)

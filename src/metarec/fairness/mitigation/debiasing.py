@@ -1,8 +1,8 @@
 """Popularity taken out of the score, as far as one percent of quality pays for it.
 
-What everyone likes crowds out what few like, and people of rarer tastes lose most by it (Abdollahpouri et al. 2019,
-arXiv:1907.13286). The score loses `strength * log(popularity)`; the strength is the largest that costs validation
-newcomers at most `MOST_PRICE` of their NDCG@10.
+What everyone likes crowds out what few like, and people of rarer tastes lose most by it
+(Abdollahpouri et al. 2019, arXiv:1907.13286). The score loses `strength * log(popularity)`; the
+strength is the largest that costs validation newcomers at most `MOST_PRICE` of their NDCG@10.
 """
 
 from __future__ import annotations
@@ -41,9 +41,13 @@ class PopularityDebiased:
         return self.model.vocabulary
 
     def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Count popularity in `train`; choose the strength on `validation`. The model inside is left as it is."""
+        """Count popularity in `train`; choose the strength on `validation`. The model inside is
+        left as it is.
+        """
         columns = self.vocabulary.indexes(train.interactions.frame["item_id"])
-        self.log_popularity = np.log1p(np.bincount(columns[columns >= 0], minlength=len(self.vocabulary)))
+        self.log_popularity = np.log1p(
+            np.bincount(columns[columns >= 0], minlength=len(self.vocabulary))
+        )
         trial = Trial.of(validation, train)
         candidates, liked = trial.masks(0, len(validation))
         listed_columns = self.vocabulary.indexes(trial.vocabulary.ids)
@@ -51,11 +55,20 @@ class PopularityDebiased:
         for shots in (0, max(1, len(validation[0].pool) // 4)):
             scores = self.model.score(requests_at(validation, shots))
             for row, strength in enumerate(STRENGTHS):
-                listed = rank((scores - strength * self.log_popularity)[:, listed_columns], 10, rng, candidates)
+                listed = rank(
+                    (scores - strength * self.log_popularity)[:, listed_columns],
+                    10,
+                    rng,
+                    candidates,
+                )
                 quality[row] += ndcg(find_hits(listed, liked), liked.sum(axis=1), 10).mean()
         too_dear = quality < (1 - MOST_PRICE) * quality[0]
-        self.strength = STRENGTHS[(int(too_dear.argmax()) if too_dear.any() else len(STRENGTHS)) - 1]
+        self.strength = STRENGTHS[
+            (int(too_dear.argmax()) if too_dear.any() else len(STRENGTHS)) - 1
+        ]
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """Log-scores [B, N]."""
-        return np.asarray(self.model.score(requests) - (self.strength * self.log_popularity).astype(np.float32))
+        return np.asarray(
+            self.model.score(requests) - (self.strength * self.log_popularity).astype(np.float32)
+        )

@@ -1,12 +1,15 @@
 """People of small groups made up by a conditional GAN over interaction vectors.
 
-After CFGAN (Chae et al. 2018, doi:10.1145/3269206.3271743): the generator writes a whole vector of items, not one item, and
-the discriminator judges whole vectors beside the condition. We differ in three ways, because we want new people and not
-completions of known ones: the condition is the group and how many events the person has, never a real person's vector;
-vectors are drawn (straight-through Bernoulli) instead of thresholded; and the generator must also match the mean of the
-discriminator's features (Salimans et al. 2016, arXiv:1606.03498), without which it soon writes the same person again.
+After CFGAN (Chae et al. 2018, doi:10.1145/3269206.3271743): the generator writes a whole vector of
+items, not one item, and the discriminator judges whole vectors beside the condition. We differ in
+three ways, because we want new people and not completions of known ones: the condition is the group
+and how many events the person has, never a real person's vector; vectors are drawn
+(straight-through Bernoulli) instead of thresholded; and the generator must also match the mean of
+the discriminator's features (Salimans et al. 2016, arXiv:1606.03498), without which it soon writes
+the same person again.
 
-`gan_checks` says whether the people made up are copies of real ones. Use nothing this module makes before looking at that.
+`gan_checks` says whether the people made up are copies of real ones. Use nothing this module makes
+before looking at that.
 """
 
 from __future__ import annotations
@@ -55,20 +58,30 @@ class Generator(nn.Module):
     def __init__(self, items: int, groups: int, popularity: Tensor, config: GanConfig) -> None:
         super().__init__()
         self.noise = config.noise
-        self.body = nn.Sequential(nn.Linear(config.noise + groups + 1, config.width), nn.LeakyReLU(0.2),
-                                  nn.Linear(config.width, config.width), nn.LeakyReLU(0.2))
+        self.body = nn.Sequential(
+            nn.Linear(config.noise + groups + 1, config.width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(config.width, config.width),
+            nn.LeakyReLU(0.2),
+        )
         self.out = nn.Linear(config.width, items)
         nn.init.normal_(self.out.weight, std=0.02)
         with torch.no_grad():
             self.out.bias.copy_(torch.log(popularity + 1e-4))
 
     def logits(self, noise: Tensor, group: Tensor, length: Tensor) -> Tensor:
-        """[B, N] unnormalised log-chances; `group` is one-hot [B, G], `length` [B] a number of events."""
+        """[B, N] unnormalised log-chances; `group` is one-hot [B, G], `length` [B] a number of
+        events.
+        """
         return self.out(self.body(torch.cat([noise, group, length.log()[:, None]], dim=1)))  # type: ignore[no-any-return]
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
-        """A drawn 0/1 vector [B, N] per person; gradients pass as if it were the chances (straight-through)."""
-        chance = -torch.expm1(-length[:, None] * torch.softmax(self.logits(noise, group, length), dim=1))
+        """A drawn 0/1 vector [B, N] per person; gradients pass as if it were the chances
+        (straight-through).
+        """
+        chance = -torch.expm1(
+            -length[:, None] * torch.softmax(self.logits(noise, group, length), dim=1)
+        )
         drawn = (torch.rand(chance.shape, generator=rng) < chance).float()
         return drawn + chance - chance.detach()
 
@@ -78,13 +91,22 @@ class Discriminator(nn.Module):
 
     def __init__(self, items: int, groups: int, config: GanConfig) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(items + groups + 1, config.width), nn.LeakyReLU(0.2),
-                                  nn.Linear(config.width, config.width), nn.LeakyReLU(0.2))
+        self.body = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(items + groups + 1, config.width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(config.width, config.width),
+            nn.LeakyReLU(0.2),
+        )
         self.out = nn.Linear(config.width, 1)
 
     def features(self, vectors: Tensor, group: Tensor, length: Tensor) -> Tensor:
-        """[B, width] what it looks at; vectors are scaled by their length so that activity alone gives nothing away."""
-        return self.body(torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1))  # type: ignore[no-any-return]
+        """[B, width] what it looks at; vectors are scaled by their length so that activity alone
+        gives nothing away.
+        """
+        return self.body(
+            torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1)  # type: ignore[no-any-return]
+        )
 
     def forward(self, vectors: Tensor, group: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Logit [B] and features [B, width]."""
@@ -92,8 +114,14 @@ class Discriminator(nn.Module):
         return self.out(features)[:, 0], features
 
 
-def train_gan(vectors: np.ndarray, labels: np.ndarray, config: GanConfig, rng: torch.Generator, *,
-              report: Report | None = None) -> Generator:
+def train_gan(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    config: GanConfig,
+    rng: torch.Generator,
+    *,
+    report: Report | None = None,
+) -> Generator:
     """Learn to make up people like the given ones.
 
     Args:
@@ -105,20 +133,35 @@ def train_gan(vectors: np.ndarray, labels: np.ndarray, config: GanConfig, rng: t
         BadInput: if a person has no event.
     """
     if not vectors.any(axis=1).all():
-        raise BadInput(f"person {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned of them; leave them out")
+        raise BadInput(
+            f"person {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
+            f"of them; leave them out"
+        )
     people, items = vectors.shape
-    real, group = torch.from_numpy(vectors.astype(np.float32)), functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float()
+    real, group = (
+        torch.from_numpy(vectors.astype(np.float32)),
+        functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float(),
+    )
     length = real.sum(dim=1)
     evenly = (1.0 / group.sum(dim=0))[labels.astype(np.int64)]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2 ** 31, (1,), generator=rng)))
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         generator = Generator(items, group.shape[1], real.mean(dim=0), config)
         judge = Discriminator(items, group.shape[1], config)
-        write, tell = (torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99)) for net in (generator, judge))
+        write, tell = (
+            torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99))
+            for net in (generator, judge)
+        )
         for step in range(config.steps):
-            batch = torch.multinomial(evenly, min(config.batch, people), replacement=True, generator=rng)
-            told = _update_judge(judge, tell, generator, real[batch], group[batch], length[batch], rng)
-            wrote = _update_generator(generator, write, judge, real[batch], group[batch], length[batch], config, rng)
+            batch = torch.multinomial(
+                evenly, min(config.batch, people), replacement=True, generator=rng
+            )
+            told = _update_judge(
+                judge, tell, generator, real[batch], group[batch], length[batch], rng
+            )
+            wrote = _update_generator(
+                generator, write, judge, real[batch], group[batch], length[batch], config, rng
+            )
             if report is not None:
                 report(step, told, wrote)
     return generator.eval()
@@ -128,28 +171,48 @@ def _noise(generator: Generator, people: int, rng: torch.Generator) -> Tensor:
     return torch.randn(people, generator.noise, generator=rng)
 
 
-def _update_judge(judge: Discriminator, tell: torch.optim.Optimizer, generator: Generator, real: Tensor, group: Tensor, length: Tensor,
-                  rng: torch.Generator) -> float:
+def _update_judge(
+    judge: Discriminator,
+    tell: torch.optim.Optimizer,
+    generator: Generator,
+    real: Tensor,
+    group: Tensor,
+    length: Tensor,
+    rng: torch.Generator,
+) -> float:
     with torch.no_grad():
         made = generator(_noise(generator, len(real), rng), group, length, rng)
     right, _ = judge(real, group, length)
     wrong, _ = judge(made, group, length)
-    loss = (functional.binary_cross_entropy_with_logits(right, torch.full_like(right, 0.9))  # one-sided smoothing
-            + functional.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong)))
+    loss = (
+        functional.binary_cross_entropy_with_logits(
+            right, torch.full_like(right, 0.9)
+        )  # one-sided smoothing
+        + functional.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong))
+    )
     tell.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     tell.step()
     return float(loss.detach())
 
 
-def _update_generator(generator: Generator, write: torch.optim.Optimizer, judge: Discriminator, real: Tensor, group: Tensor,
-                      length: Tensor, config: GanConfig, rng: torch.Generator) -> float:
+def _update_generator(
+    generator: Generator,
+    write: torch.optim.Optimizer,
+    judge: Discriminator,
+    real: Tensor,
+    group: Tensor,
+    length: Tensor,
+    config: GanConfig,
+    rng: torch.Generator,
+) -> float:
     made = generator(_noise(generator, len(real), rng), group, length, rng)
     fooled, features = judge(made, group, length)
     with torch.no_grad():
         _, wanted = judge(real, group, length)
-    loss = (functional.binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled))
-            + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0)))
+    loss = functional.binary_cross_entropy_with_logits(
+        fooled, torch.ones_like(fooled)
+    ) + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0))
     write.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     write.step()
@@ -157,15 +220,25 @@ def _update_generator(generator: Generator, write: torch.optim.Optimizer, judge:
 
 
 @torch.no_grad()
-def make_up(generator: Generator, labels: np.ndarray, lengths: np.ndarray, groups: int, rng: torch.Generator) -> np.ndarray:
-    """0/1 vectors [M, N] of people of the given groups with exactly the given numbers of events (Gumbel top-k draws).
+def make_up(
+    generator: Generator, labels: np.ndarray, lengths: np.ndarray, groups: int, rng: torch.Generator
+) -> np.ndarray:
+    """0/1 vectors [M, N] of people of the given groups with exactly the given numbers of events
+    (Gumbel top-k draws).
 
     Args:
         labels: [M] group of each, 0 .. groups-1.
         lengths: [M] number of events of each, at most N.
     """
     group = functional.one_hot(torch.from_numpy(labels.astype(np.int64)), groups).float()
-    logits = generator.logits(_noise(generator, len(labels), rng), group, torch.from_numpy(lengths.astype(np.float32)))
+    logits = generator.logits(
+        _noise(generator, len(labels), rng), group, torch.from_numpy(lengths.astype(np.float32))
+    )
     uniform = torch.rand(logits.shape, generator=rng).clamp_(1e-12, 1 - 1e-7)
-    order = (logits - torch.log(-torch.log(uniform))).argsort(dim=1, descending=True).argsort(dim=1).numpy()
+    order = (
+        (logits - torch.log(-torch.log(uniform)))
+        .argsort(dim=1, descending=True)
+        .argsort(dim=1)
+        .numpy()
+    )
     return np.asarray(order < lengths[:, None])

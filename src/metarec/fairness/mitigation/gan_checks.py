@@ -1,12 +1,13 @@
 """Whether made-up people are copies of real ones, and whether they are like real ones at all.
 
-- *nearest neighbor*: a made-up person should be no closer (Jaccard distance) to the people the GAN saw than held-out real
-  people are;
-- *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can somebody who sees only the made-up
-  people tell who was in the training data? The attack's threshold is set on one half of the people and its advantage
-  (true minus false positive rate) is read on the other, so that chance gives 0;
-- *statistics*: popularity of items, pairs of items met together, variety among people, and how well a logistic classifier
-  tells real from made up (AUC; 0.5 is not at all).
+- *nearest neighbor*: a made-up person should be no closer (Jaccard distance) to the people the GAN
+  saw than held-out real people are;
+- *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can somebody who
+  sees only the made-up people tell who was in the training data? The attack's threshold is set on
+  one half of the people and its advantage (true minus false positive rate) is read on the other, so
+  that chance gives 0;
+- *statistics*: popularity of items, pairs of items met together, variety among people, and how well
+  a logistic classifier tells real from made up (AUC; 0.5 is not at all).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 from metarec.evaluation.significance import resample
 
 TOO_CLOSE = 0.01
-"""Quantile of held-out people's distances below which a made-up person counts as a copy; chance gives about this share."""
+"""Quantile of held-out people's distances below which a made-up person counts as a copy; chance
+gives about this share.
+"""
 MOST_COPIES = 0.05
 """Share of copies above which the made-up people fail."""
 PAIRS_OF = 100
@@ -40,7 +43,8 @@ class GanReport:
     held_out_distance: float
     """The same of held-out real people."""
     copies: float
-    """Share of made-up people closer to a training person than all but 1% of held-out people are."""
+    """Share of made-up people closer to a training person than all but 1% of held-out people are.
+    """
     membership_advantage: float
     """True minus false positive rate of the attack on people it was not tuned on; 0 is chance."""
     membership_low: float
@@ -51,7 +55,9 @@ class GanReport:
     pair_correlation: float
     """Of how often popular items are met together beyond chance."""
     variety: float
-    """Median distance between made-up people over that between real ones; far below 1: the same person again and again."""
+    """Median distance between made-up people over that between real ones; far below 1: the same
+    person again and again.
+    """
     classifier_auc: float
     """How well a logistic classifier tells real from made up, cross-validated."""
 
@@ -63,7 +69,9 @@ class GanReport:
     @property
     def is_like_real(self) -> bool:
         """Common items are common, people vary, pairs are not random."""
-        return self.popularity_correlation > 0.8 and self.variety > 0.7 and self.pair_correlation > 0.2
+        return (
+            self.popularity_correlation > 0.8 and self.variety > 0.7 and self.pair_correlation > 0.2
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the two verdicts."""
@@ -71,35 +79,68 @@ class GanReport:
 
     def to_text(self) -> str:
         """What a person reads."""
-        return "\n".join([
-            f"{self.made_up} made-up people against {self.real} the GAN saw and {self.held_out} it did not",
-            f"  copies: {self.exact_copies} exact; {self.copies:.1%} nearer than 99% of unseen people "
-            f"(median distance {self.distance:.3f}, unseen people {self.held_out_distance:.3f})",
-            f"  membership advantage {self.membership_advantage:+.3f} "
-            f"[{self.membership_low:+.3f}, {self.membership_high:+.3f}]; 0 is chance",
-            f"  correlation of popularity {self.popularity_correlation:.3f}, of pairs {self.pair_correlation:.3f}; "
-            f"variety {self.variety:.2f} of real; told from real with AUC {self.classifier_auc:.3f}",
-            f"  {'safe' if self.is_safe else 'NOT SAFE'} to use; {'like' if self.is_like_real else 'NOT LIKE'} real people"])
+        return "\n".join(
+            [
+                f"{self.made_up} made-up people against {self.real} the GAN saw and "
+                f"{self.held_out} it did not",
+                f"  copies: {self.exact_copies} exact; {self.copies:.1%} nearer than 99% of "
+                f"unseen people "
+                f"(median distance {self.distance:.3f}, unseen people "
+                f"{self.held_out_distance:.3f})",
+                f"  membership advantage {self.membership_advantage:+.3f} "
+                f"[{self.membership_low:+.3f}, {self.membership_high:+.3f}]; 0 is chance",
+                f"  correlation of popularity {self.popularity_correlation:.3f}, of pairs "
+                f"{self.pair_correlation:.3f}; "
+                f"variety {self.variety:.2f} of real; told from real with AUC "
+                f"{self.classifier_auc:.3f}",
+                f"  {'safe' if self.is_safe else 'NOT SAFE'} to use; "
+                f"{'like' if self.is_like_real else 'NOT LIKE'} real people",
+            ]
+        )
 
 
-def check(real: np.ndarray, held_out: np.ndarray, made: np.ndarray, rng: np.random.Generator) -> GanReport:
-    """Compare made-up people [M, N] with people the GAN saw [R, N] and people it did not [H, N] (all bool)."""
+def check(
+    real: np.ndarray, held_out: np.ndarray, made: np.ndarray, rng: np.random.Generator
+) -> GanReport:
+    """Compare made-up people [M, N] with people the GAN saw [R, N] and people it did not [H, N]
+    (all bool).
+    """
     to_real, unseen_to_real = nearest_distance(made, real), nearest_distance(held_out, real)
     limit = np.quantile(unseen_to_real, TOO_CLOSE)
-    advantage, low, high = membership_advantage(nearest_distance(real, made), nearest_distance(held_out, made), rng)
+    advantage, low, high = membership_advantage(
+        nearest_distance(real, made), nearest_distance(held_out, made), rng
+    )
     everyone = np.concatenate([real, held_out])
     return GanReport(
-        real=len(real), held_out=len(held_out), made_up=len(made), exact_copies=int((to_real == 0).sum()),
-        distance=float(np.median(to_real)), held_out_distance=float(np.median(unseen_to_real)),
-        copies=float((to_real < limit).mean()), membership_advantage=advantage, membership_low=low, membership_high=high,
+        real=len(real),
+        held_out=len(held_out),
+        made_up=len(made),
+        exact_copies=int((to_real == 0).sum()),
+        distance=float(np.median(to_real)),
+        held_out_distance=float(np.median(unseen_to_real)),
+        copies=float((to_real < limit).mean()),
+        membership_advantage=advantage,
+        membership_low=low,
+        membership_high=high,
         popularity_correlation=_correlation(everyone.mean(axis=0), made.mean(axis=0)),
-        pair_correlation=_correlation(_pairs_beyond_chance(everyone, everyone), _pairs_beyond_chance(made, everyone)),
-        variety=float(_spread(made, rng) / max(_spread(everyone, rng), 1e-12)), classifier_auc=_classifier_auc(everyone, made, rng))
+        pair_correlation=_correlation(
+            _pairs_beyond_chance(everyone, everyone), _pairs_beyond_chance(made, everyone)
+        ),
+        variety=float(_spread(made, rng) / max(_spread(everyone, rng), 1e-12)),
+        classifier_auc=_classifier_auc(everyone, made, rng),
+    )
 
 
 def nearest_distance(people: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """[A] Jaccard distance, in [0, 1], of each of `people` [A, N] to the nearest of `others` [B, N]."""
-    return np.concatenate([_jaccard(people[start:start + 512], others).min(axis=1) for start in range(0, len(people), 512)])
+    """[A] Jaccard distance, in [0, 1], of each of `people` [A, N] to the nearest of `others` [B,
+    N].
+    """
+    return np.concatenate(
+        [
+            _jaccard(people[start : start + 512], others).min(axis=1)
+            for start in range(0, len(people), 512)
+        ]
+    )
 
 
 def _jaccard(people: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -108,18 +149,29 @@ def _jaccard(people: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 - both / np.maximum(either, 1.0))
 
 
-def membership_advantage(members: np.ndarray, strangers: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Advantage of guessing "was in the training data" for whoever is near a made-up person, and its 95% interval.
+def membership_advantage(
+    members: np.ndarray, strangers: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Advantage of guessing "was in the training data" for whoever is near a made-up person, and
+    its 95% interval.
 
     Args:
         members: [R] distances of training people to the nearest made-up person.
         strangers: [H] of people the GAN never saw.
     """
-    (tune_in, judge_in), (tune_out, judge_out) = (np.array_split(rng.permutation(side), 2) for side in (members, strangers))
+    (tune_in, judge_in), (tune_out, judge_out) = (
+        np.array_split(rng.permutation(side), 2) for side in (members, strangers)
+    )
     limits = np.unique(np.concatenate([tune_in, tune_out]))
-    gains = (tune_in[None, :] <= limits[:, None]).mean(axis=1) - (tune_out[None, :] <= limits[:, None]).mean(axis=1)
-    caught, wronged = ((side <= limits[int(gains.argmax())]).astype(np.float64) for side in (judge_in, judge_out))
-    draws = resample(len(caught), rng) @ caught / len(caught) - resample(len(wronged), rng) @ wronged / len(wronged)
+    gains = (tune_in[None, :] <= limits[:, None]).mean(axis=1) - (
+        tune_out[None, :] <= limits[:, None]
+    ).mean(axis=1)
+    caught, wronged = (
+        (side <= limits[int(gains.argmax())]).astype(np.float64) for side in (judge_in, judge_out)
+    )
+    draws = resample(len(caught), rng) @ caught / len(caught) - resample(
+        len(wronged), rng
+    ) @ wronged / len(wronged)
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(caught.mean() - wronged.mean()), float(low), float(high)
 
@@ -127,16 +179,18 @@ def membership_advantage(members: np.ndarray, strangers: np.ndarray, rng: np.ran
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Pearson's; 0 where either side is constant."""
     a, b = one - one.mean(), other - other.mean()
-    size = np.sqrt((a ** 2).sum() * (b ** 2).sum())
+    size = np.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / size) if size > 0 else 0.0
 
 
 def _pairs_beyond_chance(people: np.ndarray, popular_in: np.ndarray) -> np.ndarray:
-    """[P] phi coefficient of every pair of the most popular items: how far they are met together more than by chance."""
+    """[P] phi coefficient of every pair of the most popular items: how far they are met together
+    more than by chance.
+    """
     top = np.argsort(-popular_in.mean(axis=0), kind="stable")[:PAIRS_OF]
     met = people[:, top].astype(np.float64)
     met -= met.mean(axis=0)
-    size = np.sqrt((met ** 2).sum(axis=0))
+    size = np.sqrt((met**2).sum(axis=0))
     phi = met.T @ met / np.maximum(np.outer(size, size), 1e-12)
     return np.asarray(phi[np.triu_indices(len(top), 1)])
 
@@ -144,7 +198,11 @@ def _pairs_beyond_chance(people: np.ndarray, popular_in: np.ndarray) -> np.ndarr
 def _spread(people: np.ndarray, rng: np.random.Generator) -> float:
     """Median Jaccard distance between two different people, from at most 400 of them."""
     some = people[rng.permutation(len(people))[:400]]
-    return float(np.median(_jaccard(some, some)[np.triu_indices(len(some), 1)])) if len(some) > 1 else 0.0
+    return (
+        float(np.median(_jaccard(some, some)[np.triu_indices(len(some), 1)]))
+        if len(some) > 1
+        else 0.0
+    )
 
 
 def _classifier_auc(real: np.ndarray, made: np.ndarray, rng: np.random.Generator) -> float:
@@ -156,6 +214,11 @@ def _classifier_auc(real: np.ndarray, made: np.ndarray, rng: np.random.Generator
     sides = [side[rng.permutation(len(side))[:size]].astype(np.float32) for side in (real, made)]
     truth = np.repeat([1, 0], size)
     order = rng.permutation(2 * size)
-    told = cross_val_predict(LogisticRegression(C=0.1, max_iter=300), np.concatenate(sides)[order], truth[order], cv=3,
-                             method="decision_function")
+    told = cross_val_predict(
+        LogisticRegression(C=0.1, max_iter=300),
+        np.concatenate(sides)[order],
+        truth[order],
+        cv=3,
+        method="decision_function",
+    )
     return float(roc_auc_score(truth[order], told))

@@ -1,8 +1,9 @@
-"""A model of its own for each group: the one of several that serves it best on validation newcomers.
+"""A model of its own for each group: the one of several that serves it best on validation
+newcomers.
 
-Dwork et al. 2018, "Decoupled classifiers for group-fair and efficient machine learning", arXiv:1707.06613. Weights that help
-one group cost another, unless the other keeps the model it had; so a group can only lose by a choice that validation
-newcomers got wrong.
+Dwork et al. 2018, "Decoupled classifiers for group-fair and efficient machine learning",
+arXiv:1707.06613. Weights that help one group cost another, unless the other keeps the model it had;
+so a group can only lose by a choice that validation newcomers got wrong.
 """
 
 from __future__ import annotations
@@ -49,15 +50,22 @@ class OwnModel:
         """
         self.grouping = grouping_of([person.profile for person in validation], self.by)
         trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
-        seed = int(rng.integers(2 ** 31))  # the same for all: equal scores are ordered alike
-        quality = {name: judge(model, trial, self.shots, seed=seed).values("ndcg@10") for name, model in self.models.items()}
-        self.chosen = {label: max(quality, key=lambda name: float(quality[name][labels == label].mean()))
-                       for label in map(str, np.unique(labels[labels != NOT_STATED]))}
+        seed = int(rng.integers(2**31))  # the same for all: equal scores are ordered alike
+        quality = {
+            name: judge(model, trial, self.shots, seed=seed).values("ndcg@10")
+            for name, model in self.models.items()
+        }
+        self.chosen = {
+            label: max(quality, key=lambda name: float(quality[name][labels == label].mean()))
+            for label in map(str, np.unique(labels[labels != NOT_STATED]))
+        }
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """Log-scores [B, N], each row from the model of that person's group."""
         first = next(iter(self.models))
-        names = np.array([self.chosen.get(label, first) for label in self._labels(requests)], dtype=object)
+        names = np.array(
+            [self.chosen.get(label, first) for label in self._labels(requests)], dtype=object
+        )
         scores = np.empty((len(requests), len(self.vocabulary)), np.float32)
         for name in set(names):
             rows = np.flatnonzero(names == name).tolist()

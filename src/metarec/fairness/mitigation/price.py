@@ -1,9 +1,11 @@
 """What each mitigation gains and what it costs, in one table, on the same people, with intervals.
 
-The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear), and its two groups stay
-the same throughout: a mitigation may not pick another pair to look good. Serving the better group worse also closes a gap,
-so the table says how each of the two moved. What is left of it between people with as many liked items stands beside it, and
-what the group served worse would have to gain for the gap to be halved at a price of `MOST_PRICE`: arithmetic, whatever is tried.
+The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear),
+and its two groups stay the same throughout: a mitigation may not pick another pair to look good.
+Serving the better group worse also closes a gap, so the table says how each of the two moved. What
+is left of it between people with as many liked items stands beside it, and what the group served
+worse would have to gain for the gap to be halved at a price of `MOST_PRICE`: arithmetic, whatever
+is tried.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.evaluation.significance import resample
-from metarec.fairness.disparity import Gap, Matched, find_gaps, liked_items, matched_difference, more_is_better
+from metarec.fairness.disparity import (
+    Gap,
+    Matched,
+    find_gaps,
+    liked_items,
+    matched_difference,
+    more_is_better,
+)
 from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
@@ -46,7 +55,9 @@ class PriceRow:
     overall_change: Change
     """Paired by person."""
     price: float
-    """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is one lost."""
+    """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is
+    one lost.
+    """
     by_group: dict[str, float]
     """Every group of the gap's attribute."""
     worst_change: Change
@@ -96,34 +107,60 @@ class PriceTable:
 
     @property
     def needed(self) -> float:
-        """What the group served worst must gain at least, if halving the gap may cost `MOST_PRICE` and nobody else moves.
+        """What the group served worst must gain at least, if halving the gap may cost `MOST_PRICE`
+        and nobody else moves.
 
-        With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x - share_worst y = price.
+        With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x -
+        share_worst y = price.
         """
         best, worst = self.shares[self.gap.best], self.shares[self.gap.worst]
-        return max(0.0, (best * self.gap.size / 2 - MOST_PRICE * abs(self.overall)) / (best + worst))
+        return max(
+            0.0, (best * self.gap.size / 2 - MOST_PRICE * abs(self.overall)) / (best + worst)
+        )
 
     def verdict(self) -> str:
         """One honest sentence."""
         clear = "clear" if self.gap.is_clear else "not clear"
-        found = f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is {self.gap.size:.3f} ({clear}). "
+        found = (
+            f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is "
+            f"{self.gap.size:.3f} ({clear}). "
+        )
         if not self.gap.is_clear:
-            return found + "There is no clear gap to close, so what a mitigation does to it is no proof of anything."
+            return (
+                found
+                + "There is no clear gap to close, so what a mitigation does to it is no proof of "
+                "anything."
+            )
         if self.gap.matched.is_known and not self.gap.matched.is_clear:
-            return found + (f"Between people with as many liked items nothing clear is left ({self.gap.matched}): nothing "
-                            "shows that the model makes it, so there is nothing to mend; ask with another metric, such as auc.")
-        wins = [row for row in self.rows if row.halves_the_gap and row.is_cheap and row.closes_clearly]
+            return found + (
+                f"Between people with as many liked items nothing clear is left "
+                f"({self.gap.matched}): nothing "
+                "shows that the model makes it, so there is nothing to mend; ask with another "
+                "metric, such as auc."
+            )
+        wins = [
+            row for row in self.rows if row.halves_the_gap and row.is_cheap and row.closes_clearly
+        ]
         if wins:
             best = max(wins, key=lambda row: row.overall)
-            return found + (f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.price:+.1%} "
-                            f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
-                            f"{self.gap.best} by {best.best_change}.")
+            return found + (
+                f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.price:+.1%} "
+                f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
+                f"{self.gap.best} by {best.best_change}."
+            )
         tried = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
-        nearest = "" if most is None else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
-        return found + (f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall {self.metric} ({tried}).{nearest} "
-                        f"{self._what_it_takes()}; {self._most_gained()}")
+        nearest = (
+            ""
+            if most is None
+            else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
+        )
+        return found + (
+            f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall "
+            f"{self.metric} ({tried}).{nearest} "
+            f"{self._what_it_takes()}; {self._most_gained()}"
+        )
 
     def _what_it_takes(self) -> str:
         if self.needed > 0:
@@ -132,32 +169,59 @@ class PriceTable:
 
     def _most_gained(self) -> str:
         most = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
-        return "nothing was tried." if most is None else f"the most that anything gave them is {most.worst_gain} ({most.name})."
+        return (
+            "nothing was tried."
+            if most is None
+            else f"the most that anything gave them is {most.worst_gain} ({most.name})."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the verdicts."""
-        rows = [asdict(row) | {"halves_the_gap": row.halves_the_gap, "is_cheap": row.is_cheap, "closes_clearly": row.closes_clearly}
-                for row in self.rows]
+        rows = [
+            asdict(row)
+            | {
+                "halves_the_gap": row.halves_the_gap,
+                "is_cheap": row.is_cheap,
+                "closes_clearly": row.closes_clearly,
+            }
+            for row in self.rows
+        ]
         return asdict(self) | {"rows": rows, "verdict": self.verdict()}
 
     def to_text(self) -> str:
         """The table for a terminal."""
         width = max(len(row.name) for row in self.rows) if self.rows else 8
         width = max(width, len(AS_IS))
-        lines = [f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by {self.gap.by}: {self.gap.best} over "
-                 f"{self.gap.worst}",
-                 f"{'':<{width}}  overall   {'change':<28}{'gap':<9}{'as many liked':<15}{f'{self.gap.worst:.14} change':<29}"
-                 f"{self.gap.best:.14} change",
-                 f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:+.4f}  {self.gap.matched.value:+.4f}"]
-        lines += [f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  {r.matched:+.4f}        "
-                  f"{r.worst_change!s:<28} {r.best_change!s:<28}"
-                  f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}{f' ({r.note})' if r.note else ''}"
-                  for r in self.rows]
+        lines = [
+            f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by "
+            f"{self.gap.by}: {self.gap.best} over "
+            f"{self.gap.worst}",
+            f"{'':<{width}}  overall   "
+            f"{'change':<28}{'gap':<9}{'as many liked':<15}{f'{self.gap.worst:.14} change':<29}"
+            f"{self.gap.best:.14} change",
+            f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:+.4f}  "
+            f"{self.gap.matched.value:+.4f}",
+        ]
+        lines += [
+            f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  "
+            f"{r.matched:+.4f}        "
+            f"{r.worst_change!s:<28} {r.best_change!s:<28}"
+            f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}{f' ({r.note})' if r.note else ''}"
+            for r in self.rows
+        ]
         return "\n".join([*lines, self.verdict()])
 
 
-def price(before: Outcomes, after: Mapping[str, Outcomes], groupings: Sequence[Groups], rng: np.random.Generator, *,
-          metric: str = "ndcg@10", shots: int | None = None, notes: Mapping[str, str] | None = None) -> PriceTable:
+def price(
+    before: Outcomes,
+    after: Mapping[str, Outcomes],
+    groupings: Sequence[Groups],
+    rng: np.random.Generator,
+    *,
+    metric: str = "ndcg@10",
+    shots: int | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> PriceTable:
     """Lay mitigations beside the model as it is.
 
     Args:
@@ -172,29 +236,67 @@ def price(before: Outcomes, after: Mapping[str, Outcomes], groupings: Sequence[G
     """
     gaps = find_gaps(before, groupings, metric, shots=(shots,))
     if not gaps:
-        raise BadInput("no attribute has two groups large enough to compare, so there is no gap to close; group by another attribute")
+        raise BadInput(
+            "no attribute has two groups large enough to compare, so there is no gap to close; "
+            "group by another attribute"
+        )
     gap = max(gaps, key=lambda g: (g.is_clear, g.size))
     groups = next(g for g in groupings if g.name == gap.by)
     start = before.values(metric, shots)
-    rows = [_row(name, start, outcomes.values(metric, shots), groups, gap, liked_items(before), rng, (notes or {}).get(name, ""))
-            for name, outcomes in after.items()]
-    return PriceTable(metric=metric, shots=shots, gap=gap, overall=float(np.nanmean(start)), by_group=_means(start, groups),
-                      shares={label: people / len(start) for label, people in groups.sizes.items()}, rows=rows)
+    rows = [
+        _row(
+            name,
+            start,
+            outcomes.values(metric, shots),
+            groups,
+            gap,
+            liked_items(before),
+            rng,
+            (notes or {}).get(name, ""),
+        )
+        for name, outcomes in after.items()
+    ]
+    return PriceTable(
+        metric=metric,
+        shots=shots,
+        gap=gap,
+        overall=float(np.nanmean(start)),
+        by_group=_means(start, groups),
+        shares={label: people / len(start) for label, people in groups.sizes.items()},
+        rows=rows,
+    )
 
 
-def _row(name: str, start: np.ndarray, end: np.ndarray, groups: Groups, gap: Gap, liked: np.ndarray, rng: np.random.Generator,
-         note: str) -> PriceRow:
+def _row(
+    name: str,
+    start: np.ndarray,
+    end: np.ndarray,
+    groups: Groups,
+    gap: Gap,
+    liked: np.ndarray,
+    rng: np.random.Generator,
+    note: str,
+) -> PriceRow:
     sign = 1.0 if more_is_better(gap.metric) else -1.0
     gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))
     everyone = _resampled(gain, rng)
     worst, best = (_resampled(gain[mask], rng) for mask in masks)
     means = _means(end, groups)
-    return PriceRow(name=name, overall=float(np.nanmean(end)), overall_change=_change(everyone), by_group=means,
-                    price=-sign * everyone[0] / abs(float(np.nanmean(start))), worst_change=_change(worst), best_change=_change(best),
-                    worst_gain=_change((sign * worst[0], sign * worst[1])), gap=sign * (means[gap.best] - means[gap.worst]),
-                    gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))),
-                    matched=matched_difference(sign * end, *masks, liked).value,
-                    matched_change=matched_difference(sign * gain, *masks, liked), note=note)
+    return PriceRow(
+        name=name,
+        overall=float(np.nanmean(end)),
+        overall_change=_change(everyone),
+        by_group=means,
+        price=-sign * everyone[0] / abs(float(np.nanmean(start))),
+        worst_change=_change(worst),
+        best_change=_change(best),
+        worst_gain=_change((sign * worst[0], sign * worst[1])),
+        gap=sign * (means[gap.best] - means[gap.worst]),
+        gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))),
+        matched=matched_difference(sign * end, *masks, liked).value,
+        matched_change=matched_difference(sign * gain, *masks, liked),
+        note=note,
+    )
 
 
 def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:

@@ -1,8 +1,10 @@
-"""A prior per group, regularised towards everyone's: what a group likes counts, as far as there is evidence for it.
+"""A prior per group, regularised towards everyone's: what a group likes counts, as far as there is
+evidence for it.
 
-Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn towards the common one as a
-Dirichlet prior of `shrinkage` pseudo-people draws it, so that a small group stays close to everyone. Its weight is chosen for
-each group on validation newcomers, and is 0 where it does not help there.
+Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn
+towards the common one as a Dirichlet prior of `shrinkage` pseudo-people draws it, so that a small
+group stays close to everyone. Its weight is chosen for each group on validation newcomers, and is 0
+where it does not help there.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 
 @dataclass(kw_only=True)
 class GroupPrior:
-    """A fitted recommender whose score gains `weight[group] * log(popularity in the group / popularity)`."""
+    """A fitted recommender whose score gains `weight[group] * log(popularity in the group /
+    popularity)`.
+    """
 
     model: Scores
     by: str
@@ -47,7 +51,8 @@ class GroupPrior:
         return self.model.vocabulary
 
     def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
-        """Learn each group's prior from `train`; choose its weight on `validation`. The model inside is left as it is.
+        """Learn each group's prior from `train`; choose its weight on `validation`. The model
+        inside is left as it is.
 
         Raises:
             BadInput: if nobody states the attribute, in training or among the newcomers.
@@ -64,7 +69,9 @@ class GroupPrior:
         common = everyone / everyone.sum()
         per_person = len(liked) / max(1, len(users))
         for label in map(str, sorted(set(of_user) - {NOT_STATED})):
-            own = np.bincount(columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary))
+            own = np.bincount(
+                columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary)
+            )
             drawn = own + self.shrinkage * per_person * common
             self.tables[label] = np.log(drawn / drawn.sum() / common)
         self.weights = self._choose(train, validation, rng)
@@ -78,20 +85,34 @@ class GroupPrior:
 
     def _added(self, requests: Sequence[Request], weights: dict[str, float]) -> np.ndarray:
         nothing = np.zeros(len(self.vocabulary))
-        return np.array([weights.get(label, 0.0) * self.tables.get(label, nothing) for label in self._labels(requests)],
-                        dtype=np.float32).reshape(len(requests), -1)
+        return np.array(
+            [
+                weights.get(label, 0.0) * self.tables.get(label, nothing)
+                for label in self._labels(requests)
+            ],
+            dtype=np.float32,
+        ).reshape(len(requests), -1)
 
-    def _choose(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator, k: int = 10) -> dict[str, float]:
+    def _choose(
+        self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator, k: int = 10
+    ) -> dict[str, float]:
         trial = Trial.of(validation, train)
         labels = self._labels(requests_at(validation, 0))
         quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}
         for shots in (0, max(1, len(validation[0].pool) // 4)):
             requests = requests_at(validation, shots)
-            base, tables = self.model.score(requests), self._added(requests, dict.fromkeys(self.tables, 1.0))
+            base, tables = (
+                self.model.score(requests),
+                self._added(requests, dict.fromkeys(self.tables, 1.0)),
+            )
             columns = self.vocabulary.indexes(trial.vocabulary.ids)
             candidates, liked = trial.masks(0, len(validation))
             for weight in WEIGHTS:
                 listed = rank((base + weight * tables)[:, columns], k, rng, candidates)
                 quality[weight] += ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
-        return {label: max(WEIGHTS, key=lambda w: (float(quality[w][labels == label].mean()), -w)) if (labels == label).any() else 0.0
-                for label in self.tables}
+        return {
+            label: max(WEIGHTS, key=lambda w: (float(quality[w][labels == label].mean()), -w))
+            if (labels == label).any()
+            else 0.0
+            for label in self.tables
+        }

@@ -1,6 +1,8 @@
-"""Rerankers of `recommendation`'s Protocol: slates calibrated to a person's taste, or bounded in what items they show.
+"""Rerankers of `recommendation`'s Protocol: slates calibrated to a person's taste, or bounded in
+what items they show.
 
-Both are greedy, place by place, for all people at once. `Reranked` makes a fitted recommender judge-able with either.
+Both are greedy, place by place, for all people at once. `Reranked` makes a fitted recommender
+judge-able with either.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """Slates whose mix of categories follows a wanted mix (Steck 2018, doi:10.1145/3240323.3240372).
+    """Slates whose mix of categories follows a wanted mix (Steck 2018,
+    doi:10.1145/3240323.3240372).
 
-    At each place the item with the largest `(1 - weight) score - weight KL(wanted || slate so far)` is taken. Scores are
-    put on [0, 1] within each person's candidates first, so that `weight` means the same for every model.
+    At each place the item with the largest `(1 - weight) score - weight KL(wanted || slate so far)`
+    is taken. Scores are put on [0, 1] within each person's candidates first, so that `weight` means
+    the same for every model.
     """
 
     categories: np.ndarray
@@ -38,7 +42,9 @@ class Calibrated:
         if not 0.0 <= self.weight <= 1.0:
             raise BadInput(f"the weight of calibration must lie in [0, 1], got {self.weight}")
 
-    def rerank(self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # draws nothing
+    def rerank(
+        self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
+    ) -> np.ndarray:  # noqa: ARG002  # draws nothing
         """See `Reranker.rerank`."""
         mixes = self.categories[np.maximum(candidates, 0)]
         wanted = self.wanted / np.maximum(self.wanted.sum(axis=1, keepdims=True), 1e-12)
@@ -59,10 +65,11 @@ class Calibrated:
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureBounded:
-    """Slates that give a protected group of items at least a share of attention, place by place (FA*IR's idea, arXiv:1706.06368).
+    """Slates that give a protected group of items at least a share of attention, place by place
+    (FA*IR's idea, arXiv:1706.06368).
 
-    Attention of a place is 1/log2(place + 1). Where the share so far would fall below `least`, the best protected candidate
-    is taken; otherwise the best candidate.
+    Attention of a place is 1/log2(place + 1). Where the share so far would fall below `least`, the
+    best protected candidate is taken; otherwise the best candidate.
     """
 
     protected: np.ndarray
@@ -74,7 +81,9 @@ class ExposureBounded:
         if not 0.0 <= self.least <= 1.0:
             raise BadInput(f"the least share of attention must lie in [0, 1], got {self.least}")
 
-    def rerank(self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # draws nothing
+    def rerank(
+        self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
+    ) -> np.ndarray:  # noqa: ARG002  # draws nothing
         """See `Reranker.rerank`."""
         is_protected = self.protected[np.maximum(candidates, 0)] & (candidates >= 0)
         attention = 1.0 / np.log2(np.arange(2, k + 2))
@@ -84,7 +93,7 @@ class ExposureBounded:
         def worth(place: int) -> np.ndarray:
             nonlocal place_now
             place_now = place
-            due = given < self.least * attention[:place + 1].sum() - 1e-12
+            due = given < self.least * attention[: place + 1].sum() - 1e-12
             return np.asarray(np.where(due[:, None] & is_protected, 2.0, 0.0) + _unit(scores))
 
         def take(rows: np.ndarray, best: np.ndarray) -> None:
@@ -99,12 +108,24 @@ def _unit(scores: np.ndarray) -> np.ndarray:
     low = np.where(there, scores, np.inf).min(axis=1, keepdims=True)
     high = np.where(there, scores, -np.inf).max(axis=1, keepdims=True)
     width = np.where(high > low, high - low, 1.0)
-    return np.asarray(np.where(there, (np.where(there, scores, 0.0) - np.where(np.isfinite(low), low, 0.0)) / width, 0.0))
+    return np.asarray(
+        np.where(
+            there,
+            (np.where(there, scores, 0.0) - np.where(np.isfinite(low), low, 0.0)) / width,
+            0.0,
+        )
+    )
 
 
-def _greedy(candidates: np.ndarray, k: int, worth: Callable[[int], np.ndarray],
-            take: Callable[[np.ndarray, np.ndarray], None]) -> np.ndarray:
-    """Fill [B, k] places one by one with the free candidate of the greatest worth [B, R]; -1 where none is left."""
+def _greedy(
+    candidates: np.ndarray,
+    k: int,
+    worth: Callable[[int], np.ndarray],
+    take: Callable[[np.ndarray, np.ndarray], None],
+) -> np.ndarray:
+    """Fill [B, k] places one by one with the free candidate of the greatest worth [B, R]; -1 where
+    none is left.
+    """
     free, rows = candidates >= 0, np.arange(len(candidates))
     positions = np.full((len(candidates), min(k, candidates.shape[1])), -1, dtype=np.int64)
     for place in range(positions.shape[1]):
@@ -116,10 +137,21 @@ def _greedy(candidates: np.ndarray, k: int, worth: Callable[[int], np.ndarray],
     return positions
 
 
-def taste_of(requests: Sequence[Request], vocabulary: Vocabulary, categories: np.ndarray, liked_from: float = -np.inf) -> np.ndarray:
-    """[B, G] mix of categories in each person's liked history, as amounts; zeros where nothing was liked."""
-    pairs = [(row, str(event[0])) for row, request in enumerate(requests) for event in request.history
-             if len(event) < 2 or float(event[1]) >= liked_from]
+def taste_of(
+    requests: Sequence[Request],
+    vocabulary: Vocabulary,
+    categories: np.ndarray,
+    liked_from: float = -np.inf,
+) -> np.ndarray:
+    """[B, G] mix of categories in each person's liked history, as amounts; zeros where nothing was
+    liked.
+    """
+    pairs = [
+        (row, str(event[0]))
+        for row, request in enumerate(requests)
+        for event in request.history
+        if len(event) < 2 or float(event[1]) >= liked_from
+    ]
     columns = vocabulary.indexes(item_id for _, item_id in pairs)
     owner = np.array([row for row, _ in pairs], dtype=np.int64)
     wanted = np.zeros((len(requests), categories.shape[1]))
@@ -129,7 +161,9 @@ def taste_of(requests: Sequence[Request], vocabulary: Vocabulary, categories: np
 
 @dataclass(kw_only=True)
 class Reranked:
-    """A fitted recommender with its best candidates reordered: `score` puts them first, in the reranker's order."""
+    """A fitted recommender with its best candidates reordered: `score` puts them first, in the
+    reranker's order.
+    """
 
     model: Scores
     reranker: Callable[[Sequence[Request]], Reranker]
@@ -147,13 +181,20 @@ class Reranked:
         """Nothing to learn: the model inside is fitted already."""
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N]: the model's own, raised for the reordered candidates so that they come first."""
+        """Log-scores [B, N]: the model's own, raised for the reordered candidates so that they come
+        first.
+        """
         scores = self.model.score(requests).astype(np.float64)
         for row, request in enumerate(requests):
-            scores[row, [c for c in self.vocabulary.indexes(str(e[0]) for e in request.history) if c >= 0]] = -np.inf
+            scores[
+                row,
+                [c for c in self.vocabulary.indexes(str(e[0]) for e in request.history) if c >= 0],
+            ] = -np.inf
         depth = min(self.depth, scores.shape[1])
         candidates, values = rank(scores, depth, np.random.default_rng(0))
-        positions = self.reranker(requests).rerank(candidates, values, depth, np.random.default_rng(0))
+        positions = self.reranker(requests).rerank(
+            candidates, values, depth, np.random.default_rng(0)
+        )
         rows, places = np.nonzero(positions >= 0)
         ceiling = np.max(np.where(np.isfinite(scores), scores, -np.inf), axis=1)
         scores[rows, candidates[rows, positions[rows, places]]] = ceiling[rows] + depth - places

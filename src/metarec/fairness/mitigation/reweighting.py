@@ -1,10 +1,13 @@
-"""Weights for training users: `Recommender.fit(..., user_weights=...)` counts each person that much.
+"""Weights for training users: `Recommender.fit(..., user_weights=...)` counts each person that
+much.
 
-- `reweigh`: every group counts the same in total (Kamiran and Calders 2012, doi:10.1007/s10115-011-0463-8, without the
-  label, which a recommender has not one of); thirds by activity hold as many people each, so they count the same in events;
-- `inverse_propensity`: people whose events are rarely seen count more (Schnabel et al. 2016, arXiv:1602.05352; propensity
-  as a power of popularity, Yang et al. 2018, doi:10.1145/3240323.3240355). Weights are per person, so an event's propensity
-  enters through the mean over the person's events.
+- `reweigh`: every group counts the same in total (Kamiran and Calders 2012,
+  doi:10.1007/s10115-011-0463-8, without the label, which a recommender has not one of); thirds by
+  activity hold as many people each, so they count the same in events;
+- `inverse_propensity`: people whose events are rarely seen count more (Schnabel et al. 2016,
+  arXiv:1602.05352; propensity as a power of popularity, Yang et al. 2018,
+  doi:10.1145/3240323.3240355). Weights are per person, so an event's propensity enters through the
+  mean over the person's events.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from metarec.data.schema import BadInput, Dataset
 from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
 MOST_WEIGHT = 20.0
-"""No person counts more than this many times the mean: a handful of people must not become the data."""
+"""No person counts more than this many times the mean: a handful of people must not become the
+data.
+"""
 
 
 def training_groups(train: Dataset, by: str) -> tuple[list[str], Groups]:
@@ -27,7 +32,9 @@ def training_groups(train: Dataset, by: str) -> tuple[list[str], Groups]:
     """
     events = _events_of_users(train)
     users = events["user_id"].to_list()
-    return users, group_activity(events["len"].to_list()) if by == ACTIVITY else group_profiles(train.users.of_users(users), by)
+    return users, group_activity(events["len"].to_list()) if by == ACTIVITY else group_profiles(
+        train.users.of_users(users), by
+    )
 
 
 def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, float]:
@@ -44,9 +51,15 @@ def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, floa
         raise BadInput(f"strength must lie in [0, 1], got {strength}")
     users, groups = training_groups(train, by)
     counted = _events_of_users(train)["len"].to_numpy() if by == ACTIVITY else np.ones(len(users))
-    sizes = {label: float(counted[groups.mask(label)].sum()) for label in groups.sizes if label != NOT_STATED}
+    sizes = {
+        label: float(counted[groups.mask(label)].sum())
+        for label in groups.sizes
+        if label != NOT_STATED
+    }
     fair = sum(sizes.values()) / len(sizes)
-    raw = np.array([(fair / sizes[label]) ** strength if label in sizes else 1.0 for label in groups.labels])
+    raw = np.array(
+        [(fair / sizes[label]) ** strength if label in sizes else 1.0 for label in groups.labels]
+    )
     return dict(zip(users, _tamed(raw), strict=True))
 
 
@@ -54,15 +67,20 @@ def inverse_propensity(train: Dataset, *, power: float = 0.5) -> dict[str, float
     """Weight of each training user, mean 1: the mean of `popularity ** -power` over their events.
 
     Args:
-        power: how fast the chance of being seen grows with popularity; 0 leaves everyone as they are.
+        power: how fast the chance of being seen grows with popularity; 0 leaves everyone as they
+            are.
 
     Raises:
         BadInput: if `power` is below 0.
     """
     if power < 0:
         raise BadInput(f"power must be 0 or more, got {power}")
-    events = train.interactions.frame.select("user_id", "item_id").with_columns(pl.len().over("item_id").alias("seen"))
-    means = events.group_by("user_id", maintain_order=True).agg(pl.col("seen").cast(pl.Float64).pow(-power).mean().alias("raw"))
+    events = train.interactions.frame.select("user_id", "item_id").with_columns(
+        pl.len().over("item_id").alias("seen")
+    )
+    means = events.group_by("user_id", maintain_order=True).agg(
+        pl.col("seen").cast(pl.Float64).pow(-power).mean().alias("raw")
+    )
     return dict(zip(means["user_id"].to_list(), _tamed(means["raw"].to_numpy()), strict=True))
 
 

@@ -1,4 +1,6 @@
-"""Simple upsampling: people of small groups are copied until groups are even. The plain thing any cleverer one must beat."""
+"""Simple upsampling: people of small groups are copied until groups are even. The plain thing any
+cleverer one must beat.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,19 @@ COPY = "copy"
 
 
 def missing_people(groups: Groups, strength: float = 1.0) -> dict[str, int]:
-    """How many people each stated group lacks to reach the largest one; `strength` 0.5 goes half the way."""
+    """How many people each stated group lacks to reach the largest one; `strength` 0.5 goes half
+    the way.
+    """
     sizes = {label: people for label, people in groups.sizes.items() if label != NOT_STATED}
     largest = max(sizes.values())
     return {label: round(strength * (largest - people)) for label, people in sizes.items()}
 
 
-def upsample(train: Dataset, by: str, rng: np.random.Generator, *, strength: float = 1.0) -> Dataset:
-    """The same data with people of smaller groups copied at random until all groups are as large as the largest.
+def upsample(
+    train: Dataset, by: str, rng: np.random.Generator, *, strength: float = 1.0
+) -> Dataset:
+    """The same data with people of smaller groups copied at random until all groups are as large as
+    the largest.
 
     Args:
         by: profile attribute.
@@ -32,25 +39,48 @@ def upsample(train: Dataset, by: str, rng: np.random.Generator, *, strength: flo
     """
     users, groups = training_groups(train, by)
     ids = np.array(users, dtype=object)
-    drawn = [rng.choice(ids[groups.mask(label)], size=lacking) for label, lacking in missing_people(groups, strength).items() if lacking]
+    drawn = [
+        rng.choice(ids[groups.mask(label)], size=lacking)
+        for label, lacking in missing_people(groups, strength).items()
+        if lacking
+    ]
     return _with_copies(train, np.concatenate(drawn)) if drawn else train
 
 
 def _with_copies(train: Dataset, originals: np.ndarray) -> Dataset:
     if not len(originals):
         return train
-    copies = pl.DataFrame({"user_id": originals.tolist(), "copy_id": [f"{COPY}:{n}:{u}" for n, u in enumerate(originals)]},
-                          schema={"user_id": pl.Utf8, "copy_id": pl.Utf8})
-    return with_people(train, _renamed(train.interactions.frame, copies), _renamed(train.users.frame, copies))
+    copies = pl.DataFrame(
+        {
+            "user_id": originals.tolist(),
+            "copy_id": [f"{COPY}:{n}:{u}" for n, u in enumerate(originals)],
+        },
+        schema={"user_id": pl.Utf8, "copy_id": pl.Utf8},
+    )
+    return with_people(
+        train, _renamed(train.interactions.frame, copies), _renamed(train.users.frame, copies)
+    )
 
 
 def _renamed(frame: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
-    return copies.join(frame, on="user_id", how="inner", maintain_order="left_right").drop("user_id").rename({"copy_id": "user_id"}).select(
-        frame.columns)
+    return (
+        copies.join(frame, on="user_id", how="inner", maintain_order="left_right")
+        .drop("user_id")
+        .rename({"copy_id": "user_id"})
+        .select(frame.columns)
+    )
 
 
 def with_people(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dataset:
-    """`data` with further people: their events and profile rows, in the columns of the data's own."""
-    interactions = data.interactions.keep(pl.concat([data.interactions.frame, events], how="vertical_relaxed"))
-    return Dataset(interactions=interactions, items=data.items, name=data.name,
-                   users=Profiles(frame=pl.concat([data.users.frame, users], how="vertical_relaxed")))
+    """`data` with further people: their events and profile rows, in the columns of the data's
+    own.
+    """
+    interactions = data.interactions.keep(
+        pl.concat([data.interactions.frame, events], how="vertical_relaxed")
+    )
+    return Dataset(
+        interactions=interactions,
+        items=data.items,
+        name=data.name,
+        users=Profiles(frame=pl.concat([data.users.frame, users], how="vertical_relaxed")),
+    )

@@ -25,7 +25,9 @@ class EncoderState:
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What behaviour says of each text; a trained encoder learns to say it from the words (`collaborative_targets`)."""
+    """What behaviour says of each text; a trained encoder learns to say it from the words
+    (`collaborative_targets`).
+    """
 
     vectors: np.ndarray
     """[n, d]; only directions count, and a row of zeros says nothing."""

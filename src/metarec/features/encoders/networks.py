@@ -42,13 +42,19 @@ class TextCnnNetwork(nn.Module):
         x_BLW, is_real_BL = self.words(tokens_BL)
         strongest = []
         for size, convolution in zip(WINDOWS, self.convolutions, strict=True):
-            answers_BWL = torch.relu(convolution(nn.functional.pad(x_BLW.transpose(1, 2), (0, size - 1))))
-            strongest.append((answers_BWL * is_real_BL[:, None]).amax(dim=2))  # a window counts where its first word is real
+            answers_BWL = torch.relu(
+                convolution(nn.functional.pad(x_BLW.transpose(1, 2), (0, size - 1)))
+            )
+            strongest.append(
+                (answers_BWL * is_real_BL[:, None]).amax(dim=2)
+            )  # a window counts where its first word is real
         return self.out(self.dropout(torch.cat(strongest, dim=1)))  # type: ignore[no-any-return]
 
 
 class GruNetwork(nn.Module):
-    """A gated recurrence from both ends, the mean and the largest of what it says at each word, one linear layer."""
+    """A gated recurrence from both ends, the mean and the largest of what it says at each word, one
+    linear layer.
+    """
 
     def __init__(self, words: int, width: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -61,8 +67,12 @@ class GruNetwork(nn.Module):
         """Word indexes [B, L] -> [B, D]."""
         x_BLW, is_real_BL = self.words(tokens_BL)
         lengths = is_real_BL.sum(dim=1)
-        packed = nn.utils.rnn.pack_padded_sequence(x_BLW, lengths, batch_first=True, enforce_sorted=False)
-        said_BLW, _ = nn.utils.rnn.pad_packed_sequence(self.recurrence(packed)[0], batch_first=True, total_length=tokens_BL.shape[1])
+        packed = nn.utils.rnn.pack_padded_sequence(
+            x_BLW, lengths, batch_first=True, enforce_sorted=False
+        )
+        said_BLW, _ = nn.utils.rnn.pad_packed_sequence(
+            self.recurrence(packed)[0], batch_first=True, total_length=tokens_BL.shape[1]
+        )
         real = is_real_BL[..., None]
         largest = said_BLW.masked_fill(~real, torch.finfo(said_BLW.dtype).min).amax(dim=1)
         mean = (said_BLW * real).sum(dim=1) / lengths[:, None]

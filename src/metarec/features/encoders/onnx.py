@@ -1,7 +1,8 @@
 """A text model run by ONNX Runtime: for machines where that is faster, or already there.
 
-Measured on two cores it equals torch (1.03 times the speed in 32 bits, the same vectors to five digits), so it is an
-option and not the default. The model is exported once and kept beside the cache.
+Measured on two cores it equals torch (1.03 times the speed in 32 bits, the same vectors to five
+digits), so it is an option and not the default. The model is exported once and kept beside the
+cache.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ class OnnxModel:
 
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = runtime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
 
     def hidden(self, ids: np.ndarray, is_real: np.ndarray) -> np.ndarray:
         """float32 [B, L, D] from int64 [B, L] and bool [B, L]."""
-        made: np.ndarray = self._session.run(None, {"input_ids": ids, "attention_mask": is_real.astype(np.int64)})[0]
+        made: np.ndarray = self._session.run(
+            None, {"input_ids": ids, "attention_mask": is_real.astype(np.int64)}
+        )[0]
         return made
 
 
@@ -60,20 +65,33 @@ def _export(model: Any, path: Path) -> None:
             self.inner = model
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            hidden: torch.Tensor = self.inner(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            hidden: torch.Tensor = self.inner(
+                input_ids=input_ids, attention_mask=attention_mask
+            ).last_hidden_state
             return hidden
 
     limit = int(getattr(model.config, "max_position_embeddings", 512) or 512)
-    free = {0: torch.export.Dim("batch", min=1, max=4096), 1: torch.export.Dim("length", min=1, max=limit)}
+    free = {
+        0: torch.export.Dim("batch", min=1, max=4096),
+        1: torch.export.Dim("length", min=1, max=limit),
+    }
     example = torch.ones(2, min(7, limit), dtype=torch.long)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".draft")
     os.close(handle)
     try:
         with _quietly():
-            torch.onnx.export(LastLayer().eval(), (example, torch.ones_like(example)), draft, input_names=["input_ids", "attention_mask"],
-                              output_names=["hidden"], dynamic_shapes={"input_ids": free, "attention_mask": free},
-                              dynamo=True, external_data=False, verbose=False)
+            torch.onnx.export(
+                LastLayer().eval(),
+                (example, torch.ones_like(example)),
+                draft,
+                input_names=["input_ids", "attention_mask"],
+                output_names=["hidden"],
+                dynamic_shapes={"input_ids": free, "attention_mask": free},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)

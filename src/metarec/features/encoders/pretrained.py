@@ -1,7 +1,8 @@
-"""Any Hugging Face text model as an encoder: BERT-like encoders, GPT-like decoders, the encoder half of T5-like models.
+"""Any Hugging Face text model as an encoder: BERT-like encoders, GPT-like decoders, the encoder
+half of T5-like models.
 
-Texts are sorted by length, so that a batch wastes little on padding; each distinct text is encoded once and kept on
-disk; nothing of `transformers` is loaded while the cache holds all that is asked.
+Texts are sorted by length, so that a batch wastes little on padding; each distinct text is encoded
+once and kept on disk; nothing of `transformers` is loaded while the cache holds all that is asked.
 """
 
 from __future__ import annotations
@@ -29,16 +30,35 @@ from metarec.features.encoders.onnx import OnnxModel
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
-DECODERS = ("gpt2", "gpt_neo", "gpt_neox", "opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "bloom", "smollm3")
+DECODERS = (
+    "gpt2",
+    "gpt_neo",
+    "gpt_neox",
+    "opt",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "phi",
+    "bloom",
+    "smollm3",
+)
 POOLINGS = ("mean", "cls", "last")
 PRECISIONS = ("fp32", "bf16", "int8")
 ENGINES = ("torch", "onnx")
 ONE_WORD = 'This item: "{text}" means in one word: "'
-"""Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023, arXiv:2307.16645); without it the last token
-says what follows the last word, which put new office goods at .119 instead of .272 (docs/experiments.md)."""
+"""Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023,
+arXiv:2307.16645); without it the last token
+says what follows the last word, which put new office goods at .119 instead of .272
+(docs/experiments.md).
+"""
 MOST_TOKENS = 512
 LETTERS_PER_TOKEN = 16
-"""Letters read per token allowed; no language needs more, and a text of megabytes would take minutes to cut into tokens."""
+"""Letters read per token allowed; no language needs more, and a text of megabytes would take
+minutes to cut into tokens.
+"""
 SMALLEST_SHARE = 0.25
 """Of a model's tokens, how many its tokenizer must know."""
 UNREADABLE = (OSError, ValueError, KeyError, struct.error, SafetensorError)
@@ -47,7 +67,9 @@ TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
 """Texts encoded between two writes to the cache: what an interruption can cost."""
 _LOADING = threading.Lock()
-"""Held while a model loads: two threads would load it twice, and `transformers` looks up its own modules late and not for two at once."""
+"""Held while a model loads: two threads would load it twice, and `transformers` looks up its own
+modules late and not for two at once.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +77,20 @@ class PretrainedOptions:
     """How a pretrained model reads a text."""
 
     pooling: str = "auto"
-    """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`: what the model was made for."""
+    """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`:
+    what the model was made for.
+    """
     prompt: str = "auto"
-    """What is put around each text, such as `query: {text}`; `auto` is nothing, but `ONE_WORD` where a decoder's last token is read."""
+    """What is put around each text, such as `query: {text}`; `auto` is nothing, but `ONE_WORD`
+    where a decoder's last token is read.
+    """
     max_tokens: int | None = None
-    """Tokens read of a text, at most; by default what the model was made for, and never above 512."""
+    """Tokens read of a text, at most; by default what the model was made for, and never above 512.
+    """
     precision: str = "fp32"
-    """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is faster and changes neighbours."""
+    """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is
+    faster and changes neighbours.
+    """
     engine: str = "torch"
     """`torch`, or `onnx` (ONNX Runtime, in fp32)."""
 
@@ -69,9 +98,14 @@ class PretrainedOptions:
         if self.pooling not in ("auto", *POOLINGS):
             raise BadInput(f"pooling must be auto, {', '.join(POOLINGS)}, got {self.pooling!r}")
         if self.precision not in PRECISIONS:
-            raise BadInput(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise BadInput(
+                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
         if self.engine not in ENGINES or (self.engine == "onnx" and self.precision != "fp32"):
-            raise BadInput(f"engine must be torch, or onnx with precision fp32, got {self.engine!r} with {self.precision!r}")
+            raise BadInput(
+                f"engine must be torch, or onnx with precision fp32, got {self.engine!r} with "
+                f"{self.precision!r}"
+            )
         if self.prompt != "auto" and "{text}" not in self.prompt:
             raise BadInput(f"prompt must hold {{text}}, got {self.prompt!r}")
         if self.max_tokens is not None and self.max_tokens < 1:
@@ -80,7 +114,9 @@ class PretrainedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """What fine-tuning changed, as products of low rank: each named weight W is read as W + scale * up @ down (LoRA)."""
+    """What fine-tuning changed, as products of low rank: each named weight W is read as W + scale *
+    up @ down (LoRA).
+    """
 
     scale: float
     down: dict[str, np.ndarray]
@@ -91,13 +127,23 @@ class Adapter:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything under names of its own, as a saved model keeps it."""
-        return {f"{kind}/{name}": value for kind, part in (("down", self.down), ("up", self.up)) for name, value in part.items()}
+        return {
+            f"{kind}/{name}": value
+            for kind, part in (("down", self.down), ("up", self.up))
+            for name, value in part.items()
+        }
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray], scale: float) -> Adapter:
         """The adapter whose `arrays` these are."""
-        down, up = ({name.split("/", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{kind}/")}
-                    for kind in ("down", "up"))
+        down, up = (
+            {
+                name.split("/", 1)[1]: value
+                for name, value in arrays.items()
+                if name.startswith(f"{kind}/")
+            }
+            for kind in ("down", "up")
+        )
         return cls(scale=scale, down=down, up=up)
 
     def apply(self, model: Any) -> None:
@@ -108,7 +154,10 @@ class Adapter:
         with torch.no_grad():
             for name, down in self.down.items():
                 change = torch.from_numpy(self.scale * (self.up[name] @ down))
-                weight, is_turned = modules[name].weight, type(modules[name]).__name__ == "Conv1D"  # as GPT-2 keeps its weights
+                weight, is_turned = (
+                    modules[name].weight,
+                    type(modules[name]).__name__ == "Conv1D",
+                )  # as GPT-2 keeps its weights
                 weight += (change.T if is_turned else change).to(weight.dtype)
 
 
@@ -118,8 +167,14 @@ class PretrainedEncoder:
     Sentence embeddings by masked mean follow Reimers & Gurevych 2019, arXiv:1908.10084.
     """
 
-    def __init__(self, located: Located, options: PretrainedOptions | None = None, *, cache: Path | bool = True,
-                 adapter: Adapter | None = None) -> None:
+    def __init__(
+        self,
+        located: Located,
+        options: PretrainedOptions | None = None,
+        *,
+        cache: Path | bool = True,
+        adapter: Adapter | None = None,
+    ) -> None:
         self.located = located
         self.options = options or PretrainedOptions()
         self.adapter = adapter
@@ -127,8 +182,16 @@ class PretrainedEncoder:
         self.notes: list[str] = []
         self.pooling, self.prompt, self.max_tokens = _made_for(located, self.options)
         self.fingerprint = fingerprint(located)
-        identity = json.dumps([self.fingerprint, self.pooling, self.max_tokens, self.prompt, self.options.precision,
-                               _hash(adapter)])
+        identity = json.dumps(
+            [
+                self.fingerprint,
+                self.pooling,
+                self.max_tokens,
+                self.prompt,
+                self.options.precision,
+                _hash(adapter),
+            ]
+        )
         self._root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, self._root) if cache is not False else None
         self._cut = EncodingCache(f"{identity} cut", self._root) if cache is not False else None
@@ -139,33 +202,57 @@ class PretrainedEncoder:
     def dim(self) -> int:
         """Width of a vector."""
         config = _json(self.located.folder / "config.json")
-        width = next((config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config), None)
+        width = next(
+            (config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config),
+            None,
+        )
         return int(width if width is not None else self._model()[1].config.hidden_size)
 
-    def encode(self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True) -> np.ndarray:
+    def encode(
+        self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True
+    ) -> np.ndarray:
         """float32 [n, dim]; see `TextEncoder`.
 
         Args:
-            keep: whether the cache is asked and keeps what is new, and `notes` tells how many texts were too long.
+            keep: whether the cache is asked and keeps what is new, and `notes` tells how many texts
+                were too long.
         """
         cache = self.cache if keep else None
         keys = [content_key(text) for text in texts]
-        first = {key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()}
+        first = {
+            key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()
+        }
         wanted = list(first)
-        found, known = cache.look_up(wanted) if cache is not None else (np.zeros(len(wanted), dtype=bool), None)
+        found, known = (
+            cache.look_up(wanted)
+            if cache is not None
+            else (np.zeros(len(wanted), dtype=bool), None)
+        )
         missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
-        fresh, cut = self._encode_new(missing, cache, progress, done=len(texts) - len(missing), total=len(texts))
+        fresh, cut = self._encode_new(
+            missing, cache, progress, done=len(texts) - len(missing), total=len(texts)
+        )
         if keep and wanted:
             self._tell_cut(np.array(wanted, object), found, cut)
-        dim = fresh.shape[1] if len(fresh) else known.shape[1] if known is not None and len(known) else self.dim
-        rows = np.zeros((len(wanted) + 1, dim), np.float32)  # the last row stays zeros, for texts that are empty
+        dim = (
+            fresh.shape[1]
+            if len(fresh)
+            else known.shape[1]
+            if known is not None and len(known)
+            else self.dim
+        )
+        rows = np.zeros(
+            (len(wanted) + 1, dim), np.float32
+        )  # the last row stays zeros, for texts that are empty
         rows[:-1][~found] = fresh if len(fresh) else 0
         rows[:-1][found] = known if known is not None and found.any() else 0
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
 
     def load(self) -> None:
-        """Load the weights now and read a text with them, so that nobody waits for that later; the cache is not asked and keeps nothing."""
+        """Load the weights now and read a text with them, so that nobody waits for that later; the
+        cache is not asked and keeps nothing.
+        """
         self._forward(self._tokens(["a text"])[0])
 
     def missing(self, texts: Sequence[str]) -> list[str]:
@@ -178,29 +265,67 @@ class PretrainedEncoder:
 
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""
-        found = {"pooling": self.pooling, "prompt": self.prompt, "max_tokens": self.max_tokens}  # what `auto` came to
-        settings = {"kind": "pretrained", "name": self.located.name, "fingerprint": self.fingerprint, **asdict(self.options), **found}
+        found = {
+            "pooling": self.pooling,
+            "prompt": self.prompt,
+            "max_tokens": self.max_tokens,
+        }  # what `auto` came to
+        settings = {
+            "kind": "pretrained",
+            "name": self.located.name,
+            "fingerprint": self.fingerprint,
+            **asdict(self.options),
+            **found,
+        }
         if self.adapter is None:
             return EncoderState(settings=settings)
-        return EncoderState(settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays)
+        return EncoderState(
+            settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays
+        )
 
     @classmethod
-    def from_state(cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None) -> PretrainedEncoder:
+    def from_state(
+        cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None
+    ) -> PretrainedEncoder:
         """The encoder whose `state` this is.
 
         Raises:
-            BadInput: if the model is no longer to be found, or its weights are not the ones used then.
+            BadInput: if the model is no longer to be found, or its weights are not the ones used
+                then.
         """
-        settings = {key: value for key, value in state.settings.items() if key not in ("kind", "name", "fingerprint", "adapter_scale")}
-        adapter = Adapter.of_arrays(state.arrays, state.settings["adapter_scale"]) if state.arrays else None
-        encoder = cls(locate(state.settings["name"], online=online), PretrainedOptions(**settings), cache=cache, adapter=adapter)
+        settings = {
+            key: value
+            for key, value in state.settings.items()
+            if key not in ("kind", "name", "fingerprint", "adapter_scale")
+        }
+        adapter = (
+            Adapter.of_arrays(state.arrays, state.settings["adapter_scale"])
+            if state.arrays
+            else None
+        )
+        encoder = cls(
+            locate(state.settings["name"], online=online),
+            PretrainedOptions(**settings),
+            cache=cache,
+            adapter=adapter,
+        )
         if encoder.fingerprint != state.settings["fingerprint"]:
-            raise BadInput(f"the weights of {encoder.name!r} in {encoder.located.source} are not those this was fitted with; "
-                           "fit again, or put the old ones back")
+            raise BadInput(
+                f"the weights of {encoder.name!r} in {encoder.located.source} are not those this "
+                f"was fitted with; "
+                "fit again, or put the old ones back"
+            )
         return encoder
 
-    def _encode_new(self, texts: list[str], cache: EncodingCache | None, progress: Progress, *, done: int,
-                    total: int) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_new(
+        self,
+        texts: list[str],
+        cache: EncodingCache | None,
+        progress: Progress,
+        *,
+        done: int,
+        total: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of texts not in the cache, written to it in parts, and which of them were cut."""
         if not texts:
             progress(STAGE, 1.0)
@@ -209,10 +334,14 @@ class PretrainedEncoder:
         order = sorted(range(len(texts)), key=lambda row: len(tokens[row]), reverse=True)
         vectors: np.ndarray | None = None
         for start in range(0, len(order), KEPT_TOGETHER):
-            part = order[start:start + KEPT_TOGETHER]
+            part = order[start : start + KEPT_TOGETHER]
             for batch in _batches(part, tokens):
                 made = self._forward([tokens[row] for row in batch])
-                vectors = np.zeros((len(texts), made.shape[1]), np.float32) if vectors is None else vectors
+                vectors = (
+                    np.zeros((len(texts), made.shape[1]), np.float32)
+                    if vectors is None
+                    else vectors
+                )
                 vectors[batch] = made
                 done += len(batch)
                 progress(STAGE, done / total)
@@ -222,7 +351,8 @@ class PretrainedEncoder:
         return vectors, cut
 
     def _tell_cut(self, keys: np.ndarray, found: np.ndarray, cut: np.ndarray) -> None:
-        """Note how many texts were too long, those read by an earlier run included: the cache remembers which they were.
+        """Note how many texts were too long, those read by an earlier run included: the cache
+        remembers which they were.
 
         Args:
             keys: of all distinct texts.
@@ -236,7 +366,10 @@ class PretrainedEncoder:
             if found.any():
                 count += int(self._cut.look_up(keys[found].tolist())[0].sum())
         if count:
-            self.notes.append(f"{count:,} of {len(keys):,} texts were longer than {self.max_tokens} tokens; the rest of them was not read")
+            self.notes.append(
+                f"{count:,} of {len(keys):,} texts were longer than {self.max_tokens} tokens; the "
+                f"rest of them was not read"
+            )
 
     def _tokens(self, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
         """Token ids of each text, and which texts were cut."""
@@ -244,7 +377,11 @@ class PretrainedEncoder:
         prompted, shortened = prompted_texts(texts, tokenizer, self.prompt, self.max_tokens)
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
         fast = getattr(encoded, "encodings", None)
-        at_limit = [bool(e.overflowing) for e in fast] if fast else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
+        at_limit = (
+            [bool(e.overflowing) for e in fast]
+            if fast
+            else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
+        )
         cut = np.array(at_limit) | shortened
         filler = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
         return [ids or [filler] for ids in encoded["input_ids"]], cut
@@ -263,7 +400,9 @@ class PretrainedEncoder:
             hidden = torch.from_numpy(self._onnx().hidden(ids.numpy(), is_real.numpy()))
         else:
             with torch.inference_mode():
-                hidden = model(input_ids=ids, attention_mask=is_real.long()).last_hidden_state.float()
+                hidden = model(
+                    input_ids=ids, attention_mask=is_real.long()
+                ).last_hidden_state.float()
         return unit_rows(pool(hidden, is_real, self.pooling).numpy())
 
     def _model(self) -> tuple[Any, Any]:
@@ -292,25 +431,35 @@ def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
     return (hidden_BLD * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def prompted_texts(texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens: int) -> tuple[list[str], np.ndarray]:
+def prompted_texts(
+    texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens: int
+) -> tuple[list[str], np.ndarray]:
     """Texts within their prompt, and which of them were shortened.
 
-    A tokenizer cuts at the end; where the prompt goes on behind the text, texts are shortened before, so that its end is
-    read as well.
+    A tokenizer cuts at the end; where the prompt goes on behind the text, texts are shortened
+    before, so that its end is read as well.
 
     Raises:
         BadInput: if the prompt leaves no room for a text.
     """
     most_letters = max_tokens * LETTERS_PER_TOKEN
-    # Halves of a character (lone surrogates) are no text to a tokenizer; they become question marks.
+    # Halves of a character (lone surrogates) are no text to a tokenizer; they become question
+    # marks.
     whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
     shortened = np.array([len(text) > most_letters for text in texts], dtype=bool)
     if not prompt.endswith("{text}"):
-        around = len(tokenizer(prompt.replace("{text}", ""))["input_ids"]) + 1  # one more, as words may be cut otherwise where they meet
+        around = (
+            len(tokenizer(prompt.replace("{text}", ""))["input_ids"]) + 1
+        )  # one more, as words may be cut otherwise where they meet
         room = (max_tokens - around) // prompt.count("{text}")
         if room < 1:
-            raise BadInput(f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; shorten it, or read more")
-        given = tokenizer(whole, add_special_tokens=False, truncation=False, padding=False)["input_ids"]
+            raise BadInput(
+                f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; "
+                f"shorten it, or read more"
+            )
+        given = tokenizer(whole, add_special_tokens=False, truncation=False, padding=False)[
+            "input_ids"
+        ]
         for row, ids in enumerate(given):
             if len(ids) > room:
                 whole[row], shortened[row] = tokenizer.decode(ids[:room]), True
@@ -318,14 +467,18 @@ def prompted_texts(texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens
 
 
 def knows_bf16() -> bool:
-    """Whether this processor multiplies in 16 bits itself; where it does not, bf16 is slower than fp32."""
+    """Whether this processor multiplies in 16 bits itself; where it does not, bf16 is slower than
+    fp32.
+    """
     import torch
 
     known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def load_model(located: Located, precision: str = "fp32", adapter: Adapter | None = None) -> tuple[Any, Any]:
+def load_model(
+    located: Located, precision: str = "fp32", adapter: Adapter | None = None
+) -> tuple[Any, Any]:
     """Tokenizer and text model in evaluation mode.
 
     Raises:
@@ -339,16 +492,27 @@ def load_model(located: Located, precision: str = "fp32", adapter: Adapter | Non
         require("gguf", "decoder")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     _check_kind(located, transformers)
-    with quiet_transformers(transformers), redirect_stderr(io.StringIO()) if gguf else nullcontext():  # GGUF draws bars of its own
+    with (
+        quiet_transformers(transformers),
+        redirect_stderr(io.StringIO()) if gguf else nullcontext(),
+    ):  # GGUF draws bars of its own
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(located.folder, local_files_only=True, **gguf)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                located.folder, local_files_only=True, **gguf
+            )
         except (*UNREADABLE, TypeError, AttributeError) as error:
-            raise BadInput(f"{located.name!r} holds no tokenizer that can be read; is it a text model? ({_first_line(error)})") from error
+            raise BadInput(
+                f"{located.name!r} holds no tokenizer that can be read; is it a text model? "
+                f"({_first_line(error)})"
+            ) from error
         try:
             model, told = transformers.AutoModel.from_pretrained(
-                located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf)
+                located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
+            )
         except (*UNREADABLE, RuntimeError) as error:
-            raise BadInput(f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})") from error
+            raise BadInput(
+                f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})"
+            ) from error
     _check_weights(located, model, told)
     _check_tokenizer(located, tokenizer, model.config.vocab_size)
     model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
@@ -360,7 +524,9 @@ def load_model(located: Located, precision: str = "fp32", adapter: Adapter | Non
     if precision == "int8":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch is moving its quantisation elsewhere
-            model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
+            model = torch.ao.quantization.quantize_dynamic(
+                model, {torch.nn.Linear}, dtype=torch.qint8
+            )  # type: ignore[no-untyped-call]
     return tokenizer, model
 
 
@@ -380,47 +546,85 @@ def quiet_transformers(transformers: Any) -> Iterator[None]:
 
 
 def _check_kind(located: Located, transformers: Any) -> None:
-    """Refuse a config.json of no kind known here, or of one that reads no text, before anything is loaded."""
+    """Refuse a config.json of no kind known here, or of one that reads no text, before anything is
+    loaded.
+    """
     config = _json(located.folder / "config.json")
     kind = config.get("model_type")
     if kind is None:
         return
     if kind not in transformers.CONFIG_MAPPING:
-        raise BadInput(f"{located.name!r} is of the architecture {kind!r}, which transformers {transformers.__version__} does not know; "
-                       "give a model of the BERT, GPT or T5 family, or update transformers")
+        raise BadInput(
+            f"{located.name!r} is of the architecture {kind!r}, which transformers "
+            f"{transformers.__version__} does not know; "
+            "give a model of the BERT, GPT or T5 family, or update transformers"
+        )
     if not hasattr(transformers.CONFIG_MAPPING[kind](), "vocab_size"):
-        raise BadInput(f"{located.name!r} is a model of the kind {kind!r}, which reads no text; give a text model")
+        raise BadInput(
+            f"{located.name!r} is a model of the kind {kind!r}, which reads no text; give a text "
+            f"model"
+        )
 
 
 def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
     """Refuse a model of which more than a pooler or head had to be made up."""
-    if not hasattr(model, "get_input_embeddings") or getattr(model.config, "vocab_size", None) is None:
-        raise BadInput(f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model")
+    if (
+        not hasattr(model, "get_input_embeddings")
+        or getattr(model.config, "vocab_size", None) is None
+    ):
+        raise BadInput(
+            f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model"
+        )
     made_up = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
     if made_up:
-        raise BadInput(f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors are missing "
-                       f"(the first is {sorted(made_up)[0]!r}); give a complete checkpoint")
+        raise BadInput(
+            f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors "
+            f"are missing "
+            f"(the first is {sorted(made_up)[0]!r}); give a complete checkpoint"
+        )
 
 
 def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> None:
-    """Refuse what transformers makes up where the tokenizer's files are missing: it knows signs of its own, and no word."""
-    known = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens) - tokenizer.get_added_vocab().keys()
+    """Refuse what transformers makes up where the tokenizer's files are missing: it knows signs of
+    its own, and no word.
+    """
+    known = (
+        tokenizer.get_vocab().keys()
+        - set(tokenizer.all_special_tokens)
+        - tokenizer.get_added_vocab().keys()
+    )
     if len(known) < SMALLEST_SHARE * model_tokens:
-        raise BadInput(f"the tokenizer of {located.name!r} knows {len(known):,} of the {model_tokens:,} tokens the model was made for; "
-                       "put its tokenizer files (such as tokenizer.json) beside the weights")
+        raise BadInput(
+            f"the tokenizer of {located.name!r} knows {len(known):,} of the {model_tokens:,} "
+            f"tokens the model was made for; "
+            "put its tokenizer files (such as tokenizer.json) beside the weights"
+        )
 
 
 def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
-    """Pooling, prompt and token limit the model was made for, read from the files beside its weights."""
+    """Pooling, prompt and token limit the model was made for, read from the files beside its
+    weights.
+    """
     folder = located.folder
-    config, pooling, sentence = (_json(folder / name) for name in ("config.json", "1_Pooling/config.json", "sentence_bert_config.json"))
+    config, pooling, sentence = (
+        _json(folder / name)
+        for name in ("config.json", "1_Pooling/config.json", "sentence_bert_config.json")
+    )
     if options.pooling != "auto":
         way = options.pooling
     elif pooling:
-        way = "cls" if pooling.get("pooling_mode_cls_token") else "last" if pooling.get("pooling_mode_lasttoken") else "mean"
+        way = (
+            "cls"
+            if pooling.get("pooling_mode_cls_token")
+            else "last"
+            if pooling.get("pooling_mode_lasttoken")
+            else "mean"
+        )
     else:
         way = "last" if located.gguf or is_decoder(config) else "mean"
-    asked = ONE_WORD if way == "last" and not pooling else "{text}"  # a model that says how it is pooled was trained to be read so
+    asked = (
+        ONE_WORD if way == "last" and not pooling else "{text}"
+    )  # a model that says how it is pooled was trained to be read so
     prompt = asked if options.prompt == "auto" else options.prompt
     positions = config.get("max_position_embeddings", config.get("n_positions", MOST_TOKENS))
     limit = sentence.get("max_seq_length") or positions
@@ -430,13 +634,17 @@ def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, i
 
 
 def is_decoder(config: dict[str, Any]) -> bool:
-    """Whether a config.json describes a GPT-like model, whose last token alone has read the whole text."""
+    """Whether a config.json describes a GPT-like model, whose last token alone has read the whole
+    text.
+    """
     heads = " ".join(config.get("architectures") or ())
     return "CausalLM" in heads or "LMHead" in heads or config.get("model_type", "") in DECODERS
 
 
 def fingerprint(located: Located) -> str:
-    """Hash of what decides the vectors: small files whole, of each weights file its size and 16 samples."""
+    """Hash of what decides the vectors: small files whole, of each weights file its size and 16
+    samples.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(located.folder.iterdir()):
         if path.suffix in (".json", ".txt", ".model") and path.name != "README.md":
@@ -454,15 +662,19 @@ def fingerprint(located: Located) -> str:
 def _hash(adapter: Adapter | None) -> str:
     if adapter is None:
         return ""
-    return content_key(b"".join(name.encode() + value.tobytes() for name, value in sorted(adapter.arrays.items()))).hex()
+    return content_key(
+        b"".join(name.encode() + value.tobytes() for name, value in sorted(adapter.arrays.items()))
+    ).hex()
 
 
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
-    """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is longest first."""
+    """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is
+    longest first.
+    """
     start = 0
     while start < len(order):
         size = min(32, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
-        yield order[start:start + size]
+        yield order[start : start + size]
         start += size
 
 
@@ -477,6 +689,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    if "ignore_mismatched_sizes" in str(error):  # transformers points to a report that a person here does not see
+    if "ignore_mismatched_sizes" in str(
+        error
+    ):  # transformers points to a report that a person here does not see
         return "weights of another shape than its config.json says"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

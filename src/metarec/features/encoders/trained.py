@@ -1,8 +1,10 @@
-"""Small text encoders trained on this catalog alone: a convolution over words (TextCNN) and a recurrence (GRU).
+"""Small text encoders trained on this catalog alone: a convolution over words (TextCNN) and a
+recurrence (GRU).
 
-For corpora a pretrained model was not made for: another language, house jargon, part numbers. They learn to say from
-an item's words what its buyers' behaviour says of it (any `targets`, most often `collaborative_targets`), so that an
-item with words and no buyers is placed where its buyers would put it.
+For corpora a pretrained model was not made for: another language, house jargon, part numbers. They
+learn to say from an item's words what its buyers' behaviour says of it (any `targets`, most often
+`collaborative_targets`), so that an item with words and no buyers is placed where its buyers would
+put it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class TrainedOptions:
     """How a small text encoder is built and trained."""
 
     words: int = 20_000
-    """Most frequent words that get a vector; a word met once is never one of them where there are many texts."""
+    """Most frequent words that get a vector; a word met once is never one of them where there are
+    many texts.
+    """
     width: int = 64
     """Width of word vectors, and of each layer."""
     max_words: int = 128
@@ -55,34 +59,61 @@ class TrainedOptions:
 
 
 class TrainedEncoder:
-    """TextCNN (Kim 2014, arXiv:1408.5882) or a bidirectional GRU (Cho et al. 2014, arXiv:1406.1078), fitted here.
+    """TextCNN (Kim 2014, arXiv:1408.5882) or a bidirectional GRU (Cho et al. 2014,
+    arXiv:1406.1078), fitted here.
 
-    Where we differ from the papers: word vectors start at random, words are dropped whole while training, and the
-    output is compared with a target vector by cosine instead of naming a class.
+    Where we differ from the papers: word vectors start at random, words are dropped whole while
+    training, and the output is compared with a target vector by cosine instead of naming a class.
     """
 
-    def __init__(self, *, kind: str, words: list[str], options: TrainedOptions, dim: int,
-                 weights: dict[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        kind: str,
+        words: list[str],
+        options: TrainedOptions,
+        dim: int,
+        weights: dict[str, np.ndarray] | None = None,
+    ) -> None:
         if kind not in KINDS:
             raise BadInput(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-        self.kind, self.words, self.options, self.dim, self.name = kind, words, options, dim, KINDS[kind]
+        self.kind, self.words, self.options, self.dim, self.name = (
+            kind,
+            words,
+            options,
+            dim,
+            KINDS[kind],
+        )
         self.held_out_cosine: float | None = None
         self._places = {word: place + FIRST_WORD for place, word in enumerate(words)}
         self._network = _network(kind, len(words) + FIRST_WORD, options, dim)
         if weights is not None:
             import torch
 
-            self._network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+            self._network.load_state_dict(
+                {name: torch.from_numpy(value) for name, value in weights.items()}
+            )
         self._network.eval()
 
     @classmethod
-    def fit(cls, texts: Sequence[str], targets: np.ndarray, *, kind: str = "textcnn", weights: np.ndarray | None = None,
-            options: TrainedOptions | None = None, rng: np.random.Generator, progress: Progress = silent) -> TrainedEncoder:
+    def fit(
+        cls,
+        texts: Sequence[str],
+        targets: np.ndarray,
+        *,
+        kind: str = "textcnn",
+        weights: np.ndarray | None = None,
+        options: TrainedOptions | None = None,
+        rng: np.random.Generator,
+        progress: Progress = silent,
+    ) -> TrainedEncoder:
         """Learn to tell `targets` from `texts`; both of training rows only.
 
         Args:
-            targets: [n, d] what each text should say; only directions count. A row of zeros is passed over.
-            weights: [n] how much each row counts, such as the evidence behind its target; evenly by default.
+            targets: [n, d] what each text should say; only directions count. A row of zeros is
+                passed over.
+            weights: [n] how much each row counts, such as the evidence behind its target; evenly by
+                default.
 
         Raises:
             BadInput: if the rows do not match, or fewer than two texts can be learned from.
@@ -91,18 +122,34 @@ class TrainedEncoder:
 
         options = options or TrainedOptions()
         if len(texts) != len(targets):
-            raise BadInput(f"there are {len(texts):,} texts and {len(targets):,} targets; give one target for each text")
-        directions, counts = unit_rows(np.asarray(targets)), np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
+            raise BadInput(
+                f"there are {len(texts):,} texts and {len(targets):,} targets; give one target "
+                f"for each text"
+            )
+        directions, counts = (
+            unit_rows(np.asarray(targets)),
+            np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64),
+        )
         has_words = np.array([TOKEN.search(text) is not None for text in texts], dtype=bool)
         usable = np.flatnonzero((directions != 0).any(axis=1) & (counts > 0) & has_words)
         learned = [texts[int(row)] for row in usable]
         if len(usable) < 2:
-            raise BadInput(f"only {len(usable)} of {len(texts):,} texts have words and a target; a trained encoder needs at least 2 "
-                           "(hundreds to be of use); take encoder='tfidf'")
+            raise BadInput(
+                f"only {len(usable)} of {len(texts):,} texts have words and a target; a trained "
+                f"encoder needs at least 2 "
+                "(hundreds to be of use); take encoder='tfidf'"
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
-            encoder = cls(kind=kind, words=_frequent_words(learned, options.words), options=options, dim=directions.shape[1])
-            encoder._train(learned, directions[usable], counts[usable] / counts[usable].mean(), rng, progress)
+            encoder = cls(
+                kind=kind,
+                words=_frequent_words(learned, options.words),
+                options=options,
+                dim=directions.shape[1],
+            )
+            encoder._train(
+                learned, directions[usable], counts[usable] / counts[usable].mean(), rng, progress
+            )
         return encoder
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
@@ -110,11 +157,13 @@ class TrainedEncoder:
         import torch
 
         tokens = self._tokens(texts)
-        order = sorted((row for row, ids in enumerate(tokens) if ids), key=lambda row: len(tokens[row]))
+        order = sorted(
+            (row for row, ids in enumerate(tokens) if ids), key=lambda row: len(tokens[row])
+        )
         vectors = np.zeros((len(texts), self.dim), np.float32)
         with torch.inference_mode():
             for start in range(0, len(order), 256):
-                rows = order[start:start + 256]
+                rows = order[start : start + 256]
                 vectors[rows] = self._network(_padded([tokens[row] for row in rows])).numpy()
                 progress(STAGE, (start + len(rows)) / len(order))
         return unit_rows(vectors)
@@ -123,17 +172,36 @@ class TrainedEncoder:
         """Words and options as JSON, weights as arrays."""
         from dataclasses import asdict
 
-        return EncoderState(settings={"kind": self.kind, "words": self.words, "dim": self.dim, "options": asdict(self.options)},
-                            arrays={name: value.numpy() for name, value in self._network.state_dict().items()})
+        return EncoderState(
+            settings={
+                "kind": self.kind,
+                "words": self.words,
+                "dim": self.dim,
+                "options": asdict(self.options),
+            },
+            arrays={name: value.numpy() for name, value in self._network.state_dict().items()},
+        )
 
     @classmethod
     def from_state(cls, state: EncoderState) -> TrainedEncoder:
         """The encoder whose `state` this is."""
         settings = state.settings
-        return cls(kind=settings["kind"], words=settings["words"], options=TrainedOptions(**settings["options"]), dim=settings["dim"],
-                   weights=state.arrays)
+        return cls(
+            kind=settings["kind"],
+            words=settings["words"],
+            options=TrainedOptions(**settings["options"]),
+            dim=settings["dim"],
+            weights=state.arrays,
+        )
 
-    def _train(self, texts: list[str], targets: np.ndarray, weights: np.ndarray, rng: np.random.Generator, progress: Progress) -> None:
+    def _train(
+        self,
+        texts: list[str],
+        targets: np.ndarray,
+        weights: np.ndarray,
+        rng: np.random.Generator,
+        progress: Progress,
+    ) -> None:
         """Adam on weighted cosine distance; the state best on held-out texts is kept."""
         import torch
 
@@ -155,11 +223,17 @@ class TrainedEncoder:
             if not len(judged):
                 continue
             with torch.no_grad():
-                reached = float(np.average(self._cosine(tokens, targets, judged).numpy(), weights=weights[judged]))
+                reached = float(
+                    np.average(
+                        self._cosine(tokens, targets, judged).numpy(), weights=weights[judged]
+                    )
+                )
             waited += 1
             if reached > best:
                 best, waited, self.held_out_cosine = reached, 0, reached
-                best_state = {name: value.clone() for name, value in self._network.state_dict().items()}
+                best_state = {
+                    name: value.clone() for name, value in self._network.state_dict().items()
+                }
             if waited >= self.options.patience:
                 break
         if best_state is not None:
@@ -178,24 +252,30 @@ class TrainedEncoder:
 
 
 def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targets:
-    """What behaviour says of each item: its coordinates in the main directions of who takes what with what.
+    """What behaviour says of each item: its coordinates in the main directions of who takes what
+    with what.
 
     Args:
         matrix: [users, items] sparse, above 0 where a training user took an item.
 
     Returns:
-        a target for each item (zeros where nobody took it), weighed by the square root of the number of takers.
+        a target for each item (zeros where nobody took it), weighed by the square root of the
+        number of takers.
     """
     from sklearn.preprocessing import normalize
     from sklearn.utils.extmath import randomized_svd
 
     taken = (matrix > 0).astype(np.float32)
     takers = np.asarray(taken.sum(axis=0)).ravel()
-    evened = normalize(taken).multiply(1 / np.sqrt(np.maximum(takers, 1.0))).tocsr()  # popular items and busy users do not drown the rest
+    evened = (
+        normalize(taken).multiply(1 / np.sqrt(np.maximum(takers, 1.0))).tocsr()
+    )  # popular items and busy users do not drown the rest
     size = min(dim, *evened.shape)
     _, strength, directions = randomized_svd(evened, n_components=size, n_iter=4, random_state=seed)
     vectors = directions.T * np.sqrt(strength)
-    popular = np.sqrt(takers / max(takers.sum(), 1.0))  # this matrix' first direction, known beforehand, says only what is popular
+    popular = np.sqrt(
+        takers / max(takers.sum(), 1.0)
+    )  # this matrix' first direction, known beforehand, says only what is popular
     vectors = np.ascontiguousarray(vectors - np.outer(popular, popular @ vectors), np.float32)
     vectors[takers == 0] = 0.0
     return Targets(vectors=vectors, weights=np.sqrt(takers))
@@ -213,15 +293,21 @@ def _words(text: str, most: int) -> list[str]:
 def _frequent_words(texts: list[str], most: int) -> list[str]:
     counts = Counter(word for text in texts for word in set(_words(text, 10_000)))
     least = 2 if len(texts) > 200 else 1
-    return [word for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most] if count >= least]
+    return [
+        word
+        for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+        if count >= least
+    ]
 
 
 def _steps(order: np.ndarray, tokens: list[list[int]], batch: int) -> Iterator[np.ndarray]:
-    """Batches of texts of like length: sorted within runs of 16 batches, so that chance still mixes them."""
+    """Batches of texts of like length: sorted within runs of 16 batches, so that chance still mixes
+    them.
+    """
     for start in range(0, len(order), 16 * batch):
-        run = np.array(sorted(order[start:start + 16 * batch], key=lambda row: len(tokens[row])))
+        run = np.array(sorted(order[start : start + 16 * batch], key=lambda row: len(tokens[row])))
         for inner in range(0, len(run), batch):
-            yield run[inner:inner + batch]
+            yield run[inner : inner + batch]
 
 
 def _padded(tokens: list[list[int]]) -> Any:
@@ -234,4 +320,6 @@ def _padded(tokens: list[list[int]]) -> Any:
 def _network(kind: str, words: int, options: TrainedOptions, dim: int) -> Any:
     from metarec.features.encoders.networks import GruNetwork, TextCnnNetwork
 
-    return {"textcnn": TextCnnNetwork, "gru": GruNetwork}[kind](words, options.width, dim, options.dropout)
+    return {"textcnn": TextCnnNetwork, "gru": GruNetwork}[kind](
+        words, options.width, dim, options.dropout
+    )

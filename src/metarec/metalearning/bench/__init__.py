@@ -1,4 +1,6 @@
-"""How fast meta-training is, as ratios within one run: the batched inner loop beside the ways it is usually written."""
+"""How fast meta-training is, as ratios within one run: the batched inner loop beside the ways it is
+usually written.
+"""
 
 from metarec.metalearning.bench.run import Row, bench_meta, describe
 

@@ -1,4 +1,6 @@
-"""What is timed: small networks and tasks, each as plain torch modules and as the batched functions of this package."""
+"""What is timed: small networks and tasks, each as plain torch modules and as the batched functions
+of this package.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class PlainMLP(nn.Module):
 
 
 class PlainAttention(nn.Module):
-    """Self-attention with the softmax written out, since the fused one has no second derivative on the CPU."""
+    """Self-attention with the softmax written out, since the fused one has no second derivative on
+    the CPU.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +44,10 @@ class PlainAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, L, D] -> [T, L, D]."""
-        q, k, v = (layer(x).view(*x.shape[:2], HEADS, -1).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        q, k, v = (
+            layer(x).view(*x.shape[:2], HEADS, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
         mixed = torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, dim=-1) @ v
         return torch.as_tensor(self.out(mixed.transpose(1, 2).reshape(x.shape)))
 
@@ -52,7 +59,9 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.norm_attention, self.norm_feed = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.attention = PlainAttention()
-        self.feed_forward = nn.Sequential(nn.Linear(WIDTH, 128), nn.GELU(), nn.Identity(), nn.Linear(128, WIDTH))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(WIDTH, 128), nn.GELU(), nn.Identity(), nn.Linear(128, WIDTH)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """[T, L, D] -> [T, L, D]."""
@@ -90,8 +99,12 @@ class Case:
     def double(self) -> Case:
         """The same in float64, its module a copy."""
         module = type(self.module)().double()
-        module.load_state_dict({name: value.double() for name, value in self.module.state_dict().items()})
-        return Case(name=self.name, module=module, head=self.head, x=self.x.double(), y=self.y.double())
+        module.load_state_dict(
+            {name: value.double() for name, value in self.module.state_dict().items()}
+        )
+        return Case(
+            name=self.name, module=module, head=self.head, x=self.x.double(), y=self.y.double()
+        )
 
     @property
     def prior(self) -> Params:
@@ -107,9 +120,18 @@ def new_case(name: str, seed: int = 0) -> Case:
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=draw) * 0.02)
     shape = (WIDTH,) if name == "MLP" else (TOKENS, WIDTH)
-    head = MLPHead(width=WIDTH, hidden=(64, 64)) if name == "MLP" else TransformerHead(width=WIDTH, tokens=TOKENS, heads=HEADS)
-    return Case(name=name, module=module, head=head, x=torch.randn(TASKS, SUPPORT + QUERY, *shape, generator=draw),
-                y=torch.randn(TASKS, SUPPORT + QUERY, generator=draw))
+    head = (
+        MLPHead(width=WIDTH, hidden=(64, 64))
+        if name == "MLP"
+        else TransformerHead(width=WIDTH, tokens=TOKENS, heads=HEADS)
+    )
+    return Case(
+        name=name,
+        module=module,
+        head=head,
+        x=torch.randn(TASKS, SUPPORT + QUERY, *shape, generator=draw),
+        y=torch.randn(TASKS, SUPPORT + QUERY, generator=draw),
+    )
 
 
 def squared(scores: Tensor, labels: Tensor) -> Tensor:

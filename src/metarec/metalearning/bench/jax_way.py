@@ -1,4 +1,5 @@
-"""The same meta-gradient in JAX: `grad` within `vmap` within `grad`, compiled once for a case (`pip install 'metarec[jax]'`).
+"""The same meta-gradient in JAX: `grad` within `vmap` within `grad`, compiled once for a case (`pip
+install 'metarec[jax]'`).
 
 The networks are written anew, as a user of JAX would, task by task; `vmap` does the batching.
 """
@@ -18,10 +19,16 @@ from metarec.runtime.extras import require
 
 
 def jax_vmap(case: Case, steps: int) -> Params:
-    """The first call of a case compiles; weights and tasks go in, and slopes come out, by way of numpy."""
+    """The first call of a case compiles; weights and tasks go in, and slopes come out, by way of
+    numpy.
+    """
     jax = require("jax", "jax")
     with jax.enable_x64(case.x.dtype == torch.float64):
-        slopes = _compiled(case.name, steps)({name: value.numpy() for name, value in case.prior.items()}, case.x.numpy(), case.y.numpy())
+        slopes = _compiled(case.name, steps)(
+            {name: value.numpy() for name, value in case.prior.items()},
+            case.x.numpy(),
+            case.y.numpy(),
+        )
         return {name: torch.from_numpy(np.array(slope)) for name, slope in slopes.items()}
 
 
@@ -43,7 +50,8 @@ def _compiled(name: str, steps: int) -> Callable[..., dict[str, Any]]:
     def all_tasks(params: dict[str, Any], x: Any, y: Any) -> Any:
         return jax.vmap(task, in_axes=(None, 0, 0))(params, x, y).mean()
 
-    return jax.jit(jax.grad(all_tasks))  # type: ignore[no-any-return]  # JAX is loaded when asked for, so untyped
+    # JAX is loaded when asked for, so untyped
+    return jax.jit(jax.grad(all_tasks))  # type: ignore[no-any-return]
 
 
 def _linear(params: dict[str, Any], name: str, x: Any) -> Any:
@@ -52,7 +60,10 @@ def _linear(params: dict[str, Any], name: str, x: Any) -> Any:
 
 def _norm(params: dict[str, Any], name: str, x: Any) -> Any:
     centred = x - x.mean(-1, keepdims=True)
-    return centred / ((centred**2).mean(-1, keepdims=True) + 1e-5) ** 0.5 * params[f"{name}.weight"] + params[f"{name}.bias"]
+    return (
+        centred / ((centred**2).mean(-1, keepdims=True) + 1e-5) ** 0.5 * params[f"{name}.weight"]
+        + params[f"{name}.bias"]
+    )
 
 
 def _mlp(jax: Any, params: dict[str, Any], x: Any) -> Any:
@@ -68,6 +79,9 @@ def _transformer(jax: Any, params: dict[str, Any], x: Any) -> Any:
     q, k, v = (part.reshape(*x.shape[:2], HEADS, -1).swapaxes(1, 2) for part in parts)
     mixed = jax.nn.softmax(q @ k.swapaxes(-1, -2) / q.shape[-1] ** 0.5, axis=-1) @ v
     x = x + _linear(params, f"{name}.out", mixed.swapaxes(1, 2).reshape(x.shape))
-    wide = jax.nn.gelu(_linear(params, "block.0.feed_forward.0", _norm(params, "block.0.norm_feed", x)), approximate=False)
+    wide = jax.nn.gelu(
+        _linear(params, "block.0.feed_forward.0", _norm(params, "block.0.norm_feed", x)),
+        approximate=False,
+    )
     x = x + _linear(params, "block.0.feed_forward.3", wide)
     return _linear(params, "out", _norm(params, "norm", x).mean(-2))[..., 0]

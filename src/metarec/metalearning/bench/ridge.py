@@ -1,4 +1,6 @@
-"""The closed form: the meta-gradient of a network through ridge solutions of all tasks, beside a loop of solves."""
+"""The closed form: the meta-gradient of a network through ridge solutions of all tasks, beside a
+loop of solves.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,30 @@ NOISE = 1.0
 
 def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """One pass over all rows, one batched Cholesky factor in the support's dimension."""
-    prior = {name: value.requires_grad_() for name, value in case.prior.items() if name.startswith("mlp.")}
+    prior = {
+        name: value.requires_grad_()
+        for name, value in case.prior.items()
+        if name.startswith("mlp.")
+    }
     features = case.x.flatten(0, 1).unsqueeze(0)
     for layer in range(2):
         features = F.relu(linear(prior, f"mlp.{layer}", features))
-    support, query = torch.split(features.view(TASKS, SUPPORT + QUERY, WIDTH), [SUPPORT, QUERY], dim=1)
+    support, query = torch.split(
+        features.view(TASKS, SUPPORT + QUERY, WIDTH), [SUPPORT, QUERY], dim=1
+    )
     people = ridge_vectors(support, case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))
     predicted = (query @ people.unsqueeze(-1)).squeeze(-1)
-    squared(predicted, case.y[:, SUPPORT:]).mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    # Torch leaves it untyped
+    squared(predicted, case.y[:, SUPPORT:]).mean().backward()  # type: ignore[no-untyped-call]
     return {name: value.grad for name, value in prior.items() if value.grad is not None}
 
 
 def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """One task after the other: features, normal equations, solve."""
     body = _Features(case.module)
-    weights: Params = {name: value for name, value in body.named_parameters() if name.startswith("net.mlp.")}
+    weights: Params = {
+        name: value for name, value in body.named_parameters() if name.startswith("net.mlp.")
+    }
     case.module.zero_grad()
     total = torch.zeros((), dtype=case.x.dtype)
     for task in range(TASKS):
@@ -40,13 +51,20 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
         query = functional_call(body, weights, (case.x[task, SUPPORT:],))
         total = total + squared(query @ person, case.y[task, SUPPORT:])
     (total / TASKS).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return {name: value.grad.T if value.ndim == 2 else value.grad for name, value in case.module.named_parameters()
-            if name.startswith("mlp.") and value.grad is not None}
+    return {
+        name: value.grad.T if value.ndim == 2 else value.grad
+        for name, value in case.module.named_parameters()
+        if name.startswith("mlp.") and value.grad is not None
+    }
 
 
 def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """Only the adaptation, on given features: all tasks in one factorisation."""
-    return {"person": ridge_vectors(case.x[:, :SUPPORT], case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))}
+    return {
+        "person": ridge_vectors(
+            case.x[:, :SUPPORT], case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype)
+        )
+    }
 
 
 def solve_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps

@@ -23,7 +23,8 @@ AGREE = 1e-10
 """Largest relative difference of meta-gradients in float64 that counts as the same."""
 ROUNDS = 7
 BLOCK = 0.1
-"""Processor seconds of each turn; short ways are called many times in it, as they are in training."""
+"""Processor seconds of each turn; short ways are called many times in it, as they are in training.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,9 @@ class Row:
     ratio: float
     """To the loop of the same case."""
     error: float
-    """Largest difference of the meta-gradient from the loop's in float64, relative to its largest entry."""
+    """Largest difference of the meta-gradient from the loop's in float64, relative to its largest
+    entry.
+    """
     first_seconds: float
     """Processor seconds of the very first call, with what is compiled then."""
     peak_mib: float | None
@@ -81,11 +84,31 @@ class _Contest:
 
 
 def _contests(seed: int) -> list[_Contest]:
-    gradient = [_Contest(name=f"{name} head", steps=steps, case=new_case(name, seed), ways=dict(ways()))
-                for name in ("MLP", "Transformer") for steps in (1, 5)]
-    closed = [_Contest(name="closed form", steps=0, case=new_case("MLP", seed), ways={"metarec": ridge_ours, "loop": ridge_loop}),
-              _Contest(name="its solution", steps=0, case=new_case("MLP", seed), ways={"metarec": solve_ours, "loop": solve_loop})]
-    melu = _Contest(name="MeLU's setting", steps=1, case=new_melu_case(seed), ways={"metarec": melu_ours, "loop": melu_loop})
+    gradient = [
+        _Contest(name=f"{name} head", steps=steps, case=new_case(name, seed), ways=dict(ways()))
+        for name in ("MLP", "Transformer")
+        for steps in (1, 5)
+    ]
+    closed = [
+        _Contest(
+            name="closed form",
+            steps=0,
+            case=new_case("MLP", seed),
+            ways={"metarec": ridge_ours, "loop": ridge_loop},
+        ),
+        _Contest(
+            name="its solution",
+            steps=0,
+            case=new_case("MLP", seed),
+            ways={"metarec": solve_ours, "loop": solve_loop},
+        ),
+    ]
+    melu = _Contest(
+        name="MeLU's setting",
+        steps=1,
+        case=new_melu_case(seed),
+        ways={"metarec": melu_ours, "loop": melu_loop},
+    )
     return [*gradient, *closed, melu]
 
 
@@ -96,7 +119,10 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
     errors = {way: _difference(compute(exact, steps), reference) for way, compute in found.items()}
     for way, error in errors.items():
         if not error <= AGREE:
-            raise Disagreement(f"{way} on {contest.name}, {steps} steps, differs from the loop by {error:.1e} of the largest slope")
+            raise Disagreement(
+                f"{way} on {contest.name}, {steps} steps, differs from the loop by {error:.1e} of "
+                f"the largest slope"
+            )
     first = {way: _seconds(partial(compute, case, steps)) for way, compute in found.items()}
     peaks = {way: peak_memory(partial(compute, case, steps)) for way, compute in found.items()}
     seconds: dict[str, list[float]] = {way: [] for way in found}
@@ -104,8 +130,19 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
         for way, compute in found.items():
             seconds[way].append(_seconds_each(partial(compute, case, steps)))
     typical = {way: statistics.median(taken) for way, taken in seconds.items()}
-    return [Row(case=contest.name, steps=steps, way=way, tasks_per_second=TASKS / typical[way], ratio=typical["loop"] / typical[way],
-                error=errors[way], first_seconds=first[way], peak_mib=peaks[way]) for way in found]
+    return [
+        Row(
+            case=contest.name,
+            steps=steps,
+            way=way,
+            tasks_per_second=TASKS / typical[way],
+            ratio=typical["loop"] / typical[way],
+            error=errors[way],
+            first_seconds=first[way],
+            peak_mib=peaks[way],
+        )
+        for way in found
+    ]
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -131,8 +168,15 @@ def _difference(ours: Params, theirs: Params) -> float:
 
 def describe(rows: Sequence[Row]) -> str:
     """The rows as a table for a terminal."""
-    head = f"{'case':<18}{'steps':>6}  {'way':<10}{'tasks/s':>10}{'x loop':>9}{'error':>10}{'1st call s':>12}{'peak MiB':>10}"
-    lines = [f"{row.case:<18}{row.steps or '':>6}  {row.way:<10}{row.tasks_per_second:>10,.0f}{row.ratio:>9.1f}{row.error:>10.0e}"
-             + f"{row.first_seconds:>12.2f}"
-             + (f"{row.peak_mib:>10.0f}" if row.peak_mib is not None else f"{'':>10}") for row in rows]
+    head = (
+        f"{'case':<18}{'steps':>6}  "
+        f"{'way':<10}{'tasks/s':>10}{'x loop':>9}{'error':>10}{'1st call s':>12}{'peak MiB':>10}"
+    )
+    lines = [
+        f"{row.case:<18}{row.steps or '':>6}  "
+        f"{row.way:<10}{row.tasks_per_second:>10,.0f}{row.ratio:>9.1f}{row.error:>10.0e}"
+        + f"{row.first_seconds:>12.2f}"
+        + (f"{row.peak_mib:>10.0f}" if row.peak_mib is not None else f"{'':>10}")
+        for row in rows
+    ]
     return "\n".join([head, *lines])

@@ -1,6 +1,8 @@
-"""Ways to compute one meta-gradient of second-order MAML: ours, the plain loop, and libraries where they are installed.
+"""Ways to compute one meta-gradient of second-order MAML: ours, the plain loop, and libraries where
+they are installed.
 
-Each takes a case and a number of inner steps and gives the gradient of the mean query loss by weight name.
+Each takes a case and a number of inner steps and gives the gradient of the mean query loss by
+weight name.
 """
 
 from __future__ import annotations
@@ -26,32 +28,54 @@ def ours(case: Case, steps: int) -> Params:
     """All tasks at once."""
     prior = {name: value.requires_grad_() for name, value in case.prior.items()}
     config = AdaptConfig(inner_steps=steps, inner_lr=INNER_LR)
-    adapted = adapt(lambda params: squared(case.head(params, case.x[:, :SUPPORT]), case.y[:, :SUPPORT]), prior, config, tasks=TASKS)
-    _backward(squared(case.head({**prior, **adapted}, case.x[:, SUPPORT:]), case.y[:, SUPPORT:]).mean())
+    adapted = adapt(
+        lambda params: squared(case.head(params, case.x[:, :SUPPORT]), case.y[:, :SUPPORT]),
+        prior,
+        config,
+        tasks=TASKS,
+    )
+    _backward(
+        squared(case.head({**prior, **adapted}, case.x[:, SUPPORT:]), case.y[:, SUPPORT:]).mean()
+    )
     return {name: _gradient(value) for name, value in prior.items()}
 
 
 def plain_loop(case: Case, steps: int) -> Params:
-    """One task after the other through the module, gradients of gradients by `torch.autograd.grad(create_graph=True)`."""
+    """One task after the other through the module, gradients of gradients by
+    `torch.autograd.grad(create_graph=True)`.
+    """
     weights: Params = dict(case.module.named_parameters())
     case.module.zero_grad()
     total = torch.zeros((), dtype=case.x.dtype)
     for task in range(TASKS):
         fast = weights
         for _ in range(steps):
-            loss = squared(functional_call(case.module, fast, (case.x[task, :SUPPORT],)), case.y[task, :SUPPORT])
+            loss = squared(
+                functional_call(case.module, fast, (case.x[task, :SUPPORT],)),
+                case.y[task, :SUPPORT],
+            )
             slopes = torch.autograd.grad(loss, list(fast.values()), create_graph=True)
-            fast = {name: value - INNER_LR * slope for (name, value), slope in zip(fast.items(), slopes, strict=True)}
-        total = total + squared(functional_call(case.module, fast, (case.x[task, SUPPORT:],)), case.y[task, SUPPORT:])
+            fast = {
+                name: value - INNER_LR * slope
+                for (name, value), slope in zip(fast.items(), slopes, strict=True)
+            }
+        total = total + squared(
+            functional_call(case.module, fast, (case.x[task, SUPPORT:],)), case.y[task, SUPPORT:]
+        )
     _backward(total / TASKS)
     return _of_module(case)
 
 
 def torchopt_loop(case: Case, steps: int) -> Params:
-    """TorchOpt's differentiable SGD, task by task, as in its MAML example (Ren et al. 2023, arXiv:2211.06934)."""
+    """TorchOpt's differentiable SGD, task by task, as in its MAML example (Ren et al. 2023,
+    arXiv:2211.06934).
+    """
     torchopt = require("torchopt", "bench")
     inner = torchopt.MetaSGD(case.module, lr=INNER_LR)
-    start, state = torchopt.extract_state_dict(case.module, by="reference"), torchopt.extract_state_dict(inner)
+    start, state = (
+        torchopt.extract_state_dict(case.module, by="reference"),
+        torchopt.extract_state_dict(inner),
+    )
     case.module.zero_grad()
     total = torch.zeros((), dtype=case.x.dtype)
     for task in range(TASKS):
@@ -100,5 +124,12 @@ def _gradient(value: Tensor) -> Tensor:
 
 def _of_module(case: Case) -> Params:
     """The module's gradients in our layout."""
-    turned = {f"{name}.weight" for name, part in case.module.named_modules() if isinstance(part, torch.nn.Linear)}
-    return {name: _gradient(value).T if name in turned else _gradient(value) for name, value in case.module.named_parameters()}
+    turned = {
+        f"{name}.weight"
+        for name, part in case.module.named_modules()
+        if isinstance(part, torch.nn.Linear)
+    }
+    return {
+        name: _gradient(value).T if name in turned else _gradient(value)
+        for name, value in case.module.named_parameters()
+    }

@@ -1,4 +1,6 @@
-"""The meta-learners by name, one file each, all of one signature (`metarec.metalearning.learner.Learner`)."""
+"""The meta-learners by name, one file each, all of one signature
+(`metarec.metalearning.learner.Learner`).
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,16 @@ class Method:
     family: Literal["gradient", "metric", "amortised", "closed form"]
     training: Training = field(default_factory=Training)
     ranks: bool = True
-    """Trained to rank; otherwise it predicts values only, as its paper has it, and ranks by them."""
+    """Trained to rank; otherwise it predicts values only, as its paper has it, and ranks by them.
+    """
     values: Literal["residual", "unit"] = "residual"
-    """What it predicts where values are ratings: what lies above the item's mean, or the place on the scale, in [0, 1]."""
+    """What it predicts where values are ratings: what lies above the item's mean, or the place on
+    the scale, in [0, 1].
+    """
     content_only: bool = False
-    """Sees items by their content, as its paper has it, instead of collaborative factors and content."""
+    """Sees items by their content, as its paper has it, instead of collaborative factors and
+    content.
+    """
 
 
 LEARNERS: dict[str, Method] = {

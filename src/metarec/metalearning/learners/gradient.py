@@ -1,4 +1,6 @@
-"""Learners that take gradient steps on the support: one class, whose settings are the named methods beside it."""
+"""Learners that take gradient steps on the support: one class, whose settings are the named methods
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ from metarec.metalearning.trunk import prior_score
 
 @dataclass(frozen=True, kw_only=True)
 class GradientLearner:
-    """Adapt a body's parameters by gradient steps on the support, from a start learned so that this works well.
+    """Adapt a body's parameters by gradient steps on the support, from a start learned so that this
+    works well.
 
-    Where we differ from the papers: the inner loss is weighted by how many events there are, `n / (n + kappa)` with
-    kappa learned, so that one event moves a newcomer less than twenty; item popularity is part of every ranking score.
+    Where we differ from the papers: the inner loss is weighted by how many events there are, `n /
+    (n + kappa)` with kappa learned, so that one event moves a newcomer less than twenty; item
+    popularity is part of every ranking score.
     """
 
     name: str
@@ -46,7 +50,12 @@ class GradientLearner:
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """Gradient steps on the support, all tasks at once."""
-        params = adapt(lambda params: self._support_loss(params, support, items), prior, self.adaptation, tasks=len(support))
+        params = adapt(
+            lambda params: self._support_loss(params, support, items),
+            prior,
+            self.adaptation,
+            tasks=len(support),
+        )
         return params | self.body.keep({**prior, **params}, support, items)
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
@@ -54,18 +63,41 @@ class GradientLearner:
         whole = {**prior, **params}
         return self.body.score(whole, items) + prior_score(whole, items, self.objective)
 
-    def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
         """The query's loss after adapting; or Reptile's pull towards where adapting went."""
         if self.outer == "query":
             return question_loss(self, prior, self.adapt(prior, batch.support, items), question)
-        query = batch.query  # the support's early events come from another distribution, which would draw the prior away
-        events = Support(items=query.items, values=query.values, is_real=query.is_real, profile=batch.support.profile)
-        fresh = items.with_new_anchors(draw)  # the inner loss is all Reptile learns from, and would learn a fixed sample by heart
+        # The support's early events come from another distribution, which would draw the prior away
+        query = batch.query
+        events = Support(
+            items=query.items,
+            values=query.values,
+            is_real=query.is_real,
+            profile=batch.support.profile,
+        )
+        fresh = items.with_new_anchors(
+            draw
+        )  # the inner loss is all Reptile learns from, and would learn a fixed sample by heart
         with torch.no_grad():
-            adapted = adapt(lambda params: self._support_loss(params, events, fresh), prior, self.adaptation, tasks=len(batch))
-        # Its gradient is the mean of `prior - adapted`, Reptile's direction, so that one trainer serves every learner.
+            adapted = adapt(
+                lambda params: self._support_loss(params, events, fresh),
+                prior,
+                self.adaptation,
+                tasks=len(batch),
+            )
+        # Its gradient is the mean of `prior - adapted`, Reptile's direction, so that one trainer
+        # serves every learner.
         moved = stacked(prior, adapted)
-        return torch.stack([(prior[name] - value.detach()).square().sum() for name, value in moved.items()]).sum() / (2 * len(batch))
+        return torch.stack(
+            [(prior[name] - value.detach()).square().sum() for name, value in moved.items()]
+        ).sum() / (2 * len(batch))
 
     def _support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
         scores, anchor_scores = self.body.support_scores(params, support, items)
@@ -73,8 +105,13 @@ class GradientLearner:
         if self.objective == "rating":
             return trust * support_rating_loss(scores, support)
         known = prior_score(params, items.take(items.anchors), self.objective)
-        known = known.unsqueeze(-2) if isinstance(known, Tensor) and known.ndim < anchor_scores.ndim else known
+        known = (
+            known.unsqueeze(-2)
+            if isinstance(known, Tensor) and known.ndim < anchor_scores.ndim
+            else known
+        )
         scores = scores + prior_score(params, items.take(support.items), self.objective)
         strength = F.relu(params["meta.strength"][0] + params["meta.strength"][1] * support.values)
-        return trust * support_ranking_loss(scores, anchor_scores + known, items.anchor_weights, support, strength)
-
+        return trust * support_ranking_loss(
+            scores, anchor_scores + known, items.anchor_weights, support, strength
+        )

@@ -17,11 +17,12 @@ from metarec.metalearning.trunk import dot, embed, first_user, new_trunk, prior_
 
 @dataclass(frozen=True, kw_only=True)
 class Prototypical:
-    """Items score by their squared distance to what the person disliked less that to what they liked.
+    """Items score by their squared distance to what the person disliked less that to what they
+    liked.
 
-    Snell et al. 2017, arXiv:1703.05175. Two classes of uneven and perhaps no support, so each prototype starts at a
-    learned one that counts for `kappa` events (the liked one moved by the profile): without events it is the prior, with
-    many their weighted mean.
+    Snell et al. 2017, arXiv:1703.05175. Two classes of uneven and perhaps no support, so each
+    prototype starts at a learned one that counts for `kappa` events (the liked one moved by the
+    profile): without events it is the prior, with many their weighted mean.
     """
 
     name: str = "prototypical"
@@ -31,7 +32,10 @@ class Prototypical:
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the prior's two prototypes and how much they count and matter."""
         return new_trunk(items, profile, self.dim, draw) | {
-            "disliked_0": torch.zeros(self.dim), "kappa": torch.tensor([1.0, 1.0, 5.0]), "gain": torch.tensor([0.5, -1.0])}
+            "disliked_0": torch.zeros(self.dim),
+            "kappa": torch.tensor([1.0, 1.0, 5.0]),
+            "gain": torch.tensor([0.5, -1.0]),
+        }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The two prototypes, and the task's own level."""
@@ -40,11 +44,15 @@ class Prototypical:
 
         def centre(start: Tensor, weights: Tensor, counts_for: Tensor) -> Tensor:
             weights = weights * support.is_real
-            return (counts_for * start + (weights.unsqueeze(-1) * v).sum(1)) / (counts_for + weights.sum(-1, keepdim=True))
+            return (counts_for * start + (weights.unsqueeze(-1) * v).sum(1)) / (
+                counts_for + weights.sum(-1, keepdim=True)
+            )
 
-        return {"liked": centre(first_user(prior, support), F.relu(support.values), kappa[0]),
-                "disliked": centre(prior["disliked_0"], F.relu(-support.values), kappa[1]),
-                "level": shrunk_mean(support.values, support.is_real, prior["kappa"][2])}
+        return {
+            "liked": centre(first_user(prior, support), F.relu(support.values), kappa[0]),
+            "disliked": centre(prior["disliked_0"], F.relu(-support.values), kappa[1]),
+            "level": shrunk_mean(support.values, support.is_real, prior["kappa"][2]),
+        }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Distances, each with its learned weight, on top of what is known of the items."""
@@ -54,9 +62,20 @@ class Prototypical:
         def distance(centre: Tensor) -> Tensor:
             return v.square().sum(-1) - 2 * dot(centre, v) + centre.square().sum(-1, keepdim=True)
 
-        known = params["level"] if self.objective == "rating" else prior_score(prior, items, self.objective)
+        known = (
+            params["level"]
+            if self.objective == "rating"
+            else prior_score(prior, items, self.objective)
+        )
         return gain[1] * distance(params["disliked"]) - gain[0] * distance(params["liked"]) + known
 
-    def loss(self, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures, draw: torch.Generator) -> Tensor:  # noqa: ARG002  # the protocol's signature
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
         """Adapt on the support, answer the query."""
         return adapted_loss(self, prior, batch, question, items)

@@ -1,4 +1,6 @@
-"""What every scorer is: evidence for each item from one kind of knowledge, never negative, zero where it knows nothing."""
+"""What every scorer is: evidence for each item from one kind of knowledge, never negative, zero
+where it knows nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,15 @@ from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
 
 DISLIKED_WEIGHT = 0.3
-"""A disliked event still says what a person comes across: it counts this much beside a liked one."""
+"""A disliked event still says what a person comes across: it counts this much beside a liked one.
+"""
 
 
 class Scorer(Protocol):
     """One expert of the evidence gate.
 
-    `evidence` is a share of attention, `[B, N]`, at least 0; the gate brings each row to sum 1 and weighs it against
-    popularity, so only its proportions matter.
+    `evidence` is a share of attention, `[B, N]`, at least 0; the gate brings each row to sum 1 and
+    weighs it against popularity, so only its proportions matter.
     """
 
     @classmethod
@@ -29,13 +32,23 @@ class Scorer(Protocol):
         """Learn from the training users."""
         ...
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
-        """[B, N] evidence for every item of the catalog, for B people at once; written into `out` where it is given."""
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N] evidence for every item of the catalog, for B people at once; written into `out`
+        where it is given.
+        """
         ...
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Self:
-        """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items first, new ones appended."""
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Self:
+        """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items
+        first, new ones appended.
+        """
         ...
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -59,9 +72,13 @@ class SparseScorer(Protocol):
 
 @runtime_checkable
 class TextScorer(Protocol):
-    """A scorer that reads people as text: beside `evidence` it is asked with what people stated of themselves."""
+    """A scorer that reads people as text: beside `evidence` it is asked with what people stated of
+    themselves.
+    """
 
-    def text_evidence(self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None) -> np.ndarray:
+    def text_evidence(
+        self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N] evidence, from histories and attributes as they were stated."""
         ...
 
@@ -78,13 +95,23 @@ def dense(evidence: sp.csr_matrix, out: np.ndarray | None) -> np.ndarray:
 def training_weights(behaviour: Behaviour) -> np.ndarray:
     """[E] float32 weight of each training event: `event_weights` times that of its user."""
     events = event_weights(behaviour.histories, behaviour.relevant_from)
-    return events if behaviour.weights is None else events * behaviour.weights_of(behaviour.histories.owners)
+    return (
+        events
+        if behaviour.weights is None
+        else events * behaviour.weights_of(behaviour.histories.owners)
+    )
 
 
 def root_weights(behaviour: Behaviour) -> np.ndarray:
-    """[E] float32: the same with the root of the user's weight, for scorers that multiply a user's events with each other."""
+    """[E] float32: the same with the root of the user's weight, for scorers that multiply a user's
+    events with each other.
+    """
     events = event_weights(behaviour.histories, behaviour.relevant_from)
-    return events if behaviour.weights is None else events * np.sqrt(behaviour.weights_of(behaviour.histories.owners))
+    return (
+        events
+        if behaviour.weights is None
+        else events * np.sqrt(behaviour.weights_of(behaviour.histories.owners))
+    )
 
 
 def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Items like those a person liked, by content alone: the evidence that also reaches items nobody has met."""
+"""Items like those a person liked, by content alone: the evidence that also reaches items nobody
+has met.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from metarec.runtime.scratch import column_pieces, product
 SHARPNESS = 6.0
 """Evidence grows as exp(sharpness x cosine)."""
 DISLIKED = -0.5
-"""Weight of a disliked event beside 1 for a liked one: what a person dislikes pushes like things away."""
+"""Weight of a disliked event beside 1 for a liked one: what a person dislikes pushes like things
+away.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +34,24 @@ class Content:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Content:  # noqa: ARG003  # nothing is drawn
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Content:
         """Normalise the content; nothing is learned but popularity."""
         liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories))
-        counts = np.bincount(liked.items, behaviour.weights_of(liked.owners), behaviour.n_items) + 0.5
-        return cls(directions=_directions(behaviour.content), popularity=(counts / counts.sum()).astype(np.float32),
-                   relevant_from=behaviour.relevant_from)
+        counts = (
+            np.bincount(liked.items, behaviour.weights_of(liked.owners), behaviour.n_items) + 0.5
+        )
+        return cls(
+            directions=_directions(behaviour.content),
+            popularity=(counts / counts.sum()).astype(np.float32),
+            relevant_from=behaviour.relevant_from,
+        )
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
         sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
         taste = support.sums(sign[:, None] * self.directions[support.items])
@@ -53,23 +66,36 @@ class Content:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[C, N]: products for few people at once are much faster over this order than over the other."""
+        """[C, N]: products for few people at once are much faster over this order than over the
+        other.
+        """
         return np.ascontiguousarray(self.directions.T)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Content:
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Content:
         """New and changed items count like all others."""
         return replace(self, directions=_directions(content), popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Directions, popularity and the liking threshold."""
-        return {"directions": self.directions, "popularity": self.popularity, "relevant_from": np.array([self.relevant_from], np.float32)}
+        return {
+            "directions": self.directions,
+            "popularity": self.popularity,
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Content:
         """From `arrays()`."""
-        return cls(directions=arrays["directions"], popularity=arrays["popularity"],
-                   relevant_from=float(arrays["relevant_from"][0]))
+        return cls(
+            directions=arrays["directions"],
+            popularity=arrays["popularity"],
+            relevant_from=float(arrays["relevant_from"][0]),
+        )
 
 
 def _directions(content: np.ndarray) -> np.ndarray:
-    return np.asarray(content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6), np.float32)
+    return np.asarray(
+        content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6), np.float32
+    )

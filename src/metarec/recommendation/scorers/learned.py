@@ -16,7 +16,9 @@ from metarec.metalearning.tasks import NobodyToAsk
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """Evidence = chance of each item to be liked next, as one meta-learner has it after the support."""
+    """Evidence = chance of each item to be liked next, as one meta-learner has it after the
+    support.
+    """
 
     method: ClassVar[str]
     """Name of the meta-learner, set by `learned`."""
@@ -30,12 +32,17 @@ class Learned:
         except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
             return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
 
-    def evidence(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def evidence(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N]."""
         return self.learner.evidence(support, profiles, out)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:  # noqa: ARG002  # it predicts popularity itself
-        """New items are their content, and the factors and popularity that such content predicts."""
+    # It predicts popularity itself
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
+        """New items are their content, and the factors and popularity that such content
+        predicts.
+        """
         return replace(self, learner=self.learner.with_items(content))
 
     def arrays(self) -> Mapping[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Items that people choose together: item-to-item similarity, the plainest collaborative evidence.
 
-Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage; kept sparse.
+Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage;
+kept sparse.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Neighbors:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:  # noqa: ARG003  # nothing is drawn
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:
         """Cosine of the items' event vectors with shrinkage."""
         events = behaviour.histories.matrix(behaviour.n_items, root_weights(behaviour))
         together = (events.T @ events).tocsr()
@@ -42,22 +43,34 @@ class Neighbors:
         together.eliminate_zeros()
         return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         return dense(self.sparse_evidence(support), out)
 
     def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N]."""
-        return support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from)) @ self.similarity
+        return (
+            support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from))
+            @ self.similarity
+        )
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Neighbors:  # noqa: ARG002  # new items have no neighbors yet
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Neighbors:
         """New items are known to nobody yet."""
         return replace(self, similarity=grown(self.similarity, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Rows of the similarity and the liking threshold."""
-        return {**sparse_arrays(self.similarity), "relevant_from": np.array([self.relevant_from], np.float32)}
+        return {
+            **sparse_arrays(self.similarity),
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Neighbors:
@@ -74,7 +87,10 @@ def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
     order = np.lexsort((-np.abs(matrix.data), rows))
     rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
     kept = np.sort(order[rank < most])
-    return sp.csr_matrix((matrix.data[kept].astype(np.float32), (rows[kept], matrix.indices[kept])), shape=matrix.shape)
+    return sp.csr_matrix(
+        (matrix.data[kept].astype(np.float32), (rows[kept], matrix.indices[kept])),
+        shape=matrix.shape,
+    )
 
 
 def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
@@ -86,11 +102,17 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
 
 def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
     """A sparse matrix as plain arrays."""
-    return {"data": matrix.data.astype(np.float32), "indices": matrix.indices.astype(np.int32),
-            "indptr": matrix.indptr.astype(np.int64), "shape": np.int64(matrix.shape)}
+    return {
+        "data": matrix.data.astype(np.float32),
+        "indices": matrix.indices.astype(np.int32),
+        "indptr": matrix.indptr.astype(np.int64),
+        "shape": np.int64(matrix.shape),
+    }
 
 
 def sparse_from(arrays: Mapping[str, np.ndarray]) -> sp.csr_matrix:
     """The matrix that `sparse_arrays` described."""
     rows, columns = (int(n) for n in arrays["shape"])
-    return sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns))
+    return sp.csr_matrix(
+        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns)
+    )

@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from metarec.backbone.newcomer_network import VALUE_LEVELS, NetworkSizes, NewcomerNetwork, train_network
+from metarec.backbone.newcomer_network import (
+    VALUE_LEVELS,
+    NetworkSizes,
+    NewcomerNetwork,
+    train_network,
+)
 from metarec.backbone.served_network import ServedNetwork
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -29,24 +34,36 @@ class Network:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Network:
         """Train it on the training users as newcomers."""
-        sizes = NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
+        sizes = (
+            NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
+        )
         return cls(network=train_network(behaviour, sizes, rng))
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         served = self._served
         with torch.inference_mode():
-            longest = min(served.pool, int(support.lengths.max(initial=1)))  # padding beyond it would be read for nothing
+            longest = min(
+                served.pool, int(support.lengths.max(initial=1))
+            )  # padding beyond it would be read for nothing
             events = support.padded(longest)
             lengths = np.minimum(support.lengths, longest)
-            wanted = served.wanted(*map(torch.from_numpy, (events.items, events.values, lengths, profiles))).numpy()
+            wanted = served.wanted(
+                *map(torch.from_numpy, (events.items, events.values, lengths, profiles))
+            ).numpy()
         bias = self.network.bias.detach().numpy()
         out = np.empty((len(support), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
         out -= out.max(1, keepdims=True)
-        np.exp(out, out=out)  # a softmax but for the sum, which the gate brings to 1 as every scorer's
+        np.exp(
+            out, out=out
+        )  # a softmax but for the sum, which the gate brings to 1 as every scorer's
         return out
 
     @cached_property
@@ -55,13 +72,25 @@ class Network:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few people at once are much faster over this order than over the other."""
+        """[D, N]: products for few people at once are much faster over this order than over the
+        other.
+        """
         return np.ascontiguousarray(self._served.items.numpy().T)
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Network:
-        """New items are their content, with no collaborative part, at the popularity predicted of them."""
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Network:
+        """New items are their content, with no collaborative part, at the popularity predicted of
+        them.
+        """
         state = self.network.state_dict()
-        grown = _blank(content, self.network.profile.in_features, self.network.pool, len(state["edges"]), self.network.sizes)
+        grown = _blank(
+            content,
+            self.network.profile.in_features,
+            self.network.pool,
+            len(state["edges"]),
+            self.network.sizes,
+        )
         fresh = grown.state_dict()
         more = len(content) - len(self.network.bias)
         for name, value in state.items():
@@ -78,7 +107,10 @@ class Network:
         """Weights, and the sizes as numbers."""
         sizes = asdict(self.network.sizes)
         facts = np.array([*sizes.values(), self.network.pool], np.float64)
-        return {**{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()}, "sizes": facts}
+        return {
+            **{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()},
+            "sizes": facts,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Network:
@@ -86,14 +118,38 @@ class Network:
         names = list(asdict(NetworkSizes()))
         *values, pool = arrays["sizes"].tolist()
         whole = {name for name, value in asdict(NetworkSizes()).items() if isinstance(value, int)}
-        sizes = NetworkSizes(**{name: int(value) if name in whole else value for name, value in zip(names, values, strict=True)})
-        state = {name.removeprefix("state."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("state.")}
-        network = _blank(arrays["state.items.content"], state["profile.weight"].shape[1], int(pool), len(state["edges"]), sizes)
+        sizes = NetworkSizes(
+            **{
+                name: int(value) if name in whole else value
+                for name, value in zip(names, values, strict=True)
+            }
+        )
+        state = {
+            name.removeprefix("state."): torch.from_numpy(value)
+            for name, value in arrays.items()
+            if name.startswith("state.")
+        }
+        network = _blank(
+            arrays["state.items.content"],
+            state["profile.weight"].shape[1],
+            int(pool),
+            len(state["edges"]),
+            sizes,
+        )
         network.load_state_dict(state)
         return cls(network=network.eval())
 
 
-def _blank(content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes) -> NewcomerNetwork:
+def _blank(
+    content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes
+) -> NewcomerNetwork:
     assert edges < VALUE_LEVELS, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):
-        return NewcomerNetwork(torch.from_numpy(content), profile_columns, pool, torch.zeros(len(content)), torch.zeros(edges), sizes)
+        return NewcomerNetwork(
+            torch.from_numpy(content),
+            profile_columns,
+            pool,
+            torch.zeros(len(content)),
+            torch.zeros(edges),
+            sizes,
+        )

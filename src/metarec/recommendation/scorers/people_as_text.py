@@ -1,7 +1,9 @@
-"""People written as text as an expert of the gate: `u* = encoder(u)` from profile and recent history in words.
+"""People written as text as an expert of the gate: `u* = encoder(u)` from profile and recent
+history in words.
 
-Trained like a newcomer is served: training people are written down at several lengths of history, the empty one
-included, and a ridge maps what the encoder reads to what they liked after their pool (`backbone.user_text`).
+Trained like a newcomer is served: training people are written down at several lengths of history,
+the empty one included, and a ridge maps what the encoder reads to what they liked after their pool
+(`backbone.user_text`).
 """
 
 from __future__ import annotations
@@ -33,11 +35,14 @@ class PeopleAsText:
     people: tuple[int, int]
     """Training people written as text, and all there were to write."""
     words: PeopleInWords | None = None
-    """Who writes and reads; not saved with the scorer, as the item encoder is the model's (`with_words`)."""
+    """Who writes and reads; not saved with the scorer, as the item encoder is the model's
+    (`with_words`).
+    """
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> PeopleAsText:
-        """Read training people at up to three lengths of history, and learn what they liked after their pool.
+        """Read training people at up to three lengths of history, and learn what they liked after
+        their pool.
 
         Raises:
             BadInput: if no encoder reads them.
@@ -45,27 +50,44 @@ class PeopleAsText:
         words = behaviour.words
         if words is None or not words.encoder.dim:
             reader = "none" if words is None else words.encoder.name
-            raise BadInput(f"people cannot be written as text with encoder {reader!r}, which reads nothing; name one, such as minilm or "
-                           "tfidf")
+            raise BadInput(
+                f"people cannot be written as text with encoder {reader!r}, which reads nothing; "
+                f"name one, such as minilm or "
+                "tfidf"
+            )
         able = np.flatnonzero(behaviour.targets.lengths > 0)
         rows = np.sort(rng.choice(able, min(MOST_PEOPLE, len(able)), replace=False))
         people, pools = behaviour.histories.users(rows), behaviour.pools[rows]
-        targets, told = behaviour.targets.users(rows).matrix(behaviour.n_items), behaviour.told_of(rows)
+        targets, told = (
+            behaviour.targets.users(rows).matrix(behaviour.n_items),
+            behaviour.told_of(rows),
+        )
         lengths = sorted({0, min(FEW_EVENTS, behaviour.horizon.pool), behaviour.horizon.pool})
         supports = [people.first(np.minimum(length, pools)) for length in lengths]
         vectors = words.read(Histories.joined(supports), told * len(lengths))
-        weights = None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
+        weights = (
+            None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
+        )
         try:
-            tower = UserTextTower.fit(vectors, sp.vstack([targets] * len(lengths)).tocsr(), weights=weights, seed=int(rng.integers(2**31)))
+            tower = UserTextTower.fit(
+                vectors,
+                sp.vstack([targets] * len(lengths)).tocsr(),
+                weights=weights,
+                seed=int(rng.integers(2**31)),
+            )
         except NobodyToRead:  # in a fold of a handful of people; the gate sees what that is worth
             tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
         return cls(tower=tower, people=(len(rows), len(able)), words=words)
 
-    def evidence(self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002  # columns are no words
+    def evidence(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N] from histories alone, for people who stated nothing."""
         return self.text_evidence(support, [{}] * len(support), out)
 
-    def text_evidence(self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None) -> np.ndarray:
+    def text_evidence(
+        self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N] from histories and what people stated of themselves.
 
         Raises:
@@ -78,8 +100,11 @@ class PeopleAsText:
         """The same scorer with this writer and reader."""
         return replace(self, words=words)
 
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> PeopleAsText:  # noqa: ARG002  # who goes on to an item comes from events alone
-        """New items are known to nobody yet; what to call them in a history comes with the next `with_words`."""
+    # Who goes on to an item comes from events alone
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> PeopleAsText:
+        """New items are known to nobody yet; what to call them in a history comes with the next
+        `with_words`.
+        """
         return replace(self, tower=self.tower.with_more_items(len(content) - len(self.tower.mean)))
 
     @property

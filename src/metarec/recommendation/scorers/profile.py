@@ -1,4 +1,6 @@
-"""What people of a profile like: a ridge from profile columns to everything liked after the pool; answers before any event."""
+"""What people of a profile like: a ridge from profile columns to everything liked after the pool;
+answers before any event.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ REGULARISATION = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Evidence = expected share of people of this profile who will like each item, cut at zero; silent without a profile."""
+    """Evidence = expected share of people of this profile who will like each item, cut at zero;
+    silent without a profile.
+    """
 
     mean: np.ndarray
     """[N] float32 share of training users who liked each item afterwards."""
@@ -27,22 +31,35 @@ class Profile:
     """[P, N] float32."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Profile:  # noqa: ARG003  # nothing is drawn
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Profile:
         """One primal ridge over the training users who have something to be asked about."""
         people = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
         targets = behaviour.targets.users(people).matrix(behaviour.n_items)
         profiles = behaviour.profiles[people]
         mean = behaviour.mean_over(people, targets)
-        middle = behaviour.mean_over(people, profiles) if len(people) else np.zeros(profiles.shape[1], np.float32)
+        middle = (
+            behaviour.mean_over(people, profiles)
+            if len(people)
+            else np.zeros(profiles.shape[1], np.float32)
+        )
         centred = profiles - middle
-        weighted = centred if behaviour.weights is None else behaviour.weights_of(people)[:, None] * centred
+        weighted = (
+            centred
+            if behaviour.weights is None
+            else behaviour.weights_of(people)[:, None] * centred
+        )
         gram = weighted.T @ centred + REGULARISATION * np.eye(profiles.shape[1], dtype=np.float32)
-        # Centred columns are orthogonal to a constant, so the targets need no centring of their own.
+        # Centred columns are orthogonal to a constant, so the targets need no centring of their
+        # own.
         weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
         return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # events say nothing here
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person of whom nothing is known."""
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         is_known = profiles.any(axis=1)
@@ -55,10 +72,16 @@ class Profile:
         out[~is_known] = 0.0
         return out
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Profile:  # noqa: ARG002  # tastes come from events alone
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Profile:
         """New items are known to nobody yet."""
         more = len(content) - len(self.mean)
-        return replace(self, mean=np.pad(self.mean, (0, more)), weights=np.pad(self.weights, ((0, 0), (0, more))))
+        return replace(
+            self,
+            mean=np.pad(self.mean, (0, more)),
+            weights=np.pad(self.weights, ((0, 0), (0, more))),
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All parts."""

@@ -1,7 +1,7 @@
 """What people choose next: directed co-occurrence, the newest event speaking loudest.
 
-A first-order Markov chain with a short window (Rendle et al. 2010 factorise the same counts); silent where order carries no meaning,
-which the gate finds out.
+A first-order Markov chain with a short window (Rendle et al. 2010 factorise the same counts);
+silent where order carries no meaning, which the gate finds out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Transitions:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:  # noqa: ARG003  # nothing is drawn
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:
         """Count what follows what within the window, divided by how often each side occurs."""
         histories, n_items = behaviour.histories, behaviour.n_items
         weights = training_weights(behaviour)
@@ -45,29 +45,40 @@ class Transitions:
             first, then = histories.items[:-step][same], histories.items[step:][same]
             data = (RECENCY ** (step - 1) * weights[step:][same]).astype(np.float32)
             counts = counts + sp.csr_matrix((data, (first, then)), shape=(n_items, n_items))
-        total = np.bincount(histories.items, behaviour.weights_of(histories.owners), n_items).astype(np.float32)
+        total = np.bincount(
+            histories.items, behaviour.weights_of(histories.owners), n_items
+        ).astype(np.float32)
         rows = np.repeat(np.arange(n_items), np.diff(counts.indptr))
         counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
         return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(self, support: Histories, profiles: Float[np.ndarray, "people columns"],  # noqa: ARG002  # profiles say nothing here
-                 out: Float[np.ndarray, "people items"] | None = None) -> Float[np.ndarray, "people items"]:
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
         return dense(self.sparse_evidence(support), out)
 
     def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
         """[B, N]."""
         age = np.repeat(support.lengths, support.lengths) - 1 - support.positions
-        weights = event_weights(support, self.relevant_from) * RECENCY ** age
+        weights = event_weights(support, self.relevant_from) * RECENCY**age
         return support.matrix(self.following.shape[0], weights) @ self.following
 
-    def with_content(self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]) -> Transitions:  # noqa: ARG002  # counts come from events alone
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Transitions:
         """New items follow nothing yet."""
         return replace(self, following=grown(self.following, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The counts and the liking threshold."""
-        return {**sparse_arrays(self.following), "relevant_from": np.array([self.relevant_from], np.float32)}
+        return {
+            **sparse_arrays(self.following),
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Transitions:
