@@ -14,10 +14,10 @@ from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
-from metarec.metalearning.ratings import RatingHead
+from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.new_items import NewItemPlaces
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def fit(
     from metarec.data.domains import domain as pack_of
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
-    from metarec.recommendation.scorers import PEOPLE_AS_TEXT
+    from metarec.models.registry import PEOPLE_AS_TEXT
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal

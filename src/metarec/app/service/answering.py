@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.app.service.live import Served
-from metarec.app.service.shapes import HistoryEvent, Person, RecommendationRequest
+from metarec.app.service.schemas import HistoryEvent, Person, RecommendationRequest
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.rules import Rules

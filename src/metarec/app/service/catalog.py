@@ -11,11 +11,11 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from metarec.app.items import items_frame
-from metarec.app.service import shapes
+from metarec.app.service import schemas
+from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
-from metarec.app.service.parts import Json, Service, answers
 
-ItemId = Annotated[shapes.Id, Path(description="The item's id as you write it.")]
+ItemId = Annotated[schemas.Id, Path(description="The item's id as you write it.")]
 Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so many.")]
 
 
@@ -28,7 +28,7 @@ def catalog_routes(service: Service) -> APIRouter:
         "/v1/items",
         dependencies=read,
         summary="Items whose title holds all words of `q`",
-        **answers(shapes.Items),
+        **answers(schemas.Items),
     )
     async def search(q: Annotated[str, Query(max_length=200)] = "", k: Most = 20) -> Json:
         served = service.live.served
@@ -53,11 +53,14 @@ def catalog_routes(service: Service) -> APIRouter:
         dependencies=read,
         summary="Items like another",
         route_class_override=_Similar,
-        **answers(shapes.SimilarItems, 404),
+        **answers(schemas.SimilarItems, 404),
     )
 
     @router.get(
-        "/v1/items/{item_id:id}", dependencies=read, summary="One item", **answers(shapes.Item, 404)
+        "/v1/items/{item_id:id}",
+        dependencies=read,
+        summary="One item",
+        **answers(schemas.Item, 404),
     )
     async def item(item_id: ItemId) -> Json:
         served = service.live.served
@@ -67,9 +70,9 @@ def catalog_routes(service: Service) -> APIRouter:
         "/v1/items/{item_id:id}",
         dependencies=write,
         summary="Add an item, or change its content; recommendable at once",
-        **answers(shapes.ItemAdded, 501, 503),
+        **answers(schemas.ItemAdded, 501, 503),
     )
-    async def put(item_id: ItemId, body: shapes.ItemContent) -> Json:
+    async def put(item_id: ItemId, body: schemas.ItemContent) -> Json:
         _, notes = items_frame(
             [(item_id, body.attributes)], service.live.served.model.catalog.frame.schema
         )
