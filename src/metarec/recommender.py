@@ -356,7 +356,7 @@ class Recommender:
     @property
     def trained_on(self) -> pl.DataFrame:
         """The training events."""
-        return self.training.interactions.frame
+        return self.training.interactions.filled
 
     @property
     def trained_until(self) -> float | None:
@@ -877,6 +877,14 @@ def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> st
     )
     told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
     facts = json.dumps(
-        [asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True
+        [
+            asdict(settings),
+            data.interactions.kinds.to_dict(),
+            len(data.interactions),
+            len(data.items),
+            rows,
+            *told,
+        ],
+        sort_keys=True,
     )
     return hashlib.sha256(facts.encode()).hexdigest()[:12]

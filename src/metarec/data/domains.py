@@ -8,7 +8,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 
 
@@ -44,8 +46,8 @@ class DomainPack:
     about: str
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Canonical column name -> what it is called in this field."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Event kind -> strength, in (0, 1]."""
+    kinds: Mapping[str, Any] = field(default_factory=dict)
+    """What kinds say in this field, as `Kinds.over` takes it."""
     policy: Policy = field(default_factory=Policy)
     metric: str = "ndcg@10"
     """What to judge by."""
@@ -53,6 +55,11 @@ class DomainPack:
 
 
 NO_DOMAIN = DomainPack(name="none", about="nothing is assumed")
+
+
+def pack_kinds(pack: DomainPack) -> Kinds:
+    """The default kinds with those of a field over them."""
+    return Kinds.default().over(pack.kinds, f"domain {pack.name}")
 
 
 def domains() -> list[str]:
@@ -79,7 +86,7 @@ def domain(name: str) -> DomainPack:
         name=name,
         about=content["about"],
         synonyms=content.get("columns", {}),
-        weights=content.get("kinds", {}),
+        kinds=content.get("kinds", {}),
         policy=Policy(
             **{**policy, "exclusions": tuple(Exclusion(**e) for e in policy.get("exclusions", []))}
         ),

@@ -355,7 +355,9 @@ def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
         raise BadInput(
             f"the protocol {protocol!r} is about ratings, and {data.name} holds acts without values"
         )
-    return data.interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    events = data.interactions
+    rated = events.frame.filter(events.acts()["rating"].is_not_null())
+    return rated.unique(["user_id", "item_id"], keep="first", maintain_order=True)
 
 
 def _people(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.ndarray:

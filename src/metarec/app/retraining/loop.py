@@ -150,7 +150,7 @@ def _round(
     judging, learning = split_judges(
         store,
         champion.training_data(),
-        as_training_rows(whole.interactions.frame, scale),
+        as_training_rows(whole.interactions.filled, scale),
         offered=old,
     )
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
@@ -295,7 +295,7 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
     """Old and new events, items and users as one data set, without forgotten people; of two ratings
     of an item the later counts.
     """
-    before = without_forgotten(store, old.interactions.frame)
+    before = without_forgotten(store, old.interactions.filled)
     rows = pl.concat(
         [
             before.cast({"value": pl.Float32}),

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, domain
+from metarec.data.domains import NO_DOMAIN, DomainPack, domain, pack_kinds
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
@@ -22,10 +23,10 @@ EXAMPLE = """
 name = "shop"
 domain = "e-commerce"
 
-[kinds]                      # strength of each kind of event
-view = 0.2
-purchase = 1.0
-rating = 0.2                 # ratings of 1 to 5 beside other acts then weigh 0.2 to 1
+[kinds]                      # over the domain's and the defaults
+view = 0.2                   # strength; the sign stays as it is known
+hide = -1                    # negative, strength 1
+enquire = { sign = "positive", strength = 0.7, target = true }
 
 [cleaning]                   # see CleaningConfig
 k_core = 5
@@ -76,7 +77,7 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
         if "cleaning" in settings
         else None
     )
-    weights = {**pack.weights, **_table(settings, "kinds", path)}
+    kinds = pack_kinds(pack).over(_table(settings, "kinds", path), f"{path}, [kinds]")
     sources = settings.get("sources")
     if (
         not isinstance(sources, list)
@@ -85,7 +86,7 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
     ):
         raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
-        _read_source(path, number, source, pack, weights, rules or own or CleaningConfig())
+        _read_source(path, number, source, pack, kinds, rules or own or CleaningConfig())
         for number, source in enumerate(sources, start=1)
     ]
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
@@ -119,7 +120,7 @@ def _read_source(
     number: int,
     source: Mapping[str, Any],
     pack: DomainPack,
-    weights: Mapping[str, float],
+    kinds: Kinds,
     rules: CleaningConfig,
 ) -> Tables:
     place = f"{path}, source {number}"
@@ -133,7 +134,7 @@ def _read_source(
         item_columns=_table(source, "item_columns", place),
         user_columns=_table(source, "user_columns", place),
         synonyms=pack.synonyms,
-        weights=weights,
+        kinds=kinds,
         kind=source.get("kind"),
         context=source.get("context"),
         rules=rules,

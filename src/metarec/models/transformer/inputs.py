@@ -82,7 +82,7 @@ class SequenceFeatures:
                     .sort("count", name, descending=[True, False])
                 )
                 categories[name] = counted[name].head(MOST_CATEGORIES).to_list()
-        mean, spread = _mean_and_spread(frame["value"])
+        mean, spread = _mean_and_spread(train.filled["value"])
         return cls(
             kinds=sorted(frame["kind"].unique().to_list()),
             value_mean=mean,
@@ -102,7 +102,7 @@ class SequenceFeatures:
         self, events: Interactions, vocabulary: Vocabulary, length: int
     ) -> tuple[SequenceInputs, list[str]]:
         """Every user's newest `length` events on known items, and the user ids in their order."""
-        frame = events.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+        frame = events.filled.unique(["user_id", "item_id"], keep="first", maintain_order=True)
         users = frame["user_id"].unique(maintain_order=True)
         return self._padded(
             frame, users, vocabulary, length, has_time=events.has_time
