@@ -151,7 +151,7 @@ def calibrate(
     ratios = np.zeros((len(steps), len(actual)))
     for row, events in enumerate(steps if judged else ()):
         requests = [
-            Request(history=person.pool[:events], profile=person.profile) for person in judged
+            Request(history=person.first(events), profile=person.profile) for person in judged
         ]
         predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
         ratios[row] = np.abs(actual - predicted) / np.maximum(
