@@ -7,6 +7,7 @@ user is a task of the same shape, which is what the meta-learners train on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,21 +45,28 @@ class Newcomer:
 
     user_id: str
     profile: dict[str, Any]
-    pool: list[tuple[Any, ...]]
+    pool: Sequence[tuple[Any, ...]]
     """Events as `Request.history` has them, oldest first: `(item id, value, kind, seconds)`, or the
     first two of these.
     """
-    query: list[tuple[str, float]]
-    """(item id, value) of what was accepted after the pool and lies in the training catalog."""
+    query: Sequence[tuple[str, float | None]]
+    """(item id, value) of what was accepted after the pool and lies in the training catalog; where
+    values are ratings, None for what was not rated.
+    """
     relevant: list[str]
     """Query items that were liked and are what recommendations are for."""
+
+    @property
+    def rated(self) -> list[tuple[str, float]]:
+        """The query items that have a value."""
+        return [(item_id, value) for item_id, value in self.query if value is not None]
 
     @property
     def n_items(self) -> int:
         """Items of the pool."""
         return len({item_id for item_id, *_ in self.pool})
 
-    def first(self, n_support: int) -> list[tuple[Any, ...]]:
+    def first(self, n_support: int) -> Sequence[tuple[Any, ...]]:
         """The beginning of the pool: every event until one names a further item than the first
         `n_support`.
         """
@@ -165,21 +173,29 @@ def newcomers_of(
 def telling_acts(events: Interactions) -> pl.DataFrame:
     """Events that say something, with what they say (`Interactions.acts`) and `number`."""
     acts = events.frame.with_columns(
-        events.acts(), number=events.frame.select(events.number.alias("number"))["number"]
+        events.acts(),
+        number=pl.lit(None, pl.Float64)
+        if events.has_values
+        else pl.col("value").cast(pl.Float64).fill_null(1.0),
     )
     return acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
 
 
-def as_newcomers(data: Dataset, pools: pl.DataFrame, later: pl.DataFrame) -> list[Newcomer]:
+def as_newcomers(
+    data: Dataset, pools: pl.DataFrame, later: pl.DataFrame, relevant_from: float | None = None
+) -> list[Newcomer]:
     """Users shown by the acts in `pools` and asked about those in `later`; who wants nothing later
     is left out.
 
     Args:
         pools: rows of `telling_acts`.
         later: the same, on items that may be asked about.
+        relevant_from: the rating from which an item counts as liked; None: as in `data`.
     """
     events = data.interactions
-    queries = accepted_items(later, events.relevant_from)
+    queries = accepted_items(
+        later, events.relevant_from if relevant_from is None else relevant_from
+    )
     queries = queries.filter(pl.col("is_relevant").any().over("user_id"))
     time = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
     event = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", time.alias("timestamp"))

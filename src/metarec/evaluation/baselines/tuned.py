@@ -100,8 +100,8 @@ class Validation:
         candidates[rows, items] = False
         liked = np.zeros(candidates.shape, bool)
         liked[_cells([n.relevant for n in repeated], table.vocabulary)] = True
-        asked = [[e[0] for e in n.query] for n in repeated]
-        values = np.array([e[1] for n in repeated for e in n.query])
+        asked = [[e[0] for e in n.rated] for n in repeated]
+        values = np.array([e[1] for n in repeated for e in n.rated])
         rows, items = _cells(asked, table.vocabulary, keep_unknown=True)
         return cls(
             support=table.support(requests),
