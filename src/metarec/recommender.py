@@ -17,8 +17,9 @@ import numpy as np
 import polars as pl
 
 from metarec.backbone.readers import item_reader
-from metarec.data.domains import Policy
+from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -32,6 +33,7 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed, normal
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.new_items import PART, NewItemPlaces
+from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.onboarding import (
     Questions,
     chance_known,
@@ -195,7 +197,8 @@ class Recommender:
             item_template: how an item is written as text, such as `"{title} by {authors}"`; names
                 columns of the items.
             person_template: how a person is, such as `"{profile}. Likes {liked}, not {disliked}"`.
-            policy: what slates must heed; by default seen items are not shown again.
+            policy: what slates must heed; that of the data by default, and where they have none
+                seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to
                 mean 1, and whoever is not named counts as their mean. None: all the same.
@@ -216,6 +219,7 @@ class Recommender:
             person_template=person_template,
         )
         _check_size(data)
+        data = replace(data, policy=policy or data.policy or DEFAULT_POLICY)
         catalog = _whole_catalog(data)
         histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
         seen = np.unique(histories.items)
@@ -269,7 +273,7 @@ class Recommender:
             catalog=catalog,
             training=data,
             horizon=behaviour.horizon,
-            policy=policy or Policy(repeats_allowed=False),
+            policy=data.policy or DEFAULT_POLICY,
             item_inputs=item_inputs,
             profile_inputs=profile_inputs,
             content=content,
@@ -289,8 +293,8 @@ class Recommender:
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
     ) -> Recommender:
-        """Another model with this one's settings and policy, fitted on other data; arguments as for
-        `fit`, this one's seed by default.
+        """Another model with this one's settings, fitted on other data; arguments as for `fit`,
+        this one's seed by default, and its policy where the data have none.
         """
         ours = self.settings
         return Recommender.fit(
@@ -301,7 +305,7 @@ class Recommender:
             learner=ours.learner,
             item_template=ours.item_template,
             person_template=ours.person_template,
-            policy=self.policy,
+            policy=data.policy or self.policy,
             horizon=horizon,
             user_weights=user_weights,
         )
@@ -385,6 +389,19 @@ class Recommender:
     def training_data(self) -> Dataset:
         """What it was fitted on."""
         return self.training
+
+    @cached_property
+    def policy_check(self) -> PolicyCheck:
+        """The policy over the catalog; whatever shows items goes through it."""
+        return PolicyCheck(self.policy, self.catalog.frame, self.training.users.frame)
+
+    def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What the policy could not check for one user and the items (indexes) they are shown, and
+        which attributes are not known.
+        """
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        notice = [self.policy.notice] if self.policy.notice else []
+        return [*odd, *self.policy_check.notes(request, shown), *notice]
 
     # Scores
 
@@ -486,7 +503,7 @@ class Recommender:
             requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
-        self._policy_check.hide(scores, requests, (support.owners, support.items))
+        self.policy_check.hide(scores, requests, (support.owners, support.items))
         spread = self._spread(support) if explore else None
         ordered = order_slates(
             scores,
@@ -506,7 +523,7 @@ class Recommender:
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Questions:
         """Which items to ask each person about first: expected variance reduction times the chance
-        that they know the item.
+        that they know the item; none that the policy forbids.
         """
         knows = chance_known(
             np.bincount(
@@ -515,7 +532,7 @@ class Recommender:
             self.trained_on["user_id"].n_unique(),
         )
         support, _ = self._support(requests)
-        may_ask = np.ones((len(requests), len(self.catalog)), bool)
+        may_ask = self.policy_check.allowed(requests)
         may_ask[support.owners, support.items] = False
         for row, ids in enumerate(exclude or []):
             known = self.vocabulary.indexes(ids)
@@ -663,6 +680,10 @@ class Recommender:
                 f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
                 f"- values: {values}",
                 "",
+                "## Policy",
+                "",
+                *(f"- {line}" for line in facts_lines(policy_facts(self.training, self.policy))),
+                "",
             ]
         )
 
@@ -700,12 +721,6 @@ class Recommender:
     @cached_property
     def _item_directions(self) -> np.ndarray:
         return directions_of(self.item_embeddings)
-
-    @cached_property
-    def _policy_check(self) -> Any:
-        from metarec.recommendation.policy import PolicyCheck
-
-        return PolicyCheck(self.policy, self.catalog.frame)
 
     def _wish(self, wish: str | None) -> np.ndarray:
         if not wish or not self.text.shape[1]:
@@ -789,7 +804,7 @@ class Recommender:
                 if requests[row].wish and not self.text.shape[1]
                 else []
             )
-            notes += [self.policy.notice] if self.policy.notice else []
+            notes += self.policy_notes(requests[row], shown.items[start:end].tolist())
             slates.append(
                 Slate(
                     item_ids=names[start:end],
@@ -867,8 +882,8 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
 
 
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, the settings or the weights of
-    people.
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
+    weights of people.
     """
     rows = (
         data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
@@ -876,6 +891,8 @@ def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> st
         .sum()
     )
     told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    if data.policy not in (None, DEFAULT_POLICY):
+        told.append(repr(data.policy))
     facts = json.dumps(
         [asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True
     )

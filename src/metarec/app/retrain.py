@@ -315,7 +315,11 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         [without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed"
     ).unique("user_id", keep="last", maintain_order=True)
     return Dataset(
-        interactions=rows, items=Catalog.of(items), users=Profiles.of(users), name=old.name
+        interactions=rows,
+        items=Catalog.of(items),
+        users=Profiles.of(users),
+        name=old.name,
+        policy=old.policy,
     )
 
 

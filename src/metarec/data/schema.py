@@ -6,14 +6,17 @@ Ids are text outside and indexes inside; `Vocabulary` is the one place that tran
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from metarec.data.parsing import as_numbers, as_seconds
+
+if TYPE_CHECKING:
+    from metarec.data.domains import Policy
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 RELEVANT_SHARE = 0.75
@@ -353,9 +356,17 @@ class Dataset:
     items: Catalog
     users: Profiles
     name: str
+    policy: Policy | None = None
+    """What slates must heed, where the data's TOML file or a domain says so."""
 
     def __init__(
-        self, *, interactions: Any, items: Any = None, users: Any = None, name: str = "data"
+        self,
+        *,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        name: str = "data",
+        policy: Policy | None = None,
     ) -> None:
         events = (
             interactions
@@ -384,12 +395,8 @@ class Dataset:
         object.__setattr__(self, "items", catalog)
         object.__setattr__(self, "users", profiles)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "policy", policy)
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
-        return Dataset(
-            interactions=self.interactions.keep(frame),
-            items=self.items,
-            users=self.users,
-            name=self.name,
-        )
+        return replace(self, interactions=self.interactions.keep(frame))

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, domain
+from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain
+from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
@@ -26,6 +27,10 @@ domain = "e-commerce"
 view = 0.2
 purchase = 1.0
 rating = 0.2                 # ratings of 1 to 5 beside other acts then weigh 0.2 to 1
+
+[policy]                     # over the domain's; docs/guide/policies.md
+available = "in_stock"
+rules = ["min_age > 17 when age < 18"]
 
 [cleaning]                   # see CleaningConfig
 k_core = 5
@@ -45,7 +50,7 @@ kind = "view"
 """
 """What such a file may say."""
 
-KEYS = {"name", "domain", "kinds", "cleaning", "sources"}
+KEYS = {"name", "domain", "policy", "kinds", "cleaning", "sources"}
 SOURCE_KEYS = {
     "path",
     "interactions",
@@ -60,17 +65,27 @@ SOURCE_KEYS = {
 }
 
 
-def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
+def read_config(
+    path: Path, rules: CleaningConfig | None = None, domain_asked: str | None = None
+) -> Tables:
     """Read every source of a TOML file and merge them.
 
     Args:
         rules: instead of the file's own `[cleaning]`.
+        domain_asked: domain named beside the file; the file may name none or the same.
 
     Raises:
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
     """
     settings = _load(path)
-    pack = domain(settings["domain"]) if "domain" in settings else NO_DOMAIN
+    policy = policy_named(
+        settings.get("domain"),
+        domain_asked,
+        _table(settings, "policy", path) if "policy" in settings else None,
+        path,
+    )
+    named = settings.get("domain", domain_asked)
+    pack = domain(named) if named is not None else NO_DOMAIN
     own = (
         CleaningConfig.of(_table(settings, "cleaning", path), str(path))
         if "cleaning" in settings
@@ -91,7 +106,26 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
     if not tables.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
-    return replace(tables, rules=rules or own)
+    return replace(tables, rules=rules or own, policy=_of_all(policy, parts, path))
+
+
+def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
+    """The file's policy, or that of the sources where it has none.
+
+    Raises:
+        BadInput: if two of them contradict each other.
+    """
+    said = [part.policy for part in parts if part.policy is not None]
+    if policy is not None:
+        said = [one for one in said if one.domain not in (None, policy.domain)]
+        said.append(policy)
+    odd = next((one for one in said if one != said[0]), None)
+    if odd is not None:
+        raise BadInput(
+            f"{path}: its sources have different policies (domains {said[0].domain!r} and "
+            f"{odd.domain!r}); name one domain in this file and the same in theirs"
+        )
+    return said[0] if said else None
 
 
 def _load(path: Path) -> dict[str, Any]:
