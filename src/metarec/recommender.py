@@ -33,13 +33,13 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed, normal
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.new_items import PART, NewItemPlaces
-from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.onboarding import (
     Questions,
     chance_known,
     chance_known_to,
     choose_questions,
 )
+from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.scorers import SCORERS

@@ -344,7 +344,10 @@ def test_what_cannot_be_heeded_is_said(client):
     nothing = slate(client, allow=["nope"], k=2)
     assert (nothing["items"], nothing["notes"]) == (
         [],
-        ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"],
+        [
+            "no item may be shown: nothing passes the policy, filter, allow, exclude, quota and what was "
+            "seen"
+        ],
     )
 
 

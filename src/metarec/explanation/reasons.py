@@ -23,9 +23,9 @@ from metarec.explanation.standing import (
     Explained,
     columns_of,
     hidden_items,
-    policy_check_of,
     known_history,
     parts_at,
+    policy_check_of,
     standings,
     top,
 )

@@ -31,6 +31,8 @@ NOT_AVAILABLE = frozenset(
 """Texts by which a column of availability says no."""
 NEAR = 0.75
 """How alike an unknown name must be to one of the policy's to be taken for its misspelling."""
+LONGEST_CODE = 2
+"""Words as short as a country's code have no plural."""
 MAX_NAMED = 3
 """Items that a note names; the rest is counted."""
 
@@ -99,10 +101,26 @@ class PolicyCheck:
         items = self._items_of_tag[column]
         tags = tags_of(profile.get(exclusion.profile_attribute))
         for tag in tags or ():
-            if tag in items:
-                yield exclusion.why, items[tag]
+            meant = self._meant(exclusion, column, tag)
+            if meant is not None:
+                yield exclusion.why, items[meant]
         if exclusion.unknown == "hide" and self._is_doubtful(exclusion, column, tags):
             yield f"{exclusion.profile_attribute} is not known", self._says_anything[column]
+
+    def _meant(self, exclusion: Exclusion, column: str, tag: str) -> str | None:
+        """The tag of the items that a stated value means: itself, else one that it is the singular,
+        the plural or a misspelling of. A wrong guess hides an item too many; none shows what was
+        to be kept away.
+        """
+        items = self._items_of_tag[column]
+        if tag in items:
+            return tag
+        forms = (f"{tag}s", f"{tag}es", tag.removesuffix("s"), tag.removesuffix("es"))
+        same = next((one for one in forms if one in items), None)
+        if same is not None and len(tag) > LONGEST_CODE:
+            return same
+        known = tag in self._values_of_users(exclusion.profile_attribute)
+        return None if known else nearest(tag, items, NEAR)
 
     def _is_doubtful(self, exclusion: Exclusion, column: str, tags: Sequence[str] | None) -> bool:
         """Whether nothing usable was stated: no value, or one that neither items nor users know."""
@@ -212,9 +230,11 @@ class PolicyCheck:
             for tag in stated:
                 if tag in self._items_of_tag[column]:
                     continue
-                near = nearest(tag, self._items_of_tag[column], NEAR if tag in users else 0.5)
+                meant = self._meant(exclusion, column, tag)
+                near = meant or nearest(tag, self._items_of_tag[column], 1 if tag in users else 0.5)
+                hint = f"; did you mean {near!r}?" if near is not None else ""
+                hint += " Its items are not shown, to be safe" if meant is not None else ""
                 if near is not None or tag not in users:
-                    hint = f"; did you mean {near!r}?" if near is not None else ""
                     said.append(
                         f"no item's {exclusion.item_column!r} says {tag!r} "
                         f"({exclusion.profile_attribute}){hint}"

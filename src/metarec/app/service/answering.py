@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metarec.app.service.live import Served
 from metarec.app.service.shapes import HistoryEvent, Person, RecommendationRequest
+from metarec.data.schema import BadInput
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.rules import Rules
@@ -59,7 +61,11 @@ def request_of(
 ) -> Request:
     """The recommender's request for a person: what is stored of them (if `store` is given), then
     what they sent along.
+
+    Raises:
+        BadInput: if an attribute sent along looks like one of the policy's, misspelled.
     """
+    served.model.policy_check.refuse_misspelled(body.profile)
     stored, profile = (
         store.person(body.user_id, last)
         if store is not None and body.user_id is not None
@@ -73,6 +79,19 @@ def request_of(
         exclude=exclude,
         allow=allow,
     )
+
+
+def stated_person(user_id: str | None, profile: Sequence[str], **more: Any) -> Person:
+    """A person as an address describes them, with attributes as `NAME=VALUE`.
+
+    Raises:
+        BadInput: if an attribute has no `=`.
+    """
+    wrong = next((text for text in profile if "=" not in text), None)
+    if wrong is not None:
+        raise BadInput(f"profile takes NAME=VALUE, got {wrong!r}")
+    pairs = (text.partition("=") for text in profile)
+    return Person(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
 
 
 def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
