@@ -68,8 +68,8 @@ serve: $(VENV)/.run  ## the service and its page, with the demo's model (MODEL=f
 	$(BIN)/metarec serve $(MODEL)
 
 bench: $(VENV)/.all  ## speed of meta-training and of the service, as ratios in one run
-	$(BIN)/metarec bench meta
-	$(BIN)/metarec bench serve
+	$(BIN)/python -m benchmarks.cli
+	$(BIN)/python benchmarks/serve.py
 
 docs: $(VENV)/.all  ## check that every command, setting and link the docs name is there
 	$(BIN)/python -m pytest tests/test_docs.py -q

@@ -161,8 +161,8 @@ def one(
 ) -> dict:
     """Fit and judge one encoder in one scenario."""
     from metarec.data.schema import Dataset
+    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
-    from metarec.evaluation.recommenders import OwnRecommender
 
     if encoder == "ids":
         data = Dataset(

@@ -129,8 +129,8 @@ def shown_over_http(folder: Path, truth: Truth, people) -> Iterator[tuple[str, i
     """(door, number of the person, ids), from a service on the saved model."""
     from starlette.testclient import TestClient
 
-    from metarec.app.service.create import create_app
-    from metarec.app.settings import ServiceSettings
+    from metarec.app.service.application import create_app
+    from metarec.app.service.settings import ServiceSettings
 
     ids = list(truth.items)
     settings = ServiceSettings(

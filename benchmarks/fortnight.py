@@ -76,7 +76,7 @@ def main() -> None:
 
 def fortnight(options: argparse.Namespace, folder: Path) -> None:
     import metarec
-    from metarec.app.retrain import retrain
+    from metarec.app.retraining.loop import retrain
     from metarec.feedback.promotion import Guardrails
 
     rng = np.random.default_rng(options.seed)
@@ -180,8 +180,8 @@ def without_judges(data, share: float, rng: np.random.Generator):
 def started(folder: Path, name: str, explore: float):
     from starlette.testclient import TestClient
 
-    from metarec.app.service.create import create_app
-    from metarec.app.settings import ServiceSettings
+    from metarec.app.service.application import create_app
+    from metarec.app.service.settings import ServiceSettings
 
     shutil.copytree(folder / "model", folder / name / "model")
     app = create_app(
@@ -279,7 +279,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
 
 def sabotage(folder: Path, old, fit, rails) -> None:
     """A challenger trained on events whose items were shuffled must be refused."""
-    from metarec.app.retrain import retrain
+    from metarec.app.retraining.loop import retrain
 
     def shuffled(data, **how):
         frame = data.interactions.frame

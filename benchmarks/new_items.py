@@ -24,7 +24,7 @@ from metarec.data.newcomers import LONG, SHORT, Newcomer
 from metarec.data.read import read
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
-from metarec.evaluation.judged import requests_at
+from metarec.evaluation.interface import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import prepare
 from metarec.evaluation.significance import interval, paired_difference, resample
@@ -32,7 +32,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
-from metarec.metalearning.new_items import NewItems
+from metarec.models.cold_items.model import NewItems
 from metarec.recommender import Recommender
 
 

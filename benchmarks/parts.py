@@ -36,9 +36,9 @@ def main() -> None:
 
     import metarec
     from metarec.data.newcomers import split_newcomers
+    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.curve import learning_curve
     from metarec.evaluation.measure import Trial
-    from metarec.evaluation.recommenders import OwnRecommender
     from metarec.recommender import PRESETS
     from metarec.runtime.rng import derive
 

@@ -167,7 +167,7 @@ uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
 """
 SERVICE = """
 import sys
-from metarec.app.serving import serve
+from metarec.app.service.run import serve
 serve(sys.argv[2], sys.argv[3], port=int(sys.argv[1]), requests_per_second=0, log_level="error")
 """
 

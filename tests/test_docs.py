@@ -132,7 +132,7 @@ def test_names_the_readme_uses_are_public() -> None:
 def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
     from dataclasses import fields
 
-    from metarec.app.settings import ServiceSettings
+    from metarec.app.service.settings import ServiceSettings
 
     page = (ROOT / "docs" / "guide" / "serving.md").read_text(encoding="utf-8")
     missing = [field.name for field in fields(ServiceSettings) if f"`{field.name}`" not in page]

@@ -1,6 +1,6 @@
 """metarec recommends well to people and items it has just met.
 
-The journey, one way: data -> features -> backbone -> metalearning -> recommendation -> feedback;
+The journey, one way: data -> features -> models -> recommendation -> feedback;
 `recommender.py` is that journey in one class; evaluation, explanation and fairness read it; `app`
 wires it. Names are loaded when first used, so that `import metarec` and `metarec --help` load no
 torch.

@@ -16,23 +16,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from metarec.backbone.readers import item_reader
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour
+from metarec.features.encoders.item_reader import item_reader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import check_person_template, item_text
-from metarec.metalearning.learners import get_method
-from metarec.metalearning.ratings import RatingHead
+from metarec.models.als import Factors
+from metarec.models.base import TextScorer
+from metarec.models.cold_items.reorder import PART, NewItemPlaces
+from metarec.models.few_shot.learners import get_method
+from metarec.models.rating import RatingHead
+from metarec.models.registry import SCORERS
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
-from metarec.recommendation.new_items import PART, NewItemPlaces
 from metarec.recommendation.onboarding import (
     Questions,
     chance_known,
@@ -42,9 +45,6 @@ from metarec.recommendation.onboarding import (
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
-from metarec.recommendation.scorers import SCORERS
-from metarec.recommendation.scorers.base import TextScorer
-from metarec.recommendation.scorers.factors import Factors
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
@@ -101,7 +101,7 @@ class Settings:
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
-    """Text encoder, as for `metarec.backbone.readers`; `none` leaves text out, `minilm+lora` is
+    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out, `minilm+lora` is
     fine-tuned on the events.
     """
     learner: str | None = None
@@ -360,7 +360,7 @@ class Recommender:
     @property
     def trained_on(self) -> pl.DataFrame:
         """The training events."""
-        return self.training.interactions.frame
+        return self.training.interactions.filled
 
     @property
     def trained_until(self) -> float | None:
@@ -393,7 +393,12 @@ class Recommender:
     @cached_property
     def policy_check(self) -> PolicyCheck:
         """The policy over the catalog; whatever shows items goes through it."""
-        return PolicyCheck(self.policy, self.catalog.frame, self.training.users.frame)
+        return PolicyCheck(
+            self.policy,
+            self.catalog.frame,
+            users=self.training.users.frame,
+            kinds=self.training.interactions.kinds,
+        )
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What the policy could not check for one user and the items (indexes) they are shown, and
@@ -894,6 +899,14 @@ def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> st
     if data.policy not in (None, DEFAULT_POLICY):
         told.append(repr(data.policy))
     facts = json.dumps(
-        [asdict(settings), len(data.interactions), len(data.items), rows, *told], sort_keys=True
+        [
+            asdict(settings),
+            data.interactions.kinds.to_dict(),
+            len(data.interactions),
+            len(data.items),
+            rows,
+            *told,
+        ],
+        sort_keys=True,
     )
     return hashlib.sha256(facts.encode()).hexdigest()[:12]

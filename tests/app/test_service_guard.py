@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from metarec.app.service.guard import Guard, RateLimit
+from metarec.app.service.http import without_details
 from metarec.app.service.meters import Meters
-from metarec.app.service.parts import without_details
-from metarec.app.settings import ServiceSettings
+from metarec.app.service.settings import ServiceSettings
 
 
 async def echo(scope, receive, send):

@@ -17,8 +17,8 @@ pytest.importorskip("httpx")
 
 from starlette.testclient import TestClient  # noqa: E402
 
-from metarec.app.service.create import create_app  # noqa: E402
-from metarec.app.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.application import create_app  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
@@ -61,7 +61,7 @@ def client(start):
 
 
 def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
-    from metarec.app.service import create
+    from metarec.app.service import application as create
 
     loading, order = threading.Event(), []
     monkeypatch.setattr(create, "warm_text", lambda _model: loading.wait(20))

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.app.judging import as_judges, compare, groups_of
-from metarec.app.judging_logs import compare_on_log, read_log
-from metarec.app.retrain import (
+from metarec.app.retraining.compare import as_judges, compare, groups_of
+from metarec.app.retraining.compare_logged import compare_on_log, read_log
+from metarec.app.retraining.loop import (
     JUDGES_SHARE,
     by_own_choice,
     how_to_learn,
@@ -23,7 +23,7 @@ from metarec.app.retrain import (
     scale_of,
     split_judges,
 )
-from metarec.app.settings import ServiceSettings
+from metarec.app.service.settings import ServiceSettings
 from metarec.data.newcomers import Newcomer, choose_horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.feedback import open_store

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from metarec.app.serving import serve
-from metarec.app.settings import ServiceSettings, load_settings
+from metarec.app.service.run import serve
+from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 
 

@@ -9,7 +9,7 @@ import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
 
-from metarec.app.supervisor import Worker  # noqa: E402
+from metarec.app.service.supervisor import Worker  # noqa: E402
 
 
 @pytest.fixture

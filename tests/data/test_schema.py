@@ -54,9 +54,9 @@ def test_kinds_make_ratings_or_strengths() -> None:
     base = {"user_id": ["a", "b"], "item_id": ["x", "y"], "value": [1.0, 2.0], "timestamp": [1, 2]}
     assert Interactions.of(base).has_values
     mixed = Interactions.of({**base, "kind": ["rating", "purchase"]})
-    assert not mixed.has_values and mixed.relevant_from == float("-inf")
+    assert not mixed.has_values and mixed.relevant_from == float("-inf")  # one rating is no scale
     assert not Interactions.of({**base, "value": [3.0, 3.0]}).has_values
-    assert Interactions.of({**base, "value": [None, 2.0]}).frame["value"].to_list() == [1.0, 2.0]
+    assert Interactions.of({**base, "value": [None, 2.0]}).frame["value"].to_list() == [None, 2.0]
 
 
 def test_without_times_the_order_is_random_but_always_the_same() -> None:

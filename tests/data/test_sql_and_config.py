@@ -170,7 +170,8 @@ def test_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/clicks.db")
     data = read(tmp_path)
     assert data.name == "shop" and len(data.interactions) == 192
-    strengths = dict(data.interactions.frame.group_by("kind").agg(pl.col("value").unique()).rows())
+    said = data.interactions.frame.hstack(data.interactions.acts()).group_by("kind")
+    strengths = dict(said.agg(pl.col("strength").unique()).rows())
     assert strengths == {"purchase": [1.0], "view": [pytest.approx(0.2)]}
     assert data.interactions.context_columns == ["store"]
     assert data.items.frame["text"][3] == "Item 3"
@@ -213,7 +214,10 @@ def test_items_and_users_of_several_sources_become_one(tmp_path: Path) -> None:
         ("not toml at all", "is not a TOML file"),
         ("colour = 'red'\n[[sources]]\npath='a'", "nothing is known of 'colour'"),
         ("[[sources]]\npath='a'\nfile='b'", "source 1: nothing is known of 'file'"),
-        ("[kinds]\nrating=-1\n[[sources]]\npath='a'", "kind 'rating' must be a positive"),
+        (
+            "[kinds]\nrating=0\n[[sources]]\npath='a'",
+            "kind 'rating': an entry is a strength above 0",
+        ),
         ("[cleaning]\nfoo=1\n[[sources]]\npath='a'", "no cleaning setting 'foo'"),
         ("domain='space'\n[[sources]]\npath='a'", "no domain 'space'; there are"),
         (
@@ -254,7 +258,7 @@ def test_domains_know_names_weights_and_what_to_heed(tmp_path: Path) -> None:
     ]
     for name in domains():
         pack = domain(name)
-        assert all(0 < weight <= 1 for weight in pack.weights.values()) and pack.metric_why
+        assert pack.kinds and pack.metric_why
     assert (
         "not medical advice" in str(domain("health").policy.notice)
         and len(domain("health").policy.exclusions) == 3
@@ -267,10 +271,10 @@ def test_domains_know_names_weights_and_what_to_heed(tmp_path: Path) -> None:
         "student_id,course,enrolled_at,event\na,c1,2024-01-01,enrol\na,c2,2024-02-01,drop\n"
     )
     (tmp_path / "c.toml").write_text("domain = 'education'\n[[sources]]\ninteractions = 'e.csv'")
-    frame = read(tmp_path / "c.toml").interactions.frame
-    assert frame.select("user_id", "item_id", "value").rows() == [
-        ("a", "c1", pytest.approx(0.8)),
-        ("a", "c2", pytest.approx(0.1)),
+    found = read(tmp_path / "c.toml").interactions
+    assert found.frame.hstack(found.acts()).select("item_id", "sign", "strength").rows() == [
+        ("c1", 1, pytest.approx(0.8)),
+        ("c2", -1, pytest.approx(0.8)),
     ]
 
 

@@ -18,7 +18,7 @@ from metarec.evaluation.baselines.knn import cosine, count_together
 from metarec.evaluation.baselines.ratings import Biases
 from metarec.evaluation.baselines.ridge import ridge_weights
 from metarec.evaluation.baselines.table import Events, TrainingTable
-from metarec.evaluation.judged import Judged, Rates
+from metarec.evaluation.interface import Judged, Rates
 from metarec.recommendation.slate import Request
 
 PERSONAL = ("ContentRidge", "ItemKNN", "EASE", "iALS")

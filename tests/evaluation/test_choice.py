@@ -4,10 +4,9 @@ import pytest
 
 from evaluation.worlds import curve_of
 from metarec.data.schema import BadInput
+from metarec.evaluation.adapters import UNADAPTED, OwnRecommender, learners_for
 from metarec.evaluation.choice import choose
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.learners import UNADAPTED, learners_for
-from metarec.evaluation.recommenders import OwnRecommender
 
 
 def test_a_default_ahead_of_every_learner_is_supported():
@@ -65,8 +64,8 @@ def test_fewer_errors_are_better():
 def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
     from dataclasses import replace
 
-    from metarec.metalearning.learners import LEARNERS
-    from metarec.metalearning.training import Training
+    from metarec.models.few_shot.learners import LEARNERS
+    from metarec.models.few_shot.training import Training
 
     for name in [name for name in LEARNERS if name not in ("bayesian_ridge", "prototypical")]:
         monkeypatch.delitem(LEARNERS, name)

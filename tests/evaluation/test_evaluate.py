@@ -12,7 +12,7 @@ from metarec.data.report import report_on
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.report import to_html, write_report
-from metarec.evaluation.showing import show_newcomers
+from metarec.evaluation.report.examples import show_newcomers
 from world import tiny_world
 
 
@@ -208,7 +208,7 @@ def test_mistakes_are_told(big_world):
 
 
 def test_metarec_itself_can_be_judged(big_world):
-    from metarec.evaluation.recommenders import OwnRecommender
+    from metarec.evaluation.adapters import OwnRecommender
 
     found = evaluate(
         big_world.data,

@@ -9,10 +9,10 @@ import pytest
 
 from metarec.data.newcomers import split_newcomers
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Judged, Rates
-from metarec.evaluation.learners import UNADAPTED, learners_for
-from metarec.metalearning.learners import LEARNERS
-from metarec.metalearning.training import Training
+from metarec.evaluation.adapters import UNADAPTED, learners_for
+from metarec.evaluation.interface import Judged, Rates
+from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.few_shot.training import Training
 from metarec.recommendation.slate import Request
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from metarec.data.newcomers import split_newcomers
 from metarec.data.schema import BadInput
+from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.people_as_text import WEIGHTS, what_helped, with_people_as_text
-from metarec.evaluation.recommenders import OwnRecommender
 from metarec.recommendation.slate import Request
 from world import tiny_world
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Dataset
-from metarec.evaluation.protocols import (
+from metarec.evaluation.paper_protocols import (
     PROTOCOLS,
     Chance,
     ItemMean,
@@ -127,7 +127,7 @@ def test_binary_metrics_by_hand(data):
     """Two liked of three asked, ranked 1st and 3rd: NDCG@3 = (1 + 1/2) / (1 + 1/log2(3)), MAP@3 =
     (1 + 2/3) / 2.
     """
-    from metarec.evaluation.protocols import _binary
+    from metarec.evaluation.paper_protocols import _binary
 
     found = _binary(
         np.array([3.0, 2.0, 1.0]),

@@ -10,7 +10,7 @@ import pytest
 
 from metarec.data.schema import BadInput
 from metarec.explanation.counterfactual import counterfactual
-from metarec.explanation.standing import hidden_items, top
+from metarec.explanation.relative_score import hidden_items, top
 from metarec.recommendation.slate import Request
 
 

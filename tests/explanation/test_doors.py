@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from metarec.backbone.newcomer_network import NetworkSizes, NewcomerNetwork
-from metarec.explanation.doors import content_door, event_door, profile_door
 from metarec.explanation.gradients import integrated_gradients
+from metarec.explanation.network_inputs import content_door, event_door, profile_door
+from metarec.models.deep_set.network import NetworkSizes, NewcomerNetwork
 
 pytest.importorskip("captum")
 ITEM = 4

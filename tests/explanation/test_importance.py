@@ -13,7 +13,7 @@ from metarec.explanation.importance import (
     profile_effects,
     split_tags,
 )
-from metarec.explanation.standing import standing_of, stranger_weights
+from metarec.explanation.relative_score import standing_of, stranger_weights
 from metarec.recommendation.slate import Request
 
 

@@ -10,9 +10,9 @@ import torch
 
 from metarec.data.schema import BadInput
 from metarec.explanation.inner_steps import follow_steps
-from metarec.metalearning.items import ItemFeatures
-from metarec.metalearning.learners.maml import maml
-from metarec.metalearning.tasks import Support
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learners.gradient import maml
+from metarec.models.few_shot.tasks import Support
 
 LEARNER = maml(inner_steps=2)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from metarec.explanation.standing import standing_of, stranger_weights
+from metarec.explanation.relative_score import standing_of, stranger_weights
 from metarec.explanation.trace import trace
 from metarec.explanation.trace_plot import draw
 from metarec.recommendation.slate import Request

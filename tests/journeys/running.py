@@ -18,7 +18,7 @@ from typing import Any
 
 PROGRAM = """
 import json, sys
-from metarec.app.serving import serve
+from metarec.app.service.run import serve
 serve(**json.loads(sys.argv[1]))
 """
 

@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
     status_code_conformance,
 )
 
-from metarec.app.service.create import create_app  # noqa: E402
-from metarec.app.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.application import create_app  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
 ALWAYS = [

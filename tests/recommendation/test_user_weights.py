@@ -12,16 +12,16 @@ from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.metalearning.episodic_ridge import EpisodicRidge
-from metarec.metalearning.ratings import RatingHead
+from metarec.models.als import Factors
+from metarec.models.content import Content
+from metarec.models.ease import Ease
+from metarec.models.item_knn import Neighbors
+from metarec.models.markov import Transitions
+from metarec.models.profile import Profile
+from metarec.models.rating import RatingHead
+from metarec.models.support_ridge import EpisodicRidge
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
-from metarec.recommendation.scorers.content import Content
-from metarec.recommendation.scorers.ease import Ease
-from metarec.recommendation.scorers.factors import Factors
-from metarec.recommendation.scorers.neighbors import Neighbors
-from metarec.recommendation.scorers.profile import Profile
-from metarec.recommendation.scorers.transitions import Transitions
 from world import World
 
 N_ITEMS, PEOPLE = 12, 30
@@ -83,9 +83,9 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    monkeypatch.setattr("metarec.metalearning.episodic_ridge.RANK", N_ITEMS - 1)
+    monkeypatch.setattr("metarec.models.support_ridge.RANK", N_ITEMS - 1)
     monkeypatch.setattr(
-        "metarec.metalearning.episodic_ridge.TASTE_SCALE", 0.0
+        "metarec.models.support_ridge.TASTE_SCALE", 0.0
     )  # tastes are a plain SVD of likes, not weighed
     twice, heavy = (EpisodicRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support = weighed.histories.first(3)

@@ -9,10 +9,9 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-
-from metarec.metalearning.bench import run
-from metarec.metalearning.bench.run import Disagreement, bench_meta, describe
-from metarec.metalearning.bench.ways import ours, plain_loop
+from benchmarks.meta import run
+from benchmarks.meta.run import Disagreement, bench_meta, describe
+from benchmarks.meta.ways import ours, plain_loop
 
 
 def fewer(contests):

@@ -1,6 +1,6 @@
 """Meta-gradients of the batched inner loop against a plain loop over tasks, in float64.
 
-The loop below knows nothing of `metarec.metalearning.layers`: it runs torch modules, one task after
+The loop below knows nothing of `metarec.models.few_shot.functional`: it runs torch modules, one task after
 the other, with `torch.autograd.grad(create_graph=True)`. Its weights are copied from the batched
 parameters by name.
 """
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metarec.backbone.attention import Block, LayerNorm
-from metarec.metalearning.adapt import RATE, AdaptConfig, adapt, new_rates
-from metarec.metalearning.heads import MLPHead, TransformerHead
-from metarec.metalearning.layers import Params
+from metarec.models.attention import Block, LayerNorm
+from metarec.models.few_shot.adapt import RATE, AdaptConfig, adapt, new_rates
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.networks import MLPHead, TransformerHead
 
 TASKS, SUPPORT, QUERY, WIDTH, TOKENS = 5, 6, 4, 8, 3
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from metarec.app.commands import audit, bench, data, demo, evaluate, fit, live, recommend
+from metarec.app.commands import audit, data, demo, evaluate, fit, live, recommend
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -36,7 +36,6 @@ app.command("explain", short_help="Say why an item, for one person.")(recommend.
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
-app.add_typer(bench.app, name="bench", short_help="Measure speed on this machine.")
 app.command("forget", short_help="Delete what is kept of a person.")(live.forget)
 
 

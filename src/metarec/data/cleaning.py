@@ -180,6 +180,6 @@ def _examples(data: Dataset, rows: pl.Series, most: int = 3) -> list[str]:
         "user_id", "item_id", "timestamp", "value", "kind"
     )
     return [
-        f"user {u}, item {i}, {kind} {value:g} at {time:.0f}"
+        f"user {u}, item {i}, {kind}{'' if value is None else f' {value:g}'} at {time:.0f}"
         for u, i, time, value, kind in shown.iter_rows()
     ]

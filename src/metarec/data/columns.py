@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
-
 from metarec.data.schema import BadInput
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -150,34 +148,6 @@ def rename(
         {c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names}
     )
     return {c: n for c, n in names.items() if c != n}
-
-
-def weigh_kinds(events: pl.DataFrame, weights: Mapping[str, float], place: str) -> pl.DataFrame:
-    """Give each event the strength of its kind: `value` (1 where empty) times the weight; kinds not
-    listed keep 1.
-
-    Raises:
-        BadInput: if a weight is not a positive number.
-    """
-    for kind, weight in weights.items():
-        if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
-            raise BadInput(
-                f"{place}: the weight of kind {kind!r} must be a positive number, got {weight!r}"
-            )
-    if not weights or "kind" not in events.columns:
-        return events
-    strength = (
-        pl.col("kind")
-        .cast(pl.Utf8)
-        .replace_strict(
-            list(weights),
-            [float(w) for w in weights.values()],
-            default=1.0,
-            return_dtype=pl.Float32,
-        )
-    )
-    value = pl.col("value").fill_null(1.0) if "value" in events.columns else pl.lit(1.0)
-    return events.with_columns((value * strength).cast(pl.Float32).alias("value"))
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:

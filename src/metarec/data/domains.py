@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from metarec.data.kinds import Kinds
 from metarec.data.policy_rules import read_rule
 from metarec.data.schema import BadInput
 
@@ -47,8 +48,8 @@ class Policy:
     prerequisite_column: str | None = None
     """Column of the items that lists the items that must come first."""
     fulfilled_by: tuple[str, ...] = ()
-    """Kinds of events that fulfil a prerequisite; where empty, any but looking (`view`, ...) and
-    refusing or giving up (`drop`, ...).
+    """Kinds of events that fulfil a prerequisite; where empty, all positive ones that are stronger
+    than looking or setting aside (`view`, `bookmark`, ...).
     """
     exclusions: tuple[Exclusion, ...] = ()
     rules: tuple[str, ...] = ()
@@ -82,8 +83,8 @@ class DomainPack:
     about: str
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Canonical column name -> what it is called in this field."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Event kind -> strength, in (0, 1]."""
+    kinds: Mapping[str, Any] = field(default_factory=dict)
+    """What kinds say in this field, as `Kinds.over` takes it."""
     policy: Policy = field(default_factory=Policy)
     metric: str = "ndcg@10"
     """What to judge by."""
@@ -91,6 +92,11 @@ class DomainPack:
 
 
 NO_DOMAIN = DomainPack(name="none", about="nothing is assumed")
+
+
+def pack_kinds(pack: DomainPack) -> Kinds:
+    """The default kinds with those of a field over them."""
+    return Kinds.default().over(pack.kinds, f"domain {pack.name}")
 
 
 def domains() -> list[str]:
@@ -117,7 +123,7 @@ def domain(name: str) -> DomainPack:
         name=name,
         about=content["about"],
         synonyms=content.get("columns", {}),
-        weights=content.get("kinds", {}),
+        kinds=content.get("kinds", {}),
         policy=Policy.of_json({**policy, "domain": name}),
         metric=content["metric"]["name"],
         metric_why=content["metric"]["why"],

@@ -137,8 +137,9 @@ def newcomers_of(
     queries = ranked.filter(pl.col("position") >= horizon.pool).join(
         catalog, on="item_id", how="semi", maintain_order="left"
     )
-    queries = queries.filter((pl.col("value") >= threshold).any().over("user_id"))
-    lists = [pl.col("item_id"), pl.col("value").cast(pl.Float64)]
+    number = data.interactions.number
+    queries = queries.filter((number >= threshold).any().over("user_id"))
+    lists = [pl.col("item_id"), number.cast(pl.Float64).alias("value")]
     shown = pools.group_by("user_id", maintain_order=True).agg(*lists)
     asked = queries.group_by("user_id", maintain_order=True).agg(*lists)
     rows = shown.join(asked, on="user_id", suffix="_query").sort(id_order("user_id"))

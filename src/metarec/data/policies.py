@@ -170,7 +170,7 @@ def policy_lines(policy: Policy) -> list[str]:
         how = (
             f"events of kind {', '.join(policy.fulfilled_by)}"
             if policy.fulfilled_by
-            else "any event but looking, refusing or giving up"
+            else "any event that takes an item, not looking, setting aside or giving up"
         )
         lines.append(
             f"an item is shown only after all items of its {policy.prerequisite_column!r}, which "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN
+from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
@@ -58,7 +58,7 @@ def open_tables(
     """Read a source as tables that say themselves what was left out."""
     pack = NO_DOMAIN if domain is None else pack_of(domain)
     reading = reading or Reading(
-        rules=rules or CleaningConfig(), synonyms=pack.synonyms, weights=pack.weights
+        rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
     )
     tables = _opened(source, rules, reading, domain)
     named = tables.policy if domain is None else tables.policy or pack.policy

@@ -104,7 +104,7 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     else:
         return
     yield Verdict(
-        events.rows((values < low) | (values > high)),
+        events.rows(((values < low) | (values > high)).fill_null(False)),
         f"the rating lies outside the scale {low:g} to {high:g}",
     )
 
@@ -115,7 +115,7 @@ def rating_scale(values: pl.Series) -> tuple[float, float]:
     """
     for low, high in SCALES:
         outside = int(((values < low) | (values > high)).sum())
-        if outside <= STRAY_SHARE * len(values):
+        if outside <= STRAY_SHARE * (len(values) - values.null_count()):
             return low, high
     return float("-inf"), float("inf")
 

@@ -13,28 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from metarec.data.errors import BadInput as BadInput
+from metarec.data.errors import DataWarning as DataWarning
+from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.parsing import as_numbers, as_seconds
 
 if TYPE_CHECKING:
     from metarec.data.domains import Policy
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
+NO_KIND = "event"
+"""The kind of events that say none."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
 EARLIEST_MOMENT = 315_532_800
 """1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in
 time.
 """
-
-
-class BadInput(ValueError):
-    """The caller's data or arguments are wrong; the message names the place and the way out (CLI
-    exit code 2).
-    """
-
-
-class DataWarning(UserWarning):
-    """The data are odd but usable; the message says what was assumed."""
 
 
 def as_polars(frame: Any, what: str) -> pl.DataFrame:
@@ -92,27 +87,36 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
 class Interactions:
     """What people did: one row an event, sorted by user, then time, then item id.
 
-    `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32), `kind`
-    (text) and any further columns, which are context (device, place, hour, sensor readings).
+    `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32; null
+    where no number is stated), `kind` (text) and any further columns, which are context (device,
+    place, hour, sensor readings).
     """
 
     frame: pl.DataFrame
     has_values: bool
-    """True where `value` is a stated rating on a scale; False where it is only a strength of an
+    """True where some events are ratings on a scale; False where a `value` is only an amount of an
     implicit act.
     """
     has_time: bool
     """True where `timestamp` orders events; False where the order within a user carries no meaning.
     """
+    kinds: Kinds = field(default_factory=Kinds.default)
+    """What each kind of event says about preference."""
+    target_kinds: frozenset[str] = frozenset()
+    """Kinds that recommendations of these data are for, by `plain_kind` name: the positive targets
+    that occur, else every positive kind that does. Decided on the data as a whole, so that a part
+    of them without purchases does not take views for targets.
+    """
 
     @classmethod
-    def of(cls, frame: Any) -> Interactions:
+    def of(cls, frame: Any, kinds: Kinds | None = None) -> Interactions:
         """Check and complete a table of events: `rating` is read as `value`, `seq_pos` stands in
         for a timestamp.
 
         Raises:
             BadInput: if `user_id` or `item_id` is missing, or a column cannot be read as its type.
         """
+        kinds = kinds or Kinds.default()
         table = as_polars(frame, "interactions")
         for alias, name in (("rating", "value"), ("event", "kind")):
             if alias in table.columns and name not in table.columns:
@@ -126,18 +130,20 @@ class Interactions:
                 )
         table, has_time = _with_clock(table)
         if "kind" not in table.columns:
-            table = table.with_columns(pl.lit("event").alias("kind"))
-        table, has_values = _with_values(table)
+            table = table.with_columns(pl.lit(NO_KIND).alias("kind"))
         context = [c for c in table.columns if c not in (*EVENT_COLUMNS, "seq_pos")]
         table = table.with_columns(
-            pl.col("user_id", "item_id", "kind").cast(pl.Utf8),
+            pl.col("user_id", "item_id").cast(pl.Utf8),
+            pl.col("kind").cast(pl.Utf8).fill_null(NO_KIND),
             pl.col("timestamp").cast(pl.Float64),
-            pl.col("value").cast(pl.Float32),
         )
+        table, has_values = _with_values(table, kinds)
         return cls(
             frame=in_order(table.select(*EVENT_COLUMNS, *context)),
             has_values=has_values,
             has_time=has_time,
+            kinds=kinds,
+            target_kinds=_targets(table["kind"].unique().to_list(), kinds, has_values),
         )
 
     def __len__(self) -> int:
@@ -148,13 +154,41 @@ class Interactions:
         """Columns beyond the five of every event."""
         return [c for c in self.frame.columns if c not in EVENT_COLUMNS]
 
+    def acts(self) -> pl.DataFrame:
+        """What each event says, row by row as `frame`.
+
+        Columns: `sign` (Int8: 1 positive or rated, -1 negative, 0 neutral, search or undo),
+        `strength` (Float32, above 0), `rating` (Float32, null where the event is no rating),
+        `is_target` and `is_undo` (Boolean).
+        """
+        return self._acts
+
+    @cached_property
+    def _acts(self) -> pl.DataFrame:
+        kinds = _kind_table(self.frame["kind"].unique().to_list(), self)
+        rows = self.frame.select("kind", "value").join(
+            kinds, on="kind", how="left", maintain_order="left"
+        )
+        rating = pl.when(pl.col("is_rating")).then(pl.col("value"))
+        takes_no = pl.col("value").le(0).fill_null(False) & (pl.col("sign") > 0)
+        refused = pl.lit(False) if self.has_values else takes_no
+        is_rated = pl.col("is_rating") & pl.col("value").is_not_null()
+        return rows.select(
+            pl.when(refused).then(pl.lit(-1, pl.Int8)).otherwise(pl.col("sign")).alias("sign"),
+            "strength",
+            rating.alias("rating"),
+            ((pl.col("is_target") & ~pl.col("is_rating") & ~refused) | is_rated).alias("is_target"),
+            "is_undo",
+        )
+
     @cached_property
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest value."""
-        if not len(self):
+        """Smallest and largest rating; of implicit data, value."""
+        column = self.acts()["rating"] if self.has_values else self.frame["value"]
+        if column.null_count() == len(column):
             return (1.0, 1.0)
         # Polars types min() as any literal
-        return float(self.frame["value"].min()), float(self.frame["value"].max())  # type: ignore[arg-type]
+        return float(column.min()), float(column.max())  # type: ignore[arg-type]
 
     @property
     def relevant_from(self) -> float:
@@ -162,9 +196,53 @@ class Interactions:
         low, high = self.value_range
         return low + RELEVANT_SHARE * (high - low) if self.has_values else -np.inf
 
+    @property
+    def number(self) -> pl.Expr:
+        """A number for every event, for readers of `value` that know no kinds: an event without a
+        rating counts as just liked, an implicit one as 1.
+        """
+        return pl.col("value").fill_null(self.relevant_from if self.has_values else 1.0)
+
+    @property
+    def filled(self) -> pl.DataFrame:
+        """`frame` with `number` for `value`."""
+        return self.frame.with_columns(self.number.cast(pl.Float32).alias("value"))
+
     def keep(self, frame: pl.DataFrame) -> Interactions:
         """The same kind of events with other rows."""
-        return Interactions(frame=frame, has_values=self.has_values, has_time=self.has_time)
+        return replace(self, frame=frame)
+
+
+def _kind_table(names: Sequence[str], events: Interactions) -> pl.DataFrame:
+    """What each kind that occurs says, a row a kind."""
+    kinds = [events.kinds.of(name) for name in names]
+    return pl.DataFrame(
+        {
+            "kind": names,
+            "sign": [{"positive": 1, "negative": -1}.get(k.sign, 0) for k in kinds],
+            "strength": [k.strength for k in kinds],
+            "is_target": [plain_kind(name) in events.target_kinds for name in names],
+            "is_undo": [k.sign == "undo" for k in kinds],
+            "is_rating": [events.has_values and events.kinds.is_rating(name) for name in names],
+        },
+        schema={
+            "kind": pl.Utf8,
+            "sign": pl.Int8,
+            "strength": pl.Float32,
+            "is_target": pl.Boolean,
+            "is_undo": pl.Boolean,
+            "is_rating": pl.Boolean,
+        },
+    )
+
+
+def _targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[str]:
+    """The positive targets that occur; where there are none, and no ratings to stand for them,
+    every positive kind.
+    """
+    positive = {plain_kind(n): kinds.of(n) for n in names if kinds.of(n).sign == "positive"}
+    targets = frozenset(n for n, kind in positive.items() if kind.target)
+    return targets if targets or has_values else frozenset(positive)
 
 
 def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
@@ -190,26 +268,32 @@ def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     return table.with_columns(pl.Series("timestamp", order)), False
 
 
-def _with_values(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Values are ratings where every event is one and they differ; otherwise each event counts for
-    its strength.
+def _with_values(table: pl.DataFrame, kinds: Kinds) -> tuple[pl.DataFrame, bool]:
+    """Values are ratings where some events are of a kind that states ratings and these differ;
+    where no number is stated, the value stays null.
     """
     if "value" not in table.columns or table["value"].null_count() == table.height:
-        return table.with_columns(pl.lit(1.0).alias("value")), False
+        return table.with_columns(pl.lit(None, pl.Float32).alias("value")), False
     numbers = as_numbers(table["value"])
     if numbers.null_count() > table["value"].null_count():
         odd = table["value"].filter(numbers.is_null() & table["value"].is_not_null())[0]
         raise BadInput(f"value {odd!r} is not a number; map the right column to `value`")
     table = table.with_columns(numbers.cast(pl.Float32).alias("value"))
-    kinds = set(table["kind"].unique().to_list())
-    has_values = table["value"].min() != table["value"].max() and kinds <= {
-        "event",
-        "rating",
-        "review",
-    }
-    return table.with_columns(
-        pl.col("value").fill_null(strategy="mean" if has_values else "one")
-    ), has_values
+    rated = [name for name in table["kind"].unique().to_list() if kinds.is_rating(name)]
+    ratings = table.filter(pl.col("kind").is_in(rated))["value"].drop_nulls()
+    if len(ratings) and ratings.min() != ratings.max():
+        return table, True
+    return table.with_columns(_amounts()), False
+
+
+def _amounts() -> pl.Expr:
+    """Amounts of implicit acts; a kind that never says more than 0 (views in a column of sums
+    paid) states none.
+    """
+    high, low = (f("value").over("kind") for f in (pl.max, pl.min))
+    return (
+        pl.when(~((high == 0) & (low == 0)).fill_null(False)).then(pl.col("value")).alias("value")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,11 +451,15 @@ class Dataset:
         users: Any = None,
         name: str = "data",
         policy: Policy | None = None,
+        kinds: Kinds | None = None,
     ) -> None:
         events = (
             interactions
-            if isinstance(interactions, Interactions)
-            else Interactions.of(interactions)
+            if isinstance(interactions, Interactions) and kinds is None
+            else Interactions.of(
+                interactions.frame if isinstance(interactions, Interactions) else interactions,
+                kinds,
+            )
         )
         catalog = (
             items

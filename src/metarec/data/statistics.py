@@ -70,7 +70,7 @@ def tally(data: Dataset) -> Tally:
         per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64),
         per_item=events.group_by("item_id").len(),
         kinds=events.group_by("kind").len(),
-        values=(low, high, float(events["value"].sum())),
+        values=(low, high, float(data.interactions.filled["value"].sum())),
         times=times if data.interactions.has_time and len(events) else None,
         pairs=_pairs(events),
         profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
@@ -227,7 +227,11 @@ def drift(data: Dataset) -> dict[str, float]:
         "kinds": _psi(*_category_bins(first["kind"], last["kind"])),
     }
     if events.has_values:
-        found["values"] = _psi(*_category_bins(first["value"].round(1), last["value"].round(1)))
+        found["values"] = _psi(
+            *_category_bins(
+                first["value"].drop_nulls().round(1), last["value"].drop_nulls().round(1)
+            )
+        )
     return found
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import Policy
 from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 
 
@@ -26,6 +27,8 @@ class Tables:
     users: pl.DataFrame | None = None
     name: str = "data"
     findings: list[Finding] = field(default_factory=list)
+    kinds: Kinds = field(default_factory=Kinds.default)
+    """What each kind of event says."""
     rules: CleaningConfig | None = None
     """Cleaning settings that came with the data (a TOML file's); None leaves them to the caller."""
     policy: Policy | None = None
@@ -34,7 +37,7 @@ class Tables:
     def dataset(self) -> Dataset:
         """The nouns of stage 1."""
         return Dataset(
-            interactions=Interactions.of(self.interactions),
+            interactions=Interactions.of(self.interactions, self.kinds),
             items=None if self.items is None else Catalog.of(self.items),
             users=None if self.users is None else Profiles.of(self.users),
             name=self.name,
@@ -62,6 +65,7 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
         users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
         name=name,
         findings=[f for p in parts for f in p.findings],
+        kinds=parts[0].kinds,
     )
 
 

@@ -10,7 +10,7 @@ from metarec.data.newcomers import Horizon
 from metarec.data.schema import Dataset
 from metarec.data.splits import split_folds
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.interface import Judged
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.interface import Judged
 from metarec.evaluation.measure import METRICS, Measured, Trial, measure
 from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
 from metarec.runtime.progress import Progress, silent

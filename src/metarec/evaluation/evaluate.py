@@ -15,17 +15,16 @@ import numpy as np
 
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.judged import Judged, requests_at
-from metarec.evaluation.learners import UNADAPTED, LearnerRecommender
+from metarec.evaluation.interface import Judged, requests_at
 from metarec.evaluation.measure import Trial
-from metarec.evaluation.recommenders import OwnRecommender
+from metarec.evaluation.report.examples import ShownNewcomer, show_newcomers
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
-from metarec.evaluation.showing import ShownNewcomer, show_newcomers
 from metarec.evaluation.verdict import Verdict, judge_worth
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -104,7 +103,7 @@ class Evaluation:
 
     def to_text(self, width: int = 120) -> str:
         """Tables and sentences for a terminal."""
-        from metarec.evaluation.text import describe
+        from metarec.evaluation.report.text import describe
 
         return describe(self, width)
 

@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.judged import KnowsItsDoubt, Rates, Scores, requests_at
+from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20

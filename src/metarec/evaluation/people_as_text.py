@@ -15,13 +15,13 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
-from metarec.evaluation.judged import requests_at
+from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
-from metarec.evaluation.recommenders import OwnRecommender
 from metarec.evaluation.significance import interval
 from metarec.features.histories import Histories
-from metarec.recommendation.scorers.people_as_text import PeopleAsText
+from metarec.models.user_text import PeopleAsText
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
 

@@ -280,9 +280,10 @@ def _known_people(
 ) -> list[Newcomer]:
     """At most `most` people with asked events in `catalog`: their other events are the pool."""
     threshold = data.interactions.relevant_from
+    number = data.interactions.number
     marked = events.with_columns(is_asked.alias("asked"))
     eligible = marked.group_by("user_id").agg(
-        (pl.col("asked") & (pl.col("value") >= threshold)).any().alias("likes"),
+        (pl.col("asked") & (number >= threshold)).any().alias("likes"),
         (~pl.col("asked")).any().alias("shown"),
     )
     ids = (
@@ -294,7 +295,7 @@ def _known_people(
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
     chosen = marked.filter(pl.col("user_id").is_in(list(ids)))
-    lists = [pl.col("item_id"), pl.col("value").cast(pl.Float64)]
+    lists = [pl.col("item_id"), number.cast(pl.Float64).alias("value")]
     shown = chosen.filter(~pl.col("asked")).group_by("user_id", maintain_order=True).agg(*lists)
     asked = chosen.filter(pl.col("asked")).group_by("user_id", maintain_order=True).agg(*lists)
     rows = shown.join(asked, on="user_id", suffix="_asked", maintain_order="left")

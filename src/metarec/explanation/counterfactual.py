@@ -18,7 +18,7 @@ from math import comb
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.explanation.standing import (
+from metarec.explanation.relative_score import (
     Explained,
     columns_of,
     hidden_items,

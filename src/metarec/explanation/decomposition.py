@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from metarec.evaluation.judged import requests_at
+from metarec.evaluation.interface import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.explanation.quality import Mean, ndcg_of
-from metarec.explanation.standing import Explained
+from metarec.explanation.relative_score import Explained
 
 
 @dataclass(frozen=True, kw_only=True)

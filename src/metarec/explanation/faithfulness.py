@@ -19,11 +19,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from metarec.data.schema import BadInput
-from metarec.explanation.doors import event_gradients, has_network
 from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import Embedded, likeness
+from metarec.explanation.network_inputs import event_gradients, has_network
 from metarec.explanation.quality import Mean
-from metarec.explanation.standing import (
+from metarec.explanation.relative_score import (
     Explained,
     columns_of,
     hidden_items,

@@ -18,10 +18,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 import polars as pl
 
-from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.explanation.quality import Mean, newcomer_ndcg
-from metarec.explanation.standing import (
+from metarec.explanation.relative_score import (
     Explained,
     columns_of,
     standing_of,

@@ -22,7 +22,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from metarec.explanation.standing import Explained, columns_of, standings, with_events, without
+from metarec.explanation.relative_score import (
+    Explained,
+    columns_of,
+    standings,
+    with_events,
+    without,
+)
 from metarec.recommendation.slate import Request
 
 MOST_EXACT = 8

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.explanation.standing import standing_of
-from metarec.metalearning.items import ItemFeatures
-from metarec.metalearning.layers import Params
-from metarec.metalearning.learner import Prior
-from metarec.metalearning.learners.gradient import GradientLearner
-from metarec.metalearning.tasks import Support
+from metarec.explanation.relative_score import standing_of
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Prior
+from metarec.models.few_shot.learners.gradient import GradientLearner
+from metarec.models.few_shot.tasks import Support
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from metarec.explanation.standing import Explained, columns_of
+from metarec.explanation.relative_score import Explained, columns_of
 from metarec.recommendation.slate import Request
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.data.schema import Vocabulary
-from metarec.evaluation.judged import Scores
+from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval, resample

@@ -19,7 +19,7 @@ from metarec.explanation.importance import (
 )
 from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import nearest
-from metarec.explanation.standing import (
+from metarec.explanation.relative_score import (
     Explained,
     columns_of,
     hidden_items,

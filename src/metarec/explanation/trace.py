@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.explanation.standing import (
+from metarec.explanation.relative_score import (
     Explained,
     columns_of,
     hidden_items,

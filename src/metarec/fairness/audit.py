@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Scores
+from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.significance import interval, resample
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.judged import Scores
+from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 from metarec.runtime.rng import derive
 

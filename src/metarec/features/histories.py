@@ -44,7 +44,9 @@ class Histories:
         """Histories of every user, and the user ids in their order; a repeated item keeps its first
         event.
         """
-        frame = interactions.frame.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+        frame = interactions.filled.unique(
+            ["user_id", "item_id"], keep="first", maintain_order=True
+        )
         users = frame.group_by("user_id", maintain_order=True).len()
         ids = pl.DataFrame(
             {"item_id": list(vocabulary.ids), "index": np.arange(len(vocabulary))},

@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput
-from metarec.metalearning.ratings import HeldOutErrors
+from metarec.models.rating import HeldOutErrors
 from metarec.recommendation.slate import Request
 from metarec.runtime.knots import Knots
 

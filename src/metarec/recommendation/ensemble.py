@@ -13,10 +13,10 @@ import numpy as np
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
+from metarec.models.base import Scorer, SparseScorer, TextScorer
+from metarec.models.registry import SCORERS
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
-from metarec.recommendation.scorers import SCORERS
-from metarec.recommendation.scorers.base import Scorer, SparseScorer, TextScorer
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive

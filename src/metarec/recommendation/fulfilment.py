@@ -1,5 +1,5 @@
-"""Which events fulfil a prerequisite: having taken an item counts, looking at it, refusing it or
-giving it up does not.
+"""Which events fulfil a prerequisite: having taken an item counts, looking at it, setting it aside,
+refusing it or giving it up does not.
 """
 
 from __future__ import annotations
@@ -11,54 +11,58 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.columns import plain
+from metarec.data.kinds import Kind, Kinds, plain_kind
+from metarec.data.schema import NO_KIND
 
-LOOKING = frozenset(
-    {"view", "preview", "impression", "search", "open", "browse", "click", "visit", "see", "show"}
-    | {"detail", "bookmark", "wishlist", "watchlist", "favorite", "cart", "save", "share", "follow"}
-    | {"浏览", "搜索", "收藏", "加购", "点击"}
+TAKES_FROM = 0.6
+"""Strength of a kind from which an act takes an item; below it are looking and setting aside."""
+GAVE_UP = frozenset(
+    "fail failed failing quit left expire expired dropping withdrew withdrawn noshow".split()
 )
-"""Kinds that say interest, and not that an item was taken."""
-REFUSING = frozenset(
-    {"dislike", "hide", "return", "refund", "cancel", "decline", "sell", "drop", "skip", "remove"}
-    | {"removefromcart", "unfollow", "unenrol", "unenroll", "withdraw", "quit", "fail", "abandon"}
-    | {"reject", "undo", "dropout", "unsubscribe", "report", "leave", "expire", "不感兴趣", "退课"}
-)
-"""Kinds that refuse an item or give it up."""
-_ENDINGS = ("", "s", "ed", "d", "ped", "led", "ing", "ping", "es", "n")
-_EVERY = {word + ending for word in REFUSING for ending in _ENDINGS} | {"withdrew", "left", "sold"}
-_LOOKS = {word + ending for word in LOOKING for ending in ("", "s", "ed", "d", "ing")}
+"""Kinds that give an item up and are no usual names of acts."""
+_ENDINGS = ("s", "d", "ed", "led", "ped", "ing", "ling", "ping")
 
 
-def fulfils(kind: str, value: float | None = None, kinds: Sequence[str] = ()) -> bool:
-    """Whether an event fulfils a prerequisite.
+def fulfils(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
+    """Whether events of a kind fulfil a prerequisite.
 
     Args:
-        kind: what the act was, in any spelling of the usual names (`Drop`, `dropped`).
-        value: 0 and less say that nothing came of it.
-        kinds: the only kinds that do, where the policy names some.
+        kinds: what kinds say; an unknown one counts as taken.
+        only: the only kinds that do, where the policy names some.
     """
-    name = plain(kind) or kind.strip()
-    if kinds:
-        return name in {plain(one) or one.strip() for one in kinds}
-    return not refuses(kind, value) and name not in _LOOKS
+    if only:
+        return plain_kind(kind) in {plain_kind(one) for one in only}
+    said = _said(kind, kinds)
+    return said.sign == "positive" and said.strength >= TAKES_FROM and not gives_up(kind, kinds)
 
 
-def refuses(kind: str, value: float | None = None) -> bool:
-    """Whether an event says that the item was refused or given up."""
-    is_none = value is not None and not math.isnan(value) and value <= 0
-    return is_none or (plain(kind) or kind.strip()) in _EVERY
+def gives_up(kind: str, kinds: Kinds) -> bool:
+    """Whether events of a kind refuse an item, give it up or take it back."""
+    if not kinds.known(kind) and plain_kind(kind) in GAVE_UP:
+        return True
+    return _said(kind, kinds).sign in ("negative", "undo")
 
 
-def fulfilled_items(history: Iterable[tuple[Any, ...]], kinds: Sequence[str] = ()) -> list[str]:
-    """Ids of the items that a history, oldest first, has fulfilled and not given up afterwards."""
+def _said(kind: str, kinds: Kinds) -> Kind:
+    """What a kind says, `viewed` and `unenrolled` as what they are formed from."""
+    name = plain_kind(kind)
+    forms = [name, *(name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending))]
+    return kinds.of(next((form for form in forms if kinds.known(form)), kind))
+
+
+def fulfilled_items(
+    history: Iterable[tuple[Any, ...]], kinds: Kinds, only: Sequence[str] = ()
+) -> list[str]:
+    """Ids of the items that a history, oldest first, has fulfilled and not given up afterwards; a
+    value of 0 or less says that nothing came of it.
+    """
     done: dict[str, None] = {}
     for event in history:
-        item_id, kind = str(event[0]), str(event[2]) if len(event) > 2 and event[2] else "event"
-        value = float(event[1]) if len(event) > 1 and event[1] is not None else None
-        if refuses(kind, value):
+        item_id, kind = str(event[0]), str(event[2]) if len(event) > 2 and event[2] else NO_KIND
+        value = float(event[1]) if len(event) > 1 and event[1] is not None else 1.0
+        if value <= 0 or gives_up(kind, kinds):
             done.pop(item_id, None)
-        elif fulfils(kind, value, kinds):
+        elif fulfils(kind, kinds, only):
             done[item_id] = None
     return list(done)
 

@@ -9,7 +9,7 @@ and `notes` names it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from metarec.data.domains import Exclusion, Policy
+from metarec.data.kinds import Kinds
 from metarec.data.policies import Needed, bare, column_of, nearest
 from metarec.data.policy_rules import PolicyRule, read_rule, tags_of
 from metarec.data.schema import BadInput, Vocabulary
@@ -46,6 +47,8 @@ class PolicyCheck:
     """The catalog's frame: `item_id` and the columns that the policy names."""
     users: pl.DataFrame | None = None
     """Users known from training, whose attributes and values are known ones."""
+    kinds: Kinds = field(default_factory=Kinds.default)
+    """What kinds of events say, for prerequisites."""
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -139,16 +142,16 @@ class PolicyCheck:
     def _hide_unfulfilled(self, scores: np.ndarray, requests: Sequence[Request]) -> None:
         if self._required is None:
             return
-        kinds = self.policy.fulfilled_by
-        done = [
-            self.vocabulary.indexes(fulfilled_items(request.history, kinds)) for request in requests
-        ]
+        done = [self.vocabulary.indexes(self._fulfilled(request)) for request in requests]
         owner = np.repeat(np.arange(len(done)), [len(row) for row in done])
         items = np.concatenate([*done, np.zeros(0, np.int64)])
         at = (owner[items >= 0], items[items >= 0])
         has = csr_matrix((np.ones(len(at[0])), at), shape=scores.shape)
         fulfilled = (has @ self._required.T).toarray()
         scores[fulfilled < np.asarray(self._required.sum(1)).reshape(1, -1)] = -np.inf
+
+    def _fulfilled(self, request: Request) -> list[str]:
+        return fulfilled_items(request.history, self.kinds, self.policy.fulfilled_by)
 
     # What is said about it
 
@@ -163,7 +166,7 @@ class PolicyCheck:
         if self._unavailable is not None and item in self._unavailable:
             why.append(f"its {self.policy.available!r} says no")
         if self._required is not None:
-            done = set(fulfilled_items(request.history, self.policy.fulfilled_by))
+            done = set(self._fulfilled(request))
             needed = self.vocabulary.names(self._required[item].indices.tolist())
             missing = [one for one in needed if one not in done]
             why += [f"{', '.join(missing)} must come first"] if missing else []

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarec.data.domains import Policy
+from metarec.data.kinds import Kinds
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
-from metarec.metalearning.ratings import RatingHead
+from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.new_items import NewItemPlaces
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def to_artefact(
             "name": training.name,
             "has_values": training.interactions.has_values,
             "has_time": training.interactions.has_time,
+            "kinds": training.interactions.kinds.to_dict(),
+            "target_kinds": sorted(training.interactions.target_kinds),
         },
         "item_inputs": {
             "encoder": encoder.settings,
@@ -108,7 +111,11 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
     )
     events = Interactions(
-        frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"]
+        frame=tables["interactions"],
+        has_values=facts["has_values"],
+        has_time=facts["has_time"],
+        kinds=Kinds.from_dict(facts["kinds"]),
+        target_kinds=frozenset(facts["target_kinds"]),
     )
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)

@@ -206,7 +206,7 @@ def attributes_of(trial: Trial) -> list[str]:
 
 
 def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
-    from metarec.evaluation.judged import requests_at
+    from metarec.evaluation.interface import requests_at
     from metarec.explanation.faithfulness import measure_faithfulness
     from metarec.runtime.rng import derive
 

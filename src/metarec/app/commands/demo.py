@@ -13,8 +13,8 @@ import typer
 from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show
 
 if TYPE_CHECKING:
+    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import Evaluation
-    from metarec.evaluation.recommenders import OwnRecommender
 
 SETS = ("ml-100k", "groceries")
 MOST_JUDGED = 500
@@ -45,8 +45,8 @@ def demo(
     """
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
+    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
-    from metarec.evaluation.recommenders import OwnRecommender
     from metarec.evaluation.report import write_report
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.extras import require
@@ -79,7 +79,7 @@ def demo(
     }
     show(result, _told(found, ours, page, model, seconds), as_json=as_json)
     if serve:
-        from metarec.app.serving import serve as run
+        from metarec.app.service.run import serve as run
 
         run(str(model))
 

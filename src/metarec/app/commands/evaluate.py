@@ -26,7 +26,7 @@ from metarec.app.commands.options import (
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.evaluate import Evaluation
-    from metarec.evaluation.judged import Judged
+    from metarec.evaluation.interface import Judged
 
 
 def evaluate(
@@ -183,9 +183,9 @@ def _saved(
     data: Dataset, model: Path, baseline: list[str] | None, seed: int, progress: Any
 ) -> Evaluation:
     """A saved model beside baselines fitted on what it was fitted on."""
+    from metarec.evaluation.adapters import SavedRecommender
     from metarec.evaluation.evaluate import MOST_JUDGED
     from metarec.evaluation.evaluate import evaluate as judge
-    from metarec.evaluation.recommenders import SavedRecommender
     from metarec.evaluation.scenarios import prepare_unmet
     from metarec.recommender import Recommender
 
@@ -205,8 +205,7 @@ def _models(
     names: list[str] | None, every: bool, progress: Any, *, encoder: str, **ours: Any
 ) -> Any:
     """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
-    from metarec.evaluation.learners import learners_for
-    from metarec.evaluation.recommenders import OwnRecommender
+    from metarec.evaluation.adapters import OwnRecommender, learners_for
 
     def make() -> list[Judged]:
         learners = (
@@ -224,7 +223,12 @@ def _by_protocol(
     data: Dataset, name: str, models: list[Judged], seed: int, progress: Any
 ) -> tuple[dict[str, Any], str]:
     from metarec.data.schema import BadInput
-    from metarec.evaluation.protocols import PROTOCOLS, as_json, describe_rows, judge_by_protocol
+    from metarec.evaluation.paper_protocols import (
+        PROTOCOLS,
+        as_json,
+        describe_rows,
+        judge_by_protocol,
+    )
 
     if name not in PROTOCOLS:
         raise BadInput(f"--protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")

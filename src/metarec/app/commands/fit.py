@@ -71,7 +71,7 @@ def fit(
     from metarec.data.policies import facts_lines, policy_facts
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
-    from metarec.recommendation.scorers import PEOPLE_AS_TEXT
+    from metarec.models.registry import PEOPLE_AS_TEXT
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal

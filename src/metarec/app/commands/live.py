@@ -33,8 +33,8 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
-    from metarec.app.serving import serve as run
-    from metarec.app.settings import load_settings
+    from metarec.app.service.run import serve as run
+    from metarec.app.service.settings import load_settings
 
     where = load_settings(
         settings, model=str(model), store=store, host=host, port=port, workers=workers
@@ -66,7 +66,7 @@ def forget(
     """
     from dataclasses import asdict
 
-    from metarec.app.settings import load_settings
+    from metarec.app.service.settings import load_settings
     from metarec.feedback import open_store
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.runtime.artefacts import read_config
@@ -113,8 +113,8 @@ def retrain(
     """Train a challenger on old and new events; promote it only if it is not worse overall, for
     newcomers, or for any group.
     """
-    from metarec.app.retrain import retrain as run
-    from metarec.app.settings import load_settings
+    from metarec.app.retraining.loop import retrain as run
+    from metarec.app.service.settings import load_settings
 
     done = run(
         str(model),

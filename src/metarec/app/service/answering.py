@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metarec.app.service.live import Served
-from metarec.app.service.shapes import HistoryEvent, Person, RecommendationRequest
+from metarec.app.service.schemas import HistoryEvent, Person, RecommendationRequest
 from metarec.data.schema import BadInput
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store

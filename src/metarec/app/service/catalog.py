@@ -11,14 +11,14 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from metarec.app.items import items_frame
-from metarec.app.service import shapes
+from metarec.app.service import schemas
 from metarec.app.service.answering import request_of, stated_person
+from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
-from metarec.app.service.parts import Json, Service, answers
 
-ItemId = Annotated[shapes.Id, Path(description="The item's id as you write it.")]
+ItemId = Annotated[schemas.Id, Path(description="The item's id as you write it.")]
 Asking = Annotated[
-    shapes.Id | None, Query(description="Whom they are for: what is kept of them counts.")
+    schemas.Id | None, Query(description="Whom they are for: what is kept of them counts.")
 ]
 Stated = Annotated[
     list[Annotated[str, Query(max_length=300)]],
@@ -36,7 +36,7 @@ def catalog_routes(service: Service) -> APIRouter:
         "/v1/items",
         dependencies=read,
         summary="Items whose title holds all words of `q`",
-        **answers(shapes.Items),
+        **answers(schemas.Items),
     )
     async def search(q: Annotated[str, Query(max_length=200)] = "", k: Most = 20) -> Json:
         served = service.live.served
@@ -71,11 +71,14 @@ def catalog_routes(service: Service) -> APIRouter:
         dependencies=read,
         summary="Items like another",
         route_class_override=_Similar,
-        **answers(shapes.SimilarItems, 404, 503),
+        **answers(schemas.SimilarItems, 404, 503),
     )
 
     @router.get(
-        "/v1/items/{item_id:id}", dependencies=read, summary="One item", **answers(shapes.Item, 404)
+        "/v1/items/{item_id:id}",
+        dependencies=read,
+        summary="One item",
+        **answers(schemas.Item, 404),
     )
     async def item(item_id: ItemId) -> Json:
         served = service.live.served
@@ -85,9 +88,9 @@ def catalog_routes(service: Service) -> APIRouter:
         "/v1/items/{item_id:id}",
         dependencies=write,
         summary="Add an item, or change its content; recommendable at once",
-        **answers(shapes.ItemAdded, 501, 503),
+        **answers(schemas.ItemAdded, 501, 503),
     )
-    async def put(item_id: ItemId, body: shapes.ItemContent) -> Json:
+    async def put(item_id: ItemId, body: schemas.ItemContent) -> Json:
         _, notes = items_frame(
             [(item_id, body.attributes)], service.live.served.model.catalog.frame.schema
         )

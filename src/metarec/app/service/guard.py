@@ -17,10 +17,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metarec.app.service.http import replayed
 from metarec.app.service.keys import Keys
 from metarec.app.service.meters import Meters
-from metarec.app.service.parts import replayed
-from metarec.app.settings import ServiceSettings
+from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
 _MOST_CLIENTS = 10_000

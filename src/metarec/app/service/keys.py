@@ -10,7 +10,7 @@ from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
-from metarec.app.settings import ROLES
+from metarec.app.service.settings import ROLES
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY"

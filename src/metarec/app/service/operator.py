@@ -11,8 +11,8 @@ from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import Response
 
 from metarec.app.reports import read_report, report_names
-from metarec.app.service import shapes
-from metarec.app.service.parts import Json, Service, answers
+from metarec.app.service import schemas
+from metarec.app.service.http import Json, Service, answers
 from metarec.data.schema import BadInput
 
 Name = Annotated[str, Path(max_length=200)]
@@ -27,7 +27,7 @@ def operator_routes(service: Service) -> APIRouter:
     store, live, meters = service.store, service.live, service.meters
     started = time.time()
 
-    @router.get("/healthz", summary="The process lives", **answers(shapes.Health))
+    @router.get("/healthz", summary="The process lives", **answers(schemas.Health))
     @router.head("/healthz", include_in_schema=False)
     async def health() -> Json:
         return Json({"status": "alive"})
@@ -35,7 +35,7 @@ def operator_routes(service: Service) -> APIRouter:
     @router.get(
         "/readyz",
         summary="A model serves, its reader of texts is loaded and the store answers",
-        **answers(shapes.Readiness, 503),
+        **answers(schemas.Readiness, 503),
     )
     @router.head("/readyz", include_in_schema=False)
     async def ready() -> Json:
@@ -72,7 +72,7 @@ def operator_routes(service: Service) -> APIRouter:
         "/v1/status",
         dependencies=read,
         summary="What an operator looks at",
-        **answers(shapes.Status, 503),
+        **answers(schemas.Status, 503),
     )
     async def status() -> Json:
         return Json(await asyncio.to_thread(_status))
@@ -111,7 +111,7 @@ def operator_routes(service: Service) -> APIRouter:
         "/v1/models",
         dependencies=read,
         summary="All models and promotions",
-        **answers(shapes.Models),
+        **answers(schemas.Models),
     )
     async def models() -> Json:
         entries = await asyncio.to_thread(live.registry.entries)
@@ -138,9 +138,9 @@ def operator_routes(service: Service) -> APIRouter:
         "/v1/models/{version}/promote",
         dependencies=admin,
         summary="Let a model serve; the way back, too",
-        **answers(shapes.Promoted, 404, 409),
+        **answers(schemas.Promoted, 404, 409),
     )
-    async def promote(version: Name, body: shapes.PromotionReason | None = None) -> Json:
+    async def promote(version: Name, body: schemas.PromotionReason | None = None) -> Json:
         if version not in {
             entry.version for entry in await asyncio.to_thread(live.registry.entries)
         }:
@@ -148,7 +148,7 @@ def operator_routes(service: Service) -> APIRouter:
                 404, f"there is no model {version[:100]!r}; GET /v1/models lists them"
             )
         try:
-            before = live.registry.promote(version, (body or shapes.PromotionReason()).reason)
+            before = live.registry.promote(version, (body or schemas.PromotionReason()).reason)
         except BadInput as error:  # the folder is there, but broken
             raise HTTPException(409, f"{error}; {live.serving!r} keeps serving") from error
         live.retry()

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
 
-from metarec.app.service import shapes
+from metarec.app.service import schemas
 from metarec.app.service.answering import Ask, options_of, request_of, stated_person
 from metarec.app.service.catalog import Stated, described
+from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
-from metarec.app.service.parts import Json, Service, answers
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
@@ -30,7 +30,7 @@ WITHOUT_STORE = (
     "what is kept of this person cannot be read just now; the slate is made from what "
     "was sent along"
 )
-UserId = Annotated[shapes.Id, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.Id, Path(description="The user's id as you write it.")]
 
 
 def people_routes(service: Service) -> APIRouter:
@@ -40,7 +40,7 @@ def people_routes(service: Service) -> APIRouter:
     store, settings, meters = service.store, service.settings, service.meters
     asked_again_at = 0.0
 
-    async def as_request(body: shapes.Person, served: Served, **more: Any) -> Request:
+    async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
         return await service.read(
@@ -48,7 +48,7 @@ def people_routes(service: Service) -> APIRouter:
         )
 
     async def known_or_not(
-        body: shapes.Person, served: Served, **more: Any
+        body: schemas.Person, served: Served, **more: Any
     ) -> tuple[Request, bool]:
         """The request, and whether it had to be made without a store that is away; for a while
         nobody waits for it again.
@@ -67,9 +67,9 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=read,
         summary="A slate for one person",
-        **answers(shapes.Recommendations, 501, 503),
+        **answers(schemas.Recommendations, 501, 503),
     )
-    async def recommend(body: shapes.RecommendationRequest) -> Json:
+    async def recommend(body: schemas.RecommendationRequest) -> Json:
         if body.wish:
             await service.live.warmed()
         served = service.live.served
@@ -106,9 +106,9 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
-        **answers(shapes.EventsStored, 503),
+        **answers(schemas.EventsStored, 503),
     )
-    async def append(body: shapes.EventBatch) -> Json:
+    async def append(body: schemas.EventBatch) -> Json:
         now = time.time()
         events = [
             Event(
@@ -142,7 +142,7 @@ def people_routes(service: Service) -> APIRouter:
         summary="Why an item stands where it stands for a person",
         **answers(dict[str, Any], 404, 501, 503),
     )
-    async def explain(body: shapes.ExplanationRequest) -> Json:
+    async def explain(body: schemas.ExplanationRequest) -> Json:
         served = service.live.served
         if body.item_id not in served.model.vocabulary:
             raise HTTPException(
@@ -156,22 +156,22 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=read,
         summary="What to ask a newcomer, given the answers so far",
-        **answers(shapes.Questions, 503),
+        **answers(schemas.Questions, 503),
     )
     async def onboarding(
-        user_id: Annotated[shapes.Id | None, Query()] = None,
+        user_id: Annotated[schemas.Id | None, Query()] = None,
         # FastAPI copies it
-        like: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
-        dislike: Annotated[list[shapes.Id], Query(max_length=100)] = [],  # noqa: B006
+        like: Annotated[list[schemas.Id], Query(max_length=100)] = [],  # noqa: B006
+        dislike: Annotated[list[schemas.Id], Query(max_length=100)] = [],  # noqa: B006
         skip: Annotated[
-            list[shapes.Id], Query(max_length=1000, description="Items not to ask about.")
+            list[schemas.Id], Query(max_length=1000, description="Items not to ask about.")
         ] = [],  # noqa: B006
         k: Annotated[int, Query(ge=1, le=50)] = 5,
         profile: Stated = [],  # noqa: B006
     ) -> Json:
         served = service.live.served
         said = [
-            shapes.HistoryEvent(item_id=i, kind=kind)
+            schemas.HistoryEvent(item_id=i, kind=kind)
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
@@ -193,7 +193,7 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=read,
         summary="What is kept of a person",
-        **answers(shapes.User, 404, 503),
+        **answers(schemas.User, 404, 503),
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         kept = await service.read(lambda: _kept(service, user_id, last))
@@ -206,9 +206,9 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=write,
         summary="Set a person's attributes; the answer is what is kept of them",
-        **answers(shapes.User, 503),
+        **answers(schemas.User, 503),
     )
-    async def profile(user_id: UserId, body: shapes.Profile) -> Json:
+    async def profile(user_id: UserId, body: schemas.Profile) -> Json:
         service.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
         kept = await service.read(lambda: _kept(service, user_id, 100))
@@ -219,7 +219,7 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=admin,
         summary="Forget a person",
-        **answers(shapes.Forgotten, 503),
+        **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
         receipt = await asyncio.to_thread(forget, store, user_id)
@@ -284,7 +284,7 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
 
 
 def _unheeded(
-    body: shapes.RecommendationRequest, served: Served, slate: Slate, request: Request
+    body: schemas.RecommendationRequest, served: Served, slate: Slate, request: Request
 ) -> list[str]:
     """What was asked for and could not be done, in sentences."""
     vocabulary = served.model.vocabulary
@@ -318,7 +318,7 @@ def _unheeded(
     ]
 
 
-def _unsaid(body: shapes.Person, served: Served) -> list[str]:
+def _unsaid(body: schemas.Person, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing by itself and that have no value
     either.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from metarec.app.service.live import Served
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
-from metarec.explanation.standing import parts_at
+from metarec.explanation.relative_score import parts_at
 from metarec.explanation.words import EventEffect, sentences
 from metarec.recommendation.slate import Request, Slate
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain
+from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
+from metarec.data.kinds import Kinds
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
@@ -23,10 +24,10 @@ EXAMPLE = """
 name = "shop"
 domain = "e-commerce"
 
-[kinds]                      # strength of each kind of event
-view = 0.2
-purchase = 1.0
-rating = 0.2                 # ratings of 1 to 5 beside other acts then weigh 0.2 to 1
+[kinds]                      # over the domain's and the defaults
+view = 0.2                   # strength; the sign stays as it is known
+hide = -1                    # negative, strength 1
+enquire = { sign = "positive", strength = 0.7, target = true }
 
 [policy]                     # over the domain's; docs/guide/policies.md
 available = "in_stock"
@@ -91,7 +92,7 @@ def read_config(
         if "cleaning" in settings
         else None
     )
-    weights = {**pack.weights, **_table(settings, "kinds", path)}
+    kinds = pack_kinds(pack).over(_table(settings, "kinds", path), f"{path}, [kinds]")
     sources = settings.get("sources")
     if (
         not isinstance(sources, list)
@@ -100,7 +101,7 @@ def read_config(
     ):
         raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
-        _read_source(path, number, source, pack, weights, rules or own or CleaningConfig())
+        _read_source(path, number, source, pack, kinds, rules or own or CleaningConfig())
         for number, source in enumerate(sources, start=1)
     ]
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
@@ -117,13 +118,13 @@ def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Polic
     """
     said = [part.policy for part in parts if part.policy is not None]
     if policy is not None:
-        said = [one for one in said if one.domain not in (None, policy.domain)]
-        said.append(policy)
+        pack = None if policy.domain is None else domain(policy.domain).policy
+        said = [*(one for one in said if one != pack), policy]
     odd = next((one for one in said if one != said[0]), None)
     if odd is not None:
         raise BadInput(
-            f"{path}: its sources have different policies (domains {said[0].domain!r} and "
-            f"{odd.domain!r}); name one domain in this file and the same in theirs"
+            f"{path}: its sources have different policies (of domains "
+            f"{said[0].domain!r} and {odd.domain!r}); say it in this file only"
         )
     return said[0] if said else None
 
@@ -153,7 +154,7 @@ def _read_source(
     number: int,
     source: Mapping[str, Any],
     pack: DomainPack,
-    weights: Mapping[str, float],
+    kinds: Kinds,
     rules: CleaningConfig,
 ) -> Tables:
     place = f"{path}, source {number}"
@@ -167,7 +168,7 @@ def _read_source(
         item_columns=_table(source, "item_columns", place),
         user_columns=_table(source, "user_columns", place),
         synonyms=pack.synonyms,
-        weights=weights,
+        kinds=kinds,
         kind=source.get("kind"),
         context=source.get("context"),
         rules=rules,

@@ -11,8 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import rename, weigh_kinds
+from metarec.data.columns import rename
 from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import SUFFIXES, read_table, with_numbers
 from metarec.data.tables import Tables, side_findings
@@ -31,8 +32,8 @@ class Reading:
     """Canonical name -> column of the users."""
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Further names by canonical name, from a domain pack."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Event kind -> strength."""
+    kinds: Kinds = field(default_factory=Kinds.default)
+    """What each kind of event says."""
     kind: str | None = None
     """The kind of every event, for a source of one kind without such a column."""
     context: Sequence[str] | None = None
@@ -111,6 +112,7 @@ def tables_of(
         users=user_frame,
         name=name,
         findings=[*findings, *item_findings, *user_findings],
+        kinds=reading.kinds,
     )
 
 
@@ -126,10 +128,7 @@ def _events(raw: RawTable | None, reading: Reading) -> tuple[pl.DataFrame, list[
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules)
-    return weigh_kinds(with_numbers(frame, keep_text=("kind",)), reading.weights, place.name), [
-        *findings,
-        *invalid,
-    ]
+    return with_numbers(frame, keep_text=("kind",)), [*findings, *invalid]
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:

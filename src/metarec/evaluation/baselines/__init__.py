@@ -13,7 +13,7 @@ from metarec.evaluation.baselines.knn import item_knn
 from metarec.evaluation.baselines.ratings import item_mean_user_offset, rating_knn
 from metarec.evaluation.baselines.ridge import ContentRidge
 from metarec.evaluation.baselines.simple import Popular, ProfilePopular, Random, rated_popular
-from metarec.evaluation.judged import Judged
+from metarec.evaluation.interface import Judged
 
 BASELINES: dict[str, Callable[[], Judged]] = {
     "Random": Random,

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
-from metarec.recommendation.scorers.neighbors import strongest
+from metarec.models.item_knn import strongest
 
 EVERY = 0
 """Neighbours: no limit."""

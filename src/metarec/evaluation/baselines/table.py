@@ -65,7 +65,7 @@ class TrainingTable:
         """Read the training data; `pool` is how many first events of a newcomer are never asked
         about.
         """
-        frame = data.interactions.frame.unique(
+        frame = data.interactions.filled.unique(
             ["user_id", "item_id"], keep="first", maintain_order=True
         )
         known = set(data.items.vocabulary.ids)

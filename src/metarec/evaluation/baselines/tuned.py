@@ -19,7 +19,7 @@ from metarec.data.newcomers import LONG, SHORT, Newcomer
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.table import Events, TrainingTable
-from metarec.evaluation.judged import requests_at
+from metarec.evaluation.interface import requests_at
 from metarec.recommendation.slate import Request
 
 ScoreAll = Callable[[Events], np.ndarray]

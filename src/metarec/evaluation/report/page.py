@@ -12,7 +12,7 @@ from metarec.evaluation.report.plots import (
     draw_curve,
     draw_differences,
 )
-from metarec.evaluation.text import head
+from metarec.evaluation.report.text import head
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:

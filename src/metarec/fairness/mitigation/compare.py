@@ -13,7 +13,7 @@ import numpy as np
 from metarec.data.cleaning import clean
 from metarec.data.newcomers import NewcomerSplit
 from metarec.data.schema import BadInput, Dataset
-from metarec.evaluation.judged import Scores
+from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import (
     ACTIVITY,

@@ -14,7 +14,7 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import Dataset, Vocabulary
-from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.recommendation.slate import Request

@@ -104,9 +104,8 @@ class Discriminator(nn.Module):
         """[B, width] what it looks at; vectors are scaled by their length so that activity alone
         gives nothing away.
         """
-        return self.body(
-            torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1)  # type: ignore[no-any-return]
-        )
+        joined = torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1)
+        return self.body(joined)  # type: ignore[no-any-return]
 
     def forward(self, vectors: Tensor, group: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Logit [B] and features [B, width]."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import Dataset, Vocabulary
-from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
 from metarec.fairness.outcomes import judge

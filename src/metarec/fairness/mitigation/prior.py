@@ -17,7 +17,7 @@ import polars as pl
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import Dataset, Vocabulary
-from metarec.evaluation.judged import Scores, requests_at
+from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
@@ -61,7 +61,9 @@ class GroupPrior:
         profiles = train.users.of_users(users)
         self.grouping = grouping_of(profiles, self.by)
         of_user = self.grouping.labels([profile.get(self.by) for profile in profiles])
-        liked = train.interactions.frame.filter(pl.col("value") >= train.interactions.relevant_from)
+        liked = train.interactions.filled.filter(
+            pl.col("value") >= train.interactions.relevant_from
+        )
         row = {user: n for n, user in enumerate(users)}
         columns = self.vocabulary.indexes(liked["item_id"])
         labels = of_user[[row[user] for user in liked["user_id"]]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
-from metarec.evaluation.judged import Scores
+from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
 from metarec.recommendation.rank import rank
 from metarec.recommendation.rerank import Reranker

@@ -1,0 +1,139 @@
+"""What is timed: small networks and tasks, each as plain torch modules and as the batched functions
+of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params, params_of
+from metarec.models.few_shot.networks import MLPHead, TransformerHead
+
+TASKS, SUPPORT, QUERY, WIDTH, TOKENS, HEADS = 32, 10, 10, 64, 9, 2
+INNER_LR = 0.05
+
+
+class PlainMLP(nn.Module):
+    """64-64-64-1 with ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mlp = nn.ModuleList([nn.Linear(WIDTH, 64), nn.Linear(64, 64)])
+        self.out = nn.Linear(64, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, D] -> [T]."""
+        for layer in self.mlp:
+            x = F.relu(layer(x))
+        return torch.as_tensor(self.out(x).squeeze(-1))
+
+
+class PlainAttention(nn.Module):
+    """Self-attention with the softmax written out, since the fused one has no second derivative on
+    the CPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, L, D] -> [T, L, D]."""
+        q, k, v = (
+            layer(x).view(*x.shape[:2], HEADS, -1).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = torch.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, dim=-1) @ v
+        return torch.as_tensor(self.out(mixed.transpose(1, 2).reshape(x.shape)))
+
+
+class PlainBlock(nn.Module):
+    """One pre-norm Transformer layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm_attention, self.norm_feed = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.attention = PlainAttention()
+        self.feed_forward = nn.Sequential(
+            nn.Linear(WIDTH, 128), nn.GELU(), nn.Identity(), nn.Linear(128, WIDTH)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, L, D] -> [T, L, D]."""
+        x = x + self.attention(self.norm_attention(x))
+        return torch.as_tensor(x + self.feed_forward(self.norm_feed(x)))
+
+
+class PlainTransformer(nn.Module):
+    """One block over 9 tokens, their mean, one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.ModuleList([PlainBlock()])
+        self.norm, self.out = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[T, L, D] -> [T]."""
+        return torch.as_tensor(self.out(self.norm(self.block[0](x)).mean(1)).squeeze(-1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One network with a meta-batch."""
+
+    name: str
+    module: nn.Module
+    """The network as a torch module."""
+    head: Callable[[Params, Tensor], Tensor]
+    """The same network as a function of parameters that may be stacked."""
+    x: Tensor
+    """[tasks, support + query, ...]"""
+    y: Tensor
+    """[tasks, support + query]"""
+
+    def double(self) -> Case:
+        """The same in float64, its module a copy."""
+        module = type(self.module)().double()
+        module.load_state_dict(
+            {name: value.double() for name, value in self.module.state_dict().items()}
+        )
+        return Case(
+            name=self.name, module=module, head=self.head, x=self.x.double(), y=self.y.double()
+        )
+
+    @property
+    def prior(self) -> Params:
+        """The module's weights as the batched function wants them."""
+        return params_of(self.module)
+
+
+def new_case(name: str, seed: int = 0) -> Case:
+    """The `MLP` or the `Transformer` case, the same for the same seed."""
+    draw = torch.Generator().manual_seed(seed)
+    module: nn.Module = PlainMLP() if name == "MLP" else PlainTransformer()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=draw) * 0.02)
+    shape = (WIDTH,) if name == "MLP" else (TOKENS, WIDTH)
+    head = (
+        MLPHead(width=WIDTH, hidden=(64, 64))
+        if name == "MLP"
+        else TransformerHead(width=WIDTH, tokens=TOKENS, heads=HEADS)
+    )
+    return Case(
+        name=name,
+        module=module,
+        head=head,
+        x=torch.randn(TASKS, SUPPORT + QUERY, *shape, generator=draw),
+        y=torch.randn(TASKS, SUPPORT + QUERY, generator=draw),
+    )
+
+
+def squared(scores: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error over the last axis."""
+    return (scores - labels).square().mean(-1)

@@ -1,0 +1,385 @@
+"""The loop closed: a challenger is trained on old plus new data, judged beside the champion, and
+promoted or refused with the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import polars as pl
+
+from metarec.app.items import items_frame, upserted
+from metarec.app.reports import DATA, keep_report
+from metarec.app.retraining.compare import as_judges, compare
+from metarec.app.retraining.compare_logged import compare_on_log, read_log
+from metarec.app.service.settings import ServiceSettings
+from metarec.data.cleaning import clean
+from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.read import open_tables
+from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
+from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
+from metarec.feedback.outcomes import (
+    ValueScale,
+    as_training_rows,
+    teaching_weights,
+    with_propensity,
+)
+from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.recommender import Recommender
+from metarec.runtime.artefacts import BrokenArtefact
+
+log = logging.getLogger("metarec.retrain")
+
+JUDGES_SHARE = 5
+"""One in so many new users is never trained on, in any round, so that every champion and challenger
+can be judged by them.
+"""
+OWN_CHOICE = 0.5
+"""People whose weight in training reaches this chose by themselves, and say how long a history is;
+see `teaching_weights`.
+"""
+
+
+class Fit(Protocol):
+    """Makes a recommender from data."""
+
+    def __call__(
+        self, data: Dataset, *, user_weights: Mapping[str, float] | None, horizon: Horizon | None
+    ) -> Recommender:
+        """The recommender; for the two others see `Recommender.fit`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """What came of one round."""
+
+    champion: str
+    challenger: str
+    promoted: bool
+    decision: Decision
+    events_new: int
+    """Stored events that the challenger was trained on, beside the old data."""
+    judges: int
+    """People whom both were judged by."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "decision": self.decision.as_dict()}
+
+
+def retrain(
+    model: str,
+    store: str,
+    *,
+    data: str | Dataset | None = None,
+    fit: Fit | None = None,
+    seed: int = 0,
+    rails: Guardrails | None = None,
+    force: bool = False,
+) -> Retrained:
+    """Train a challenger, judge it, promote it if it is not worse; the champion serves until then,
+    and after a refusal.
+
+    Args:
+        model: folder of the model that serves.
+        store: event store with what happened since.
+        data: what the first model was fitted on, cleaned with the new events as when fitting; what
+            the model itself keeps where not given. People of it who were kept out of the first
+            model (`metarec fit --hold-out`) judge.
+        fit: makes a recommender from data; with the champion's own preset, encoder and policy where
+            not given.
+        seed: of fitting and judging.
+        rails: how much worse is still not worse.
+        force: promote whatever was measured.
+
+    Raises:
+        BadInput: if there is nothing new, too few people to judge by (and no `force`), or another
+            retraining runs.
+    """
+    registry = Registry(model)
+    with registry.retraining():
+        opened = open_store(store)
+        try:
+            return _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
+        finally:
+            opened.close()
+
+
+def _round(
+    registry: Registry,
+    store: Store,
+    data: str | Dataset | None,
+    fit: Fit | None,
+    seed: int,
+    rails: Guardrails,
+    force: bool,
+) -> Retrained:
+    began, champion = time.time(), Recommender.load(registry.place_of(registry.current()))
+    tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
+    old = (
+        data
+        if isinstance(data, Dataset)
+        else tables.dataset()
+        if tables
+        else champion.training_data()
+    )
+    scale = scale_of(champion)
+    stored = with_propensity(store.as_frame(), store.slates())
+    new = as_training_rows(stored, scale, with_disliked=True)
+    if not new.height:
+        raise BadInput(
+            "the store holds no events to learn from; serve first, or check the store's url"
+        )
+    whole, report = clean(
+        joined(store, old, new, champion),
+        tables.rules if tables else None,
+        tables.findings if tables else (),
+    )
+    judging, learning = split_judges(
+        store,
+        champion.training_data(),
+        as_training_rows(whole.interactions.filled, scale),
+        offered=old,
+    )
+    profiles = {**_profiles_of(old, judging), **_profiles(store)}
+    judges = as_judges(
+        by_own_choice(judging, stored, rails.min_newcomers),
+        profiles,
+        champion.vocabulary.ids,
+        scale.relevant_from,
+    )
+    if not force and (refused := too_few(len(judges.newcomers), rails)):
+        raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
+    train = whole.with_interactions(learning.cast({"value": pl.Float32}))
+    fit = fit or partial(champion.fit_like, seed=seed)
+    weights, horizon = how_to_learn(train, stored)
+    challenger = fit(train, user_weights=weights, horizon=horizon)
+    if challenger.version == champion.version:
+        raise BadInput(
+            f"the data and settings are those of model {champion.version}, which serves; there is "
+            f"nothing new to learn"
+        )
+    challenger.save(registry.place_of(challenger.version))
+    keep_report(registry.place_of(challenger.version), DATA, report.to_dict(), by="metarec retrain")
+    comparisons = [
+        *compare(champion, challenger, judges, train, seed),
+        *compare_on_log(champion, challenger, read_log(store, scale, profiles)),
+    ]
+    decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
+    registry.note_decision(challenger.version, decision.as_dict())
+    promoted = decision.promote or force
+    if promoted:
+        registry.promote(
+            challenger.version,
+            "forced: " + decision.reason if force and not decision.promote else decision.reason,
+        )
+        mark_left_model(store, asked_before=began)
+    log.info(
+        "retrained",
+        extra={
+            "champion": champion.version,
+            "challenger": challenger.version,
+            "promoted": promoted,
+            "reason": decision.reason,
+        },
+    )
+    return Retrained(
+        champion=champion.version,
+        challenger=challenger.version,
+        promoted=promoted,
+        decision=decision,
+        events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
+        judges=len(judges.newcomers),
+    )
+
+
+def scale_of(model: Recommender) -> ValueScale:
+    """The scale of the values a model was trained on."""
+    low, high = model.value_range
+    return ValueScale(
+        has_values=model.has_values, low=low, high=high, relevant_from=model.relevant_from
+    )
+
+
+def split_judges(
+    store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events of the people who judge, and of those to learn from.
+
+    Judges are chosen among users the champion was not trained on by their keyed digest: the same
+    people in every round, and nobody's choice. People of the data `offered` to it who were kept out
+    of it all judge, as long as they are a fair share of that data.
+    """
+    known = trained.interactions.frame.select("user_id").unique()
+    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    kept_out: set[str] = set()
+    if offered is not None:
+        people = offered.interactions.frame.select("user_id").unique()
+        aside = people.join(known, on="user_id", how="anti")
+        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= people.height else set()
+    chosen = pl.DataFrame(
+        {
+            "user_id": [
+                user
+                for user in newcomers["user_id"].to_list()
+                if user in kept_out or int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
+            ]
+        },
+        schema={"user_id": pl.Utf8},
+    )
+    return (
+        events.join(chosen, on="user_id", how="semi", maintain_order="left"),
+        events.join(chosen, on="user_id", how="anti", maintain_order="left"),
+    )
+
+
+def how_to_learn(
+    train: Dataset, stored: pl.DataFrame
+) -> tuple[dict[str, float] | None, Horizon | None]:
+    """How much each person counts in training, and the histories to learn for; None for both where
+    nobody answered slates.
+
+    Args:
+        train: what will be learned from.
+        stored: the store's events with their `propensity`.
+    """
+    frame = train.interactions.frame
+    answers = (
+        stored.drop_nulls("propensity")
+        .group_by("user_id", "item_id")
+        .agg(pl.col("propensity").min())
+    )
+    events = (
+        frame.select("user_id", "item_id")
+        .unique()
+        .join(answers, on=["user_id", "item_id"], how="left")
+    )
+    if not events["propensity"].count():
+        return None, None
+    weights = teaching_weights(events)
+    own = events.filter(
+        pl.col("user_id").is_in([user for user, weight in weights.items() if weight >= OWN_CHOICE])
+    )
+    lengths = own.group_by("user_id").len()["len"].to_numpy()
+    return weights, choose_horizon(lengths) if len(lengths) else None
+
+
+def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
+    """The judges' events that answered no slate, where at least so many judges have some; else all
+    of them.
+
+    Answers are all about items that the champion, or one before it, chose to show, which the
+    champion ranks high: they cannot see what it misses, nor a challenger that narrows it further.
+    """
+    answers = stored.drop_nulls("propensity").select("user_id", "item_id").unique()
+    own = judging.join(answers, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    able = (
+        own.group_by("user_id").len().filter(pl.col("len") > 1).height
+    )  # one event to show and one to ask for
+    return own if able >= least else judging
+
+
+def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
+    """Old and new events, items and users as one data set, without forgotten people; of two ratings
+    of an item the later counts.
+    """
+    before = without_forgotten(store, old.interactions.filled)
+    rows = pl.concat(
+        [
+            before.cast({"value": pl.Float32}),
+            new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
+                pl.col("value").cast(pl.Float32)
+            ),
+        ],
+        how="diagonal",
+    )
+    if champion.has_values:
+        rows = rows.unique(["user_id", "item_id"], keep="last", maintain_order=True)
+    items = champion.catalog.frame  # holds the old items and those added while serving up to now
+    added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
+    if added:
+        items = upserted(items, items_frame(added, items.schema)[0])
+    users = pl.concat(
+        [without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed"
+    ).unique("user_id", keep="last", maintain_order=True)
+    return Dataset(
+        interactions=rows,
+        items=Catalog.of(items),
+        users=Profiles.of(users),
+        name=old.name,
+        policy=old.policy,
+    )
+
+
+def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:
+    people = events["user_id"].unique(maintain_order=True).to_list()
+    return dict(zip(people, data.users.of_users(people), strict=True))
+
+
+def _profiles(store: Store) -> dict[str, dict[str, object]]:
+    return {
+        row.pop("user_id"): {k: v for k, v in row.items() if v is not None}
+        for row in store.profiles().iter_rows(named=True)
+    }
+
+
+def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> None:
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are
+    logged, never fatal.
+
+    Where nothing has been stored since the last round nothing is trained: the same data would give
+    the same model.
+    """
+    import multiprocessing
+
+    learned_from: dict[str, int] | None = None
+    while not stop.wait(settings.retrain_hours * 3600.0):
+        stored = _what_is_stored(settings.store_url)
+        if stored == learned_from:
+            continue
+        place = (settings.model, settings.store_url, settings.data or None)
+        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
+        job.start()
+        job.join()
+        learned_from = stored if job.exitcode == 0 else None  # what failed is tried again
+
+
+def _what_is_stored(url: str) -> dict[str, int] | None:
+    """What tells one round's data from another's, or None while the store is away."""
+    try:
+        with closing(open_store(url)) as store:
+            return {
+                **{table: rows for table, rows in store.counts().items() if table != "slates"},
+                "items_version": store.items_version(),
+            }
+    except StoreUnavailable as error:
+        log.warning("not retrained: the store is away", extra={"reason": str(error)})
+        return None
+
+
+def _scheduled(model: str, store: str, data: str | None) -> None:
+    from metarec.runtime.logs import setup_logs
+
+    setup_logs(as_json=True)
+    try:
+        retrain(model, store, data=data)
+    except BadInput as error:
+        log.info("did not retrain", extra={"reason": str(error)})
+    except (
+        OSError,
+        BrokenArtefact,
+    ) as error:  # a full disk, a store that is away: the model that serves goes on
+        log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
+        raise SystemExit(1) from error

@@ -1,0 +1,167 @@
+"""`create_app`: the parts put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from metarec import __version__
+from metarec.app.service.answering import Ask, answer_all
+from metarec.app.service.batching import Batcher
+from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.guard import Guard
+from metarec.app.service.http import (
+    Service,
+    Shortcut,
+    install_error_answers,
+    let_addresses_hold_ids,
+)
+from metarec.app.service.keys import Keys
+from metarec.app.service.live import LiveModel, warm_text
+from metarec.app.service.meters import Meters
+from metarec.app.service.operator import operator_routes
+from metarec.app.service.people import people_routes
+from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.watch import Watch
+from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.recommendation.slate import Slate
+
+log = logging.getLogger("metarec.service")
+PAGE = Path(__file__).parent.parent / "page"
+
+
+def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI:
+    """The service as an ASGI application; its model and store are open when this returns.
+
+    Args:
+        settings: how it runs.
+        store: an open store to use, which stays the caller's to close; the settings' own is opened
+            otherwise.
+
+    Raises:
+        BrokenArtefact: if the model cannot be read.
+        StoreUnavailable: if the store cannot be opened.
+    """
+    owned = store is None
+    store = open_store(settings.store_url) if store is None else store
+    meters, live = Meters(), LiveModel(Registry(settings.model), store)
+    rng = np.random.default_rng()  # exploration must differ between workers and restarts
+    scorer: Batcher[Ask, Slate] = Batcher(
+        lambda asks: answer_all(asks, rng),
+        seen=meters.batch.observe,
+        in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items,
+    )
+    service = Service(
+        settings=settings,
+        store=store,
+        live=live,
+        meters=meters,
+        keys=Keys(settings.keys),
+        scorer=scorer,
+        watch=Watch(store, live, meters),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        live.warming = asyncio.create_task(warm_up(live))
+        following = asyncio.create_task(follow(service))
+        log.info(
+            "ready",
+            extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)},
+        )
+        yield
+        live.warming.cancel()
+        following.cancel()
+        scorer.close()
+        if owned:
+            await asyncio.to_thread(service.store.close)  # writes what waits
+        log.info("stopped")
+
+    app = FastAPI(
+        title="metarec",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
+        summary="Recommends well to people and items it has just met.",
+        description="Send what a person did, get what they may like; each event changes the next "
+        "slate.",
+    )
+    let_addresses_hold_ids()
+    routes = [
+        route
+        for router in (people_routes(service), catalog_routes(service), operator_routes(service))
+        for route in router.routes
+    ]
+    app.router.routes[:0] = (
+        routes  # not by include_router, whose way to a route costs more than the answer's JSON
+    )
+    install_error_answers(app, routes, tell_details=store.is_sqlite)
+    _serve_page(app)
+    app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
+    app.add_middleware(Guard, settings=settings, meters=meters)
+    if (
+        settings.cors_origins
+    ):  # around the guard, whose refusals a browser would not show to the page otherwise
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+            expose_headers=["retry-after", "x-request-id"],
+        )
+    app.state.service = service
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    """The page's own files, once they are there: no build step, nothing fetched from elsewhere."""
+    if (PAGE / "index.html").is_file():
+        from starlette.responses import FileResponse
+        from starlette.staticfiles import StaticFiles
+
+        app.add_route(
+            "/docs", lambda _request: FileResponse(PAGE / "docs.html"), include_in_schema=False
+        )
+        app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+
+
+async def warm_up(live: LiveModel) -> None:
+    """Load what the first slates do not need, aside."""
+    try:
+        await asyncio.to_thread(warm_text, live.served.model)
+    except (
+        Exception
+    ) as error:  # such as a library that is not installed: whoever makes a wish is told
+        log.warning(
+            "texts cannot be read", extra={"kind": type(error).__name__, "problem": str(error)}
+        )
+
+
+async def follow(service: Service) -> None:
+    """Take up new items and promoted models until the service stops."""
+    live, meters = service.live, service.meters
+    while True:
+        await asyncio.sleep(service.settings.watch_seconds)
+        try:
+            meters.items_added.inc(await asyncio.to_thread(live.refresh_items))
+            swapped = await asyncio.to_thread(live.refresh_model)
+            if swapped is not None:
+                meters.swaps.labels("done" if swapped else "refused").inc()
+            await asyncio.to_thread(service.watch.look)
+        except StoreUnavailable:
+            continue  # readyz and the routes say so
+        except Exception as error:  # one bad item must not stop the watch for good
+            log.error("taking up changes failed", extra={"kind": type(error).__name__})
+            await asyncio.sleep(5.0)

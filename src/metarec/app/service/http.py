@@ -1,0 +1,294 @@
+"""What the routes share: the parts of one running service, answers as JSON, and errors as one
+sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from metarec.app.service.answering import Ask
+from metarec.app.service.batching import Batcher
+from metarec.app.service.complaints import complaint
+from metarec.app.service.keys import Keys
+from metarec.app.service.live import LiveModel
+from metarec.app.service.meters import Meters
+from metarec.app.service.schemas import Problem
+from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.watch import Watch
+from metarec.data.schema import BadInput
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.store import Store
+from metarec.recommendation.slate import Slate
+from metarec.runtime.extras import MissingExtra
+
+log = logging.getLogger("metarec.service")
+T = TypeVar("T")
+NOTHING_HERE = "there is nothing at this address; /docs lists those there are"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The parts of one running service."""
+
+    settings: ServiceSettings
+    store: Store
+    live: LiveModel
+    meters: Meters
+    keys: Keys
+    scorer: Batcher[Ask, Slate]
+    watch: Watch
+
+    async def read(self, fetch: Callable[[], T]) -> T:
+        """Read from the store: at once from a local file, in a thread from a server, whose answers
+        the loop must not wait for.
+        """
+        return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)
+
+
+class AnyId(Convertor[str]):
+    """An id in an address, as in `{user_id:id}`: the rest of the address, for ids may hold `/`.
+
+    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read
+    from an id that is none.
+    """
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+def let_addresses_hold_ids() -> None:
+    """Make `{name:id}` known to the framework; before any route is written with it."""
+    register_url_convertor("id", AnyId())
+
+
+class Json(JSONResponse):
+    """Plain data, written by orjson; what has no number in JSON becomes null."""
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class Shortcut:
+    """ASGI middleware: a route that takes nothing but a JSON body is answered without the
+    framework's steps between.
+
+    A body that pydantic does not read at once goes the framework's way, which says what is wrong
+    with it, and errors go to the framework's handlers; so both ways take and refuse the same.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]
+    ) -> None:
+        self._app, self._handlers = app, handlers
+        self._routes = {
+            route.path: (route, *body)
+            for route in routes
+            if isinstance(route, APIRoute) and (body := _only_body(route))
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        found = (
+            self._routes.get(scope["path"])
+            if scope["type"] == "http" and scope["method"] == "POST"
+            else None
+        )
+        if found is None or (b"content-type", b"application/json") not in scope["headers"]:
+            await self._app(scope, receive, send)
+            return
+        scope["route"], name, shape = found
+        given = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # nobody is there to be answered
+            given += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        try:
+            read = shape.model_validate_json(given)
+        except ValidationError:
+            await self._app(scope, replayed(given, receive), send)
+            return
+        try:
+            answer: Response = await found[0].endpoint(**{name: read})
+        # Of whatever kind: the framework's handlers answer those they know and raise the others to
+        # the guard
+        except Exception as error:
+            await ExceptionMiddleware(_raising(error), self._handlers)(scope, receive, send)
+        else:
+            await answer(scope, receive, send)
+
+
+def _only_body(route: APIRoute) -> tuple[str, type[BaseModel]] | None:
+    """Name and shape of the body of a POST route that takes nothing else."""
+    wants = route.dependant
+    others = (
+        wants.path_params,
+        wants.query_params,
+        wants.header_params,
+        wants.cookie_params,
+        wants.dependencies,
+    )
+    if "POST" not in (route.methods or ()) or any(others) or len(wants.body_params) != 1:
+        return None
+    shape = wants.body_params[0].field_info.annotation
+    return (
+        (wants.body_params[0].name, shape)
+        if isinstance(shape, type) and issubclass(shape, BaseModel)
+        else None
+    )
+
+
+def _raising(error: Exception) -> ASGIApp:
+    async def raising(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    return raising
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if a body that was read already came once more."""
+    sent = False
+
+    async def replaying() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replaying
+
+
+def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
+    """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
+    said = {
+        400: "The body cannot be read.",
+        401: "No key, or an unknown one.",
+        403: "The key's role may not do this.",
+        404: "There is no such thing.",
+        409: "Not now.",
+        413: "Too large.",
+        421: "Not called by this name.",
+        422: "Something in the request is wrong.",
+        429: "Too many requests.",
+        500: "A fault here.",
+        501: "An optional library is not installed.",
+        503: "The store is busy or away; try again.",
+    }
+    codes = sorted({400, 401, 403, 413, 421, 422, 429, 500, *problems})
+    return {
+        "response_model": None,
+        "response_class": Json,
+        "responses": {
+            status: {"model": shape},
+            **{code: {"model": Problem, "description": said[code]} for code in codes},
+        },
+    }
+
+
+def without_details(sentence: str) -> str:
+    """A sentence without what stands in parentheses: what a database server says of itself, such as
+    its address, is for its operator.
+    """
+    kept, depth = [], 0
+    for letter in sentence:
+        depth += letter == "("
+        if not depth:
+            kept.append(letter)
+        depth = max(0, depth - (letter == ")"))
+    return "".join(kept).replace(" ;", ";").strip()
+
+
+def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_details: bool) -> None:
+    """Every error as `{"error": one sentence}`.
+
+    Args:
+        app: whose errors.
+        routes: all of the service's.
+        tell_details: whether those who call may read what the store's own library said; the log
+            always holds it.
+    """
+
+    def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+        # It may name what was sent, which may hold anything: one sentence is one line.
+        line = "".join(letter if letter.isprintable() else " " for letter in sentence)
+        return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(
+            422, complaint(error.errors(), error.body, request.headers.get("content-type"))
+        )
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        takes = _methods_at(routes, request.scope["path"])
+        # The page stands behind all routes and is asked where none takes the method; it knows of no
+        # other address than its files.
+        if error.status_code == 405 or (
+            error.status_code == 404 and takes and request.method not in takes
+        ):
+            if not takes and request.scope["path"].startswith("/v1/"):
+                return problem(404, NOTHING_HERE)
+            allowed = ", ".join(sorted(takes or {"GET", "HEAD"}))
+            return problem(
+                405,
+                f"{request.method} is not for this address; it takes {allowed}",
+                {"Allow": allowed},
+            )
+        if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
+            return problem(404, NOTHING_HERE)
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(BadInput)
+    async def bad(_request: Request, error: BadInput) -> JSONResponse:
+        return problem(422, str(error))
+
+    @app.exception_handler(MissingExtra)
+    async def missing(_request: Request, error: MissingExtra) -> JSONResponse:
+        return problem(501, str(error))
+
+    @app.exception_handler(StoreUnavailable)
+    async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
+        log.warning("the store is away", extra={"problem": str(error)})
+        return problem(
+            503, str(error) if tell_details else without_details(str(error)), {"Retry-After": "2"}
+        )
+
+
+def _methods_at(routes: Sequence[BaseRoute], path: str) -> set[str]:
+    """What may be done at an address, by all its routes together."""
+    return {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.path_regex.match(path)
+        for method in route.methods or ()
+    }

@@ -1,0 +1,249 @@
+"""`serve`: one or several worker processes, started, supervised and stopped."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from metarec.app.service.settings import ServiceSettings, load_settings
+from metarec.data.schema import BadInput
+from metarec.runtime.extras import require
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+HANDED_DOWN = "METAREC_SERVICE"
+"""Environment variable that carries the settings to worker processes."""
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Where one of these is set, its owner has said how many threads a worker may use."""
+
+
+def serve(
+    model: str,
+    store: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    settings_file: str | None = None,
+    checked: Callable[[], None] = lambda: None,
+    **more: Any,
+) -> None:
+    """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
+
+    Args:
+        model: folder of a saved model.
+        store: event store; `events.db` in the model's folder unless given.
+        settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the
+            environment.
+        checked: called once model and store are seen to be there and the port is ours, before the
+            first worker starts.
+        more: further fields of `ServiceSettings`.
+
+    Raises:
+        BadInput: if the settings contradict each other, or the port is another's.
+        FileNotFoundError, BrokenArtefact: if there is no readable model.
+        StoreUnavailable: if the store cannot be opened.
+        MissingExtra: without the extra `serve`.
+    """
+    with _metrics_folder():  # first: prometheus_client looks once, when it is imported
+        for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
+            require(module, "serve")
+        settings = load_settings(
+            settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
+        )
+        _check(settings)
+        sockets = listening_at(settings.host, settings.port)
+        checked()
+        os.environ[HANDED_DOWN] = settings.to_json()
+        stop = threading.Event()
+        if settings.retrain_hours:
+            from metarec.app.retraining.loop import retrain_now_and_then
+
+            threading.Thread(
+                target=retrain_now_and_then,
+                args=(settings, stop),
+                name="metarec-retrain",
+                daemon=True,
+            ).start()
+        try:
+            _run(settings, sockets)
+        finally:
+            stop.set()
+            for one in sockets:
+                one.close()
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """A folder where workers share their counts, unless the environment names one; afterwards
+    neither it nor its name is left.
+    """
+    if METRICS_FOLDER in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
+        os.environ[METRICS_FOLDER] = shared
+        try:
+            yield
+        finally:
+            # A later service of this process, or a child of it, would look for a folder that is
+            # gone, and die of it.
+            del os.environ[METRICS_FOLDER]
+
+
+def listening_at(host: str, port: int) -> list[socket.socket]:
+    """A socket bound to each address of `host`; taken before anything is started, so that a port in
+    use is told at once.
+
+    Raises:
+        BadInput: if the port is in use or the host is not of this machine.
+    """
+    sockets: list[socket.socket] = []
+    absent: OSError | None = None
+    try:
+        for place in dict.fromkeys(
+            socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ):
+            try:
+                sockets.append(_bound(*place))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                # Such as ::1 of `localhost` where there is no IPv6; another address may do
+                absent = error
+        if absent and not sockets:
+            raise absent
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        if error.errno == errno.EADDRINUSE:
+            raise BadInput(
+                f"port {port} of {host} is in use; stop what listens there, or give another --port"
+            ) from error
+        raise BadInput(
+            f"cannot listen at {host}, port {port} ({error.strerror}); give another --host or "
+            f"--port"
+        ) from error
+    return sockets
+
+
+def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
+    one = socket.socket(
+        family, kind, protocol
+    )  # with its protocol: asyncio sends small answers at once only where it is told
+    try:
+        if (
+            os.name != "nt"
+        ):  # there it would share a port in use; here it takes one that was just let go
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+        one.set_inheritable(True)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
+    import uvicorn
+
+    from metarec.app.service.supervisor import run_workers
+    from metarec.runtime.logs import setup_logs
+
+    options: dict[str, Any] = {
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "timeout_keep_alive": 30,
+        "backlog": 2048,
+    }
+    if settings.workers == 1:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config("metarec.app.service.run:worker", **options)).run(sockets)
+        return
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
+    # would kill it, and the next one, for ever.
+    run_workers(
+        uvicorn.Config(
+            "metarec.app.service.run:worker",
+            workers=settings.workers,
+            timeout_worker_healthcheck=120,
+            **options,
+        ),
+        sockets,
+    )
+
+
+def worker() -> FastAPI:
+    """The application of one worker process, from the settings handed down by `serve`."""
+    from metarec.app.service.application import create_app
+    from metarec.runtime.artefacts import BrokenArtefact
+    from metarec.runtime.logs import setup_logs
+
+    settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    if not any(name in os.environ for name in THREADS):
+        one_thread()
+    try:
+        return create_app(settings)
+    except (
+        OSError,
+        BrokenArtefact,
+    ) as error:  # a store that is away while a worker is replaced: the next one may find it
+        logging.getLogger("metarec.service").error(
+            "a worker cannot start", extra={"reason": str(error)}
+        )
+        time.sleep(1.0)
+        raise SystemExit(1) from error
+
+
+def one_thread() -> None:
+    """Let this process multiply on one thread: over a catalog of thousands of items a second one
+    costs more than it saves, and as many workers as there are cores use them all.
+    """
+    import torch
+
+    # Comes with scikit-learn, without types
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+def _check(settings: ServiceSettings) -> None:
+    """Fail here, once and in words, rather than in every worker: is there a model that can serve,
+    does the store open?
+    """
+    from metarec.feedback import open_store
+    from metarec.feedback.registry import Registry
+    from metarec.runtime.artefacts import BrokenArtefact, read_whole_config
+
+    registry = Registry(settings.model)
+    broken: Exception | None = None
+    for version in registry.ways_back():
+        try:
+            read_whole_config(registry.place_of(version))
+        except (BrokenArtefact, FileNotFoundError) as error:
+            broken = broken or error
+        else:
+            open_store(settings.store_url).close()
+            return
+    assert broken is not None, "there is always the first model to try"
+    raise broken

@@ -1,0 +1,244 @@
+"""Kinds of events: what each act says about preference, how much, and whether it is what a
+recommendation is for.
+
+One table serves reading, training, evaluation, the service and explanations. Defaults cover common
+English and Chinese names, a domain pack goes over them, the user's `[kinds]` over both.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from math import isfinite
+from typing import Any, Literal, cast, get_args
+
+from metarec.data.errors import BadInput
+
+Sign = Literal["positive", "negative", "neutral", "undo", "search"]
+SIGNS: tuple[Sign, ...] = get_args(Sign)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What acts of one kind say."""
+
+    sign: Sign
+    """Positive, negative, neutral (seen, says nothing), undo (takes back), or search."""
+    strength: float
+    """Weight, above 0."""
+    target: bool = False
+    """Whether it is what a recommendation is for, such as a purchase in a shop."""
+
+    def __post_init__(self) -> None:
+        if self.sign not in SIGNS:
+            raise BadInput(f"a sign must be one of {', '.join(SIGNS)}, got {self.sign!r}")
+        if not _is_number(self.strength) or not 0 < self.strength < float("inf"):
+            raise BadInput(f"a strength must be a number above 0, got {self.strength!r}")
+        if not isinstance(self.target, bool):
+            raise BadInput(f"target must be true or false, got {self.target!r}")
+        if self.target and self.sign != "positive":
+            raise BadInput(f"a target must be positive, and this kind is {self.sign}")
+
+
+UNKNOWN = Kind(sign="positive", strength=1.0)
+"""How an unknown kind counts, until `[kinds]` says otherwise."""
+
+_DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
+    # sign: {strength: (signals, targets)}
+    "positive": {
+        0.1: ("hover peek", ""),
+        0.2: (
+            "view pageview page_view item_view product_view detail_view view_item open preview "
+            "browse visit_page pv 浏览 查看 打开 预览 访问",
+            "",
+        ),
+        0.3: ("click tap play start read click_item 点击 播放 阅读", ""),
+        0.4: ("listen stream scrobble 收听 听", ""),
+        0.5: (
+            "watch watchlist wishlist add_to_wishlist wish save bookmark collect download "
+            "收藏 心愿单 加入心愿单 想要 下载 观看 看",
+            "",
+        ),
+        0.6: (
+            "cart add_to_cart add_cart basket add_to_basket bid "
+            "submit hold 加购 加入购物车 加购物车 "
+            "出价 提交 持有",
+            "",
+        ),
+        0.8: (
+            "favorite favourite fav follow subscribe enrol "
+            "enroll register apply log begin_checkout "
+            "checkout_started 关注 订阅 报名 注册 申请",
+            "like upvote thumbs_up 👍 点赞 赞 喜欢",
+        ),
+        0.9: ("", "love comment reply accept check_in checkin ❤ 评论 回复 接受 签到"),
+        1.0: (
+            "event 事件",
+            "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
+            "share repost retweet complete completion "
+            "finish certificate deliver delivered delivery "
+            "book booking reserve reservation visit visited cook eat rating rate rated score "
+            "review reviewed donate install convert conversion 购买 买 "
+            "下单 支付 付款 成交 订单 交易 复购 "
+            "分享 转发 完成 学完 送达 预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
+        ),
+    },
+    "negative": {
+        0.3: ("skip 跳过", ""),
+        0.6: (
+            "remove_from_cart removed_from_cart cart_remove delete_from_cart remove_from_wishlist "
+            "移出购物车 移除 删除购物车",
+            "",
+        ),
+        0.8: (
+            "cancel cancelled canceled cancellation sell sold drop dropped dropout unfollow "
+            "unsubscribe unenrol unenroll withdraw abandon 取消 取消订单 卖出 退课 退出 "
+            "取消关注 取关 退订 放弃",
+            "",
+        ),
+        1.0: (
+            "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
+            "decline declined reject rejected refuse block mute report spam not_interested "
+            "uninterested dismiss complain complaint ban uninstall 👎 踩 不喜欢 "
+            "不感兴趣 没兴趣 隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 投诉 差评 卸载",
+            "",
+        ),
+    },
+    "neutral": {
+        0.05: (
+            "impression impressions seen exposure exposed shown show displayed served 曝光 展示 "
+            "展现",
+            "",
+        )
+    },
+    "undo": {
+        1.0: (
+            "undo unlike undislike unbookmark unfavorite unfavourite unsave unhide unblock "
+            "un_upvote 撤销 取消点赞 取消收藏 取消踩 取消屏蔽",
+            "",
+        )
+    },
+    "search": {0.1: ("search query searched find 搜索 查询 检索", "")},
+}
+RATING_NAMES = "event rating ratings rate rated score review reviewed 事件 评分 打分 评价"
+"""Kinds whose value, where there is one, is a rating on a scale."""
+
+
+def plain_kind(name: str) -> str:
+    """A kind's name without case and separators between words: `Add To Cart`, `add_to_cart` and
+    `addToCart` are one; `-1` and `1` are not.
+    """
+    text = unicodedata.normalize("NFKC", str(name)).casefold().strip()
+    return re.sub(r"(?<=\w)[\s_\-./]+(?=\w)", "", text.strip("_ ")) or text
+
+
+RATING_KINDS = frozenset(plain_kind(name) for name in RATING_NAMES.split())
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The table of kinds of one data set and of the model that learned from it."""
+
+    entries: Mapping[str, Kind] = field(default_factory=dict)
+    """Kinds by `plain_kind` name."""
+
+    @staticmethod
+    def default() -> Kinds:
+        """Common English and Chinese names."""
+        return _default()
+
+    def known(self, name: str) -> bool:
+        """Whether the table has the kind, however its name is written."""
+        return plain_kind(name) in self.entries
+
+    def of(self, name: str) -> Kind:
+        """What acts of this kind say; an unknown kind is positive with strength 1."""
+        return self.entries.get(plain_kind(name), UNKNOWN)
+
+    def is_rating(self, name: str) -> bool:
+        """Whether the value of such an event is a rating on a scale."""
+        return plain_kind(name) in RATING_KINDS and self.of(name).sign == "positive"
+
+    def nearest(self, name: str) -> str | None:
+        """The known name most like an unknown one; None if none is like it."""
+        found = get_close_matches(plain_kind(name), self.entries, n=1, cutoff=0.7)
+        return found[0] if found else None
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Names, of those given, that the table does not have."""
+        return sorted(name for name in set(names) if not self.known(name))
+
+    def over(self, other: Mapping[str, Any], place: str = "[kinds]") -> Kinds:
+        """This table with entries changed or added: `{name: strength}`, a negative number for a
+        negative kind, or `{name: {"sign": ..., "strength": ..., "target": ...}}`.
+
+        Raises:
+            BadInput: if an entry is neither, or two spellings of one kind contradict each other.
+        """
+        changed: dict[str, Kind] = {}
+        for name, said in other.items():
+            key = plain_kind(name)
+            kind = _entry(name, said, self.of(name), place)
+            if changed.setdefault(key, kind) != kind:
+                raise BadInput(f"{place}: {name!r} is there twice, with different entries")
+        return Kinds({**self.entries, **changed})
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """As plain JSON values."""
+        return {name: asdict(kind) for name, kind in self.entries.items()}
+
+    @staticmethod
+    def from_dict(entries: Mapping[str, Mapping[str, Any]]) -> Kinds:
+        """From plain JSON values."""
+        return Kinds({name: Kind(**entry) for name, entry in entries.items()})
+
+
+@cache
+def _default() -> Kinds:
+    return Kinds(
+        {
+            plain_kind(name): Kind(sign=sign, strength=strength, target=target)
+            for sign, strengths in _DEFAULTS.items()
+            for strength, names in strengths.items()
+            for target, listed in zip((False, True), names, strict=True)
+            for name in listed.split()
+        }
+    )
+
+
+def _entry(name: str, said: Any, before: Kind, place: str) -> Kind:
+    try:
+        if isinstance(said, Kind):
+            return said
+        return _of_table(said, before) if isinstance(said, Mapping) else _of_number(said, before)
+    except BadInput as error:
+        raise BadInput(f"{place}: kind {name!r}: {error}") from error
+
+
+def _of_number(said: Any, before: Kind) -> Kind:
+    """A strength; the sign stays, unless the number is negative."""
+    if not _is_number(said) or said == 0:
+        raise BadInput(
+            f"an entry is a strength above 0, a negative number for a negative kind, or a table "
+            f'such as {{ sign = "neutral" }}; got {said!r}'
+        )
+    if said < 0:
+        return Kind(sign="negative", strength=-float(said))
+    return Kind(sign=before.sign, strength=float(said), target=before.target)
+
+
+def _of_table(said: Mapping[str, Any], before: Kind) -> Kind:
+    odd = sorted(set(said) - {"sign", "strength", "target"})
+    if odd:
+        raise BadInput(f"nothing is known of {odd[0]!r}; there are sign, strength, target")
+    sign = cast("Sign", said.get("sign", before.sign))
+    target = said.get("target", before.target and sign == "positive")
+    return Kind(sign=sign, strength=said.get("strength", before.strength), target=target)

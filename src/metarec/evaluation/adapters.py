@@ -1,0 +1,332 @@
+"""Meta-learners as recommenders that can be judged beside all others.
+
+Each learner is given what makes recommenders strong: collaborative factors and content of items,
+popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
+once to predict values, unless its paper ranks by predicted values; then, as for every baseline of
+that kind, popularity is mixed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metarec.data.newcomers import LONG, SHORT, Horizon, Newcomer
+from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.items import ItemInputs
+from metarec.features.profiles import ProfileInputs
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from metarec.models.few_shot.inputs import ItemColumns
+    from metarec.models.few_shot.scorer import FittedLearner
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerInputs:
+    """Training data as the arrays learners read; made once for all learners of a comparison."""
+
+    vocabulary: Vocabulary
+    behaviour: Behaviour
+    people: ProfileInputs
+    asked: Validation | None
+    has_values: bool
+    value_range: tuple[float, float]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        train: Dataset,
+        validation: list[Newcomer],
+        rng: np.random.Generator,
+        *,
+        encoder: str = "auto",
+    ) -> LearnerInputs:
+        """Read the training data, encode items and people, and take the newcomers to stop early
+        by.
+        """
+        table, asked = prepare(train, validation, rng)
+        histories, user_ids = Histories.of_interactions(train.interactions, table.vocabulary)
+        known = train.items.vocabulary.indexes(table.vocabulary.ids)
+        met = train.items.vocabulary.indexes(
+            train.interactions.frame["item_id"].unique(maintain_order=True)
+        )
+        _, content, _ = ItemInputs.fit(train.items, encoder=encoder, fit_on=np.sort(met[met >= 0]))
+        content = np.where((known >= 0)[:, None], content[known], 0.0).astype(np.float32)
+        people = ProfileInputs.fit(train.users, user_ids)
+        horizon = (
+            SHORT
+            if 0 < max((len(n.pool) for n in validation), default=LONG.pool) <= SHORT.pool
+            else LONG
+        )
+        behaviour = Behaviour(
+            histories=histories,
+            profiles=people.transform(train.users.of_users(user_ids)),
+            content=content,
+            relevant_from=float(train.interactions.relevant_from),
+            horizon=horizon,
+        )
+        return cls(
+            vocabulary=table.vocabulary,
+            behaviour=behaviour,
+            people=people,
+            asked=asked,
+            has_values=train.interactions.has_values,
+            value_range=train.interactions.value_range,
+            seed=int(rng.integers(2**31)),
+        )
+
+    @cached_property
+    def columns(self) -> ItemColumns:
+        """Items as learners see them."""
+        from metarec.models.few_shot.inputs import ItemColumns
+
+        return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed))
+
+    def read(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
+        """Requests as histories and profile columns."""
+        histories, _ = Histories.of_lists([r.history for r in requests], self.vocabulary)
+        return histories, self.people.transform([r.profile for r in requests])
+
+
+@dataclass(kw_only=True)
+class LearnerRecommender:
+    """One meta-learner, fitted and judged like any recommender."""
+
+    name: str
+    """Of the learner, unless `learner` names it."""
+    learner: str | None = None
+    adapts: bool = True
+    """False serves the learned prior to everyone, so that what adapting adds can be seen."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the learner, where they are not the default."""
+    read: Callable[[Dataset, list[Newcomer], np.random.Generator], LearnerInputs] = LearnerInputs.of
+    """Where the arrays come from; a comparison of many learners makes them once."""
+    progress: Progress = silent
+    inputs: LearnerInputs | None = field(default=None, init=False)
+    ranker: FittedLearner | None = field(default=None, init=False)
+    rater: FittedLearner | None = field(default=None, init=False)
+    popularity_weight: float = field(default=0.0, init=False)
+    """Of log popularity in the order, where the learner does not rank by itself."""
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Learn a prior to rank from, and one to predict values from where there are any."""
+        from metarec.models.few_shot.learners import get_method
+
+        method = get_method(self.learner or self.name)
+        self.inputs = inputs = self.read(train, validation, rng)
+        self.rater = self._learn("rating", inputs, rng) if inputs.has_values else None
+        ranks = method.ranks or self.rater is None
+        self.ranker = self._learn("ranking", inputs, rng) if ranks else self.rater
+        self.popularity_weight = 0.0 if ranks else self._mixed(inputs)
+
+    def _learn(
+        self, objective: Any, inputs: LearnerInputs, rng: np.random.Generator
+    ) -> FittedLearner:
+        from metarec.models.few_shot.scorer import FittedLearner
+
+        asked = inputs.asked
+        validation = None if asked is None else inputs.read(asked.requests)
+
+        def quality(learner: FittedLearner) -> float:
+            assert asked is not None and validation is not None, (
+                "asked only where there are validation newcomers"
+            )
+            if objective == "ranking":
+                return asked.ndcg(learner.scores(*validation))
+            return -asked.mae(learner.values(*validation), inputs.value_range)
+
+        return FittedLearner.fit(
+            inputs.behaviour,
+            rng,
+            name=self.learner or self.name,
+            objective=objective,
+            settings=self.settings,
+            columns=inputs.columns,
+            validate=None if asked is None else quality,
+            progress=self.progress,
+        )
+
+    def _mixed(self, inputs: LearnerInputs) -> float:
+        """The weight of log popularity that validation newcomers are best served by."""
+        if inputs.asked is None:
+            return 1.0
+        scores, asked = (
+            fitted(self.name, self.ranker).scores(*inputs.read(inputs.asked.requests)),
+            inputs.asked,
+        )
+        return max(
+            PRIOR_WEIGHTS,
+            key=lambda weight: asked.ndcg(scores + weight * inputs.columns.popularity),
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.inputs).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, higher is better."""
+        inputs = fitted(self.name, self.inputs)
+        scores = fitted(self.name, self.ranker).scores(*inputs.read(self._shown(requests)))
+        return (
+            scores + self.popularity_weight * inputs.columns.popularity
+            if self.popularity_weight
+            else scores
+        )
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predicted values on the data's scale; an item outside the catalog gets the mean of all
+        values.
+
+        Raises:
+            BadInput: if the training data had no values.
+        """
+        inputs = fitted(self.name, self.inputs)
+        if self.rater is None:
+            raise BadInput("these data hold acts without values, so there is no scale to rate on")
+        items = [self.vocabulary.indexes(ids) for ids in item_ids]
+        values = self.rater.values(*inputs.read(self._shown(requests)))
+        return [
+            np.where(i >= 0, row[i], self.rater.scale.mean)
+            for row, i in zip(values, items, strict=True)
+        ]
+
+    def _shown(self, requests: Sequence[Request]) -> Sequence[Request]:
+        return requests if self.adapts else [replace(request, history=()) for request in requests]
+
+
+UNADAPTED = "no_adaptation"
+
+
+def learners_for(
+    names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent
+) -> list[LearnerRecommender]:
+    """Unfitted recommenders for the learners named, or all of them and one that does not adapt;
+    they share one reading of the data.
+
+    Raises:
+        BadInput: for a name that is no learner.
+    """
+    from metarec.models.few_shot.learners import LEARNERS, get_method
+
+    for name in names or ():
+        get_method(name)
+    known: dict[int, tuple[Dataset, LearnerInputs]] = {}
+
+    def read(train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> LearnerInputs:
+        if id(train) not in known:  # the data set is kept too, so that its id stays its own
+            known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
+        return known[id(train)][1]
+
+    unadapted = LearnerRecommender(
+        name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress
+    )
+    return [
+        *(
+            LearnerRecommender(name=name, read=read, progress=progress)
+            for name in names or LEARNERS
+        ),
+        *([] if names else [unadapted]),
+    ]
+
+
+if TYPE_CHECKING:
+    from metarec.recommender import Recommender
+
+
+@dataclass(kw_only=True)
+class OwnRecommender:
+    """`Recommender.fit` in the shape that evaluation judges."""
+
+    name: str = "metarec"
+    preset: str = "small"
+    encoder: str = "auto"
+    learner: str | None = None
+    item_template: str | None = None
+    person_template: str | None = None
+    horizon: Horizon | None = None
+    """Numbers of events to learn for; chosen from the training data where None."""
+    progress: Progress = silent
+    model: Recommender | None = field(default=None, init=False)
+
+    # It sets newcomers of its own aside
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of
+        its own.
+        """
+        from metarec.recommender import Recommender
+
+        self.model = Recommender.fit(
+            train,
+            preset=self.preset,
+            seed=int(rng.integers(2**31)),
+            encoder=self.encoder,
+            learner=self.learner,
+            item_template=self.item_template,
+            person_template=self.person_template,
+            horizon=self.horizon,
+            progress=self.progress,
+        )
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is what `fit` makes when it is told nothing."""
+        from metarec.recommender import Settings
+
+        ours = (self.preset, self.encoder, self.learner, self.item_template)
+        return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was fitted."""
+        inputs = fitted(self.name, self.model).item_inputs
+        return {
+            "preset": self.preset,
+            "encoder": inputs.encoder.name,
+            "encoder_reason": inputs.reason,
+        }
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.model).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, log-scores."""
+        return fitted(self.name, self.model).score(requests)
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predicted values on the data's scale."""
+        return fitted(self.name, self.model).rate(requests, item_ids)
+
+    def rate_spread(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
+        """Predictive standard deviations."""
+        return fitted(self.name, self.model).rate_spread(requests, item_ids)
+
+
+@dataclass(kw_only=True)
+class SavedRecommender(OwnRecommender):
+    """A recommender fitted earlier, judged as it is; the training people given must be those it
+    learned from.
+    """
+
+    model: Recommender | None
+
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+        """Nothing: it has learned what it will."""

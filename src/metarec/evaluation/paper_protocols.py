@@ -1,0 +1,455 @@
+"""The protocols of two papers, so that their figures can be reproduced and seen beside what costs
+nothing.
+
+Both rank only the items a person rated in the end (10 of them in MeLU's), which is far easier than
+finding them in a catalog, and there the mean rating of each item is hard to beat: its row and that
+of chance are always printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import BadInput, Dataset, Interactions, Vocabulary, id_order
+from metarec.evaluation import metrics
+from metarec.evaluation.baselines.ratings import Biases
+from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.baselines.tuned import fitted
+from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.significance import interval, resample
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+MELU_EVENTS, MELU_ASKED = (13, 100), 10
+TANP_EVENTS, TANP_SHOWN = (40, 200), 20
+NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A paper's split: whom to learn from, and whom to judge in each of its scenarios."""
+
+    name: str
+    train: Dataset
+    validation: list[Newcomer]
+    """People set aside to choose settings by; never judged."""
+    scenarios: dict[str, list[Newcomer]]
+    """`pool` is the whole support, `query` what is asked."""
+    cuts: tuple[int, ...]
+    """Lengths of list measured."""
+    is_graded: bool
+    """NDCG by the rating itself (MeLU), or by whether it is liked (TaNP)."""
+
+
+def melu_split(data: Dataset, *, seed: int = 0) -> Published:
+    """MeLU's protocol (Lee et al. 2019, arXiv:1908.00413, section 4.1).
+
+    A fifth of the people are new; new items are the latest fifth by their year (by their first
+    event where no year is known, else drawn). People with 13 to 100 events of a kind take part; 10
+    at random are asked, the rest is shown. The paper judges three scenarios of cold start; its
+    fourth trains on what it asks.
+
+    Raises:
+        BadInput: if the data hold no ratings, or nobody has so many events.
+    """
+    events, rng = _rated(data, "melu"), derive(seed, "melu")
+    people = _people(events, MELU_EVENTS, "melu")
+    new_people = people[rng.random(len(people)) < NEW_SHARE]
+    new_items = _new_items(data, events, rng)
+    is_new_item, is_new_person = (
+        pl.col("item_id").is_in(new_items.implode()),
+        pl.col("user_id").is_in(pl.Series(new_people).implode()),
+    )
+    known = events.filter(~is_new_item)
+    aside = people[~np.isin(people, new_people)]
+    aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
+    is_aside = pl.col("user_id").is_in(pl.Series(aside).implode())
+
+    def tasks(part: pl.DataFrame) -> list[Newcomer]:
+        counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))
+        return _tasks(
+            data, part.join(counts, on="user_id", how="semi"), lambda count: count - MELU_ASKED, rng
+        )
+
+    trained = known.filter(~is_new_person & ~is_aside)
+    old_people_new_items = tasks(events.filter(is_new_item & ~is_new_person & ~is_aside))
+    scenarios = {
+        "new items, known people": old_people_new_items,
+        "known items, new people": tasks(known.filter(is_new_person)),
+        "new items, new people": tasks(events.filter(is_new_item & is_new_person)),
+    }
+    return Published(
+        name="melu",
+        train=_without_order(data, trained, rng),
+        validation=_liking(tasks(known.filter(is_aside))),
+        scenarios={name: judged for name, judged in scenarios.items() if judged},
+        cuts=(1, 3),
+        is_graded=True,
+    )
+
+
+def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
+    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): people 7 : 1 : 2, 20 events
+    at random shown, the rest asked.
+
+    People with 40 to 200 events take part; the query's items are ranked among themselves, a rating
+    in the upper quarter of the scale is relevant.
+
+    Raises:
+        BadInput: if the data hold no ratings, or nobody has so many events.
+    """
+    events, rng = _rated(data, "tanp"), derive(seed, "tanp")
+    people = rng.permutation(_people(events, TANP_EVENTS, "tanp"))
+    first, second = int(0.7 * len(people)), int(0.8 * len(people))
+
+    def of(chosen: np.ndarray) -> pl.DataFrame:
+        return events.filter(pl.col("user_id").is_in(pl.Series(chosen, dtype=pl.Utf8).implode()))
+
+    validation, judged = (
+        _tasks(data, of(part), lambda _: TANP_SHOWN, rng)
+        for part in (people[first:second], people[second:])
+    )
+    return Published(
+        name="tanp",
+        train=_without_order(data, of(people[:first]), rng),
+        validation=_liking(validation),
+        scenarios={"new people": judged},
+        cuts=(5, 7, 10),
+        is_graded=False,
+    )
+
+
+PROTOCOLS: dict[str, Callable[..., Published]] = {"melu": melu_split, "tanp": tanp_split}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolRow:
+    """One recommender in one scenario."""
+
+    scenario: str
+    model: str
+    people: int
+    means: dict[str, float]
+    """Metric -> mean over people."""
+    intervals: dict[str, tuple[float, float]]
+    """Metric -> 95% bootstrap interval over people."""
+
+
+def judge_by_protocol(
+    published: Published, models: Sequence[Judged], *, seed: int = 0, progress: Progress = silent
+) -> list[ProtocolRow]:
+    """Fit `models`, chance and the item mean on the protocol's training people, and judge them in
+    its scenarios.
+
+    Raises:
+        BadInput: if nobody is left to judge.
+    """
+    if not published.scenarios:
+        raise BadInput(
+            f"nobody is left to judge by the protocol {published.name!r}: too few people with "
+            f"enough events"
+        )
+    judged: list[Judged] = [Chance(), ItemMean(), *models]
+    rows = []
+    for n, model in enumerate(judged):
+        model.fit(published.train, published.validation, derive(seed, "fit", model.name))
+        for scenario, newcomers in published.scenarios.items():
+            rows.append(
+                _row(
+                    scenario,
+                    model,
+                    newcomers,
+                    published,
+                    derive(seed, "ties", model.name, scenario),
+                )
+            )
+        progress(f"protocol {published.name}", (n + 1) / len(judged), model.name)
+    return sorted(rows, key=lambda row: list(published.scenarios).index(row.scenario))
+
+
+def describe_rows(rows: Sequence[ProtocolRow]) -> str:
+    """A table for each scenario, for a terminal."""
+    lines: list[str] = []
+    for scenario in dict.fromkeys(row.scenario for row in rows):
+        part = [row for row in rows if row.scenario == scenario]
+        names = list(dict.fromkeys(name for row in part for name in row.means))
+        lines += [
+            "",
+            f"{scenario}: {part[0].people:,} people",
+            f"{'':<22}" + "".join(f"{name:>16}" for name in names),
+        ]
+        for row in part:
+            cells = [
+                f"{row.means[name]:.3f} "
+                f"±{(row.intervals[name][1] - row.intervals[name][0]) / 2:.3f}"
+                if name in row.means
+                else "-"
+                for name in names
+            ]
+            lines.append(f"{row.model:<22}" + "".join(f"{cell:>16}" for cell in cells))
+    return "\n".join(lines[1:])
+
+
+@dataclass(kw_only=True)
+class Chance:
+    """A random order, and values drawn from the training values."""
+
+    name: str = "chance"
+    table: TrainingTable | None = field(default=None, init=False)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
+
+    # Nothing is chosen
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Remember the values there are."""
+        self.table, self.rng = TrainingTable.of(train, 0), rng
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.table).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, uniform."""
+        return self.rng.random((len(requests), len(self.vocabulary)), dtype=np.float32)
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:  # noqa: ARG002  # whoever asks
+        """Random training values."""
+        values = fitted(self.name, self.table).events.values
+        return [self.rng.choice(values, size=len(ids)) for ids in item_ids]
+
+
+@dataclass(kw_only=True)
+class ItemMean:
+    """The mean value of each item, the same for everyone; an item nobody rated has the mean of
+    all.
+    """
+
+    name: str = "item mean"
+    table: TrainingTable | None = field(default=None, init=False)
+    values: np.ndarray | None = field(default=None, init=False)
+    """[N]"""
+
+    # Nothing is chosen
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Average, pulled towards the mean of all by two values."""
+        self.table = TrainingTable.of(train, 0)
+        biases = Biases.of(self.table, 2.0, 10.0)
+        self.values = (biases.mean + biases.item).astype(np.float32)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.table).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`."""
+        return np.tile(fitted(self.name, self.values), (len(requests), 1))
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:  # noqa: ARG002  # whoever asks
+        """The means."""
+        return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
+
+
+def _row(
+    scenario: str,
+    model: Judged,
+    newcomers: list[Newcomer],
+    published: Published,
+    rng: np.random.Generator,
+) -> ProtocolRow:
+    per_person = measure_queries(model, newcomers, published, rng)
+    weights = resample(len(newcomers), derive(0, "bootstrap", scenario))
+    bounds = {
+        name: tuple(float(np.squeeze(b)) for b in interval(values[None], weights))
+        for name, values in per_person.items()
+    }
+    return ProtocolRow(
+        scenario=scenario,
+        model=model.name,
+        people=len(newcomers),
+        means={name: float(np.nanmean(values)) for name, values in per_person.items()},
+        intervals={name: (low, high) for name, (low, high) in bounds.items()},
+    )
+
+
+def measure_queries(
+    model: Judged, newcomers: list[Newcomer], published: Published, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Metric -> [people], each person's query ranked among itself: by predicted value where the
+    model has one, else by score.
+    """
+    requests = [Request(history=n.pool, profile=n.profile) for n in newcomers]
+    asked = [[item_id for item_id, _ in n.query] for n in newcomers]
+    owner = np.repeat(np.arange(len(newcomers)), [len(ids) for ids in asked])
+    actual = np.array([value for n in newcomers for _, value in n.query])
+    found: dict[str, np.ndarray] = {}
+    if isinstance(model, Rates):
+        predicted = np.clip(
+            np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
+        )
+        found["mae"] = metrics.mae(predicted, actual, owner, len(newcomers))
+    else:
+        scores = model.score(requests)
+        columns = model.vocabulary.indexes(item_id for ids in asked for item_id in ids)
+        predicted = np.where(columns >= 0, scores[owner, np.maximum(columns, 0)], -np.inf)
+    if published.is_graded:
+        return found | {
+            f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(newcomers), k, rng)
+            for k in published.cuts
+        }
+    return found | _binary(
+        predicted,
+        actual >= published.train.interactions.relevant_from,
+        owner,
+        len(newcomers),
+        published.cuts,
+        rng,
+    )
+
+
+def _binary(
+    predicted: np.ndarray,
+    liked: np.ndarray,
+    owner: np.ndarray,
+    people: int,
+    cuts: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Precision, NDCG and average precision of each person's own list at each cut; NaN for a person
+    who likes nothing asked.
+    """
+    order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
+    place = np.arange(len(order)) - np.searchsorted(owner[order], np.arange(people))[owner[order]]
+    most = max(cuts)
+    hits = np.zeros((people, most))
+    inside = place < most
+    hits[owner[order][inside], place[inside]] = liked[order][inside]
+    relevant = np.bincount(owner, weights=liked, minlength=people)
+    discount = 1 / np.log2(np.arange(most) + 2)
+    found: dict[str, np.ndarray] = {}
+    for k in cuts:
+        best = np.cumsum(discount[:k])[np.clip(relevant.astype(int), 1, k) - 1]
+        precision_here = np.cumsum(hits[:, :k], axis=1) / (np.arange(k) + 1)
+        values = {
+            f"precision@{k}": hits[:, :k].mean(1),
+            f"ndcg@{k}": hits[:, :k] @ discount[:k] / best,
+            f"map@{k}": (precision_here * hits[:, :k]).sum(1) / np.clip(relevant, 1, k),
+        }
+        found |= {name: np.where(relevant > 0, value, np.nan) for name, value in values.items()}
+    return found
+
+
+def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
+    if not data.interactions.has_values:
+        raise BadInput(
+            f"the protocol {protocol!r} is about ratings, and {data.name} holds acts without values"
+        )
+    events = data.interactions
+    rated = events.frame.filter(events.acts()["rating"].is_not_null())
+    return rated.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+
+
+def _people(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.ndarray:
+    people = (
+        events.group_by("user_id")
+        .len()
+        .filter(pl.col("len").is_between(*between))
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
+    if len(people) < 10:
+        raise BadInput(
+            f"the protocol {protocol!r} takes people with {between[0]} to {between[1]} events; "
+            f"there are {len(people)}"
+        )
+    return people
+
+
+def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
+    """The latest fifth of items."""
+    items = (
+        events.group_by("item_id")
+        .agg(pl.col("timestamp").min().alias("came"))
+        .sort(id_order("item_id"))
+    )
+    if "year" in data.items.frame.columns:
+        years = data.items.frame.select(
+            "item_id", pl.col("year").cast(pl.Float64, strict=False).alias("year")
+        )
+        items = items.join(years, on="item_id", how="left", maintain_order="left").with_columns(
+            pl.coalesce("year", pl.lit(0.0)).alias("came")
+        )
+    elif not data.interactions.has_time:
+        items = items.with_columns(pl.Series("came", rng.random(items.height)))
+    return items.sort("came", maintain_order=True).tail(int(NEW_SHARE * items.height))["item_id"]
+
+
+def _tasks(
+    data: Dataset, events: pl.DataFrame, shown_of: Callable[[int], int], rng: np.random.Generator
+) -> list[Newcomer]:
+    """Each person's events in a random order: the first so many shown, the rest asked."""
+    events = events.with_columns(pl.Series("draw", rng.random(events.height))).sort(
+        *id_order("user_id"), "draw"
+    )
+    rows = events.group_by("user_id", maintain_order=True).agg(
+        pl.col("item_id"), pl.col("value").cast(pl.Float64)
+    )
+    threshold, tasks = data.interactions.relevant_from, []
+    for (user_id, items, values), profile in zip(
+        rows.iter_rows(), data.users.of_users(rows["user_id"]), strict=True
+    ):
+        pairs: list[tuple[str, float]] = list(zip(items, values, strict=True))
+        shown = shown_of(len(pairs))
+        tasks.append(
+            Newcomer(
+                user_id=user_id,
+                profile=profile,
+                pool=pairs[:shown],
+                query=pairs[shown:],
+                relevant=[item_id for item_id, value in pairs[shown:] if value >= threshold],
+            )
+        )
+    return tasks
+
+
+def _liking(newcomers: list[Newcomer]) -> list[Newcomer]:
+    """Those who like something asked: others cannot tell a good ranking from a bad one."""
+    return [n for n in newcomers if n.relevant]
+
+
+def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> Dataset:
+    """Training events in a random order, as both papers draw supports at random."""
+    shuffled = events.with_columns(
+        pl.Series("timestamp", rng.permutation(events.height).astype(np.float64))
+    )
+    interactions = Interactions(
+        frame=shuffled.sort(*id_order("user_id"), "timestamp"), has_values=True, has_time=False
+    )
+    return replace(data, interactions=interactions)
+
+
+def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:
+    """Rows as plain values."""
+    return [
+        {
+            "scenario": row.scenario,
+            "model": row.model,
+            "people": row.people,
+            "metrics": {
+                name: {"mean": mean, "low": row.intervals[name][0], "high": row.intervals[name][1]}
+                for name, mean in row.means.items()
+            },
+        }
+        for row in rows
+    ]

@@ -1,0 +1,126 @@
+"""Newcomers shown as a person would like to see them: what they liked, and the slate before any
+event and after a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from metarec.data.newcomers import Newcomer
+from metarec.evaluation.interface import Scores
+from metarec.evaluation.measure import Trial, measure
+
+SHOWN_SHOTS = (0, 1, 5)
+"""Numbers of events a slate is shown at, or the nearest ones judged."""
+SHOWN_PLACES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownEvent:
+    """One thing a newcomer did."""
+
+    title: str
+    value: float | None
+    """Stated value; None where it was an act without one."""
+    is_liked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownSlate:
+    """What was recommended after some events."""
+
+    events: int
+    titles: list[str]
+    hits: list[bool]
+    """Which of them the person did like later; the model did not know."""
+    ndcg: float
+    """NDCG@10 of the whole list."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownNewcomer:
+    """One person never seen in training."""
+
+    profile: dict[str, Any]
+    did: list[ShownEvent]
+    """Their first events, as shown to the model, oldest first."""
+    slates: list[ShownSlate]
+    liked_later: int
+    """How many items they liked after those shown: what hits are counted against."""
+
+
+def show_newcomers(
+    model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
+) -> list[ShownNewcomer]:
+    """A random few newcomers of `trial`, not picked for how well they are served.
+
+    Args:
+        model: whose slates are shown.
+        trial: who is judged on what.
+        shots: numbers of events judged at.
+        rng: picks the people.
+        count: how many people.
+    """
+    chosen = sorted(
+        rng.choice(len(trial.newcomers), min(count, len(trial.newcomers)), replace=False)
+    )
+    people = [trial.newcomers[i] for i in chosen]
+    few = Trial(newcomers=people, train=trial.train, vocabulary=trial.vocabulary)
+    at = sorted({min(shots, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SHOTS})
+    items = trial.train.items
+    title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))
+    found = {k: measure(model, few, k, rng) for k in at}
+    users = (
+        trial.train.users.frame
+    )  # an attribute that differs for nearly everyone (a zip code) tells a reader nothing
+    telling = {
+        c
+        for c in users.columns
+        if users[c].dtype.is_numeric() or users[c].n_unique() <= max(50, len(users) // 50)
+    }
+    people = [
+        replace(p, profile={a: v for a, v in p.profile.items() if a in telling}) for p in people
+    ]
+    return [
+        _show(
+            person,
+            {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in found.items()},
+            few,
+            title_of,
+        )
+        for row, person in enumerate(people)
+    ]
+
+
+def _show(
+    person: Newcomer,
+    lists: dict[int, tuple[np.ndarray, float]],
+    trial: Trial,
+    title_of: dict[str, str],
+) -> ShownNewcomer:
+    events = trial.train.interactions
+    liked = set(person.relevant)
+    slates = []
+    for shots, (ranked, ndcg) in lists.items():
+        ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
+        slates.append(
+            ShownSlate(
+                events=shots,
+                titles=[title_of.get(i, i) for i in ids],
+                hits=[i in liked for i in ids],
+                ndcg=ndcg,
+            )
+        )
+    did = [
+        ShownEvent(
+            title=title_of.get(i, i),
+            value=float(v) if events.has_values else None,
+            is_liked=v >= events.relevant_from,
+        )
+        for i, v in person.pool[: max(lists)]
+    ]
+    return ShownNewcomer(profile=person.profile, did=did, slates=slates, liked_later=len(liked))

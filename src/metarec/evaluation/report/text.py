@@ -1,0 +1,134 @@
+"""An evaluation for a terminal: tables with intervals, then sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metarec.evaluation.measure import METRICS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from metarec.evaluation.evaluate import Evaluation
+    from metarec.evaluation.report.examples import ShownEvent, ShownNewcomer
+
+
+def describe(evaluation: Evaluation, width: int = 120) -> str:
+    """The learning curve, errors where there are values, the verdict, costs, and some newcomers."""
+    from rich.console import Console
+
+    console = Console(
+        width=width,
+        record=True,
+        file=None,
+        force_terminal=False,
+        color_system=None,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as captured:
+        for part in parts(evaluation):
+            console.print(part)
+    return captured.get().rstrip() + "\n"
+
+
+def parts(evaluation: Evaluation) -> list[RenderableType]:
+    """What to print with `rich`, in order."""
+    tables = (_table(evaluation, metric) for metric in ("ndcg@10", "recall@20", "mae"))
+    found: list[RenderableType] = [
+        head(evaluation),
+        *(table for table in tables if table is not None),
+    ]
+    for metric in ("ndcg@10", "mae"):
+        verdict = evaluation.verdict(metric)
+        if verdict is not None:
+            found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
+    if (choice := evaluation.choice()) is not None:
+        found += ["", f"Which to choose: {choice.sentence}", ""]
+    found += [
+        f"{model}, by NDCG@10: {verdict}"
+        for model in evaluation.models[1:]
+        if (verdict := evaluation.verdict("ndcg@10", model)) is not None
+    ]
+    return [
+        *found,
+        "",
+        *(line for person in evaluation.shown for line in show(person, evaluation.shown_by)),
+    ]
+
+
+def head(evaluation: Evaluation) -> str:
+    """Who was judged, on what, after learning from whom."""
+    facts = evaluation.facts
+    read = "".join(
+        f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
+        for name, cost in evaluation.costs.items()
+        if "encoder_reason" in (settings := cost.settings)
+    )
+    return (
+        f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} people judged, "
+        f"{facts['chosen_by']:,} others to choose "
+        f"settings by; fitted on {facts['training_people']:,} people and "
+        f"{facts['training_events']:,} events; "
+        f"{facts['items_listed']:,} items listed{read}"
+    )
+
+
+def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
+    from rich.table import Table
+
+    curve = evaluation.curve
+    able = [m for m in curve.models if curve.has(m, metric)]
+    if not able:
+        return None
+    means = np.stack([curve.mean(m, metric) for m in able])
+    best = means.min(axis=0) if METRICS[metric].higher_is_better is False else means.max(axis=0)
+    title = (
+        f"{METRICS[metric].label} after so many events, ± half of the 95% interval (* best); "
+        f"seconds to fit, ms for a newcomer"
+    )
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for k in curve.shots:
+        table.add_column(str(k), justify="right", no_wrap=True)
+    table.add_column("fit s", justify="right", no_wrap=True)
+    table.add_column("ms", justify="right", no_wrap=True)
+    for row, model in enumerate(able):
+        low, high = curve.interval(model, metric)
+        cells = [
+            f"{_short(mean)}{'*' if mean == top else ' '}±{_short((h - w) / 2)}"
+            for mean, top, w, h in zip(means[row], best, low, high, strict=True)
+        ]
+        cost = evaluation.costs[model]
+        name = f"[bold]{model}[/bold]" if model in evaluation.models else model
+        table.add_row(name, *cells, f"{cost.fit_seconds:.1f}", f"{cost.ms_per_newcomer:.2f}")
+    return table
+
+
+def _short(value: float) -> str:
+    """Three decimals without the leading zero, which would say nothing in every cell."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def show(person: ShownNewcomer, shown_by: str) -> list[str]:
+    """One newcomer in a few lines."""
+    who = ", ".join(f"{k} {v}" for k, v in person.profile.items()) or "nothing known"
+    lines = [f"A newcomer ({who}), served by {shown_by}; liked {person.liked_later} things later"]
+    for slate in person.slates:
+        marked = [
+            f"{'✓ ' if hit else ''}{title}"
+            for title, hit in zip(slate.titles, slate.hits, strict=True)
+        ]
+        met = (
+            f"after {', '.join(_event(e) for e in person.did[: slate.events])}"
+            if slate.events
+            else "before any event"
+        )
+        lines += [f"  {met}:", f"    {' | '.join(marked)}"]
+    return [*lines, ""]
+
+
+def _event(event: ShownEvent) -> str:
+    return event.title if event.value is None else f"{event.title} ({event.value:g})"

@@ -1,0 +1,193 @@
+"""Ways into the newcomer network for integrated gradients: by its events, by the item's content, by
+the profile.
+
+The number explained is the network's own log-share of the item (log-softmax over the catalog),
+which is what its part of the score is made of; other parts are closed forms and explained exactly
+elsewhere. Each door's value at its inputs equals what the network serves, and a test holds it to
+that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarec.explanation.gradients import Attribution, Door, integrated_gradients
+from metarec.explanation.relative_score import columns_of, known_history
+from metarec.models.deep_set.network import NewcomerNetwork
+from metarec.recommendation.slate import Request
+
+if TYPE_CHECKING:
+    from metarec.recommender import Recommender
+
+
+def event_door(
+    network: NewcomerNetwork,
+    items: Tensor,
+    values: Tensor,
+    profile: Tensor,
+    item: int,
+    names: Sequence[str],
+) -> Door:
+    """By the vectors of the events [L, D]; the baseline is the mean item, met as often and valued
+    the same.
+
+    Args:
+        items: [L] int64 indexes of the events' items, at most the network's pool.
+        values: [L] their values.
+        profile: [P] profile columns.
+        item: index of the item explained.
+        names: what to call each event.
+    """
+    catalog = network.items().detach()
+
+    def share(vectors_BLD: Tensor) -> Tensor:
+        people, length = vectors_BLD.shape[:2]
+        # Every example brings its own vectors: the table is theirs in a row, and indexes count
+        # through it.
+        rows = torch.arange(people * length).reshape(people, length)
+        known = network.people(
+            rows,
+            values.repeat(people, 1),
+            torch.ones(people, length, dtype=torch.bool),
+            profile.expand(people, -1),
+            vectors_BLD.reshape(people * length, -1),
+        )[:, -1]
+        return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
+
+    return Door(
+        function=share,
+        inputs=catalog[items],
+        baseline=catalog.mean(dim=0).expand(len(items), -1),
+        names=list(names),
+    )
+
+
+def profile_door(
+    network: NewcomerNetwork,
+    items: Tensor,
+    values: Tensor,
+    profile: Tensor,
+    item: int,
+    names: Sequence[str],
+) -> Door:
+    """By the profile's columns [P]; the baseline is a person who states nothing. Arguments as for
+    `event_door`.
+    """
+    catalog = network.items().detach()
+
+    def share(profile_BP: Tensor) -> Tensor:
+        people = len(profile_BP)
+        known = network.people(
+            items.repeat(people, 1),
+            values.repeat(people, 1),
+            torch.ones(people, len(items), dtype=torch.bool),
+            profile_BP,
+            catalog,
+        )[:, -1]
+        return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
+
+    return Door(
+        function=share, inputs=profile, baseline=torch.zeros_like(profile), names=list(names)
+    )
+
+
+def content_door(
+    network: NewcomerNetwork,
+    items: Tensor,
+    values: Tensor,
+    profile: Tensor,
+    item: int,
+    names: Sequence[str],
+) -> Door:
+    """By the item's content columns [C]; the baseline is the mean content of the catalog. Arguments
+    as for `event_door`.
+
+    Raises:
+        ValueError: if the network's items have no content.
+    """
+    vectors = network.items
+    if vectors.from_content is None:
+        raise ValueError(
+            "this network's items have no content, so content explains nothing; explain by events"
+        )
+    way, content = vectors.from_content.weight.detach(), vectors.content
+    assert isinstance(content, Tensor)
+    catalog = vectors().detach()
+    known = network.people(
+        items[None],
+        values[None],
+        torch.ones(1, len(items), dtype=torch.bool),
+        profile[None],
+        catalog,
+    )[0, -1].detach()
+    logits = network.score(known, catalog).detach()
+    residual, direction, bias = (
+        vectors.residual[item].detach(),
+        network.out.weight @ known,
+        network.bias[item].detach(),
+    )
+
+    def share(content_BC: Tensor) -> Tensor:
+        own = (residual + content_BC @ way.T) @ direction.detach() + bias
+        rest = torch.cat([logits[:item], logits[item + 1 :]]).logsumexp(dim=0)
+        return own - torch.logaddexp(own, rest)
+
+    return Door(
+        function=share, inputs=content[item], baseline=content.mean(dim=0), names=list(names)
+    )
+
+
+def has_network(model: object) -> bool:
+    """Whether a newcomer network is among the parts of a model's score."""
+    return "network" in getattr(getattr(model, "ensemble", None), "scorers", {})
+
+
+def through_network(
+    model: Recommender, request: Request, item_id: str, *, steps: int = 64
+) -> dict[str, Attribution]:
+    """Integrated gradients of the network's log-share of an item: `events`, `profile` and
+    `content`, each where there is any.
+
+    Events are those the network reads, the newest of its pool; an attribution over them is in their
+    order.
+
+    Raises:
+        BadInput: if the item is not in the catalog.
+        MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
+    """
+    # This scorer has one
+    network: NewcomerNetwork = model.ensemble.scorers["network"].network  # type: ignore[attr-defined]
+    read = list(known_history(model, request)[0].history)[-network.pool :]
+    titles = model.catalog.titles()
+    items = torch.from_numpy(columns_of(model, [str(event[0]) for event in read]))
+    values = torch.tensor([float(event[1]) if len(event) > 1 else 1.0 for event in read])
+    profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
+    item = int(columns_of(model, [item_id])[0])
+    doors: dict[str, Door] = {}
+    if read:
+        doors["events"] = event_door(
+            network, items, values, profile, item, [titles[column] for column in items.tolist()]
+        )
+    if len(profile):
+        doors["profile"] = profile_door(
+            network, items, values, profile, item, model.profile_inputs.columns
+        )
+    if network.items.from_content is not None:
+        doors["content"] = content_door(
+            network, items, values, profile, item, model.item_inputs.columns
+        )
+    return {name: integrated_gradients(door, steps=steps) for name, door in doors.items()}
+
+
+def event_gradients(model: Recommender, request: Request, item_id: str) -> np.ndarray:
+    """Integrated gradient of every event of a history of known items, [L]; 0 for those too old for
+    the network to read.
+    """
+    found = through_network(model, request, item_id)
+    effects = found["events"].effects if "events" in found else np.zeros(0)
+    return np.concatenate([np.zeros(len(request.history) - len(effects)), effects])

@@ -1,0 +1,159 @@
+"""Low-rank factors of everyone's choices; a newcomer's factors are one small ridge solve.
+
+Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". Items without
+events take the factors that their content predicts (a ridge from content to factors), so that a new
+item has a place at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.base import event_weights
+from metarec.models.ridge_rows import ridge_of_few, ridge_rows
+from metarec.runtime.scratch import column_pieces, cut_at_zero, product
+
+DIM = 64
+REGULARISATION = 10.0
+CONFIDENCE = 10.0
+"""An event weighs 1 + this, an absent event 1."""
+SWEEPS = 6
+CONTENT_REGULARISATION = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """Evidence = u . v, cut at zero, with u solved from the support."""
+
+    items: np.ndarray
+    """[N, D] float32 item factors."""
+    gram: np.ndarray
+    """[D, D] float32: sum of outer products over items with events, plus the ridge."""
+    from_content: np.ndarray
+    """[C, D] float32: what content predicts of the factors."""
+    relevant_from: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Factors:
+        """Alternate ridge solves of users and items."""
+        by_user = behaviour.histories
+        weights = event_weights(by_user, behaviour.relevant_from)
+        by_item, order = by_user.transposed(behaviour.n_items)
+        has_events = by_item.lengths > 0
+        people = (
+            None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
+        )
+        items = (rng.normal(0.0, 0.1, (behaviour.n_items, DIM)) * has_events[:, None]).astype(
+            np.float32
+        )
+        for _ in range(SWEEPS):
+            users = _confident(by_user, weights, items, _gram(items))
+            items = _confident(
+                by_item,
+                weights[order],
+                users,
+                _gram(users, people),
+                None if people is None else people[by_item.items],
+            )
+        gram = _gram(items)
+        from_content = _ridge(behaviour.content[has_events], items[has_events])
+        items[~has_events] = behaviour.content[~has_events] @ from_content
+        return cls(
+            items=items, gram=gram, from_content=from_content, relevant_from=behaviour.relevant_from
+        )
+
+    def fold_in(self, support: Histories) -> np.ndarray:
+        """[B, D] factors of people from their support alone."""
+        weights = CONFIDENCE * event_weights(support, self.relevant_from)
+        if support.lengths.max(initial=0) < len(self.gram) // 2:
+            return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
+        return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
+
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N]."""
+        out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
+        people = self.fold_in(support)
+        for piece in column_pieces(*out.shape):
+            cut_at_zero(product(people, self._columns[:, piece]), out[:, piece])
+        return out
+
+    @cached_property
+    def _through_gram(self) -> np.ndarray:
+        """[N, D] factors times the inverse of their Gram matrix."""
+        return np.linalg.solve(self.gram.astype(np.float64), self.items.T).T.astype(
+            np.float32, order="C"
+        )
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """[D, N]: products for few people at once are much faster over this order than over the
+        other.
+        """
+        return np.ascontiguousarray(self.items.T)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Factors:
+        """New items take the factors that their content predicts."""
+        return replace(
+            self, items=np.concatenate([self.items, content[len(self.items) :] @ self.from_content])
+        )
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Factors, their Gram matrix, the way from content, the liking threshold."""
+        return {
+            "items": self.items,
+            "gram": self.gram,
+            "from_content": self.from_content,
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factors:
+        """From `arrays()`."""
+        return cls(
+            items=arrays["items"],
+            gram=arrays["gram"],
+            from_content=arrays["from_content"],
+            relevant_from=float(arrays["relevant_from"][0]),
+        )
+
+
+def _gram(factors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    weighted = factors if weights is None else factors * weights[:, None]
+    return np.asarray(
+        weighted.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32)
+    )
+
+
+def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    gram = inputs.T @ inputs + CONTENT_REGULARISATION * np.eye(inputs.shape[1], dtype=np.float32)
+    return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
+
+
+def _confident(
+    rows: Histories,
+    weights: np.ndarray,
+    factors: np.ndarray,
+    gram: np.ndarray,
+    people: np.ndarray | None = None,
+) -> np.ndarray:
+    """Ridge solutions where an event of weight w counts 1 + CONFIDENCE w, times the weight of its
+    person, and wants the value 1.
+    """
+    counts = np.ones(len(weights), np.float32) if people is None else people
+    return ridge_rows(
+        rows, counts * (CONFIDENCE * weights), counts * (1.0 + CONFIDENCE * weights), factors, gram
+    )

@@ -1,0 +1,636 @@
+"""New items as tasks: who will like an item, from what it is and from the first people who met it.
+
+The roles of people and items are swapped and the same learners serve. A task is an item; its
+support is its first raters, its profile its content, and what is scored are people. Items must also
+compare with each other for one person, so the outer loss is a softmax over the *items* of the
+meta-batch for each person who liked some of them: that teaches how popular an item of such content
+becomes as well as with whom.
+
+A learner sees content through few dimensions, so it is weighed against plain signs that see all of
+it: how near the text is to what the person liked, and the likes such content is expected to get.
+The weights are learned on items kept out of meta-training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale
+from metarec.models.few_shot.learner import Learner, Objective, Prior, Question
+from metarec.models.few_shot.learners import get_learner
+from metarec.models.few_shot.tasks import Query, Support, TaskBatch, by_item, padded_support
+from metarec.models.few_shot.training import Training, meta_train
+from metarec.runtime.progress import Progress, silent
+
+FOLDS = 8
+"""People are described without the items of the fold a meta-batch is drawn from, as a new item's
+raters will be.
+"""
+MOST_RATERS = 10
+NO_RATERS = 0.4
+"""Share of tasks that show no rater."""
+EVIDENCE = 5.0
+"""Events of a person that count half: a short history says less of them."""
+DISLIKED = -0.3
+"""Weight of a disliked event in the description of a person."""
+HELD_OUT = 0
+"""The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
+weighed.
+"""
+JUDGES = 2000
+"""Held-out items, and people asked about them, at most."""
+TRUST_AT = 2.0
+"""Raters of an item that move its weights half way from those of none to those of many."""
+BLOCK = 20_000_000
+"""Cosines held at a time."""
+SHRINKAGE = 1e-3
+"""Of the weights towards the learner alone, beside a loss in nats."""
+TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
+
+
+Met = tuple[sp.csr_matrix, np.ndarray]
+"""[people, N] of known items, and [people, 2]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewItems:
+    """A learner of new items: content and raters in, scores of people out."""
+
+    name: str
+    """Of the learner."""
+    prior: Prior
+    factors: np.ndarray
+    """[N, F] float32 of known items, collaborative and of content, from which people are described.
+    """
+    scale: ValueScale
+    expected: np.ndarray
+    """[C + 1] float32 from content (and 1) to the log of how often such an item is liked."""
+    settings: dict[str, Any]
+    center: np.ndarray
+    """[E] float32 mean of the texts' embeddings, each at length 1."""
+    texts: np.ndarray
+    """[N, E] float32 of known items, less the center, at length 1 (or 0)."""
+    weights: np.ndarray
+    """[2, 4] float32 of the learner's score, expected likes and both kinds of likeness: without
+    raters, and what many raters add.
+    """
+
+    @classmethod
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        *,
+        name: str = "bayesian_ridge",
+        settings: dict[str, Any] | None = None,
+        texts: np.ndarray | None = None,
+        columns: ItemColumns | None = None,
+        training: Training = TRAINING,
+        progress: Progress = silent,
+    ) -> NewItems:
+        """Meta-train on the items of `behaviour`, each made new in turn.
+
+        Args:
+            texts: [N, E] the items' text embeddings in full, which are read beside their content,
+                and likeness is told by; likeness of content if None.
+        """
+        lengthened = _unit(behaviour.content if texts is None else texts)
+        center = lengthened[
+            np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
+        ].mean(0)
+        behaviour = replace(behaviour, content=_read(behaviour.content, texts, center))
+        columns = columns or ItemColumns.fit(behaviour, rng)
+        factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
+        draft = cls(
+            name=name,
+            prior={},
+            factors=factors,
+            scale=ValueScale.fit(behaviour),
+            settings=settings or {},
+            expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
+            center=center,
+            texts=_unit(lengthened - center),
+            weights=LEARNER_ALONE,
+        )
+        tasks = _ItemTasks(
+            new_items=draft, behaviour=behaviour, folds=rng.integers(0, FOLDS, behaviour.n_items)
+        )
+        held_out = tasks.held_out(np.random.default_rng(0))
+        if held_out is None:
+            return replace(draft, prior=draft._trained(tasks, training, rng, None, progress))
+        prior = draft._trained(
+            tasks,
+            training,
+            rng,
+            lambda prior: -float(held_out.loss(draft.learner, prior)),
+            progress,
+        )
+        return replace(draft, prior=prior, weights=held_out.weigh(draft.learner, prior))
+
+    def _trained(
+        self,
+        tasks: _ItemTasks,
+        training: Training,
+        rng: np.random.Generator,
+        validate: Callable[[Prior], float] | None,
+        progress: Progress,
+    ) -> Prior:
+        profile = tasks.behaviour.content.shape[1] + 1
+        return meta_train(
+            self.learner,
+            tasks,
+            tasks.people[0],
+            rng=rng,
+            profile=profile,
+            progress=progress,
+            training=training,
+            validate=validate,
+        )
+
+    @property
+    def learner(self) -> Learner:
+        """The learner, with the loss of new items."""
+        return _ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
+
+    def scores(
+        self,
+        content: np.ndarray,
+        raters: Histories,
+        rater_histories: Histories,
+        people: Histories,
+        texts: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """[people, items] float32 log-scores of new items.
+
+        Args:
+            content: [items, C] what each item is.
+            raters: for each item, who rated it (rows of `rater_histories`) and how, on the data's
+                own scale.
+            rater_histories: what those people did, by known items.
+            people: whom to score for.
+            texts: [items, E] their text embeddings, if the model was given any.
+        """
+        asked = self.describe(people)
+        everyone = ItemFeatures.of(
+            torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0)
+        )
+        shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
+        items = self._adapted(content, texts, shown, everyone)
+        return self._scores(
+            items, everyone.take(torch.arange(len(asked))), self.likeness(items.texts, people)
+        )
+
+    def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
+        """Items that nobody has rated, adapted once for all who will be asked about; arguments as
+        for `scores`.
+        """
+        nobody, stranger = (
+            Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1)
+        )
+        return self._adapted(
+            content,
+            texts,
+            nobody,
+            ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)),
+        )
+
+    def scores_of(
+        self,
+        items: AdaptedItems,
+        people: Histories,
+        *,
+        likeness: np.ndarray | None = None,
+        met: Met | None = None,
+    ) -> np.ndarray:
+        """[people, items] float32 log-scores of items already adapted.
+
+        Args:
+            likeness: [2, items, people] of `likeness`, where it is known already.
+            met: of `met`, where it is known already.
+        """
+        return self._scores(
+            items,
+            ItemFeatures.asked(self.describe(people, met)),
+            self.likeness(items.texts, people) if likeness is None else likeness,
+        )
+
+    def _adapted(
+        self,
+        content: np.ndarray,
+        texts: np.ndarray | None,
+        raters: Histories,
+        everyone: ItemFeatures,
+    ) -> AdaptedItems:
+        profile = with_expected(_read(content, texts, self.center), self.expected)
+        with torch.no_grad():
+            params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
+        return AdaptedItems(
+            params=params,
+            raters=torch.from_numpy(raters.lengths),
+            texts=self.placed(content if texts is None else texts),
+        )
+
+    def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            scores = self.learner.score(self.prior, items.params, asked)
+        parts = scores, items.params["expected"], *torch.from_numpy(likeness)
+        return np.asarray(_weighed(parts, items.raters, torch.from_numpy(self.weights)).T.numpy())
+
+    def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
+        """[items] log of how often items of such content are liked."""
+        return with_expected(_read(content, texts, self.center), self.expected)[:, -1]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays, without the texts of known items; name and settings
+        as JSON bytes.
+        """
+        facts = json.dumps({"name": self.name, "settings": self.settings}).encode()
+        parts = {f"prior.{name}": value.numpy() for name, value in self.prior.items()}
+        parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
+        own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
+        return parts | own | {"facts": np.frombuffer(facts, np.uint8)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
+        """The learner that `arrays` described; `texts` [N, E] are those of the items it knows, as
+        `placed` gives them.
+        """
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+
+        own: dict[str, Any] = {
+            name: arrays[name] for name in ("factors", "expected", "center", "weights")
+        }
+        prior = {name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()}
+        return cls(
+            **json.loads(arrays["facts"].tobytes()),
+            prior=prior,
+            scale=ValueScale.from_arrays(part("scale.")),
+            texts=texts,
+            **own,
+        )
+
+    def placed(self, texts: np.ndarray) -> np.ndarray:
+        """[items, E] text embeddings as `self.texts` holds them."""
+        return placed(texts, self.center)
+
+    def likeness(self, texts: np.ndarray, people: Histories) -> np.ndarray:
+        """[2, items, people] float32 cosines of `placed` texts to the mean of what a person liked,
+        and to the nearest of it; 0 without.
+        """
+        liked = people.where(self.scale.seen(people, "liking").values > 0)
+        to_mean = texts @ _unit(liked.matrix(len(self.texts)) @ self.texts).T
+        nearest = np.zeros_like(to_mean)
+        for block in np.array_split(
+            np.flatnonzero(liked.lengths), 1 + len(liked.items) * len(texts) // BLOCK
+        ):
+            if len(block):
+                some = liked.users(block)
+                met, place = np.unique(some.items, return_inverse=True)
+                nearest[:, block] = np.maximum.reduceat(
+                    (self.texts[met] @ texts.T)[place], some.offsets[:-1], axis=0
+                ).T
+        return np.stack([to_mean, nearest]).astype(np.float32)
+
+    def met(self, people: Histories) -> Met:
+        """What each person met, signed by how they liked it, and what describes them beside it: the
+        same to all learners of a scale.
+        """
+        liking = self.scale.seen(people, "liking").values
+        signs = np.where(liking > 0, np.float32(1.0), np.float32(DISLIKED)) * np.float32(3.0)
+        signs /= np.repeat(people.lengths + np.float32(EVIDENCE), people.lengths)
+        extra = np.stack([np.ones(len(people)), np.log1p(people.lengths) / 5.0], axis=1)
+        return people.matrix(len(self.factors), signs), extra.astype(np.float32)
+
+    def describe(self, people: Histories, met: Met | None = None) -> Tensor:
+        """[people, F + 2] signed mean of the factors of what they met, a constant, and how much
+        they did.
+        """
+        signed, extra = self.met(people) if met is None else met
+        return torch.from_numpy(np.concatenate([signed @ self.factors, extra], axis=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedItems:
+    """New items after their raters, for all people."""
+
+    params: Params
+    raters: Tensor
+    """[items] how many there were of each."""
+    texts: np.ndarray
+    """[items, E] as `NewItems.placed` gives them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ComparesItems:
+    """A learner whose tasks are items: its loss is a softmax over the batch's items for each
+    person.
+    """
+
+    inner: Learner
+
+    @property
+    def name(self) -> str:
+        return f"new items, {self.inner.name}"
+
+    @property
+    def objective(self) -> Objective:
+        return "ranking"
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        return self.inner.init(items, profile, draw) | {"trust": torch.tensor(0.5)}
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        assert support.profile is not None, "an item's content is its profile"
+        return self.inner.adapt(prior, support, items) | {"expected": support.profile[:, -1:]}
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        return self.inner.score(prior, params, items) + prior["trust"] * params["expected"]
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        scores = self.score(prior, self.adapt(prior, batch.support, items), question.items)
+        return between_items_loss(scores, question.query)
+
+
+LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+
+
+def _read(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
+    """[items, C or C + E] all that is told of each item: its content, and beside it what its text
+    differs by from the middle.
+    """
+    return content if texts is None else np.concatenate([content, _unit(texts) - center], axis=1)
+
+
+def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """[items, E] text embeddings seen from `center`, at length 1."""
+    return _unit(_unit(texts) - center)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Each row at length 1; a row of zeros stays."""
+    return np.asarray(
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32
+    )
+
+
+def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor:
+    """[items, people] sum of four parts, each [items, people] or [items, 1], weighed by how many
+    raters each item [items] has.
+    """
+    weight_PI1 = weights[0, :, None, None]  # the same for all items
+    if raters.any():
+        trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
+        weight_PI1 = weight_PI1 + weights[1, :, None, None] * trust[:, None]
+    total = weight_PI1[0] * parts[0]
+    for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
+        total = torch.addcmul(total, weight, part)
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut:
+    """Items no meta-batch holds, each with the raters it shows, and some people who liked one."""
+
+    support: Support
+    query: Query
+    people: ItemFeatures
+    """Described without these items."""
+    judges: Tensor
+    """[J] rows of `people`."""
+    likeness: Tensor
+    """[2, items, J]"""
+
+    def loss(self, learner: Learner, prior: Prior) -> Tensor:
+        """The outer loss of the learner alone, in nats."""
+        return between_items_loss(self._parts(learner, prior)[0], self.query)
+
+    def weigh(self, learner: Learner, prior: Prior) -> np.ndarray:
+        """The weights that lose least on these items."""
+        return best_weights(self._parts(learner, prior), self.support.is_real.sum(-1), self.query)
+
+    def _parts(self, learner: Learner, prior: Prior) -> Tensor:
+        with torch.no_grad():
+            params = learner.adapt(prior, self.support, self.people)
+            scores = learner.score(prior, params, self.people.take(self.judges))
+        return torch.cat(
+            [torch.stack([scores, params["expected"].expand_as(scores)]), self.likeness]
+        )
+
+
+def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
+    """[2, 4] weights of parts [4, items, people] that lose least by `between_items_loss`, which is
+    convex in them.
+    """
+    scale = (
+        (parts - parts.mean(1, keepdim=True))
+        .square()
+        .mean((1, 2), keepdim=True)
+        .sqrt()
+        .clamp(min=1e-6)
+    )
+    start = torch.from_numpy(LEARNER_ALONE).to(parts.dtype) * scale[0, 0, 0]
+    weights = start.clone().requires_grad_()
+    search = torch.optim.LBFGS([weights], max_iter=50, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        lost = (
+            between_items_loss(_weighed([*(parts / scale)], raters, weights), query)
+            + SHRINKAGE * (weights - start).square().sum()
+        )
+        lost.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return lost
+
+    search.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return np.asarray((weights.detach() / scale.squeeze()).numpy(), np.float32)
+
+
+def between_items_loss(scores: Tensor, query: Query) -> Tensor:
+    """Softmax over the items of a batch for each person, a mean over all (item, person) pairs that
+    were liked, in nats.
+
+    Args:
+        scores: [items, people].
+        query: for each item, who liked it; a pair that is no candidate (a rater shown) takes no
+            part.
+    """
+    shown = (
+        scores
+        if query.is_candidate is None
+        else scores.masked_fill(~query.is_candidate, -torch.inf)
+    )
+    surprise = torch.logsumexp(shown, dim=0)[query.items] - scores.gather(1, query.items)
+    return torch.where(
+        query.is_real, surprise, torch.zeros_like(surprise)
+    ).sum() / query.is_real.sum().clamp(min=1)
+
+
+def expected_likes(behaviour: Behaviour, known: np.ndarray) -> np.ndarray:
+    """[C + 1] ridge regression from content to log likes over the items of `known`; the penalty by
+    generalised cross-validation.
+    """
+    likes = np.bincount(
+        behaviour.histories.items[behaviour.is_liked(behaviour.histories)],
+        minlength=behaviour.n_items,
+    )
+    rows = known & (np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0)
+    x, y = behaviour.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
+    mean_x, mean_y = x.mean(0), y.mean()
+    x -= mean_x
+    squares, turn = np.linalg.eigh(
+        x.T @ x
+    )  # as from a singular value decomposition of x, which takes many times as long
+    squares = np.maximum(squares, 0.0)
+    turned = x @ turn
+    along = turned.T @ (y - mean_y)
+
+    def misfit(penalty: float) -> float:
+        rest = y - mean_y - turned @ (along / (squares + penalty))
+        return float(
+            (rest**2).mean()
+            / (1 - ((squares / (squares + penalty)).sum() + 1) / max(len(y), 2)) ** 2
+        )
+
+    best = min(np.geomspace(0.1, 1000.0, 13), key=misfit)
+    weights = turn @ (along / (squares + best))
+    return np.append(weights, mean_y - mean_x @ weights).astype(np.float32)
+
+
+def with_expected(content: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """[items, C + 1] content, and last how much the item is expected to be liked (in log)."""
+    return np.concatenate([content, content @ expected[:-1, None] + expected[-1]], axis=1).astype(
+        np.float32
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ItemTasks:
+    """Items of one fold at a time, with a few raters shown and all who liked them asked."""
+
+    new_items: NewItems
+    behaviour: Behaviour
+    folds: np.ndarray
+    """[N] fold of each item."""
+
+    @cached_property
+    def people(self) -> list[ItemFeatures]:
+        """Everyone, described without the items of each fold."""
+        histories, rng = self.behaviour.histories, np.random.default_rng(0)
+        return [
+            ItemFeatures.of(
+                self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
+                rng=rng,
+            )
+            for fold in range(FOLDS)
+        ]
+
+    @cached_property
+    def expected(self) -> list[np.ndarray]:
+        """For each fold, the likes that content is expected to get by the items of all others."""
+        return [expected_likes(self.behaviour, self.folds != fold) for fold in range(FOLDS)]
+
+    @cached_property
+    def raters(self) -> Histories:
+        """By item, who met it and how they liked it."""
+        seen = self.new_items.scale.seen(self.behaviour.histories, "liking")
+        return by_item(seen, np.zeros(len(seen.items)), self.behaviour.n_items)
+
+    @cached_property
+    def eligible(self) -> list[np.ndarray]:
+        """The items of each fold that somebody liked."""
+        liked = (
+            np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
+        )
+        return [np.flatnonzero(liked & (self.folds == fold)) for fold in range(FOLDS)]
+
+    def held_out(self, rng: np.random.Generator) -> _HeldOut | None:
+        """All items of the fold kept out; None where nobody liked two of them, so that there is
+        nothing to compare.
+        """
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:JUDGES])
+        batch = self._batch(HELD_OUT, items, rng)
+        likers = np.unique(batch.query.items[batch.query.is_real].numpy())
+        if len(items) < 2 or not len(likers):
+            return None
+        judges = rng.permutation(likers)[:JUDGES]
+        place = np.full(len(self.behaviour.histories), -1)
+        place[judges] = np.arange(len(judges))
+        at = torch.from_numpy(place)[batch.query.items]
+        assert batch.query.is_candidate is not None, "raters shown are no candidates"
+        query = Query(
+            items=at.clamp(min=0),
+            values=batch.query.values,
+            is_real=batch.query.is_real & (at >= 0),
+            is_candidate=batch.query.is_candidate[:, judges],
+        )
+        histories = self.behaviour.histories.users(judges)
+        shown = histories.where(self.folds[histories.items] != HELD_OUT)
+        likeness = self.new_items.likeness(self.new_items.texts[items], shown)
+        return _HeldOut(
+            support=batch.support,
+            query=query,
+            people=self.people[HELD_OUT],
+            judges=torch.from_numpy(judges),
+            likeness=torch.from_numpy(likeness),
+        )
+
+    def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
+        """Draw a fold, items of it, and some of their raters at random."""
+        learned_from = [f for f, items in enumerate(self.eligible) if len(items) and f != HELD_OUT]
+        fold = int(rng.choice(learned_from or [HELD_OUT]))
+        return self._batch(
+            fold,
+            rng.choice(
+                self.eligible[fold], size=min(tasks, len(self.eligible[fold])), replace=False
+            ),
+            rng,
+        )
+
+    def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
+        raters = self.raters.users(items).shuffled(rng)
+        shots = np.where(
+            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MOST_RATERS + 1, len(items))
+        )
+        shots = np.minimum(shots, raters.lengths // 2)
+        shown, asked = raters.first(shots), raters.after(shots)
+        asked = asked.where(asked.values > 0)
+        is_candidate = np.ones((len(items), len(self.behaviour.histories)), bool)
+        is_candidate[shown.owners, shown.items] = False
+        rows = asked.padded()
+        query = Query(
+            items=torch.from_numpy(rows.items),
+            values=torch.from_numpy(rows.values),
+            is_real=torch.from_numpy(rows.is_real),
+            is_candidate=torch.from_numpy(is_candidate),
+        )
+        profile = with_expected(self.behaviour.content[items], self.expected[fold])
+        return TaskBatch(
+            support=padded_support(shown, profile, MOST_RATERS),
+            query=query,
+            items=self.people[fold],
+        )

@@ -1,0 +1,173 @@
+"""Items nobody has met: which of them takes which of the places that the gate gives to them all.
+
+The gate learns from items that people have met, whose popularity and companions it knows. Of items
+without a single event it knows neither; hidden items ranked among themselves by the gate alone
+stood behind plain likeness of texts and expected popularity on two data sets of three
+(docs/experiments.md). A learner of new items, trained on exactly that, orders them better, but its
+scores compare new items with each other only. So the scores stay what the gate made them, and are
+dealt anew among the new items in the learner's order: how many of them reach a slate is the gate's
+to say, which of them the learner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.cold_items.model import FOLDS, AdaptedItems, NewItems, placed
+from metarec.runtime.progress import Progress, silent
+
+PART = "new_item"
+"""Name of this addend of a score."""
+MOST = 1_000
+"""New items that are dealt places, those with the most expected likes; a longer tail stays where
+the gate put it.
+"""
+LEARNERS = 3
+"""Learners whose scores are added up: which items they are kept from, to learn when to stop and
+what to trust, is drawn by lot.
+"""
+MOST_PEOPLE = 10_000
+"""Training users that the learner learns from."""
+FEWEST = 8 * FOLDS
+"""Items with likes from which on there is something to learn of items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewItemPlaces:
+    """Learners of new items over one catalog."""
+
+    learners: tuple[NewItems, ...]
+    rows: np.ndarray
+    """[M] items of the catalog without an event, ascending."""
+    content: np.ndarray
+    """[N, C] float32 of the whole catalog."""
+    text: np.ndarray
+    """[N, E] float16 of the whole catalog; of width 0 where it has no text."""
+
+    @classmethod
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        text: np.ndarray,
+        rng: np.random.Generator,
+        progress: Progress = silent,
+    ) -> NewItemPlaces | None:
+        """Learn from the items of `behaviour`, each made new in turn; None where they are too few
+        or nothing is known of what they are.
+        """
+        histories = behaviour.histories
+        liked = np.unique(histories.items[behaviour.is_liked(histories)])
+        if len(liked) < FEWEST or not behaviour.content.shape[1]:
+            return None
+        if len(histories) > MOST_PEOPLE:
+            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MOST_PEOPLE]))
+        texts = text.astype(np.float32) if text.shape[1] else None
+        learners = [
+            NewItems.fit(behaviour, rng, texts=texts, progress=progress) for _ in range(LEARNERS)
+        ]
+        met = np.bincount(histories.items, minlength=behaviour.n_items) > 0
+        return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behaviour.content, text)
+
+    def with_content(self, content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
+        """The same learners for a catalog of `content` [N', C] and `text` [N', E]: old items first,
+        perhaps changed, then new ones.
+        """
+        rows = np.append(self.rows, np.arange(len(self.content), len(content)))
+        return self.from_arrays(_arrays(self.learners, rows), content, text)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are new items to choose between."""
+        return len(self.rows) > 1
+
+    def deal(self, scores: Float[np.ndarray, "people items"], support: Histories) -> None:
+        """Deal the scores of new items anew, in place, to each person in the order that the learner
+        would show them.
+        """
+        if self.is_needed:
+            scores[:, self._dealt] = self._anew(scores[:, self._dealt], support)
+
+    def part(
+        self, scores: Float[np.ndarray, "people items"], support: Histories
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N] what `deal` adds to each score: 0 for items that people have met."""
+        added = np.zeros_like(scores)
+        if self.is_needed:
+            given = scores[:, self._dealt]
+            added[:, self._dealt] = self._anew(given, support) - given
+        return added
+
+    def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
+        known = support.where(
+            support.items < len(self.learners[0].factors)
+        )  # of items added since they were fitted they know nothing
+        first = self.learners[0]
+        likeness, met = (
+            first.likeness(self._adapted[0].texts, known),
+            first.met(known),
+        )  # the same to all of them
+        wanted = sum(
+            learner.scores_of(items, known, likeness=likeness, met=met)
+            for learner, items in zip(self.learners, self._adapted, strict=True)
+        )
+        dealt = np.empty_like(scores)
+        np.put_along_axis(dealt, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
+        return dealt
+
+    @cached_property
+    def _dealt(self) -> np.ndarray:
+        """[at most MOST] rows."""
+        expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
+        return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MOST]])
+
+    def _text_of(self, rows: np.ndarray) -> np.ndarray | None:
+        return self.text[rows].astype(np.float32) if self.text.shape[1] else None
+
+    @cached_property
+    def _adapted(self) -> list[AdaptedItems]:
+        return [
+            learner.unrated(self.content[self._dealt], self._text_of(self._dealt))
+            for learner in self.learners
+        ]
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned, and the rows; content and text are the recommender's."""
+        return _arrays(self.learners, self.rows)
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], content: np.ndarray, text: np.ndarray
+    ) -> NewItemPlaces:
+        """From `arrays()`, and the recommender's content [N, C] and text [N, E] of the catalog."""
+        each = [
+            {
+                name.removeprefix(f"{number}."): array
+                for name, array in arrays.items()
+                if name.startswith(f"{number}.")
+            }
+            for number in range(LEARNERS)
+        ]
+        told = (text if text.shape[1] else content)[: len(each[0]["factors"])].astype(np.float32)
+        texts = placed(told, each[0]["center"])
+        return cls(
+            learners=tuple(NewItems.from_arrays(learned, texts) for learned in each),
+            rows=np.asarray(arrays["rows"], np.int64),
+            content=content,
+            text=text,
+        )
+
+
+def _arrays(learners: Sequence[NewItems], rows: np.ndarray) -> dict[str, np.ndarray]:
+    learned = {
+        f"{number}.{name}": array
+        for number, learner in enumerate(learners)
+        for name, array in learner.arrays().items()
+    }
+    return {**learned, "rows": rows}

@@ -1,0 +1,143 @@
+"""The newcomer network as it is served: what it wants after a whole support, and only then.
+
+`NewcomerNetwork.people` reads every prefix, which training needs, in some eighty small steps; for
+one person nearly all of its time goes into starting them. Here the weights do not change any more:
+scales and shifts of norms are taken into the layers that follow, what stands beside each other is
+one product, and modules are not called at all. A test holds the two to the same numbers.
+
+Shape letters as in `newcomer_network`; T = L + 1 tokens, the first of which is the person before
+any event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metarec.models.attention import Attention, Block, LayerNorm
+from metarec.models.deep_set.network import NewcomerNetwork
+
+Layer = tuple[Tensor, Tensor]
+"""Weight [out, in] and bias [out]."""
+
+
+class ServedNetwork:
+    """A trained `NewcomerNetwork`, made ready once to be asked again and again."""
+
+    def __init__(self, network: NewcomerNetwork) -> None:
+        """Take the weights of a network that will not be trained on."""
+        with torch.inference_mode():
+            self.items: Tensor = (
+                network.items().detach()
+            )  # without content they are the parameter itself
+            """[N, D] the embedded catalog."""
+            self.pool = network.pool
+            self._edges, self._values, self._places, self._profile = (
+                network.edges,
+                network.value.weight,
+                network.place.weight,
+                network.profile.weight,
+            )
+            self._element = _reader(network.element)
+            self._blocks = [_ServedBlock(cast(Block, block)) for block in network.blocks]
+            # What comes out is a sum of two readings and goes through one more layer: each takes
+            # that layer in.
+            out = network.out.weight
+            first, (weight, bias) = _reader(network.summary)
+            self._summary = first, (out @ weight, out @ bias)
+            share = network.attention_share
+            self._attended = (
+                out * (share * network.attended.weight),
+                out @ (share * network.attended.bias),
+            )
+
+    def wanted(
+        self,
+        items_BL: Int[Tensor, "B L"],
+        values_BL: Float[Tensor, "B L"],
+        lengths_B: Int[Tensor, "B"],
+        profile_BP: Float[Tensor, "B P"],
+    ) -> Float[Tensor, "B D"]:
+        """[B, D] of which the products with `items` are the logits, but for the bias of each item.
+
+        Args:
+            items_BL: the events of each person from the left, oldest first; what stands beyond them
+                is not looked at.
+            values_BL: their values.
+            lengths_B: how many events each person has, at most L.
+            profile_BP: columns of what people stated of themselves.
+        """
+        longest = items_BL.shape[1]
+        first_BD = profile_BP @ self._profile.T
+        events_BLD = functional.embedding(items_BL, self.items) + self._places[1 : longest + 1]
+        events_BLD += functional.embedding(torch.bucketize(values_BL, self._edges), self._values)
+        is_real_BL1 = (torch.arange(longest) < lengths_B[:, None])[..., None]
+        gathered_BD = (_read(self._element, events_BLD) * is_real_BL1).sum(1) / (
+            lengths_B + 1
+        ).sqrt()[:, None]
+        wanted_BD = _read(
+            self._summary, torch.cat([first_BD + self._places[lengths_B], gathered_BD], -1)
+        )
+        tokens_BTD = torch.cat([(first_BD + self._places[0])[:, None], events_BLD], 1)
+        for (
+            block
+        ) in self._blocks:  # causal: the token of the last event sees all events and no padding
+            tokens_BTD = block(tokens_BTD)
+        last_BD = tokens_BTD[torch.arange(len(tokens_BTD)), lengths_B]
+        return wanted_BD + functional.linear(_normalised(last_BD), *self._attended)
+
+
+class _ServedBlock:
+    """`Block` with causal self-attention alone, outside of training."""
+
+    def __init__(self, block: Block) -> None:
+        attention, norm = cast(Attention, block.attention), cast(LayerNorm, block.norm_attention)
+        self._heads = attention.heads
+        sides = [
+            _folded(norm, layer) for layer in (attention.query, attention.key, attention.value)
+        ]
+        self._ask = (
+            torch.cat([weight for weight, _ in sides]),
+            torch.cat([bias for _, bias in sides]),
+        )
+        self._mix = attention.out.weight, attention.out.bias
+        self._feed = _two_layers(block.norm_feed, block.feed_forward)
+
+    def __call__(self, x_BTD: Tensor) -> Tensor:
+        sides_BTSHd = functional.linear(_normalised(x_BTD), *self._ask).view(
+            *x_BTD.shape[:2], 3, self._heads, -1
+        )
+        query, key, value = sides_BTSHd.permute(2, 0, 3, 1, 4)
+        mixed_BHTd = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x_BTD = x_BTD + functional.linear(mixed_BHTd.transpose(1, 2).flatten(-2), *self._mix)
+        return x_BTD + _read(self._feed, x_BTD)
+
+
+def _read(layers: tuple[Layer, Layer], x: Tensor) -> Tensor:
+    """Norm, layer, GELU, layer."""
+    first, second = layers
+    return functional.linear(functional.gelu(functional.linear(_normalised(x), *first)), *second)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    return functional.layer_norm(x, x.shape[-1:])
+
+
+def _reader(reader: nn.Sequential) -> tuple[Layer, Layer]:
+    norm, *rest = reader
+    return _two_layers(cast(LayerNorm, norm), rest)
+
+
+def _two_layers(norm: LayerNorm, modules: Iterable[nn.Module]) -> tuple[Layer, Layer]:
+    first, second = (module for module in modules if isinstance(module, nn.Linear))
+    return _folded(norm, first), (second.weight, second.bias)
+
+
+def _folded(norm: LayerNorm, layer: nn.Linear) -> Layer:
+    """The layer with the scale and shift of the norm before it taken in."""
+    return layer.weight * norm.weight, layer.bias + layer.weight @ norm.bias

@@ -1,0 +1,286 @@
+"""The network for newcomers: a set reader with a small causal Transformer beside it, trained on
+people cut short.
+
+Every training user is shown as a newcomer would be (the first k events of their pool, k drawn anew
+each time) and must name everything they liked afterwards. The reader of the set (Zaheer et al.
+2017, "Deep Sets", arXiv:1703.06114) carries most of the weight; attention enters through a gate
+that starts almost shut, because on small data it added nothing (research notes). An item is its
+content plus a collaborative residual that is dropped whole (`ItemVectors`).
+
+Shape letters: B users, L events, N items, D width, P prefixes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories, PaddedHistories
+from metarec.models.attention import Block, LayerNorm
+from metarec.models.transformer.network import ItemVectors
+from metarec.runtime.device import one_thread
+
+VALUE_LEVELS = 5
+WATCHED, WATCH_EVERY = 150, 50
+"""Training users held out to stop by, and steps between looks at them."""
+MANY_ITEMS = 8000
+"""From this many items on, products with the catalog are large enough to share among threads."""
+MOST_LOGITS = 20_000
+"""Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSizes:
+    """How large the network is and how long it learns."""
+
+    dim: int = 64
+    """Width of events, items and people."""
+    layers: int = 1
+    """Transformer blocks beside the set reader."""
+    dropout: float = 0.4
+    """On events and inside blocks."""
+    id_dropout: float = 0.5
+    """Chance that an item's collaborative part is left out of a step."""
+    profile_dropout: float = 0.5
+    """Chance that a profile column is left out of a step, so that a person without a profile is
+    served too.
+    """
+    steps: int = 300
+    """Training steps at most; validation newcomers may stop it earlier."""
+    users_per_step: int = 64
+    prefixes: int = 5
+    """Support sizes of each user in a step: 0 and others drawn evenly."""
+    lr: float = 2e-3
+
+
+class NewcomerNetwork(nn.Module):
+    """Logits of every item after each prefix of a support."""
+
+    def __init__(
+        self,
+        content: Tensor,
+        profile_columns: int,
+        pool: int,
+        log_popularity: Tensor,
+        edges: Tensor,
+        sizes: NetworkSizes,
+    ) -> None:
+        """Start at popularity: with no training, every support gets `log_popularity` [N]."""
+        super().__init__()
+        dim = sizes.dim
+        self.sizes, self.pool = sizes, pool
+        self.items = ItemVectors(content, dim, sizes.id_dropout)
+        self.value = nn.Embedding(VALUE_LEVELS, dim)
+        self.place = nn.Embedding(pool + 1, dim)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Initializing zero-element tensors"
+            )  # there may be no profiles
+            self.profile = nn.Linear(profile_columns, dim, bias=False)
+        self.element = _reader(dim, dim, sizes.dropout)
+        self.summary = _reader(2 * dim, dim, sizes.dropout)
+        self.blocks = nn.ModuleList(
+            [Block(dim, 2, 2 * dim, sizes.dropout) for _ in range(sizes.layers)]
+        )
+        self.attended = LayerNorm(dim)
+        self.attention_share = nn.Parameter(torch.tensor(0.1))
+        self.out = nn.Linear(dim, dim, bias=False)
+        self.bias = nn.Parameter(log_popularity.clone())
+        self.edges: Tensor
+        self.register_buffer("edges", edges)
+        for table in (self.value.weight, self.place.weight, self.profile.weight, self.out.weight):
+            nn.init.normal_(table, std=0.02)
+
+    def people(
+        self,
+        items_BL: Int[Tensor, "B L"],
+        values_BL: Float[Tensor, "B L"],
+        is_real_BL: Bool[Tensor, "B L"],
+        profile_BP: Float[Tensor, "B P"],
+        items_ND: Float[Tensor, "N D"],
+    ) -> Float[Tensor, "B L+1 D"]:
+        """[B, L + 1, D] what is known of each person after 0, 1, ... L events."""
+        place = self.place.weight[: items_BL.shape[1] + 1]
+        first = (
+            functional.dropout(profile_BP, self.sizes.profile_dropout, self.training)
+            @ self.profile.weight.T
+        )
+        events = items_ND[items_BL] + self.value(torch.bucketize(values_BL, self.edges)) + place[1:]
+        parts = self.element(events) * is_real_BL[..., None]
+        counts = torch.arange(1, items_BL.shape[1] + 2, device=parts.device)[:, None]
+        gathered = functional.pad(parts.cumsum(1), (0, 0, 1, 0)) / counts.sqrt()
+        start = first[:, None, :] + place
+        summary = self.summary(torch.cat([start, gathered], -1))
+        tokens = functional.dropout(
+            torch.cat([start[:, :1], events], 1), self.sizes.dropout, self.training
+        )
+        is_real = functional.pad(is_real_BL, (1, 0), value=True)
+        for block in self.blocks:
+            tokens = block(tokens, is_real_BL=is_real, causal=True)
+        known: Tensor = summary + self.attention_share * self.attended(tokens)
+        return known
+
+    def score(
+        self,
+        people: Float[Tensor, "*B D"],
+        items_ND: Float[Tensor, "N D"],
+        columns: Int[Tensor, "C"] | None = None,
+    ) -> Float[Tensor, "*B items"]:
+        """[..., N] logits, or only those of some `columns`."""
+        if columns is not None:
+            items_ND = items_ND[columns]
+        logits: Tensor = self.out(people) @ items_ND.T + (
+            self.bias if columns is None else self.bias[columns]
+        )
+        return logits
+
+
+def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        LayerNorm(width),
+        nn.Dropout(dropout),
+        nn.Linear(width, 2 * dim),
+        nn.GELU(),
+        nn.Linear(2 * dim, dim),
+    )
+
+
+def train_network(
+    behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Generator
+) -> NewcomerNetwork:
+    """Train on every user who liked something after their pool, keeping the state that served
+    held-out users best.
+    """
+    with torch.random.fork_rng(devices=[]), one_thread(wanted=behaviour.n_items < MANY_ITEMS):
+        torch.manual_seed(int(rng.integers(2**31)))
+        network = _new_network(behaviour, sizes)
+        tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= behaviour.n_items]
+        others = [p for p in network.parameters() if not any(p is table for table in tables)]
+        optimizer = torch.optim.AdamW(
+            [{"params": others, "weight_decay": 1e-2}, {"params": tables, "weight_decay": 0.0}],
+            lr=sizes.lr,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=sizes.lr,
+            total_steps=sizes.steps,
+            pct_start=0.1,
+            final_div_factor=20.0,
+        )
+        able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+        watched = min(WATCHED, len(able) // 10)
+        watch, learn = able[:watched], able[watched:]
+        chance = (
+            None
+            if behaviour.weights is None
+            else behaviour.weights[learn] / behaviour.weights[learn].sum()
+        )
+        best, best_state = np.inf, network.state_dict()
+        for step in range(1, sizes.steps + 1):
+            network.train()
+            users = rng.choice(
+                learn, min(sizes.users_per_step, len(learn)), replace=False, p=chance
+            )
+            optimizer.zero_grad()
+            # Torch leaves it untyped
+            _episode_loss(network, behaviour, users, rng).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            if watched and (step % WATCH_EVERY == 0 or step == sizes.steps):
+                with torch.inference_mode():
+                    loss = float(
+                        _episode_loss(network.eval(), behaviour, watch, np.random.default_rng(0))
+                    )
+                if loss < best:
+                    best, best_state = (
+                        loss,
+                        {name: value.clone() for name, value in network.state_dict().items()},
+                    )
+        network.load_state_dict(best_state)
+    return network.eval()
+
+
+def _new_network(behaviour: Behaviour, sizes: NetworkSizes) -> NewcomerNetwork:
+    counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
+    log_popularity = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
+    edges = np.unique(
+        np.quantile(behaviour.histories.values, np.linspace(0, 1, VALUE_LEVELS + 1)[1:-1])
+    )
+    return NewcomerNetwork(
+        torch.from_numpy(behaviour.content),
+        behaviour.profiles.shape[1],
+        behaviour.horizon.pool,
+        log_popularity,
+        torch.from_numpy(edges.astype(np.float32)),
+        sizes,
+    )
+
+
+def _episode_loss(
+    network: NewcomerNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+) -> Tensor:
+    """Multi-positive softmax over the catalog without the pool; a person counts by how much they
+    liked.
+    """
+    histories = behaviour.histories.users(users)
+    histories = histories if behaviour.is_ordered else histories.shuffled(rng)
+    pools = behaviour.pools[users]
+    pool, asked = histories.first(pools), histories.after(pools)
+    liked = asked.where(behaviour.is_liked(asked))
+    items_ND = network.items()
+    people = network.people(
+        *padded_support(pool, network.pool), torch.from_numpy(behaviour.profiles[users]), items_ND
+    )
+    drawn = rng.integers(
+        1, np.maximum(pools, 1)[:, None] + 1, (len(users), network.sizes.prefixes - 1)
+    )
+    prefixes = np.concatenate(
+        [np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1
+    )
+    chosen = people.gather(
+        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, people.shape[-1])
+    )
+    columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
+    scores = network.score(chosen, items_ND, columns) + log_weight
+    banned = torch.zeros(len(users), behaviour.n_items, dtype=torch.bool)
+    banned[pool.owners, pool.items] = True
+    wanted = torch.zeros(len(users), behaviour.n_items)
+    wanted[liked.owners, liked.items] = 1.0
+    logs = torch.log_softmax(scores.masked_fill(banned[:, None, columns], -1e9), -1)
+    loss: Tensor = -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (
+        wanted.sum() * prefixes.shape[1] + 1e-9
+    )
+    return loss
+
+
+def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Items that a step scores, and the log of how many each stands for: all of a small catalog,
+    else the liked and a sample.
+    """
+    if n_items <= MOST_LOGITS:
+        return torch.arange(n_items), torch.zeros(n_items)
+    positive = np.unique(liked)
+    rest = np.setdiff1d(rng.choice(n_items, MOST_LOGITS // 2, replace=False), positive)
+    stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
+    log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(
+        np.float32
+    )
+    return torch.from_numpy(np.concatenate([positive, rest])), torch.from_numpy(log_weight)
+
+
+def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Items, values and is_real, each [B, pool]: the newest `pool` events."""
+    padded: PaddedHistories = support.padded(pool)
+    return (
+        torch.from_numpy(padded.items),
+        torch.from_numpy(padded.values),
+        torch.from_numpy(padded.is_real),
+    )

@@ -1,0 +1,155 @@
+"""The newcomer network as an expert of the gate: its chances are the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.deep_set.inference import ServedNetwork
+from metarec.models.deep_set.network import (
+    VALUE_LEVELS,
+    NetworkSizes,
+    NewcomerNetwork,
+    train_network,
+)
+from metarec.runtime.scratch import column_pieces, product
+
+MANY_USERS = 3000
+"""From this many training users on the network learns twice as long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Evidence = exponential of the network's logits after the support, over the largest."""
+
+    network: NewcomerNetwork
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Network:
+        """Train it on the training users as newcomers."""
+        sizes = (
+            NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
+        )
+        return cls(network=train_network(behaviour, sizes, rng))
+
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N]."""
+        served = self._served
+        with torch.inference_mode():
+            longest = min(
+                served.pool, int(support.lengths.max(initial=1))
+            )  # padding beyond it would be read for nothing
+            events = support.padded(longest)
+            lengths = np.minimum(support.lengths, longest)
+            wanted = served.wanted(
+                *map(torch.from_numpy, (events.items, events.values, lengths, profiles))
+            ).numpy()
+        bias = self.network.bias.detach().numpy()
+        out = np.empty((len(support), len(bias)), np.float32) if out is None else out
+        for piece in column_pieces(*out.shape):
+            np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
+        out -= out.max(1, keepdims=True)
+        np.exp(
+            out, out=out
+        )  # a softmax but for the sum, which the gate brings to 1 as every scorer's
+        return out
+
+    @cached_property
+    def _served(self) -> ServedNetwork:
+        return ServedNetwork(self.network)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """[D, N]: products for few people at once are much faster over this order than over the
+        other.
+        """
+        return np.ascontiguousarray(self._served.items.numpy().T)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Network:
+        """New items are their content, with no collaborative part, at the popularity predicted of
+        them.
+        """
+        state = self.network.state_dict()
+        grown = _blank(
+            content,
+            self.network.profile.in_features,
+            self.network.pool,
+            len(state["edges"]),
+            self.network.sizes,
+        )
+        fresh = grown.state_dict()
+        more = len(content) - len(self.network.bias)
+        for name, value in state.items():
+            same = fresh[name].shape == value.shape
+            fresh[name] = value if same else torch.cat([value, torch.zeros(more, *value.shape[1:])])
+        fresh["items.content"] = torch.from_numpy(content)
+        if more:
+            shift = (self.network.bias - torch.from_numpy(np.log(popularity[:-more]))).mean()
+            fresh["bias"][-more:] = torch.from_numpy(np.log(popularity[-more:])) + shift
+        grown.load_state_dict(fresh)
+        return Network(network=grown.eval())
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights, and the sizes as numbers."""
+        sizes = asdict(self.network.sizes)
+        facts = np.array([*sizes.values(), self.network.pool], np.float64)
+        return {
+            **{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()},
+            "sizes": facts,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Network:
+        """From `arrays()`."""
+        names = list(asdict(NetworkSizes()))
+        *values, pool = arrays["sizes"].tolist()
+        whole = {name for name, value in asdict(NetworkSizes()).items() if isinstance(value, int)}
+        sizes = NetworkSizes(
+            **{
+                name: int(value) if name in whole else value
+                for name, value in zip(names, values, strict=True)
+            }
+        )
+        state = {
+            name.removeprefix("state."): torch.from_numpy(value)
+            for name, value in arrays.items()
+            if name.startswith("state.")
+        }
+        network = _blank(
+            arrays["state.items.content"],
+            state["profile.weight"].shape[1],
+            int(pool),
+            len(state["edges"]),
+            sizes,
+        )
+        network.load_state_dict(state)
+        return cls(network=network.eval())
+
+
+def _blank(
+    content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes
+) -> NewcomerNetwork:
+    assert edges < VALUE_LEVELS, "there are fewer edges than levels"
+    with torch.random.fork_rng(devices=[]):
+        return NewcomerNetwork(
+            torch.from_numpy(content),
+            profile_columns,
+            pool,
+            torch.zeros(len(content)),
+            torch.zeros(edges),
+            sizes,
+        )

@@ -1,0 +1,373 @@
+"""Items as learners see them: who liked them, what they are about, how often they are liked.
+
+An item nobody has met has no collaborative factors; its content says which it should have, by a
+ridge regression over the items that do. So learners can score it, and a prior trained before it
+existed serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+
+FACTORS, CONTENT = 32, 32
+KNOWN_FROM = 1
+"""Likes from which an item's own factors and popularity are used."""
+COLD_RIDGE = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemColumns:
+    """How content becomes columns, and the columns of the training catalog."""
+
+    factors: np.ndarray
+    """[N, F] float32; of items without likes, what their content predicts."""
+    popularity: np.ndarray
+    """[N] float32 log of how often each item is liked, mean 0 over items with likes."""
+    center: np.ndarray
+    """[C] float32 mean content."""
+    projection: np.ndarray
+    """[C, P] float32 leading directions of content, scaled to unit mean square length."""
+    cold: np.ndarray
+    """[P + 1, F + 1] float32 from projected content to factors and popularity."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemColumns:
+        """Learn from training users only."""
+        histories = behaviour.histories
+        liked = histories.where(behaviour.is_liked(histories))
+        counted = behaviour.targets if behaviour.is_ordered else liked
+        counts = np.bincount(counted.items, minlength=behaviour.n_items)
+        known = np.bincount(liked.items, minlength=behaviour.n_items) >= KNOWN_FROM
+        popularity = np.log(counts + 0.5)
+        popularity = (popularity - (popularity[known].mean() if known.any() else 0.0)).astype(
+            np.float32
+        )
+        factors = unit_scaled(
+            collaborative_factors(liked.matrix(behaviour.n_items), FACTORS, rng=rng)
+        )
+        center = behaviour.content.mean(0).astype(np.float32)
+        projection = _leading(behaviour.content - center)
+        columns = cls(
+            factors=factors,
+            popularity=popularity,
+            center=center,
+            projection=projection,
+            cold=np.zeros((projection.shape[1] + 1, factors.shape[1] + 1), np.float32),
+        )
+        inputs = columns._with_one(columns.content(behaviour.content))
+        targets = np.concatenate([factors, popularity[:, None]], axis=1)[known]
+        penalty = COLD_RIDGE * np.diag([*np.ones(projection.shape[1]), 1e-6])
+        cold = np.linalg.solve(
+            inputs[known].T @ inputs[known] + penalty, inputs[known].T @ targets
+        ).astype(np.float32)
+        predicted = inputs @ cold
+        return cls(
+            factors=np.where(known[:, None], factors, predicted[:, :-1]).astype(np.float32),
+            popularity=np.where(known, popularity, predicted[:, -1]).astype(np.float32),
+            center=center,
+            projection=projection,
+            cold=cold,
+        )
+
+    def content(self, content: np.ndarray) -> np.ndarray:
+        """[n, P] projected content."""
+        return np.asarray((content - self.center) @ self.projection, dtype=np.float32)
+
+    def features(
+        self, content: np.ndarray, rng: np.random.Generator, *, content_only: bool = False
+    ) -> ItemFeatures:
+        """The training catalog's items, and after them any new ones, by the content of all of them.
+
+        Args:
+            content: [N or more, C]; rows beyond the training catalog are items nobody has met.
+            content_only: leave the collaborative factors out.
+        """
+        projected = self.content(content)
+        predicted = self._with_one(projected[len(self.factors) :]) @ self.cold
+        factors = np.concatenate([self.factors, predicted[:, :-1]])
+        popularity = np.concatenate([self.popularity, predicted[:, -1]]).astype(np.float32)
+        columns = (
+            projected
+            if content_only
+            else np.concatenate([factors, projected], axis=1).astype(np.float32)
+        )
+        known = ItemFeatures.of(torch.from_numpy(columns[: len(self.factors)]), rng=rng)
+        return ItemFeatures(
+            columns=torch.from_numpy(columns),
+            bias=torch.from_numpy(popularity),
+            anchors=known.anchors,
+            anchor_weights=known.anchor_weights,
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, by name."""
+        return {
+            "factors": self.factors,
+            "popularity": self.popularity,
+            "center": self.center,
+            "projection": self.projection,
+            "cold": self.cold,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemColumns:
+        """From `arrays()`."""
+        return cls(
+            **{
+                name: arrays[name]
+                for name in ("factors", "popularity", "center", "projection", "cold")
+            }
+        )
+
+    @staticmethod
+    def _with_one(projected: np.ndarray) -> np.ndarray:
+        return np.concatenate([projected, np.ones((len(projected), 1), np.float32)], axis=1)
+
+
+def _leading(centred: np.ndarray) -> np.ndarray:
+    """[C, <= CONTENT] leading principal directions, scaled so that projected rows have unit mean
+    square length.
+    """
+    if not centred.size or not np.abs(centred).max() > 0:
+        return np.zeros((centred.shape[1], 0), np.float32)
+    _, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    leading = directions[:, ::-1][:, :CONTENT]
+    length = np.sqrt(np.square(centred @ leading).sum(1).mean())
+    return np.asarray(leading / length, dtype=np.float32)
+
+
+ANCHORS = 192
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFeatures:
+    """N items as a learner sees them. Learned priors do not depend on N, so items may be added
+    later.
+    """
+
+    columns: Tensor
+    """[N, D] float: collaborative factors and content, each block scaled to unit mean square
+    length. [B, Q, D] where each
+    of B tasks has items of its own."""
+    bias: Tensor
+    """[N] (or [B, Q]) float: log of how often each item is liked; what is known of it before
+    knowing the person.
+    """
+    anchors: Tensor
+    """[M] int64: items that stand for the whole catalog in a support's softmax."""
+    anchor_weights: Tensor
+    """[M] float: log of how many items each anchor stands for."""
+    embedded: Tensor | None = None
+    """[N, dim] what the trunk makes of the columns under the prior that serves; None while the
+    prior is still learned.
+    """
+
+    def __len__(self) -> int:
+        return self.columns.shape[-2]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.columns.shape[-1]
+
+    @classmethod
+    def of(
+        cls,
+        columns: Tensor,
+        bias: Tensor | None = None,
+        *,
+        rng: np.random.Generator,
+        anchors: int = ANCHORS,
+    ) -> ItemFeatures:
+        """Features with anchors drawn uniformly; all items are anchors where they are few."""
+        count = min(anchors, len(columns))
+        drawn = np.sort(rng.choice(len(columns), size=count, replace=False))
+        stands_for = float(np.log(len(columns) / count))
+        return cls(
+            columns=columns,
+            bias=columns.new_zeros(len(columns)) if bias is None else bias.to(columns.dtype),
+            anchors=torch.from_numpy(drawn),
+            anchor_weights=columns.new_full((count,), stands_for),
+        )
+
+    @classmethod
+    def asked(cls, columns: Tensor) -> ItemFeatures:
+        """Features that are only asked about: without bias and anchors, so nothing can adapt on
+        them.
+        """
+        return cls(
+            columns=columns,
+            bias=columns.new_zeros(len(columns)),
+            anchors=torch.zeros(0, dtype=torch.int64),
+            anchor_weights=columns.new_zeros(0),
+        )
+
+    def take(self, indexes: Tensor) -> ItemFeatures:
+        """Items [n], or each task's own [B, Q]; the anchors still point into the whole catalog, so
+        adapt on that.
+        """
+        return replace(
+            self,
+            columns=self.columns[indexes],
+            bias=self.bias[indexes],
+            embedded=None if self.embedded is None else self.embedded[indexes],
+        )
+
+    def to(self, dtype: torch.dtype) -> ItemFeatures:
+        """The same in another precision."""
+        return replace(
+            self,
+            columns=self.columns.to(dtype),
+            bias=self.bias.to(dtype),
+            anchor_weights=self.anchor_weights.to(dtype),
+        )
+
+    def with_new_anchors(self, draw: torch.Generator) -> ItemFeatures:
+        """The same items with anchors drawn afresh, as many as there were."""
+        return replace(self, anchors=torch.randperm(len(self), generator=draw)[: len(self.anchors)])
+
+    def with_noise(self, dropout: float, draw: torch.Generator) -> ItemFeatures:
+        """A training view: each entry dropped with chance `dropout` and the rest scaled up."""
+        if not dropout:
+            return self
+        kept = torch.empty_like(self.columns).bernoulli_(1.0 - dropout, generator=draw)
+        return replace(self, columns=self.columns * kept / (1.0 - dropout))
+
+
+def unit_scaled(block: np.ndarray) -> np.ndarray:
+    """Scale a block of columns so that its rows have mean square length 1; an empty or zero block
+    stays.
+    """
+    length = float(np.sqrt(np.square(block).sum(1).mean())) if block.size else 0.0
+    return np.asarray(block / length if length > 0 else block, dtype=np.float32)
+
+
+def collaborative_factors(
+    matrix: sp.csr_matrix, dim: int, *, rng: np.random.Generator, damping: float = 20.0
+) -> np.ndarray:
+    """Item factors of a users x items matrix: right singular vectors scaled by the root of their
+    singular values.
+
+    Columns are divided by the root of (their count + `damping`) first, so that neither the popular
+    nor the rare rule the first factors.
+
+    Returns:
+        [items, min(dim, rank limit)] float32.
+    """
+    counts = np.asarray((matrix != 0).sum(0)).ravel()
+    scaled = matrix @ sp.diags(1.0 / np.sqrt(counts + damping))
+    limit = min(dim, min(matrix.shape) - 1)
+    if limit < 1 or not matrix.nnz:
+        return np.zeros((matrix.shape[1], 0), np.float32)
+    _, singular, right = sp.linalg.svds(
+        scaled.astype(np.float64), k=limit, v0=rng.standard_normal(min(matrix.shape))
+    )
+    order = np.argsort(-singular)
+    return np.asarray(right[order].T * np.sqrt(np.maximum(singular[order], 0.0)), dtype=np.float32)
+
+
+ViewName = Literal["liking", "residual", "unit"]
+ROUNDS, ITEM_DAMPING, USER_DAMPING = 8, 2.0, 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueScale:
+    """The values of a data set, and how to see them in three ways."""
+
+    low: float
+    high: float
+    middle: float
+    """Halfway between the best value that is not liked and the least that is; low where every event
+    is an act.
+    """
+    mean: float
+    item_offsets: np.ndarray
+    """[N] float32 what each item's values lie above the mean, people's own levels taken off and
+    pulled towards 0.
+    """
+    spread: float
+    """Standard deviation of what item offsets leave unexplained."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour) -> ValueScale:
+        """Learn the scale, and each item's offset, from training events."""
+        histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
+        low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
+        liked = behaviour.is_liked(histories)
+        middle = (
+            low - 1.0
+            if liked.all()
+            else float(values[~liked].max() + values[liked].min()) / 2
+            if liked.any()
+            else high
+        )
+        mean, owners = float(values.mean()) if len(values) else 0.0, histories.owners
+        user, item = np.zeros(len(histories)), np.zeros(behaviour.n_items)
+        for _ in range(ROUNDS):
+            left = values - mean - user[owners]
+            item = np.bincount(histories.items, left, behaviour.n_items) / (
+                np.bincount(histories.items, minlength=behaviour.n_items) + ITEM_DAMPING
+            )
+            left = values - mean - item[histories.items]
+            user = np.bincount(owners, left, len(histories)) / (histories.lengths + USER_DAMPING)
+        left = values - mean - item[histories.items]
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=mean,
+            item_offsets=item.astype(np.float32),
+            spread=float(left.std()) or 1.0,
+        )
+
+    def seen(self, histories: Histories, view: ViewName) -> Histories:
+        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
+        liked.
+        """
+        values = histories.values
+        if view == "liking":
+            values = np.clip((values - self.middle) / max(self.high - self.middle, 1e-6), -1.0, 1.0)
+        elif view == "unit":
+            values = (values - self.low) / max(self.high - self.low, 1e-6)
+        else:
+            values = (values - self.mean - self.item_offsets[histories.items]) / self.spread
+        return replace(histories, values=values.astype(np.float32))
+
+    def told(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
+        """[B, N] a learner's answers for the whole catalog as values on the data's own scale."""
+        if view == "unit":
+            values = self.low + (self.high - self.low) * answers
+        else:
+            fresh = np.zeros(max(0, answers.shape[1] - len(self.item_offsets)), np.float32)
+            values = self.mean + np.concatenate([self.item_offsets, fresh]) + self.spread * answers
+        return np.asarray(np.clip(values, self.low, self.high), dtype=np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, by name."""
+        return {
+            "item_offsets": self.item_offsets,
+            "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ValueScale:
+        """From `arrays()`."""
+        low, high, middle, mean, spread = (float(x) for x in arrays["scale"])
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=mean,
+            spread=spread,
+            item_offsets=arrays["item_offsets"],
+        )

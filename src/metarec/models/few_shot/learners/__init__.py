@@ -1,0 +1,98 @@
+"""The meta-learners by name, one file each, all of one signature
+(`metarec.models.few_shot.learner.Learner`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from metarec.data.schema import BadInput
+from metarec.models.few_shot.learner import Learner
+from metarec.models.few_shot.learners.deep_kernel import DeepKernel
+from metarec.models.few_shot.learners.gradient import (
+    anil,
+    cavia,
+    fomaml,
+    history_maml,
+    maml,
+    melu,
+    meta_sgd,
+    reptile,
+    two_tower,
+)
+from metarec.models.few_shot.learners.matching import Matching
+from metarec.models.few_shot.learners.neural_process import NeuralProcess
+from metarec.models.few_shot.learners.prototypical import Prototypical
+from metarec.models.few_shot.learners.ridge import bayesian_ridge, r2d2
+from metarec.models.few_shot.learners.siamese import Siamese
+from metarec.models.few_shot.learners.tanp import tanp
+from metarec.models.few_shot.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A learner as it is used on data: how to make it, what it is given, how it is trained."""
+
+    make: Callable[..., Learner]
+    """Makes the learner; takes `objective` and its own settings."""
+    family: Literal["gradient", "metric", "amortised", "closed form"]
+    training: Training = field(default_factory=Training)
+    ranks: bool = True
+    """Trained to rank; otherwise it predicts values only, as its paper has it, and ranks by them.
+    """
+    values: Literal["residual", "unit"] = "residual"
+    """What it predicts where values are ratings: what lies above the item's mean, or the place on
+    the scale, in [0, 1].
+    """
+    content_only: bool = False
+    """Sees items by their content, as its paper has it, instead of collaborative factors and
+    content.
+    """
+
+
+LEARNERS: dict[str, Method] = {
+    "maml": Method(make=maml, family="gradient"),
+    "fomaml": Method(make=fomaml, family="gradient"),
+    "anil": Method(make=anil, family="gradient"),
+    "meta_sgd": Method(make=meta_sgd, family="gradient"),
+    "reptile": Method(make=reptile, family="gradient"),
+    "cavia": Method(make=cavia, family="gradient"),
+    "history_maml": Method(make=history_maml, family="gradient"),
+    "melu": Method(make=melu, family="gradient", ranks=False, values="unit", content_only=True),
+    "two_tower": Method(make=two_tower, family="gradient", ranks=False, values="unit"),
+    "siamese": Method(make=Siamese, family="metric"),
+    "matching": Method(make=Matching, family="metric"),
+    "prototypical": Method(make=Prototypical, family="metric"),
+    "neural_process": Method(make=NeuralProcess, family="amortised"),
+    "tanp": Method(make=tanp, family="amortised", ranks=False, values="unit", content_only=True),
+    "bayesian_ridge": Method(make=bayesian_ridge, family="closed form"),
+    "r2d2": Method(make=r2d2, family="closed form"),
+    "deep_kernel": Method(make=DeepKernel, family="closed form"),
+}
+"""Every meta-learner of this package."""
+
+
+def get_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    if name not in LEARNERS:
+        raise BadInput(f"there is no meta-learner {name!r}; there are {', '.join(LEARNERS)}")
+    return LEARNERS[name]
+
+
+def get_learner(name: str, **settings: Any) -> Learner:
+    """A learner by name, with settings of its own.
+
+    Raises:
+        BadInput: if there is no such learner, or it has no such setting.
+    """
+    method = get_method(name)
+    try:
+        return method.make(**settings)
+    except TypeError as error:
+        raise BadInput(f"{name} cannot be made with {settings}: {error}") from error

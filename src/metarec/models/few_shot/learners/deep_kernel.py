@@ -1,0 +1,118 @@
+"""A Gaussian process over learned features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.closed_form import solve, variance_left
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
+from metarec.models.few_shot.learners.ridge import gaussian_loss
+from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score, products
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepKernel:
+    """A Gaussian process whose kernel compares embeddings: linear, plus how close they lie, plus
+    the person's level.
+
+    Patacchiola et al. 2020, arXiv:1910.05199 (deep kernel transfer). The kernel learns from the
+    query's likelihood, or its softmax, rather than from the marginal likelihood of all events.
+    """
+
+    name: str = "deep_kernel"
+    objective: Objective = "ranking"
+    dim: int = 32
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        """A trunk, the kernel's variances and width, the noise, and what an event is worth."""
+        return new_trunk(items, profile, self.dim, draw) | {
+            "variances": torch.tensor([0.5, 0.0, -1.0]),
+            "width": torch.tensor(1.0),
+            "noise": torch.tensor(0.5),
+            "session": torch.tensor(-1.0),
+            "worth": torch.tensor([0.5, 0.5]),
+            "gain": torch.tensor(1.0),
+        }
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        """The support with its weights, and what the variance needs."""
+        v = embed(prior, items.take(support.items))
+        user = first_user(prior, support)
+        targets = (
+            support.values
+            if self.objective == "rating"
+            else prior["worth"][0] + prior["worth"][1] * support.values
+        )
+        kernel = self._kernel(prior, v, v) + F.softplus(
+            prior["session"]
+        )  # what early events share and later ones do not
+        ridge = solve(kernel, targets - dot(user, v), self._noise(prior), support.is_real)
+        return {
+            "user": user,
+            "support": v,
+            "weights": ridge.weights,
+            "is_real": support.is_real,
+            "factor": ridge.factor,
+        }
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """The posterior mean of each item; a learned gain turns it into a log-score for ranking."""
+        v = embed(prior, items)
+        mean = dot(params["user"], v) + (
+            self._kernel(prior, v, params["support"]) @ params["weights"].unsqueeze(-1)
+        ).squeeze(-1)
+        return (
+            mean
+            if self.objective == "rating"
+            else prior["gain"] * mean + prior_score(prior, items, self.objective)
+        )
+
+    def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """Standard deviation of each score; for ratings that of a new value, noise included."""
+        v = embed(prior, items)
+        linear, near, level = F.softplus(prior["variances"])
+        cross = self._kernel(prior, v, params["support"]) * params["is_real"].unsqueeze(1)
+        latent = variance_left(linear * v.square().sum(-1) + near + level, cross, params["factor"])
+        return (
+            (latent + self._noise(prior)).sqrt()
+            if self.objective == "rating"
+            else prior["gain"].abs() * latent.sqrt()
+        )
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood."""
+        if self.objective == "ranking":
+            return adapted_loss(self, prior, batch, question, items)
+        params = self.adapt(prior, batch.support, items)
+        return gaussian_loss(
+            self.score(prior, params, question.items),
+            self.spread(prior, params, question.items),
+            question,
+        )
+
+    def _kernel(self, prior: Prior, v: Tensor, support_v: Tensor) -> Tensor:
+        """[B, N, S] covariances of items with each task's support."""
+        inner = products(v, support_v)
+        apart = (
+            v.square().sum(-1).unsqueeze(-1) - 2 * inner + support_v.square().sum(-1).unsqueeze(-2)
+        )
+        linear, near, level = F.softplus(prior["variances"])
+        close = torch.exp(-apart.clamp(min=0.0) / F.softplus(prior["width"]))
+        return torch.as_tensor(linear * inner + near * close + level)
+
+    def _noise(self, prior: Prior) -> Tensor:
+        return F.softplus(prior["noise"]) + 1e-3

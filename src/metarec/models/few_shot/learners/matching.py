@@ -1,0 +1,88 @@
+"""Matching networks: look at the events that resemble the item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
+from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.towers import (
+    dot,
+    embed,
+    first_user,
+    new_trunk,
+    prior_score,
+    products,
+    shrunk_mean,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """An item's score is its support's values, weighed by attention to each event's resemblance.
+
+    Vinyals et al. 2016, arXiv:1606.04080, without full-context embeddings. Attention also has an
+    empty slot of value 0 and a learned pull, so that without events nothing is said, and the more
+    events resemble the item the more is.
+    """
+
+    name: str = "matching"
+    objective: Objective = "ranking"
+    dim: int = 32
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        """A trunk, the sharpness of attention, the pull of the empty slot and the weight of what it
+        finds.
+        """
+        return new_trunk(items, profile, self.dim, draw) | {
+            "sharpness": torch.tensor(2.0),
+            "empty": torch.tensor(3.0),
+            "gain": torch.tensor(1.0),
+            "kappa": torch.tensor(5.0),
+        }
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        """The support as unit vectors with their values, beside what the profile says."""
+        level = (
+            shrunk_mean(support.values, support.is_real, prior["kappa"])
+            if self.objective == "rating"
+            else torch.zeros(len(support), 1, dtype=support.values.dtype)
+        )
+        return {
+            "user": first_user(prior, support),
+            "keys": F.normalize(embed(prior, items.take(support.items)), dim=-1),
+            "values": support.values - level,
+            "is_real": support.is_real,
+            "level": level,
+        }
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """Attention over the support and the empty slot."""
+        v = embed(prior, items)
+        pull = F.softplus(prior["sharpness"]) * products(F.normalize(v, dim=-1), params["keys"])
+        pull = pull.masked_fill(~params["is_real"].unsqueeze(1), -torch.inf)
+        whole = torch.logaddexp(torch.logsumexp(pull, dim=-1), prior["empty"])
+        found = (torch.exp(pull - whole.unsqueeze(-1)) * params["values"].unsqueeze(1)).sum(-1)
+        return (
+            F.softplus(prior["gain"]) * found
+            + dot(params["user"], v)
+            + params["level"]
+            + prior_score(prior, items, self.objective)
+        )
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Adapt on the support, answer the query."""
+        return adapted_loss(self, prior, batch, question, items)

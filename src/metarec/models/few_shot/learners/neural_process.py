@@ -1,0 +1,127 @@
+"""Neural process: a set encoder reads the support into a distribution over user vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params, linear, new_linear
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss, task_mean
+from metarec.models.few_shot.tasks import Support, TaskBatch, joined
+from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuralProcess:
+    """Each event is encoded alone, the codes are added up, and the sum says where the user vector
+    lies and how surely.
+
+    Garnelo et al. 2018, arXiv:1807.01622, after Zaheer et al. 2017, arXiv:1703.06114 (deep sets).
+    The sum is divided by the root of the number of events plus one, so that evidence grows but
+    stays bounded. The prior (no events) is learned; the query is predicted from the support's own
+    distribution, which a divergence ties to that of support and query.
+    """
+
+    name: str = "neural_process"
+    objective: Objective = "ranking"
+    dim: int = 32
+    hidden: int = 64
+    divergence: float = 0.01
+    """Weight of the divergence, in units of the loss per event."""
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        """A trunk, the encoder of an event, and the read-out of mean and log-deviation (which
+        starts small).
+        """
+        return (
+            new_trunk(items, profile, self.dim, draw)
+            | new_linear("event.0", self.dim + 2, self.hidden, draw)
+            | new_linear("event.1", self.hidden, self.hidden, draw)
+            | new_linear("read.0", self.hidden + 1, self.hidden, draw)
+            | new_linear("read.1", self.hidden, 2 * self.dim + 1, draw, gain=0.1)
+            | {"log_spread_0": torch.full((self.dim,), -1.0), "log_noise": torch.zeros(())}
+        )
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        """Mean and deviation of the user vector, and the task's level."""
+        v = embed(prior, items.take(support.items))
+        values = support.values.unsqueeze(-1)
+        codes = F.relu(
+            linear(prior, "event.0", torch.cat([v, values, (values > 0).to(v.dtype)], dim=-1))
+        )
+        codes = linear(prior, "event.1", codes) * support.is_real.unsqueeze(-1)
+        counts = support.counts.unsqueeze(-1)
+        known = torch.cat([codes.sum(1) / (counts + 1).sqrt(), torch.log1p(counts)], dim=-1)
+        read = linear(prior, "read.1", F.relu(linear(prior, "read.0", known))) * (counts > 0)
+        shift, narrowing, level = read[:, : self.dim], read[:, self.dim : -1], read[:, -1:]
+        return {
+            "user": first_user(prior, support) + shift,
+            "spread": torch.exp(prior["log_spread_0"] + narrowing),
+            "level": level,
+        }
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """The mean user vector against the items."""
+        return (
+            dot(params["user"], embed(prior, items))
+            + params["level"]
+            + prior_score(prior, items, self.objective)
+        )
+
+    def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """Standard deviation of each score; for ratings that of a new value, noise included."""
+        latent = dot(params["spread"].square(), embed(prior, items).square())
+        return (
+            (latent + torch.exp(2 * prior["log_noise"])).sqrt()
+            if self.objective == "rating"
+            else latent.sqrt()
+        )
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """The query from one draw of the user vector, plus the divergence of the better informed
+        distribution from it.
+        """
+        params = self.adapt(prior, batch.support, items)
+        noise = torch.randn(params["user"].shape, generator=draw, dtype=params["user"].dtype)
+        drawn = params | {"user": params["user"] + noise * params["spread"]}
+        informed = self.adapt(prior, joined(batch.support, batch.query), items)
+        apart = gaussian_divergence(
+            informed["user"], informed["spread"], params["user"], params["spread"]
+        ).mean()
+        loss = question_loss(self, prior, drawn, question) + self.divergence * apart
+        if self.objective == "rating":  # fits the noise alone; the mean has its own loss above
+            error = (
+                (question.query.values - self.score(prior, params, question.items))
+                .detach()
+                .square()
+            )
+            loss = (
+                loss
+                + task_mean(
+                    0.5 * error * torch.exp(-2 * prior["log_noise"]) + prior["log_noise"],
+                    question.query.is_real,
+                ).mean()
+            )
+        return loss
+
+
+def gaussian_divergence(
+    mean: Tensor, spread: Tensor, from_mean: Tensor, from_spread: Tensor
+) -> Tensor:
+    """[B] Kullback-Leibler divergence, in nats, of one diagonal Gaussian from another."""
+    return (
+        (from_spread / spread).log()
+        + (spread.square() + (mean - from_mean).square()) / (2 * from_spread.square())
+        - 0.5
+    ).sum(-1)

@@ -1,0 +1,88 @@
+"""Prototypical networks: the liked and the disliked each have a centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
+from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.towers import (
+    dot,
+    embed,
+    first_user,
+    new_trunk,
+    prior_score,
+    shrunk_mean,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prototypical:
+    """Items score by their squared distance to what the person disliked less that to what they
+    liked.
+
+    Snell et al. 2017, arXiv:1703.05175. Two classes of uneven and perhaps no support, so each
+    prototype starts at a learned one that counts for `kappa` events (the liked one moved by the
+    profile): without events it is the prior, with many their weighted mean.
+    """
+
+    name: str = "prototypical"
+    objective: Objective = "ranking"
+    dim: int = 32
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        """A trunk, the prior's two prototypes and how much they count and matter."""
+        return new_trunk(items, profile, self.dim, draw) | {
+            "disliked_0": torch.zeros(self.dim),
+            "kappa": torch.tensor([1.0, 1.0, 5.0]),
+            "gain": torch.tensor([0.5, -1.0]),
+        }
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        """The two prototypes, and the task's own level."""
+        v = embed(prior, items.take(support.items))
+        kappa = F.softplus(prior["kappa"])
+
+        def centre(start: Tensor, weights: Tensor, counts_for: Tensor) -> Tensor:
+            weights = weights * support.is_real
+            return (counts_for * start + (weights.unsqueeze(-1) * v).sum(1)) / (
+                counts_for + weights.sum(-1, keepdim=True)
+            )
+
+        return {
+            "liked": centre(first_user(prior, support), F.relu(support.values), kappa[0]),
+            "disliked": centre(prior["disliked_0"], F.relu(-support.values), kappa[1]),
+            "level": shrunk_mean(support.values, support.is_real, prior["kappa"][2]),
+        }
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """Distances, each with its learned weight, on top of what is known of the items."""
+        v = embed(prior, items)
+        gain = F.softplus(prior["gain"])
+
+        def distance(centre: Tensor) -> Tensor:
+            return v.square().sum(-1) - 2 * dot(centre, v) + centre.square().sum(-1, keepdim=True)
+
+        known = (
+            params["level"]
+            if self.objective == "rating"
+            else prior_score(prior, items, self.objective)
+        )
+        return gain[1] * distance(params["disliked"]) - gain[0] * distance(params["liked"]) + known
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Adapt on the support, answer the query."""
+        return adapted_loss(self, prior, batch, question, items)

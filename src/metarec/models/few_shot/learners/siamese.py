@@ -1,0 +1,92 @@
+"""Siamese networks: a learned answer to "are these two alike?"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
+from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.towers import (
+    by_task,
+    dot,
+    embed,
+    first_user,
+    new_trunk,
+    prior_score,
+    shrunk_mean,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Siamese:
+    """Both items through one tower; a weighted L1 distance says how alike they are; likeness
+    carries the event's value over.
+
+    Koch et al. 2015, "Siamese neural networks for one-shot image recognition". Trained on the
+    task's own loss instead of on pairs; the sum over events is divided by their number plus a
+    learned constant.
+    """
+
+    name: str = "siamese"
+    objective: Objective = "ranking"
+    dim: int = 16
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
+        """A trunk, the weight of each dimension and the threshold of likeness."""
+        return new_trunk(items, profile, self.dim, draw) | {
+            "weights": torch.ones(self.dim),
+            "threshold": torch.tensor(1.0),
+            "gain": torch.tensor(1.0),
+            "kappa": torch.tensor([1.0, 5.0]),
+        }
+
+    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
+        """The support's embeddings, and how much each event's likeness counts."""
+        level = (
+            shrunk_mean(support.values, support.is_real, prior["kappa"][1])
+            if self.objective == "rating"
+            else torch.zeros(len(support), 1, dtype=support.values.dtype)
+        )
+        share = (
+            (support.values - level)
+            * support.is_real
+            / (support.counts + F.softplus(prior["kappa"][0])).unsqueeze(-1)
+        )
+        return {
+            "user": first_user(prior, support),
+            "support": embed(prior, items.take(support.items)),
+            "shares": share,
+            "level": level,
+        }
+
+    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
+        """Likeness to each event times what the event says."""
+        v = embed(prior, items)
+        weights = F.softplus(prior["weights"])
+        distance = torch.cdist(by_task(v) * weights, params["support"] * weights, p=1.0)
+        found = (
+            torch.sigmoid(prior["threshold"] - distance) @ params["shares"].unsqueeze(-1)
+        ).squeeze(-1)
+        return (
+            4 * F.softplus(prior["gain"]) * found
+            + dot(params["user"], v)
+            + params["level"]
+            + prior_score(prior, items, self.objective)
+        )
+
+    def loss(
+        self,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Adapt on the support, answer the query."""
+        return adapted_loss(self, prior, batch, question, items)

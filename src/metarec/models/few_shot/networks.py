@@ -1,0 +1,287 @@
+"""Bodies: what gradient-based learners adapt, as plain functions of parameters that may be stacked
+by task.
+
+Each answers three questions: how the support scores under given parameters (the inner loss), what
+must be kept of the support to score anything later, and how items score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import (
+    Params,
+    block,
+    layer_norm,
+    linear,
+    new_block,
+    new_linear,
+    row,
+    weight_of,
+)
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.tasks import Support
+from metarec.models.few_shot.towers import by_task, dot, embed, first_user, new_trunk
+
+
+class Body(Protocol):
+    """A model of one task's taste."""
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
+        """Untrained parameters."""
+        ...
+
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of the support [B, S] and of the anchors [B, M] (or [B, S, M]: expected event by
+        event).
+        """
+        ...
+
+    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
+        """What `score` needs of the support beside adapted parameters, leading axis B."""
+        ...
+
+    def score(self, params: Params, items: ItemFeatures) -> Tensor:
+        """[B, N] scores, before the popularity of items is added."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPBody:
+    """An item's columns joined with the person's profile, through ReLU layers to a score (MeLU,
+    arXiv:1908.00413).
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    context: int = 0
+    """Width of a context vector that may adapt alone (CAVIA); starts at zero."""
+    embed: int = 0
+    """If given, columns and profile first pass through shared embeddings of this width, as MeLU's
+    attributes do.
+    """
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
+        """Weights of the embeddings and layers, and the context at zero."""
+        width, known = (
+            (self.embed, self.embed if profile else 0) if self.embed else (items.width, profile)
+        )
+        params = MLPHead(width=width, hidden=self.hidden, context=known + self.context).init(draw)
+        if self.embed:
+            params |= new_linear("embed", items.width, self.embed, draw, bias=False)
+            params |= (
+                new_linear("embed_profile", profile, self.embed, draw, bias=False)
+                if profile
+                else {}
+            )
+        return params | ({"context": torch.zeros(self.context)} if self.context else {})
+
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """One pass over each task's support, one over the anchors."""
+        whole = params | self.keep(params, support, items)
+        return self.score(whole, items.take(support.items)), self.score(
+            whole, items.take(items.anchors)
+        )
+
+    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
+        """The profile, embedded if it is to be; an unknown one is all zeros."""
+        reader = weight_of(params, "embed_profile" if self.embed else "context_in")
+        width = 0 if reader is None else reader.shape[-2] - (0 if self.embed else self.context)
+        if not width:
+            return {}
+        profile = (
+            items.columns.new_zeros(len(support), width)
+            if support.profile is None
+            else support.profile.to(items.columns.dtype)
+        )
+        return {
+            "profile": linear(params, "embed_profile", profile.unsqueeze(1)).squeeze(1)
+            if self.embed
+            else profile
+        }
+
+    def score(self, params: Params, items: ItemFeatures) -> Tensor:
+        """Through the layers."""
+        columns = by_task(items.columns)
+        columns = linear(params, "embed", columns) if self.embed else columns
+        head = MLPHead(width=columns.shape[-1], hidden=self.hidden)
+        parts = [params[name] for name in ("profile", "context") if name in params]
+        if not parts:
+            return head(params, columns)
+        tasks = max(len(part) for part in parts if part.ndim == 2)
+        return head(
+            params,
+            columns,
+            torch.cat([part.expand(tasks, part.shape[-1]) for part in parts], dim=-1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoTowerBody:
+    """A user vector against an item tower: `W_r [u * v_j]`, products weighted dimension by
+    dimension.
+    """
+
+    dim: int = 32
+    sigmoid: bool = False
+    """Scores through a sigmoid: values in [0, 1]."""
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
+        """An item tower, a first user, and equal weights."""
+        return new_trunk(items, profile, self.dim, draw) | {
+            "relation": torch.ones(self.dim),
+            "offset": torch.zeros(1),
+        }
+
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """The user before the support against its items and the anchors."""
+        whole = params | self.keep(params, support, items)
+        return self.score(whole, items.take(support.items)), self.score(
+            whole, items.take(items.anchors)
+        )
+
+    # The protocol's signature
+    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
+        """The user vector: its adapted part plus what the profile says."""
+        return {"user": first_user(params, support)}
+
+    def score(self, params: Params, items: ItemFeatures) -> Tensor:
+        """Weighted products, plus the task's own level."""
+        score = dot(params["user"] * params["relation"], embed(params, items)) + params["offset"]
+        return torch.sigmoid(score) if self.sigmoid else score
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryBody:
+    """A causal Transformer over the events so far gives the user vector; each event is to be
+    expected from those before.
+
+    The support is both the model's input and, event by event, its inner loss, so the tower itself
+    can adapt: all of it, named blocks, or low-rank factors beside its attention (LoRA).
+    """
+
+    dim: int = 32
+    layers: int = 1
+    heads: int = 2
+    lora: int = 0
+
+    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
+        """An item tower, blocks, and small read-out."""
+        params = new_trunk(items, profile, self.dim, draw) | {
+            "value": torch.randn(self.dim, generator=draw) * 0.1
+        }
+        for layer in range(self.layers):
+            params |= new_block(f"block.{layer}", self.dim, 2 * self.dim, draw, lora=self.lora)
+        return params | {
+            "norm.weight": torch.ones(self.dim),
+            "norm.bias": torch.zeros(self.dim),
+            "read.weight": torch.eye(self.dim) * 0.1,
+            "offset": torch.zeros(1),
+        }
+
+    def states(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
+        """[B, S + 1, dim] the user vector after each number of events."""
+        events = embed(params, items.take(support.items)) + support.values.unsqueeze(-1) * row(
+            params["value"]
+        )
+        start = first_user(params, support).unsqueeze(1)
+        x_BTD = torch.cat([start, events * support.is_real.unsqueeze(-1)], dim=1)
+        tokens = x_BTD.shape[1]
+        past = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+        for layer in range(self.layers):
+            x_BTD = block(
+                params, f"block.{layer}", x_BTD, tokens=tokens, heads=self.heads, is_visible=past
+            )
+        return start + linear(params, "read", layer_norm(params, "norm", x_BTD))
+
+    def support_scores(
+        self, params: Params, support: Support, items: ItemFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """Each event, and the anchors, scored by the state before it."""
+        before = self.states(params, support, items)[:, :-1]
+        v = embed(params, items.take(items.anchors))
+        own = (embed(params, items.take(support.items)) * before).sum(-1)
+        return own + params["offset"], before @ v.transpose(-1, -2) + params["offset"].unsqueeze(-1)
+
+    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
+        """The state after the last event."""
+        last = support.is_real.sum(-1)
+        return {"user": self.states(params, support, items)[torch.arange(len(support)), last]}
+
+    def score(self, params: Params, items: ItemFeatures) -> Tensor:
+        """Products of the last state with the item tower."""
+        return dot(params["user"], embed(params, items)) + params["offset"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPHead:
+    """Rows through ReLU layers to one number, as the decision layers of MeLU (arXiv:1908.00413).
+
+    A `context` of the task (its profile, or a vector that adapts) enters the first layer, which is
+    the same as joining it to every row.
+    """
+
+    width: int
+    hidden: tuple[int, ...] = (64, 64)
+    context: int = 0
+
+    def init(self, draw: torch.Generator) -> Params:
+        """Fresh weights; the last layer starts small, so that an untrained head says little."""
+        widths = (self.width, *self.hidden)
+        params: Params = {}
+        for place in range(len(self.hidden)):
+            params |= new_linear(f"mlp.{place}", widths[place], widths[place + 1], draw)
+        if self.context:
+            params |= new_linear("context_in", self.context, widths[1], draw, bias=False)
+        return params | new_linear("out", widths[-1], 1, draw)
+
+    def __call__(self, params: Params, x_BTD: Tensor, context_BC: Tensor | None = None) -> Tensor:
+        """[B, T] scores; x may have a leading 1 for rows all tasks share."""
+        for place in range(len(self.hidden)):
+            x_BTD = linear(params, f"mlp.{place}", x_BTD)
+            if place == 0 and context_BC is not None:
+                x_BTD = x_BTD + linear(params, "context_in", row(context_BC))
+            x_BTD = F.relu(x_BTD)
+        return linear(params, "out", x_BTD).squeeze(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerHead:
+    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for
+    each row.
+    """
+
+    width: int
+    tokens: int
+    heads: int = 2
+    hidden: int = 128
+    layers: int = 1
+    lora: int = 0
+
+    def init(self, draw: torch.Generator) -> Params:
+        """Fresh weights."""
+        params: Params = {}
+        for layer in range(self.layers):
+            params |= new_block(f"block.{layer}", self.width, self.hidden, draw, lora=self.lora)
+        norm = {"norm.weight": torch.ones(self.width), "norm.bias": torch.zeros(self.width)}
+        return params | norm | new_linear("out", self.width, 1, draw)
+
+    def __call__(self, params: Params, x_BTLD: Tensor) -> Tensor:
+        """[B, T] scores of T rows with L tokens each."""
+        x_BTD = x_BTLD.flatten(1, 2)
+        for layer in range(self.layers):
+            x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
+        pooled = (
+            layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
+        )
+        return linear(params, "out", pooled).squeeze(-1)

@@ -1,0 +1,315 @@
+"""A meta-learner fitted on behaviour: histories in, scores of the whole catalog out, saved as named
+arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale, ViewName
+from metarec.models.few_shot.learner import Learner, Objective, Prior
+from metarec.models.few_shot.learners import Method, get_learner, get_method
+from metarec.models.few_shot.tasks import FewShotTasks, NobodyToAsk, Support, padded_support
+from metarec.models.few_shot.towers import TOWER, embed
+from metarec.models.few_shot.training import meta_train
+from metarec.runtime.progress import Progress, silent
+
+CELLS = 200_000
+"""Tasks x items scored at a time: bounds memory whatever the catalog (a network's hidden layer is
+64 times that).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedLearner:
+    """One learner with its prior and the items it knows; a scorer of the evidence gate, and a
+    predictor of values.
+    """
+
+    name: str
+    objective: Objective
+    prior: Prior
+    items: ItemFeatures
+    columns: ItemColumns
+    scale: ValueScale
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the learner, where they are not the default."""
+
+    @classmethod
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        *,
+        name: str = "deep_kernel",
+        objective: Objective = "ranking",
+        settings: dict[str, Any] | None = None,
+        columns: ItemColumns | None = None,
+        validate: Callable[[FittedLearner], float] | None = None,
+        progress: Progress = silent,
+    ) -> FittedLearner:
+        """Meta-train on the training users' tasks.
+
+        Args:
+            columns: of the same behaviour, where several learners share them.
+            validate: quality on people outside of `behaviour`, higher is better; the best prior
+                seen is kept.
+
+        Raises:
+            NobodyToAsk: if no history is long enough to be a task.
+        """
+        draft = cls._draft(
+            behaviour, columns or ItemColumns.fit(behaviour, rng), name, objective, settings
+        )
+        tasks = FewShotTasks(
+            histories=draft.scale.seen(behaviour.histories, draft.view),
+            n_items=behaviour.n_items,
+            profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
+            pool=behaviour.horizon.pool,
+            liked_only=objective == "ranking",
+            in_order=behaviour.is_ordered,
+            weights=behaviour.weights,
+        )
+
+        def quality(prior: Prior) -> float:
+            return validate(replace(draft, prior=prior)) if validate else 0.0
+
+        prior = meta_train(
+            draft.learner,
+            tasks,
+            draft.items,
+            training=draft.method.training,
+            rng=rng,
+            progress=progress,
+            profile=behaviour.profiles.shape[1],
+            validate=quality if validate else None,
+        )
+        return replace(draft, prior=prior)
+
+    @classmethod
+    def untrained(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        *,
+        name: str,
+        objective: Objective = "ranking",
+    ) -> FittedLearner:
+        """The learner as it starts, for behaviour too scant to make tasks of."""
+        draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, None)
+        draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return replace(
+            draft, prior=draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
+        )
+
+    @classmethod
+    def _draft(
+        cls,
+        behaviour: Behaviour,
+        columns: ItemColumns,
+        name: str,
+        objective: Objective,
+        settings: dict[str, Any] | None,
+    ) -> FittedLearner:
+        return cls(
+            name=name,
+            objective=objective,
+            prior={},
+            columns=columns,
+            scale=ValueScale.fit(behaviour),
+            settings=settings or {},
+            items=_items(columns, behaviour.content, get_method(name)),
+        )
+
+    @property
+    def learner(self) -> Learner:
+        """The learner's settings as an object."""
+        return get_learner(self.name, objective=self.objective, **self.settings)
+
+    @property
+    def method(self) -> Method:
+        """How the learner is used on data."""
+        return get_method(self.name)
+
+    @property
+    def view(self) -> ViewName:
+        """How the learner sees values."""
+        return "liking" if self.objective == "ranking" else self.method.values
+
+    def support(self, histories: Histories, profiles: np.ndarray) -> Support:
+        """People as the learner sees them; `profiles` is [B, P]."""
+        return padded_support(
+            self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
+        )
+
+    def scores(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N] float32: log-scores (ranking), or answers on the learner's scale of values
+        (rating).
+        """
+        return self._in_parts(histories, profiles, self.learner.score)
+
+    def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
+        return self.scale.told(self.scores(histories, profiles), self.view)
+
+    def spreads(self, histories: Histories, profiles: np.ndarray) -> np.ndarray | None:
+        """[B, N] standard deviations of `values` (of log-scores when ranking), from a learner that
+        knows its doubt; else None.
+        """
+        spread = getattr(self.learner, "spread", None)
+        if spread is None:
+            return None
+        unit = {
+            "liking": 1.0,
+            "unit": self.scale.high - self.scale.low,
+            "residual": self.scale.spread,
+        }[self.view]
+        return np.asarray(unit * self._in_parts(histories, profiles, spread), dtype=np.float32)
+
+    def evidence(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
+        where it is given.
+
+        A person without support gets the prior's.
+        """
+        scores = self.scores(support, profiles)
+        out = scores if out is None else out
+        torch.softmax(torch.from_numpy(scores), dim=-1, out=torch.from_numpy(out))
+        return out
+
+    def with_items(self, content: np.ndarray) -> FittedLearner:
+        """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
+        known ones first.
+        """
+        return replace(self, items=_items(self.columns, content, self.method))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays; settings as JSON bytes."""
+        facts = json.dumps(
+            {"name": self.name, "objective": self.objective, "settings": self.settings}
+        ).encode()
+        parts = {f"prior.{name}": value.numpy() for name, value in self.prior.items()}
+        parts |= {f"columns.{name}": value for name, value in self.columns.arrays().items()}
+        parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
+        parts |= {
+            f"items.{name}": getattr(self.items, name).numpy()
+            for name in ("columns", "bias", "anchors", "anchor_weights")
+        }
+        return parts | {"facts": np.frombuffer(facts, np.uint8)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FittedLearner:
+        """The learner that `arrays` described."""
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+
+        items = {name: torch.from_numpy(np.array(value)) for name, value in part("items.").items()}
+        return cls(
+            **json.loads(arrays["facts"].tobytes()),
+            columns=ItemColumns.from_arrays(part("columns.")),
+            prior={
+                name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()
+            },
+            scale=ValueScale.from_arrays(part("scale.")),
+            items=ItemFeatures(**items),
+        )
+
+    @cached_property
+    def _served(self) -> ItemFeatures:
+        """The items, embedded once where the learner has an item tower that rests while it
+        adapts.
+        """
+        tower = [name for name in self.prior if name.startswith(TOWER)]
+        adaptation = getattr(self.learner, "adaptation", None)
+        if not tower or (adaptation is not None and any(map(adaptation.moves, tower))):
+            return self.items
+        with torch.no_grad():
+            return replace(self.items, embedded=embed(self.prior, self.items))
+
+    def _in_parts(
+        self,
+        histories: Histories,
+        profiles: np.ndarray,
+        answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
+    ) -> np.ndarray:
+        support, learner = self.support(histories, profiles), self.learner
+        step = max(1, CELLS // len(self.items))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(support), step):
+                params = learner.adapt(
+                    self.prior, support.part(slice(start, start + step)), self._served
+                )
+                parts.append(answer(self.prior, params, self._served))
+        return (
+            (torch.cat(parts) if len(parts) > 1 else parts[0]).numpy()
+            if parts
+            else np.zeros((0, len(self.items)), np.float32)
+        )
+
+
+def _items(columns: ItemColumns, content: np.ndarray, method: Method) -> ItemFeatures:
+    return columns.features(content, np.random.default_rng(0), content_only=method.content_only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """Evidence = chance of each item to be liked next, as one meta-learner has it after the
+    support.
+    """
+
+    method: ClassVar[str]
+    """Name of the meta-learner, set by `learned`."""
+    learner: FittedLearner
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Learned:
+        """Meta-train it to rank, on the training users as newcomers."""
+        try:
+            return cls(learner=FittedLearner.fit(behaviour, rng, name=cls.method))
+        except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
+            return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
+
+    def evidence(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N]."""
+        return self.learner.evidence(support, profiles, out)
+
+    # It predicts popularity itself
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
+        """New items are their content, and the factors and popularity that such content
+        predicts.
+        """
+        return replace(self, learner=self.learner.with_items(content))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned."""
+        return self.learner.arrays()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Learned:
+        """From `arrays()`."""
+        return cls(learner=FittedLearner.from_arrays(arrays))
+
+
+def learned(name: str) -> type[Learned]:
+    """The scorer that meta-trains the learner called `name`."""
+    return type(f"Learned[{name}]", (Learned,), {"method": name})

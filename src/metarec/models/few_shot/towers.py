@@ -1,0 +1,93 @@
+"""What learners that do not take gradient steps share: an item embedding and a prior score.
+
+Before any event a task scores item j by `scale * bias_j + v_j . u_0`, where `u_0` comes from its
+profile; what a learner makes of the support is added to that.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from metarec.models.few_shot.functional import Params, linear, new_linear, weight_of
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Objective
+from metarec.models.few_shot.tasks import Support
+
+TOWER = "item."
+"""Weights of the item tower begin so."""
+
+
+def new_trunk(items: ItemFeatures, profile: int, dim: int, draw: torch.Generator) -> Params:
+    """Untrained weights; the non-linear part starts at zero, so that at first an embedding is a
+    projection.
+    """
+    params = new_linear("item.0", items.width, dim, draw, bias=False) | new_linear(
+        "item.1", items.width, dim, draw
+    )
+    params |= {
+        "item.2.weight": torch.zeros(dim, dim),
+        "bias_scale": torch.ones(1),
+        "user_0": torch.zeros(dim),
+    }
+    return params | ({"profile.weight": torch.zeros(profile, dim)} if profile else {})
+
+
+def embed(prior: Params, items: ItemFeatures) -> Tensor:
+    """[N, dim] embeddings: a projection of the columns plus one hidden layer.
+
+    [B, N, dim] where tasks have items, or weights, of their own.
+    """
+    if items.embedded is not None:
+        return items.embedded
+    columns = by_task(items.columns)
+    v = linear(prior, "item.0", columns) + linear(
+        prior, "item.2", F.relu(linear(prior, "item.1", columns))
+    )
+    return v.squeeze(0) if items.columns.ndim == 2 and len(v) == 1 else v
+
+
+def by_task(columns: Tensor) -> Tensor:
+    """[B, N, D] as it is, [N, D] as [1, N, D]: rows all tasks share."""
+    return columns if columns.ndim == 3 else columns.unsqueeze(0)
+
+
+def first_user(prior: Params, support: Support) -> Tensor:
+    """[B, dim] the vector of each task before its events."""
+    user = prior["user_0"].expand(len(support), -1)
+    if support.profile is not None and weight_of(prior, "profile") is not None:
+        user = user + linear(prior, "profile", support.profile.to(user.dtype).unsqueeze(1)).squeeze(
+            1
+        )
+    return user
+
+
+def dot(user: Tensor, v: Tensor) -> Tensor:
+    """[B, N] products of `user` [B, dim] with items all tasks share, [N, dim], or each task's own,
+    [B, Q, dim].
+    """
+    return user @ v.T if v.ndim == 2 else (v @ user.unsqueeze(-1)).squeeze(-1)
+
+
+def prior_score(prior: Params, items: ItemFeatures, objective: Objective) -> Tensor | float:
+    """[N] or [B, N] what is known of items before knowing the person: log popularity; a rating's
+    mean is taken off already.
+    """
+    return prior["bias_scale"] * items.bias if objective == "ranking" else 0.0
+
+
+def products(v: Tensor, support_v: Tensor) -> Tensor:
+    """[B, N, S] inner products of items, [N, dim] or [B, Q, dim], with each task's support, [B, S,
+    dim].
+    """
+    if v.ndim == 3:
+        return v @ support_v.transpose(-1, -2)
+    return (v @ support_v.flatten(0, 1).T).view(len(v), *support_v.shape[:2]).transpose(0, 1)
+
+
+def shrunk_mean(values: Tensor, is_real: Tensor, kappa: Tensor) -> Tensor:
+    """[B, 1] sum of a task's values over their number plus `softplus(kappa)`: 0 without events,
+    their mean with many.
+    """
+    return ((values * is_real).sum(-1) / (is_real.sum(-1) + F.softplus(kappa))).unsqueeze(-1)

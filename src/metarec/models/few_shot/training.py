@@ -1,0 +1,127 @@
+"""The outer loop: one trainer for every learner, stopped early by newcomers nobody trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from metarec.data.schema import BadInput
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.learner import Learner, Prior, ask
+from metarec.models.few_shot.tasks import Tasks
+from metarec.runtime.progress import Progress, silent
+
+FASTER = 3.0
+"""Single numbers and vectors (noise, scales, step sizes) have further to go than matrices: their
+step size times this.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a prior is learned from tasks."""
+
+    outer_steps: int = 300
+    """Updates of the prior."""
+    tasks_per_step: int = 32
+    """Tasks in each meta-batch."""
+    outer_lr: float = 3e-3
+    """Peak step size of AdamW; it warms up over the first tenth and falls along a cosine."""
+    weight_decay: float = 1e-2
+    """Of matrices; vectors and single numbers do not decay."""
+    dropout: float = 0.2
+    """Share of item columns' entries hidden in each step."""
+    evaluate_every: int = 50
+    """Steps between two looks at the validation newcomers; the best prior seen is the one returned.
+    """
+    candidates_most: int = 2048
+    """Larger catalogs are sampled down to this many items in the outer softmax."""
+
+    def __post_init__(self) -> None:
+        for name in ("outer_steps", "tasks_per_step", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout must be in [0, 1), got {self.dropout}")
+
+
+def meta_train(
+    learner: Learner,
+    tasks: Tasks,
+    items: ItemFeatures,
+    *,
+    training: Training,
+    rng: np.random.Generator,
+    profile: int = 0,
+    validate: Callable[[Prior], float] | None = None,
+    progress: Progress = silent,
+) -> Prior:
+    """Learn a prior from which every task adapts well.
+
+    Args:
+        tasks: where meta-batches come from; its items are rows of `items`.
+        profile: columns of the tasks' profiles, 0 without any.
+        validate: quality of a prior on held-out newcomers, higher is better; without it the last
+            prior is kept.
+
+    Returns:
+        The best prior seen, detached.
+    """
+    draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    prior = {
+        name: value.requires_grad_() for name, value in learner.init(items, profile, draw).items()
+    }
+    matrices, others = (
+        [value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False)
+    )
+    outer = torch.optim.AdamW(
+        [
+            {"params": matrices, "lr": training.outer_lr, "weight_decay": training.weight_decay},
+            {"params": others, "lr": FASTER * training.outer_lr, "weight_decay": 0.0},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        outer, lambda step: _pace(step, training.outer_steps)
+    )
+    best, best_quality = _frozen(prior), -np.inf
+    for step in range(1, training.outer_steps + 1):
+        batch = tasks.sample(training.tasks_per_step, rng)
+        noisy = (batch.items or items).with_noise(training.dropout, draw)
+        question = ask(
+            learner.objective, batch.query, noisy, rng, candidates_most=training.candidates_most
+        )
+        loss = learner.loss(prior, batch, question, noisy, draw)
+        outer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.nn.utils.clip_grad_norm_(prior.values(), 1.0)
+        outer.step()
+        schedule.step()
+        if step % training.evaluate_every == 0 or step == training.outer_steps:
+            quality = validate(_frozen(prior)) if validate else float(step)
+            if quality > best_quality:
+                best, best_quality = _frozen(prior), quality
+            progress(
+                learner.name,
+                step / training.outer_steps,
+                f"{learner.objective} loss {loss.item():.3f}",
+            )
+    return best
+
+
+def _pace(step: int, steps: int) -> float:
+    """Share of the peak step size: a rise over the first tenth, then half a cosine down to a
+    twentieth.
+    """
+    warm_up = max(1, steps // 10)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.05 + 0.95 * 0.5 * (
+        1 + float(np.cos(np.pi * (step - warm_up) / max(1, steps - warm_up)))
+    )
+
+
+def _frozen(prior: Prior) -> Prior:
+    return {name: value.detach().clone() for name, value in prior.items()}

@@ -1,0 +1,118 @@
+"""Items that people choose together: item-to-item similarity, the plainest collaborative evidence.
+
+Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage;
+kept sparse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.base import dense, event_weights, root_weights
+
+SHRINK = 20.0
+"""Added to the geometric mean of two items' event counts: rare pairs count less."""
+KEPT = 1000
+"""Neighbors kept for each item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbors:
+    """Evidence = sum of similarities to the items of the support."""
+
+    similarity: sp.csr_matrix
+    """[N, N], row = the item seen, column = the item it speaks for."""
+    relevant_from: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:
+        """Cosine of the items' event vectors with shrinkage."""
+        events = behaviour.histories.matrix(behaviour.n_items, root_weights(behaviour))
+        together = (events.T @ events).tocsr()
+        norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
+        rows = np.repeat(np.arange(behaviour.n_items), np.diff(together.indptr))
+        together.data /= norms[rows] * norms[together.indices] + SHRINK
+        together.data[rows == together.indices] = 0.0
+        together.eliminate_zeros()
+        return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
+
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N]."""
+        return dense(self.sparse_evidence(support), out)
+
+    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
+        """[B, N]."""
+        return (
+            support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from))
+            @ self.similarity
+        )
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Neighbors:
+        """New items are known to nobody yet."""
+        return replace(self, similarity=grown(self.similarity, len(content)))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Rows of the similarity and the liking threshold."""
+        return {
+            **sparse_arrays(self.similarity),
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Neighbors:
+        """From `arrays()`."""
+        return cls(similarity=sparse_from(arrays), relevant_from=float(arrays["relevant_from"][0]))
+
+
+def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
+    """Keep the `most` largest entries by size of each row."""
+    lengths = np.diff(matrix.indptr)
+    if lengths.max(initial=0) <= most:
+        return matrix.astype(np.float32)
+    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
+    order = np.lexsort((-np.abs(matrix.data), rows))
+    rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
+    kept = np.sort(order[rank < most])
+    return sp.csr_matrix(
+        (matrix.data[kept].astype(np.float32), (rows[kept], matrix.indices[kept])),
+        shape=matrix.shape,
+    )
+
+
+def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
+    """The same matrix with empty rows and columns up to `n_items`."""
+    larger = matrix.copy()
+    larger.resize((n_items, n_items))
+    return larger
+
+
+def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
+    """A sparse matrix as plain arrays."""
+    return {
+        "data": matrix.data.astype(np.float32),
+        "indices": matrix.indices.astype(np.int32),
+        "indptr": matrix.indptr.astype(np.int64),
+        "shape": np.int64(matrix.shape),
+    }
+
+
+def sparse_from(arrays: Mapping[str, np.ndarray]) -> sp.csr_matrix:
+    """The matrix that `sparse_arrays` described."""
+    rows, columns = (int(n) for n in arrays["shape"])
+    return sp.csr_matrix(
+        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns)
+    )

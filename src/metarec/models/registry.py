@@ -1,0 +1,41 @@
+"""The experts of the evidence gate, by the name under which their part of a score is shown."""
+
+from __future__ import annotations
+
+from metarec.models.als import Factors
+from metarec.models.base import Scorer
+from metarec.models.content import Content
+from metarec.models.deep_set.scorer import Network
+from metarec.models.ease import Ease
+from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.few_shot.scorer import learned
+from metarec.models.item_knn import Neighbors
+from metarec.models.markov import Transitions
+from metarec.models.profile import Profile
+from metarec.models.support_ridge import EpisodicRidge
+from metarec.models.transformer.scorer import (
+    CandidateTransformer,
+    MaskedTransformer,
+    Transformer,
+)
+from metarec.models.user_text import PeopleAsText
+
+PEOPLE_AS_TEXT = "people-as-text"
+SCORERS: dict[str, type[Scorer]] = {
+    "profile": Profile,
+    "neighbors": Neighbors,
+    "weights": Ease,
+    "factors": Factors,
+    "sequence": Transitions,
+    "content": Content,
+    "episodic": EpisodicRidge,
+    "network": Network,
+    "decoder": Transformer,
+    "encoder": MaskedTransformer,
+    "encoder-decoder": CandidateTransformer,
+    PEOPLE_AS_TEXT: PeopleAsText,
+    **{name: learned(name) for name in LEARNERS},
+}
+"""name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
+under its own name.
+"""

@@ -1,0 +1,1 @@
+"""Transformers over the order of events."""

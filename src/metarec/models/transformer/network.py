@@ -1,0 +1,254 @@
+"""The large model over behaviour: Transformers that read a history of events and score every item.
+
+Three forms of one model. `decoder`: causal, each event predicts what comes next (Kang & McAuley
+2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
+al. 2019, BERT4Rec, arXiv:1904.06690). `encoder-decoder`: encodes the history, then each candidate
+looks it up by cross-attention, so that a person is read differently for different candidates (the
+idea of Zhou et al. 2018, DIN, arXiv:1706.06978). Where we differ from the papers: a token carries
+kind, value, recency and context beside the item, an item is its content plus a collaborative
+residual that is dropped at random, and a first token holds the profile, so that a newcomer without
+events is scored too.
+
+Shape letters: B users, L events, N items, C candidates, D width, F content features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metarec.data.schema import BadInput
+from metarec.models.attention import Block, LayerNorm
+from metarec.models.transformer.inputs import SequenceInputs
+
+FORMS = ("decoder", "encoder", "encoder-decoder")
+CANDIDATE_NUMBERS = 4_000_000
+"""Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
+the size of the catalog.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSizes:
+    """How large a sequence Transformer is; `PRESETS` holds the usual ones."""
+
+    dim: int = 64
+    """Width of tokens and embeddings."""
+    layers: int = 2
+    """Blocks."""
+    heads: int = 2
+    """Attention heads."""
+    dropout: float = 0.2
+    """Dropout inside blocks and on tokens."""
+    id_dropout: float = 0.5
+    """Chance that an item's collaborative part is left out of a training step, so that content
+    alone must do.
+    """
+    max_events: int = 50
+    """Newest events read of a history."""
+    tie_weights: bool = True
+    """Score with the same item vectors that are read; otherwise a second table."""
+
+
+PRESETS = {
+    "tiny": SequenceSizes(dim=32, layers=1),
+    "small": SequenceSizes(),
+    "base": SequenceSizes(dim=128, layers=4, heads=4, max_events=100),
+}
+
+
+class ItemVectors(nn.Module):
+    """An item is what its content says plus a collaborative residual: [N, D].
+
+    The residual starts near zero and is dropped whole with probability `id_dropout`, rescaled
+    otherwise (as DropoutNet, Volkovs et al. 2017), so an item nobody has met keeps a meaningful
+    vector: its content's.
+    """
+
+    def __init__(self, content_NF: Tensor, dim: int, id_dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("content", content_NF)
+        self.from_content = (
+            nn.Linear(content_NF.shape[1], dim, bias=False) if content_NF.shape[1] else None
+        )
+        self.residual = nn.Parameter(torch.randn(len(content_NF), dim) * 0.02)
+        if self.from_content is not None:
+            nn.init.normal_(self.from_content.weight, std=content_NF.shape[1] ** -0.5)
+        else:
+            id_dropout = 0.0  # without content the residual is all there is
+        self.id_dropout = id_dropout
+
+    def forward(self) -> Tensor:
+        """[N, D]."""
+        residual: Tensor = self.residual
+        if self.training and self.id_dropout:
+            kept = torch.rand(len(residual), 1) >= self.id_dropout
+            residual = residual * kept / (1 - self.id_dropout)
+        return residual if self.from_content is None else residual + self.from_content(self.content)
+
+
+class SequenceTransformer(nn.Module):
+    """Histories in, scores of all items out.
+
+    Args:
+        content_NF: content features of each item, `[N, 0]` if there are none.
+        kinds: how many kinds of events there are, the unknown one included.
+        context: width of the context features.
+        profile: width of the profile features; 0 for none.
+    """
+
+    def __init__(
+        self,
+        content_NF: Tensor,
+        sizes: SequenceSizes,
+        *,
+        form: str = "decoder",
+        kinds: int = 2,
+        context: int = 0,
+        profile: int = 0,
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise BadInput(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        self.form, self.sizes, dim = form, sizes, sizes.dim
+        self.items = ItemVectors(content_NF, dim, sizes.id_dropout)
+        self.scored = None if sizes.tie_weights else ItemVectors(content_NF, dim, sizes.id_dropout)
+        self.item_bias = nn.Parameter(torch.zeros(len(content_NF)))
+        self.kind = nn.Embedding(kinds, dim)
+        self.numbers = nn.Linear(2 + context, dim)  # value, recency, context
+        self.profile = nn.Linear(profile, dim) if profile else None
+        self.start, self.mask = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        self.place = nn.Embedding(sizes.max_events + 2, dim)
+        for table in (self.kind, self.place, self.numbers):
+            nn.init.normal_(table.weight, std=0.02)
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.blocks = nn.ModuleList(
+            Block(dim, sizes.heads, dropout=sizes.dropout) for _ in range(sizes.layers)
+        )
+        self.norm = LayerNorm(dim)
+        self.out = nn.Linear(dim, dim)
+        if form == "encoder-decoder":
+            # Run once for each pair of a person and an item, so narrow, and without dropout: the
+            # history they look up has some.
+            self.candidate_blocks = nn.ModuleList(
+                Block(dim, sizes.heads, dim, cross=True, own=False)
+                for _ in range(max(1, sizes.layers // 2))
+            )
+            self.candidate_norm, self.judge = LayerNorm(dim), nn.Linear(dim, 1)
+
+    def read(
+        self, inputs: Mapping[str, Tensor], items_ND: Tensor, *, masked_BL: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What each token has understood: `[B, 1 + L, D]` (the first is the start or profile token)
+        and its mask.
+
+        Args:
+            inputs: `SequenceInputs` as tensors, and `profile` [B, P] where there are profile
+                features.
+            masked_BL: True where the item is hidden (encoder form), everything else of the event
+                being kept.
+        """
+        items_BL, is_real_BL = inputs["items"], inputs["is_real"]
+        assert items_BL.shape[1] < self.place.num_embeddings, (
+            "histories are cut to max_events before they come here"
+        )
+        who_BLD = items_ND[items_BL]
+        if masked_BL is not None:
+            who_BLD = torch.where(masked_BL[..., None], self.mask, who_BLD)
+        numbers = torch.cat(
+            [inputs["values"][..., None], inputs["gaps"][..., None], inputs["context"]], dim=-1
+        )
+        if masked_BL is not None:
+            numbers = numbers.masked_fill(
+                masked_BL[..., None], 0.0
+            )  # a value would give the hidden item away
+        events_BLD = who_BLD + self.kind(inputs["kinds"]) + self.numbers(numbers)
+        start_BD = self.start.expand(len(items_BL), -1)
+        if self.profile is not None:
+            start_BD = start_BD + self.profile(inputs["profile"])
+        x_BLD = torch.cat([start_BD[:, None], events_BLD], dim=1)
+        x_BLD = self.dropout(x_BLD + self.place(torch.arange(x_BLD.shape[1], device=x_BLD.device)))
+        is_real_BL = torch.cat([torch.ones_like(is_real_BL[:, :1]), is_real_BL], dim=1)
+        for block in self.blocks:
+            x_BLD = block(x_BLD, is_real_BL=is_real_BL, causal=self.form == "decoder")
+        return self.norm(x_BLD), is_real_BL
+
+    def score_vectors(self) -> Tensor:
+        """[N, D] what users are compared with."""
+        return self.items() if self.scored is None else self.scored()  # type: ignore[no-any-return]
+
+    def user_embeddings(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """One vector for each history, `[B, D]`: the last token's, or (encoder form) that of a mask
+        put after it.
+        """
+        items_ND = self.items()
+        masked_BL = None
+        if self.form == "encoder":
+            inputs, masked_BL = with_mask_at_end(inputs)
+        read_BLD, is_real_BL = self.read(inputs, items_ND, masked_BL=masked_BL)
+        last_B = is_real_BL.long().sum(dim=1) - 1
+        return self.out(read_BLD[torch.arange(len(last_B)), last_B])  # type: ignore[no-any-return]
+
+    def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the whole catalog, `[B, N]`; only differences within a row mean something."""
+        if self.form != "encoder-decoder":
+            return self.user_embeddings(inputs) @ self.score_vectors().T + self.item_bias
+        items_ND, vectors_ND = self.items(), self.score_vectors()
+        memory_BLD, is_real_BL = self.read(inputs, items_ND)
+        per_item = len(memory_BLD) * max(memory_BLD.shape[1] * self.sizes.heads, self.sizes.dim)
+        step = max(1, CANDIDATE_NUMBERS // max(1, per_item))
+        parts = [
+            self.judge_candidates(memory_BLD, is_real_BL, vectors_ND[None, start : start + step])
+            for start in range(0, len(vectors_ND), step)
+        ]
+        return torch.cat(parts, dim=1) + self.item_bias
+
+    def judge_candidates(
+        self, memory_BLD: Tensor, is_real_BL: Tensor, candidates_BCD: Tensor
+    ) -> Tensor:
+        """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not
+        see each other.
+
+        Args:
+            candidates_BCD: item vectors; [1, C, D] if everyone is asked about the same items, whose
+                part of the work is then done once.
+        """
+        x_BCD = candidates_BCD
+        for block in self.candidate_blocks:
+            x_BCD = block(x_BCD, memory_BMD=memory_BLD, memory_is_real_BM=is_real_BL)
+        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalising brought to the
+        # side of the candidate, which may be shared
+        norm, asked_BCD = self.candidate_norm, candidates_BCD @ self.out.weight + self.judge.weight
+        normed_BCD = F.layer_norm(x_BCD, x_BCD.shape[-1:], eps=norm.eps)
+        constant_BC = candidates_BCD @ self.out.bias + self.judge.bias + asked_BCD @ norm.bias
+        return (normed_BCD * (asked_BCD * norm.weight)).sum(-1) + constant_BC
+
+
+def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """Histories with one empty event after the last real one, and a mask that is True there."""
+    is_real_BL = inputs["is_real"]
+    grown = {
+        name: torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1) if name != "profile" else rows
+        for name, rows in inputs.items()
+    }
+    masked_BL = torch.zeros_like(grown["is_real"])
+    masked_BL[torch.arange(len(is_real_BL)), is_real_BL.long().sum(dim=1)] = True
+    return {**grown, "is_real": grown["is_real"] | masked_BL}, masked_BL
+
+
+def as_tensors(inputs: SequenceInputs, profile: np.ndarray | None = None) -> dict[str, Tensor]:
+    """Feature arrays as what `SequenceTransformer` reads; `profile` [B, P]."""
+    tensors = {
+        name: torch.from_numpy(getattr(inputs, name))
+        for name in ("items", "kinds", "values", "gaps", "context", "is_real")
+    }
+    return (
+        tensors
+        if profile is None
+        else {**tensors, "profile": torch.from_numpy(profile.astype(np.float32))}
+    )

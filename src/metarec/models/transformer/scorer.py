@@ -1,0 +1,219 @@
+"""The three forms of sequence Transformer as experts of the evidence gate: what a network reads in
+a history.
+
+Trained like a newcomer is served: the first events of each training user are the history, what they
+liked after the pool is the target, the empty history included. Each is one name in `SCORERS`; the
+gate learns what it is worth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
+from metarec.models.transformer.losses import softmax_loss
+from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
+from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
+
+SIZES = {"dim": 64, "layers": 1, "heads": 2, "dropout": 0.3}
+TRAINING = SequenceTraining(steps=300, users_per_step=64, check_every=50, patience=2)
+HELD_OUT = 0.1
+"""Share of training users that only say when to stop."""
+MOST_JUDGED = 256
+AT_ONCE = 256
+"""People scored together."""
+SETTINGS = "settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transformer:
+    """Causal: evidence = the softmax of what the token of the newest event predicts."""
+
+    form: ClassVar[str] = "decoder"
+    network: SequenceTransformer
+    value_mean: float
+    value_spread: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Self:
+        """Train on the tasks of the training users, stopping by those of a few held-out ones."""
+        values = behaviour.histories.values
+        mean, spread = (
+            (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
+        )
+        supports = behaviour.histories.first(behaviour.pools)
+        inputs = _inputs(supports, behaviour.horizon.pool, mean, spread)
+        targets = _targets(behaviour)
+        profile = behaviour.profiles if behaviour.profiles.shape[1] else None
+        shuffled = rng.permutation(len(supports))
+        judged, learned = np.split(shuffled, [int(HELD_OUT * len(shuffled))])
+        able = judged[np.diff(targets.indptr)[judged] > 0][:MOST_JUDGED]
+        # Dim and layers are ints, dropout a float
+        sizes = SequenceSizes(**SIZES, max_events=behaviour.horizon.pool)  # type: ignore[arg-type]
+        features = SequenceFeatures(
+            kinds=["event"],
+            value_mean=mean,
+            value_spread=spread,
+            gap_spread=0.0,
+            numbers={},
+            categories={},
+        )
+        wanted = torch.from_numpy(targets[able].toarray().astype(np.float32))
+        shown = as_tensors(inputs.rows(able), None if profile is None else profile[able])
+
+        def likelihood(model: SequenceTransformer) -> float:
+            return -float(softmax_loss(model.score(shown), wanted))
+
+        network = train_sequence(
+            TrainingSet(
+                inputs=inputs.rows(learned),
+                targets=targets[learned],
+                profile=None if profile is None else profile[learned],
+            ),
+            behaviour.content,
+            features,
+            form=cls.form,
+            sizes=sizes,
+            training=TRAINING,
+            rng=rng,
+            validate=likelihood if len(able) else None,
+        )
+        return cls(network=network, value_mean=mean, value_spread=spread)
+
+    def evidence(
+        self,
+        support: Histories,
+        profiles: Float[np.ndarray, "people columns"],
+        out: Float[np.ndarray, "people items"] | None = None,
+    ) -> Float[np.ndarray, "people items"]:
+        """[B, N] chances that add up to 1."""
+        inputs = _inputs(support, self.network.sizes.max_events, self.value_mean, self.value_spread)
+        has_profile = self.network.profile is not None
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(support), AT_ONCE):
+                rows = np.arange(start, min(start + AT_ONCE, len(support)))
+                parts.append(
+                    torch.softmax(
+                        self.network.score(
+                            as_tensors(inputs.rows(rows), profiles[rows] if has_profile else None)
+                        ),
+                        -1,
+                    )
+                )
+        evidence = (
+            torch.cat(parts).numpy()
+            if parts
+            else np.zeros((0, len(self.network.item_bias)), np.float32)
+        )
+        if out is None:
+            return evidence
+        out[...] = evidence
+        return out
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Self:
+        """New and changed items are placed by their content; how common a new one is comes from
+        `popularity`.
+        """
+        arrays, known = dict(self.arrays()), len(self.network.item_bias)
+        more = len(content) - known
+        for name, array in arrays.items():
+            if name.endswith(".content"):
+                arrays[name] = content.astype(np.float32)
+            elif name.endswith(".residual"):
+                arrays[name] = np.pad(array, ((0, more), (0, 0)))
+        offset = np.mean(arrays["item_bias"] - np.log(popularity[:known]))
+        arrays["item_bias"] = np.concatenate(
+            [arrays["item_bias"], np.log(popularity[known:]) + offset]
+        ).astype(np.float32)
+        return self.from_arrays(arrays)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Weights by name; sizes as JSON in bytes."""
+        profile = self.network.profile
+        settings = {
+            "sizes": asdict(self.network.sizes),
+            "kinds": self.network.kind.num_embeddings,
+            "profile": 0 if profile is None else profile.in_features,
+            "mean": self.value_mean,
+            "spread": self.value_spread,
+        }
+        return {
+            **{name: value.detach().numpy() for name, value in self.network.state_dict().items()},
+            SETTINGS: np.frombuffer(json.dumps(settings).encode(), np.uint8),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """From `arrays()`."""
+        settings: dict[str, Any] = json.loads(arrays[SETTINGS].tobytes())
+        weights = {
+            name: torch.from_numpy(np.array(value))
+            for name, value in arrays.items()
+            if name != SETTINGS
+        }
+        with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
+            network = SequenceTransformer(
+                weights["items.content"],
+                SequenceSizes(**settings["sizes"]),
+                form=cls.form,
+                kinds=settings["kinds"],
+                profile=settings["profile"],
+            )
+        network.load_state_dict(weights)
+        return cls(
+            network=network.eval(), value_mean=settings["mean"], value_spread=settings["spread"]
+        )
+
+
+class MaskedTransformer(Transformer):
+    """Bidirectional: trained to name masked items; a mask after the newest event predicts what
+    comes.
+    """
+
+    form: ClassVar[str] = "encoder"
+
+
+class CandidateTransformer(Transformer):
+    """Encoder-decoder: each candidate looks the history up by cross-attention."""
+
+    form: ClassVar[str] = "encoder-decoder"
+
+
+def _targets(behaviour: Behaviour) -> sp.csr_matrix:
+    """[U, N] what each person liked after the pool, everyone counting the same in all, however much
+    they liked; mean 1.
+
+    Newcomers are judged one by one. Counted by event, people who like a great deal teach most:
+    encoder-decoders then stood .007 NDCG@10 lower on ml-100k and .003 on ibm-courses.
+    """
+    liked = behaviour.targets
+    people = max(int(np.count_nonzero(liked.lengths)), 1)
+    each: np.ndarray = len(liked.items) / people / np.maximum(liked.lengths, 1)
+    return liked.matrix(behaviour.n_items, each[liked.owners])
+
+
+def _inputs(histories: Histories, length: int, mean: float, spread: float) -> SequenceInputs:
+    padded = histories.padded(length)
+    shape = padded.items.shape
+    values = np.where(padded.is_real, (padded.values - mean) / spread, 0.0).astype(np.float32)
+    return SequenceInputs(
+        items=padded.items,
+        kinds=padded.is_real.astype(np.int64),
+        values=values,
+        gaps=np.zeros(shape, np.float32),
+        context=np.zeros((*shape, 0), np.float32),
+        is_real=padded.is_real,
+    )

@@ -1,0 +1,357 @@
+"""Pre-training of sequence Transformers: what each form is asked to predict, and the loop that
+stops in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from metarec.data.schema import BadInput
+from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
+from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
+from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
+from metarec.runtime.progress import Progress, silent
+
+CANDIDATES = 256
+"""Items that a large catalog is sampled to where every pair of a person and an item costs a pass of
+its own.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceTraining:
+    """How a sequence Transformer is trained."""
+
+    steps: int = 400
+    """Gradient steps, at most."""
+    users_per_step: int = 64
+    """Histories in a step."""
+    prefixes: int = 4
+    """Prefixes of each history in a step; one of them is empty, so that the empty history is
+    learned too.
+    """
+    learning_rate: float = 2e-3
+    """AdamW; warmed up over 30 steps, then a cosine down to a twentieth."""
+    weight_decay: float = 1e-2
+    sampled: int = 0
+    """Items sampled for the loss; 0 for the full softmax (of a large catalog the encoder-decoder
+    form then samples `CANDIDATES`).
+    """
+    positives: int = 8
+    """Things a person liked beyond the prefix, drawn anew in each step, that a sampled loss asks
+    about.
+    """
+    masked: float = 0.3
+    """Encoder form: share of events hidden."""
+    check_every: int = 50
+    """Steps between two validations."""
+    patience: int = 4
+    """Validations without a better one before training stops."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "users_per_step", "prefixes", "positives", "check_every", "patience"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if not 0 < self.masked < 1:
+            raise BadInput(f"masked must lie between 0 and 1, got {self.masked}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """What there is to learn from: histories shown, and what each person went on to like."""
+
+    inputs: SequenceInputs
+    targets: sp.csr_matrix
+    """[U, N] weights above 0 of what is to be predicted; items already in a prefix are left out of
+    its targets.
+    """
+    profile: np.ndarray | None = None
+    """[U, P] profile features."""
+
+
+def train_sequence(
+    data: TrainingSet,
+    content: np.ndarray,
+    features: SequenceFeatures,
+    *,
+    form: str = "decoder",
+    sizes: SequenceSizes | None = None,
+    training: SequenceTraining | None = None,
+    rng: np.random.Generator,
+    validate: Callable[[SequenceTransformer], float] | None = None,
+    progress: Progress = silent,
+) -> SequenceTransformer:
+    """Train one form; with `validate` (higher is better) the best state seen is the one given back.
+
+    Args:
+        content: [N, F] content features of items.
+
+    Raises:
+        BadInput: if there is nothing to predict.
+    """
+    training, sizes = training or SequenceTraining(), sizes or SequenceSizes()
+    usable = np.flatnonzero(np.diff(data.targets.indptr) > 0)
+    if not len(usable):
+        raise BadInput("no training user has an event left to predict; give more events per user")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        model = SequenceTransformer(
+            torch.from_numpy(content.astype(np.float32)),
+            sizes,
+            form=form,
+            kinds=len(features.kinds) + 1,
+            context=features.context_width,
+            profile=0 if data.profile is None else data.profile.shape[1],
+        )
+        popularity = np.asarray(data.targets.sum(axis=0)).ravel() + 0.5
+        with torch.no_grad():
+            model.item_bias.copy_(torch.from_numpy(np.log(popularity / popularity.mean())))
+        objective = _Objective(
+            data=data, training=training, log_chance=_sampling_chance(popularity)
+        )
+        return _run(model, objective, usable, training, rng, validate, progress)
+
+
+def _run(
+    model: SequenceTransformer,
+    objective: _Objective,
+    usable: np.ndarray,
+    training: SequenceTraining,
+    rng: np.random.Generator,
+    validate: Callable[[SequenceTransformer], float] | None,
+    progress: Progress,
+) -> SequenceTransformer:
+    """The loop: warm-up, cosine, clipping, early stopping."""
+    plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
+    decayed = [
+        p for name, p in model.named_parameters() if not (p.dim() < 2 or name.endswith("residual"))
+    ]
+    groups: list[dict[str, Any]] = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}]
+    optimizer = torch.optim.AdamW(
+        groups, lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (
+            min(1.0, (step + 1) / 30)
+            * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(1.0, step / training.steps))))
+        ),
+    )
+    best, best_state, waited = -np.inf, None, 0
+    for step in range(1, training.steps + 1):
+        model.train()
+        users = rng.choice(usable, size=min(training.users_per_step, len(usable)), replace=False)
+        loss = objective(model, users, rng)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        progress("pre-train", step / training.steps, f"loss {loss.item():.3f}")
+        if validate is not None and step % training.check_every == 0:
+            model.eval()
+            with torch.no_grad():
+                reached = validate(model)
+            waited += 1
+            if reached > best:
+                best, waited = reached, 0
+                best_state = {
+                    name: value.detach().clone() for name, value in model.state_dict().items()
+                }
+            if waited >= training.patience:
+                break
+    if best_state is not None:
+        model.load_state_dict(best_state)
+    return model.eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Objective:
+    """The loss of a step, by form."""
+
+    data: TrainingSet
+    training: SequenceTraining
+    log_chance: np.ndarray
+
+    def __call__(
+        self, model: SequenceTransformer, users: np.ndarray, rng: np.random.Generator
+    ) -> Tensor:
+        rows = self.data.inputs.rows(users)
+        inputs = as_tensors(rows, None if self.data.profile is None else self.data.profile[users])
+        lengths = rows.is_real.sum(axis=1)
+        prefixes = rng.integers(0, lengths[:, None] + 1, size=(len(users), self.training.prefixes))
+        prefixes[:, 0] = 0
+        if model.form == "decoder":
+            return self._after_prefixes(model, inputs, users, prefixes, rng)
+        prefix = prefixes[
+            np.arange(len(users)), rng.integers(self.training.prefixes, size=len(users))
+        ]
+        if model.form == "encoder":
+            return self._masked_items(model, inputs, rng) + self._after_mask(
+                model, inputs, users, prefix, rng
+            )
+        return self._candidates(model, inputs, users, prefix, rng)
+
+    def _after_prefixes(
+        self,
+        model: SequenceTransformer,
+        inputs: Mapping[str, Tensor],
+        users: np.ndarray,
+        prefixes: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Causal form: the token of each prefix predicts what its user likes beyond it."""
+        read_BLD, _ = model.read(inputs, model.items())
+        who = torch.arange(len(users))[:, None]
+        users_BPD = model.out(
+            read_BLD[who, torch.from_numpy(prefixes)]
+        )  # token k has read the first k events
+        return self._softmax(
+            model,
+            users_BPD.flatten(0, 1),
+            np.repeat(users, prefixes.shape[1]),
+            self._prefix_items(inputs, prefixes),
+            rng,
+        )
+
+    def _masked_items(
+        self, model: SequenceTransformer, inputs: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Tensor:
+        """Bidirectional form: name the hidden items."""
+        hidden = (
+            torch.from_numpy(rng.random(tuple(inputs["items"].shape)) < self.training.masked)
+            & inputs["is_real"]
+        )
+        if not hidden.any():
+            return model.item_bias.sum() * 0.0
+        read_BLD, _ = model.read(inputs, model.items(), masked_BL=hidden)
+        users_MD = model.out(read_BLD[:, 1:][hidden])
+        return softmax_loss(
+            users_MD @ model.score_vectors().T + model.item_bias, inputs["items"][hidden]
+        )
+
+    def _after_mask(
+        self,
+        model: SequenceTransformer,
+        inputs: Mapping[str, Tensor],
+        users: np.ndarray,
+        prefix: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Bidirectional form: a mask after a prefix predicts what comes, as it will when it
+        serves.
+        """
+        users_BD = model.user_embeddings(_cut(inputs, prefix))
+        return self._softmax(
+            model, users_BD, users, self._prefix_items(inputs, prefix[:, None]), rng
+        )
+
+    def _candidates(
+        self,
+        model: SequenceTransformer,
+        inputs: Mapping[str, Tensor],
+        users: np.ndarray,
+        prefix: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Encoder-decoder form: tell what is liked beyond the prefix from all items, or from
+        sampled ones where those are many.
+        """
+        seen_BN = self._prefix_items(inputs, prefix[:, None])
+        targets = self._targets(users, seen_BN)
+        if not self.training.sampled and len(self.log_chance) <= 2 * CANDIDATES:
+            return softmax_loss(model.score(_cut(inputs, prefix)), targets, allowed_BN=~seen_BN)
+        some = targets.sum(1) > 0
+        if not some.any():
+            return model.item_bias.sum() * 0.0
+        memory_BLD, is_real_BL = (
+            read[some] for read in model.read(_cut(inputs, prefix), model.items())
+        )
+        positive_BP, sampled_K = (
+            self._drawn(targets[some]),
+            self._sampled(self.training.sampled or CANDIDATES, rng),
+        )
+        scores_BP, scores_BK = (
+            model.judge_candidates(memory_BLD, is_real_BL, model.score_vectors()[asked])
+            + model.item_bias[asked]
+            for asked in (positive_BP, sampled_K[None])
+        )
+        left_out_BPK = (sampled_K == positive_BP[..., None]) | seen_BN[some][:, sampled_K][:, None]
+        return samples_loss(
+            scores_BP,
+            scores_BK,
+            torch.from_numpy(self.log_chance)[sampled_K],
+            left_out_BPK,
+            targets[some].sum(1),
+        )
+
+    def _softmax(
+        self,
+        model: SequenceTransformer,
+        users_MD: Tensor,
+        users: np.ndarray,
+        seen_MN: Tensor,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        targets = self._targets(users, seen_MN)
+        if not self.training.sampled:
+            return softmax_loss(
+                users_MD @ model.score_vectors().T + model.item_bias, targets, allowed_BN=~seen_MN
+            )
+        some = targets.sum(1) > 0
+        if not some.any():
+            return model.item_bias.sum() * 0.0
+        return sampled_softmax_loss(
+            users_MD[some],
+            model.score_vectors(),
+            self._drawn(targets[some]),
+            self._sampled(self.training.sampled, rng),
+            torch.from_numpy(self.log_chance),
+            bias_N=model.item_bias,
+            left_out_BN=seen_MN[some],
+            weights_B=targets[some].sum(1),
+        )
+
+    def _targets(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
+        dense = torch.from_numpy(self.data.targets[users].toarray().astype(np.float32))
+        return dense.masked_fill(seen_MN, 0.0)
+
+    def _prefix_items(self, inputs: Mapping[str, Tensor], prefixes: np.ndarray) -> Tensor:
+        """[B * P, N] True where an item lies in the prefix."""
+        n_items = self.data.targets.shape[1]
+        inside = (
+            torch.arange(inputs["items"].shape[1])[None, None, :]
+            < torch.from_numpy(prefixes)[..., None]
+        )
+        items = torch.where(inside, inputs["items"][:, None, :], n_items).flatten(0, 1)
+        seen = torch.zeros(len(items), n_items + 1, dtype=torch.bool)
+        return seen.scatter_(1, items, torch.ones_like(items, dtype=torch.bool))[:, :n_items]
+
+    def _drawn(self, targets_BN: Tensor) -> Tensor:
+        """[B, P] things liked, by their weight; one may come twice."""
+        return torch.multinomial(targets_BN, self.training.positives, replacement=True)
+
+    def _sampled(self, count: int, rng: np.random.Generator) -> Tensor:
+        chance = np.exp(self.log_chance.astype(np.float64))
+        return torch.from_numpy(rng.choice(len(chance), size=count, p=chance / chance.sum()))
+
+
+def _cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
+    """The same histories, of which only the first `prefix` events are real."""
+    inside = torch.arange(inputs["is_real"].shape[1])[None, :] < torch.from_numpy(prefix)[:, None]
+    return {**inputs, "is_real": inputs["is_real"] & inside}
+
+
+def _sampling_chance(popularity: np.ndarray) -> np.ndarray:
+    """Log of the chance of each item in one draw: popularity to the power 0.75 (as word2vec draws
+    words).
+    """
+    chance = popularity**0.75
+    return np.asarray(np.log(chance / chance.sum()), np.float32)

@@ -1,0 +1,272 @@
+"""People written as text as an expert of the gate: `u* = encoder(u)` from profile and recent
+history in words.
+
+Trained like a newcomer is served: training people are written down at several lengths of history,
+the empty one included, and a ridge maps what the encoder reads to what they liked after their pool
+(`backbone.user_text`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from metarec.data.schema import BadInput
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.people import PeopleInWords
+
+MOST_PEOPLE = 1000
+"""Training people written as text, at most; each is read at up to three lengths of history."""
+FEW_EVENTS = 3
+"""The length between no event and the whole pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleAsText:
+    """Evidence = expected share of people described like this who will like each item."""
+
+    tower: UserTextTower
+    people: tuple[int, int]
+    """Training people written as text, and all there were to write."""
+    words: PeopleInWords | None = None
+    """Who writes and reads; not saved with the scorer, as the item encoder is the model's
+    (`with_words`).
+    """
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> PeopleAsText:
+        """Read training people at up to three lengths of history, and learn what they liked after
+        their pool.
+
+        Raises:
+            BadInput: if no encoder reads them.
+        """
+        words = behaviour.words
+        if words is None or not words.encoder.dim:
+            reader = "none" if words is None else words.encoder.name
+            raise BadInput(
+                f"people cannot be written as text with encoder {reader!r}, which reads nothing; "
+                f"name one, such as minilm or "
+                "tfidf"
+            )
+        able = np.flatnonzero(behaviour.targets.lengths > 0)
+        rows = np.sort(rng.choice(able, min(MOST_PEOPLE, len(able)), replace=False))
+        people, pools = behaviour.histories.users(rows), behaviour.pools[rows]
+        targets, told = (
+            behaviour.targets.users(rows).matrix(behaviour.n_items),
+            behaviour.told_of(rows),
+        )
+        lengths = sorted({0, min(FEW_EVENTS, behaviour.horizon.pool), behaviour.horizon.pool})
+        supports = [people.first(np.minimum(length, pools)) for length in lengths]
+        vectors = words.read(Histories.joined(supports), told * len(lengths))
+        weights = (
+            None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
+        )
+        try:
+            tower = UserTextTower.fit(
+                vectors,
+                sp.vstack([targets] * len(lengths)).tocsr(),
+                weights=weights,
+                seed=int(rng.integers(2**31)),
+            )
+        except NobodyToRead:  # in a fold of a handful of people; the gate sees what that is worth
+            tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
+        return cls(tower=tower, people=(len(rows), len(able)), words=words)
+
+    def evidence(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N] from histories alone, for people who stated nothing."""
+        return self.text_evidence(support, [{}] * len(support), out)
+
+    def text_evidence(
+        self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N] from histories and what people stated of themselves.
+
+        Raises:
+            BadInput: if the encoder is not there: it lies outside a model's folder.
+        """
+        assert self.words is not None, "a scorer from arrays is given its words before it is asked"
+        return self.tower.evidence(self.words.read(support, told), out)
+
+    def with_words(self, words: PeopleInWords) -> PeopleAsText:
+        """The same scorer with this writer and reader."""
+        return replace(self, words=words)
+
+    # Who goes on to an item comes from events alone
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> PeopleAsText:
+        """New items are known to nobody yet; what to call them in a history comes with the next
+        `with_words`.
+        """
+        return replace(self, tower=self.tower.with_more_items(len(content) - len(self.tower.mean)))
+
+    @property
+    def note(self) -> str:
+        """How many people it was learned from."""
+        written, able = self.people
+        return f"people written as text: {written:,} of {able:,}"
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned."""
+        return {**self.tower.arrays(), "people": np.array(self.people)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PeopleAsText:
+        """From `arrays()`; `with_words` before it is asked."""
+        written, able = arrays["people"].tolist()
+        return cls(tower=UserTextTower.from_arrays(arrays), people=(written, able))
+
+
+RANK = 40
+RIDGE = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Candidates in units of the mean squared singular value, chosen by generalised cross-validation.
+"""
+
+
+class NobodyToRead(BadInput):
+    """Too few people have a text to learn from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserTextTower:
+    """Evidence = expected share of people described like this who will like each item, cut at
+    zero.
+    """
+
+    center: np.ndarray
+    """[E] mean of the training people's vectors."""
+    weights: np.ndarray
+    """[E, R] from a vector to compressed targets."""
+    directions: np.ndarray
+    """[R, N]."""
+    mean: np.ndarray
+    """[N] share of training people who liked each item."""
+    ridge: float
+    """The one chosen."""
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: np.ndarray,
+        targets: sp.csr_matrix,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> UserTextTower:
+        """Learn the map from people's vectors to what they liked afterwards.
+
+        Args:
+            vectors: [T, E], one for each task: a person at some length of history, read by an
+                encoder; the same person may stand there several times, with longer and longer
+                histories. Zeros where there was nothing to read.
+            targets: [T, N] above 0 where the person liked the item after that history.
+            weights: [T] how much each task counts; all the same by default.
+
+        Raises:
+            BadInput: if rows do not match.
+            NobodyToRead: if fewer than two tasks have a text and a target.
+        """
+        from sklearn.utils.extmath import randomized_svd
+
+        if len(vectors) != targets.shape[0]:
+            raise BadInput(
+                f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
+                f"one row for each text"
+            )
+        usable = (
+            np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
+            if vectors.shape[1]
+            else np.zeros(0, np.int64)
+        )
+        if len(usable) < 2:
+            raise NobodyToRead(
+                f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
+                f"and something liked "
+                "afterwards; at least 2 are needed"
+            )
+        counted = np.ones(len(usable)) if weights is None else weights[usable]
+        liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
+        mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
+        center = np.average(vectors[usable], axis=0, weights=counted).astype(np.float32)
+        root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
+        dense = root * (liked.toarray() - mean)
+        left, strength, directions = randomized_svd(
+            dense, min(RANK, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
+        )
+        found, ridge = _ridge(root * (vectors[usable] - center), left * strength)
+        return cls(
+            center=center,
+            weights=found.astype(np.float32),
+            directions=directions.astype(np.float32),
+            mean=mean,
+            ridge=ridge,
+        )
+
+    @classmethod
+    def blank(cls, width: int, n_items: int) -> UserTextTower:
+        """A tower that has learned from nobody and says nothing, for vectors of this width."""
+        return cls(
+            center=np.zeros(width, np.float32),
+            weights=np.zeros((width, 1), np.float32),
+            directions=np.zeros((1, n_items), np.float32),
+            mean=np.zeros(n_items, np.float32),
+            ridge=float("inf"),
+        )
+
+    def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32, at least 0; popularity where nothing is known of a person."""
+        told = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
+        shares: np.ndarray = np.matmul(told @ self.weights, self.directions, out=out)
+        shares += self.mean
+        np.maximum(shares, 0.0, out=shares)
+        return shares
+
+    def with_more_items(self, more: int) -> UserTextTower:
+        """The same tower with items appended of which people's texts say nothing yet."""
+        return UserTextTower(
+            center=self.center,
+            weights=self.weights,
+            directions=np.pad(self.directions, ((0, 0), (0, more))),
+            mean=np.pad(self.mean, (0, more)),
+            ridge=self.ridge,
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All parts."""
+        return {
+            "center": self.center,
+            "weights": self.weights,
+            "directions": self.directions,
+            "mean": self.mean,
+            "ridge": np.array([self.ridge]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserTextTower:
+        """From `arrays()`."""
+        parts = {name: arrays[name] for name in ("center", "weights", "directions", "mean")}
+        return cls(**parts, ridge=float(arrays["ridge"].item()))
+
+
+def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights of the ridge with the least generalised cross-validation error (Golub, Heath & Wahba
+    1979), and its strength.
+    """
+    left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
+    turned, best = left.T @ y, (np.inf, RIDGE[0])
+    scale = float((strength**2).mean())
+    for candidate in (scale * factor for factor in RIDGE):
+        shrunk = strength**2 / (strength**2 + candidate)
+        error = (
+            float(((y - left @ (shrunk[:, None] * turned)) ** 2).sum())
+            / (1 - min(shrunk.sum() / len(x), 0.999)) ** 2
+        )
+        best = min(best, (error, candidate))
+    shrunk = strength / (strength**2 + best[1])
+    return right.T @ (shrunk[:, None] * turned), best[1]

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from episodes import histories_of
+from metarec.models.cold_items import model as new_items
+from metarec.models.cold_items.model import (
+    TRUST_AT,
+    NewItems,
+    _ItemTasks,
+    _weighed,
+    best_weights,
+    between_items_loss,
+)
+from metarec.models.few_shot.tasks import Query
+from metarec.models.few_shot.training import Training
+from models.test_fitted import TASTE, likes, two_tastes
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    behaviour = two_tastes(people=48)
+    return behaviour, NewItems.fit(
+        behaviour,
+        np.random.default_rng(0),
+        training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2),
+    )
+
+
+def test_content_alone_says_whose_taste_a_new_item_is(fitted):
+    behaviour, model = fitted
+    new = np.eye(2, dtype=np.float32)
+    people = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(new, histories_of([[], []]), behaviour.histories, people)
+    assert scores.shape == (2, 2)
+    assert scores[0, 0] > scores[0, 1]
+    assert scores[1, 1] > scores[1, 0]
+
+
+def test_first_raters_say_it_where_content_is_silent(fitted):
+    """Raters 0, 2, 4 are of one taste and 1, 3, 5 of the other; the two new items have the same
+    content.
+    """
+    behaviour, model = fitted
+    silent = np.full((2, 2), 0.5, np.float32)
+    raters = histories_of([[(0, 5.0), (2, 5.0), (4, 5.0)], [(1, 5.0), (3, 5.0), (5, 5.0)]])
+    people = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(silent, raters, behaviour.histories, people)
+    without = model.scores(silent, histories_of([[], []]), behaviour.histories, people)
+    assert scores[0, 0] - scores[0, 1] > 0.1 + abs(without[0, 0] - without[0, 1])
+    assert scores[1, 1] - scores[1, 0] > 0.1 + abs(without[1, 0] - without[1, 1])
+
+
+def test_a_person_is_described_without_the_fold_asked_about():
+    behaviour = two_tastes()
+    model = NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
+    folds = np.arange(2 * TASTE) % 8
+    tasks = _ItemTasks(new_items=model, behaviour=behaviour, folds=folds)
+    histories = behaviour.histories
+    for fold in (0, 5):
+        expected = model.describe(histories.where(folds[histories.items] != fold))
+        torch.testing.assert_close(tasks.people[fold].columns, expected)
+    batch = tasks.sample(2, np.random.default_rng(1))
+    shown = {
+        (b, int(u))
+        for b in range(len(batch))
+        for u in batch.support.items[b][batch.support.is_real[b]]
+    }
+    asked = {
+        (b, int(u)) for b in range(len(batch)) for u in batch.query.items[b][batch.query.is_real[b]]
+    }
+    assert asked
+    assert not shown & asked
+    assert all(batch.query.is_candidate[pair] for pair in asked)
+    assert not any(batch.query.is_candidate[pair] for pair in shown)
+
+
+def test_items_compete_for_each_person():
+    """Person 0 likes item 0 of items 0 and 1 (item 2 was shown); person 1 likes item 1 of all
+    three.
+    """
+    scores = torch.tensor([[1.0, 0.0], [2.0, 3.0], [9.0, 1.0]], dtype=torch.float64)
+    query = Query(
+        items=torch.tensor([[0], [1], [0]]),
+        values=torch.ones(3, 1),
+        is_real=torch.tensor([[True], [True], [False]]),
+        is_candidate=torch.tensor([[True, True], [True, True], [False, True]]),
+    )
+    by_hand = -(torch.log_softmax(scores[:2, 0], 0)[0] + torch.log_softmax(scores[:, 1], 0)[1]) / 2
+    torch.testing.assert_close(between_items_loss(scores, query), by_hand)
+
+
+def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
+    """Two liked items at right angles: a text like one of them is at .71 of their mean and at 1 of
+    the nearest; dislikes count not.
+    """
+    behaviour, model = fitted
+    corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
+    model = replace(model, texts=corners, center=np.zeros(2, np.float32))
+    people = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
+    to_mean, nearest = model.likeness(model.placed(np.array([[3.0, 0.0], [0.0, -1.0]])), people)
+    np.testing.assert_allclose(to_mean, [[0.5**0.5, 0, 1], [-(0.5**0.5), 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
+    model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
+    new = np.array([[3.0, 0.0], [0.0, -1.0]], np.float32)
+    assert np.allclose(
+        model.scores(new, histories_of([[], []]), behaviour.histories, people), nearest.T, atol=1e-6
+    )
+    assert np.allclose(model.scores_of(model.unrated(new), people), nearest.T, atol=1e-6)
+
+
+def test_blocks_of_people_change_nothing(fitted, monkeypatch):
+    behaviour, model = fitted
+    whole = model.likeness(model.texts, behaviour.histories)
+    monkeypatch.setattr(new_items, "BLOCK", 7 * len(model.texts))
+    np.testing.assert_array_equal(model.likeness(model.texts, behaviour.histories), whole)
+
+
+def test_weights_find_the_part_that_speaks_for_an_item():
+    """Of a learner that says noise and a likeness that says who liked what, the weights take the
+    likeness.
+    """
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.normal(size=(6, 40)))
+    likers = torch.argsort(truth, dim=0, descending=True)[0]
+    query = Query(
+        items=torch.arange(40).expand(6, 40),
+        values=torch.ones(6, 40),
+        is_real=likers == torch.arange(6).unsqueeze(1),
+        is_candidate=torch.ones(6, 40, dtype=torch.bool),
+    )
+    noise = torch.from_numpy(rng.normal(size=(6, 40)))
+    weights = best_weights(
+        torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query
+    )
+    assert 0.01 * weights[0, 2] > 10 * abs(weights[0, 0])
+
+
+def test_items_adapted_once_score_as_those_adapted_anew(fitted):
+    behaviour, model = fitted
+    people, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
+    anew = model.scores(new, histories_of([[], []]), behaviour.histories, people)
+    np.testing.assert_allclose(model.scores_of(model.unrated(new), people), anew, atol=1e-5)
+
+
+@pytest.mark.parametrize("raters", [[0, 0, 0], [0, 2, 5]])
+def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
+    rng = np.random.default_rng(0)
+    parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
+    by_hand = [
+        sum(
+            (weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item]
+            for part in range(4)
+        )
+        for item, count in enumerate(raters)
+    ]
+    found = _weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
+    np.testing.assert_allclose(found, by_hand, atol=1e-12)

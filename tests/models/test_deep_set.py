@@ -1,0 +1,118 @@
+"""The newcomer network: padding and later events change nothing, and it learns what its world
+says.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from metarec.data.newcomers import SHORT
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.deep_set.inference import ServedNetwork
+from metarec.models.deep_set.network import (
+    NetworkSizes,
+    NewcomerNetwork,
+    padded_support,
+    train_network,
+)
+
+
+@pytest.fixture(scope="module")
+def behaviour() -> Behaviour:
+    """Two tastes of ten items each; everyone takes eight of one."""
+    rng = np.random.default_rng(0)
+    lists = [10 * (person % 2) + rng.choice(10, 8, replace=False) for person in range(60)]
+    return Behaviour(
+        histories=Histories.of_indexes(lists),
+        profiles=np.zeros((60, 2), np.float32),
+        content=np.eye(20, 4, dtype=np.float32),
+        relevant_from=-np.inf,
+        horizon=SHORT,
+    )
+
+
+@pytest.fixture(scope="module")
+def network(behaviour: Behaviour) -> NewcomerNetwork:
+    return train_network(
+        behaviour, NetworkSizes(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
+    )
+
+
+def read(network: NewcomerNetwork, support: Histories) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.people(
+            *padded_support(support, network.pool), torch.zeros(len(support), 2), network.items()
+        )
+
+
+def test_what_is_known_after_one_event_does_not_depend_on_what_follows(
+    network: NewcomerNetwork,
+) -> None:
+    short, long = (
+        read(network, Histories.of_indexes([np.array([3])])),
+        read(network, Histories.of_indexes([np.array([3, 14, 5])])),
+    )
+
+    torch.testing.assert_close(short[:, :2], long[:, :2], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(short[:, 3], long[:, 3], atol=1e-3)
+
+
+def test_one_event_tells_the_taste(network: NewcomerNetwork) -> None:
+    people = read(network, Histories.of_indexes([np.array([3]), np.array([13])]))
+
+    with torch.inference_mode():
+        scores = network.score(people[:, 1], network.items())
+
+    assert scores[0, :10].mean() > scores[0, 10:].mean() + 0.5
+    assert scores[1, 10:].mean() > scores[1, :10].mean() + 0.5
+
+
+def test_served_it_wants_what_the_network_does_after_each_whole_support(
+    network: NewcomerNetwork,
+) -> None:
+    """No event, one, three (the pool), beside each other; profiles that say something, and values
+    of every level.
+    """
+    rng = np.random.default_rng(2)
+    support = Histories(
+        offsets=np.array([0, 0, 1, 4]),
+        items=np.array([3, 14, 5, 2]),
+        values=np.array([1.0, 1.0, 5.0, 3.0], np.float32),
+    )
+    profile = torch.from_numpy(rng.normal(size=(3, 2)).astype(np.float32))
+    strange = NewcomerNetwork(
+        network.items.content,
+        2,
+        network.pool,
+        network.bias.detach(),
+        torch.tensor([2.0, 4.0]),
+        NetworkSizes(dim=16, layers=2),
+    ).eval()
+    with torch.no_grad():
+        for weights in (
+            strange.parameters()
+        ):  # norms, shares and shifts start at 1 or 0, where to forget them changes nothing
+            weights.copy_(torch.from_numpy(rng.normal(0.3, 0.4, weights.shape)))
+    for one in (network, strange):
+        with torch.inference_mode():
+            items, values, is_real = padded_support(support, 3)
+            known = one.people(items, values, is_real, profile, one.items())[
+                torch.arange(3), torch.tensor([0, 1, 3])
+            ]
+            wanted = ServedNetwork(one).wanted(items, values, torch.tensor([0, 1, 3]), profile)
+            torch.testing.assert_close(wanted, one.out(known), rtol=1e-4, atol=1e-5)
+
+
+def test_training_is_repeatable_and_leaves_the_global_generator_alone(behaviour: Behaviour) -> None:
+    sizes = NetworkSizes(dim=8, steps=3)
+    before = torch.random.get_rng_state()
+
+    first, second = (
+        train_network(behaviour, sizes, np.random.default_rng(4)).state_dict() for _ in range(2)
+    )
+
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], second[name]) for name in first)

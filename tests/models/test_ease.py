@@ -1,0 +1,113 @@
+"""Item-to-item weights for as many events as a newcomer has."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from metarec.data.newcomers import Horizon
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models import ease
+from metarec.models.ease import Ease
+
+POOL = 4
+
+
+def world(rng: np.random.Generator, users: int = 40, items: int = 12) -> Behaviour:
+    histories = Histories.of_indexes(
+        [rng.permutation(items)[: rng.integers(6, 10)] for _ in range(users)]
+    )
+    return Behaviour(
+        histories=histories,
+        profiles=np.zeros((users, 0), np.float32),
+        content=np.zeros((items, 0), np.float32),
+        relevant_from=0.0,
+        horizon=Horizon(pool=POOL, min_events=6, shots=(0, 1, 2, POOL)),
+    )
+
+
+def column_solution(gram: np.ndarray, item: int) -> np.ndarray:
+    """Regression of one item on all others, by the normal equations."""
+    others = np.delete(np.arange(len(gram)), item)
+    return np.insert(np.linalg.solve(gram[np.ix_(others, others)], gram[others, item]), item, 0.0)
+
+
+def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The diagonal comes from enumerating all supports, not from the formula."""
+    monkeypatch.setattr(ease, "RIDGE", 3.0)
+    monkeypatch.setattr(ease, "ORDERED_RIDGE", 3.0)
+    behaviour = world(np.random.default_rng(0))
+    shown = POOL
+    gram = np.zeros((12, 12))
+    for user in range(40):
+        items = behaviour.histories.users(np.array([user])).items
+        seen = min(shown, behaviour.pools[user])
+        supports = list(combinations(items, int(seen)))
+        together = np.zeros((12, 12))
+        for support in supports:
+            together[np.ix_(support, support)] += 1
+        # A pair of the user's items is seen together in this share of the supports; in units of it
+        # the pair counts one.
+        pair = together[items[0], items[1]]
+        gram += together / pair
+    gram[np.diag_indices(12)] += 3.0
+    expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
+    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    assert fitted.knots.tolist() == [1, 2, 4]
+    np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
+
+
+def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
+    behaviour = world(np.random.default_rng(1))
+    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    support = Histories.of_indexes([np.array([0, 1, 2])])
+    evidence = fitted.evidence(support, np.zeros((1, 0)))[0]
+    given = np.zeros(12)
+    given[:3] = 1.0
+    low, high = (np.maximum(given @ weights.toarray(), 0.0) for weights in fitted.weights[1:])
+    share = (np.log(4) - np.log(3)) / (np.log(5) - np.log(3))
+    np.testing.assert_allclose(
+        evidence, (1 - share) * low / low.sum() + share * high / high.sum(), rtol=1e-4
+    )
+
+
+def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
+    fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
+    support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
+    evidence = fitted.evidence(support, np.zeros((2, 0)))
+    assert not evidence[0].any()
+    assert np.isclose(evidence[1].sum(), 1.0, atol=1e-5)
+
+
+def test_rare_items_are_regressed_alone_and_still_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "MOST_ITEMS", 6)
+    behaviour = world(np.random.default_rng(3))
+    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    counts = np.bincount(behaviour.histories.items, minlength=12)
+    tail = np.argsort(-counts, kind="stable")[6:]
+    events = behaviour.histories.matrix(12).toarray()
+    together = events.T @ events
+    ridge = ease.ORDERED_RIDGE if behaviour.is_ordered else ease.RIDGE
+    chance = (behaviour.histories.lengths - 1) / (np.minimum(POOL, behaviour.pools) - 1)
+    rare, other = int(tail[0]), int(tail[1])
+    expected = together[rare, other] / ((events[:, rare] ** 2 * chance).sum() + ridge)
+    assert np.isclose(fitted.weights[-1][rare, other], expected, rtol=1e-5)
+
+
+def test_arrays_come_back_as_the_same_scorer() -> None:
+    fitted = Ease.fit(world(np.random.default_rng(4)), np.random.default_rng(0))
+    again = Ease.from_arrays(fitted.arrays())
+    support = Histories.of_indexes(
+        [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
+    )  # one at each knot
+    np.testing.assert_array_equal(
+        again.evidence(support, np.zeros((3, 0))), fitted.evidence(support, np.zeros((3, 0)))
+    )
+    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(
+        support, np.zeros((3, 0))
+    ).shape == (3, 14)

@@ -1,0 +1,258 @@
+"""Learners on a world whose right answers are known: the withheld item of a newcomer's taste comes
+first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from episodes import histories_of
+from metarec.data.newcomers import Horizon
+from metarec.features.behaviour import Behaviour
+from metarec.models.few_shot.inputs import ItemColumns, ValueScale
+from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.few_shot.scorer import FittedLearner
+from metarec.models.few_shot.tasks import NewDomainTasks, padded_support
+from metarec.models.few_shot.training import Training, meta_train
+
+TASTE = 8
+"""Items of each of two tastes; person n withholds item n of theirs."""
+
+
+def two_tastes(people: int = 32, seed: int = 0) -> Behaviour:
+    """Two tastes; people like all of their own but one and dislike three of the other; content and
+    profile tell the taste.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n in range(people):
+        taste = n % 2
+        own = [taste * TASTE + i for i in range(TASTE) if i != (n // 2) % TASTE]
+        other = (1 - taste) * TASTE + rng.choice(TASTE, 3, replace=False)
+        events = [(i, float(rng.integers(4, 6))) for i in own] + [
+            (int(i), float(rng.integers(1, 3))) for i in other
+        ]
+        rows.append([events[e] for e in rng.permutation(len(events))])
+    content = np.eye(2, dtype=np.float32)[
+        np.arange(2 * TASTE) // TASTE
+    ] + 0.1 * rng.standard_normal((2 * TASTE, 2)).astype(np.float32)
+    return Behaviour(
+        histories=histories_of(rows),
+        profiles=np.eye(2, dtype=np.float32)[np.arange(people) % 2],
+        content=content,
+        relevant_from=4.0,
+        horizon=Horizon(shots=(0, 1, 3), pool=3, min_events=5),
+    )
+
+
+@pytest.fixture(scope="module")
+def behaviour() -> Behaviour:
+    return two_tastes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_training():
+    """A tiny world is learned in a few steps."""
+    patch = pytest.MonkeyPatch()
+    for name, method in LEARNERS.items():
+        patch.setitem(
+            LEARNERS,
+            name,
+            replace(
+                method,
+                training=Training(outer_steps=60, tasks_per_step=16, outer_lr=2e-2, dropout=0.0),
+            ),
+        )
+    yield
+    patch.undo()
+
+
+def likes(taste: int, withheld: int) -> list[tuple[int, float]]:
+    return [(taste * TASTE + i, 5.0) for i in range(TASTE) if i != withheld][:4]
+
+
+@pytest.mark.parametrize("name", [name for name, method in LEARNERS.items() if method.ranks])
+def test_a_newcomers_taste_comes_first(name, behaviour):
+    """Known from their events alone: a profile would tell the taste before any."""
+    events_only = replace(behaviour, profiles=np.zeros((len(behaviour.profiles), 0), np.float32))
+    learner = FittedLearner.fit(events_only, np.random.default_rng(0), name=name)
+    newcomers = [likes(taste, withheld) for taste in range(2) for withheld in (2, 5)]
+    scores = learner.scores(histories_of(newcomers), np.zeros((4, 0), np.float32))
+    own = np.arange(2 * TASTE)[None] // TASTE == np.array([0, 0, 1, 1])[:, None]
+    if (
+        name == "reptile"
+    ):  # asks no query, so it hardly dares to move; the direction must still be right
+        empty = learner.scores(histories_of([[]]), np.zeros((1, 0), np.float32))
+        scores = scores - empty
+    assert (
+        np.where(own, scores, np.inf).min(1) > np.where(own, -np.inf, scores).max(1)
+    ).mean() >= 0.75
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_predicted_values_tell_tastes_apart(name, behaviour):
+    learner = FittedLearner.fit(
+        behaviour,
+        np.random.default_rng(0),
+        name=name,
+        objective="rating",
+        settings={"inner_lr": 0.1} if name == "melu" else {},
+    )
+    values = learner.values(histories_of([likes(0, 2), likes(1, 2)]), np.eye(2, dtype=np.float32))
+    assert values.min() >= 1.0
+    assert values.max() <= 5.0
+    own = values[0, :TASTE].mean() + values[1, TASTE:].mean()
+    other = values[0, TASTE:].mean() + values[1, :TASTE].mean()
+    assert own > other + 0.5
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_saved_and_loaded_is_the_same(name, behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
+    again = FittedLearner.from_arrays(
+        {key: np.array(value) for key, value in learner.arrays().items()}
+    )
+    shown, profiles = histories_of([likes(0, 1), []]), np.eye(2, dtype=np.float32)
+    np.testing.assert_array_equal(learner.scores(shown, profiles), again.scores(shown, profiles))
+
+
+def test_the_same_seed_gives_the_same_prior(behaviour):
+    priors = [
+        FittedLearner.fit(behaviour, np.random.default_rng(seed), name="anil").prior
+        for seed in (0, 0, 1)
+    ]
+    assert all(np.array_equal(priors[0][key], priors[1][key]) for key in priors[0])
+    assert any(not np.array_equal(priors[0][key], priors[2][key]) for key in priors[0])
+
+
+def test_an_item_nobody_has_met_is_scored_by_its_content(behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="bayesian_ridge")
+    grown = learner.with_items(np.concatenate([behaviour.content, np.eye(2, dtype=np.float32)]))
+    shown, profiles = histories_of([likes(0, 2), likes(1, 2)]), np.zeros((2, 2), np.float32)
+    scores = grown.scores(shown, profiles)
+    np.testing.assert_allclose(
+        scores[:, : 2 * TASTE], learner.scores(shown, profiles), rtol=1e-5, atol=1e-5
+    )
+    assert scores[0, -2] > scores[0, -1]
+    assert scores[1, -1] > scores[1, -2]
+
+
+def test_evidence_is_a_share(behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="prototypical")
+    evidence = learner.evidence(histories_of([likes(0, 2), []]), np.zeros((2, 2), np.float32))
+    np.testing.assert_allclose(evidence.sum(1), 1.0, rtol=1e-5)
+    assert (evidence > 0).all()
+
+
+def test_the_best_prior_seen_is_kept(behaviour):
+    seen = []
+
+    def validate(learner):
+        seen.append(learner.prior)
+        return [0.1, 0.9, 0.3][min(len(seen), 3) - 1]
+
+    patch = pytest.MonkeyPatch()
+    patch.setitem(
+        LEARNERS,
+        "r2d2",
+        replace(LEARNERS["r2d2"], training=Training(outer_steps=30, evaluate_every=10)),
+    )
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="r2d2", validate=validate)
+    patch.undo()
+    assert len(seen) == 3
+    assert all(np.array_equal(learner.prior[key], seen[1][key]) for key in learner.prior)
+    assert any(not np.array_equal(learner.prior[key], seen[2][key]) for key in learner.prior)
+
+
+def test_columns_of_unmet_items_come_from_content():
+    behaviour = two_tastes()
+    histories = behaviour.histories
+    hidden = replace(behaviour, histories=histories.where(histories.items != 3))
+    columns = ItemColumns.fit(hidden, np.random.default_rng(0))
+    own, other = columns.factors[:TASTE], columns.factors[TASTE:]
+    unmet = columns.factors[3]
+    assert np.linalg.norm(unmet) > 0
+    assert unmet @ np.delete(own, 3, axis=0).mean(0) > unmet @ other.mean(0)
+
+
+def test_values_are_seen_and_told_as_they_are():
+    behaviour = two_tastes()
+    scale = ValueScale.fit(behaviour)
+    assert (scale.low, scale.high, scale.middle) == (1.0, 5.0, 3.0)
+    liking = scale.seen(behaviour.histories, "liking").values
+    assert ((liking > 0) == (behaviour.histories.values >= 4.0)).all()
+    assert liking.min() == -1.0
+    assert liking.max() == 1.0
+    unit = scale.seen(behaviour.histories, "unit").values
+    np.testing.assert_allclose(1.0 + 4.0 * unit, behaviour.histories.values, rtol=1e-6)
+    residual = scale.seen(behaviour.histories, "residual")
+    dense = np.zeros((len(residual), behaviour.n_items), np.float32)
+    dense[residual.owners, residual.items] = residual.values
+    np.testing.assert_allclose(
+        scale.told(dense, "residual")[residual.owners, residual.items],
+        behaviour.histories.values,
+        atol=1e-4,
+    )
+
+
+def test_acts_without_values_are_all_liked():
+    behaviour = two_tastes()
+    acts = replace(
+        behaviour,
+        histories=replace(
+            behaviour.histories, values=np.ones(len(behaviour.histories.items), np.float32)
+        ),
+        relevant_from=-np.inf,
+    )
+    assert (ValueScale.fit(acts).seen(acts.histories, "liking").values == 1.0).all()
+
+
+@pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil", "history_maml"])
+def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
+    assert learner._served.embedded is not None
+    shown, profiles = histories_of([likes(0, 2), []]), np.eye(2, dtype=np.float32)
+    support = learner.support(shown, profiles)
+    anew = learner.learner.score(
+        learner.prior, learner.learner.adapt(learner.prior, support, learner.items), learner.items
+    )
+    np.testing.assert_allclose(learner.scores(shown, profiles), anew.numpy(), atol=1e-5)
+
+
+def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
+    learner = FittedLearner.fit(
+        behaviour, np.random.default_rng(0), name="history_maml", settings={"adapts": ("*",)}
+    )
+    assert learner._served.embedded is None
+    assert (
+        FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")._served.embedded is None
+    )
+
+
+@pytest.mark.parametrize("name", ["r2d2", "anil", "prototypical", "neural_process", "history_maml"])
+def test_a_domain_held_out_is_served_from_what_was_liked_elsewhere(name, behaviour):
+    """Items of even numbers are one domain, odd ones the other; trained on new-domain tasks, a
+    taste shown in one is met in the other.
+    """
+    domains = np.arange(2 * TASTE) % 2
+    columns, rng = ItemColumns.fit(behaviour, np.random.default_rng(0)), np.random.default_rng(0)
+    items, learner = (
+        columns.features(behaviour.content, rng),
+        LEARNERS[name].make(objective="ranking"),
+    )
+    seen = ValueScale.fit(behaviour).seen(behaviour.histories, "liking")
+    tasks = NewDomainTasks(histories=seen, domains=domains, pool=4)
+    prior = meta_train(learner, tasks, items, training=LEARNERS[name].training, rng=rng)
+    shown = histories_of([[(taste * TASTE + i, 1.0) for i in (0, 2, 4)] for taste in (0, 1)])
+    support = padded_support(shown, None, 4)
+    with torch.no_grad():
+        scores = learner.score(prior, learner.adapt(prior, support, items), items)[
+            :, domains == 1
+        ].numpy()
+    of_first = (np.arange(2 * TASTE) < TASTE)[domains == 1]
+    assert scores[0, of_first].min() > scores[0, ~of_first].max()
+    assert scores[1, ~of_first].min() > scores[1, of_first].max()

@@ -1,0 +1,138 @@
+"""The closed forms against slow, obvious versions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metarec.data.newcomers import SHORT
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models import rating as ratings
+from metarec.models import support_ridge as episodic_ridge
+from metarec.models.rating import RatingHead
+from metarec.models.ridge_rows import ridge_of_few, ridge_rows
+from metarec.models.support_ridge import EpisodicRidge
+
+N_ITEMS, PEOPLE = 15, 40
+
+
+@pytest.fixture
+def behaviour() -> Behaviour:
+    rng = np.random.default_rng(1)
+    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
+    plain = Histories.of_indexes(lists)
+    histories = Histories(
+        offsets=plain.offsets,
+        items=plain.items,
+        values=rng.integers(1, 6, len(plain.items)).astype(np.float32),
+    )
+    return Behaviour(
+        histories=histories,
+        profiles=rng.random((PEOPLE, 2)).astype(np.float32),
+        content=rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
+        relevant_from=4.0,
+        horizon=SHORT,
+    )
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = Histories.of_indexes([rng.integers(0, 8, n) for n in (3, 0, 5, 1)])
+    weights, targets = rng.random(9).astype(np.float32), rng.normal(size=9).astype(np.float32)
+    factors, gram = (
+        rng.normal(size=(8, 4)).astype(np.float32),
+        np.diag([0.7, 0.9, 1.1, 1.3]).astype(np.float32),
+    )
+    gram[0, 1] = gram[1, 0] = 0.2
+
+    solved = (
+        ridge_of_few(rows, weights, targets, factors, factors @ np.linalg.inv(gram))
+        if few
+        else ridge_rows(rows, weights, targets, factors, gram)
+    )
+
+    for row in range(4):
+        events = slice(rows.offsets[row], rows.offsets[row + 1])
+        met = factors[rows.items[events]]
+        expected = np.linalg.solve(
+            gram + met.T @ (met * weights[events, None]), met.T @ targets[events]
+        )
+        np.testing.assert_allclose(solved[row], expected, atol=1e-4)
+
+
+def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(episodic_ridge, "RANK", N_ITEMS - 1)
+    monkeypatch.setattr(Behaviour, "is_ordered", True)
+    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+    knot = 2
+    dense, items = head.features(
+        behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
+    )
+    features = np.concatenate([dense, items.toarray()], axis=1)
+    targets = behaviour.targets.matrix(N_ITEMS).toarray()
+
+    primal = np.linalg.solve(
+        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ (targets - targets.mean(0)),
+    )
+    left, strength, right = np.linalg.svd(targets - targets.mean(0), full_matrices=False)
+    kept = (left[:, : N_ITEMS - 1] * strength[: N_ITEMS - 1]) @ right[: N_ITEMS - 1]
+    truncated = np.linalg.solve(
+        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ kept,
+    )
+
+    np.testing.assert_allclose(head.weights[knot] @ head.directions, truncated, atol=2e-4)
+    assert np.abs(truncated - primal).max() < 0.05
+
+
+def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
+    behaviour: Behaviour,
+) -> None:
+    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+
+    evidence = head.evidence(behaviour.histories, behaviour.profiles)
+
+    assert np.isfinite(evidence).all()
+    assert (evidence >= 0).all()
+
+
+def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+
+    mean, variance = head.process(support, asked)
+
+    person = 7
+    met = slice(support.offsets[person], support.offsets[person + 1])
+    wanted = slice(asked.offsets[person], asked.offsets[person + 1])
+    seen, query = (
+        head.features[support.items[met]].astype(float),
+        head.features[asked.items[wanted]].astype(float),
+    )
+    kernel = seen @ seen.T + ratings.OFFSET_VARIANCE + ratings.NOISE * np.eye(len(seen))
+    cross = query @ seen.T + ratings.OFFSET_VARIANCE
+    residual = support.values[met] - head.mean - head.item_bias[support.items[met]]
+    np.testing.assert_allclose(mean[wanted], cross @ np.linalg.solve(kernel, residual), atol=1e-4)
+    prior = (query**2).sum(1) + ratings.OFFSET_VARIANCE
+    np.testing.assert_allclose(
+        variance[wanted],
+        prior - np.einsum("qs,sq->q", cross, np.linalg.solve(kernel, cross.T)),
+        atol=1e-4,
+    )
+
+
+def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: Behaviour) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    asked = behaviour.histories.after(4)
+
+    mean, before = head.process(behaviour.histories.first(0), asked)
+    _, after = head.process(behaviour.histories.first(4), asked)
+
+    np.testing.assert_array_equal(mean, 0.0)
+    assert (after <= before + 1e-5).all()
+    assert after.mean() < before.mean()

@@ -1,0 +1,294 @@
+"""Sequence Transformers: each form finds the withheld item, ignores padding, and serves people
+without a history.
+"""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from metarec.data.schema import BadInput, Interactions
+from metarec.features.histories import Histories
+from metarec.models.transformer.inputs import SequenceFeatures
+from metarec.models.transformer.network import (
+    FORMS,
+    ItemVectors,
+    SequenceSizes,
+    SequenceTransformer,
+    as_tensors,
+)
+from metarec.models.transformer.training import (
+    SequenceTraining,
+    TrainingSet,
+    _Objective,
+    _sampling_chance,
+    train_sequence,
+)
+
+SIZES = SequenceSizes(dim=16, layers=1, dropout=0.0, max_events=12)
+
+
+def training_set(world, length=12):
+    vocabulary = world.data.items.vocabulary
+    features = SequenceFeatures.fit(world.data.interactions)
+    inputs, _ = features.of_interactions(world.data.interactions, vocabulary, length)
+    histories, _ = Histories.of_interactions(world.data.interactions, vocabulary)
+    return TrainingSet(inputs=inputs, targets=histories.matrix(len(vocabulary))), features
+
+
+def scores(model, features, world, histories):
+    with torch.no_grad():
+        return model.score(
+            as_tensors(
+                features.of_histories(histories, world.data.items.vocabulary, SIZES.max_events)
+            )
+        ).numpy()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_withheld_item_comes_first(world, form):
+    data, features = training_set(world)
+    training = SequenceTraining(steps=200, learning_rate=1e-2)
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        form=form,
+        sizes=SIZES,
+        training=training,
+        rng=np.random.default_rng(0),
+    )
+    users = list(world.withheld)[::8]
+    histories = [world.history_of(user) for user in users]
+    found = scores(model, features, world, histories)
+    vocabulary = world.data.items.vocabulary
+    for row, user in enumerate(users):
+        seen = vocabulary.indexes(item for item, _ in histories[row])
+        found[row, seen] = -np.inf
+        assert vocabulary.ids[found[row].argmax()] == world.withheld[user]
+    nobody = scores(model, features, world, [[]])
+    assert np.isfinite(nobody).all() and nobody.std() < found[np.isfinite(found)].std()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batched_equals_one_by_one_and_padding_changes_nothing(world, form):
+    data, features = training_set(world)
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.randn(24, 5), SIZES, form=form, kinds=2).eval()
+    histories = [world.history("space", n) for n in (0, 1, 3, 7)]
+    together = scores(model, features, world, histories)
+    assert together.std(axis=0).max() > 1e-3
+    for row, history in enumerate(histories):
+        np.testing.assert_allclose(
+            scores(model, features, world, [history])[0], together[row], atol=1e-5
+        )
+
+
+def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
+    data, features = training_set(world)
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.randn(24, 5), SIZES, form="encoder-decoder").eval()
+    histories = [world.history("space", 3), world.history("garden", 3)]
+    whole = scores(model, features, world, histories)
+    monkeypatch.setattr("metarec.models.transformer.network.CANDIDATE_NUMBERS", 0)
+    np.testing.assert_allclose(scores(model, features, world, histories), whole, atol=1e-6)
+
+
+def test_order_matters_only_through_places(world):
+    """The causal form cannot see what follows a prefix: the tokens of a prefix stay as they are."""
+    data, features = training_set(world)
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.zeros(24, 0), SIZES, form="decoder").eval()
+    inputs = as_tensors(data.inputs.rows(np.arange(4)))
+    changed = {**inputs, "items": inputs["items"].clone()}
+    changed["items"][:, 5:] = (changed["items"][:, 5:] + 7) % 24
+    with torch.no_grad():
+        before, after = (model.read(given, model.items())[0] for given in (inputs, changed))
+    torch.testing.assert_close(before[:, :6], after[:, :6])
+    assert not torch.allclose(before[:, 6:], after[:, 6:])
+
+
+@pytest.mark.parametrize("field", ["kinds", "values", "gaps", "context"])
+def test_every_part_of_a_token_counts(world, field):
+    data, features = training_set(world)
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.zeros(24, 0), SIZES, kinds=3, context=2).eval()
+    inputs = as_tensors(data.inputs.rows(np.arange(4)))
+    inputs["context"] = torch.zeros(*inputs["items"].shape, 2)
+    changed = {**inputs, field: (inputs[field] + 1) % 3}
+    with torch.no_grad():
+        assert (model.score(inputs) - model.score(changed)).abs().max() > 1e-4
+
+
+def test_profile_moves_the_empty_history(world):
+    torch.manual_seed(0)
+    data, features = training_set(world)
+    model = SequenceTransformer(torch.zeros(24, 0), SIZES, profile=2).eval()
+    empty = features.of_histories([[], []], world.data.items.vocabulary, 12)
+    with torch.no_grad():
+        found = model.score(as_tensors(empty, np.array([[1, 0], [0, 1]])))
+    assert (found[0] - found[1]).abs().max() > 1e-4
+
+
+def test_items_nobody_met_are_scored_from_their_content():
+    torch.manual_seed(0)
+    items = ItemVectors(torch.tensor([[1.0, 0], [1.0, 0], [0, 1.0]]), 8, id_dropout=0.5)
+    with torch.no_grad():
+        items.residual.zero_()
+    vectors = items.eval()()
+    torch.testing.assert_close(vectors[0], vectors[1])
+    assert not torch.allclose(vectors[0], vectors[2])
+    with torch.no_grad():
+        items.residual.fill_(1.0)
+    kept = (items.train()() - items.eval()()).mean(dim=1).round()
+    assert set(kept.tolist()) <= {-1.0, 1.0}  # dropped whole, or kept at twice its size
+
+
+def test_untied_weights_score_with_a_second_table():
+    torch.manual_seed(0)
+    tied, untied = (
+        SequenceTransformer(torch.zeros(6, 0), SequenceSizes(dim=8, layers=1, tie_weights=tie))
+        for tie in (True, False)
+    )
+    assert tied.eval().score_vectors().data_ptr() == tied.items.residual.data_ptr()
+    assert (
+        sum(p.numel() for p in untied.parameters())
+        == sum(p.numel() for p in tied.parameters()) + 6 * 8
+    )
+
+
+def test_stops_early_and_keeps_the_best(world):
+    data, features = training_set(world)
+    seen = []
+
+    def validate(model):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return [1.0, 3.0, 2.0, 2.0][len(seen) - 1]
+
+    training = SequenceTraining(steps=100, check_every=2, patience=2)
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        sizes=SIZES,
+        training=training,
+        rng=np.random.default_rng(0),
+        validate=validate,
+    )
+    assert len(seen) == 4
+    torch.testing.assert_close(model.state_dict()["items.residual"], seen[1]["items.residual"])
+
+
+def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
+    data, features = training_set(world)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, second = (
+        train_sequence(
+            data,
+            np.zeros((24, 0)),
+            features,
+            sizes=SIZES,
+            training=SequenceTraining(steps=3),
+            rng=np.random.default_rng(1),
+        )
+        for _ in range(2)
+    )
+    torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
+    assert torch.rand(1) == expected
+
+
+@pytest.mark.parametrize("form", ["decoder", "encoder"])
+def test_sampled_softmax_learns_too(world, form):
+    data, features = training_set(world)
+    model = train_sequence(
+        data,
+        np.zeros((24, 0)),
+        features,
+        form=form,
+        sizes=SIZES,
+        rng=np.random.default_rng(0),
+        training=SequenceTraining(steps=400, learning_rate=1e-2, sampled=64),
+    )
+    found = scores(model, features, world, [world.history("space", 3)])[0]
+    space = world.data.items.vocabulary.indexes(world.items_of_taste["space"][3:])
+    garden = world.data.items.vocabulary.indexes(world.items_of_taste["garden"])
+    assert found[space].min() > found[garden].max()
+
+
+@pytest.mark.parametrize("form", ["decoder", "encoder-decoder"])
+def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, form):
+    """People who like much count as much as in the full softmax, and what else they like stays in
+    its sum.
+    """
+    data, features = training_set(world)
+    targets = data.targets[:6].tolil()
+    targets[:4, 2:] = 0  # four people who like little beside two who like much
+    few = TrainingSet(inputs=data.inputs.rows(np.arange(6)), targets=targets.tocsr())
+    torch.manual_seed(0)
+    model = SequenceTransformer(torch.randn(24, 5) / 2, SIZES, form=form, kinds=2).eval()
+    popularity = np.arange(1.0, 25)
+    full, sampled = [
+        float(
+            _Objective(
+                data=few,
+                log_chance=_sampling_chance(popularity),
+                training=SequenceTraining(sampled=sampled, positives=500, prefixes=1),
+            )(model, np.arange(6), np.random.default_rng(0)).detach()
+        )
+        for sampled in (0, 5000)
+    ]
+    assert sampled == pytest.approx(full, abs=0.02)
+
+
+def test_bad_arguments_are_named(world):
+    data, features = training_set(world)
+    with pytest.raises(BadInput, match="form must be one of.*got 'rnn'"):
+        SequenceTransformer(torch.zeros(3, 0), SIZES, form="rnn")
+    with pytest.raises(BadInput, match="steps must be 1 or more, got 0"):
+        SequenceTraining(steps=0)
+    empty = TrainingSet(inputs=data.inputs, targets=data.targets * 0)
+    empty.targets.eliminate_zeros()
+    with pytest.raises(BadInput, match="no training user has an event left"):
+        train_sequence(empty, np.zeros((24, 0)), features, rng=np.random.default_rng(0))
+
+
+def test_events_are_read_with_kind_value_gap_and_context():
+    events = Interactions.of(
+        pl.DataFrame(
+            {
+                "user_id": ["a", "a", "a", "b"],
+                "item_id": ["x", "y", "z", "x"],
+                "timestamp": [0.0, 10.0, 1000.0, 5.0],
+                "value": [1.0, 2.0, 3.0, 2.0],
+                "kind": ["view", "buy", "view", "view"],
+                "hour": [1, 2, 3, 2],
+                "device": ["tv", "pc", None, "tv"],
+            }
+        )
+    )
+    features = SequenceFeatures.fit(events)
+    from metarec.data.schema import Vocabulary
+
+    vocabulary = Vocabulary(["x", "y", "z"])
+    read, users = features.of_interactions(events, vocabulary, 2)
+    assert users == ["a", "b"]
+    assert read.items.tolist() == [[1, 2], [0, 0]] and read.is_real.tolist() == [
+        [True, True],
+        [True, False],
+    ]
+    assert read.kinds.tolist() == [[1, 2], [2, 0]]
+    assert read.gaps[0, 1] > read.gaps[0, 0] > 0 == read.gaps[1, 0]
+    assert read.values[0, 1] > 0 == read.values[1, 0]
+    assert read.context[0].tolist() == [[0.0, 0.0, 1.0], pytest.approx([2**0.5, 0.0, 0.0])]
+    served = features.of_histories(
+        [[("y", 2.0, "buy", 10.0), ("z", 3.0, "sold", 1000.0)], [], [("nowhere", 1.0)]],
+        vocabulary,
+        2,
+    )
+    assert served.items.tolist() == [[1, 2], [0, 0], [0, 0]] and served.is_real.sum(
+        axis=1
+    ).tolist() == [2, 0, 0]
+    assert served.kinds[0].tolist() == [1, 0]
+    np.testing.assert_allclose(served.values[0], read.values[0])

@@ -1,0 +1,101 @@
+"""Sequence Transformers as experts: evidence like any other's, from arrays, for items nobody has
+met.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from metarec.data.newcomers import Horizon
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.items import ItemInputs
+from metarec.models.transformer import scorer as transformers
+from metarec.models.transformer.scorer import (
+    CandidateTransformer,
+    MaskedTransformer,
+    Transformer,
+)
+
+
+@pytest.fixture(scope="module")
+def behaviour(world):
+    histories, _ = Histories.of_interactions(world.data.interactions, world.data.items.vocabulary)
+    _, content, _ = ItemInputs.fit(world.data.items, encoder="tfidf")
+    return Behaviour(
+        histories=histories,
+        profiles=np.eye(2, dtype=np.float32)[np.arange(len(histories)) % 2],
+        content=content,
+        relevant_from=-np.inf,
+        horizon=Horizon(shots=(0, 1, 3), pool=4, min_events=6),
+    )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[Transformer, MaskedTransformer, CandidateTransformer],
+    ids=lambda kind: kind.form,
+)
+def fitted(request, behaviour):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            transformers,
+            "TRAINING",
+            transformers.SequenceTraining(
+                steps=60, learning_rate=1e-2, sampled=64 * (request.param is CandidateTransformer)
+            ),
+        )
+        return request.param.fit(behaviour, np.random.default_rng(0))
+
+
+def support(world, *tastes):
+    histories, _ = Histories.of_lists(
+        [world.history(taste, 3) if taste else [] for taste in tastes], world.data.items.vocabulary
+    )
+    return histories
+
+
+def test_evidence_names_the_taste(world, fitted):
+    evidence = fitted.evidence(
+        support(world, "space", "garden", None), np.zeros((3, 2), np.float32)
+    )
+    assert evidence.shape == (3, 24) and evidence.dtype == np.float32 and (evidence >= 0).all()
+    np.testing.assert_allclose(evidence.sum(axis=1), 1, rtol=1e-5)
+    space, garden = (
+        world.data.items.vocabulary.indexes(world.items_of_taste[taste])
+        for taste in ("space", "garden")
+    )
+    assert evidence[0, space].sum() > 0.8 and evidence[1, garden].sum() > 0.8
+    assert fitted.evidence(support(world), np.zeros((0, 2), np.float32)).shape == (0, 24)
+
+
+def test_comes_back_from_arrays(world, fitted):
+    given = support(world, "space", None), np.eye(2, dtype=np.float32)
+    again = type(fitted).from_arrays(
+        {name: np.array(value) for name, value in fitted.arrays().items()}
+    )
+    np.testing.assert_array_equal(again.evidence(*given), fitted.evidence(*given))
+
+
+def test_new_items_are_placed_by_their_content(world, fitted, behaviour):
+    vocabulary = world.data.items.vocabulary
+    space, garden = vocabulary.indexes(
+        [world.items_of_taste["space"][5], world.items_of_taste["garden"][5]]
+    )
+    content = np.concatenate([behaviour.content, behaviour.content[[space, garden]]])
+    grown = fitted.with_content(content, np.full(26, 1 / 26, np.float32))
+    evidence = grown.evidence(support(world, "space"), np.zeros((1, 2), np.float32))[0]
+    assert evidence.shape == (26,) and evidence[24] > 2 * evidence[25]
+
+
+def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
+    some = np.arange(len(behaviour.histories.items)) % 3 > 0
+    few = replace(
+        behaviour, histories=behaviour.histories.where(some | (behaviour.histories.owners % 2 == 0))
+    )
+    taught = transformers._targets(few)
+    assert len(set(np.diff(taught.indptr))) > 1
+    totals = np.asarray(taught.sum(axis=1)).ravel()
+    np.testing.assert_allclose(totals, totals[0], rtol=1e-5)
+    assert taught.data.mean() == pytest.approx(1, rel=1e-5)
