@@ -24,6 +24,7 @@ KEYS = {
     "notice": str,
 }
 """What a `[policy]` table may say."""
+LONGEST_NAME = 80
 EXCLUSION_KEYS = ("item_column", "profile_attribute", "why", "unknown")
 _SPOKEN = {bool: "true or false", str: "a text", list: "a list"}
 
@@ -111,7 +112,11 @@ def _check(key: str, known: Any, place: str) -> None:
 
 
 def nearest(word: str, known: Any, least: float = 0.6) -> str | None:
-    """The known word most like one that is not known, None where none is like it."""
+    """The known word most like one that is not known, None where none is like it; words longer
+    than names are would cost too much to compare.
+    """
+    if len(word) > LONGEST_NAME:
+        return None
     by_name = {bare(str(one)): str(one) for one in known}
     found = get_close_matches(bare(word), by_name, n=1, cutoff=least)
     return by_name[found[0]] if found else None

@@ -20,20 +20,23 @@ from scipy.sparse import csr_matrix
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.kinds import Kinds
 from metarec.data.policies import Needed, bare, column_of, nearest
-from metarec.data.policy_rules import PolicyRule, read_rule, tags_of
+from metarec.data.policy_rules import PolicyRule, number_of, read_rule, tags_of
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.recommendation.fulfilment import fulfilled_items, listed_items
 from metarec.recommendation.slate import Request
 
 NOT_AVAILABLE = frozenset(
-    {"false", "f", "0", "0.0", "no", "n", "off", "not available", "unavailable", "sold out"}
+    {"false", "f", "no", "n", "off", "not available", "unavailable", "sold out", "nein", "nicht"}
     | {"out of stock", "outofstock", "not in stock", "discontinued", "inactive", "none", "否", "无"}
+    | {"缺货", "售罄", "下架", "ausverkauft", "agotado", "épuisé", "esaurito"}
 )
 """Texts by which a column of availability says no."""
 NEAR = 0.75
 """How alike an unknown name must be to one of the policy's to be taken for its misspelling."""
 LONGEST_CODE = 2
 """Words as short as a country's code have no plural."""
+MAX_GUESSED = 10
+"""Unknown values of one attribute for which like ones are looked for; comparing costs time."""
 MAX_NAMED = 3
 """Items that a note names; the rest is counted."""
 
@@ -103,7 +106,9 @@ class PolicyCheck:
             return
         items = self._items_of_tag[column]
         tags = tags_of(profile.get(exclusion.profile_attribute))
-        for tag in tags or ():
+        known = [tag for tag in tags or () if tag in items]
+        guessed = [tag for tag in tags or () if tag not in items][:MAX_GUESSED]
+        for tag in (*known, *guessed):
             meant = self._meant(exclusion, column, tag)
             if meant is not None:
                 yield exclusion.why, items[meant]
@@ -126,17 +131,18 @@ class PolicyCheck:
         return None if known else nearest(tag, items, NEAR)
 
     def _is_doubtful(self, exclusion: Exclusion, column: str, tags: Sequence[str] | None) -> bool:
-        """Whether nothing usable was stated: no value, or one that neither items nor users know."""
-        if tags is None:
+        """Whether nothing usable was stated: no value, or one that is neither an item's nor a
+        known user's; where no users are known, one that is like an item's.
+        """
+        if not tags:
             return True
-        known = {*self._items_of_tag[column], *self._values_of_users(exclusion.profile_attribute)}
-        return any(
-            tag not in known
-            and (
-                len(known) > len(self._items_of_tag[column])
-                or nearest(tag, known, NEAR) is not None
-            )
-            for tag in tags
+        items, users = (
+            self._items_of_tag[column],
+            self._values_of_users(exclusion.profile_attribute),
+        )
+        odd = [tag for tag in tags if tag not in items and tag not in users]
+        return bool(odd) and (
+            bool(users) or any(nearest(tag, items, NEAR) for tag in odd[:MAX_GUESSED])
         )
 
     def _hide_unfulfilled(self, scores: np.ndarray, requests: Sequence[Request]) -> None:
@@ -230,9 +236,7 @@ class PolicyCheck:
             if column is None:
                 continue
             users = self._values_of_users(exclusion.profile_attribute)
-            for tag in stated:
-                if tag in self._items_of_tag[column]:
-                    continue
+            for tag in [t for t in stated if t not in self._items_of_tag[column]][:MAX_GUESSED]:
                 meant = self._meant(exclusion, column, tag)
                 near = meant or nearest(tag, self._items_of_tag[column], 1 if tag in users else 0.5)
                 hint = f"; did you mean {near!r}?" if near is not None else ""
@@ -487,5 +491,5 @@ def _says_no(cell: Any) -> bool:
         return False
     if isinstance(cell, bool | int | float):
         return cell <= 0
-    text = str(cell).strip().casefold().replace("_", " ").replace("-", " ")
-    return text in NOT_AVAILABLE
+    text = str(cell).strip().casefold()
+    return number_of(text) <= 0 or text.replace("_", " ").replace("-", " ") in NOT_AVAILABLE
