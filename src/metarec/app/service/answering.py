@@ -16,6 +16,9 @@ from metarec.feedback.store import Store
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
 
+MAX_OLDER = 20_000
+"""Events of one user that are looked through for items seen before."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -72,13 +75,31 @@ def request_of(
         else ([], {})
     )
     sent = [_sent(event) for event in body.history]
+    history = as_history([*stored, *sent][-last:], served.scale)
+    is_cut = len(stored) == last or len(stored) + len(sent) > last
+    older: list[str] = []
+    if is_cut and not served.model.policy.repeats_allowed:
+        known = (
+            []
+            if store is None or body.user_id is None
+            else store.person(body.user_id, MAX_OLDER)[0]
+        )
+        older = _seen_before([*known, *sent], history, served)
     return Request(
-        history=as_history([*stored, *sent][-last:], served.scale),
+        history=history,
         profile={**profile, **body.profile},
         wish=body.wish,
-        exclude=exclude,
+        exclude=[*exclude, *older] if older else exclude,
         allow=allow,
     )
+
+
+def _seen_before(
+    everything: Sequence[Any], history: Sequence[tuple[Any, ...]], served: Served
+) -> list[str]:
+    """Items seen before the events that a slate is made from."""
+    recent = {event[0] for event in history}
+    return [event[0] for event in as_history(everything, served.scale) if event[0] not in recent]
 
 
 def stated_person(user_id: str | None, profile: Sequence[str], **more: Any) -> Person:
