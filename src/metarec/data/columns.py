@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
@@ -141,13 +142,78 @@ def rename(
             raise BadInput(
                 f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in "
                 f"a TOML file "
-                f'([columns] {name} = "...")'
+                f'([columns] {name} = "...")' + _no_names(columns, table)
             )
     # A canonical name that is mapped from elsewhere must not appear twice.
     names.update(
         {c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names}
     )
     return {c: n for c, n in names.items() if c != n}
+
+
+SUFFIXES = {"value": ("rating", "ratings", "stars"), "title": ("title",), "user_id": ("userid",)}
+"""Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
+NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
+"""Beginnings of names of ratings that no user gave."""
+
+
+def renamed(
+    columns: Sequence[str],
+    table: str,
+    place: str,
+    mapping: Mapping[str, str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[dict[str, str], list[Finding]]:
+    """As `rename`, and also by how a name ends, which is said."""
+    guesses = _guesses(columns, table, {**(mapping or {})}, synonyms or {})
+    names = rename(
+        columns,
+        table,
+        place,
+        mapping,
+        {**(synonyms or {}), **{n: (c,) for n, c in guesses.items()}},
+    )
+    findings = [
+        Finding(
+            rule="columns",
+            rows=0,
+            action="noted",
+            why=f"column {column!r} of {place} was read as {name}",
+            table=table,
+        )
+        for name, column in guesses.items()
+        if names.get(column) == name
+    ]
+    return names, findings
+
+
+def _guesses(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    found = {}
+    for name, endings in SUFFIXES.items():
+        known = {plain(s) for s in (name, *SYNONYMS.get(name, ()), *synonyms.get(name, ()))}
+        if name not in CANONICAL[table] or name in mapping or known & {plain(c) for c in columns}:
+            continue
+        ending = [c for c in columns if plain(c).endswith(endings)]
+        ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
+        if len(ending) == 1 and ending[0] not in mapping.values():
+            found[name] = ending[0]
+    return found
+
+
+def _no_names(columns: Sequence[str], table: str) -> str:
+    """What to do where the first line looks like a row rather than names."""
+    if not any(re.fullmatch(r"[\d.,:/ -]*\d[\d.,:/ -]*(_\d+)?", c.strip()) for c in columns):
+        return ""
+    setting = {"items": "item_names", "users": "user_names"}.get(table, "names")
+    return (
+        "; the first line looks like a row, not like names: add a line of names, or say them in a "
+        f'TOML file ({setting} = ["user_id", "item_id", ...])'
+    )
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:

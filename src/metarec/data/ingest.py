@@ -25,7 +25,8 @@ from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
 from metarec.data.schema import BadInput, Dataset, Interactions
-from metarec.data.sources.files import first_line, read_table, suffix_of
+from metarec.data.sources.delimited import first_line
+from metarec.data.sources.files import read_table, suffix_of
 from metarec.data.sources.folder import Reading, read_sides, table_file
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables

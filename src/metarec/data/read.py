@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
+from metarec.data.sources.joins import loose_tables
 from metarec.data.sources.movielens import LAYOUTS, read_movielens
 from metarec.data.sources.recbole import read_recbole
-from metarec.data.tables import Tables
+from metarec.data.tables import Tables, unknown_kinds
 
 CONFIG_NAME = "metarec.toml"
 
@@ -44,8 +46,17 @@ def open_tables(
     rules: CleaningConfig | None = None,
     reading: Reading | None = None,
 ) -> Tables:
-    """Read a source as tables that say themselves what was left out."""
-    reading = reading or Reading(rules=rules or CleaningConfig())
+    """Read a source as tables that say themselves what was left out or assumed."""
+    tables = read_source(source, reading or Reading(rules=rules or CleaningConfig()), rules)
+    loose = loose_tables(tables.interactions, tables.items, tables.users)
+    found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
+    return replace(tables, findings=found)
+
+
+def read_source(
+    source: str | PathLike[str] | Any, reading: Reading, rules: CleaningConfig | None
+) -> Tables:
+    """Read one source, which may be one of several."""
     if isinstance(source, str) and "://" in source:
         from metarec.data.sources.sql import read_sql
 
