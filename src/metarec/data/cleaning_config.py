@@ -20,6 +20,13 @@ CANCELLING = {
     "return": "purchase",
     "refund": "purchase",
     "cancel": "order",
+    "取消收藏": "收藏",
+    "取消点赞": "点赞",
+    "取消关注": "关注",
+    "移出购物车": "加购",
+    "退货": "购买",
+    "退款": "购买",
+    "取消订单": "下单",
 }
 
 
@@ -62,7 +69,9 @@ class CleaningConfig:
     implicit events.
     """
     cancelled: bool = True
-    """Remove acts that were taken back, with what took them back (cart and remove_from_cart)."""
+    """Remove acts that were taken back, with what took them back (like and unlike); where nothing is
+    left of an item, what says no by itself (a return) stays.
+    """
     cancelling: Mapping[str, str] = field(default_factory=lambda: dict(CANCELLING))
     """Kind that takes back -> kind that is taken back."""
     fleeting_kinds: tuple[str, ...] = (

@@ -110,6 +110,25 @@ def _as_it_should_be(
     return table if is_whole else None
 
 
+def sunk_as_it_should_be(source: Path, target: Path) -> bool:
+    """Write a UTF-8 table as Parquet in memory that does not grow with it; False where it is not
+    as it should be and must be looked at line by line.
+    """
+    has_quotes, lines = _looked_through(source)
+    scan = pl.scan_csv(
+        source,
+        separator=separator_of(_first_line(source)),
+        infer_schema=False,
+        quote_char='"' if has_quotes else None,
+    )
+    try:
+        scan.select(_bare(pl.all())).sink_parquet(target)
+        rows = pl.scan_parquet(target).select(pl.len()).collect().item()
+    except pl.exceptions.PolarsError:
+        return False
+    return not has_quotes or rows == lines - 1
+
+
 def _looked_through(source: Path | bytes) -> tuple[bool, int]:
     """Whether there is a quote, and how many lines there are."""
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")

@@ -50,7 +50,7 @@ def better_key(
 
 
 def _fit(ids: pl.Series, known: pl.Series) -> float:
-    return float(ids.is_in(known.implode()).fill_null(False).mean() or 0.0)
+    return int(ids.is_in(known.implode()).fill_null(False).sum()) / max(len(ids), 1)
 
 
 def _candidates(events: pl.DataFrame, key: str) -> list[str]:
