@@ -69,8 +69,8 @@ class CleaningConfig:
     implicit events.
     """
     cancelled: bool = True
-    """Remove acts that were taken back, with what took them back (like and unlike); where nothing is
-    left of an item, what says no by itself (a return) stays.
+    """Remove acts that were taken back, with what took them back (like and unlike); where nothing
+    else is left of an item, what says no by itself (a return) stays.
     """
     cancelling: Mapping[str, str] = field(default_factory=lambda: dict(CANCELLING))
     """Kind that takes back -> kind that is taken back."""

@@ -156,9 +156,10 @@ def _code(values: pl.Series) -> float | None:
 def _of_code(values: pl.Series, code: float) -> str:
     low, high = _ends(values.filter(values != code))
     return (
-        f"ratings of {code:g} lie off the scale that the others keep to ({low:g} to {high:g}); in [cleaning], not_rated = [{code:g}] says that such rows are no "
-        f"events, implicit_values = [{code:g}] that they are events without a rating, and "
-        f"value_scale that it is a rating after all"
+        f"ratings of {code:g} lie off the scale that the others keep to ({low:g} to {high:g}); "
+        f"in [cleaning], not_rated = [{code:g}] says that such rows are no events, "
+        f"implicit_values = [{code:g}] that they are events without a rating, and value_scale "
+        f"that it is a rating after all"
     )
 
 
