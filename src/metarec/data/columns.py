@@ -86,7 +86,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-    "items": ("item_id", "title", "text", "categories", "year"),
+    "items": ("item_id", "title", "text", "categories", "year", "author"),
     "users": ("user_id",),
 }
 
@@ -151,7 +151,12 @@ def rename(
     return {c: n for c, n in names.items() if c != n}
 
 
-SUFFIXES = {"value": ("rating", "ratings", "stars"), "title": ("title",), "user_id": ("userid",)}
+SUFFIXES = {
+    "value": ("rating", "ratings", "stars"),
+    "title": ("title",),
+    "author": ("author",),
+    "user_id": ("userid",),
+}
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
 NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
 """Beginnings of names of ratings that no user gave."""

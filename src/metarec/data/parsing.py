@@ -236,6 +236,9 @@ def _iso_seconds(column: pl.Series) -> pl.Series:
     )
     local = text.str.replace(r"[+-]\d\d(:?\d\d)?$", "")
     local = local.zip_with(_is(text, r"T.*[+-]\d\d(:?\d\d)?$"), text)
+    local = local.zip_with(
+        _is(local, r"(^|\D)\d{4}(\D|$)|^\d{8}T"), pl.Series([None], dtype=pl.Utf8)
+    )
     offset = text.str.extract(r"T.*([+-]\d\d(:?\d\d)?)$").str.replace(":", "", literal=True)
     found = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     for pattern in PATTERNS:

@@ -53,15 +53,18 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
 
 def _of_pandas(frame: Any) -> pl.DataFrame:
     """A pandas frame; columns of objects that are neither text nor numbers (keys) become text."""
+
+    def with_texts(names: Iterable[str]) -> Any:
+        return frame.assign(
+            **{n: [None if c is None or c != c else str(c) for c in frame[n]] for n in names}
+        )
+
     try:
-        return pl.from_pandas(frame)
+        table = pl.from_pandas(frame)
     except (TypeError, ValueError):
-        texts = {
-            name: [None if cell is None or cell != cell else str(cell) for cell in frame[name]]
-            for name in frame.columns
-            if frame[name].dtype == object
-        }
-        return pl.from_pandas(frame.assign(**texts))
+        return pl.from_pandas(with_texts(n for n in frame.columns if frame[n].dtype == object))
+    objects = [n for n, dtype in table.schema.items() if dtype in (pl.Object, pl.Binary)]
+    return pl.from_pandas(with_texts(objects)) if objects else table
 
 
 def id_order(column: str) -> list[pl.Expr]:

@@ -155,9 +155,15 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
         rows.drop("impossible_values", ~values.is_finite(), "value", why)
     if config.not_rated:
         why = "the value stands for no rating (not_rated)"
-        rows.drop("not_rated", values.is_in(list(config.not_rated)), "value", why)
+        rows.drop(
+            "not_rated",
+            values.is_in(pl.Series(config.not_rated, dtype=pl.Float32).implode()),
+            "value",
+            why,
+        )
     if config.implicit_values:
-        unrated = values.is_in(list(config.implicit_values)).fill_null(False)
+        unrated = values.is_in(pl.Series(config.implicit_values, dtype=pl.Float32).implode())
+        unrated = unrated.fill_null(False)
         why = "the value stands for an event without a rating (implicit_values)"
         rows.change("implicit_values", unrated, "value", why)
         values = values.zip_with(~unrated, pl.Series([None], dtype=pl.Float32))
@@ -216,6 +222,9 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
     if config.impossible_times and int(never.sum()) <= MOST_NEVER * len(stamps):
         why = "the time is out of range: it stands for none, as 9999-12-31 and 1900-01-01 do"
         rows.drop("impossible_times", never, "timestamp", why)
+    else:
+        why = "the time stands for none, as 9999-12-31 does; such events are left without one"
+        rows.change("impossible_times", never, "timestamp", why)
     is_finite = stamps.is_finite().fill_null(False)
     stamps = stamps.zip_with(is_finite, pl.Series([None], dtype=pl.Float64))
     if config.impossible_times:

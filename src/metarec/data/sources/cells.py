@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -90,8 +90,12 @@ def _noted(rule: str, why: str, table: str) -> Finding:
     return Finding(rule=rule, rows=0, action="noted", why=why, table=table)
 
 
-def with_tags(table: pl.DataFrame) -> pl.DataFrame:
-    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, or JSON."""
+def with_tags(table: pl.DataFrame, singular: Collection[str] = ()) -> pl.DataFrame:
+    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, or JSON.
+
+    Args:
+        singular: columns that are called as if a cell held one (`category`).
+    """
     columns: dict[str, pl.Series] = {}
     for name, dtype in table.schema.items():
         if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
@@ -100,7 +104,7 @@ def with_tags(table: pl.DataFrame) -> pl.DataFrame:
             if _are_lists(table[name]):
                 columns[name] = table[name].map_elements(_listed, return_dtype=pl.Utf8)
             elif name in TAG_NAMES:
-                columns[name] = _by_bars(table[name])
+                columns[name] = _by_bars(table[name], name in singular)
     return table.with_columns(**columns) if columns else table
 
 
@@ -127,14 +131,14 @@ def _bare(tag: object) -> str:
     return "" if tag is None else str(tag).strip()
 
 
-def _by_bars(column: pl.Series) -> pl.Series:
+def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
     """One separator for a column: the bar if there is any, else the semicolon, else the comma."""
     texts = column.drop_nulls()
     if texts.str.contains("|", literal=True).any():
         return column.str.replace_all(r"\s*\|\s*", "|")
     if texts.str.contains("[;；]").any():
         return column.str.replace_all(r"\s*[;；]\s*", "|")
-    if texts.str.contains("[,，、]").any() and _tags_recur(column):
+    if texts.str.contains("[,，、]").any() and (not is_singular or _tags_recur(column)):
         return column.str.replace_all(BY_COMMA, "|")
     return column
 
@@ -143,8 +147,6 @@ def _tags_recur(column: pl.Series) -> bool:
     """Whether parting by commas tells more than it takes apart: a name such as `Home, Garden` is
     one tag where its parts never stand elsewhere.
     """
-    if column.name.endswith("s"):
-        return True
     cells = column.drop_nulls().unique()
     parts = cells.str.replace_all(BY_COMMA, "|").str.split("|").explode()
     return parts.n_unique() < len(parts)

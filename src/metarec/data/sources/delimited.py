@@ -214,18 +214,17 @@ def _rows(
 
 def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> int | None:
     """The line on which a quoted cell that goes over several lines is closed; None where its quote
-    is a lone one: never closed, or each of the lines is a row by itself.
+    is a lone one: never closed, or most of the lines are rows by themselves.
     """
     joined = lines[begun]
-    alone = len(joined.split(separator)) == width
+    rows = int(len(joined.split(separator)) == width)
     for end in range(begun + 1, min(begun + MOST_QUOTED_LINES, len(lines))):
         joined += "\n" + lines[end]
-        alone = alone and len(lines[end].split(separator)) == width
+        rows += len(lines[end].split(separator)) == width
         if '"' not in lines[end]:
             continue
-        cells, open_from = _cells(joined, separator)
-        if open_from is None:
-            return end if len(cells) <= width and not alone else None
+        if _cells(joined, separator)[1] is None:
+            return end if 2 * rows <= end - begun + 1 else None
     return None
 
 
@@ -266,7 +265,7 @@ def _quoted(separator: str) -> tuple[re.Pattern[str], ...]:
     end = rf'" *(?={re.escape(separator)}|\Z)'
     return (
         re.compile(rf'"([^"]*(?:""[^"]*)*){end}'),
-        re.compile(rf'"([^\n{re.escape(separator)}]*){end}'),
+        re.compile(rf'"([^\n{re.escape(separator)}]*[^"\n{re.escape(separator)}]){end}'),
     )
 
 

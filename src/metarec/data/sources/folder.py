@@ -203,7 +203,8 @@ def _side(
     frame = frame.rename(names)
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
     if table == "items":
-        frame = with_tags(frame)
+        given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
+        frame = with_tags(frame, {n for n, c in given.items() if not c.lower().endswith("s")})
     frame, more = side_findings(frame, key, place.name)
     found = [replace(f, table=table) for f in [*findings, *guessed]]
     return frame, [*found, *odd, *more]
