@@ -26,6 +26,8 @@ MOST_LINE = 1 << 24
 """Characters; no line of a text table may be longer."""
 MOST_QUOTED_LINES = 1000
 """Lines that one quoted cell may go over."""
+MOST_ROWS_IN_A_CELL = 20
+"""Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
 SEPARATORS = ("\t", ",", ";", "|")
 
 
@@ -221,6 +223,8 @@ def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> i
     for end in range(begun + 1, min(begun + MOST_QUOTED_LINES, len(lines))):
         joined += "\n" + lines[end]
         rows += len(lines[end].split(separator)) == width
+        if rows > MOST_ROWS_IN_A_CELL and 2 * rows > end - begun + 1:
+            return None
         if '"' not in lines[end]:
             continue
         if _cells(joined, separator)[1] is None:
