@@ -50,6 +50,40 @@ def test_negative_amounts_say_no_and_are_counted(tmp_path: Path) -> None:
     assert "2 rows say no" in report.to_text()
 
 
+def test_quantities_below_zero_say_no_without_a_word_of_the_user(tmp_path: Path) -> None:
+    table(tmp_path, "StockCode,Quantity,CustomerID\nx,2,1\nx,-1,2\ny,3,2\n")
+    data, report = read_clean(tmp_path)
+    assert not data.interactions.has_values and data.interactions.acts()["sign"].sum() == 1
+    assert ("amounts", 1) in [(f.rule, f.rows) for f in report.findings]
+    table(
+        tmp_path,
+        "[[sources]]\ninteractions='interactions.csv'\ncolumns={value='Quantity'}",
+        "c.toml",
+    )
+    assert not metarec.read(tmp_path / "c.toml").interactions.has_values
+
+
+def test_zeros_among_times_are_no_times(tmp_path: Path) -> None:
+    table(tmp_path, "user_id,item_id,timestamp\na,x,0\nb,y,1600000000\nc,x,1600000001\n")
+    data, report = read_clean(tmp_path)
+    assert [(f.rule, f.rows) for f in report.findings] == [("untimed", 1)]
+    assert data.interactions.frame["timestamp"].min() > 1.5e9
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    table(
+        tmp_path,
+        "user_id,item_id,rating\r\n\r\na,x,1\r\n\r\nb,y,odd\r\nc,z,3\r\n" + "d,x,2\r\n" * 3,
+    )
+    found = of_rule(tmp_path, "unreadable_rows")
+    assert [list(f.examples) for f in found] == [["line 5 of interactions.csv: value 'odd'"]]
+
+
+def test_chinese_names_of_columns(tmp_path: Path) -> None:
+    table(tmp_path, "用户,商品,行为,时间\n甲,x,浏览,2024-01-01\n乙,y,购买,2024-01-02\n")
+    assert set(events(tmp_path)["kind"]) == {"浏览", "购买"}
+
+
 def test_rows_with_surplus_cells_are_counted_with_their_place_and_nothing_is_shifted(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id",
         "reviewer_id",
         "account_id",
+        "用户",
+        "用户id",
+        "客户",
+        "会员",
     ),
     "item_id": (
         "item",
@@ -44,6 +48,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "stock_code",
         "content_id",
         "place_id",
+        "商品",
+        "商品id",
+        "物品",
+        "物品id",
+        "课程",
     ),
     "timestamp": (
         "time",
@@ -58,8 +67,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "event_timestamp",
         "invoice_date",
         "transaction_timestamp",
+        "时间",
+        "时间戳",
+        "日期",
     ),
-    "value": ("rating", "ratings", "score", "stars", "overall"),
+    "value": ("rating", "ratings", "score", "stars", "overall", "评分"),
     "kind": (
         "event",
         "event_type",
@@ -68,6 +80,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "behaviour",
         "behavior_type",
         "event_name",
+        "行为",
+        "行为类型",
     ),
     "title": (
         "name",
@@ -76,13 +90,17 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "product_title",
         "item_name",
         "description_short",
+        "标题",
+        "名称",
     ),
-    "text": ("description", "summary", "content", "overview", "plot"),
-    "categories": ("genres", "category", "genre", "class"),
+    "text": ("description", "summary", "content", "overview", "plot", "描述", "简介"),
+    "categories": ("genres", "category", "genre", "class", "类别", "类目", "标签"),
     "year": ("release_year", "release_yr", "pub_year"),
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
+AMOUNTS = ("quantity", "qty", "数量")
+"""Names of columns that say how much was bought; below 0, what came back."""
 NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
@@ -95,7 +113,7 @@ def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.
     """
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def rename(

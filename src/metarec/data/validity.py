@@ -230,10 +230,18 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
     if config.impossible_times:
         for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
             rows.drop("impossible_times", mask, "timestamp", why)
+    if config.impossible_times and _counts_seconds(stamps):  # many zeros are no 1970
+        stamps = stamps.zip_with((stamps != 0).fill_null(True), pl.Series([None], dtype=pl.Float64))
     untimed = stamps.is_null() & ~rows.bad
     if int((~untimed & ~rows.bad).sum()):
         rows.change("untimed", untimed, "timestamp", UNTIMED)
     return events.with_columns(stamps.alias("timestamp"))
+
+
+def _counts_seconds(stamps: pl.Series) -> bool:
+    median = stamps.filter((stamps != 0).fill_null(False)).median()
+    # Polars types median() as any literal
+    return median is not None and float(median) >= LEAST_EPOCH  # type: ignore[arg-type]
 
 
 def _impossible_times(

@@ -94,7 +94,9 @@ def _as_it_should_be(
     source: Path | bytes, separator: str, columns: Sequence[str] | None
 ) -> pl.DataFrame | None:
     """The table where no row has surplus cells and quotes, if any, hold no lines together."""
-    has_quotes, lines = _looked_through(source)
+    has_quotes, lines, has_blanks = _looked_through(source)
+    if has_blanks:
+        return None
     try:
         table = pl.read_csv(
             source,
@@ -116,7 +118,9 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
     """Write a UTF-8 table as Parquet in memory that does not grow with it; False where it is not
     as it should be and must be looked at line by line.
     """
-    has_quotes, lines = _looked_through(source)
+    has_quotes, lines, has_blanks = _looked_through(source)
+    if has_blanks:
+        return False
     scan = pl.scan_csv(
         source,
         separator=separator_of(_first_line(source)),
@@ -131,16 +135,18 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
     return not has_quotes or rows == lines - 1
 
 
-def _looked_through(source: Path | bytes) -> tuple[bool, int]:
-    """Whether there is a quote, and how many lines there are."""
+def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:
+    """Whether there is a quote, how many lines there are, and whether one of them is blank."""
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    has_quotes, lines, last = False, 0, b"\n"
+    has_quotes, has_blanks, lines, last = False, False, 0, b""
     with opened as file:
         while part := file.read(1 << 22):
             has_quotes = has_quotes or b'"' in part
             lines += part.count(b"\n")
-            last = part[-1:]
-    return has_quotes, lines + (last != b"\n")
+            joined = last + part
+            has_blanks = has_blanks or b"\n\n" in joined or b"\n\r\n" in joined
+            last = joined[-2:]
+    return has_quotes, lines + (last[-1:] != b"\n"), has_blanks
 
 
 @dataclass

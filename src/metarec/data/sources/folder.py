@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import renamed
+from metarec.data.columns import AMOUNTS, plain, renamed
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import id_text
+from metarec.data.parsing import as_numbers, id_text
 from metarec.data.sources.cells import with_tags, with_types
 from metarec.data.sources.files import SUFFIXES, read_table
 from metarec.data.sources.joins import better_key
@@ -162,12 +162,39 @@ def _events(
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place.name} are taken as of kind {kind!r}, by its name"
         findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
+    given = {canonical: column for column, canonical in names.items()}
+    frame, amounts = _with_amounts(frame, given, place)
+    findings = [*findings, *amounts]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
-    given = {canonical: column for column, canonical in names.items()}
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _with_amounts(
+    frame: pl.DataFrame, given: Mapping[str, str], place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
+    the value, they are.
+    """
+    found = next((c for c in frame.columns if plain(c) in AMOUNTS), None)
+    if "value" not in frame.columns and found is not None:
+        refused = int((as_numbers(frame[found]) < 0).sum())
+        if not refused:
+            return frame, []
+        frame = frame.with_columns(pl.col(found).alias("value"))
+        why = f"{found} of {place.name} is below 0 there: such purchases came back and say no"
+        findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
+    elif plain(given.get("value", "")) in AMOUNTS:
+        findings = []
+    else:
+        return frame, []
+    if "kind" in frame.columns:
+        return frame, findings
+    why = f"events of {place.name} are taken as of kind 'purchase', since they have a quantity"
+    note = Finding(rule="kinds", rows=0, action="noted", why=why)
+    return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
 
 
 def _called(reading: Reading) -> str | None:
