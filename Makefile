@@ -61,7 +61,7 @@ lint: $(VENV)/.all  ## ruff, mypy --strict, the import contract
 	$(BIN)/lint-imports
 
 golden: $(VENV)/.all  ## renew tests/golden; read the difference in review
-	METAREC_RENEW_GOLDEN=1 $(BIN)/python -m pytest tests/app tests/test_docs.py -q
+	METAREC_RENEW_GOLDEN=1 $(BIN)/python -m pytest tests/app tests/data/test_policies_page.py tests/test_docs.py -q
 
 serve: $(VENV)/.run  ## the service and its page, with the demo's model (MODEL=folder)
 	@test -d $(MODEL) || $(BIN)/metarec demo --data $(DATA)

@@ -16,22 +16,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from metarec.data.domains import Policy
+from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
-from metarec.features.behaviour import Behaviour
+from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
+from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import check_person_template, item_text
+from metarec.features.users import UserBatch
 from metarec.models.als import Factors
-from metarec.models.base import TextScorer
+from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
 from metarec.models.few_shot.learners import get_method
 from metarec.models.rating import RatingHead
-from metarec.models.registry import SCORERS
+from metarec.models.registry import MODELS, REPEAT
+from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
@@ -41,6 +45,7 @@ from metarec.recommendation.onboarding import (
     chance_known_to,
     choose_questions,
 )
+from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
@@ -117,7 +122,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        if self.learner is not None and self.learner not in SCORERS:
+        if self.learner is not None and self.learner not in MODELS:
             get_method(self.learner)  # says which there are
         if self.person_template is not None:
             check_person_template(self.person_template)
@@ -195,7 +200,8 @@ class Recommender:
             item_template: how an item is written as text, such as `"{title} by {authors}"`; names
                 columns of the items.
             person_template: how a person is, such as `"{profile}. Likes {liked}, not {disliked}"`.
-            policy: what slates must heed; by default seen items are not shown again.
+            policy: what slates must heed; that of the data by default, and where they have none
+                seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to
                 mean 1, and whoever is not named counts as their mean. None: all the same.
@@ -216,12 +222,15 @@ class Recommender:
             person_template=person_template,
         )
         _check_size(data)
+        named = policy or data.policy
+        data = replace(data, policy=named or DEFAULT_POLICY)
         catalog = _whole_catalog(data)
-        histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
-        seen = np.unique(histories.items)
-        liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(
-            len(catalog)
+        events, user_ids = EventReader.of(data.interactions).of_interactions(
+            data.interactions, catalog.vocabulary
         )
+        whole, refused = events.joined()
+        seen = np.unique(events.items)
+        liked = whole.where(whole.values >= data.interactions.relevant_from).matrix(len(catalog))
         reader = item_reader(
             item_text(catalog, item_template),
             encoder,
@@ -241,19 +250,24 @@ class Recommender:
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         told = data.users.of_users(user_ids)
         words = _words(catalog, item_inputs, data.interactions.relevant_from, settings)
+        horizon = horizon or choose_horizon(whole.lengths)
         behaviour = Behaviour(
-            histories=histories,
+            **cut_histories(events, whole, horizon, has_clock=data.interactions.has_time),
+            refused=refused,
             profiles=profile_inputs.transform(told),
             content=content,
             relevant_from=data.interactions.relevant_from,
-            horizon=horizon or choose_horizon(histories.lengths),
+            horizon=horizon,
             weights=_weights_of(user_ids, user_weights),
             told=told,
             words=replace(words, keeps=True),
         )
         version = _digest(data, settings, behaviour.weights)
+        names = (*settings.parts, REPEAT) if are_wanted(behaviour) else settings.parts
+        if named is None:  # then the data say whether what was taken may come again
+            data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=REPEAT in names))
         ensemble = Ensemble.fit(
-            behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)
+            behaviour, names, seed, progress, Steps.of(checkpoint, version)
         ).with_words(words)
         text = text.astype(np.float16)
         new_items = (
@@ -269,7 +283,7 @@ class Recommender:
             catalog=catalog,
             training=data,
             horizon=behaviour.horizon,
-            policy=policy or Policy(repeats_allowed=False),
+            policy=data.policy or DEFAULT_POLICY,
             item_inputs=item_inputs,
             profile_inputs=profile_inputs,
             content=content,
@@ -289,8 +303,8 @@ class Recommender:
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
     ) -> Recommender:
-        """Another model with this one's settings and policy, fitted on other data; arguments as for
-        `fit`, this one's seed by default.
+        """Another model with this one's settings, fitted on other data; arguments as for `fit`,
+        this one's seed by default, and its policy where the data have none.
         """
         ours = self.settings
         return Recommender.fit(
@@ -301,7 +315,7 @@ class Recommender:
             learner=ours.learner,
             item_template=ours.item_template,
             person_template=ours.person_template,
-            policy=self.policy,
+            policy=data.policy or self.policy,
             horizon=horizon,
             user_weights=user_weights,
         )
@@ -333,7 +347,7 @@ class Recommender:
     @property
     def reads_people(self) -> bool:
         """Whether a part reads people as text, so that whatever they state may count."""
-        return any(isinstance(scorer, TextScorer) for scorer in self.ensemble.scorers.values())
+        return any(isinstance(scorer, ReadsWords) for scorer in self.ensemble.scorers.values())
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -369,11 +383,14 @@ class Recommender:
         """What its scorers learned from, everyone counting the same: for fitting another scorer
         beside them.
         """
-        histories, user_ids = Histories.of_interactions(self.training.interactions, self.vocabulary)
+        events, user_ids = self.reader.of_interactions(self.training.interactions, self.vocabulary)
+        whole, refused = events.joined()
+        has_clock = self.training.interactions.has_time
         told = self.training.users.of_users(user_ids)
         words = _words(self.catalog, self.item_inputs, self.relevant_from, self.settings)
         return Behaviour(
-            histories=histories,
+            **cut_histories(events, whole, self.horizon, has_clock=has_clock),
+            refused=refused,
             profiles=self.profile_inputs.transform(told),
             content=self.content,
             relevant_from=self.relevant_from,
@@ -386,21 +403,38 @@ class Recommender:
         """What it was fitted on."""
         return self.training
 
+    @cached_property
+    def policy_check(self) -> PolicyCheck:
+        """The policy over the catalog; whatever shows items goes through it."""
+        return PolicyCheck(
+            self.policy,
+            self.catalog.frame,
+            users=self.training.users.frame,
+            kinds=self.training.interactions.kinds,
+        )
+
+    def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What the policy could not check for one user and the items (indexes) they are shown, and
+        which attributes are not known.
+        """
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        notice = [self.policy.notice] if self.policy.notice else []
+        return [*odd, *self.policy_check.notes(request, shown), *notice]
+
     # Scores
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
-        return self._scores(requests, self._support(requests)[0])
+        return self._scores(requests, self.users(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item`
         where the catalog has items that nobody has met, and `wish` where one is uttered.
         """
-        support, _ = self._support(requests)
-        told = [request.profile for request in requests]
-        parts = self.ensemble.parts(support, self.profile_inputs.transform(told), told)
+        users, _ = self.users(requests)
+        parts = self.ensemble.parts(users)
         if self.new_items is not None and self.new_items.is_needed:
-            parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), support)
+            parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
         if any(request.wish for request in requests):
             parts["wish"] = WISH_WEIGHT * np.stack(
                 [self._wish(request.wish) for request in requests]
@@ -411,7 +445,7 @@ class Recommender:
         """What adaptation knows of one person: trust and weight of each part, and their factors
         where the model has some.
         """
-        support, _ = self._support([request])
+        support = self.users([request])[0].support
         params = self.ensemble.gate.at(support.lengths)
         factors = self.ensemble.scorers.get("factors")
         return (
@@ -481,12 +515,14 @@ class Recommender:
         )  # the policy says whether seen items may come again
         if not requests:
             return []
-        support, unknown = self._support(requests)
+        users, unknown = self.users(requests)
+        support, refused = users.support, users.refused
         scores = self._scores(
-            requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
+            requests, users, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
-        self._policy_check.hide(scores, requests, (support.owners, support.items))
+        self.policy_check.hide(scores, requests, (support.owners, support.items))
+        scores[refused.owners, refused.items] = -np.inf
         spread = self._spread(support) if explore else None
         ordered = order_slates(
             scores,
@@ -506,7 +542,7 @@ class Recommender:
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Questions:
         """Which items to ask each person about first: expected variance reduction times the chance
-        that they know the item.
+        that they know the item; none that the policy forbids.
         """
         knows = chance_known(
             np.bincount(
@@ -514,12 +550,14 @@ class Recommender:
             ),
             self.trained_on["user_id"].n_unique(),
         )
-        support, _ = self._support(requests)
-        may_ask = np.ones((len(requests), len(self.catalog)), bool)
-        may_ask[support.owners, support.items] = False
+        users, _ = self.users(requests)
+        support = users.support
+        may_ask = self.policy_check.allowed(requests)
+        for known in (support, users.refused):
+            may_ask[known.owners, known.items] = False
         for row, ids in enumerate(exclude or []):
-            known = self.vocabulary.indexes(ids)
-            may_ask[row, known[known >= 0]] = False
+            columns = self.vocabulary.indexes(ids)
+            may_ask[row, columns[columns >= 0]] = False
         vectors = self.item_embeddings.astype(np.float64)
         # Only items that a fair share of people know are worth asking; the rest would slow the
         # search for nothing.
@@ -663,19 +701,38 @@ class Recommender:
                 f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
                 f"- values: {values}",
                 "",
+                "## Policy",
+                "",
+                *(f"- {line}" for line in facts_lines(policy_facts(self.training, self.policy))),
+                "",
             ]
         )
 
     # Within
 
-    def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
-        return Histories.of_lists([request.history for request in requests], self.vocabulary)
+    def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
+        """What is known of the users who ask, and for each how many events named unknown items."""
+        events, unknown = self.reader.of_requests(
+            [request.history for request in requests], self.vocabulary
+        )
+        support, refused = events.joined(newest_last=True)
+        told = [request.profile for request in requests]
+        return UserBatch(
+            support=support,
+            refused=refused,
+            profiles=self.profile_inputs.transform(told),
+            attributes=told,
+        ), unknown
+
+    @cached_property
+    def reader(self) -> EventReader:
+        """What acts and values mean, in requests as in training."""
+        return EventReader.of(self.training.interactions)
 
     def _scores(
-        self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None
+        self, requests: Sequence[Request], users: UserBatch, out: np.ndarray | None = None
     ) -> np.ndarray:
-        told = [request.profile for request in requests]
-        scores = self.ensemble.score(support, self.profile_inputs.transform(told), told, out)
+        scores, support = self.ensemble.score(users, out), users.support
         if self.new_items is not None:
             self.new_items.deal(scores, support)
         for row, request in enumerate(requests):
@@ -701,12 +758,6 @@ class Recommender:
     def _item_directions(self) -> np.ndarray:
         return directions_of(self.item_embeddings)
 
-    @cached_property
-    def _policy_check(self) -> Any:
-        from metarec.recommendation.policy import PolicyCheck
-
-        return PolicyCheck(self.policy, self.catalog.frame)
-
     def _wish(self, wish: str | None) -> np.ndarray:
         if not wish or not self.text.shape[1]:
             return np.zeros(len(self.catalog), np.float32)
@@ -719,7 +770,7 @@ class Recommender:
             raise BadInput(
                 "this model was trained on events without ratings, so it ranks but does not rate"
             )
-        support, _ = self._support(requests)
+        support = self.users(requests)[0].support
         index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
         values, spread = self._rated_at(self.ratings, support, Histories.of_indexes(index))
         cuts = np.cumsum([len(row) for row in index])[:-1]
@@ -789,7 +840,7 @@ class Recommender:
                 if requests[row].wish and not self.text.shape[1]
                 else []
             )
-            notes += [self.policy.notice] if self.policy.notice else []
+            notes += self.policy_notes(requests[row], shown.items[start:end].tolist())
             slates.append(
                 Slate(
                     item_ids=names[start:end],
@@ -867,8 +918,8 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
 
 
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, the settings or the weights of
-    people.
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
+    weights of people.
     """
     rows = (
         data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
@@ -876,6 +927,8 @@ def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> st
         .sum()
     )
     told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    if data.policy not in (None, DEFAULT_POLICY):
+        told.append(repr(data.policy))
     facts = json.dumps(
         [
             asdict(settings),

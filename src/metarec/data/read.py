@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.domains import NO_DOMAIN, pack_kinds
+from metarec.data.domains import domain as pack_of
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
@@ -20,7 +22,12 @@ from metarec.data.tables import Tables, unknown_kinds
 CONFIG_NAME = "metarec.toml"
 
 
-def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = None) -> Dataset:
+def read(
+    source: str | PathLike[str] | Any,
+    *,
+    rules: CleaningConfig | None = None,
+    domain: str | None = None,
+) -> Dataset:
     """Read events, items and users; rows that cannot be events are left out with a `DataWarning`.
 
     Args:
@@ -29,12 +36,14 @@ def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = No
             sources, a database URL (`sqlite:///...`, `postgresql://...`), a frame of events, or
             `{"interactions": frame, "items": frame, "users": frame}`.
         rules: how strictly rows are read.
+        domain: name of a domain pack: its column names are understood, and its policy is that of
+            the data. A TOML file may name it too.
 
     Raises:
-        BadInput: if the source is missing, empty, or cannot be understood; the message names file,
-            row or column.
+        BadInput: if file and `domain` name different domains, or the source is missing, empty, or
+            cannot be understood; the message names file, row or column.
     """
-    tables = open_tables(source, rules=rules)
+    tables = open_tables(source, rules=rules, domain=domain)
     for finding in tables.findings:
         warnings.warn(f"{tables.name}: {finding.line()}", DataWarning, stacklevel=2)
     return tables.dataset()
@@ -45,16 +54,25 @@ def open_tables(
     *,
     rules: CleaningConfig | None = None,
     reading: Reading | None = None,
+    domain: str | None = None,
 ) -> Tables:
     """Read a source as tables that say themselves what was left out or assumed."""
-    tables = read_source(source, reading or Reading(rules=rules or CleaningConfig()), rules)
+    pack = NO_DOMAIN if domain is None else pack_of(domain)
+    reading = reading or Reading(
+        rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
+    )
+    tables = read_source(source, rules, reading, domain)
+    named = tables.policy if domain is None else tables.policy or pack.policy
     loose = loose_tables(tables.interactions, tables.items, tables.users)
     found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
-    return replace(tables, findings=found)
+    return replace(tables, policy=named, findings=found)
 
 
 def read_source(
-    source: str | PathLike[str] | Any, reading: Reading, rules: CleaningConfig | None
+    source: str | PathLike[str] | Any,
+    rules: CleaningConfig | None,
+    reading: Reading,
+    domain: str | None = None,
 ) -> Tables:
     """Read one source, which may be one of several."""
     if isinstance(source, str) and "://" in source:
@@ -67,20 +85,22 @@ def read_source(
         return read_frames(source, reading)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _open_folder(path, reading, rules)
+        return _open_folder(path, reading, rules, domain)
     if not path.exists():
         raise BadInput(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
             f"database URL"
         )
-    return _open_file(path, reading, rules)
+    return _open_file(path, reading, rules, domain)
 
 
-def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
+def _open_folder(
+    folder: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
 
-        return read_config(folder / CONFIG_NAME, rules)
+        return read_config(folder / CONFIG_NAME, rules, domain)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -90,12 +110,14 @@ def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -
     return read_folder(folder, reading)  # which says what is missing
 
 
-def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
+def _open_file(
+    path: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
     suffix = suffix_of(path)
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
 
-        return read_config(path, rules)
+        return read_config(path, rules, domain)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
 

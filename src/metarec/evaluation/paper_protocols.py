@@ -9,7 +9,7 @@ of chance are always printed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -290,9 +290,9 @@ def measure_queries(
     model has one, else by score.
     """
     requests = [Request(history=n.pool, profile=n.profile) for n in newcomers]
-    asked = [[item_id for item_id, _ in n.query] for n in newcomers]
+    asked = [[item_id for item_id, _ in n.rated] for n in newcomers]
     owner = np.repeat(np.arange(len(newcomers)), [len(ids) for ids in asked])
-    actual = np.array([value for n in newcomers for _, value in n.query])
+    actual = np.array([value for n in newcomers for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
     if isinstance(model, Rates):
         predicted = np.clip(
@@ -436,7 +436,7 @@ def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator
     interactions = Interactions(
         frame=shuffled.sort(*id_order("user_id"), "timestamp"), has_values=True, has_time=False
     )
-    return Dataset(interactions=interactions, items=data.items, users=data.users, name=data.name)
+    return replace(data, interactions=interactions)
 
 
 def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:

@@ -25,10 +25,12 @@ from metarec.explanation.relative_score import (
     hidden_items,
     known_history,
     parts_at,
+    policy_check_of,
     standings,
     top,
 )
 from metarec.explanation.words import EventEffect, sentences
+from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
 ADDS_UP_TO = 1e-6
@@ -160,6 +162,8 @@ def explain(
         name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()
     }
     notes += [*_adds_up(parts, standing, float(np.abs(scores).max())), *_unread(model, request)]
+    forbidden = policy_check_of(model).reasons(request, item_id)
+    notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, words, notes)
     # Asked for just now
@@ -192,8 +196,8 @@ def _events(
         EventEffect(
             item_id=str(event[0]),
             title=titles[column],
-            value=float(event[1]) if len(event) > 1 else None,
-            kind=str(event[2]) if len(event) > 2 else "event",
+            value=parts_of(event)[1],
+            kind=parts_of(event)[2] or "event",
             effect=float(effect),
         )
         for event, column, effect in zip(request.history, columns, effects, strict=True)

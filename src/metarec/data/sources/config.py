@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, domain, pack_kinds
+from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
@@ -29,6 +30,10 @@ domain = "e-commerce"
 view = 0.2                   # strength; the sign stays as it is known
 hide = -1                    # negative, strength 1
 enquire = { sign = "positive", strength = 0.7, target = true }
+
+[policy]                     # over the domain's; docs/guide/policies.md
+available = "in_stock"
+rules = ["min_age > 17 when age < 18"]
 
 [cleaning]                   # see CleaningConfig
 k_core = 5
@@ -48,7 +53,7 @@ kind = "view"
 """
 """What such a file may say."""
 
-KEYS = {"name", "domain", "kinds", "cleaning", "sources"}
+KEYS = {"name", "domain", "policy", "kinds", "cleaning", "sources"}
 SOURCE_KEYS = {
     "path",
     "interactions",
@@ -68,17 +73,27 @@ SOURCE_KEYS = {
 }
 
 
-def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
+def read_config(
+    path: Path, rules: CleaningConfig | None = None, domain_asked: str | None = None
+) -> Tables:
     """Read every source of a TOML file and merge them.
 
     Args:
         rules: instead of the file's own `[cleaning]`.
+        domain_asked: domain named beside the file; the file may name none or the same.
 
     Raises:
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
     """
     settings = _load(path)
-    pack = domain(settings["domain"]) if "domain" in settings else NO_DOMAIN
+    policy = policy_named(
+        settings.get("domain"),
+        domain_asked,
+        _table(settings, "policy", path) if "policy" in settings else None,
+        path,
+    )
+    named = settings.get("domain", domain_asked)
+    pack = domain(named) if named is not None else NO_DOMAIN
     own = (
         CleaningConfig.of(_table(settings, "cleaning", path), str(path))
         if "cleaning" in settings
@@ -102,7 +117,26 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
     if not tables.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
     unmet = _unmet_kinds(_table(settings, "kinds", path), tables, path.name)
-    return replace(tables, rules=rules or own, findings=[*tables.findings, *unmet])
+    return replace(
+        tables,
+        rules=rules or own,
+        kinds=_kinds_of_all(kinds, parts, _table(settings, "kinds", path), str(path)),
+        policy=_of_all(policy, parts, path),
+        findings=[*tables.findings, *unmet],
+    )
+
+
+def _kinds_of_all(
+    kinds: Kinds, parts: Sequence[Tables], own: Mapping[str, Any], place: str
+) -> Kinds:
+    """The file's kinds over those that its sources, TOML files themselves, say."""
+    said = {
+        name: kind
+        for part in parts
+        for name, kind in part.kinds.entries.items()
+        if kinds.entries.get(name) != kind
+    }
+    return Kinds({**kinds.entries, **said}).over(own, f"{place}, [kinds]")
 
 
 def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
@@ -121,6 +155,25 @@ def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Fi
             )
             findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
+
+
+def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
+    """The file's policy, or that of the sources where it has none.
+
+    Raises:
+        BadInput: if two of them contradict each other.
+    """
+    said = [part.policy for part in parts if part.policy is not None]
+    if policy is not None:
+        pack = None if policy.domain is None else domain(policy.domain).policy
+        said = [*(one for one in said if one != pack), policy]
+    odd = next((one for one in said if one != said[0]), None)
+    if odd is not None:
+        raise BadInput(
+            f"{path}: its sources have different policies (of domains "
+            f"{said[0].domain!r} and {odd.domain!r}); say it in this file only"
+        )
+    return said[0] if said else None
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -185,7 +238,7 @@ def _read_source(
     if "path" in source:
         from metarec.data.read import read_source
 
-        return read_source(_beside(path, str(source["path"])), reading, rules)
+        return read_source(_beside(path, str(source["path"])), rules, reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     columns = {"interactions": reading.names, "items": reading.item_names}
