@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
 from metarec.app.service.answering import Ask, answer_all
@@ -121,6 +122,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             allow_headers=["authorization", "content-type", "x-api-key"],
             expose_headers=["retry-after", "x-request-id"],
         )
+    if settings.trusted_proxies:  # outermost, so that everything else sees who really asks
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     app.state.service = service
     return app
 
