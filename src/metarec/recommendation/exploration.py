@@ -23,7 +23,7 @@ from metarec.recommendation.rank import rank
 _GRID = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
 GROUP = 10
-"""Places drawn together from the same candidates."""
+"""Slates up to this length are drawn in one, longer ones in groups of half as many places."""
 NEWEST = 100
 """Events of a person that tell what is known of them, the newest: bounds the solve."""
 MOST_NUMBERS = 50_000_000
@@ -98,7 +98,7 @@ def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
         Candidates [B * groups, C], -1 padding, and the places of each group. The last group may
         have more places than the slate.
     """
-    n_groups = -(-k // GROUP)
+    n_groups = 1 if k <= GROUP else -(-2 * k // GROUP)
     n_places = -(-k // n_groups)
     own, others = members[:, : n_groups * n_places], members[:, n_groups * n_places :]
     short = n_groups * n_places - own.shape[1], -others.shape[1] % n_groups

@@ -29,6 +29,7 @@ from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
 from metarec.app.service.people import people_routes
+from metarec.app.service.pools import Pools
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.watch import Watch
 from metarec.feedback import open_store
@@ -69,6 +70,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         meters=meters,
         keys=Keys(settings.keys),
         scorer=scorer,
+        pools=Pools(settings),
         watch=Watch(store, live, meters),
     )
 
@@ -84,6 +86,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         live.warming.cancel()
         following.cancel()
         scorer.close()
+        service.pools.close()
         if owned:
             await asyncio.to_thread(service.store.close)  # writes what waits
         log.info("stopped")

@@ -30,6 +30,7 @@ from metarec.app.service.complaints import complaint
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel
 from metarec.app.service.meters import Meters
+from metarec.app.service.pools import Pools
 from metarec.app.service.schemas import Problem
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.watch import Watch
@@ -54,6 +55,7 @@ class Service:
     meters: Meters
     keys: Keys
     scorer: Batcher[Ask, Slate]
+    pools: Pools
     watch: Watch
 
     async def read(self, fetch: Callable[[], T]) -> T:

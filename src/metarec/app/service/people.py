@@ -10,11 +10,13 @@ import uuid
 from concurrent.futures import Future
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import Ask, options_of, request_of
+from metarec.app.service.answering import Ask, answer_all, options_of, request_of
 from metarec.app.service.catalog import described
+from metarec.app.service.costs import IN_LOOP, cost_of
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
 from metarec.app.service.reasons import explain_one, short_reasons
@@ -70,18 +72,27 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
+        options = options_of(body, settings.explore)
+        cost = cost_of(body, options.explore, settings.max_cost)
         if body.wish:
             await service.live.warmed()
         served = service.live.served
         request, without_store = await known_or_not(
             body, served, exclude=body.exclude, allow=body.allow
         )
-        slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
+        ask = Ask(served, request, options)
+        slate = (
+            await service.scorer.ask(ask)
+            if cost <= IN_LOOP
+            else (await service.pools.heavy.run(answer_all, [ask], np.random.default_rng()))[0]
+        )
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = (
-            await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
+            await service.pools.heavy.run(short_reasons, served, request, slate)
+            if body.explain
+            else None
         )
         notes = (
             [*slate.notes, *_unheeded(body, served, slate)]
@@ -149,7 +160,9 @@ def people_routes(service: Service) -> APIRouter:
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
             )
         request = await as_request(body, served)
-        return Json(await asyncio.to_thread(explain_one, served, request, body.item_id, body.k))
+        return Json(
+            await service.pools.heavy.run(explain_one, served, request, body.item_id, body.k)
+        )
 
     @router.get(
         "/v1/onboarding",
@@ -176,8 +189,8 @@ def people_routes(service: Service) -> APIRouter:
         ]
         request = await as_request(schemas.Person(user_id=user_id, history=said), served)
         asked = {*skip, *like, *dislike}
-        chosen = await asyncio.to_thread(
-            served.model.questions, [request], k, exclude=[sorted(asked)]
+        chosen = await service.pools.heavy.run(
+            lambda: served.model.questions([request], k, exclude=[sorted(asked)])
         )
         rows = [int(row) for row in chosen.items[0] if row >= 0]
         items = [
@@ -294,8 +307,7 @@ def _unheeded(body: schemas.RecommendationRequest, served: Served, slate: Slate)
     ]
     notes += [
         f"no item is of the category {category!r}, so its quota changes nothing"
-        for category in body.quota
-        if not served.has_category(category)
+        for category in (served.absent(list(body.quota)) if body.quota else ())
     ]
     return [
         *notes,
