@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 
 def end_with_parent(
-    grace: float = 0.0, *, last: Callable[[], None] = lambda: None
+    grace: float = 0.0, *, first: Callable[[], None] = lambda: None
 ) -> threading.Thread | None:
     """Watch the parent from a thread aside: when it has gone this process is told to stop, and
     ended after `grace` seconds whether it did or not.
 
     Args:
         grace: seconds that running requests have.
-        last: called before the end that is not waited for.
+        first: called once the parent has gone.
 
     Returns:
         The thread; None in a process that nobody's multiprocessing started.
@@ -32,10 +32,10 @@ def end_with_parent(
 
     def watch() -> None:
         parent.join()
+        first()
         if grace:
             signal.raise_signal(signal.SIGTERM)
             threading.Event().wait(grace)
-        last()
         os._exit(1)
 
     thread = threading.Thread(target=watch, name="metarec-lifeline", daemon=True)

@@ -44,7 +44,7 @@ class Worker(Process):
     def target(self, sockets: list[socket] | None = None) -> None:
         """What the process runs; it ends with its supervisor, and so frees the port."""
         grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
-        end_with_parent(grace, last=put_metrics_away)
+        end_with_parent(grace, first=put_metrics_away)
         super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:
