@@ -986,3 +986,35 @@ def test_drift_is_measured_against_what_was_trained_on(client):
     assert any("popularity index" in reason for reason in looked.reasons)
     assert client.get("/v1/status").json()["retraining_advised"] == looked.reasons
     assert 'metarec_drift{signal="cold_user_share"} 1.0' in client.get("/metrics").text
+
+
+def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
+    from metarec.app.service import watch
+
+    monkeypatch.setattr(watch, "MOST_SLATES", 5)
+    monkeypatch.setattr(watch, "MOST_EVENTS", 6)
+    client = start()
+    store = client.app.state.service.store
+    for _ in range(12):
+        slate(client, user_id="ann", k=2)
+    like(client, "bob", *(f"s{n:02}" for n in range(9)))
+    eventually(lambda: store.counts()["slates"] == 12)
+    asked = []
+    for name in ("as_frame", "slates"):
+        real = getattr(store, name)
+        monkeypatch.setattr(
+            store, name, lambda *a, real=real, **k: asked.append(real(*a, **k)) or asked[-1]
+        )
+    looked = client.app.state.service.watch.look(now=time.time() + 1)
+    assert (looked.outcomes["slates"], looked.outcomes["slates_measured"]) == (12.0, 5.0)
+    assert looked.drift.events == 9
+    assert max(frame.height for frame in asked) == 6
+
+
+def test_old_slates_are_deleted_while_serving(start, model, tmp_path):
+    with_slates = start()
+    slate(with_slates, user_id="ann", k=2)
+    store = with_slates.app.state.service.store
+    eventually(lambda: store.counts()["slates"] == 1)
+    start(keep_slates_days=1e-9)
+    eventually(lambda: store.counts()["slates"] == 0)

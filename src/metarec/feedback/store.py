@@ -216,9 +216,15 @@ class Store:
                 )
         return pl.concat(pieces)
 
-    def as_frame(self, since: float | None = None) -> pl.DataFrame:
+    def count(self, table: sa.Table, since: float) -> int:
+        """Rows of `tables.events` or `tables.slates` of times `since` (seconds since 1970)."""
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.timestamp >= since)
+        with self.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def as_frame(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """Events in order of arrival, all columns but the context; only those of times `since`
-        (seconds since 1970) if asked.
+        (seconds since 1970), and of these only so many that arrived last, if asked.
         """
         events = tables.events.c
         query = sa.select(
@@ -230,10 +236,10 @@ class Store:
             events.value,
             events.kind,
             events.slate_id,
-        ).order_by(events.sequence)
+        ).order_by(events.sequence if latest is None else events.sequence.desc())
         query = query if since is None else query.where(events.timestamp >= since)
-        return self.frame(
-            query,
+        table = self.frame(
+            query.limit(latest),
             {
                 "sequence": pl.Int64,
                 "event_id": pl.Utf8,
@@ -245,6 +251,7 @@ class Store:
                 "slate_id": pl.Utf8,
             },
         )
+        return table if latest is None else table.reverse()
 
     def as_interactions(self) -> Interactions:
         """Every event as stage 1's input again."""
@@ -252,9 +259,9 @@ class Store:
             self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind")
         )
 
-    def slates(self, since: float | None = None) -> pl.DataFrame:
+    def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the
-        lists `item_ids, scores, propensity`.
+        lists `item_ids, scores, propensity`; of times `since`, and the latest so many, if asked.
         """
         columns = tables.slates.c
         query = sa.select(
@@ -264,10 +271,10 @@ class Store:
             columns.model_version,
             columns.shots,
             columns.shown,
-        ).order_by(columns.timestamp)
+        ).order_by(columns.timestamp if latest is None else columns.timestamp.desc())
         query = query if since is None else query.where(columns.timestamp >= since)
         table = self.frame(
-            query,
+            query.limit(latest),
             {
                 "slate_id": pl.Utf8,
                 "user_id": pl.Utf8,
@@ -284,6 +291,7 @@ class Store:
                 "propensity": pl.List(pl.Float64),
             }
         )
+        table = table if latest is None else table.reverse()
         return table.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
 
     def profiles(self) -> pl.DataFrame:
