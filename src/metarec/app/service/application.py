@@ -24,6 +24,7 @@ from metarec.app.service.http import (
     Shortcut,
     install_error_answers,
     let_addresses_hold_ids,
+    refuse_unknown_parameters,
 )
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
@@ -113,6 +114,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         for router in (people_routes(service), catalog_routes(service), operator_routes(service))
         for route in router.routes
     ]
+    refuse_unknown_parameters(routes)
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON
     )

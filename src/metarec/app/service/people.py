@@ -20,7 +20,7 @@ from metarec.app.service.costs import IN_LOOP, cost_of
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
 from metarec.app.service.reasons import explain_one, short_reasons
-from metarec.feedback.events import Event, Impression, StoreUnavailable
+from metarec.feedback.events import Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.feedback.outcomes import SAYING_KINDS, worth
 from metarec.recommendation.slate import Request, Slate
@@ -117,10 +117,11 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
-        **answers(schemas.EventsStored, 503),
+        **answers(schemas.EventsStored, 409, 503),
     )
     async def append(body: schemas.EventBatch) -> Json:
         now = time.time()
+        _check_times(body, now + settings.future_seconds)
         events = [
             Event(
                 event_id=e.event_id or uuid.uuid4().hex,
@@ -134,7 +135,10 @@ def people_routes(service: Service) -> APIRouter:
             )
             for e in body.events
         ]
-        done = await asyncio.wrap_future(store.append(events))
+        try:
+            done = await asyncio.wrap_future(store.append(events, strict=True))
+        except EventConflict as error:
+            raise HTTPException(409, str(error)) from error
         meters.events.labels("accepted").inc(done.accepted)
         meters.events.labels("duplicate").inc(done.duplicates)
         vocabulary = service.live.served.model.vocabulary
@@ -244,6 +248,17 @@ def people_routes(service: Service) -> APIRouter:
         )
 
     return router
+
+
+def _check_times(body: schemas.EventBatch, latest: float) -> None:
+    """Refuse times after `latest`: such an event would count as the newest for ever."""
+    for place, event in enumerate(body.events):
+        if event.timestamp is not None and event.timestamp > latest:
+            raise HTTPException(
+                422,
+                f"body.events.{place}.timestamp: {event.timestamp:.0f} lies in the future; send "
+                f"seconds since 1970 in UTC, or none for now",
+            )
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:

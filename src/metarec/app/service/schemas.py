@@ -170,8 +170,8 @@ class NewEvent(Shape):
 
     event_id: Id | None = Field(
         None,
-        description="Chosen by you; the same id sent again is stored once. Made up where not "
-        "given.",
+        description="Chosen by you, for each user anew; the same id sent again is stored once, and "
+        "refused (409) where it is about something else. Made up where not given.",
     )
     user_id: Id
     item_id: Id
