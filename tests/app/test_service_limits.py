@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -34,7 +35,7 @@ async def echo(scope, receive, send):
         size, more = size + len(message["body"]), message["more_body"]
     if scope["path"] == "/slow":
         await asyncio.sleep(1.0)
-    body = str(size).encode()
+    body = b"x" * 20_000_000 if scope["path"] == "/big" else str(size).encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -177,6 +178,18 @@ def test_requests_sent_ahead_are_answered_in_order_and_an_unfinished_one_ends(se
         one.sendall(whole + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
         assert answer(one) == (200, b"1")
         assert answer(one)[0] == 408
+
+
+def test_an_answer_that_is_not_taken_ends(serve):
+    port = serve(body_seconds=0.5)
+    with opened(port) as one:
+        one.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(1.5)
+        got = 0
+        with suppress(ConnectionResetError):
+            while piece := one.recv(1_000_000):
+                got += len(piece)
+        assert got < 20_000_000
 
 
 def test_who_waits_without_a_request_makes_room(serve, caplog):
