@@ -51,7 +51,6 @@ def ended(model: Path | None, workers: int, way: int) -> dict[str, object]:
     """What is left of a service that was ended this way."""
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["TMPDIR"] = temporary
-        tempfile.tempdir = temporary
         with serving(model, workers=workers, retrain_hours=0.0003) as (port, process):
             time.sleep(4)
             below = children_of(process.pid)
