@@ -348,11 +348,14 @@ def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> No
         place = (settings.model, settings.store_url, settings.data or None)
         job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
         job.start()
-        while job.is_alive() and not stop.wait(0.2):
-            job.join(0.0)
-        if job.is_alive():  # the service stops: what is half trained serves nobody
+        joining = threading.Thread(target=job.join, daemon=True)
+        joining.start()
+        while joining.is_alive() and not stop.is_set():
+            joining.join(0.2)
+        joining.join(0.2)
+        if joining.is_alive():  # the service stops: what is half trained serves nobody
             job.kill()
-        job.join()
+        joining.join()
         learned_from = stored if job.exitcode == 0 else None  # what failed is tried again
 
 
