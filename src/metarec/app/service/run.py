@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
+import signal
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.service.settings import ServiceSettings, load_settings
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_PREFIX = "metarec-metrics-"
+"""Begins the name of such a folder; the number of the process that made it follows."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
 
@@ -55,43 +60,82 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    with _metrics_folder():  # first: prometheus_client looks once, when it is imported
-        for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
+    with _stopped_by_signals():
+        for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
         settings = load_settings(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
-        _check(settings)
-        sockets = listening_at(settings.host, settings.port)
-        checked()
-        os.environ[HANDED_DOWN] = settings.to_json()
-        stop = threading.Event()
-        if settings.retrain_hours:
-            from metarec.app.retraining.loop import retrain_now_and_then
-
-            threading.Thread(
-                target=retrain_now_and_then,
-                args=(settings, stop),
-                name="metarec-retrain",
-                daemon=True,
-            ).start()
-        try:
-            _run(settings, sockets)
-        finally:
-            stop.set()
-            for one in sockets:
-                one.close()
+        settings.check_keys()
+        with _metrics_folder(settings.workers):  # prometheus_client looks once, when imported
+            require("prometheus_client", "serve")
+            _check(settings)
+            sockets = listening_at(settings.host, settings.port)
+            checked()
+            os.environ[HANDED_DOWN] = settings.to_json()
+            try:
+                with _retraining(settings):
+                    _run(settings, sockets)
+            finally:
+                for one in sockets:
+                    one.close()
 
 
 @contextmanager
-def _metrics_folder() -> Iterator[None]:
-    """A folder where workers share their counts, unless the environment names one; afterwards
-    neither it nor its name is left.
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends what is inside in order, and the process with exit code 0: uvicorn stops
+    gracefully, then raises the signal again, which by default would kill the process before
+    anything is put away.
     """
-    if METRICS_FOLDER in os.environ:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with suppress(KeyboardInterrupt, _Stopped):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Stopped(BaseException):
+    """SIGTERM came."""
+
+
+def _stop(_signal: int, _frame: Any) -> None:
+    raise _Stopped
+
+
+@contextmanager
+def _retraining(settings: ServiceSettings) -> Iterator[None]:
+    """Retrain now and then, if the settings say so; a running round is ended on leaving."""
+    if not settings.retrain_hours:
+        yield
+        return
+    from metarec.app.retraining.loop import retrain_now_and_then
+
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=retrain_now_and_then, args=(settings, stop), name="metarec-retrain", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(settings.shutdown_seconds)
+
+
+@contextmanager
+def _metrics_folder(workers: int) -> Iterator[None]:
+    """A folder where several workers share their counts, unless the environment names one;
+    afterwards neither it nor its name is left. What services that were killed left is swept.
+    """
+    _sweep_metrics_folders()
+    if METRICS_FOLDER in os.environ or workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{METRICS_PREFIX}{os.getpid()}-") as shared:
         os.environ[METRICS_FOLDER] = shared
         try:
             yield
@@ -99,6 +143,32 @@ def _metrics_folder() -> Iterator[None]:
             # A later service of this process, or a child of it, would look for a folder that is
             # gone, and die of it.
             del os.environ[METRICS_FOLDER]
+
+
+def _sweep_metrics_folders() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
+        owner = folder.name.removeprefix(METRICS_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there is no way to ask that is safe
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # somebody else's, so it runs
+    return True
+
+
+def put_metrics_away() -> None:
+    """Remove the folder of a service whose supervisor was killed."""
+    folder = Path(os.environ.get(METRICS_FOLDER, ""))
+    if folder.name.startswith(METRICS_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def listening_at(host: str, port: int) -> list[socket.socket]:
@@ -159,6 +229,7 @@ def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> s
 def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     import uvicorn
 
+    from metarec.app.service.limits import LimitedServer, Limits, options_of
     from metarec.app.service.supervisor import run_workers
     from metarec.runtime.logs import setup_logs
 
@@ -170,12 +241,12 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         "log_level": "warning",
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
-        "timeout_keep_alive": 30,
-        "backlog": 2048,
+        **options_of(settings),
     }
+    limits = Limits.of(settings)
     if settings.workers == 1:
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config("metarec.app.service.run:worker", **options)).run(sockets)
+        config = uvicorn.Config("metarec.app.service.run:worker", **options)
+        LimitedServer(config, limits).run(sockets)
         return
     setup_logs(settings.log_level, as_json=settings.log_json)
     # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
@@ -188,6 +259,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
             **options,
         ),
         sockets,
+        limits,
     )
 
 
