@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+import metarec
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
@@ -34,6 +35,7 @@ from metarec.models.rating import RatingHead
 from metarec.models.registry import SCORERS
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.explained import Explanation
 from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.onboarding import (
     Questions,
@@ -51,9 +53,6 @@ from metarec.runtime.artefacts import read_artefact, write_artefact
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
-
-if TYPE_CHECKING:
-    from metarec.explanation import Explanation
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "neighbors", "content", "episodic"),
@@ -545,9 +544,8 @@ class Recommender:
         """Why this item: parts of the score, influence of each event, nearest liked items, in
         words.
         """
-        from metarec.explanation import explain
-
-        return explain(self, request, item_id)
+        # The stage that explains stands above this one; the package's root knows its home.
+        return metarec.explain(self, request, item_id)
 
     # Change
 

@@ -9,9 +9,8 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features import choose
-from metarec.features.choose import advise, choose_text_encoder, guess_language
-from metarec.features.encoders import encode_texts
+from metarec.features.encoders import choose, encode_texts
+from metarec.features.encoders.choose import advise, choose_text_encoder, guess_language
 from metarec.features.encoders.locate import MINILM
 
 ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4

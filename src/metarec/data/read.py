@@ -69,7 +69,7 @@ def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
 
-        return read_config(folder / CONFIG_NAME, rules)
+        return read_config(folder / CONFIG_NAME, rules, open_tables)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -84,7 +84,7 @@ def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Ta
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
 
-        return read_config(path, rules)
+        return read_config(path, rules, open_tables)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
 

@@ -28,6 +28,7 @@ from metarec.explanation.relative_score import (
     standings,
     stranger_weights,
 )
+from metarec.recommendation.explained import FeatureEffect
 from metarec.recommendation.slate import Request
 
 MOST_FEATURES = 24
@@ -36,21 +37,6 @@ the text.
 """
 LONG_TEXT = ("title", "name", "text", "description", "plot", "summary")
 NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureEffect:
-    """What one feature does to an item's standing for one person (positive: lifts it)."""
-
-    about: str
-    """`profile`, `content` or `circumstances`."""
-    name: str
-    """Column or attribute."""
-    value: str
-    """The value taken away, as text; empty where the feature is a whole column of text or a
-    circumstance.
-    """
-    effect: float
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
-from metarec.explanation.reasons import Explanation
+from metarec.recommendation.explained import Explanation
 from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
 if TYPE_CHECKING:

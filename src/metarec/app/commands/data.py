@@ -79,7 +79,7 @@ def check(
     is changed.
     """
     from metarec.data.cleaning import read_clean
-    from metarec.features.choose import advise
+    from metarec.features.encoders.choose import advise
 
     cleaned, report = read_clean(data)
     advice = advise(cleaned.items, pictures=pictures)

@@ -67,10 +67,10 @@ def serve(
         os.environ[HANDED_DOWN] = settings.to_json()
         stop = threading.Event()
         if settings.retrain_hours:
-            from metarec.app.retraining.loop import retrain_now_and_then
+            from metarec.app.service.schedule import retrain_periodically
 
             threading.Thread(
-                target=retrain_now_and_then,
+                target=retrain_periodically,
                 args=(settings, stop),
                 name="metarec-retrain",
                 daemon=True,

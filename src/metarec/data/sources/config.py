@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, DomainPack, domain, pack_kinds
@@ -61,11 +61,21 @@ SOURCE_KEYS = {
 }
 
 
-def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
+class OpenTables(Protocol):
+    """How a source named by its path is read: `metarec.data.read.open_tables`."""
+
+    def __call__(
+        self, source: Path, *, rules: CleaningConfig | None, reading: Reading | None
+    ) -> Tables:
+        """Read a folder or a file, whatever its layout."""
+
+
+def read_config(path: Path, rules: CleaningConfig | None, open_path: OpenTables) -> Tables:
     """Read every source of a TOML file and merge them.
 
     Args:
         rules: instead of the file's own `[cleaning]`.
+        open_path: reads sources that are named by `path`, which may have any layout.
 
     Raises:
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
@@ -86,7 +96,7 @@ def read_config(path: Path, rules: CleaningConfig | None = None) -> Tables:
     ):
         raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
-        _read_source(path, number, source, pack, kinds, rules or own or CleaningConfig())
+        _read_source(path, number, source, pack, kinds, rules or own or CleaningConfig(), open_path)
         for number, source in enumerate(sources, start=1)
     ]
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
@@ -122,6 +132,7 @@ def _read_source(
     pack: DomainPack,
     kinds: Kinds,
     rules: CleaningConfig,
+    open_path: OpenTables,
 ) -> Tables:
     place = f"{path}, source {number}"
     odd = sorted(set(source) - SOURCE_KEYS)
@@ -147,9 +158,7 @@ def _read_source(
 
         return read_sql(_filled(str(source["database"]), place), reading, parts or None)
     if "path" in source:
-        from metarec.data.read import open_tables
-
-        return open_tables(_beside(path, str(source["path"])), rules=rules, reading=reading)
+        return open_path(_beside(path, str(source["path"])), rules=rules, reading=reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     raw = {name: read_table(_beside(path, file)) for name, file in parts.items()}

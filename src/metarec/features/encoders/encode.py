@@ -247,6 +247,9 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
 def _chosen(
     texts: Sequence[str], budget_s: float | None, cache: Path | bool | None
 ) -> tuple[str, str]:
-    from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
+    from metarec.features.encoders.choose import (  # it reads the encoders in turn
+        BUDGET,
+        choose_text_encoder,
+    )
 
     return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, cache=cache)
