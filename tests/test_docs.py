@@ -140,7 +140,7 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
         path.read_text(encoding="utf-8")
         for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py")
     )
-    found = re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"', sources)
+    found = re.findall(r'@router\.(get|post|put|delete)\(\s*"([^"]+)"', sources)
     routes = [
         (verb, re.sub(r":\w+}", "}", path)) for verb, path in found
     ]  # without what kind of text an address takes there
@@ -149,3 +149,29 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
     ]
     assert len(routes) > 10
     assert missing == []
+
+
+SOURCES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+PACKAGES = {path.name for path in (ROOT / "src" / "metarec").iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_modules_named_are_there(page: Path) -> None:
+    """`models/ease.py`, `recommendation/`, `metarec.models.ease.Ease` and `models.ease` lead to a
+    file; so does `benchmarks/serve.py`.
+    """
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(
+        r"(?:`|python )((?:src/metarec/|benchmarks/)?[a-z_]+/[a-z_/]*(?:\.py)?)", text
+    )
+    places = [ROOT / one for one in named if one.startswith(("src/metarec/", "benchmarks/"))]
+    places += [ROOT / "src/metarec" / one for one in named if one.split("/")[0] in PACKAGES]
+    for dotted in re.findall(r"`(?:metarec\.)?([a-z_]+(?:\.[A-Za-z_]+)+)", text):
+        if dotted.split(".")[0] in PACKAGES and not dotted.endswith(".json"):
+            places.append(ROOT / "src/metarec" / "/".join(dotted.split(".")[:2]))
+    missing = [
+        str(place.relative_to(ROOT))
+        for place in places
+        if not (place.exists() or place.with_suffix(".py").exists())
+    ]
+    assert missing == [], f"{page.name} names {missing}"

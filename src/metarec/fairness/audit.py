@@ -156,7 +156,7 @@ def audit(
         trial: people the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
         shots: numbers of events.
-        metric: any of `evaluation.METRICS`, or `popularity lift@10`, `miscalibration@10`.
+        metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
         items_by: columns of the catalog, or `popularity`.
         categories: the catalog's column of categories; looked for where None, and miscalibration
             left out if there is none.
