@@ -55,8 +55,9 @@ browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real head
 	  || echo "make: chromium could not be installed; the browser tests will be skipped"
 	$(BIN)/python -m pytest -m browser tests/journeys/test_page.py $(ARGS)
 
-lint: $(VENV)/.all  ## ruff, mypy --strict, the import contract
+lint: $(VENV)/.all  ## ruff (rules and format), mypy --strict, the import contract
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -2,8 +2,8 @@
 
 The journey, one way: data -> features -> models -> recommendation -> feedback;
 `recommender.py` is that journey in one class; evaluation, explanation and fairness read it; `app`
-wires it. `__init__.pyi` beside this file lists the public names and their homes. Each is loaded when
-first used, so that `import metarec` and `metarec --help` load no torch.
+wires it. `__init__.pyi` beside this file lists the public names and their homes. Each is loaded
+when first used, so that `import metarec` and `metarec --help` load no torch.
 """
 
 import re

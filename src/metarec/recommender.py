@@ -98,8 +98,8 @@ class Settings:
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
-    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out, `minilm+lora` is
-    fine-tuned on the events.
+    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out,
+    `minilm+lora` is fine-tuned on the events.
     """
     learner: str | None = None
     """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset

@@ -108,7 +108,11 @@ class Audit:
             lines.append(
                 f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, "
                 f"{gap.high:.3f}] ({mark})"
-                f"{f'; {gap.matched} of it between people with as many liked items' if gap.matched.is_known else ''}"
+                + (
+                    f"; {gap.matched} of it between users with as many liked items"
+                    if gap.matched.is_known
+                    else ""
+                )
             )
         lines += [
             "",
