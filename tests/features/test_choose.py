@@ -8,8 +8,9 @@ from importlib.util import find_spec
 import polars as pl
 import pytest
 
+from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.encoders import choose, encode_texts
+from metarec.features.encoders import choose
 from metarec.features.encoders.choose import advise, choose_text_encoder, guess_language
 from metarec.features.encoders.locate import MINILM
 

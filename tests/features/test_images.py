@@ -247,7 +247,7 @@ def test_the_cnn_names_what_is_in_real_pictures():
     )
     with torch.no_grad():
         classes = (
-            network.classify(torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2))
+            network._fc(network(torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2)))
             .argmax(1)
             .tolist()
         )

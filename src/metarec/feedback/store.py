@@ -17,7 +17,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from metarec.data.schema import BadInput, Interactions
+from metarec.data.schema import BadInput
 from metarec.feedback import tables
 from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
 from metarec.feedback.migrations import migrate
@@ -244,12 +244,6 @@ class Store:
                 "kind": pl.Utf8,
                 "slate_id": pl.Utf8,
             },
-        )
-
-    def as_interactions(self) -> Interactions:
-        """Every event as stage 1's input again."""
-        return Interactions.of(
-            self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind")
         )
 
     def slates(self, since: float | None = None) -> pl.DataFrame:
