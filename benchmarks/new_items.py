@@ -29,6 +29,7 @@ from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import prepare
 from metarec.evaluation.significance import interval, paired_difference, resample
 from metarec.features.behaviour import Behaviour
+from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
@@ -64,8 +65,10 @@ def main() -> None:
         f"items, "
         f"{train.interactions.frame['user_id'].n_unique()} people to learn from"
     )
-    histories, user_ids = Histories.of_interactions(train.interactions, vocabulary)
-    shown, _ = Histories.of_lists([p.pool for p in people], vocabulary)
+    reader = EventReader.of(train.interactions)
+    events, user_ids = reader.of_interactions(train.interactions, vocabulary)
+    histories = events.joined()[0]
+    shown = reader.accepted([p.pool for p in people], vocabulary)
     hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in people))
     found: dict[str, np.ndarray] = {
         "chance": _judge(np.random.default_rng(0).random((len(people), len(cold))), trial)
@@ -111,7 +114,7 @@ def _behaviour(
     content: np.ndarray,
 ) -> Behaviour:
     inputs = ProfileInputs.fit(train.users, user_ids)
-    horizon = SHORT if max((len(n.pool) for n in validation), default=20) <= SHORT.pool else LONG
+    horizon = SHORT if max((n.n_items for n in validation), default=20) <= SHORT.pool else LONG
     return Behaviour(
         histories=histories,
         profiles=inputs.transform(train.users.of_users(user_ids)),

@@ -14,6 +14,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.schema import Dataset
+from metarec.features.events import EventReader
+from metarec.features.users import UserBatch
+from metarec.models.base import dense
 
 TASTES = ("space", "garden")
 WORDS = {
@@ -42,7 +45,7 @@ class World:
         rows = self.data.interactions.frame.filter(pl.col("user_id") == user_id).select(
             "item_id", "value"
         )
-        return [(item_id, float(value)) for item_id, value in rows.iter_rows()]
+        return [(i, 1.0 if value is None else float(value)) for i, value in rows.iter_rows()]
 
 
 def tiny_world(
@@ -122,3 +125,21 @@ def _users(taste_of_user: dict[str, str], rng: np.random.Generator) -> pl.DataFr
         for user_id, taste in taste_of_user.items()
     ]
     return pl.DataFrame(rows, schema=["user_id", "home", "age"], orient="row")
+
+
+def read_events(interactions, vocabulary):
+    """What every user accepted, and the user ids in their order."""
+    events, user_ids = EventReader.of(interactions).of_interactions(interactions, vocabulary)
+    return events.joined()[0], user_ids
+
+
+def read_lists(lists, vocabulary):
+    """Histories of requests on a scale of 1 to 5, and how many events named unknown items."""
+    reader = EventReader(has_ratings=True, low=1.0, high=5.0, relevant_from=4.0)
+    events, unknown = reader.of_requests(lists, vocabulary)
+    return events.joined(newest_last=True)[0], unknown
+
+
+def evidence_of(model, support, profiles):
+    """[B, N] dense evidence of one model for users known by `support` and `profiles`."""
+    return dense(model.evidence(UserBatch(support=support, profiles=np.asarray(profiles))))

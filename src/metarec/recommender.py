@@ -20,19 +20,22 @@ import metarec
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
-from metarec.features.behaviour import Behaviour
+from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
+from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import check_person_template, item_text
+from metarec.features.users import UserBatch
 from metarec.models.als import Factors
-from metarec.models.base import TextScorer
+from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
 from metarec.models.few_shot.learners import get_method
 from metarec.models.rating import RatingHead
-from metarec.models.registry import SCORERS
+from metarec.models.registry import MODELS, REPEAT
+from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.explained import Explanation
@@ -116,7 +119,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        if self.learner is not None and self.learner not in SCORERS:
+        if self.learner is not None and self.learner not in MODELS:
             get_method(self.learner)  # says which there are
         if self.person_template is not None:
             check_person_template(self.person_template)
@@ -216,11 +219,12 @@ class Recommender:
         )
         _check_size(data)
         catalog = _whole_catalog(data)
-        histories, user_ids = Histories.of_interactions(data.interactions, catalog.vocabulary)
-        seen = np.unique(histories.items)
-        liked = histories.where(histories.values >= data.interactions.relevant_from).matrix(
-            len(catalog)
+        events, user_ids = EventReader.of(data.interactions).of_interactions(
+            data.interactions, catalog.vocabulary
         )
+        whole, refused = events.joined()
+        seen = np.unique(events.items)
+        liked = whole.where(whole.values >= data.interactions.relevant_from).matrix(len(catalog))
         reader = item_reader(
             item_text(catalog, item_template),
             encoder,
@@ -240,19 +244,22 @@ class Recommender:
         profile_inputs = ProfileInputs.fit(data.users, user_ids)
         told = data.users.of_users(user_ids)
         words = _words(catalog, item_inputs, data.interactions.relevant_from, settings)
+        horizon = horizon or choose_horizon(whole.lengths)
         behaviour = Behaviour(
-            histories=histories,
+            **cut_histories(events, whole, horizon, has_clock=data.interactions.has_time),
+            refused=refused,
             profiles=profile_inputs.transform(told),
             content=content,
             relevant_from=data.interactions.relevant_from,
-            horizon=horizon or choose_horizon(histories.lengths),
+            horizon=horizon,
             weights=_weights_of(user_ids, user_weights),
             told=told,
             words=replace(words, keeps=True),
         )
         version = _digest(data, settings, behaviour.weights)
+        names = (*settings.parts, REPEAT) if are_wanted(behaviour) else settings.parts
         ensemble = Ensemble.fit(
-            behaviour, settings.parts, seed, progress, Steps.of(checkpoint, version)
+            behaviour, names, seed, progress, Steps.of(checkpoint, version)
         ).with_words(words)
         text = text.astype(np.float16)
         new_items = (
@@ -268,7 +275,7 @@ class Recommender:
             catalog=catalog,
             training=data,
             horizon=behaviour.horizon,
-            policy=policy or Policy(repeats_allowed=False),
+            policy=policy or Policy(repeats_allowed=REPEAT in names),
             item_inputs=item_inputs,
             profile_inputs=profile_inputs,
             content=content,
@@ -332,7 +339,7 @@ class Recommender:
     @property
     def reads_people(self) -> bool:
         """Whether a part reads people as text, so that whatever they state may count."""
-        return any(isinstance(scorer, TextScorer) for scorer in self.ensemble.scorers.values())
+        return any(isinstance(scorer, ReadsWords) for scorer in self.ensemble.scorers.values())
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -368,11 +375,14 @@ class Recommender:
         """What its scorers learned from, everyone counting the same: for fitting another scorer
         beside them.
         """
-        histories, user_ids = Histories.of_interactions(self.training.interactions, self.vocabulary)
+        events, user_ids = self.reader.of_interactions(self.training.interactions, self.vocabulary)
+        whole, refused = events.joined()
+        has_clock = self.training.interactions.has_time
         told = self.training.users.of_users(user_ids)
         words = _words(self.catalog, self.item_inputs, self.relevant_from, self.settings)
         return Behaviour(
-            histories=histories,
+            **cut_histories(events, whole, self.horizon, has_clock=has_clock),
+            refused=refused,
             profiles=self.profile_inputs.transform(told),
             content=self.content,
             relevant_from=self.relevant_from,
@@ -389,17 +399,16 @@ class Recommender:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
-        return self._scores(requests, self._support(requests)[0])
+        return self._scores(requests, self.users(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item`
         where the catalog has items that nobody has met, and `wish` where one is uttered.
         """
-        support, _ = self._support(requests)
-        told = [request.profile for request in requests]
-        parts = self.ensemble.parts(support, self.profile_inputs.transform(told), told)
+        users, _ = self.users(requests)
+        parts = self.ensemble.parts(users)
         if self.new_items is not None and self.new_items.is_needed:
-            parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), support)
+            parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
         if any(request.wish for request in requests):
             parts["wish"] = WISH_WEIGHT * np.stack(
                 [self._wish(request.wish) for request in requests]
@@ -410,7 +419,7 @@ class Recommender:
         """What adaptation knows of one person: trust and weight of each part, and their factors
         where the model has some.
         """
-        support, _ = self._support([request])
+        support = self.users([request])[0].support
         params = self.ensemble.gate.at(support.lengths)
         factors = self.ensemble.scorers.get("factors")
         return (
@@ -480,12 +489,14 @@ class Recommender:
         )  # the policy says whether seen items may come again
         if not requests:
             return []
-        support, unknown = self._support(requests)
+        users, unknown = self.users(requests)
+        support, refused = users.support, users.refused
         scores = self._scores(
-            requests, support, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
+            requests, users, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
         self._policy_check.hide(scores, requests, (support.owners, support.items))
+        scores[refused.owners, refused.items] = -np.inf
         spread = self._spread(support) if explore else None
         ordered = order_slates(
             scores,
@@ -513,7 +524,7 @@ class Recommender:
             ),
             self.trained_on["user_id"].n_unique(),
         )
-        support, _ = self._support(requests)
+        support = self.users(requests)[0].support
         may_ask = np.ones((len(requests), len(self.catalog)), bool)
         may_ask[support.owners, support.items] = False
         for row, ids in enumerate(exclude or []):
@@ -666,14 +677,29 @@ class Recommender:
 
     # Within
 
-    def _support(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
-        return Histories.of_lists([request.history for request in requests], self.vocabulary)
+    def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
+        """What is known of the users who ask, and for each how many events named unknown items."""
+        events, unknown = self.reader.of_requests(
+            [request.history for request in requests], self.vocabulary
+        )
+        support, refused = events.joined(newest_last=True)
+        told = [request.profile for request in requests]
+        return UserBatch(
+            support=support,
+            refused=refused,
+            profiles=self.profile_inputs.transform(told),
+            attributes=told,
+        ), unknown
+
+    @cached_property
+    def reader(self) -> EventReader:
+        """What acts and values mean, in requests as in training."""
+        return EventReader.of(self.training.interactions)
 
     def _scores(
-        self, requests: Sequence[Request], support: Histories, out: np.ndarray | None = None
+        self, requests: Sequence[Request], users: UserBatch, out: np.ndarray | None = None
     ) -> np.ndarray:
-        told = [request.profile for request in requests]
-        scores = self.ensemble.score(support, self.profile_inputs.transform(told), told, out)
+        scores, support = self.ensemble.score(users, out), users.support
         if self.new_items is not None:
             self.new_items.deal(scores, support)
         for row, request in enumerate(requests):
@@ -717,7 +743,7 @@ class Recommender:
             raise BadInput(
                 "this model was trained on events without ratings, so it ranks but does not rate"
             )
-        support, _ = self._support(requests)
+        support = self.users(requests)[0].support
         index = [self.vocabulary.indexes(map(str, ids)) for ids in item_ids]
         values, spread = self._rated_at(self.ratings, support, Histories.of_indexes(index))
         cuts = np.cumsum([len(row) for row in index])[:-1]

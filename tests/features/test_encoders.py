@@ -24,6 +24,7 @@ from metarec.features.encoders.pretrained import (
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
 from metarec.features.items import ItemInputs
 from tiny_models import build_model
+from world import read_events
 
 TEXTS = [
     "a rocket to the planet",
@@ -576,10 +577,9 @@ def test_a_row_without_weight_teaches_nothing():
 
 
 def test_collaborative_targets_put_together_what_is_taken_together(world):
-    from metarec.features.histories import Histories
 
     vocabulary = world.data.items.vocabulary
-    histories, _ = Histories.of_interactions(world.data.interactions, vocabulary)
+    histories, _ = read_events(world.data.interactions, vocabulary)
     matrix = histories.matrix(len(vocabulary)).tolil()
     matrix[:, 0] = 0
     targets = collaborative_targets(matrix.tocsr(), 4)

@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 
 from metarec.data.schema import Vocabulary
 from metarec.features.histories import Histories
+from world import read_lists
 
 LISTS = st.lists(
-    st.lists(st.tuples(st.sampled_from("abcdefg"), st.floats(1, 5, width=32)), max_size=6),
+    st.lists(
+        st.tuples(st.sampled_from("abcdefg"), st.floats(1, 5, width=32)),
+        max_size=6,
+        unique_by=lambda event: event[0],
+    ),
     min_size=1,
     max_size=6,
 )
@@ -29,7 +34,7 @@ def lists_of(histories: Histories) -> list[list[tuple[int, float]]]:
 def test_first_and_after_cut_every_history_at_the_same_place(
     lists: list[list[tuple[str, float]]], shots: int
 ) -> None:
-    histories, unknown = Histories.of_lists(lists, VOCABULARY)
+    histories, unknown = read_lists(lists, VOCABULARY)
     known = [
         [(VOCABULARY.indexes([i])[0], v) for i, v in history if i in VOCABULARY]
         for history in lists
@@ -45,7 +50,7 @@ def test_first_and_after_cut_every_history_at_the_same_place(
 def test_padding_keeps_the_newest_events_in_order(
     lists: list[list[tuple[str, float]]], length: int
 ) -> None:
-    histories, _ = Histories.of_lists(lists, VOCABULARY)
+    histories, _ = read_lists(lists, VOCABULARY)
 
     padded = histories.padded(length)
 
@@ -66,7 +71,7 @@ def test_padding_keeps_the_newest_events_in_order(
 def test_the_matrix_and_its_transpose_hold_every_event(
     lists: list[list[tuple[str, float]]],
 ) -> None:
-    histories, _ = Histories.of_lists(lists, VOCABULARY)
+    histories, _ = read_lists(lists, VOCABULARY)
 
     by_item, order = histories.transposed(len(VOCABULARY))
 
@@ -81,7 +86,7 @@ def test_the_matrix_and_its_transpose_hold_every_event(
 def test_shuffling_moves_nothing_between_people(
     lists: list[list[tuple[str, float]]], seed: int
 ) -> None:
-    histories, _ = Histories.of_lists(lists, VOCABULARY)
+    histories, _ = read_lists(lists, VOCABULARY)
 
     shuffled = histories.shuffled(np.random.default_rng(seed))
 
@@ -89,7 +94,7 @@ def test_shuffling_moves_nothing_between_people(
 
 
 def test_chosen_users_come_in_the_order_asked() -> None:
-    histories, _ = Histories.of_lists([[("a", 1.0)], [], [("b", 2.0), ("c", 3.0)]], VOCABULARY)
+    histories, _ = read_lists([[("a", 1.0)], [], [("b", 2.0), ("c", 3.0)]], VOCABULARY)
 
     assert lists_of(histories.users(np.array([2, 1, 2]))) == [
         [(1, 2.0), (2, 3.0)],
@@ -100,7 +105,7 @@ def test_chosen_users_come_in_the_order_asked() -> None:
 
 @given(LISTS)
 def test_rows_of_events_are_summed_by_person(lists: list[list[tuple[str, float]]]) -> None:
-    histories, _ = Histories.of_lists(lists, VOCABULARY)
+    histories, _ = read_lists(lists, VOCABULARY)
     rows = np.stack([histories.values, np.ones(len(histories.items), np.float32)], axis=1)
     expected = [
         [sum(histories.values[histories.owners == person]), length]

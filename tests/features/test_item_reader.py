@@ -8,9 +8,9 @@ import pytest
 from metarec.data.schema import BadInput
 from metarec.features.encoders import lora
 from metarec.features.encoders.item_reader import item_reader
-from metarec.features.histories import Histories
 from metarec.features.text import item_text
 from tiny_models import build_model
+from world import read_events
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def own_cache(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def given(world):
-    histories, _ = Histories.of_interactions(world.data.interactions, world.data.items.vocabulary)
+    histories, _ = read_events(world.data.interactions, world.data.items.vocabulary)
     return item_text(world.data.items), histories.matrix(len(world.data.items)), np.arange(24)
 
 

@@ -12,6 +12,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import ease
 from metarec.models.ease import Ease
+from world import evidence_of
 
 POOL = 4
 
@@ -66,7 +67,7 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     behaviour = world(np.random.default_rng(1))
     fitted = Ease.fit(behaviour, np.random.default_rng(0))
     support = Histories.of_indexes([np.array([0, 1, 2])])
-    evidence = fitted.evidence(support, np.zeros((1, 0)))[0]
+    evidence = evidence_of(fitted, support, np.zeros((1, 0)))[0]
     given = np.zeros(12)
     given[:3] = 1.0
     low, high = (np.maximum(given @ weights.toarray(), 0.0) for weights in fitted.weights[1:])
@@ -79,7 +80,7 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
 def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
     fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
     support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
-    evidence = fitted.evidence(support, np.zeros((2, 0)))
+    evidence = evidence_of(fitted, support, np.zeros((2, 0)))
     assert not evidence[0].any()
     assert np.isclose(evidence[1].sum(), 1.0, atol=1e-5)
 
@@ -106,8 +107,9 @@ def test_arrays_come_back_as_the_same_scorer() -> None:
         [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
     )  # one at each knot
     np.testing.assert_array_equal(
-        again.evidence(support, np.zeros((3, 0))), fitted.evidence(support, np.zeros((3, 0)))
+        evidence_of(again, support, np.zeros((3, 0))),
+        evidence_of(fitted, support, np.zeros((3, 0))),
     )
-    assert again.with_content(np.zeros((14, 0)), np.ones(14) / 14).evidence(
-        support, np.zeros((3, 0))
+    assert evidence_of(
+        again.with_content(np.zeros((14, 0)), np.ones(14) / 14), support, np.zeros((3, 0))
     ).shape == (3, 14)

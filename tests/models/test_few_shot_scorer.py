@@ -16,10 +16,10 @@ from metarec.features.behaviour import Behaviour
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.tasks import FewShotTasks
 from metarec.models.few_shot.training import Training
-from metarec.models.registry import SCORERS
+from metarec.models.registry import MODELS
 from metarec.models.transformer import scorer as transformers
 from metarec.models.transformer.training import SequenceTraining
-from world import tiny_world
+from world import evidence_of, tiny_world
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +53,7 @@ def test_the_learner_is_a_part_under_its_own_name(model, rated_world):
         [i for i in rated_world.items_of_taste["garden"] if i not in dict(requests[1].history)]
     )
     other = model.vocabulary.indexes(rated_world.items_of_taste["space"])
-    evidence = model.ensemble.scorers["r2d2"].evidence(*_asked(model, requests[1]))
+    evidence = evidence_of(model.ensemble.scorers["r2d2"], *_asked(model, requests[1]))
     assert evidence[0, own].min() > evidence[0, other].max()
 
 
@@ -94,17 +94,14 @@ def test_too_few_people_to_make_tasks_of_are_no_error():
         relevant_from=-np.inf,
         horizon=SHORT,
     )
-    evidence = (
-        SCORERS["r2d2"]
-        .fit(alone, np.random.default_rng(0))
-        .evidence(histories_of([[]]), np.zeros((1, 0), np.float32))
-    )
+    model = MODELS["r2d2"].fit(alone, np.random.default_rng(0))
+    evidence = evidence_of(model, histories_of([[]]), np.zeros((1, 0), np.float32))
     assert evidence.shape == (1, 2)
     assert np.isfinite(evidence).all()
 
 
 def test_every_learner_is_a_scorer_of_its_own():
-    assert {SCORERS[name].method for name in LEARNERS} == set(LEARNERS)
+    assert {MODELS[name].method for name in LEARNERS} == set(LEARNERS)
 
 
 def test_people_are_drawn_by_their_weights():
@@ -115,5 +112,5 @@ def test_people_are_drawn_by_their_weights():
 
 
 def _asked(model, request):
-    support, _ = model._support([request])
-    return support, model.profile_inputs.transform([request.profile])
+    users, _ = model.users([request])
+    return users.support, users.profiles

@@ -143,7 +143,7 @@ def test_an_item_nobody_has_met_is_scored_by_its_content(behaviour):
 
 def test_evidence_is_a_share(behaviour):
     learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="prototypical")
-    evidence = learner.evidence(histories_of([likes(0, 2), []]), np.zeros((2, 2), np.float32))
+    evidence = learner.chances(histories_of([likes(0, 2), []]), np.zeros((2, 2), np.float32))
     np.testing.assert_allclose(evidence.sum(1), 1.0, rtol=1e-5)
     assert (evidence > 0).all()
 

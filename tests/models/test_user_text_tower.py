@@ -8,16 +8,16 @@ import scipy.sparse as sp
 
 from metarec.data.schema import BadInput
 from metarec.features.encoders import fit_text_encoder
-from metarec.features.histories import Histories
 from metarec.features.text import item_text, user_text
 from metarec.models.user_text import NobodyToRead, UserTextTower
+from world import read_events
 
 
 @pytest.fixture(scope="module")
 def tower(world):
     data = world.data
     titles = dict(zip(data.items.frame["item_id"], item_text(data.items), strict=True))
-    histories, users = Histories.of_interactions(data.interactions, data.items.vocabulary)
+    histories, users = read_events(data.interactions, data.items.vocabulary)
     texts = [
         user_text({}, [titles[item] for item, _ in world.history_of(user)[:4]]) for user in users
     ]

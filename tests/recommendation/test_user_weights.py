@@ -22,7 +22,7 @@ from metarec.models.rating import RatingHead
 from metarec.models.support_ridge import EpisodicRidge
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
-from world import World
+from world import World, evidence_of
 
 N_ITEMS, PEOPLE = 12, 30
 TWICE = np.arange(PEOPLE) % 3 == 0
@@ -70,11 +70,13 @@ def test_a_weight_of_two_is_a_person_there_twice(
     support, profiles = weighed.histories.first(3), weighed.profiles
 
     np.testing.assert_allclose(
-        heavy.evidence(support, profiles), twice.evidence(support, profiles), atol=2e-4
+        evidence_of(heavy, support, profiles), evidence_of(twice, support, profiles), atol=2e-4
     )
     unweighed = scorer.fit(behaviour_of(np.arange(PEOPLE)), np.random.default_rng(0))
     assert (
-        np.abs(unweighed.evidence(support, profiles) - twice.evidence(support, profiles)).max()
+        np.abs(
+            evidence_of(unweighed, support, profiles) - evidence_of(twice, support, profiles)
+        ).max()
         > 1e-3
     )
 
@@ -91,8 +93,8 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     support = weighed.histories.first(3)
 
     np.testing.assert_allclose(
-        heavy.evidence(support, weighed.profiles),
-        twice.evidence(support, weighed.profiles),
+        evidence_of(heavy, support, weighed.profiles),
+        evidence_of(twice, support, weighed.profiles),
         atol=1e-3,
     )
 

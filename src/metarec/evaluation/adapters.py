@@ -19,6 +19,7 @@ from metarec.data.newcomers import LONG, SHORT, Horizon, Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
 from metarec.features.behaviour import Behaviour
+from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 class LearnerInputs:
     """Training data as the arrays learners read; made once for all learners of a comparison."""
 
+    reader: EventReader
     vocabulary: Vocabulary
     behaviour: Behaviour
     people: ProfileInputs
@@ -55,7 +57,9 @@ class LearnerInputs:
         by.
         """
         table, asked = prepare(train, validation, rng)
-        histories, user_ids = Histories.of_interactions(train.interactions, table.vocabulary)
+        reader = EventReader.of(train.interactions)
+        events, user_ids = reader.of_interactions(train.interactions, table.vocabulary)
+        histories, refused = events.joined()
         known = train.items.vocabulary.indexes(table.vocabulary.ids)
         met = train.items.vocabulary.indexes(
             train.interactions.frame["item_id"].unique(maintain_order=True)
@@ -65,17 +69,19 @@ class LearnerInputs:
         people = ProfileInputs.fit(train.users, user_ids)
         horizon = (
             SHORT
-            if 0 < max((len(n.pool) for n in validation), default=LONG.pool) <= SHORT.pool
+            if 0 < max((n.n_items for n in validation), default=LONG.pool) <= SHORT.pool
             else LONG
         )
         behaviour = Behaviour(
             histories=histories,
+            refused=refused,
             profiles=people.transform(train.users.of_users(user_ids)),
             content=content,
             relevant_from=float(train.interactions.relevant_from),
             horizon=horizon,
         )
         return cls(
+            reader=reader,
             vocabulary=table.vocabulary,
             behaviour=behaviour,
             people=people,
@@ -94,7 +100,7 @@ class LearnerInputs:
 
     def read(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         """Requests as histories and profile columns."""
-        histories, _ = Histories.of_lists([r.history for r in requests], self.vocabulary)
+        histories = self.reader.accepted([r.history for r in requests], self.vocabulary)
         return histories, self.people.transform([r.profile for r in requests])
 
 

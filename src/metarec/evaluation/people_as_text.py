@@ -20,7 +20,6 @@ from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval
-from metarec.features.histories import Histories
 from metarec.models.user_text import PeopleAsText
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
@@ -68,10 +67,7 @@ class TextRoute:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, log of the evidence."""
-        support, _ = Histories.of_lists([request.history for request in requests], self.vocabulary)
-        evidence = fitted(self.name, self.scorer).text_evidence(
-            support, [request.profile for request in requests]
-        )
+        evidence = fitted(self.name, self.scorer).evidence(self.model.users(requests)[0])
         return np.log(evidence + FLOOR).astype(np.float32)
 
     @property
@@ -106,7 +102,8 @@ class WithPeopleAsText:
                 self.weights[shots] = 0.0
                 continue
             ours, said = self._ours(asked), self.text.score(asked)
-            known = Histories.of_lists([person.pool for person in validation], self.vocabulary)[0]
+            pools = [person.pool for person in validation]
+            known = self.text.model.reader.accepted(pools, self.vocabulary)
             open_BN = known.matrix(len(self.vocabulary)).toarray() == 0
             liked_BN = np.zeros_like(open_BN)
             for row, person in enumerate(validation):

@@ -31,6 +31,21 @@ DID = {
     "click": "clicked",
     "read": "read",
     "order": "ordered",
+    "like": "liked",
+    "share": "shared",
+    "comment": "commented on",
+    "follow": "followed",
+    "visit": "visited",
+    "complete": "completed",
+    "dislike": "disliked",
+    "hide": "hid",
+    "return": "returned",
+    "refund": "returned",
+    "cancel": "cancelled",
+    "decline": "declined",
+    "sell": "sold",
+    "drop": "dropped",
+    "skip": "skipped",
 }
 """Kind of an event -> what the person did; other kinds are said plainly."""
 CIRCUMSTANCES = {
@@ -54,6 +69,7 @@ PARTS = {
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
     "new_item": "of the items nobody has met yet it is one that suits you",
+    "repeat": "you took it before, and such things are taken again",
 }
 AGAINST = {
     "popularity": "few people know it",
@@ -71,9 +87,11 @@ AGAINST = {
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
     "new_item": "other items nobody has met yet suit you better",
+    "refused": "it is like what you refused",
+    "acceptance": "many who took it gave it back or refused it",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
-BY_THEMSELVES = {"popularity", "standing", "wish"}
+BY_THEMSELVES = {"popularity", "standing", "wish", "acceptance"}
 """Parts that say what no event and no attribute says."""
 
 

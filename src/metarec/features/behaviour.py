@@ -5,7 +5,7 @@ tasks like a newcomer's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.newcomers import Horizon
+from metarec.features.events import Events
 from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
+from metarec.features.users import UserBatch
 
 ORDER_T = 4.0
 """Order carries meaning from this t statistic on: early against late popularity, paired over users.
@@ -39,6 +41,26 @@ class Behaviour:
     """[U] attributes of the training users as they stated them; None: nobody stated any."""
     words: PeopleInWords | None = None
     """How people are written as text; None where nothing reads them so."""
+    whole: Histories = None  # type: ignore[assignment]  # filled in below, never None
+    """Everything each training user accepted, each item once, acts after the cut included; the same
+    as `histories` where nobody acted twice on an item.
+    """
+    refused: Histories = None  # type: ignore[assignment]  # filled in below, never None
+    """What each training user refused."""
+    repeats: Histories = None  # type: ignore[assignment]  # filled in below, never None
+    """Targets after the cut on items of the pool."""
+    cut: np.ndarray | None = None
+    """[U] events of each user in the pool; None: by the length of the history."""
+
+    def __post_init__(self) -> None:
+        nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.histories))
+        for name, default in (
+            ("whole", self.histories),
+            ("refused", nothing),
+            ("repeats", nothing),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
 
     @property
     def n_items(self) -> int:
@@ -47,15 +69,33 @@ class Behaviour:
 
     def users(self, indexes: np.ndarray) -> Behaviour:
         """The same world with only these training users."""
-        return Behaviour(
-            histories=self.histories.users(indexes),
+        same = self.whole is self.histories
+        histories = self.histories.users(indexes)
+        return replace(
+            self,
+            histories=histories,
+            whole=histories if same else self.whole.users(indexes),
+            refused=self.refused.users(indexes),
+            repeats=self.repeats.users(indexes),
+            cut=None if self.cut is None else self.cut[indexes],
             profiles=self.profiles[indexes],
-            content=self.content,
-            relevant_from=self.relevant_from,
-            horizon=self.horizon,
             weights=None if self.weights is None else self.weights[indexes],
             told=None if self.told is None else self.told_of(indexes),
-            words=self.words,
+        )
+
+    def rated(self) -> Behaviour:
+        """The same users with only the events that state a rating."""
+        if self.histories.is_rated.all():
+            return self
+        keep, early = self.histories.is_rated, self.histories.first(self.pools)
+        histories = self.histories.where(keep)
+        cut = np.bincount(early.owners[early.is_rated], minlength=len(histories))
+        return replace(self, histories=histories, whole=histories, cut=cut)
+
+    def batch_of(self, users: np.ndarray, support: Histories) -> UserBatch:
+        """These training users, known by `support`, as models are asked about them."""
+        return UserBatch(
+            support=support, profiles=self.profiles[users], attributes=self.told_of(users)
         )
 
     def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
@@ -76,6 +116,10 @@ class Behaviour:
         """[E] whether each event counts as liked."""
         return histories.values >= self.relevant_from
 
+    def is_wanted(self, histories: Histories) -> np.ndarray:
+        """[E] whether each event is liked and what recommendations are for."""
+        return np.asarray(self.is_liked(histories) & histories.is_target)
+
     def mean_over(self, users: np.ndarray, rows: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """[N] float32 mean of `rows` [len(users), N] over these training users, by their
         weights.
@@ -88,14 +132,13 @@ class Behaviour:
     @cached_property
     def pools(self) -> np.ndarray:
         """[U] events of each training user that play the support pool; half of a short history."""
-        lengths = self.histories.lengths
-        return np.where(lengths < 1.5 * self.horizon.pool, lengths // 2, self.horizon.pool)
+        return pools_of(self.histories.lengths, self.horizon) if self.cut is None else self.cut
 
     @cached_property
     def targets(self) -> Histories:
         """What each training user liked after the pool: the query of their task."""
         asked = self.histories.after(self.pools)
-        return asked.where(self.is_liked(asked))
+        return asked.where(self.is_wanted(asked))
 
     @cached_property
     def is_ordered(self) -> bool:
@@ -120,3 +163,35 @@ class Behaviour:
             abs(difference.mean())
             > ORDER_T * difference.std(ddof=1) / np.sqrt(len(difference)) + 1e-9
         )
+
+
+def pools_of(lengths: np.ndarray, horizon: Horizon) -> np.ndarray:
+    """[U] events of histories of these lengths that play the support pool."""
+    return np.where(lengths < 1.5 * horizon.pool, lengths // 2, horizon.pool)
+
+
+def cut_histories(
+    events: Events, whole: Histories, horizon: Horizon, *, has_clock: bool
+) -> dict[str, Any]:
+    """Histories of training users as a new user's would be known at the end of their pool.
+
+    An item viewed in the pool and bought after it counts as viewed in the pool, and what was bought
+    again is told apart (`repeats`). Without a clock no act comes after another.
+    """
+    if not has_clock or len(whole.items) == len(events.items):
+        return {"histories": whole, "whole": whole}
+    early = events.cut(pools_of(whole.lengths, horizon))
+    pool, _ = events.where(early).joined()
+    later, _ = events.where(~early).joined()
+    known = np.isin(_pairs(later), _pairs(pool))
+    return {
+        "histories": pool.then(later.where(~known)),
+        "whole": whole,
+        "repeats": later.where(known & later.is_target),
+        "cut": pool.lengths,
+    }
+
+
+def _pairs(histories: Histories) -> np.ndarray:
+    """[E] a number for each (user, item)."""
+    return np.asarray(histories.owners * 2**32 + histories.items)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import polars as pl
 import scipy.sparse as sp
-
-from metarec.data.schema import Interactions, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,62 +22,51 @@ class PaddedHistories:
     """[B, L] bool, False where padded."""
 
 
+OPTIONAL = {
+    "strengths": (np.float32, 1.0),
+    "is_rated": (bool, True),
+    "is_target": (bool, True),
+    "kinds": (np.int16, 0),
+    "times": (np.float64, np.nan),
+    "counts": (np.float32, 1.0),
+}
+"""Arrays of `Histories` that may be left out, and what then stands in them."""
+PER_EVENT = ("items", "values", *OPTIONAL)
+"""Arrays of `Histories` with one entry an event."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Histories:
-    """Ragged histories of B users: user b owns events `offsets[b]:offsets[b + 1]`, oldest first."""
+    """Ragged histories of B users: user b owns events `offsets[b]:offsets[b + 1]`, oldest first.
+
+    Each item of a user stands once; `features.events` joins repeated acts.
+    """
 
     offsets: np.ndarray
     """[B + 1] int64."""
     items: np.ndarray
     """[E] int64 item indexes."""
     values: np.ndarray
-    """[E] float32."""
+    """[E] float32: the stated rating or amount; where there is none, what the act stands for on
+    that scale (see `features.events`), which is an input of models and never taken for a rating.
+    """
+    strengths: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
+    """[E] float32 in (0, 1]: weight of the event's kind, beside the strongest kind of training."""
+    is_rated: np.ndarray = None  # type: ignore[assignment]
+    """[E] bool: whether `values` is a stated rating."""
+    is_target: np.ndarray = None  # type: ignore[assignment]
+    """[E] bool: whether the act is what a recommendation is for."""
+    kinds: np.ndarray = None  # type: ignore[assignment]
+    """[E] int16: 0 unknown, else the place of its kind among those of training, plus 1."""
+    times: np.ndarray = None  # type: ignore[assignment]
+    """[E] float64 seconds of the newest of the joined acts; NaN where unknown."""
+    counts: np.ndarray = None  # type: ignore[assignment]
+    """[E] float32: how many acts were joined."""
 
-    @classmethod
-    def of_interactions(
-        cls, interactions: Interactions, vocabulary: Vocabulary
-    ) -> tuple[Histories, list[str]]:
-        """Histories of every user, and the user ids in their order; a repeated item keeps its first
-        event.
-        """
-        frame = interactions.filled.unique(
-            ["user_id", "item_id"], keep="first", maintain_order=True
-        )
-        users = frame.group_by("user_id", maintain_order=True).len()
-        ids = pl.DataFrame(
-            {"item_id": list(vocabulary.ids), "index": np.arange(len(vocabulary))},
-            schema_overrides={"item_id": pl.Utf8},
-        )
-        items = frame.select("item_id").join(ids, on="item_id", how="left", maintain_order="left")[
-            "index"
-        ]
-        assert not items.null_count(), "the vocabulary holds every item of the events"
-        offsets = np.concatenate([[0], np.cumsum(users["len"].to_numpy())]).astype(np.int64)
-        return cls(
-            offsets=offsets,
-            items=items.to_numpy().astype(np.int64),
-            values=frame["value"].to_numpy().astype(np.float32),
-        ), users["user_id"].to_list()
-
-    @classmethod
-    def of_lists(
-        cls, histories: Sequence[Sequence[tuple[Any, ...]]], vocabulary: Vocabulary
-    ) -> tuple[Histories, np.ndarray]:
-        """Histories from `(item_id, value, ...)` lists, and per user how many events named unknown
-        items (left out).
-        """
-        lengths = np.fromiter((len(h) for h in histories), dtype=np.int64, count=len(histories))
-        items = vocabulary.indexes(str(event[0]) for history in histories for event in history)
-        values = np.fromiter(
-            (1.0 if event[1] is None else event[1] for history in histories for event in history),
-            dtype=np.float32,
-            count=len(items),
-        )
-        owner = np.repeat(np.arange(len(histories)), lengths)
-        known = items >= 0
-        kept = np.bincount(owner[known], minlength=len(histories))
-        offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-        return cls(offsets=offsets, items=items[known], values=values[known]), lengths - kept
+    def __post_init__(self) -> None:
+        for name, (dtype, default) in OPTIONAL.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(len(self.items), default, dtype))
 
     @classmethod
     def of_indexes(cls, items: Sequence[np.ndarray]) -> Histories:
@@ -91,13 +76,28 @@ class Histories:
         return cls(offsets=offsets, items=joined, values=np.ones(len(joined), np.float32))
 
     @classmethod
-    def joined(cls, parts: Sequence[Histories]) -> Histories:
+    def concat(cls, parts: Sequence[Histories]) -> Histories:
         """The users of each part, one part after the other."""
         lengths = np.concatenate([part.lengths for part in parts])
         return cls(
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            items=np.concatenate([part.items for part in parts]),
-            values=np.concatenate([part.values for part in parts]),
+            **{name: np.concatenate([getattr(p, name) for p in parts]) for name in PER_EVENT},
+        )
+
+    def then(self, later: Histories) -> Histories:
+        """Each user's events followed by the same user's events of `later`."""
+        owners = np.concatenate([self.owners, later.owners])
+        order = np.argsort(owners, kind="stable")
+        joined = {
+            name: np.concatenate([getattr(self, name), getattr(later, name)])[order]
+            for name in PER_EVENT
+        }
+        return Histories(offsets=self.offsets + later.offsets, **joined)
+
+    def taken(self, events: np.ndarray, offsets: np.ndarray) -> Histories:
+        """The chosen `events` (indexes or a mask), in that order, owned as `offsets` say."""
+        return Histories(
+            offsets=offsets, **{name: getattr(self, name)[events] for name in PER_EVENT}
         )
 
     def __len__(self) -> int:
@@ -121,11 +121,7 @@ class Histories:
     def where(self, keep: np.ndarray) -> Histories:
         """Only the events where `keep` [E] is True; every user stays, perhaps with nothing."""
         counts = np.bincount(self.owners[keep], minlength=len(self))
-        return Histories(
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            items=self.items[keep],
-            values=self.values[keep],
-        )
+        return self.taken(keep, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
     def first(self, shots: int | np.ndarray) -> Histories:
         """The first `shots` events of each user (one number, or [B])."""
@@ -142,12 +138,12 @@ class Histories:
         lengths = self.lengths[indexes]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         take = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[indexes], lengths)
-        return Histories(offsets=offsets, items=self.items[take], values=self.values[take])
+        return self.taken(take, offsets)
 
     def shuffled(self, rng: np.random.Generator) -> Histories:
         """The same events, each user's in a random order."""
         order = np.lexsort((rng.random(len(self.items)), self.owners))
-        return Histories(offsets=self.offsets, items=self.items[order], values=self.values[order])
+        return self.taken(order, self.offsets)
 
     def transposed(self, n_items: int) -> tuple[Histories, np.ndarray]:
         """The same events by item: "users" are items and `items` are user indexes; with it the
@@ -157,9 +153,7 @@ class Histories:
         offsets = np.concatenate(
             [[0], np.cumsum(np.bincount(self.items, minlength=n_items))]
         ).astype(np.int64)
-        return Histories(
-            offsets=offsets, items=self.owners[order], values=self.values[order]
-        ), order
+        return replace(self.taken(order, offsets), items=self.owners[order]), order
 
     def matrix(self, n_items: int, weights: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, n_items] sparse float32: `weights` [E] (default 1) at each event's item; repeated

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.models.base import event_weights
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
@@ -43,7 +44,7 @@ class Factors:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Factors:
         """Alternate ridge solves of users and items."""
-        by_user = behaviour.histories
+        by_user = behaviour.whole
         weights = event_weights(by_user, behaviour.relevant_from)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
@@ -77,12 +78,10 @@ class Factors:
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
+        support = users.support
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
         people = self.fold_in(support)
         for piece in column_pieces(*out.shape):

@@ -1,11 +1,11 @@
-"""What every scorer is: evidence for each item from one kind of knowledge, never negative, zero
+"""What every model is: evidence for each item from one kind of knowledge, never negative, zero
 where it knows nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Mapping
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,17 +14,24 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
+from metarec.features.users import UserBatch
 
 DISLIKED_WEIGHT = 0.3
-"""A disliked event still says what a person comes across: it counts this much beside a liked one.
+"""A low rating still says what a user comes across: it counts this much beside a liked event."""
+REPEAT_WEIGHT = 0.25
+"""What e times as many acts on an item add to its weight."""
+
+Evidence: TypeAlias = np.ndarray | sp.csr_matrix
+"""[B, N] at least 0; sparse, each item once in a row, from a model that knows few items at a time.
 """
 
 
-class Scorer(Protocol):
-    """One expert of the evidence gate.
+class Model(Protocol):
+    """One model behind the gate.
 
     `evidence` is a share of attention, `[B, N]`, at least 0; the gate brings each row to sum 1 and
-    weighs it against popularity, so only its proportions matter.
+    weighs it against popularity, so only its proportions matter. A model reads what users accepted;
+    the gate asks it again about what they refused, and takes that away.
     """
 
     @classmethod
@@ -32,22 +39,17 @@ class Scorer(Protocol):
         """Learn from the training users."""
         ...
 
-    def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N] evidence for every item of the catalog, for B people at once; written into `out`
-        where it is given.
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
+        """[B, N] evidence for every item of the catalog, for B users at once; a dense answer is
+        written into `out` where it is given.
         """
         ...
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Self:
-        """The same scorer for a catalog of `content` [N', C] and `popularity` [N']: old items
-        first, new ones appended.
+        """The same model for a catalog of `content` [N', C] and `popularity` [N']: old items first,
+        new ones appended.
         """
         ...
 
@@ -57,63 +59,48 @@ class Scorer(Protocol):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The scorer that `arrays` described."""
+        """The model that `arrays` described."""
         ...
 
 
 @runtime_checkable
-class SparseScorer(Protocol):
-    """A scorer that knows something of few items at a time."""
+class ReadsWords(Protocol):
+    """A model that reads users as text, and is handed who writes and reads them."""
 
-    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
-        """[B, N] the same evidence, without most of its zeros; each item once in a row."""
+    def with_words(self, words: PeopleInWords) -> Model:
+        """The same model, writing and reading users by `words`."""
         ...
 
 
-@runtime_checkable
-class TextScorer(Protocol):
-    """A scorer that reads people as text: beside `evidence` it is asked with what people stated of
-    themselves.
-    """
-
-    def text_evidence(
-        self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """[B, N] evidence, from histories and attributes as they were stated."""
-        ...
-
-    def with_words(self, words: PeopleInWords) -> Scorer:
-        """The same scorer, writing and reading people by `words`."""
-        ...
-
-
-def dense(evidence: sp.csr_matrix, out: np.ndarray | None) -> np.ndarray:
-    """[B, N] float32 of sparse evidence, written into `out` where it is given."""
-    return np.asarray(evidence.toarray(out=out), np.float32)
+def dense(evidence: Evidence) -> np.ndarray:
+    """[B, N] float32."""
+    return evidence if isinstance(evidence, np.ndarray) else np.asarray(evidence.toarray())
 
 
 def training_weights(behaviour: Behaviour) -> np.ndarray:
-    """[E] float32 weight of each training event: `event_weights` times that of its user."""
-    events = event_weights(behaviour.histories, behaviour.relevant_from)
-    return (
-        events
-        if behaviour.weights is None
-        else events * behaviour.weights_of(behaviour.histories.owners)
-    )
+    """[E] float32 weight of each event of `behaviour.whole`: `event_weights` times that of its
+    user.
+    """
+    events = event_weights(behaviour.whole, behaviour.relevant_from)
+    if behaviour.weights is None:
+        return events
+    return np.asarray(events * behaviour.weights_of(behaviour.whole.owners))
 
 
 def root_weights(behaviour: Behaviour) -> np.ndarray:
-    """[E] float32: the same with the root of the user's weight, for scorers that multiply a user's
+    """[E] float32: the same with the root of the user's weight, for models that multiply a user's
     events with each other.
     """
-    events = event_weights(behaviour.histories, behaviour.relevant_from)
-    return (
-        events
-        if behaviour.weights is None
-        else events * np.sqrt(behaviour.weights_of(behaviour.histories.owners))
-    )
+    events = event_weights(behaviour.whole, behaviour.relevant_from)
+    if behaviour.weights is None:
+        return events
+    return np.asarray(events * np.sqrt(behaviour.weights_of(behaviour.whole.owners)))
 
 
 def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:
-    """[E] float32: 1 for liked events, `DISLIKED_WEIGHT` for the others."""
-    return np.where(histories.values >= relevant_from, 1.0, DISLIKED_WEIGHT).astype(np.float32)
+    """[E] float32: the strength of liked events, more for repeated acts; `DISLIKED_WEIGHT` of it
+    for low ratings.
+    """
+    liked = np.where(histories.values >= relevant_from, 1.0, DISLIKED_WEIGHT)
+    often = 1.0 + REPEAT_WEIGHT * np.log(histories.counts)
+    return np.asarray(liked * often * histories.strengths, np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.runtime.scratch import column_pieces, product
 
 SHARPNESS = 6.0
@@ -47,14 +47,13 @@ class Content:
         )
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
-        sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED).astype(np.float32)
-        taste = support.sums(sign[:, None] * self.directions[support.items])
+        support = users.support
+        sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED)
+        weight = (sign * support.strengths).astype(np.float32)
+        taste = support.sums(weight[:, None] * self.directions[support.items])
         norms = np.linalg.norm(taste, axis=1, keepdims=True)
         wanted = SHARPNESS * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out

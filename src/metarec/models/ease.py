@@ -24,8 +24,8 @@ import torch
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
-from metarec.models.base import dense, event_weights, root_weights
+from metarec.features.users import UserBatch
+from metarec.models.base import event_weights, root_weights
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.knots import Knots
 
@@ -62,7 +62,7 @@ class Ease:
         """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
-        events = behaviour.histories.matrix(behaviour.n_items, root_weights(behaviour)).tocsc()
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour)).tocsc()
         ridge = ORDERED_RIDGE if behaviour.is_ordered else RIDGE
         together = (events.T @ events).tocsr()
         knots = _knots(behaviour.horizon.pool)
@@ -74,17 +74,9 @@ class Ease:
         )
         return cls(knots=knots, weights=tuple(weights), relevant_from=behaviour.relevant_from)
 
-    def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]."""
-        return dense(self.sparse_evidence(support), out)
-
-    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
-        """[B, N]."""
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
+        """[B, N], sparse."""
+        support = users.support
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
         nearness_BK = Knots.between(self.knots, np.eye(len(self.knots), dtype=np.float32)).after(
             support.lengths

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
-from metarec.models.base import dense, event_weights, root_weights
+from metarec.features.users import UserBatch
+from metarec.models.base import event_weights, root_weights
 
 SHRINK = 20.0
 """Added to the geometric mean of two items' event counts: rare pairs count less."""
@@ -34,7 +34,7 @@ class Neighbors:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:
         """Cosine of the items' event vectors with shrinkage."""
-        events = behaviour.histories.matrix(behaviour.n_items, root_weights(behaviour))
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
         together = (events.T @ events).tocsr()
         norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
         rows = np.repeat(np.arange(behaviour.n_items), np.diff(together.indptr))
@@ -43,17 +43,9 @@ class Neighbors:
         together.eliminate_zeros()
         return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]."""
-        return dense(self.sparse_evidence(support), out)
-
-    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
-        """[B, N]."""
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
+        """[B, N], sparse."""
+        support = users.support
         return (
             support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from))
             @ self.similarity

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
-from metarec.models.base import dense, event_weights, training_weights
+from metarec.features.users import UserBatch
+from metarec.models.base import event_weights, training_weights
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 
 WINDOW = 10
@@ -37,7 +37,7 @@ class Transitions:
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:
         """Count what follows what within the window, divided by how often each side occurs."""
-        histories, n_items = behaviour.histories, behaviour.n_items
+        histories, n_items = behaviour.whole, behaviour.n_items
         weights = training_weights(behaviour)
         counts = sp.csr_matrix((n_items, n_items), dtype=np.float32)
         for step in range(1, WINDOW + 1):
@@ -52,17 +52,9 @@ class Transitions:
         counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
         return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)
 
-    def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]."""
-        return dense(self.sparse_evidence(support), out)
-
-    def sparse_evidence(self, support: Histories) -> sp.csr_matrix:
-        """[B, N]."""
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
+        """[B, N], sparse."""
+        support = users.support
         age = np.repeat(support.lengths, support.lengths) - 1 - support.positions
         weights = event_weights(support, self.relevant_from) * RECENCY**age
         return support.matrix(self.following.shape[0], weights) @ self.following

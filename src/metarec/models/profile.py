@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 
 REGULARISATION = 100.0
 """People's worth of pull towards the average person."""
@@ -55,12 +55,10 @@ class Profile:
         return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person of whom nothing is known."""
+        support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         is_known = profiles.any(axis=1)
         if not is_known.any():

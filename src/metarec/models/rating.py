@@ -131,6 +131,7 @@ class RatingHead:
 
     def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the process at each asked event [E], from each person's support."""
+        support = support if support.is_rated.all() else support.where(support.is_rated)
         if support.lengths.max(initial=0) > NEWEST:
             support = support.where(
                 support.positions >= np.repeat(support.lengths - NEWEST, support.lengths)
@@ -163,7 +164,8 @@ class RatingHead:
         order asked.
         """
         process, variance = self.process(support, asked)
-        of_event = self._by_events.after(support.lengths)[asked.owners]
+        rated = np.bincount(support.owners[support.is_rated], minlength=len(support))
+        of_event = self._by_events.after(rated)[asked.owners]
         values = (
             self.mean
             + of_event[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metarec.models.als import Factors
-from metarec.models.base import Scorer
+from metarec.models.base import Model
 from metarec.models.content import Content
 from metarec.models.deep_set.scorer import Network
 from metarec.models.ease import Ease
@@ -12,6 +12,7 @@ from metarec.models.few_shot.scorer import learned
 from metarec.models.item_knn import Neighbors
 from metarec.models.markov import Transitions
 from metarec.models.profile import Profile
+from metarec.models.repeat import Repeat
 from metarec.models.support_ridge import EpisodicRidge
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
@@ -20,14 +21,15 @@ from metarec.models.transformer.scorer import (
 )
 from metarec.models.user_text import PeopleAsText
 
-PEOPLE_AS_TEXT = "people-as-text"
-SCORERS: dict[str, type[Scorer]] = {
+PEOPLE_AS_TEXT, REPEAT = "people-as-text", "repeat"
+MODELS: dict[str, type[Model]] = {
     "profile": Profile,
     "neighbors": Neighbors,
     "weights": Ease,
     "factors": Factors,
     "sequence": Transitions,
     "content": Content,
+    REPEAT: Repeat,
     "episodic": EpisodicRidge,
     "network": Network,
     "decoder": Transformer,

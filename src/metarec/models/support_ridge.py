@@ -21,6 +21,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 REGULARISATION = 100.0
@@ -112,12 +113,10 @@ class EpisodicRidge:
         )
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
+        support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         compressed = self._compressed(support, profiles)
         for piece in column_pieces(*out.shape):
@@ -162,12 +161,9 @@ class EpisodicRidge:
         place = self.place[support.items]
         known = support if (place >= 0).all() else support.where(place >= 0)
         lengths = known.lengths
-        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths).astype(
-            np.float32
-        )
-        return Histories(
-            offsets=known.offsets, items=self.place[known.items], values=known.values
-        ), scale
+        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths)
+        weighted = (scale * known.strengths).astype(np.float32)
+        return replace(known, items=self.place[known.items]), weighted
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -247,22 +243,14 @@ def _tasks(
     targets = []
     for histories in tasks:
         asked = histories.after(part.pools)
-        targets.append(asked.where(part.is_liked(asked)).matrix(behaviour.n_items))
+        targets.append(asked.where(part.is_wanted(asked)).matrix(behaviour.n_items))
     roots = (
         None
         if part.weights is None
         else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
     )
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([h.lengths for h in tasks]))]).astype(
-        np.int64
-    )
-    joined = Histories(
-        offsets=offsets,
-        items=np.concatenate([h.items for h in tasks]),
-        values=np.concatenate([h.values for h in tasks]),
-    )
     return (
-        joined,
+        Histories.concat(tasks),
         np.tile(part.profiles, (copies, 1)),
         sp.vstack(targets, format="csr"),
         np.tile(part.pools, copies),

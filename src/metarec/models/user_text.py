@@ -8,9 +8,8 @@ the empty one included, and a ridge maps what the encoder reads to what they lik
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +18,7 @@ from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
+from metarec.features.users import UserBatch
 
 MOST_PEOPLE = 1000
 """Training people written as text, at most; each is read at up to three lengths of history."""
@@ -63,7 +63,7 @@ class PeopleAsText:
         )
         lengths = sorted({0, min(FEW_EVENTS, behaviour.horizon.pool), behaviour.horizon.pool})
         supports = [people.first(np.minimum(length, pools)) for length in lengths]
-        vectors = words.read(Histories.joined(supports), told * len(lengths))
+        vectors = words.read(Histories.concat(supports), told * len(lengths))
         weights = (
             None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
         )
@@ -78,22 +78,15 @@ class PeopleAsText:
             tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
         return cls(tower=tower, people=(len(rows), len(able)), words=words)
 
-    def evidence(
-        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """[B, N] from histories alone, for people who stated nothing."""
-        return self.text_evidence(support, [{}] * len(support), out)
-
-    def text_evidence(
-        self, support: Histories, told: Sequence[Mapping[str, Any]], out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """[B, N] from histories and what people stated of themselves.
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] from histories and what users stated of themselves.
 
         Raises:
             BadInput: if the encoder is not there: it lies outside a model's folder.
         """
-        assert self.words is not None, "a scorer from arrays is given its words before it is asked"
-        return self.tower.evidence(self.words.read(support, told), out)
+        assert self.words is not None, "a model from arrays is given its words before it is asked"
+        told = users.attributes or [{}] * len(users)
+        return self.tower.evidence(self.words.read(users.support, told), out)
 
     def with_words(self, words: PeopleInWords) -> PeopleAsText:
         """The same scorer with this writer and reader."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
-from metarec.models.base import Scorer, SparseScorer, TextScorer
-from metarec.models.registry import SCORERS
+from metarec.features.users import UserBatch
+from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.registry import MODELS, REPEAT
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
@@ -23,7 +22,7 @@ from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
 STAGE = "fit scorers and gate"
-OWN = ("popularity", "standing", "popularity_from_content")
+OWN = ("popularity", "standing", "popularity_from_content", "acceptance")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
 
 FOLDS = 3
@@ -33,6 +32,12 @@ MANY, HELD_OUT = 2500, 1200
 SMOOTHING = 0.5
 """Likes added to every item before shares are taken."""
 CONTENT_RIDGE = 10.0
+REFUSAL = 1.0
+"""What a refusal takes away, beside what the same act as an acceptance would add."""
+REFUSED_ITEM = 4.0
+"""Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
+ACCEPTANCE_DAMPING = 5.0
+"""Acts' worth of pull of an item's acceptance towards everyone's."""
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
 _SCRATCH = Scratch()
@@ -52,7 +57,11 @@ class Ensemble:
     """
     popularity_from_content: np.ndarray
     """[C + 1] log share from content columns and 1."""
-    scorers: dict[str, Scorer]
+    acceptance: np.ndarray
+    """[N] float32, at most 0: log of the share of users who kept the item, beside everyone's; 0
+    where nobody refused it.
+    """
+    scorers: dict[str, Model]
     gate: Gate
 
     @classmethod
@@ -91,6 +100,7 @@ class Ensemble:
             popularity=fitted.popularity,
             standing=fitted.standing,
             popularity_from_content=fitted.from_content,
+            acceptance=_acceptance(behaviour),
             scorers=fitted.scorers,
             gate=gate,
         )
@@ -100,58 +110,44 @@ class Ensemble:
             names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
         )
 
-    def parts(
-        self, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]
-    ) -> dict[str, np.ndarray]:
-        """The addends of the log-score, by name, each [B, N] float32; arguments as for `score`."""
-        evidence = {
-            name: _ask(scorer, support, profiles, told) for name, scorer in self.scorers.items()
-        }
-        return self.gate.parts(self.popularity, self.standing, evidence, support.lengths)
+    def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name, each [B, N] float32."""
+        parts = self._gated(users)
+        if self.acceptance.any():
+            parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
+        if len(users.refused.items):
+            against = self._gated(users.refusing())
+            lifts = sum(part for name, part in against.items() if name in self.scorers)
+            parts["refused"] = np.where(users.refused.lengths[:, None] > 0, -REFUSAL * lifts, 0.0)
+        return parts
 
-    def score(
-        self,
-        support: Histories,
-        profiles: np.ndarray,
-        told: Sequence[Mapping[str, Any]],
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """[B, N] float32 log-scores, written into `out` where it is given.
+    def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
+        evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
+        return self.gate.parts(self.popularity, self.standing, evidence, users.support.lengths)
 
-        Args:
-            profiles: [B, P] columns of what people stated of themselves.
-            told: [B] the same as they stated it, for what reads words.
-        """
-        shape = (len(support), len(self.popularity))
+    def score(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32 log-scores, written into `out` where it is given."""
+        shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
-        room = _SCRATCH.array(
-            "evidence", shape
-        )  # one after the other: the gate is done with each before the next
-        evidence = (
-            sparse.sparse_evidence(support)
-            if sparse is not None
-            else reader.text_evidence(support, told, room)
-            if reader is not None
-            else scorer.evidence(support, profiles, room)
-            for scorer, sparse, reader in self._in_turn
-        )
-        self.gate.score(self.popularity, self._base, evidence, support.lengths, out=out)
+        self._score(users, self._base, out)
+        if self._is_refused:
+            out += REFUSED_ITEM * self.acceptance
+        if len(users.refused.items):
+            rows = np.flatnonzero(users.refused.lengths)
+            lifts = np.empty((len(rows), shape[1]), np.float32)
+            self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
+            out[rows] -= REFUSAL * lifts
         return out
 
+    def _score(self, users: UserBatch, base: np.ndarray, out: np.ndarray) -> None:
+        # One after the other: the gate is done with each answer before the next is written there.
+        room = _SCRATCH.array("evidence", out.shape)
+        evidence = (self.scorers[name].evidence(users, room) for name in self.gate.names)
+        self.gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
+
     @cached_property
-    def _in_turn(self) -> list[tuple[Scorer, SparseScorer | None, TextScorer | None]]:
-        """Each scorer in the order of the gate, and once more if it is sparse or reads text (asking
-        takes longer than some scorers do).
-        """
-        scorers = [self.scorers[name] for name in self.gate.names]
-        return [
-            (
-                scorer,
-                scorer if isinstance(scorer, SparseScorer) else None,
-                scorer if isinstance(scorer, TextScorer) else None,
-            )
-            for scorer in scorers
-        ]
+    def _is_refused(self) -> bool:
+        return bool(self.acceptance.any())
 
     @cached_property
     def _base(self) -> np.ndarray:
@@ -181,7 +177,7 @@ class Ensemble:
         return replace(
             self,
             scorers={
-                name: scorer.with_words(words) if isinstance(scorer, TextScorer) else scorer
+                name: scorer.with_words(words) if isinstance(scorer, ReadsWords) else scorer
                 for name, scorer in self.scorers.items()
             },
         )
@@ -196,10 +192,17 @@ class Ensemble:
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
         standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
+        acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
             name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
         }
-        return replace(self, popularity=popularity, standing=standing, scorers=scorers)
+        return replace(
+            self,
+            popularity=popularity,
+            standing=standing,
+            acceptance=acceptance,
+            scorers=scorers,
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
@@ -223,7 +226,7 @@ class Ensemble:
                 if key.startswith(f"{prefix}/")
             }
 
-        scorers = {name: SCORERS[name].from_arrays(under(name)) for name in names}
+        scorers = {name: MODELS[name].from_arrays(under(name)) for name in names}
         return cls(
             **{name: arrays[name] for name in OWN},
             scorers=scorers,
@@ -238,7 +241,7 @@ class _Fitted:
     popularity: np.ndarray
     standing: np.ndarray
     from_content: np.ndarray
-    scorers: dict[str, Scorer]
+    scorers: dict[str, Model]
 
     @classmethod
     def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
@@ -247,30 +250,19 @@ class _Fitted:
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={name: SCORERS[name].fit(behaviour, rng) for name in names},
+            scorers={name: MODELS[name].fit(behaviour, rng) for name in names},
         )
 
     def ask(
         self, behaviour: Behaviour, shots: int, users: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-        shares = []
-        for scorer in self.scorers.values():
-            evidence = _ask(scorer, support, behaviour.profiles[users], behaviour.told_of(users))
+        asked, shares = behaviour.batch_of(users, support), []
+        for model in self.scorers.values():
+            evidence = dense(model.evidence(asked))
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
-
-
-def _ask(
-    scorer: Scorer, support: Histories, profiles: np.ndarray, told: Sequence[Mapping[str, Any]]
-) -> np.ndarray:
-    """[B, N] a scorer's evidence, from what it reads."""
-    return (
-        scorer.text_evidence(support, told)
-        if isinstance(scorer, TextScorer)
-        else scorer.evidence(support, profiles)
-    )
 
 
 def _ask_held_out(
@@ -279,7 +271,13 @@ def _ask_held_out(
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = _Fitted.of(behaviour.users(rest), names, rng)
-    return gather_tasks(behaviour, held_out, partial(fitted.ask, behaviour), rng)
+    return gather_tasks(
+        behaviour,
+        held_out,
+        partial(fitted.ask, behaviour),
+        rng,
+        with_repeats=REPEAT in names,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,14 +351,15 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     histories = (
         behaviour.targets
         if behaviour.is_ordered
-        else behaviour.histories.where(behaviour.is_liked(behaviour.histories))
+        else behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
     )
-    counted = behaviour.weights_of(histories.owners)
+    counted = behaviour.weights_of(histories.owners) * histories.strengths
     if not behaviour.is_ordered:
         lengths = behaviour.histories.lengths
         counted = counted * (lengths / (lengths + behaviour.horizon.min_events))[histories.owners]
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
-    seen = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
+    met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
+    seen = np.bincount(met, minlength=behaviour.n_items) > 0
     columns = np.concatenate(
         [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
     ).astype(np.float64)
@@ -396,3 +395,17 @@ def _standing(behaviour: Behaviour) -> np.ndarray:
     return np.where(
         seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
     ).astype(np.float32)
+
+
+def _acceptance(behaviour: Behaviour) -> np.ndarray:
+    """[N] float32: see `Ensemble.acceptance`."""
+    kept, refused = (
+        np.bincount(
+            rows.items, behaviour.weights_of(rows.owners) * rows.strengths, behaviour.n_items
+        )
+        for rows in (behaviour.whole, behaviour.refused)
+    )
+    everyone = kept.sum() / max(kept.sum() + refused.sum(), 1e-9)
+    share = (kept + ACCEPTANCE_DAMPING * everyone) / (kept + refused + ACCEPTANCE_DAMPING)
+    log_share = np.log(np.maximum(share / max(everyone, 1e-9), 1e-9))
+    return np.where(refused > 0, np.minimum(log_share, 0.0), 0.0).astype(np.float32)

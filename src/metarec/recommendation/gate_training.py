@@ -78,19 +78,25 @@ these users.
 
 
 def gather_tasks(
-    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64
+    behaviour: Behaviour,
+    users: np.ndarray,
+    ask: Ask,
+    rng: np.random.Generator,
+    *,
+    with_repeats: bool = False,
+    batch: int = 64,
 ) -> list[GateTasks]:
-    """Tasks of the held-out `users` at each support size of the horizon."""
+    """Tasks of the held-out `users` at each support size of the horizon.
+
+    Args:
+        with_repeats: items of the support are candidates too, wanted where they were taken again.
+    """
     tasks = []
     for shots in behaviour.horizon.shots:
+        shown = shots if with_repeats else 0
         parts = [
-            _candidates(
-                behaviour,
-                users[start : start + batch],
-                *ask(shots, users[start : start + batch]),
-                rng,
-            )
-            for start in range(0, len(users), batch)
+            _candidates(behaviour, some, *ask(shots, some), rng, shown)
+            for some in (users[start : start + batch] for start in range(0, len(users), batch))
         ]
         tasks.append(_joined(parts))
     return tasks
@@ -251,23 +257,29 @@ def _candidates(
     popularity: np.ndarray,
     standing: np.ndarray,
     rng: np.random.Generator,
+    shown: int,
 ) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
-    weighed sample of the rest.
+    weighed sample of the rest; of the pool only the first `shown` items.
     """
     people, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
     pool, target = histories.first(pools), behaviour.targets.users(users)
     is_relevant = np.zeros((people, n_items), bool)
     is_relevant[target.owners, target.items] = True
+    allowed = np.ones((people, n_items), bool)
+    allowed[pool.owners, pool.items] = False
+    if shown:
+        support, again = pool.first(shown), behaviour.repeats.users(users)
+        allowed[support.owners, support.items] = True
+        is_relevant[again.owners, again.items] = True
+        is_relevant &= allowed
     chosen = is_relevant.copy()
     top = min(TOP, n_items - 1)
     for scorer in range(shares.shape[2]):
         best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
         np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
     chosen[:, np.argpartition(-popularity, top)[:top]] = True
-    allowed = np.ones((people, n_items), bool)
-    allowed[pool.owners, pool.items] = False
     chosen &= allowed
     drawn = np.zeros(n_items, bool)
     drawn[rng.choice(n_items, min(SAMPLED, n_items), replace=False)] = True

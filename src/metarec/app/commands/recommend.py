@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metarec.app.commands.options import (
+    Bought,
     Dislike,
     Json,
     Like,
     Model,
     Profile,
     Seed,
+    Viewed,
     Wish,
     show,
     table,
@@ -28,6 +30,8 @@ def recommend(
     model: Model,
     like: Like = None,
     dislike: Dislike = None,
+    bought: Bought = None,
+    viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
@@ -65,7 +69,7 @@ def recommend(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish)
+    request = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -127,6 +131,8 @@ def explain(
     item: Annotated[str, typer.Option(help="Id of the item to explain.")],
     like: Like = None,
     dislike: Dislike = None,
+    bought: Bought = None,
+    viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
     trace: Annotated[
@@ -139,7 +145,7 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish)
+    request = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -159,6 +165,9 @@ def request_of(
     dislike: list[str] | None,
     profile: list[str] | None,
     wish: str | None,
+    *,
+    bought: list[str] | None = None,
+    viewed: list[str] | None = None,
 ) -> Request:
     """A person as the command line describes them.
 
@@ -168,13 +177,9 @@ def request_of(
     from metarec.data.schema import BadInput
     from metarec.recommendation.slate import Request
 
-    low, high = model.value_range
-    history = [
-        _event(text, value, model)
-        for texts, value in ((like, high), (dislike, low))
-        for text in texts or ()
-    ]
-    for item_id, _ in history:
+    given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
+    history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+    for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
@@ -192,14 +197,16 @@ def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
     return [titles[row] for row in model.vocabulary.indexes(item_ids)]
 
 
-def _event(text: str, value: float, model: Recommender) -> tuple[str, float]:
-    """`ID` or `ID=VALUE`; an id that holds a `=` itself is known by the catalog."""
+def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None, str]:
+    """`ID`, or `ID=VALUE` for a stated rating or amount; an id that holds a `=` itself is known by
+    the catalog.
+    """
     item_id, sign, stated = text.rpartition("=")
-    return (
-        (text, value)
-        if not sign or text in model.vocabulary
-        else (item_id, _number(stated, "--like"))
-    )
+    if sign and text not in model.vocabulary:
+        return item_id, _number(stated, f"--{kind}"), "rating" if kind == "like" else kind
+    if kind == "like" and model.has_values:
+        return text, model.value_range[1], "rating"
+    return text, None, kind
 
 
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:

@@ -234,7 +234,7 @@ def _episode_loss(
     histories = histories if behaviour.is_ordered else histories.shuffled(rng)
     pools = behaviour.pools[users]
     pool, asked = histories.first(pools), histories.after(pools)
-    liked = asked.where(behaviour.is_liked(asked))
+    liked = asked.where(behaviour.is_wanted(asked))
     items_ND = network.items()
     people = network.people(
         *padded_support(pool, network.pool), torch.from_numpy(behaviour.profiles[users]), items_ND

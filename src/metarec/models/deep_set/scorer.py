@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
     VALUE_LEVELS,
@@ -40,12 +40,10 @@ class Network:
         return cls(network=train_network(behaviour, sizes, rng))
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]."""
+        support, profiles = users.support, users.profiles
         served = self._served
         with torch.inference_mode():
             longest = min(

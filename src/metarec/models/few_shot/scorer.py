@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale, ViewName
 from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
@@ -176,7 +177,7 @@ class FittedLearner:
         }[self.view]
         return np.asarray(unit * self._in_parts(histories, profiles, spread), dtype=np.float32)
 
-    def evidence(
+    def chances(
         self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
         """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
@@ -287,11 +288,9 @@ class Learned:
         except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
             return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
 
-    def evidence(
-        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N]."""
-        return self.learner.evidence(support, profiles, out)
+        return self.learner.chances(users.support, users.profiles, out)
 
     # It predicts popularity itself
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:

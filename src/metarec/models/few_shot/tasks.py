@@ -9,7 +9,7 @@ did everywhere but in one category and asks for that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -145,7 +145,7 @@ class FewShotTasks:
     @cached_property
     def _eligible(self) -> np.ndarray:
         wanted = (
-            self.histories.values > 0
+            (self.histories.values > 0) & self.histories.is_target
             if self.liked_only
             else np.ones(len(self.histories.items), bool)
         )
@@ -238,7 +238,7 @@ def _query(
     is_candidate: np.ndarray,
 ) -> Query:
     if tasks.liked_only:
-        asked = asked.where(asked.values > 0)
+        asked = asked.where((asked.values > 0) & asked.is_target)
     if asked.lengths.max(initial=0) > tasks.query_most:
         asked = asked.shuffled(rng).first(tasks.query_most)
     rows = asked.padded()
@@ -273,11 +273,8 @@ def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
     """
     order = np.lexsort((times, histories.items))
     counts = np.bincount(histories.items, minlength=n_items)
-    return Histories(
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        items=histories.owners[order].astype(np.int64),
-        values=histories.values[order],
-    )
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return replace(histories.taken(order, offsets), items=histories.owners[order].astype(np.int64))
 
 
 def joined(support: Support, query: Query) -> Support:

@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
@@ -91,12 +92,10 @@ class Transformer:
         return cls(network=network, value_mean=mean, value_spread=spread)
 
     def evidence(
-        self,
-        support: Histories,
-        profiles: Float[np.ndarray, "people columns"],
-        out: Float[np.ndarray, "people items"] | None = None,
+        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N] chances that add up to 1."""
+        support, profiles = users.support, users.profiles
         inputs = _inputs(support, self.network.sizes.max_events, self.value_mean, self.value_spread)
         has_profile = self.network.profile is not None
         parts = []

@@ -1,0 +1,265 @@
+"""Events as they happened, and how repeated acts on an item become one entry of a history.
+
+Of all acts of a user on an item since the last undo the strongest counts, of equally strong ones
+the latest: who bought what they had viewed has bought it, who returned it has refused it. What is
+refused is kept apart: models learn from what was accepted, and the gate turns refusals against what
+is like them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.schema import Interactions, Vocabulary
+from metarec.features.histories import PER_EVENT, Histories
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """Acts of B users in order, before repeated ones are joined; neutral acts are left out."""
+
+    n_users: int
+    owners: np.ndarray
+    """[E] int64, ascending."""
+    items: np.ndarray
+    """[E] int64."""
+    is_refusal: np.ndarray
+    """[E] bool."""
+    is_undo: np.ndarray
+    """[E] bool: takes back everything before it on the same item."""
+    values: np.ndarray
+    strengths: np.ndarray
+    is_rated: np.ndarray
+    is_target: np.ndarray
+    kinds: np.ndarray
+    times: np.ndarray
+
+    def where(self, keep: np.ndarray) -> Events:
+        """Only the events where `keep` [E] is True."""
+        arrays = {name: getattr(self, name)[keep] for name in _ARRAYS}
+        return Events(n_users=self.n_users, **arrays)
+
+    @cached_property
+    def _pairs(self) -> np.ndarray:
+        """[E] int64: a number for each (user, item)."""
+        return np.asarray(self.owners * (int(self.items.max(initial=0)) + 1) + self.items)
+
+    def joined(self, *, newest_last: bool = False) -> tuple[Histories, Histories]:
+        """Histories of what each user accepted, and of what they refused, each item once.
+
+        Args:
+            newest_last: order items by their last act; otherwise by their first.
+        """
+        joined = self._joined()
+        if joined is None:  # nothing is repeated, and nothing taken back
+            order, arrays = np.arange(len(self.items)), {name: getattr(self, name) for name in _OWN}
+            arrays["counts"], refused = np.ones(len(order), np.float32), self.is_refusal
+        else:
+            arrays, rank, refused = joined
+            order = np.argsort(rank["last" if newest_last else "first"], kind="stable")
+        return self._histories(arrays, order[~refused[order]]), self._histories(
+            arrays, order[refused[order]]
+        )
+
+    def _joined(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray] | None:
+        """For each (user, item) still standing: what joins its acts, where it ranks by its first
+        and its last act, and whether it is refused; None where every act stands alone.
+        """
+        _, pair = np.unique(self._pairs, return_inverse=True)
+        n_pairs, place = int(pair.max(initial=-1)) + 1, np.arange(len(pair))
+        undone = np.full(n_pairs, -1)
+        np.maximum.at(undone, pair[self.is_undo], place[self.is_undo])
+        stands = place > undone[pair]
+        if n_pairs == len(pair) and stands.all():
+            return None
+        rows = place[stands]
+        of = np.unique(pair[rows], return_inverse=True)[1]
+        size = int(of.max(initial=-1)) + 1
+        first, last = np.full(size, len(pair)), np.full(size, -1)
+        np.minimum.at(first, of, rows)
+        np.maximum.at(last, of, rows)
+        ranked = np.lexsort((rows, self.strengths[rows], of))
+        strongest = rows[ranked[np.append(np.diff(of[ranked]) > 0, True)[: len(ranked)]]]
+        rated = np.full(size, -1)  # a stated number stays stated, whatever else was done
+        np.maximum.at(rated, of[self.is_rated[rows]], rows[self.is_rated[rows]])
+        spoken = np.where((rated >= 0) & ~self.is_refusal[strongest], rated, strongest)
+        aimed = np.zeros(size, bool)
+        np.logical_or.at(aimed, of, self.is_target[rows])
+        arrays = {name: getattr(self, name)[strongest] for name in _OWN}
+        arrays |= {name: getattr(self, name)[spoken] for name in ("values", "is_rated")}
+        arrays |= {"is_target": aimed, "times": self.times[last]}
+        arrays["counts"] = np.bincount(of, minlength=size).astype(np.float32)
+        return arrays, {"first": first, "last": last}, self.is_refusal[strongest]
+
+    def _histories(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray) -> Histories:
+        lengths = np.bincount(arrays["owners"][chosen], minlength=self.n_users)
+        return Histories(
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            **{name: arrays[name][chosen] for name in PER_EVENT},
+        )
+
+    def cut(self, pools: np.ndarray) -> np.ndarray:
+        """[E] bool: before each user accepts the first item beyond their `pools` [B]."""
+        accepted = np.flatnonzero(~self.is_refusal & ~self.is_undo)
+        _, first = np.unique(self._pairs[accepted], return_index=True)
+        is_new = np.zeros(len(self.items), bool)
+        is_new[accepted[first]] = True
+        start = np.searchsorted(self.owners, np.arange(self.n_users))
+        met = np.cumsum(is_new)
+        before = np.concatenate([[0], met])[start]
+        return np.asarray(met - before[self.owners] <= pools[self.owners])
+
+
+_ARRAYS = tuple(name for name in Events.__dataclass_fields__ if name != "n_users")
+_OWN = ("owners", *(name for name in PER_EVENT if name != "counts"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventReader:
+    """What acts and values mean in one data set; training events and requests are read alike."""
+
+    kinds: Kinds = field(default_factory=Kinds.default)
+    names: tuple[str, ...] = ()
+    """Kinds of training, in the order of their codes."""
+    targets: frozenset[str] = frozenset()
+    """Kinds that recommendations are for."""
+    has_ratings: bool = False
+    low: float = 1.0
+    """Smallest rating."""
+    high: float = 1.0
+    """Largest rating."""
+    relevant_from: float = -np.inf
+    """The rating from which an event counts as liked."""
+    strongest: float = 1.0
+    """Strength of the strongest positive kind of training; strengths are told beside it."""
+
+    @classmethod
+    def of(cls, interactions: Interactions) -> EventReader:
+        """The reader of these events."""
+        acts = interactions.acts()
+        positive = acts.filter((acts["sign"] > 0) & ~acts["is_undo"])["strength"]
+        low, high = interactions.value_range
+        return cls(
+            kinds=interactions.kinds,
+            names=tuple(
+                sorted(set(map(plain_kind, interactions.frame["kind"].unique().to_list())))
+            ),
+            targets=frozenset(map(plain_kind, interactions.target_kinds)),
+            has_ratings=interactions.has_values,
+            low=low,
+            high=high,
+            relevant_from=interactions.relevant_from,
+            strongest=float(positive.max() or 1.0),  # type: ignore[arg-type]  # any literal
+        )
+
+    def of_interactions(
+        self, interactions: Interactions, vocabulary: Vocabulary
+    ) -> tuple[Events, list[str]]:
+        """Every user's events, and the user ids in their order."""
+        table = interactions.frame.select("user_id", "item_id", "timestamp", "value", "kind")
+        table = table.with_columns(interactions.acts())
+        ids = pl.DataFrame(
+            {"item_id": list(vocabulary.ids), "item": np.arange(len(vocabulary))},
+            schema_overrides={"item_id": pl.Utf8},
+        )
+        users = table["user_id"].unique(maintain_order=True)
+        table = table.join(ids, on="item_id", how="left", maintain_order="left")
+        table = table.with_columns(table["user_id"].rle_id().alias("owner"))
+        codes = {name: self._code(name) for name in table["kind"].unique().to_list()}
+        table = table.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+        amount = table["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+        rating = table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+        strength = (table["strength"].to_numpy() / self.strongest).astype(np.float32)
+        is_rated = ~np.isnan(rating)
+        kinds = table["kind"].replace_strict(codes, return_dtype=pl.Int16).to_numpy()
+        return Events(
+            n_users=len(users),
+            owners=table["owner"].to_numpy().astype(np.int64),
+            items=table["item"].to_numpy().astype(np.int64),
+            is_refusal=(table["sign"] < 0).to_numpy(),
+            is_undo=table["is_undo"].to_numpy(),
+            values=np.where(is_rated, rating, self._level(amount, strength)).astype(np.float32),
+            strengths=strength,
+            is_rated=is_rated,
+            is_target=table["is_target"].to_numpy(),
+            kinds=kinds,
+            times=table["timestamp"].to_numpy()
+            if interactions.has_time
+            else np.full(table.height, np.nan),
+        ), users.to_list()
+
+    def of_requests(
+        self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary
+    ) -> tuple[Events, np.ndarray]:
+        """Events of requests (see `Request.history`), and for each how many named unknown items."""
+        owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+        events = [parts_of(event) for history in histories for event in history]
+        items = vocabulary.indexes(str(event[0]) for event in events)
+        unknown = np.bincount(owners[items < 0], minlength=len(histories))
+        acts = [self._act(value, kind) for _, value, kind, _ in events]
+        sign = np.array([act[0] for act in acts], np.int64)
+        is_undo = np.array([act[1] for act in acts], bool)
+        arrays = Events(
+            n_users=len(histories),
+            owners=owners.astype(np.int64),
+            items=items,
+            is_refusal=sign < 0,
+            is_undo=is_undo,
+            values=np.array([act[2] for act in acts], np.float32),
+            strengths=np.array([act[3] for act in acts], np.float32),
+            is_rated=np.array([act[4] for act in acts], bool),
+            is_target=np.array([act[5] for act in acts], bool),
+            kinds=np.array([self._code(kind) for _, _, kind, _ in events], np.int16),
+            times=np.array([np.nan if at is None else float(at) for *_, at in events], np.float64),
+        )
+        return arrays.where((items >= 0) & ((sign != 0) | is_undo)), unknown
+
+    def accepted(self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> Histories:
+        """What users of requests accepted, the newest last; unknown items are left out."""
+        return self.of_requests(histories, vocabulary)[0].joined(newest_last=True)[0]
+
+    def _act(
+        self, value: float | None, kind: str | None
+    ) -> tuple[int, bool, float, float, bool, bool]:
+        """Sign, whether it is an undo, value, strength, whether rated, whether a target."""
+        name = kind or "event"
+        known = self.kinds.of(name)
+        sign = {"positive": 1, "negative": -1}.get(known.sign, 0)
+        if value is not None and self.has_ratings and self.kinds.is_rating(name):
+            return 1, False, float(value), min(known.strength / self.strongest, 1.0), True, True
+        if value is not None and not self.has_ratings and value <= 0 < sign:
+            sign = -1
+        strength = min(known.strength / self.strongest, 1.0)
+        amount = np.array([np.nan if value is None else value], np.float32)
+        level = float(self._level(amount, np.array([strength], np.float32))[0])
+        return sign, known.sign == "undo", level, strength, False, plain_kind(name) in self.targets
+
+    def _level(self, amounts: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+        """[E] where acts without a rating stand among values: on a rating scale in its liked part,
+        the higher the stronger; otherwise the stated amount (1 if none) times the strength.
+        """
+        if self.has_ratings:
+            return np.asarray(self.relevant_from + strengths * (self.high - self.relevant_from))
+        return np.asarray(np.where(np.isnan(amounts), 1.0, np.abs(amounts)) * strengths)
+
+    def _code(self, kind: str | None) -> int:
+        return self._codes.get(plain_kind(kind or "event"), 0)
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {name: place + 1 for place, name in enumerate(self.names)}
+
+
+def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
+    """Item, value, kind and time of an event of a request, which may be a bare item id."""
+    if isinstance(event, str | int):
+        return event, None, None, None
+    item, value, kind, at = [*event, None, None, None][:4]
+    return item, None if value is None else float(value), kind, at

@@ -1,0 +1,56 @@
+"""What is known of the users who ask: the one thing that every model is asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from metarec.features.histories import Histories
+
+_REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserBatch:
+    """B users at once."""
+
+    support: Histories
+    """What they accepted."""
+    profiles: np.ndarray
+    """[B, P] float32 columns of what they stated of themselves; 0 where nothing is known."""
+    refused: Histories = None  # type: ignore[assignment]  # filled in below, never None
+    """What they refused: disliked, hidden, returned."""
+    attributes: Sequence[Mapping[str, Any]] = field(default=())
+    """[B] the same as they stated it, for what reads words; empty: nobody stated any."""
+
+    def __post_init__(self) -> None:
+        if getattr(self, _REFUSED) is None:
+            nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
+            object.__setattr__(self, _REFUSED, nothing)
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+    def attributes_of(self, user: int) -> Mapping[str, Any]:
+        """What one user stated."""
+        return self.attributes[user] if self.attributes else {}
+
+    def with_support(self, support: Histories) -> UserBatch:
+        """The same users as if they had accepted something else."""
+        return replace(self, support=support)
+
+    def refusing(self) -> UserBatch:
+        """The users as if they had accepted what they refused, and said nothing of themselves."""
+        return UserBatch(support=self.refused, profiles=np.zeros_like(self.profiles))
+
+    def rows(self, indexes: np.ndarray) -> UserBatch:
+        """Some of the users."""
+        return UserBatch(
+            support=self.support.users(indexes),
+            profiles=self.profiles[indexes],
+            refused=self.refused.users(indexes),
+            attributes=[self.attributes[row] for row in indexes] if self.attributes else (),
+        )
