@@ -89,7 +89,7 @@ def test_metarec_commands_are_ones_the_program_has(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_make_targets_and_extras_named_are_there(page: Path) -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
@@ -175,3 +175,19 @@ def test_files_and_modules_named_are_there(page: Path) -> None:
         if not (place.exists() or place.with_suffix(".py").exists())
     ]
     assert missing == [], f"{page.name} names {missing}"
+
+
+def test_every_test_left_out_of_the_fast_set_is_there() -> None:
+    listed = (ROOT / "tests" / "full_only.txt").read_text(encoding="utf-8").splitlines()
+    for line in listed:
+        if not line.startswith("#"):
+            file, name = line.split("::")
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), line
+
+
+def test_test_files_import_no_test_files() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        found = re.findall(
+            r"^(?:from|import) (?:\w+\.)*test_\w+.*", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert found == [], f"{path.name}: {found}"

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from explanation.test_decomposition import ablation, trial  # noqa: F401  # fixtures
 from metarec.explanation.faithfulness import measure_faithfulness
 from metarec.explanation.plots import draw_ablation, draw_faithfulness
 from metarec.recommendation.slate import Request
@@ -19,7 +18,7 @@ def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_worl
     assert "deletion: lower is truer" in svg and "insertion: higher is truer" in svg
 
 
-def test_an_ablation_is_drawn_with_every_part(ablation):  # noqa: F811
+def test_an_ablation_is_drawn_with_every_part(ablation):
     svg = draw_ablation(ablation)
     assert all(row.part in svg for row in ablation.rows)
     assert np.isfinite([row.loss.mean for row in ablation.rows]).all()
