@@ -70,20 +70,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "network",
         "r2d2",
     ),
-    "base": (
-        "profile",
-        "neighbors",
-        "weights",
-        "factors",
-        "sequence",
-        "content",
-        "episodic",
-        "network",
-        "r2d2",
-    ),
 }
 """The scorers of each preset: the one dial for size."""
-KNOWS_NEW_ITEMS = {"small", "base"}
+KNOWS_NEW_ITEMS = {"small"}
 """Presets that also learn which item suits whom before anybody has met it."""
 LEVEL = 0.9
 """Share of newcomers' values that intervals of predicted values are made to cover."""
@@ -97,7 +86,7 @@ class Settings:
     """How a recommender was fitted."""
 
     preset: str = "small"
-    """`tiny`, `small` or `base`."""
+    """`tiny` or `small`."""
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
