@@ -65,7 +65,7 @@ lint: $(VENV)/.all  ## ruff (rules and format), mypy --strict, the import contra
 	$(BIN)/lint-imports
 
 golden: $(VENV)/.all  ## renew tests/golden; read the difference in review
-	METAREC_RENEW_GOLDEN=1 $(BIN)/python -m pytest tests/app tests/test_docs.py -q
+	METAREC_RENEW_GOLDEN=1 $(BIN)/python -m pytest tests/app tests/data/test_policies_page.py tests/test_docs.py -q
 
 serve: $(VENV)/.run  ## the service and its page, with the demo's model (MODEL=folder)
 	@test -d $(MODEL) || $(BIN)/metarec demo --data $(DATA)

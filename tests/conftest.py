@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark `full` what `full_only.txt` lists, which `make test-fast` leaves out."""
     listed = set(FULL_ONLY.read_text(encoding="utf-8").split("\n"))
     for item in items:
-        if item.nodeid.split("[")[0] in listed:
+        if {item.nodeid.split("[")[0], item.nodeid.split("::")[0]} & listed:
             item.add_marker("full")
 
 

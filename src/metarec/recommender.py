@@ -17,8 +17,9 @@ import numpy as np
 import polars as pl
 
 import metarec
-from metarec.data.domains import Policy
+from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
@@ -46,6 +47,7 @@ from metarec.recommendation.onboarding import (
     chance_known_to,
     choose_questions,
 )
+from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
@@ -186,7 +188,8 @@ class Recommender:
             item_template: how an item is written as text, such as `"{title} by {authors}"`; names
                 columns of the items.
             person_template: how a person is, such as `"{profile}. Likes {liked}, not {disliked}"`.
-            policy: what slates must heed; by default seen items are not shown again.
+            policy: what slates must heed; that of the data by default, and where they have none
+                seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to
                 mean 1, and whoever is not named counts as their mean. None: all the same.
@@ -207,6 +210,8 @@ class Recommender:
             person_template=person_template,
         )
         _check_size(data)
+        named = policy or data.policy
+        data = replace(data, policy=named or DEFAULT_POLICY)
         catalog = _whole_catalog(data)
         events, user_ids = EventReader.of(data.interactions).of_interactions(
             data.interactions, catalog.vocabulary
@@ -247,6 +252,8 @@ class Recommender:
         )
         version = _digest(data, settings, behaviour.weights)
         names = (*settings.parts, REPEAT) if are_wanted(behaviour) else settings.parts
+        if named is None:  # then the data say whether what was taken may come again
+            data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=REPEAT in names))
         ensemble = Ensemble.fit(
             behaviour, names, seed, progress, Steps.of(checkpoint, version)
         ).with_words(words)
@@ -264,7 +271,7 @@ class Recommender:
             catalog=catalog,
             training=data,
             horizon=behaviour.horizon,
-            policy=policy or Policy(repeats_allowed=REPEAT in names),
+            policy=data.policy or DEFAULT_POLICY,
             item_inputs=item_inputs,
             profile_inputs=profile_inputs,
             content=content,
@@ -284,8 +291,8 @@ class Recommender:
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
     ) -> Recommender:
-        """Another model with this one's settings and policy, fitted on other data; arguments as for
-        `fit`, this one's seed by default.
+        """Another model with this one's settings, fitted on other data; arguments as for `fit`,
+        this one's seed by default, and its policy where the data have none.
         """
         ours = self.settings
         return Recommender.fit(
@@ -296,7 +303,7 @@ class Recommender:
             learner=ours.learner,
             item_template=ours.item_template,
             person_template=ours.person_template,
-            policy=self.policy,
+            policy=data.policy or self.policy,
             horizon=horizon,
             user_weights=user_weights,
         )
@@ -383,6 +390,24 @@ class Recommender:
     def training_data(self) -> Dataset:
         """What it was fitted on."""
         return self.training
+
+    @cached_property
+    def policy_check(self) -> PolicyCheck:
+        """The policy over the catalog; whatever shows items goes through it."""
+        return PolicyCheck(
+            self.policy,
+            self.catalog.frame,
+            users=self.training.users.frame,
+            kinds=self.training.interactions.kinds,
+        )
+
+    def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What the policy could not check for one user and the items (indexes) they are shown, and
+        which attributes are not known.
+        """
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        notice = [self.policy.notice] if self.policy.notice else []
+        return [*odd, *self.policy_check.notes(request, shown), *notice]
 
     # Scores
 
@@ -484,7 +509,7 @@ class Recommender:
             requests, users, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
-        self._policy_check.hide(scores, requests, (support.owners, support.items))
+        self.policy_check.hide(scores, requests, (support.owners, support.items))
         scores[refused.owners, refused.items] = -np.inf
         spread = self._spread(support) if explore else None
         ordered = order_slates(
@@ -505,7 +530,7 @@ class Recommender:
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Questions:
         """Which items to ask each person about first: expected variance reduction times the chance
-        that they know the item.
+        that they know the item; none that the policy forbids.
         """
         knows = chance_known(
             np.bincount(
@@ -513,12 +538,14 @@ class Recommender:
             ),
             self.trained_on["user_id"].n_unique(),
         )
-        support = self.users(requests)[0].support
-        may_ask = np.ones((len(requests), len(self.catalog)), bool)
-        may_ask[support.owners, support.items] = False
+        users, _ = self.users(requests)
+        support = users.support
+        may_ask = self.policy_check.allowed(requests)
+        for known in (support, users.refused):
+            may_ask[known.owners, known.items] = False
         for row, ids in enumerate(exclude or []):
-            known = self.vocabulary.indexes(ids)
-            may_ask[row, known[known >= 0]] = False
+            columns = self.vocabulary.indexes(ids)
+            may_ask[row, columns[columns >= 0]] = False
         vectors = self.item_embeddings.astype(np.float64)
         # Only items that a fair share of people know are worth asking; the rest would slow the
         # search for nothing.
@@ -661,6 +688,10 @@ class Recommender:
                 f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
                 f"- values: {values}",
                 "",
+                "## Policy",
+                "",
+                *(f"- {line}" for line in facts_lines(policy_facts(self.training, self.policy))),
+                "",
             ]
         )
 
@@ -713,12 +744,6 @@ class Recommender:
     @cached_property
     def _item_directions(self) -> np.ndarray:
         return directions_of(self.item_embeddings)
-
-    @cached_property
-    def _policy_check(self) -> Any:
-        from metarec.recommendation.policy import PolicyCheck
-
-        return PolicyCheck(self.policy, self.catalog.frame)
 
     def _wish(self, wish: str | None) -> np.ndarray:
         if not wish or not self.text.shape[1]:
@@ -802,7 +827,7 @@ class Recommender:
                 if requests[row].wish and not self.text.shape[1]
                 else []
             )
-            notes += [self.policy.notice] if self.policy.notice else []
+            notes += self.policy_notes(requests[row], shown.items[start:end].tolist())
             slates.append(
                 Slate(
                     item_ids=names[start:end],
@@ -880,8 +905,8 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
 
 
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, the settings or the weights of
-    people.
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
+    weights of people.
     """
     rows = (
         data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
@@ -889,6 +914,8 @@ def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> st
         .sum()
     )
     told = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    if data.policy not in (None, DEFAULT_POLICY):
+        told.append(repr(data.policy))
     facts = json.dumps(
         [
             asdict(settings),

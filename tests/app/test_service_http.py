@@ -245,6 +245,22 @@ def test_what_the_owner_asks_of_a_slate(client):
     assert sum(i.startswith("s") for i in few) <= 2
 
 
+def test_what_was_seen_long_ago_is_not_shown_again(start):
+    client = start(history_length=3)
+    seen = [f"s{n:02d}" for n in range(8)]
+    events = [
+        {"user_id": "u1", "item_id": item, "value": 5, "timestamp": 1e9 + n}
+        for n, item in enumerate(seen)
+    ]
+    assert client.post("/v1/events", json={"events": events}).status_code == 200
+    answer = slate(client, user_id="u1", k=24)
+    assert answer["shots"] == 3
+    assert not {*ids(answer)} & {*seen}
+    assert len(ids(answer)) == 16
+    sent = [{"item_id": item, "value": 5} for item in seen]
+    assert not {*ids(slate(client, history=sent, k=24))} & {*seen}
+
+
 def test_reasons_come_with_the_slate_when_asked(client):
     body = {"history": [{"item_id": f"s{n:02d}", "value": 5} for n in range(3)], "k": 3}
     assert all(item["reasons"] is None for item in slate(client, **body)["items"])
@@ -344,7 +360,10 @@ def test_what_cannot_be_heeded_is_said(client):
     nothing = slate(client, allow=["nope"], k=2)
     assert (nothing["items"], nothing["notes"]) == (
         [],
-        ["no item may be shown: nothing passes filter, allow, exclude, quota and what was seen"],
+        [
+            "no item may be shown: nothing passes the policy, filter, allow, exclude, quota and "
+            "what was seen"
+        ],
     )
 
 

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import polars as pl
+import pytest
 
 from metarec.data.domains import Exclusion, Policy, domain
+from metarec.data.schema import BadInput
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
@@ -55,3 +60,203 @@ def test_the_packs_work_on_a_catalog_without_their_columns() -> None:
             [Request(history=[("a", 1.0)], profile={"allergies": "nuts"})]
         )
         assert allowed.tolist() == [[domain(name).policy.repeats_allowed, True]]
+
+
+FOODS = pl.DataFrame(
+    {
+        "item_id": ["f0", "f1", "f2", "f3", "f4"],
+        "Allergens": ["nuts", "milk", None, "none", "nuts/egg"],
+        "sodium_mg": [900, 700, None, 1000, 100],
+        "sugar_g": ["5 g", "50 g", "60", "0", ""],
+        "in_stock": ["yes", "0", "no", None, "backorder"],
+    }
+)
+HEALTH = domain("health").policy
+
+
+def foods(policy: Policy, *requests: Request, users: pl.DataFrame | None = None) -> list[list[str]]:
+    allowed = PolicyCheck(policy, FOODS, users).allowed(requests)
+    return [[item for item, ok in zip(FOODS["item_id"], row, strict=True) if ok] for row in allowed]
+
+
+def test_a_column_is_found_in_any_spelling_and_a_part_of_a_tag_counts() -> None:
+    assert foods(HEALTH, Request(profile={"Allergies": "NUTS"})) == [["f1", "f2", "f3"]]
+    assert foods(HEALTH, Request(profile={"allergies": "egg"})) == [["f0", "f1", "f2", "f3"]]
+    assert foods(HEALTH, Request(profile={"allergies": "none"})) == [FOODS["item_id"].to_list()]
+
+
+@pytest.mark.parametrize("stated", ["nut", "Nutss", "nuts "])
+def test_a_near_value_hides_to_be_safe_and_is_named(stated: str) -> None:
+    request = Request(profile={"allergies": stated})
+    assert foods(HEALTH, request) == [["f1", "f2", "f3"]]
+    said = "\n".join(PolicyCheck(HEALTH, FOODS).notes(request, [1]))
+    assert ("did you mean 'nuts'" in said) is (stated.strip() != "nuts")
+
+
+def test_a_value_that_users_know_is_no_misspelling() -> None:
+    funds = pl.DataFrame({"item_id": ["a", "b"], "barred_countries": ["US|FR", None]})
+    users = pl.DataFrame({"user_id": ["u"], "country": ["UK"], "risk_profile": ["balanced"]})
+    check = PolicyCheck(domain("finance").policy, funds, users)
+    request = Request(profile={"country": "UK", "risk_profile": "balanced"})
+    assert check.allowed([request]).all()
+    assert not [note for note in check.notes(request, [0]) if "UK" in note or "uk" in note]
+
+
+def test_rules_compare_items_and_users() -> None:
+    policy = Policy(
+        rules=(
+            "sodium_mg > 800 when systolic > 140",
+            "sugar_g >= 50 when hba1c >= 6.5 and smoker = false",
+        )
+    )
+    assert foods(
+        policy,
+        Request(profile={"systolic": 150}),
+        Request(profile={"systolic": "141 mmHg"}),
+        Request(profile={"systolic": 140}),
+        Request(profile={"hba1c": 7, "smoker": False}),
+        Request(profile={"hba1c": 7, "smoker": True}),
+        Request(profile={"hba1c": 7}),
+    ) == [
+        ["f1", "f2", "f4"],
+        ["f1", "f2", "f4"],
+        ["f0", "f1", "f2", "f3", "f4"],
+        ["f0", "f3", "f4"],
+        ["f0", "f1", "f2", "f3", "f4"],
+        ["f0", "f1", "f2", "f3", "f4"],
+    ]
+    check = PolicyCheck(policy, FOODS)
+    said = check.notes(Request(profile={"systolic": 150}), [1, 2])
+    assert said == [
+        "not checked, because it was not stated of this user: hba1c, smoker",
+        "not checked, because 'sodium_mg' is empty: f2",
+    ]
+    assert "systolic = 'high' is no number" in "\n".join(
+        check.notes(Request(profile={"systolic": "high"}), [])
+    )
+
+
+def test_what_cannot_be_had_is_not_shown() -> None:
+    policy = Policy(available="in stock")
+    assert foods(policy, Request()) == [["f0", "f3", "f4"]]
+    assert PolicyCheck(policy, FOODS).notes(Request(), [0, 3]) == [
+        "not checked, because 'in stock' is empty: f3"
+    ]
+    for cells in (
+        [True, False],
+        [1, 0],
+        [3.0, -1.0],
+        ["TRUE", "Out_of_Stock"],
+        ["3", "0.00"],
+        [None, "缺货"],
+    ):
+        items = pl.DataFrame({"item_id": ["a", "b"], "in_stock": cells})
+        allowed = PolicyCheck(Policy(available="in_stock"), items).allowed([Request()])
+        assert allowed.tolist() == [[True, False]], cells
+
+
+def test_unknown_suitability_hides_what_is_unsuitable_for_anybody() -> None:
+    funds = pl.DataFrame(
+        {"item_id": ["a", "b", "c"], "unsuitable_for": ["conservative", None, "balanced"]}
+    )
+    users = pl.DataFrame({"user_id": ["u", "v"], "risk_profile": ["conservative", "aggressive"]})
+    check = PolicyCheck(domain("finance").policy, funds, users)
+    stated = [None, "unknown", "agressive", "moderate", "aggressive", "balanced"]
+    requests = [Request(profile={} if s is None else {"risk_profile": s}) for s in stated]
+    assert check.allowed(requests).tolist() == [
+        [False, True, False],
+        [False, True, False],
+        [False, True, False],
+        [False, True, False],
+        [True, True, True],
+        [True, True, False],
+    ]
+    said = check.notes(requests[0], [1])
+    assert any("'risk_profile' is not known of this user" in note for note in said)
+    assert not any("'risk_profile' is not known" in n for n in check.notes(requests[4], [1]))
+
+
+def test_a_dropped_course_fulfils_nothing() -> None:
+    policy = domain("education").policy
+    passed = Request(history=[("algebra", 1.0, "complete")])
+    dropped = Request(history=[("algebra", 1.0, "enrol"), ("algebra", 1.0, "drop")])
+    looked = Request(history=[("algebra", 1.0, "view")])
+    assert shown(policy, passed, dropped, looked) == [
+        ["calculus", "poetry"],
+        ["poetry"],
+        ["poetry"],
+    ]
+    only = replace(policy, fulfilled_by=("complete",))
+    assert shown(only, Request(history=[("algebra", 1.0, "enrol")]), passed) == [
+        ["poetry"],
+        ["calculus", "poetry"],
+    ]
+
+
+def test_prerequisites_read_as_numbers_are_ids_still() -> None:
+    items = pl.DataFrame({"item_id": ["101", "102"], "prerequisites": [None, 101.0]})
+    check = PolicyCheck(Policy(prerequisite_column="prerequisites"), items)
+    both = check.allowed([Request(), Request(history=[("101", 1.0)])])
+    assert both.tolist() == [[True, False], [True, True]]
+
+
+def test_a_prerequisite_that_is_not_listed_is_named() -> None:
+    check = PolicyCheck(Policy(prerequisite_column="prerequisites"), ITEMS)
+    taken = Request(history=[("algebra", 1.0), ("calculus", 1.0)])
+    assert check.notes(taken, [2]) == [
+        "prerequisites that the catalog does not list were not asked for: unknown"
+    ]
+
+
+def test_what_could_not_be_checked_is_noted() -> None:
+    check = PolicyCheck(HEALTH, FOODS)
+    said = check.notes(Request(), [0, 1])
+    assert said == [
+        "the policy could not be checked in full: the catalog has no column 'contraindications', "
+        "'interacts_with'",
+        "not checked, because it was not stated of this user: allergies",
+    ]
+    stated = check.notes(Request(profile={"allergies": "milk"}), [0, 2, 3])
+    assert stated[1:] == ["not checked, because 'allergens' is empty: f2"]
+
+
+@pytest.mark.parametrize("name", ["alergies", "allergy", "Alergias", "condition"])
+def test_a_misspelled_attribute_is_refused_with_the_nearest_known(name: str) -> None:
+    check = PolicyCheck(HEALTH, FOODS)
+    with pytest.raises(BadInput, match=f"attribute '{name}' is not known; did you mean '"):
+        check.refuse_misspelled({name: "nuts"})
+    assert check.odd_attributes({name: "nuts"}, reads_any=True)
+
+
+def test_other_unknown_attributes_are_named_only() -> None:
+    users = pl.DataFrame({"user_id": ["u"], "age": [1], "condition": ["x"]})
+    check = PolicyCheck(HEALTH, FOODS, users)
+    check.refuse_misspelled({"colour": "red", "age": 3, "condition": "y", "过敏": "x"})
+    assert check.odd_attributes({"colour": "red", "age": 3, "condition": "y"}) == [
+        "attribute 'colour' is not known"
+    ]
+    assert check.odd_attributes({"colour": "red"}, reads_any=True) == []
+
+
+def test_reasons_say_why_an_item_is_not_shown() -> None:
+    check = PolicyCheck(HEALTH, FOODS)
+    request = Request(profile={"allergies": "nuts"})
+    assert check.reasons(request, "f0") == ["contains something the person is allergic to"]
+    assert check.reasons(request, "f1") == check.reasons(request, "gone") == []
+    course = PolicyCheck(domain("education").policy, ITEMS)
+    assert course.reasons(Request(history=[("algebra", 1.0)]), "analysis") == [
+        "calculus must come first"
+    ]
+    assert course.reasons(Request(history=[("algebra", 1.0)]), "algebra") == ["it was seen before"]
+    assert PolicyCheck(Policy(available="in_stock"), FOODS).reasons(Request(), "f1") == [
+        "its 'in_stock' says no"
+    ]
+
+
+def test_a_flood_of_values_is_answered_as_fast_as_one() -> None:
+    flood = "nuts," + ",".join(f"nutz{n}" for n in range(3000)) + "," + "n" * 9000
+    request = Request(profile={"allergies": flood})
+    started = time.process_time()
+    assert foods(HEALTH, request) == [["f1", "f2", "f3"]]
+    assert len(PolicyCheck(HEALTH, FOODS).notes(request, [1])) < 15
+    assert time.process_time() - started < 1.0

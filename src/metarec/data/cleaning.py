@@ -37,10 +37,15 @@ def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = Non
 
 
 def read_clean(
-    source: str | PathLike[str] | Any, config: CleaningConfig | None = None
+    source: str | PathLike[str] | Any,
+    config: CleaningConfig | None = None,
+    *,
+    domain: str | None = None,
 ) -> tuple[Dataset, DataReport]:
-    """Read and clean a source; the report also counts what reading left out."""
-    tables = open_tables(source, rules=config)
+    """Read and clean a source; the report also counts what reading left out. For `domain` see
+    `metarec.read`.
+    """
+    tables = open_tables(source, rules=config, domain=domain)
     return clean(tables.dataset(), config or tables.rules, findings=tables.findings)
 
 
@@ -167,12 +172,7 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
     catalog = pl.concat(
         [data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal"
     )
-    return Dataset(
-        interactions=data.interactions,
-        items=Catalog(frame=catalog),
-        users=data.users,
-        name=data.name,
-    )
+    return replace(data, items=Catalog(frame=catalog))
 
 
 def _examples(data: Dataset, rows: pl.Series, most: int = 3) -> list[str]:

@@ -10,32 +10,69 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
-from metarec.data.schema import BadInput
+from metarec.data.policy_rules import read_rule
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """An item must never be shown to a person when its column shares a value with the person's
+    """An item must never be shown to a user when its column shares a value with the user's
     attribute.
     """
 
     item_column: str
     profile_attribute: str
     why: str
+    unknown: str = "note"
+    """What happens where the user's attribute is not stated: `note` says on the slate that it was
+    not checked, `hide` shows no item that is forbidden to anybody.
+    """
+
+    def __post_init__(self) -> None:
+        if self.unknown not in ("note", "hide"):
+            raise BadInput(
+                f"unknown must be 'note' or 'hide', got {self.unknown!r} (exclusion by "
+                f"{self.item_column!r})"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """What a slate must heed in a field."""
 
+    domain: str | None = None
+    """Name of the pack it came from; None where there was none."""
     repeats_allowed: bool = True
     """Whether something taken before may be recommended again (bread) or not (a course passed)."""
     prerequisite_column: str | None = None
     """Column of the items that lists the items that must come first."""
+    fulfilled_by: tuple[str, ...] = ()
+    """Kinds of events that fulfil a prerequisite; where empty, all positive ones that are stronger
+    than looking or setting aside (`view`, `bookmark`, ...).
+    """
     exclusions: tuple[Exclusion, ...] = ()
+    rules: tuple[str, ...] = ()
+    """Such as `sodium_mg > 800 when systolic > 140`; see `policy_rules`."""
+    available: str | None = None
+    """Column of the items that says whether one can be had at all."""
     notice: str | None = None
     """A sentence to show with every slate."""
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            read_rule(rule)
+
+    @classmethod
+    def of_json(cls, said: Mapping[str, Any]) -> Policy:
+        """What `dataclasses.asdict` made of it."""
+        lists = {name: tuple(said.get(name, ())) for name in ("fulfilled_by", "rules")}
+        exclusions = tuple(Exclusion(**e) for e in said.get("exclusions", ()))
+        return cls(**{**said, **lists, "exclusions": exclusions})
+
+
+DEFAULT_POLICY = Policy(repeats_allowed=False)
+"""Where no domain is named: what was seen is not shown again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +124,7 @@ def domain(name: str) -> DomainPack:
         about=content["about"],
         synonyms=content.get("columns", {}),
         kinds=content.get("kinds", {}),
-        policy=Policy(
-            **{**policy, "exclusions": tuple(Exclusion(**e) for e in policy.get("exclusions", []))}
-        ),
+        policy=Policy.of_json({**policy, "domain": name}),
         metric=content["metric"]["name"],
         metric_why=content["metric"]["why"],
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.domains import NO_DOMAIN, pack_kinds
+from metarec.data.domains import domain as pack_of
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
@@ -18,7 +21,12 @@ from metarec.data.tables import Tables
 CONFIG_NAME = "metarec.toml"
 
 
-def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = None) -> Dataset:
+def read(
+    source: str | PathLike[str] | Any,
+    *,
+    rules: CleaningConfig | None = None,
+    domain: str | None = None,
+) -> Dataset:
     """Read events, items and users; rows that cannot be events are left out with a `DataWarning`.
 
     Args:
@@ -27,12 +35,14 @@ def read(source: str | PathLike[str] | Any, *, rules: CleaningConfig | None = No
             sources, a database URL (`sqlite:///...`, `postgresql://...`), a frame of events, or
             `{"interactions": frame, "items": frame, "users": frame}`.
         rules: how strictly rows are read.
+        domain: name of a domain pack: its column names are understood, and its policy is that of
+            the data. A TOML file may name it too.
 
     Raises:
-        BadInput: if the source is missing, empty, or cannot be understood; the message names file,
-            row or column.
+        BadInput: if file and `domain` name different domains, or the source is missing, empty, or
+            cannot be understood; the message names file, row or column.
     """
-    tables = open_tables(source, rules=rules)
+    tables = open_tables(source, rules=rules, domain=domain)
     for finding in tables.findings:
         warnings.warn(f"{tables.name}: {finding.line()}", DataWarning, stacklevel=2)
     return tables.dataset()
@@ -43,9 +53,24 @@ def open_tables(
     *,
     rules: CleaningConfig | None = None,
     reading: Reading | None = None,
+    domain: str | None = None,
 ) -> Tables:
     """Read a source as tables that say themselves what was left out."""
-    reading = reading or Reading(rules=rules or CleaningConfig())
+    pack = NO_DOMAIN if domain is None else pack_of(domain)
+    reading = reading or Reading(
+        rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
+    )
+    tables = _opened(source, rules, reading, domain)
+    named = tables.policy if domain is None else tables.policy or pack.policy
+    return replace(tables, policy=named)
+
+
+def _opened(
+    source: str | PathLike[str] | Any,
+    rules: CleaningConfig | None,
+    reading: Reading,
+    domain: str | None,
+) -> Tables:
     if isinstance(source, str) and "://" in source:
         from metarec.data.sources.sql import read_sql
 
@@ -56,20 +81,22 @@ def open_tables(
         return read_frames(source, reading)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _open_folder(path, reading, rules)
+        return _open_folder(path, reading, rules, domain)
     if not path.exists():
         raise BadInput(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
             f"database URL"
         )
-    return _open_file(path, reading, rules)
+    return _open_file(path, reading, rules, domain)
 
 
-def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
+def _open_folder(
+    folder: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
 
-        return read_config(folder / CONFIG_NAME, rules, open_tables)
+        return read_config(folder / CONFIG_NAME, rules, domain, open_path=open_tables)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -79,12 +106,14 @@ def _open_folder(folder: Path, reading: Reading, rules: CleaningConfig | None) -
     return read_folder(folder, reading)  # which says what is missing
 
 
-def _open_file(path: Path, reading: Reading, rules: CleaningConfig | None) -> Tables:
+def _open_file(
+    path: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
     suffix = suffix_of(path)
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
 
-        return read_config(path, rules, open_tables)
+        return read_config(path, rules, domain, open_path=open_tables)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
 

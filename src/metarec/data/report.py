@@ -7,12 +7,13 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.findings import Finding, removed
+from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import Dataset
 from metarec.data.statistics import statistics
 
@@ -28,6 +29,10 @@ class DataReport:
     facts: dict[str, Any]
     """Numbers about the cleaned data, see `statistics`."""
     advice: list[str]
+    policy: dict[str, Any] | None = None
+    """What slates will heed and which of its columns are there, see `policy_facts`; None where
+    only events were looked at.
+    """
 
     @property
     def removed(self) -> int:
@@ -43,6 +48,7 @@ class DataReport:
             "findings": [asdict(f) | {"examples": list(f.examples)} for f in self.findings],
             "facts": self.facts,
             "advice": self.advice,
+            "policy": self.policy,
         }
 
     def to_json(self) -> str:
@@ -54,6 +60,7 @@ class DataReport:
         found = [f"  - {f.line()}" for f in self.findings] or ["  nothing to clean"]
         facts = [f"  {name:<24}{value}" for name, value in fact_lines(self.facts)]
         advice = [f"  - {line}" for line in self.advice] or ["  nothing stands in the way"]
+        policy = [f"  - {line}" for line in self._policy_lines()]
         return "\n".join(
             [
                 f"{self.name}: {self.events_read:,} events read, {self.removed:,} removed, "
@@ -64,11 +71,15 @@ class DataReport:
                 "",
                 "What is there",
                 *facts,
+                *(["", "Policy", *policy] if policy else []),
                 "",
                 "Advice",
                 *advice,
             ]
         )
+
+    def _policy_lines(self) -> list[str]:
+        return facts_lines(self.policy) if self.policy is not None else []
 
     def to_html(self) -> str:
         """A page of its own, without scripts or anything from elsewhere."""
@@ -91,13 +102,15 @@ class DataReport:
             "".join(f"<li>{safe(line)}</li>" for line in self.advice)
             or "<li>Nothing stands in the way.</li>"
         )
+        heeded = "".join(f"<li>{safe(line)}</li>" for line in self._policy_lines())
+        policy = f"<h2>Policy</h2><ul>{heeded}</ul>" if heeded else ""
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data report: '
             f"{safe(self.name)}</title><style>{STYLE}</style>"
             f"<h1>Data report: {safe(self.name)}</h1><p>{self.events_read:,} events read, "
             f"{self.removed:,} removed, "
             f"{self.facts['events']:,} kept.</p><h2>Cleaning</h2>{table}<h2>What is "
-            f"there</h2><table>{facts}</table>"
+            f"there</h2><table>{facts}</table>{policy}"
             f"<h2>Advice</h2><ul>{advice}</ul></html>\n"
         )
 
@@ -113,7 +126,8 @@ STYLE = (
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:
     """Describe cleaned data and what was done to it."""
-    return report_of(data.name, statistics(data, config.cold_below), findings)
+    report = report_of(data.name, statistics(data, config.cold_below), findings)
+    return replace(report, policy=policy_facts(data))
 
 
 def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> DataReport:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,9 @@ from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.parsing import as_numbers, as_seconds
+
+if TYPE_CHECKING:
+    from metarec.data.domains import Policy
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
@@ -437,6 +440,8 @@ class Dataset:
     items: Catalog
     users: Profiles
     name: str
+    policy: Policy | None = None
+    """What slates must heed, where the data's TOML file or a domain says so."""
 
     def __init__(
         self,
@@ -445,6 +450,7 @@ class Dataset:
         items: Any = None,
         users: Any = None,
         name: str = "data",
+        policy: Policy | None = None,
         kinds: Kinds | None = None,
     ) -> None:
         events = (
@@ -477,12 +483,8 @@ class Dataset:
         object.__setattr__(self, "items", catalog)
         object.__setattr__(self, "users", profiles)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "policy", policy)
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
-        return Dataset(
-            interactions=self.interactions.keep(frame),
-            items=self.items,
-            users=self.users,
-            name=self.name,
-        )
+        return replace(self, interactions=self.interactions.keep(frame))

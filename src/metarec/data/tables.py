@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.domains import Policy
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
@@ -30,6 +31,8 @@ class Tables:
     """What each kind of event says."""
     rules: CleaningConfig | None = None
     """Cleaning settings that came with the data (a TOML file's); None leaves them to the caller."""
+    policy: Policy | None = None
+    """What slates must heed, where a domain or a TOML file says so."""
 
     def dataset(self) -> Dataset:
         """The nouns of stage 1."""
@@ -38,6 +41,7 @@ class Tables:
             items=None if self.items is None else Catalog.of(self.items),
             users=None if self.users is None else Profiles.of(self.users),
             name=self.name,
+            policy=self.policy,
         )
 
     def named(self, name: str) -> Tables:

@@ -9,7 +9,7 @@ of chance are always printed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -436,7 +436,7 @@ def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator
     interactions = Interactions(
         frame=shuffled.sort(*id_order("user_id"), "timestamp"), has_values=True, has_time=False
     )
-    return Dataset(interactions=interactions, items=data.items, users=data.users, name=data.name)
+    return replace(data, interactions=interactions)
 
 
 def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:

@@ -54,7 +54,8 @@ def counterfactual(
     else:
         found, smallest = _search(model, request, hidden, column, k, most_tries)
     after = without(request, range(length) if found is None else found)
-    slate = top(model.score([after]), hidden[None], k)[0]
+    # What is taken away may have been what another item needed first.
+    slate = top(model.score([after]), hidden[None] | hidden_items(model, [after]), k)[0]
     return Counterfactual(
         item_id=item_id,
         k=k,

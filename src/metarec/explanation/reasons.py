@@ -20,6 +20,7 @@ from metarec.explanation.relative_score import (
     hidden_items,
     known_history,
     parts_at,
+    policy_check_of,
     standings,
     top,
 )
@@ -65,6 +66,8 @@ def explain(
         name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()
     }
     notes += [*_adds_up(parts, standing, float(np.abs(scores).max())), *_unread(model, request)]
+    forbidden = policy_check_of(model).reasons(request, item_id)
+    notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, words, notes)
     # Asked for just now

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from metarec.data.domains import Policy
+from metarec.data.domains import DEFAULT_POLICY
 from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.slate import Request
@@ -123,8 +123,7 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
     """Items that may not be shown, bool [B, N]: by the model's policy (seen items where it has
     none), `exclude` and `allow`.
     """
-    policy = getattr(model, "policy", None) or Policy(repeats_allowed=False)
-    hidden = ~PolicyCheck(policy, model.catalog.frame).allowed(requests)
+    hidden = ~policy_check_of(model).allowed(requests)
     for row, request in enumerate(requests):
         hidden[row, _known(model, request.exclude)] = True
         if request.allow is not None:
@@ -132,6 +131,14 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
             not_named[_known(model, request.allow)] = False
             hidden[row] |= not_named
     return hidden
+
+
+def policy_check_of(model: Explained) -> PolicyCheck:
+    """The model's own policy; seen items are not shown again where it has none."""
+    own = getattr(model, "policy_check", None)
+    if isinstance(own, PolicyCheck):
+        return own
+    return PolicyCheck(getattr(model, "policy", None) or DEFAULT_POLICY, model.catalog.frame)
 
 
 def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:

@@ -8,7 +8,7 @@ the same columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,4 @@ def with_pictures(
     _, catalog, notes = PictureColumns.fit(
         data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress
     )
-    return Dataset(
-        interactions=data.interactions, items=catalog, users=data.users, name=data.name
-    ), notes
+    return replace(data, items=catalog), notes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.domains import Exclusion, Policy
+from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
@@ -117,7 +117,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         kinds=Kinds.from_dict(facts["kinds"]),
         target_kinds=frozenset(facts["target_kinds"]),
     )
-    policy = config["policy"]
+    policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {
         "settings": config["settings"],
@@ -128,11 +128,10 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
             items=Catalog(frame=tables["items"]),
             users=Profiles(frame=tables["users"]),
             name=facts["name"],
+            policy=policy,
         ),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
-        "policy": Policy(
-            **{**policy, "exclusions": tuple(Exclusion(**e) for e in policy["exclusions"])}
-        ),
+        "policy": policy,
         "item_inputs": ItemInputs(
             encoder=encoder,
             reason=inputs["reason"],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, Pictures, Source, show
+from metarec.app.commands.options import Domain, Json, Pictures, Source, show
 
 app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, examine your own.")
 
@@ -73,6 +73,7 @@ def check(
     data: Source,
     html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
     pictures: Pictures = None,
+    domain: Domain = None,
     as_json: Json = False,
 ) -> None:
     """Examine data: what cleaning would take out and why, what is there, what to do; nothing given
@@ -81,7 +82,7 @@ def check(
     from metarec.data.cleaning import read_clean
     from metarec.features.encoders.choose import advise
 
-    cleaned, report = read_clean(data)
+    cleaned, report = read_clean(data, domain=domain)
     advice = advise(cleaned.items, pictures=pictures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)

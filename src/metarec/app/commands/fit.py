@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarec.app.commands.options import (
+    Domain,
     Encoder,
     ItemTemplate,
     Json,
@@ -49,13 +50,7 @@ def fit(
     ] = None,
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
-    domain: Annotated[
-        str | None,
-        typer.Option(
-            help="Field whose policy slates must heed: education, health, ...; "
-            "see docs/guide/your-data.md."
-        ),
-    ] = None,
+    domain: Domain = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -73,7 +68,7 @@ def fit(
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
-    from metarec.data.domains import domain as pack_of
+    from metarec.data.policies import facts_lines, policy_facts
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
     from metarec.models.registry import PEOPLE_AS_TEXT
@@ -95,8 +90,7 @@ def fit(
             f"--person-template says how people are written, but nobody reads them; add --learner "
             f"{PEOPLE_AS_TEXT}"
         )
-    policy = pack_of(domain).policy if domain is not None else None
-    table, report = read_clean(data, None if clean else OFF)
+    table, report = read_clean(data, None if clean else OFF, domain=domain)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
@@ -113,7 +107,6 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
-            policy=policy,
             progress=progress,
         )
     seconds = time.perf_counter() - started
@@ -133,15 +126,17 @@ def fit(
         "encoder": model.item_inputs.encoder.name,
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
+        "policy": policy_facts(table, model.policy),
     }
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     notes = "".join(f"\n{line}" for line in model.notes)
+    heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
         f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
-        f"({facts['encoder_reason']}){notes}\n"
+        f"({facts['encoder_reason']}){notes}\npolicy:\n{heeded}\n"
         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
         f"{out}",
         as_json=as_json,

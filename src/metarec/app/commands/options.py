@@ -58,6 +58,14 @@ Encoder = Annotated[
     ),
 ]
 
+Domain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Field whose column names are understood and whose policy slates must heed: "
+        "education, health, ...; see docs/guide/policies.md.",
+    ),
+]
 ItemTemplate = Annotated[
     str | None,
     typer.Option(

@@ -172,7 +172,8 @@ def request_of(
     """A person as the command line describes them.
 
     Raises:
-        BadInput: if an item is not in the catalog, or a value cannot be read.
+        BadInput: if an item is not in the catalog, a value cannot be read, or an attribute looks
+            like one of the policy's, misspelled.
     """
     from metarec.data.schema import BadInput
     from metarec.recommendation.slate import Request
@@ -184,11 +185,9 @@ def request_of(
             raise BadInput(
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
             )
-    return Request(
-        history=history,
-        wish=wish,
-        profile={name: _read(value) for name, value in _pairs(profile, "--profile")},
-    )
+    stated = {name: _read(value) for name, value in _pairs(profile, "--profile")}
+    model.policy_check.refuse_misspelled(stated)
+    return Request(history=history, wish=wish, profile=stated)
 
 
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:

@@ -304,7 +304,11 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
     ).unique("user_id", keep="last", maintain_order=True)
     events = Interactions.of(rows, kinds=champion.training.interactions.kinds)
     return Dataset(
-        interactions=events, items=Catalog.of(items), users=Profiles.of(users), name=old.name
+        interactions=events,
+        items=Catalog.of(items),
+        users=Profiles.of(users),
+        name=old.name,
+        policy=old.policy,
     )
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metarec.app.service.live import Served
 from metarec.app.service.schemas import HistoryEvent, Person, RecommendationRequest
+from metarec.data.schema import BadInput
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
+
+MAX_OLDER = 20_000
+"""Events of one user that are looked through for items seen before."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,55 @@ def request_of(
 ) -> Request:
     """The recommender's request for a person: what is stored of them (if `store` is given), then
     what they sent along.
+
+    Raises:
+        BadInput: if an attribute sent along looks like one of the policy's, misspelled.
     """
+    served.model.policy_check.refuse_misspelled(body.profile)
     stored, profile = (
         store.person(body.user_id, last)
         if store is not None and body.user_id is not None
         else ([], {})
     )
     sent = [_sent(event) for event in body.history]
+    history = as_history([*stored, *sent][-last:], served.scale)
+    is_cut = len(stored) == last or len(stored) + len(sent) > last
+    older: list[str] = []
+    if is_cut and not served.model.policy.repeats_allowed:
+        known = (
+            []
+            if store is None or body.user_id is None
+            else store.person(body.user_id, MAX_OLDER)[0]
+        )
+        older = _seen_before([*known, *sent], history, served)
     return Request(
-        history=as_history([*stored, *sent][-last:], served.scale),
+        history=history,
         profile={**profile, **body.profile},
         wish=body.wish,
-        exclude=exclude,
+        exclude=[*exclude, *older] if older else exclude,
         allow=allow,
     )
+
+
+def _seen_before(
+    everything: Sequence[Any], history: Sequence[tuple[Any, ...]], served: Served
+) -> list[str]:
+    """Items seen before the events that a slate is made from."""
+    recent = {event[0] for event in history}
+    return [event[0] for event in as_history(everything, served.scale) if event[0] not in recent]
+
+
+def stated_person(user_id: str | None, profile: Sequence[str], **more: Any) -> Person:
+    """A person as an address describes them, with attributes as `NAME=VALUE`.
+
+    Raises:
+        BadInput: if an attribute has no `=`.
+    """
+    wrong = next((text for text in profile if "=" not in text), None)
+    if wrong is not None:
+        raise BadInput(f"profile takes NAME=VALUE, got {wrong!r}")
+    pairs = (text.partition("=") for text in profile)
+    return Person(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
 
 
 def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:

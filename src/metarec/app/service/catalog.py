@@ -12,10 +12,18 @@ from starlette.types import Scope
 
 from metarec.app.items import items_frame
 from metarec.app.service import schemas
+from metarec.app.service.answering import request_of, stated_person
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
 
 ItemId = Annotated[schemas.Id, Path(description="The item's id as you write it.")]
+Asking = Annotated[
+    schemas.Id | None, Query(description="Whom they are for: what is kept of them counts.")
+]
+Stated = Annotated[
+    list[Annotated[str, Query(max_length=300)]],
+    Query(max_length=50, description="An attribute of the user, as NAME=VALUE; may be repeated."),
+]
 Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so many.")]
 
 
@@ -34,15 +42,25 @@ def catalog_routes(service: Service) -> APIRouter:
         served = service.live.served
         return Json({"items": described(served, await asyncio.to_thread(served.search, q, k))})
 
-    async def similar(item_id: ItemId, k: Most = 10) -> Json:
+    async def similar(
+        item_id: ItemId,
+        k: Most = 10,
+        user_id: Asking = None,
+        profile: Stated = [],  # noqa: B006  # FastAPI copies it
+    ) -> Json:
         served = service.live.served
-        rows, closeness = await asyncio.to_thread(served.similar, _row(served, item_id), k)
+        row, person = _row(served, item_id), stated_person(user_id, profile)
+        request = await service.read(
+            lambda: request_of(person, served, service.store, service.settings.history_length)
+        )
+        rows, closeness = await asyncio.to_thread(served.similar, row, k, request)
         return Json(
             {
                 "items": [
                     {**item, "similarity": cosine}
                     for item, cosine in zip(described(served, rows), closeness, strict=True)
-                ]
+                ],
+                "notes": served.model.policy_notes(request, rows),
             }
         )
 
@@ -53,7 +71,7 @@ def catalog_routes(service: Service) -> APIRouter:
         dependencies=read,
         summary="Items like another",
         route_class_override=_Similar,
-        **answers(schemas.SimilarItems, 404),
+        **answers(schemas.SimilarItems, 404, 503),
     )
 
     @router.get(

@@ -98,10 +98,13 @@ class Served:
             .to_list()
         )
 
-    def similar(self, row: int, most: int) -> tuple[list[int], list[float]]:
+    def similar(
+        self, row: int, most: int, request: Request | None = None
+    ) -> tuple[list[int], list[float]]:
         """Rows of the items most like another, and how alike each is: the cosine of embeddings,
         which say who takes to an item, and where this item has a text the mean of it and the cosine
-        of texts.
+        of texts. Only items that the policy shows to the user of `request`, or to somebody of whom
+        nothing is known.
         """
         closeness = self._directions @ self._directions[row]
         text = self.model.text
@@ -112,6 +115,7 @@ class Served:
             ]
             closeness = (closeness + np.concatenate(pieces)) / 2.0
         closeness[row] = -np.inf
+        closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
         most = min(most, len(closeness) - 1)
         best = (
             np.argpartition(-closeness, most - 1)[:most]
@@ -119,6 +123,7 @@ class Served:
             else np.zeros(0, dtype=np.int64)
         )
         best = best[np.argsort(-closeness[best], kind="stable")]
+        best = best[np.isfinite(closeness[best])]
         return best.tolist(), closeness[best].astype(float).tolist()
 
 

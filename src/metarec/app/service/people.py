@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import Ask, options_of, request_of
-from metarec.app.service.catalog import described
+from metarec.app.service.answering import Ask, options_of, request_of, stated_person
+from metarec.app.service.catalog import Stated, described
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
 from metarec.app.service.reasons import explain_one, short_reasons
@@ -83,7 +83,7 @@ def people_routes(service: Service) -> APIRouter:
             await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
         )
         notes = (
-            [*slate.notes, *_unheeded(body, served, slate)]
+            [*slate.notes, *_unheeded(body, served, slate, request)]
             if body.pin or body.quota or not slate.item_ids
             else slate.notes
         )
@@ -166,6 +166,7 @@ def people_routes(service: Service) -> APIRouter:
             list[schemas.Id], Query(max_length=1000, description="Items not to ask about.")
         ] = [],  # noqa: B006
         k: Annotated[int, Query(ge=1, le=50)] = 5,
+        profile: Stated = [],  # noqa: B006
     ) -> Json:
         served = service.live.served
         said = [
@@ -173,7 +174,7 @@ def people_routes(service: Service) -> APIRouter:
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
-        request = await as_request(schemas.Person(user_id=user_id, history=said), served)
+        request = await as_request(stated_person(user_id, profile, history=said), served)
         asked = {*skip, *like, *dislike}
         chosen = await asyncio.to_thread(
             served.model.questions, [request], k, exclude=[sorted(asked)]
@@ -183,7 +184,8 @@ def people_routes(service: Service) -> APIRouter:
             {**item, "worth": float(worth)}
             for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)
         ]
-        return Json({"items": items, "model_version": served.model.version})
+        notes = served.model.policy_notes(request, rows)
+        return Json({"items": items, "notes": notes, "model_version": served.model.version})
 
     @router.get(
         "/v1/users/{user_id:id}",
@@ -206,6 +208,7 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.User, 503),
     )
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
+        service.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
         kept = await service.read(lambda: _kept(service, user_id, 100))
         return Json({"user_id": user_id, **kept})
@@ -279,15 +282,20 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
         service.meters.impressions_lost.inc()
 
 
-def _unheeded(body: schemas.RecommendationRequest, served: Served, slate: Slate) -> list[str]:
+def _unheeded(
+    body: schemas.RecommendationRequest, served: Served, slate: Slate, request: Request
+) -> list[str]:
     """What was asked for and could not be done, in sentences."""
     vocabulary = served.model.vocabulary
     notes = [
         f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary
     ]
     notes += [
-        f"{item_id!r} is pinned but may not be shown: it was seen or excluded, or filter, allow "
-        f"or a quota leave it out"
+        f"{item_id!r} is pinned but may not be shown: "
+        + (
+            "; ".join(served.model.policy_check.reasons(request, item_id))
+            or "it was seen or excluded, or filter, allow or a quota leave it out"
+        )
         for item_id in dict.fromkeys(body.pin[: body.k])
         if item_id in vocabulary and item_id not in slate.item_ids
     ]
@@ -302,8 +310,8 @@ def _unheeded(body: schemas.RecommendationRequest, served: Served, slate: Slate)
             []
             if slate.item_ids
             else [
-                "no item may be shown: nothing passes filter, allow, exclude, quota and what was "
-                "seen"
+                "no item may be shown: nothing passes the policy, filter, allow, exclude, quota "
+                "and what was seen"
             ]
         ),
     ]

@@ -300,9 +300,10 @@ class SimilarItem(Item):
 
 
 class SimilarItems(Shape):
-    """Items like another, the most alike first."""
+    """Items like another, the most alike first; none that the policy keeps from the user."""
 
     items: list[SimilarItem]
+    notes: list[str]
 
 
 class ItemContent(Shape):
@@ -343,9 +344,10 @@ class Question(Item):
 
 
 class Questions(Shape):
-    """What to ask, the most useful first."""
+    """What to ask, the most useful first; nothing that the policy keeps from the user."""
 
     items: list[Question]
+    notes: list[str]
     model_version: str
 
 

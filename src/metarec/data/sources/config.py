@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, domain, pack_kinds
+from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
 from metarec.data.kinds import Kinds
+from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
@@ -27,6 +28,10 @@ domain = "e-commerce"
 view = 0.2                   # strength; the sign stays as it is known
 hide = -1                    # negative, strength 1
 enquire = { sign = "positive", strength = 0.7, target = true }
+
+[policy]                     # over the domain's; docs/guide/policies.md
+available = "in_stock"
+rules = ["min_age > 17 when age < 18"]
 
 [cleaning]                   # see CleaningConfig
 k_core = 5
@@ -46,7 +51,7 @@ kind = "view"
 """
 """What such a file may say."""
 
-KEYS = {"name", "domain", "kinds", "cleaning", "sources"}
+KEYS = {"name", "domain", "policy", "kinds", "cleaning", "sources"}
 SOURCE_KEYS = {
     "path",
     "interactions",
@@ -70,18 +75,32 @@ class OpenTables(Protocol):
         """Read a folder or a file, whatever its layout."""
 
 
-def read_config(path: Path, rules: CleaningConfig | None, open_path: OpenTables) -> Tables:
+def read_config(
+    path: Path,
+    rules: CleaningConfig | None,
+    domain_asked: str | None,
+    *,
+    open_path: OpenTables,
+) -> Tables:
     """Read every source of a TOML file and merge them.
 
     Args:
         rules: instead of the file's own `[cleaning]`.
+        domain_asked: domain named beside the file; the file may name none or the same.
         open_path: reads sources that are named by `path`, which may have any layout.
 
     Raises:
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
     """
     settings = _load(path)
-    pack = domain(settings["domain"]) if "domain" in settings else NO_DOMAIN
+    policy = policy_named(
+        settings.get("domain"),
+        domain_asked,
+        _table(settings, "policy", path) if "policy" in settings else None,
+        path,
+    )
+    named = settings.get("domain", domain_asked)
+    pack = domain(named) if named is not None else NO_DOMAIN
     own = (
         CleaningConfig.of(_table(settings, "cleaning", path), str(path))
         if "cleaning" in settings
@@ -102,7 +121,26 @@ def read_config(path: Path, rules: CleaningConfig | None, open_path: OpenTables)
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
     if not tables.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
-    return replace(tables, rules=rules or own)
+    return replace(tables, rules=rules or own, policy=_of_all(policy, parts, path))
+
+
+def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
+    """The file's policy, or that of the sources where it has none.
+
+    Raises:
+        BadInput: if two of them contradict each other.
+    """
+    said = [part.policy for part in parts if part.policy is not None]
+    if policy is not None:
+        pack = None if policy.domain is None else domain(policy.domain).policy
+        said = [*(one for one in said if one != pack), policy]
+    odd = next((one for one in said if one != said[0]), None)
+    if odd is not None:
+        raise BadInput(
+            f"{path}: its sources have different policies (of domains "
+            f"{said[0].domain!r} and {odd.domain!r}); say it in this file only"
+        )
+    return said[0] if said else None
 
 
 def _load(path: Path) -> dict[str, Any]:

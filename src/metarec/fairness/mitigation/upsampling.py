@@ -4,6 +4,8 @@ cleverer one must beat.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
@@ -78,9 +80,8 @@ def with_people(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dat
     interactions = data.interactions.keep(
         pl.concat([data.interactions.frame, events], how="vertical_relaxed")
     )
-    return Dataset(
+    return replace(
+        data,
         interactions=interactions,
-        items=data.items,
-        name=data.name,
         users=Profiles(frame=pl.concat([data.users.frame, users], how="vertical_relaxed")),
     )

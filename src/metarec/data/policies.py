@@ -1,0 +1,234 @@
+"""A policy as its owner meets it: read from a `[policy]` table, put into words, and looked for in
+the columns there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from metarec.data.columns import CANONICAL, SYNONYMS, plain
+from metarec.data.domains import DEFAULT_POLICY, Exclusion, Policy, domain
+from metarec.data.policy_rules import read_rule
+from metarec.data.schema import BadInput, Dataset
+
+KEYS = {
+    "repeats_allowed": bool,
+    "prerequisites": str,
+    "fulfilled_by": list,
+    "exclusions": list,
+    "rules": list,
+    "available": str,
+    "notice": str,
+}
+"""What a `[policy]` table may say."""
+LONGEST_NAME = 80
+EXCLUSION_KEYS = ("item_column", "profile_attribute", "why", "unknown")
+_SPOKEN = {bool: "true or false", str: "a text", list: "a list"}
+
+
+def policy_named(
+    file_says: str | None, flag_says: str | None, own: Mapping[str, Any] | None, place: object
+) -> Policy | None:
+    """The policy of a domain that a file, a flag or both name, with the file's own `[policy]` over
+    it; None where nobody says anything.
+
+    Raises:
+        BadInput: if file and flag name different domains, or something is unknown.
+    """
+    if file_says is not None and flag_says is not None and file_says != flag_says:
+        raise BadInput(
+            f"{place} says domain = {file_says!r}, but {flag_says!r} was asked for; name one of "
+            "them, or the same in both"
+        )
+    name = file_says or flag_says
+    if name is None and own is None:
+        return None
+    base = DEFAULT_POLICY if name is None else domain(name).policy
+    return base if own is None else own_policy(own, base, f"{place}, [policy]")
+
+
+def own_policy(said: Mapping[str, Any], base: Policy, place: str) -> Policy:
+    """A `[policy]` table over a policy: exclusions and rules are added to its own, the rest
+    replaces it.
+
+    Raises:
+        BadInput: if it says something unknown, or of the wrong kind.
+    """
+    said = {("prerequisites" if k == "prerequisite_column" else k): v for k, v in said.items()}
+    if isinstance(said.get("rules"), str):
+        said["rules"] = [said["rules"]]
+    for key, value in said.items():
+        _check(key, KEYS, place)
+        if not isinstance(value, KEYS[key]):
+            raise BadInput(f"{place}: {key} must be {_SPOKEN[KEYS[key]]}, got {value!r}")
+    for key in ("fulfilled_by", "rules"):
+        wrong = next((v for v in said.get(key, ()) if not isinstance(v, str)), None)
+        if wrong is not None:
+            raise BadInput(f"{place}: {key} must be a list of texts, got {wrong!r} in it")
+    mine = [_exclusion(e, place) for e in said.get("exclusions", ())]
+    columns = {(e.item_column, e.profile_attribute) for e in mine}
+    kept = [e for e in base.exclusions if (e.item_column, e.profile_attribute) not in columns]
+    try:
+        return replace(
+            base,
+            repeats_allowed=said.get("repeats_allowed", base.repeats_allowed),
+            prerequisite_column=said.get("prerequisites", base.prerequisite_column),
+            fulfilled_by=tuple(said.get("fulfilled_by", base.fulfilled_by)),
+            exclusions=(*kept, *mine),
+            rules=(*base.rules, *said.get("rules", ())),
+            available=said.get("available", base.available),
+            notice=said.get("notice", base.notice) or None,
+        )
+    except BadInput as error:
+        raise BadInput(f"{place}: {error}") from error
+
+
+def _exclusion(said: Any, place: str) -> Exclusion:
+    if not isinstance(said, Mapping):
+        raise BadInput(f"{place}: an exclusion is a table with {EXCLUSION_KEYS[0]} and so on")
+    for key, value in said.items():
+        _check(key, EXCLUSION_KEYS, f"{place}.exclusions")
+        if not isinstance(value, str):
+            raise BadInput(f"{place}.exclusions: {key} must be a text, got {value!r}")
+    missing = next((key for key in EXCLUSION_KEYS[:2] if key not in said), None)
+    if missing is not None:
+        raise BadInput(f"{place}.exclusions: an exclusion needs {missing}, got {dict(said)!r}")
+    try:
+        return Exclusion(**{"why": f"excluded by {said['profile_attribute']}", **said})
+    except BadInput as error:
+        raise BadInput(f"{place}.exclusions: {error}") from error
+
+
+def _check(key: str, known: Any, place: str) -> None:
+    if key not in known:
+        near = nearest(key, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise BadInput(
+            f"{place}: nothing is known of {key!r}{hint} (there are {', '.join(sorted(known))})"
+        )
+
+
+def nearest(word: str, known: Any, least: float = 0.6) -> str | None:
+    """The known word most like one that is not known, None where none is like it; words longer
+    than names are would cost too much to compare.
+    """
+    if len(word) > LONGEST_NAME:
+        return None
+    by_name = {bare(str(one)): str(one) for one in known}
+    found = get_close_matches(bare(word), by_name, n=1, cutoff=least)
+    return by_name[found[0]] if found else None
+
+
+def bare(name: str) -> str:
+    """A name without case, spaces and punctuation; as it is where it has no Latin letter."""
+    return plain(name) or name
+
+
+def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
+    """The column of the items that a policy means by `name`: of that very name, else of the name
+    without case and punctuation, else the one that reading renamed it to; None where there is none.
+    """
+    if name in columns:
+        return name
+    by_name = {bare(column): column for column in columns}
+    if bare(name) in by_name:
+        return by_name[bare(name)]
+    more = {} if policy.domain is None else domain(policy.domain).synonyms
+    for canonical in CANONICAL["items"]:
+        names = (*more.get(canonical, ()), *SYNONYMS.get(canonical, ()))
+        if canonical in columns and bare(name) in map(bare, names):
+            return canonical
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """Columns a policy looks for, and attributes of users that it asks for."""
+
+    items: tuple[str, ...]
+    users: tuple[str, ...]
+
+    @classmethod
+    def by(cls, policy: Policy) -> Needed:
+        """What this policy needs."""
+        rules = [read_rule(text) for text in policy.rules]
+        single = [name for name in (policy.prerequisite_column, policy.available) if name]
+        items = [e.item_column for e in policy.exclusions]
+        users = [e.profile_attribute for e in policy.exclusions]
+        items += [part.name for rule in rules for part in rule.items]
+        users += [part.name for rule in rules for part in rule.when]
+        return cls(items=tuple(dict.fromkeys([*items, *single])), users=tuple(dict.fromkeys(users)))
+
+
+def policy_lines(policy: Policy) -> list[str]:
+    """A policy in words, one sentence a line."""
+    lines = [
+        "domain: " + (policy.domain or "none named"),
+        "seen items may be shown again"
+        if policy.repeats_allowed
+        else "seen items are not shown again",
+    ]
+    if policy.prerequisite_column:
+        how = (
+            f"events of kind {', '.join(policy.fulfilled_by)}"
+            if policy.fulfilled_by
+            else "any event that takes an item, not looking, setting aside or giving up"
+        )
+        lines.append(
+            f"an item is shown only after all items of its {policy.prerequisite_column!r}, which "
+            f"are fulfilled by {how}"
+        )
+    lines += [
+        f"not shown: items whose {e.item_column!r} names one of the user's "
+        f"{e.profile_attribute!r} ({e.why})"
+        + (
+            f"; where {e.profile_attribute!r} is not stated, no item whose {e.item_column!r} says "
+            "anything"
+            if e.unknown == "hide"
+            else ""
+        )
+        for e in policy.exclusions
+    ]
+    lines += [f"not shown: {rule}" for rule in policy.rules]
+    if policy.available:
+        lines.append(f"not shown: items whose {policy.available!r} is false, 0 or no")
+    if policy.notice:
+        lines.append(f"said with every slate: {policy.notice}")
+    return lines
+
+
+def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
+    """The policy of data (or another) as plain values: in words, and which of its columns are
+    there.
+    """
+    policy = policy or data.policy or DEFAULT_POLICY
+    needed, items = Needed.by(policy), data.items.frame.columns
+    stated = {bare(name) for name in data.users.attributes}
+    there = {name: column_of(name, items, policy) is not None for name in needed.items}
+    known = {name: bare(name) in stated for name in needed.users}
+    return {
+        "policy": asdict(policy),
+        "words": policy_lines(policy),
+        "items": {"found": _where(there, True), "missing": _where(there, False)},
+        "users": {"found": _where(known, True), "missing": _where(known, False)},
+    }
+
+
+def facts_lines(facts: Mapping[str, Any]) -> list[str]:
+    """`policy_facts` for a terminal, one sentence a line."""
+    lines = list(facts["words"])
+    for table in ("items", "users"):
+        found, missing = facts[table]["found"], facts[table]["missing"]
+        if found:
+            lines.append(f"found in {table}: {', '.join(found)}")
+        if missing:
+            why = "not checked" if table == "items" else "state them with each request"
+            lines.append(f"NOT found in {table}: {', '.join(missing)} ({why})")
+    return lines
+
+
+def _where(there: Mapping[str, bool], wanted: bool) -> list[str]:
+    return [name for name, found in there.items() if found is wanted]

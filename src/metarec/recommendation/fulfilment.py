@@ -1,0 +1,81 @@
+"""Which events fulfil a prerequisite: having taken an item counts, looking at it, setting it aside,
+refusing it or giving it up does not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+
+from metarec.data.kinds import Kind, Kinds, plain_kind
+from metarec.data.schema import NO_KIND
+
+TAKES_FROM = 0.6
+"""Strength of a kind from which an act takes an item; below it are looking and setting aside."""
+GAVE_UP = frozenset(
+    "fail failed failing quit left expire expired dropping withdrew withdrawn noshow".split()
+)
+"""Kinds that give an item up and are no usual names of acts."""
+_ENDINGS = ("s", "d", "ed", "led", "ped", "ing", "ling", "ping")
+
+
+def fulfils(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
+    """Whether events of a kind fulfil a prerequisite.
+
+    Args:
+        kinds: what kinds say; an unknown one counts as taken.
+        only: the only kinds that do, where the policy names some.
+    """
+    if only:
+        return plain_kind(kind) in {plain_kind(one) for one in only}
+    said = _said(kind, kinds)
+    return said.sign == "positive" and said.strength >= TAKES_FROM and not gives_up(kind, kinds)
+
+
+def gives_up(kind: str, kinds: Kinds) -> bool:
+    """Whether events of a kind refuse an item, give it up or take it back."""
+    if not kinds.known(kind) and plain_kind(kind) in GAVE_UP:
+        return True
+    return _said(kind, kinds).sign in ("negative", "undo")
+
+
+def _said(kind: str, kinds: Kinds) -> Kind:
+    """What a kind says, `viewed` and `unenrolled` as what they are formed from."""
+    name = plain_kind(kind)
+    forms = [name, *(name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending))]
+    return kinds.of(next((form for form in forms if kinds.known(form)), kind))
+
+
+def fulfilled_items(
+    history: Iterable[tuple[Any, ...]], kinds: Kinds, only: Sequence[str] = ()
+) -> list[str]:
+    """Ids of the items that a history, oldest first, has fulfilled and not given up afterwards; a
+    value of 0 or less says that nothing came of it.
+    """
+    done: dict[str, None] = {}
+    for event in history:
+        item_id, kind = str(event[0]), str(event[2]) if len(event) > 2 and event[2] else NO_KIND
+        value = float(event[1]) if len(event) > 1 and event[1] is not None else 1.0
+        if value <= 0 or gives_up(kind, kinds):
+            done.pop(item_id, None)
+        elif fulfils(kind, kinds, only):
+            done[item_id] = None
+    return list(done)
+
+
+def listed_items(cell: Any) -> list[str]:
+    """Ids in one cell: `a|b`, `a, b`, a list, or a single one that was read as a number."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return []
+    listed = isinstance(cell, list | tuple | set | pl.Series)
+    parts = cell if listed else re.split(r"[|,;\n]", _text(cell).strip("[]"))
+    ids = [_text(part).strip().strip("\"'") for part in parts if part is not None]
+    return list(dict.fromkeys(one for one in ids if one))
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

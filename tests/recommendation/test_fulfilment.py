@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from metarec.data.domains import domain, pack_kinds
+from metarec.recommendation.fulfilment import fulfilled_items, fulfils, gives_up, listed_items
+
+KINDS = pack_kinds(domain("education"))
+
+
+@pytest.mark.parametrize("kind", ["enrol", "Complete", "submit", "certificate", "rating", "event"])
+def test_what_is_taken_fulfils(kind: str) -> None:
+    assert fulfils(kind, KINDS)
+
+
+@pytest.mark.parametrize("kind", ["view", "Viewed", "preview", "search", "wish_list", "浏览"])
+def test_looking_fulfils_nothing(kind: str) -> None:
+    assert not fulfils(kind, KINDS)
+    assert not gives_up(kind, KINDS)
+
+
+@pytest.mark.parametrize(
+    "kind", ["drop", "Dropped", "drop-out", "cancel", "cancelled", "UNENROLLED", "failed", "退课"]
+)
+def test_giving_up_fulfils_nothing(kind: str) -> None:
+    assert not fulfils(kind, KINDS)
+    assert gives_up(kind, KINDS)
+
+
+def test_the_latest_word_on_an_item_counts() -> None:
+    enrolled, dropped = ("a", 1.0, "enrol"), ("a", 1.0, "drop")
+    assert fulfilled_items([enrolled, dropped], KINDS) == []
+    assert fulfilled_items([dropped, enrolled], KINDS) == ["a"]
+    assert fulfilled_items([enrolled, ("a", 1.0, "view")], KINDS) == ["a"]
+    assert fulfilled_items([("a", 0.0, "enrol"), ("b", None, "enrol"), ("c", 1.0)], KINDS) == [
+        "b",
+        "c",
+    ]
+
+
+def test_a_policy_may_name_what_fulfils() -> None:
+    history = [("a", 1.0, "enrol"), ("b", 1.0, "Complete"), ("c", 1.0, "complete")]
+    assert fulfilled_items([*history, ("c", 1.0, "drop")], KINDS, ("complete",)) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "ids"),
+    [
+        (None, []),
+        (float("nan"), []),
+        ("", []),
+        ("a|b, c;d", ["a", "b", "c", "d"]),
+        (["a", None, "b"], ["a", "b"]),
+        ("['a', 'b']", ["a", "b"]),
+        (101.0, ["101"]),
+        (101, ["101"]),
+    ],
+)
+def test_ids_in_a_cell(cell: object, ids: list[str]) -> None:
+    assert listed_items(cell) == ids
