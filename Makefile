@@ -14,10 +14,10 @@ ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,export,sql,postgres,ann,explain,f
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test slow browser lint golden serve bench docs clean
+.PHONY: help setup demo test test-fast slow browser lint golden serve bench docs clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
@@ -45,6 +45,9 @@ demo: $(VENV)/.run  ## the whole journey on real data (DATA=ml-100k or groceries
 test: $(VENV)/.all  ## the quick tests: no network, under ten minutes on two cores
 	$(BIN)/python -m pytest $(ARGS)
 
+test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two idle cores
+	$(BIN)/python -m pytest $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
+
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -55,8 +58,9 @@ browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real head
 	  || echo "make: chromium could not be installed; the browser tests will be skipped"
 	$(BIN)/python -m pytest -m browser tests/journeys/test_page.py $(ARGS)
 
-lint: $(VENV)/.all  ## ruff, mypy --strict, the import contract
+lint: $(VENV)/.all  ## ruff (rules and format), mypy --strict, the import contract
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

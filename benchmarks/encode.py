@@ -185,7 +185,7 @@ def main() -> None:
 
 
 def key_of(text: str) -> bytes:
-    from metarec.features.cache import content_key
+    from metarec.features.encoders.cache import content_key
 
     return content_key(text)
 

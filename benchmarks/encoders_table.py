@@ -104,8 +104,8 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
                 part = few_users(data, options.users, seed)
                 for scenario in options.scenarios:
                     target = (
-                        options.out
-                        / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}__{scenario}__{seed}.json"
+                        options.out / f"{source.name}__{re.sub(r'[^a-zA-Z0-9@+.-]', '_', encoder)}"
+                        f"__{scenario}__{seed}.json"
                     )
                     if not target.exists() and time.perf_counter() < 60 * options.minutes + STARTED:
                         print(

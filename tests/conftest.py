@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from world import World, tiny_world
+
+FULL_ONLY = Path(__file__).parent / "full_only.txt"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `full` what `full_only.txt` lists, which `make test-fast` leaves out."""
+    listed = set(FULL_ONLY.read_text(encoding="utf-8").split("\n"))
+    for item in items:
+        if {item.nodeid.split("[")[0], item.nodeid.split("::")[0]} & listed:
+            item.add_marker("full")
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def test_metarec_commands_are_ones_the_program_has(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_make_targets_and_extras_named_are_there(page: Path) -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
@@ -149,3 +149,47 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
     ]
     assert len(routes) > 10
     assert missing == []
+
+
+SOURCES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+PACKAGES = {path.name for path in (ROOT / "src" / "metarec").iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_modules_named_are_there(page: Path) -> None:
+    """`models/ease.py`, `recommendation/`, `metarec.models.ease.Ease` and `models.ease` lead to a
+    file; so does `benchmarks/serve.py`.
+    """
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(
+        r"(?:`|python )((?:src/metarec/|benchmarks/)?[a-z_]+/[a-z_/]*(?:\.py)?)", text
+    )
+    places = [ROOT / one for one in named if one.startswith(("src/metarec/", "benchmarks/"))]
+    places += [ROOT / "src/metarec" / one for one in named if one.split("/")[0] in PACKAGES]
+    for dotted in re.findall(r"`(?:metarec\.)?([a-z_]+(?:\.[A-Za-z_]+)+)", text):
+        if dotted.split(".")[0] in PACKAGES and not dotted.endswith(".json"):
+            places.append(ROOT / "src/metarec" / "/".join(dotted.split(".")[:2]))
+    missing = [
+        str(place.relative_to(ROOT))
+        for place in places
+        if not (place.exists() or place.with_suffix(".py").exists())
+    ]
+    assert missing == [], f"{page.name} names {missing}"
+
+
+def test_every_test_left_out_of_the_fast_set_is_there() -> None:
+    listed = (ROOT / "tests" / "full_only.txt").read_text(encoding="utf-8").splitlines()
+    for line in listed:
+        if not line.startswith("#"):
+            file, _, name = line.partition("::")
+            assert (f"def {name}(" if name else "") in (ROOT / file).read_text(encoding="utf-8"), (
+                line
+            )
+
+
+def test_test_files_import_no_test_files() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        found = re.findall(
+            r"^(?:from|import) (?:\w+\.)*test_\w+.*", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert found == [], f"{path.name}: {found}"

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from benchmarks.meta.cases import TASKS, new_case
 from benchmarks.meta.melu import melu_loop, melu_ours, new_melu_case
+from benchmarks.meta.memory import keep_freed_memory, peak_memory
 from benchmarks.meta.ridge import ridge_loop, ridge_ours, solve_loop, solve_ours
 from benchmarks.meta.ways import ways
 
 from metarec.models.few_shot.functional import Params
-from metarec.runtime.memory import keep_freed_memory, peak_memory
 from metarec.runtime.progress import Progress, silent
 
 AGREE = 1e-10

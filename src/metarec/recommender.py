@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+import metarec
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.policies import facts_lines, policy_facts
@@ -38,6 +39,7 @@ from metarec.models.registry import MODELS, REPEAT
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.explained import Explanation
 from metarec.recommendation.exploration import directions_of, posterior_spread
 from metarec.recommendation.onboarding import (
     Questions,
@@ -57,9 +59,6 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
-if TYPE_CHECKING:
-    from metarec.explanation import Explanation
-
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "neighbors", "content", "episodic"),
     "small": (
@@ -73,20 +72,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "network",
         "r2d2",
     ),
-    "base": (
-        "profile",
-        "neighbors",
-        "weights",
-        "factors",
-        "sequence",
-        "content",
-        "episodic",
-        "network",
-        "r2d2",
-    ),
 }
 """The scorers of each preset: the one dial for size."""
-KNOWS_NEW_ITEMS = {"small", "base"}
+KNOWS_NEW_ITEMS = {"small"}
 """Presets that also learn which item suits whom before anybody has met it."""
 LEVEL = 0.9
 """Share of newcomers' values that intervals of predicted values are made to cover."""
@@ -100,12 +88,12 @@ class Settings:
     """How a recommender was fitted."""
 
     preset: str = "small"
-    """`tiny`, `small` or `base`."""
+    """`tiny` or `small`."""
     seed: int = 0
     """Root of all randomness."""
     encoder: str = "auto"
-    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out, `minilm+lora` is
-    fine-tuned on the events.
+    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out,
+    `minilm+lora` is fine-tuned on the events.
     """
     learner: str | None = None
     """A meta-learner, or any other scorer such as `decoder`, that joins the parts of the preset
@@ -583,9 +571,8 @@ class Recommender:
         """Why this item: parts of the score, influence of each event, nearest liked items, in
         words.
         """
-        from metarec.explanation import explain
-
-        return explain(self, request, item_id)
+        # The stage that explains stands above this one; the package's root knows its home.
+        return metarec.explain(self, request, item_id)
 
     # Change
 

@@ -19,10 +19,10 @@ from metarec.app.retraining.loop import (
     by_own_choice,
     how_to_learn,
     retrain,
-    retrain_now_and_then,
     scale_of,
     split_judges,
 )
+from metarec.app.service.schedule import retrain_periodically
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.newcomers import Newcomer, choose_horizon
 from metarec.data.schema import BadInput, Dataset
@@ -325,7 +325,7 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
 
     monkeypatch.setattr("multiprocessing.get_context", lambda _way: Context)
     every = ServiceSettings(model=model, store=url, retrain_hours=0.02 / 3600)
-    clock = threading.Thread(target=retrain_now_and_then, args=(every, stop))
+    clock = threading.Thread(target=retrain_periodically, args=(every, stop))
     clock.start()
     try:
         time.sleep(1.0)

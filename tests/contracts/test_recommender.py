@@ -269,6 +269,7 @@ def test_too_little_to_learn_from_is_said(events: list[tuple[str, str]], said: s
         Recommender.fit(Dataset(interactions=frame), preset="tiny")
 
 
-def test_an_unknown_preset_is_refused(rated_world: World) -> None:
-    with pytest.raises(BadInput, match="preset must be one of tiny, small, base, got 'huge'"):
-        Recommender.fit(rated_world.data, preset="huge")
+@pytest.mark.parametrize("preset", ["huge", "base"])
+def test_an_unknown_preset_is_refused(rated_world: World, preset: str) -> None:
+    with pytest.raises(BadInput, match=f"preset must be one of tiny, small, got '{preset}'"):
+        Recommender.fit(rated_world.data, preset=preset)

@@ -40,7 +40,9 @@ def test_codes_with_leading_zeros_stay_text_in_csv(tmp_path: Path) -> None:
 def test_one_file_of_events_and_known_synonyms(tmp_path: Path) -> None:
     path = tmp_path / "clicks.tsv"
     path.write_text(
-        "Customer ID\tasin\tevent_time\taction\nc1\ta\t2024-05-01T10:00:00Z\tview\nc1\tb\t2024-05-01 12:00:10+02:00\tcart\n"
+        "Customer ID\tasin\tevent_time\taction\n"
+        "c1\ta\t2024-05-01T10:00:00Z\tview\n"
+        "c1\tb\t2024-05-01 12:00:10+02:00\tcart\n"
     )
     frame = read(path).interactions.frame
     assert frame.select("user_id", "item_id", "kind").rows() == [

@@ -7,6 +7,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, OwnRecommender, learners_for
 from metarec.evaluation.choice import choose
 from metarec.evaluation.evaluate import evaluate
+from metarec.evaluation.report import to_text
 
 
 def test_a_default_ahead_of_every_learner_is_supported():
@@ -81,7 +82,7 @@ def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
     assert found.learners == ["prototypical", "bayesian_ridge"]
     assert not found.is_default
     choice = found.choice()
-    assert choice.sentence in found.to_text(width=2000)
+    assert choice.sentence in to_text(found, width=2000)
     assert found.to_json()["choice"]["supported"] == choice.supported
     assert evaluate(rated_world.data, models=[own], baselines=["Popular"]).choice() is None
 

@@ -11,8 +11,8 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.report import report_on
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.report import to_html, write_report
-from metarec.evaluation.report.examples import show_newcomers
+from metarec.evaluation.examples import show_newcomers
+from metarec.evaluation.report import to_html, to_text, write_report
 from world import tiny_world
 
 
@@ -63,7 +63,7 @@ def test_the_verdict_is_against_baselines_alone(evaluation):
 
 
 def test_text_holds_the_numbers_and_the_sentence(evaluation):
-    text = evaluation.to_text(width=160)
+    text = to_text(evaluation, width=160)
     line = next(row for row in text.splitlines() if row.strip().startswith("ItemKNN"))
     assert f"{evaluation.curve.mean('ItemKNN', 'ndcg@10')[1]:.3f}".removeprefix("0") in line
     assert evaluation.verdict().sentence.split(":")[0] in text
@@ -172,7 +172,7 @@ def test_baselines_alone_are_a_report_too(big_world):
     assert found.verdict() is None
     assert found.shown_by == "ItemKNN"
     assert found.facts["judged"] == 10
-    assert "worth it" not in found.to_text().lower()
+    assert "worth it" not in to_text(found).lower()
     assert "Popular" in to_html(found)
 
 
@@ -195,7 +195,7 @@ def test_acts_without_values_have_no_errors():
         tiny_world(users_per_taste=40).data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD
     )
     assert "mae" not in found.curve.metrics
-    assert "MAE" not in found.to_text()
+    assert "MAE" not in to_text(found)
     assert all(e.value is None for person in found.shown for e in person.did)
     assert to_html(found)
 
@@ -220,4 +220,4 @@ def test_metarec_itself_can_be_judged(big_world):
     assert found.curve.has("metarec", "mae")
     assert found.curve.has("metarec", "covered@90")
     assert found.costs["metarec"].settings["preset"] == "tiny"
-    assert "\ntexts read for metarec by TF-IDF (chosen by name)\n" in found.to_text()
+    assert "\ntexts read for metarec by TF-IDF (chosen by name)\n" in to_text(found)

@@ -8,6 +8,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.people_as_text import WEIGHTS, what_helped, with_people_as_text
+from metarec.evaluation.report import to_text
 from metarec.recommendation.slate import Request
 from world import tiny_world
 
@@ -48,7 +49,7 @@ def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(judged):
 def test_the_report_says_which_helped(judged):
     own, text, both, found = judged
     said = what_helped(found, [text, both])
-    assert found.models == [own.name, text.name, both.name] and text.name in found.to_text()
+    assert found.models == [own.name, text.name, both.name] and text.name in to_text(found)
     gaps = found.curve.per_user[text.name]["ndcg@10"] - found.curve.per_user[own.name]["ndcg@10"]
     np.testing.assert_allclose(
         [cell["mean"] for cell in said[text.name]], gaps.mean(axis=1), atol=1e-6

@@ -1,10 +1,37 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
+from metarec.data.newcomers import Newcomer
+from metarec.evaluation.measure import Trial
+from metarec.explanation.decomposition import ablate
 
 
 @pytest.fixture(scope="session")
 def model(rated_world):
     return ClosedForm.fit(rated_world.data)
+
+
+@pytest.fixture(scope="package")
+def trial(rated_world):
+    people = []
+    for n in range(12):
+        taste, other = ("space", "garden") if n % 2 else ("garden", "space")
+        items = [rated_world.items_of_taste[taste][(n + j) % 12] for j in range(12)]
+        people.append(
+            Newcomer(
+                user_id=f"n{n}",
+                profile={},
+                pool=[(i, 5.0) for i in items[:4]],
+                query=[(i, 5.0) for i in items[4:]],
+                relevant=items[4:],
+            )
+        )
+    return Trial.of(people, rated_world.data)
+
+
+@pytest.fixture(scope="package")
+def ablation(model, trial):
+    return ablate(model, trial, shots=(0, 3), rng=np.random.default_rng(0))

@@ -4,12 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.newcomers import Newcomer
-from metarec.evaluation.measure import Trial
 from metarec.explanation.importance import (
     circumstance_effects,
     content_effects,
-    permutation_importance,
     profile_effects,
     split_tags,
 )
@@ -108,24 +105,3 @@ def test_circumstances_are_tried_only_where_they_differ(model):
 )
 def test_tags_are_split_as_written(cell, tags):
     assert split_tags(cell) == tags
-
-
-def test_permutation_finds_the_attribute_that_carries_quality(model, rated_world):
-    people = [
-        Newcomer(
-            user_id=u,
-            profile={"home": {"space": "north", "garden": "south"}[t], "age": 20 + n % 3},
-            pool=[],
-            query=[],
-            relevant=rated_world.items_of_taste[t],
-        )
-        for n, (u, t) in enumerate(rated_world.taste_of_user.items())
-    ]
-    rows = {
-        r.feature: r
-        for r in permutation_importance(
-            model, Trial.of(people, rated_world.data), shots=0, rng=np.random.default_rng(0), k=5
-        )
-    }
-    assert rows["profile: home"].loss.low > 0.1
-    assert abs(rows["profile: age"].loss.mean) < 0.05

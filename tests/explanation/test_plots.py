@@ -2,30 +2,9 @@
 
 import numpy as np
 
-from explanation.test_decomposition import ablation, trial  # noqa: F401  # fixtures
-from metarec.explanation import explain
 from metarec.explanation.faithfulness import measure_faithfulness
-from metarec.explanation.plots import draw_ablation, draw_explanation, draw_faithfulness
+from metarec.explanation.plots import draw_ablation, draw_faithfulness
 from metarec.recommendation.slate import Request
-
-
-def test_an_explanation_is_drawn_with_its_parts_events_and_features(model, rated_world):
-    found = explain(
-        model, Request(history=rated_world.history("space", 3), profile={"home": "north"}), "s07"
-    )
-    svg = draw_explanation(found)
-    assert svg == draw_explanation(found) and svg.startswith("<svg")
-    assert all(
-        name in svg
-        for name in (
-            "popularity",
-            "collaborative",
-            found.events[0].title,
-            "home north",
-            found.title,
-        )
-    )
-    assert "nothing to show" in draw_explanation(explain(model, Request(), "s07"))
 
 
 def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_world):
@@ -39,7 +18,7 @@ def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_worl
     assert "deletion: lower is truer" in svg and "insertion: higher is truer" in svg
 
 
-def test_an_ablation_is_drawn_with_every_part(ablation):  # noqa: F811
+def test_an_ablation_is_drawn_with_every_part(ablation):
     svg = draw_ablation(ablation)
     assert all(row.part in svg for row in ablation.rows)
     assert np.isfinite([row.loss.mean for row in ablation.rows]).all()

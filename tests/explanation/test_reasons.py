@@ -9,8 +9,8 @@ import pytest
 from metarec import Recommender
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
-from metarec.explanation.importance import FeatureEffect
-from metarec.explanation.words import EventEffect, did, sentences
+from metarec.explanation.words import did, sentences
+from metarec.recommendation.explained import EventEffect, FeatureEffect
 from metarec.recommendation.slate import Request
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from metarec.features import cache as module
-from metarec.features.cache import EncodingCache, cache_folder, content_key
+from metarec.features.encoders import cache as module
+from metarec.features.encoders.cache import EncodingCache, cache_folder, content_key
 
 
 @pytest.fixture

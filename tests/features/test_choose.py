@@ -8,10 +8,10 @@ from importlib.util import find_spec
 import polars as pl
 import pytest
 
+from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
-from metarec.features import choose
-from metarec.features.choose import advise, choose_text_encoder, guess_language
-from metarec.features.encoders import encode_texts
+from metarec.features.encoders import choose
+from metarec.features.encoders.choose import advise, choose_text_encoder, guess_language
 from metarec.features.encoders.locate import MINILM
 
 ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.encoders import Targets, encode_texts, encoder_from_state, fit_text_encoder
+from metarec.features.encoders import Targets, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.encode import read_name, read_once
 from metarec.features.encoders.locate import find_local, locate

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.images import (
+from metarec.features.encoders.images import (
     encode_images,
     image_encoder_from_state,
     image_weights_at_hand,
@@ -91,7 +91,7 @@ def test_damage_is_counted_not_fatal(tmp_path, monkeypatch):
         f"1 pictures are missing, such as {paths[4]}",
         f"3 pictures cannot be read, such as {paths[1]}",
     ]
-    monkeypatch.setattr("metarec.features.images.MOST_PIXELS", 100)
+    monkeypatch.setattr("metarec.features.encoders.images.MOST_PIXELS", 100)
     assert read_image(good) is None
 
 
@@ -151,7 +151,7 @@ def test_cache_serves_the_same_content_under_any_name(tmp_path, monkeypatch):
     first = saved(tmp_path / "a.png", plain("red"))
     before = encode_images([first], "colors").vectors
     monkeypatch.setattr(
-        "metarec.features.images.ColorEncoder.encode",
+        "metarec.features.encoders.images.ColorEncoder.encode",
         lambda self, pictures: pytest.fail("encoded again"),
     )
     (tmp_path / "b.png").write_bytes(first.read_bytes())
@@ -240,14 +240,14 @@ def test_the_cnn_names_what_is_in_real_pictures():
     from metarec.features.encoders import efficientnet
 
     network = efficientnet.load(efficientnet.weights_file())
-    from metarec.features.images import _square
+    from metarec.features.encoders.images import _square
 
     pixels = np.stack(
         [_square(Image.fromarray(pixels), 224) for pixels in load_sample_images().images]
     )
     with torch.no_grad():
         classes = (
-            network.classify(torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2))
+            network._fc(network(torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2)))
             .argmax(1)
             .tolist()
         )

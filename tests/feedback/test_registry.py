@@ -32,11 +32,11 @@ def test_a_saved_model_is_a_registry_with_one_entry(registry):
     assert registry.place_of("first") == registry.folder
 
 
-def test_promoting_and_rolling_back(registry):
+def test_promoting_and_going_back(registry):
     add(registry, "second")
     assert registry.promote("second", "better") == "first"
     assert Registry(registry.folder).current() == "second"
-    assert registry.roll_back("complaints") == "first"
+    assert registry.promote("first", "complaints") == "second"
     assert registry.current() == "first"
     assert [(p["from"], p["to"], p["reason"]) for p in registry.promotions()] == [
         ("first", "second", "better"),
@@ -79,11 +79,6 @@ def test_ways_back_go_from_the_latest_to_the_first(registry):
 def test_a_version_is_a_plain_name(registry, name):
     with pytest.raises(BadInput, match="is no model version"):
         registry.promote(name, "x")
-
-
-def test_nothing_to_roll_back(registry):
-    with pytest.raises(BadInput, match="nothing to roll back: 'first' is the first model"):
-        registry.roll_back("x")
 
 
 def test_decisions_lie_beside_their_model(registry):

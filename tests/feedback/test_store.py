@@ -119,18 +119,6 @@ def test_events_of_one_moment_keep_the_order_in_which_they_came(store):
     assert [item for item, *_ in store.person("bob", 1)[0]] == ["tea"]
 
 
-def test_events_are_stage_one_input_again(store):
-    store.append(
-        [
-            event("a", at=2.0, value=4.0, kind="rating"),
-            event("b", item="rice", at=1.0, value=2.0, kind="rating"),
-        ]
-    ).result()
-    interactions = store.as_interactions()
-    assert interactions.has_values
-    assert interactions.frame.select("item_id", "value").rows() == [("rice", 2.0), ("tea", 4.0)]
-
-
 def test_recent_events_and_slates_alone(store):
     store.append([event("old", at=10.0), event("new", at=20.0)]).result()
     assert store.as_frame(since=15.0)["event_id"].to_list() == ["new"]

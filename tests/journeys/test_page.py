@@ -447,19 +447,26 @@ def test_it_fits_a_phone(visit, view, scheme):
     )
     assert across <= wide
     small = page.evaluate("""() => [...document.querySelectorAll("main button:not(.link), nav a")]
-        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24).map((one) => one.outerHTML)""")
+        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24)
+        .map((one) => one.outerHTML)""")
     assert not small  # WCAG 2.2 AA asks for 24 pixels
 
 
 STICKING_OUT = """() => {
     const scrolls = (one) => /auto|scroll/.test(getComputedStyle(one).overflowX);
-    const scrolled = (one) => one.parentElement && (scrolls(one.parentElement) || scrolled(one.parentElement));
+    const scrolled = (one) =>
+        one.parentElement && (scrolls(one.parentElement) || scrolled(one.parentElement));
     const text = document.createRange();
-    const right = (one) => (text.selectNodeContents(one), Math.max(one.getBoundingClientRect().right, text.getBoundingClientRect().right));
+    const right = (one) => (
+        text.selectNodeContents(one),
+        Math.max(one.getBoundingClientRect().right, text.getBoundingClientRect().right)
+    );
     const wide = document.documentElement.clientWidth;
-    const outside = [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, svg")
+    const outside = [...document.querySelectorAll("body *")].filter((one) =>
+        one.checkVisibility() && !one.closest(".visually-hidden, svg")
         && !scrolled(one) && one.getBoundingClientRect().right > wide);
-    const cards = [...document.querySelectorAll(".card, .row")].flatMap((card) => [...card.querySelectorAll("span, h3, p, button")]
+    const cards = [...document.querySelectorAll(".card, .row")].flatMap((card) =>
+        [...card.querySelectorAll("span, h3, p, button")]
         .filter((one) => one.checkVisibility() && right(one) > card.getBoundingClientRect().right));
     return [...outside, ...cards].map((one) => one.outerHTML);
 }"""
@@ -495,9 +502,12 @@ def test_everything_that_can_be_pressed_has_a_name(visit, view):
     expect(
         page.locator("#slate li[data-item]" if view == "you" else "#models table").first
     ).to_be_visible()
-    nameless = page.evaluate("""() => [...document.querySelectorAll("button, a, input, select, summary, [role=img], svg.chart")]
+    nameless = page.evaluate("""() => [...document.querySelectorAll(
+            "button, a, input, select, summary, [role=img], svg.chart")]
         .filter((one) => one.checkVisibility())
-        .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length)).map((one) => one.outerHTML)""")
+        .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label")
+            || one.labels?.length))
+        .map((one) => one.outerHTML)""")
     assert not nameless
 
 

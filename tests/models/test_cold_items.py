@@ -18,7 +18,7 @@ from metarec.models.cold_items.model import (
 )
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
-from models.test_fitted import TASTE, likes, two_tastes
+from models.tastes import TASTE, likes, two_tastes
 
 
 @pytest.fixture(scope="module")

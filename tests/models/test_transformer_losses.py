@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarec.models.transformer.losses import bce_loss, mse_loss, sampled_softmax_loss, softmax_loss
+from metarec.models.transformer.losses import sampled_softmax_loss, softmax_loss
 
 
 @pytest.fixture
@@ -62,15 +62,6 @@ def test_sampled_softmax_tends_to_the_full_one(generator):
         bias_N=bias,
     )
     assert abs(corrected - full) < 0.02 < abs(uniform - full)
-
-
-def test_binary_and_squared_errors_skip_padding():
-    is_real = torch.tensor([True, True, False])
-    scores, labels = torch.tensor([0.0, 2.0, 50.0]), torch.tensor([1.0, 0.0, 0.0])
-    expected = (-torch.sigmoid(scores[0]).log() - (1 - torch.sigmoid(scores[1])).log()) / 2
-    torch.testing.assert_close(bce_loss(scores, labels, is_real), expected)
-    assert mse_loss(scores, labels, is_real).item() == pytest.approx(2.5)
-    assert mse_loss(scores, labels).item() == pytest.approx((1 + 4 + 2500) / 3)
 
 
 def test_items_left_out_are_no_negatives(generator):

@@ -3,6 +3,7 @@ is.
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +11,46 @@ from scipy.stats import norm
 
 from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput
-from metarec.recommendation.conformal import Conformal, calibrate
+from metarec.models.rating import HeldOutErrors
+from metarec.recommendation.conformal import Conformal
+from metarec.recommendation.slate import Request
+
+
+def calibrate(
+    model,
+    newcomers: Sequence[Newcomer],
+    *,
+    shots: Sequence[int],
+    value_range: tuple[float, float],
+    level: float = 0.9,
+) -> Conformal:
+    """Find the stretch on newcomers the model was not fitted on.
+
+    Args:
+        shots: numbers of events to calibrate at.
+        value_range: predictions are clipped to it first, as everywhere else.
+
+    Raises:
+        BadInput: if there are too few newcomers for the level (the interval would have to be
+            infinite).
+    """
+    judged = [person for person in newcomers if person.rated]
+    asked = [[item_id for item_id, _ in person.rated] for person in judged]
+    actual = np.array([value for person in judged for _, value in person.rated])
+    steps = tuple(sorted(set(shots)))
+    ratios = np.zeros((len(steps), len(actual)))
+    for row, events in enumerate(steps if judged else ()):
+        requests = [
+            Request(history=person.first(events), profile=person.profile) for person in judged
+        ]
+        predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
+        ratios[row] = np.abs(actual - predicted) / np.maximum(
+            np.concatenate(model.rate_spread(requests, asked)), 1e-12
+        )
+    owners = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
+    return Conformal.of_errors(
+        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, people=len(judged)), level
+    )
 
 
 class TooSure:

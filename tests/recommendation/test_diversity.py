@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.recommendation.diversity import Diversity, slate_diversity
+from metarec.evaluation.metrics import diversity
+from metarec.recommendation.diversity import Diversity
 from metarec.recommendation.rerank import Reranker, chosen
 
 # Items 0 to 3 point one way, 4 and 5 another.
@@ -44,14 +45,8 @@ def test_more_weight_gives_more_diverse_slates() -> None:
         positions = Diversity(embeddings=embeddings, weight=weight).rerank(
             candidates, scores, 10, RNG
         )
-        spread.append(slate_diversity(embeddings, chosen(candidates, positions)).mean())
+        spread.append(diversity(chosen(candidates, positions), 10, embeddings).mean())
     assert spread[0] < spread[1] < spread[2]
-
-
-def test_slate_diversity_by_hand() -> None:
-    assert slate_diversity(EMBEDDINGS, np.array([[0, 4], [0, 3], [0, -1]])) == pytest.approx(
-        [1.0, 0.0, 0.0], abs=1e-6
-    )
 
 
 def test_weight_out_of_range() -> None:

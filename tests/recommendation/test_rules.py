@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Vocabulary
-from metarec.recommendation.rules import Rules, apply_rules, ban_items, category_matrix
+from metarec.recommendation.rules import Rules, apply_rules, category_matrix
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
 ITEMS = pl.DataFrame(
@@ -36,14 +36,6 @@ def test_a_quota_skips_what_is_too_much_and_counts_pins() -> None:
     assert slates(Rules(quota={"Red": 1, "blue": 1})) == [[0, 3, -1], [4, 2, -1]]
     assert slates(Rules(pin=["b"], quota={"red": 1})) == [[1, 3, 4], [1, 4, -1]]
     assert slates(Rules(quota={"red": 0})) == [[3, 4, -1], [4, -1, -1]]
-
-
-def test_banned_items_score_nothing_and_the_given_scores_stay() -> None:
-    scores = np.zeros((2, 5))
-    banned = ban_items(scores, ["b", "unknown"], VOCABULARY)
-    assert np.isneginf(banned[:, 1]).all()
-    assert np.isfinite(banned[:, [0, 2, 3, 4]]).all()
-    assert np.isfinite(scores).all()
 
 
 def test_bad_rules_are_named() -> None:

@@ -1,4 +1,4 @@
-"""The ways that `metarec bench meta` times give one meta-gradient; a way that does not is
+"""The ways that `python -m benchmarks.cli` times give one meta-gradient; a way that does not is
 refused.
 """
 

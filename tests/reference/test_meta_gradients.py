@@ -1,8 +1,8 @@
 """Meta-gradients of the batched inner loop against a plain loop over tasks, in float64.
 
-The loop below knows nothing of `metarec.models.few_shot.functional`: it runs torch modules, one task after
-the other, with `torch.autograd.grad(create_graph=True)`. Its weights are copied from the batched
-parameters by name.
+The loop below knows nothing of `metarec.models.few_shot.functional`: it runs torch modules, one
+task after the other, with `torch.autograd.grad(create_graph=True)`. Its weights are copied from the
+batched parameters by name.
 """
 
 from __future__ import annotations

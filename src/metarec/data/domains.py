@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.policy_rules import read_rule
-from metarec.data.schema import BadInput
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
 
 SHAPE = "ITEM_COLUMN SIGN VALUE when ATTRIBUTE SIGN VALUE"
 _TOKEN = re.compile(

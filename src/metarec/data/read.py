@@ -100,7 +100,7 @@ def _open_folder(
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
 
-        return read_config(folder / CONFIG_NAME, rules, domain)
+        return read_config(folder / CONFIG_NAME, rules, domain, open_path=read_source)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -117,7 +117,7 @@ def _open_file(
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
 
-        return read_config(path, rules, domain)
+        return read_config(path, rules, domain, open_path=read_source)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
 

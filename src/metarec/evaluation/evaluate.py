@@ -21,9 +21,9 @@ from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.examples import ShownNewcomer, show_newcomers
 from metarec.evaluation.interface import Judged, requests_at
 from metarec.evaluation.measure import Trial
-from metarec.evaluation.report.examples import ShownNewcomer, show_newcomers
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.verdict import Verdict, judge_worth
 from metarec.runtime.progress import Progress, silent
@@ -100,12 +100,6 @@ class Evaluation:
         ):
             return None
         return choose(self.curve, model, self.learners, metric, is_default=self.is_default)
-
-    def to_text(self, width: int = 120) -> str:
-        """Tables and sentences for a terminal."""
-        from metarec.evaluation.report.text import describe
-
-        return describe(self, width)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""

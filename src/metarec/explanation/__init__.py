@@ -2,6 +2,7 @@
 faithful all of it is.
 """
 
-from metarec.explanation.reasons import Explanation, explain
+from metarec.explanation.reasons import explain
+from metarec.recommendation.explained import Explanation
 
 __all__ = ["Explanation", "explain"]

@@ -11,7 +11,6 @@ see.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
 
@@ -27,24 +26,11 @@ from metarec.explanation.relative_score import (
     top,
     without,
 )
+from metarec.recommendation.explained import Counterfactual
 from metarec.recommendation.slate import Request
 
 MOST_TRIES = 2000
 """Sets of events scored at most in the exact search, before the greedy one takes over."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counterfactual:
-    """Without `removed`, `item_id` is not among the first `k`."""
-
-    item_id: str
-    k: int
-    removed: list[int] | None
-    """Positions in the history, or None if the item stays on the slate even without any event."""
-    is_smallest: bool
-    """True if no smaller set does it (every smaller one was tried)."""
-    slate: list[str]
-    """The first `k` without the removed events (without any event where `removed` is None)."""
 
 
 def counterfactual(

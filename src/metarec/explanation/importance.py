@@ -3,24 +3,19 @@ circumstances of the events.
 
 One item for one person (`profile_effects`, `content_effects`, `circumstance_effects`): take the
 feature away, ask the model again, report the change in standing. Everything is asked in one batch
-and nothing is approximated by a stand-in model. Quality over many people
-(`permutation_importance`): shuffle the feature among them and see what it costs (Breiman 2001;
-Fisher et al. 2019, arXiv:1801.01489).
+and nothing is approximated by a stand-in model.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 import polars as pl
 
-from metarec.evaluation.interface import Scores, requests_at
-from metarec.evaluation.measure import Trial
-from metarec.explanation.quality import Mean, newcomer_ndcg
 from metarec.explanation.relative_score import (
     Explained,
     columns_of,
@@ -29,6 +24,7 @@ from metarec.explanation.relative_score import (
     stranger_weights,
 )
 from metarec.features.events import parts_of
+from metarec.recommendation.explained import FeatureEffect
 from metarec.recommendation.slate import Request
 
 MOST_FEATURES = 24
@@ -37,21 +33,6 @@ the text.
 """
 LONG_TEXT = ("title", "name", "text", "description", "plot", "summary")
 NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureEffect:
-    """What one feature does to an item's standing for one person (positive: lifts it)."""
-
-    about: str
-    """`profile`, `content` or `circumstances`."""
-    name: str
-    """Column or attribute."""
-    value: str
-    """The value taken away, as text; empty where the feature is a whole column of text or a
-    circumstance.
-    """
-    effect: float
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
@@ -230,67 +211,3 @@ def _effects(
     columns = np.tile(columns_of(model, [item_id]), (len(changed) + 1, 1))
     found = standings(model, [request, *changed], columns)[:, 0]
     return [float(found[0] - lacking) for lacking in found[1:]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportanceRow:
-    """What shuffling one feature among newcomers costs."""
-
-    feature: str
-    loss: Mean
-    """NDCG@k with the feature minus with it shuffled, paired by newcomer; positive: the feature
-    helps.
-    """
-
-
-def permutation_importance(
-    model: Scores,
-    trial: Trial,
-    *,
-    shots: int,
-    rng: np.random.Generator,
-    k: int = 10,
-    repeats: int = 3,
-) -> list[ImportanceRow]:
-    """Quality lost when a profile attribute is dealt to other people, or the circumstances of the
-    events are blurred.
-
-    Args:
-        shots: events of each newcomer the model is shown.
-        repeats: shuffles averaged for each profile attribute.
-    """
-    requests = requests_at(trial.newcomers, shots)
-    base = newcomer_ndcg(model, requests, trial, k=k)
-    losses: dict[str, np.ndarray] = {}
-    for attribute in sorted({name for person in trial.newcomers for name in person.profile}):
-        dealt = [
-            newcomer_ndcg(model, _deal(requests, attribute, rng), trial, k=k)
-            for _ in range(repeats)
-        ]
-        losses[f"profile: {attribute}"] = base - np.mean(dealt, axis=0)
-    if shots:
-        reverse = [replace(r, history=list(r.history)[::-1]) for r in requests]
-        losses["order of events"] = base - newcomer_ndcg(model, reverse, trial, k=k)
-        stated = [parts_of(event)[1] for r in requests for event in r.history]
-        mean = float(np.mean([value for value in stated if value is not None] or [1.0]))
-        flat = [replace(r, history=[(event[0], mean) for event in r.history]) for r in requests]
-        losses["values of events"] = base - newcomer_ndcg(model, flat, trial, k=k)
-    rows = [
-        ImportanceRow(feature=feature, loss=Mean.of(loss, rng)) for feature, loss in losses.items()
-    ]
-    return sorted(rows, key=lambda row: -row.loss.mean)
-
-
-def _deal(requests: Sequence[Request], attribute: str, rng: np.random.Generator) -> list[Request]:
-    """Give everyone the attribute of somebody else, who may have none."""
-    givers = (requests[row].profile for row in rng.permutation(len(requests)))
-    return [
-        replace(
-            request,
-            profile={
-                **{k: v for k, v in request.profile.items() if k != attribute},
-                **{k: v for k, v in giver.items() if k == attribute},
-            },
-        )
-        for request, giver in zip(requests, givers, strict=True)
-    ]

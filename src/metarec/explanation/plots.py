@@ -1,62 +1,15 @@
-"""Pictures of one explanation, of an ablation, and of whether explanations tell the truth."""
+"""Pictures of an ablation, and of whether explanations tell the truth."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
-from metarec.explanation.reasons import Explanation
 from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-MOST_BARS = 12
 FAR = 4.0
 """A part that reaches this many times as far as half of the parts do gets a scale of its own."""
-
-
-def draw_explanation(found: Explanation) -> str:
-    """Three panels of bars: what each part adds, what each event does, what each feature does. SVG.
-
-    Raises:
-        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
-    """
-    features = [(f"{f.name} {f.value}".strip(), f.effect) for f in found.features]
-    panels = {
-        "What each part adds": list(found.parts.items()),
-        "Lost without each event": [(e.title, e.effect) for e in found.events],
-        "Lost without each feature": features,
-    }
-    tallest = max(min(MOST_BARS, len(bars)) for bars in panels.values())
-    figure = new_figure(13.0, 1.4 + 0.26 * max(3, tallest), extra="explain")
-    place = f"place {found.rank}" if found.rank else "not to be shown"
-    figure.suptitle(
-        f"{found.title}: {place}, {found.standing:+.2f} above what a stranger is shown", fontsize=11
-    )
-    for axes, (title, bars) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        _bars(axes, title, sorted(bars, key=lambda bar: -abs(bar[1]))[:MOST_BARS])
-    return to_svg(figure)
-
-
-def _bars(axes: Axes, title: str, bars: Sequence[tuple[str, float]]) -> None:
-    heights = [-place for place in range(len(bars))]
-    axes.barh(
-        heights,
-        [effect for _, effect in bars],
-        color=[COLORS[0] if effect > 0 else COLORS[1] for _, effect in bars],
-    )
-    axes.set_yticks(heights, [name if len(name) <= 26 else name[:25] + "…" for name, _ in bars])
-    axes.axvline(0, color=QUIET, linewidth=0.8)
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    if not bars:
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=QUIET)
 
 
 def draw_ablation(found: Ablation) -> str:

@@ -4,17 +4,14 @@ measured with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metarec.data.schema import Vocabulary
-from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval, resample
-from metarec.recommendation.slate import Request
 
 
 def ndcg_of(
@@ -31,18 +28,6 @@ def ndcg_of(
     candidates, liked = trial.masks(start, stop)
     listed = rank(asked, k, np.random.default_rng(start), candidates)
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
-
-
-def newcomer_ndcg(
-    model: Scores, requests: Sequence[Request], trial: Trial, *, k: int = 10
-) -> np.ndarray:
-    """NDCG@k of every newcomer of `trial`, [B], each asked for by the request at their place."""
-    return np.concatenate(
-        [
-            ndcg_of(model.score(requests[start:stop]), model.vocabulary, trial, start, stop, k=k)
-            for start, stop in trial.chunks()
-        ]
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

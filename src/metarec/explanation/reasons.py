@@ -4,15 +4,10 @@ JSON.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
-
 import numpy as np
 
-from metarec.explanation.counterfactual import Counterfactual, counterfactual
+from metarec.explanation.counterfactual import counterfactual
 from metarec.explanation.importance import (
-    FeatureEffect,
     circumstance_effects,
     content_effects,
     profile_effects,
@@ -29,106 +24,15 @@ from metarec.explanation.relative_score import (
     standings,
     top,
 )
-from metarec.explanation.words import EventEffect, sentences
+from metarec.explanation.words import sentences
 from metarec.features.events import parts_of
+from metarec.recommendation.explained import EventEffect, Explanation, FeatureEffect
 from metarec.recommendation.slate import Request
 
 ADDS_UP_TO = 1e-6
 """Parts must add up to the score within this share of the person's largest score (they are
 float32), or the explanation says so.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """Why one item stands where it stands for one person. All effects are differences of standing
-    (log-score).
-    """
-
-    item_id: str
-    title: str
-    standing: float
-    """Score minus the mean score, for this person, of what a stranger would be shown."""
-    rank: int | None
-    """Place among the items that may be shown, from 1; None if it may not be shown to this person.
-    """
-    parts: dict[str, float]
-    """What each part of the model adds; they add up to `standing`."""
-    events: list[EventEffect]
-    """Every event's effect by leaving it out, in the order of the history."""
-    shares: list[float]
-    """Shapley value of every event; they add up to standing(all events) - standing(none)."""
-    features: list[FeatureEffect]
-    """Profile, content and circumstances, the strongest first."""
-    nearest: list[tuple[str, str, float]]
-    """(item id, title, cosine) of the items of the history most like this one."""
-    counterfactual: Counterfactual | None
-    """The fewest events whose removal takes it off the slate; None if it is not on the slate."""
-    reasons: list[str]
-    """The above as sentences, the strongest first."""
-    notes: list[str] = field(default_factory=list)
-    """What was left out or assumed."""
-    model_version: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data: only dicts, lists, text, numbers and None."""
-        return asdict(self)
-
-    def to_text(self) -> str:
-        """What a person reads in a terminal."""
-        place = f"place {self.rank}" if self.rank else "not to be shown"
-        lines = [
-            f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a stranger "
-            f"is shown"
-        ]
-        lines += [f"  {reason}" for reason in self.reasons] or [
-            "  nothing about you moves it: it stands where it stands for everyone"
-        ]
-        lines += ["parts of the score", *_bars(list(self.parts.items()))]
-        if self.events:
-            lines += [
-                "without each event it would lose",
-                *_bars([(event.title, event.effect) for event in self.events]),
-            ]
-        if self.features:
-            lines += [
-                "without each feature it would lose",
-                *_bars(
-                    [
-                        (f"{f.about}: {f.name} {f.value}".strip(), f.effect)
-                        for f in self.features[:8]
-                    ]
-                ),
-            ]
-        if self.nearest:
-            lines.append(
-                "most like, of what you know: "
-                + "; ".join(f"{title} ({cosine:.2f})" for _, title, cosine in self.nearest)
-            )
-        lines += self._counterfactual_lines()
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-    def _counterfactual_lines(self) -> list[str]:
-        found = self.counterfactual
-        if found is None:
-            return []
-        if found.removed is None:
-            return [f"it would be among the first {found.k} even if you had told us nothing"]
-        names = " and ".join(self.events[row].title for row in found.removed)
-        return [
-            f"it would leave the first {found.k} without {names}"
-            + ("" if found.is_smallest else " (a smaller set may exist)")
-        ]
-
-
-def _bars(effects: Sequence[tuple[str, float]], width: int = 20) -> list[str]:
-    largest = max((abs(effect) for _, effect in effects), default=0.0) or 1.0
-    label = min(40, max((len(name) for name, _ in effects), default=0))
-    return [
-        f"  {name[:label]:<{label}} {effect:+8.3f} "
-        f"{('+' if effect > 0 else '-') * round(width * abs(effect) / largest)}"
-        for name, effect in effects
-    ]
 
 
 def explain(

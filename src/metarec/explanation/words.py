@@ -9,10 +9,9 @@ anything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
-from metarec.explanation.importance import FeatureEffect
+from metarec.recommendation.explained import EventEffect, FeatureEffect
 
 LEAST_SHARE = 0.05
 """An effect below this share of all absolute effects of its kind, or of the largest of any kind,
@@ -94,18 +93,6 @@ AGAINST = {
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {"popularity", "standing", "wish", "acceptance"}
 """Parts that say what no event and no attribute says."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EventEffect:
-    """What one event of the history did to an item's standing."""
-
-    item_id: str
-    title: str
-    value: float | None
-    kind: str
-    effect: float
-    """Standing lost had the event never happened; negative: the event speaks against the item."""
 
 
 def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:

@@ -108,7 +108,11 @@ class Audit:
             lines.append(
                 f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, "
                 f"{gap.high:.3f}] ({mark})"
-                f"{f'; {gap.matched} of it between people with as many liked items' if gap.matched.is_known else ''}"
+                + (
+                    f"; {gap.matched} of it between users with as many liked items"
+                    if gap.matched.is_known
+                    else ""
+                )
             )
         lines += [
             "",
@@ -156,7 +160,7 @@ def audit(
         trial: people the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
         shots: numbers of events.
-        metric: any of `evaluation.METRICS`, or `popularity lift@10`, `miscalibration@10`.
+        metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
         items_by: columns of the catalog, or `popularity`.
         categories: the catalog's column of categories; looked for where None, and miscalibration
             left out if there is none.

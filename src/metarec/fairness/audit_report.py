@@ -14,10 +14,17 @@ from metarec.fairness.mitigation.price import PriceTable
 from metarec.fairness.mitigation.price_plot import draw_prices
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums } .clear { font-weight: 600 } .small { color: #888 }
-.caution { background: #fff6e0; padding: .5rem 1rem; border-left: 4px solid #e69f00 } svg { max-width: 100%; height: auto }
+body {
+  font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222
+}
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
+td.n { text-align: right; font-variant-numeric: tabular-nums }
+.clear { font-weight: 600 }
+.small { color: #888 }
+.caution { background: #fff6e0; padding: .5rem 1rem; border-left: 4px solid #e69f00 }
+svg { max-width: 100%; height: auto }
 pre { overflow-x: auto } summary { cursor: pointer }
 @media (prefers-color-scheme: dark) { svg { background: #fff } }
 """

@@ -17,7 +17,7 @@ import polars as pl
 
 from metarec.data.schema import BadInput, Catalog, Dataset
 from metarec.features.encoders.base import EncoderState
-from metarec.features.images import (
+from metarec.features.encoders.images import (
     EncodedImages,
     ImageEncoder,
     encode_images,

@@ -169,20 +169,6 @@ class Registry:
             ]
         return []
 
-    def roll_back(self, reason: str) -> str:
-        """Let the version that served before the last promotion serve again; gives its name.
-
-        Raises:
-            BadInput: if there was no promotion.
-        """
-        promotions = self.promotions()
-        if not promotions:
-            raise BadInput(
-                f"nothing to roll back: {self.current()!r} is the first model of {self.folder}"
-            )
-        self.promote(promotions[-1]["from"], reason)
-        return str(promotions[-1]["from"])
-
     @contextmanager
     def retraining(self) -> Iterator[None]:
         """Hold the right to retrain; a killed holder loses it.

@@ -17,7 +17,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from metarec.data.schema import BadInput, Interactions
+from metarec.data.schema import BadInput
 from metarec.feedback import tables
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import migrate
@@ -258,12 +258,6 @@ class Store:
             },
         )
         return table if latest is None else table.reverse()
-
-    def as_interactions(self) -> Interactions:
-        """Every event as stage 1's input again."""
-        return Interactions.of(
-            self.as_frame().select("user_id", "item_id", "timestamp", "value", "kind")
-        )
 
     def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the

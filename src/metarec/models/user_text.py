@@ -3,7 +3,7 @@ history in words.
 
 Trained like a newcomer is served: training people are written down at several lengths of history,
 the empty one included, and a ridge maps what the encoder reads to what they liked after their pool
-(`backbone.user_text`).
+(`UserTextTower`).
 """
 
 from __future__ import annotations

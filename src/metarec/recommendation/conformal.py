@@ -10,33 +10,16 @@ newcomers (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput
 from metarec.models.rating import HeldOutErrors
-from metarec.recommendation.slate import Request
 from metarec.runtime.knots import Knots
-
-
-class Doubting(Protocol):
-    """A recommender that predicts values and says how sure it is."""
-
-    def rate(
-        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:
-        """Predicted values, one array per request."""
-
-    def rate_spread(
-        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:
-        """Predictive standard deviations, one array per request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,43 +107,6 @@ class Conformal:
     def of_json(cls, saved: dict[str, Any]) -> Conformal:
         """What `to_json` wrote."""
         return cls(**{**saved, "shots": tuple(saved["shots"]), "stretch": tuple(saved["stretch"])})
-
-
-def calibrate(
-    model: Doubting,
-    newcomers: Sequence[Newcomer],
-    *,
-    shots: Sequence[int],
-    value_range: tuple[float, float],
-    level: float = 0.9,
-) -> Conformal:
-    """Find the stretch on newcomers the model was not fitted on.
-
-    Args:
-        shots: numbers of events to calibrate at.
-        value_range: predictions are clipped to it first, as everywhere else.
-
-    Raises:
-        BadInput: if there are too few newcomers for the level (the interval would have to be
-            infinite).
-    """
-    judged = [person for person in newcomers if person.rated]
-    asked = [[item_id for item_id, _ in person.rated] for person in judged]
-    actual = np.array([value for person in judged for _, value in person.rated])
-    steps = tuple(sorted(set(shots)))
-    ratios = np.zeros((len(steps), len(actual)))
-    for row, events in enumerate(steps if judged else ()):
-        requests = [
-            Request(history=person.first(events), profile=person.profile) for person in judged
-        ]
-        predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
-        ratios[row] = np.abs(actual - predicted) / np.maximum(
-            np.concatenate(model.rate_spread(requests, asked)), 1e-12
-        )
-    owners = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
-    return Conformal.of_errors(
-        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, people=len(judged)), level
-    )
 
 
 def normal_interval(

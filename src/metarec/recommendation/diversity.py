@@ -48,17 +48,6 @@ class Diversity:
         return positions
 
 
-def slate_diversity(embeddings: np.ndarray, slates: np.ndarray) -> np.ndarray:
-    """[B] mean cosine distance, in [0, 2], between the items of each slate ([B, K] indexes, -1
-    padding); 0 below two items.
-    """
-    there = slates >= 0
-    vectors = _unit(embeddings[np.maximum(slates, 0)].astype(np.float32))
-    distance = 1.0 - np.einsum("bkd,bld->bkl", vectors, vectors)
-    pairs = there[:, :, None] & there[:, None, :] & ~np.eye(slates.shape[1], dtype=bool)
-    return np.asarray((distance * pairs).sum((1, 2)) / np.maximum(pairs.sum((1, 2)), 1))
-
-
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
 

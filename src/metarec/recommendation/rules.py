@@ -34,14 +34,6 @@ class Rules:
                 raise BadInput(f"the quota of {category!r} must be 0 or more, got {most}")
 
 
-def ban_items(scores: np.ndarray, ids: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
-    """[B, N] scores with the banned items at -inf; unknown ids change nothing."""
-    banned = vocabulary.indexes(ids)
-    result = np.array(scores, copy=True)
-    result[..., banned[banned >= 0]] = -np.inf
-    return result
-
-
 def category_matrix(
     items: pl.DataFrame, categories: Sequence[str], column: str = "categories"
 ) -> np.ndarray:

@@ -39,7 +39,8 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$|吧$|的$",
+    r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$"
+    r"|吧$|的$",
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"\s+(?:or|nor|and)\s+|和|或者?", re.IGNORECASE)

@@ -7,12 +7,8 @@ change nothing.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 
 def derived_seed(seed: int, *names: str | int) -> int:
@@ -26,10 +22,3 @@ def derive(seed: int, *names: str | int) -> np.random.Generator:
     "42")`.
     """
     return np.random.default_rng(derived_seed(seed, *names))
-
-
-def derive_torch(seed: int, *names: str | int, device: str = "cpu") -> torch.Generator:
-    """A torch generator for the stream called `names`."""
-    import torch
-
-    return torch.Generator(device=device).manual_seed(derived_seed(seed, *names))

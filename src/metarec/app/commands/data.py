@@ -80,7 +80,7 @@ def check(
     is changed.
     """
     from metarec.data.cleaning import read_clean
-    from metarec.features.choose import advise
+    from metarec.features.encoders.choose import advise
     from metarec.features.usage import column_use, usage_text
 
     cleaned, report = read_clean(data, domain=domain)

@@ -103,11 +103,13 @@ def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seco
     """The end of the demo: tables, the honest sentence, three newcomers, where things are, what
     next.
     """
+    from metarec.evaluation.report import to_text
+
     assert ours.model is not None, "evaluate has fitted it"
     likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
     return "\n".join(
         [
-            found.to_text(),
+            to_text(found),
             f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
             f"report: {page}",
             f"model:  {model}",

@@ -97,6 +97,7 @@ def evaluate(
     from metarec.data.schema import BadInput
     from metarec.evaluation.evaluate import evaluate as judge
     from metarec.evaluation.people_as_text import what_helped, with_people_as_text
+    from metarec.evaluation.report import to_text, write_report
     from metarec.evaluation.scenarios import SCENARIOS
     from metarec.features.pictures import with_pictures
     from metarec.runtime.progress import on_terminal
@@ -149,7 +150,7 @@ def evaluate(
         )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
-            result, text = found.to_json(), found.to_text()
+            result, text = found.to_json(), to_text(found)
         elif protocol is not None:
             result, text = _by_protocol(table, protocol, models(), seed, progress)
         elif folds:
@@ -165,13 +166,11 @@ def evaluate(
                 seed=seed,
                 progress=progress,
             )
-            result, text = found.to_json(), found.to_text()
+            result, text = found.to_json(), to_text(found)
             if written:
                 result["people_as_text"] = what_helped(found, written)
                 text = f"{text}\n{result['people_as_text']['sentence']}\n"
     if out is not None:
-        from metarec.evaluation.report import write_report
-
         place = write_report(out, found, data_report=report)
         result["report"], text = str(place), f"{text}\n{place}"
     show(result, text, as_json=as_json)

@@ -49,7 +49,7 @@ Wish = Annotated[
         metavar="TEXT", help='What they ask for in words: "slow science fiction, no gore".'
     ),
 ]
-Preset = Annotated[str, typer.Option(help="Size of the model: tiny, small or base.")]
+Preset = Annotated[str, typer.Option(help="Size of the model: tiny or small.")]
 Encoder = Annotated[
     str,
     typer.Option(

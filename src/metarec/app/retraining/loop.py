@@ -5,10 +5,8 @@ promoted or refused with the table.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,13 +17,11 @@ from metarec.app.items import items_frame, upserted
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.compare import as_judges, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
-from metarec.app.service.settings import ServiceSettings
 from metarec.data.cleaning import clean
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
-from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.outcomes import (
     ValueScale,
@@ -37,7 +33,6 @@ from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact
 
 log = logging.getLogger("metarec.retrain")
 
@@ -327,62 +322,3 @@ def _profiles(store: Store) -> dict[str, dict[str, object]]:
         row.pop("user_id"): {k: v for k, v in row.items() if v is not None}
         for row in store.profiles().iter_rows(named=True)
     }
-
-
-def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> None:
-    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are
-    logged, never fatal.
-
-    Where nothing has been stored since the last round nothing is trained: the same data would give
-    the same model.
-    """
-    import multiprocessing
-
-    learned_from: dict[str, int] | None = None
-    while not stop.wait(settings.retrain_hours * 3600.0):
-        stored = _what_is_stored(settings.store_url)
-        if stored == learned_from:
-            continue
-        place = (settings.model, settings.store_url, settings.data or None)
-        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
-        job.start()
-        joining = threading.Thread(target=job.join, daemon=True)
-        joining.start()
-        while joining.is_alive() and not stop.is_set():
-            joining.join(0.2)
-        joining.join(0.2)
-        if joining.is_alive():  # the service stops: what is half trained serves nobody
-            job.kill()
-        joining.join()
-        learned_from = stored if job.exitcode == 0 else None  # what failed is tried again
-
-
-def _what_is_stored(url: str) -> dict[str, int] | None:
-    """What tells one round's data from another's, or None while the store is away."""
-    try:
-        with closing(open_store(url)) as store:
-            return {
-                **{table: rows for table, rows in store.counts().items() if table != "slates"},
-                "items_version": store.items_version(),
-            }
-    except StoreUnavailable as error:
-        log.warning("not retrained: the store is away", extra={"reason": str(error)})
-        return None
-
-
-def _scheduled(model: str, store: str, data: str | None) -> None:
-    from metarec.app.service.lifeline import end_with_parent
-    from metarec.runtime.logs import setup_logs
-
-    end_with_parent()
-    setup_logs(as_json=True)
-    try:
-        retrain(model, store, data=data)
-    except BadInput as error:
-        log.info("did not retrain", extra={"reason": str(error)})
-    except (
-        OSError,
-        BrokenArtefact,
-    ) as error:  # a full disk, a store that is away: the model that serves goes on
-        log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
-        raise SystemExit(1) from error

@@ -11,8 +11,9 @@ from metarec.app.service.live import Served
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
 from metarec.explanation.relative_score import parts_at
-from metarec.explanation.words import EventEffect, sentences
+from metarec.explanation.words import sentences
 from metarec.features.events import parts_of
+from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
 
 MOST_EVENTS = 20

@@ -112,11 +112,11 @@ def _retraining(settings: ServiceSettings) -> Iterator[None]:
     if not settings.retrain_hours:
         yield
         return
-    from metarec.app.retraining.loop import retrain_now_and_then
+    from metarec.app.service.schedule import retrain_periodically
 
     stop = threading.Event()
     thread = threading.Thread(
-        target=retrain_now_and_then, args=(settings, stop), name="metarec-retrain", daemon=True
+        target=retrain_periodically, args=(settings, stop), name="metarec-retrain", daemon=True
     )
     thread.start()
     try:

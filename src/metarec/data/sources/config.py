@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
@@ -73,14 +73,26 @@ SOURCE_KEYS = {
 }
 
 
+class OpenTables(Protocol):
+    """How a source named by its path is read: `metarec.data.read.read_source`."""
+
+    def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading) -> Tables:
+        """Read a folder or a file, whatever its layout."""
+
+
 def read_config(
-    path: Path, rules: CleaningConfig | None = None, domain_asked: str | None = None
+    path: Path,
+    rules: CleaningConfig | None,
+    domain_asked: str | None,
+    *,
+    open_path: OpenTables,
 ) -> Tables:
     """Read every source of a TOML file and merge them.
 
     Args:
         rules: instead of the file's own `[cleaning]`.
         domain_asked: domain named beside the file; the file may name none or the same.
+        open_path: reads sources that are named by `path`, which may have any layout.
 
     Raises:
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
@@ -109,7 +121,14 @@ def read_config(
         raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
         _read_source(
-            path, number, source, pack, kinds, rules or own or CleaningConfig(), len(sources) > 1
+            path,
+            number,
+            source,
+            pack,
+            kinds,
+            rules or own or CleaningConfig(),
+            len(sources) > 1,
+            open_path,
         )
         for number, source in enumerate(sources, start=1)
     ]
@@ -204,6 +223,7 @@ def _read_source(
     kinds: Kinds,
     rules: CleaningConfig,
     is_one_of_several: bool,
+    open_path: OpenTables,
 ) -> Tables:
     place = f"{path}, source {number}"
     odd = sorted(set(source) - SOURCE_KEYS)
@@ -236,9 +256,7 @@ def _read_source(
         url = _database_beside(path, _filled(str(source["database"]), place))
         return read_sql(url, reading, parts or None)
     if "path" in source:
-        from metarec.data.read import read_source
-
-        return read_source(_beside(path, str(source["path"])), rules, reading)
+        return open_path(_beside(path, str(source["path"])), rules, reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     columns = {"interactions": reading.names, "items": reading.item_names}

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from metarec.evaluation.evaluate import Evaluation
-    from metarec.evaluation.report.examples import ShownEvent, ShownNewcomer
+    from metarec.evaluation.examples import ShownEvent, ShownNewcomer
 
 
-def describe(evaluation: Evaluation, width: int = 120) -> str:
+def to_text(evaluation: Evaluation, width: int = 120) -> str:
     """The learning curve, errors where there are values, the verdict, costs, and some newcomers."""
     from rich.console import Console
 

@@ -206,7 +206,8 @@ class PriceTable:
             f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  "
             f"{r.matched:+.4f}        "
             f"{r.worst_change!s:<28} {r.best_change!s:<28}"
-            f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}{f' ({r.note})' if r.note else ''}"
+            f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}"
+            f"{f' ({r.note})' if r.note else ''}"
             for r in self.rows
         ]
         return "\n".join([*lines, self.verdict()])

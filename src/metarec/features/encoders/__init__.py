@@ -1,13 +1,11 @@
-"""Large and small models that turn text into vectors, behind one function: `encode_texts`."""
+"""Large and small models that turn text into vectors, behind one function: `fit_text_encoder`."""
 
-from metarec.features.encoders.base import EncodedTexts, Targets, TextEncoder
-from metarec.features.encoders.encode import encode_texts, encoder_from_state, fit_text_encoder
+from metarec.features.encoders.base import Targets, TextEncoder
+from metarec.features.encoders.encode import encoder_from_state, fit_text_encoder
 
 __all__ = [
-    "EncodedTexts",
     "Targets",
     "TextEncoder",
-    "encode_texts",
     "encoder_from_state",
     "fit_text_encoder",
 ]

@@ -57,24 +57,6 @@ class TextEncoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodedTexts:
-    """What `encode_texts` gives back."""
-
-    vectors: np.ndarray
-    """float32 [n, d], each of unit length, or zeros where there is nothing to read."""
-    has_text: np.ndarray
-    """bool [n]: False where the text was empty (or said nothing this encoder knows)."""
-    name: str
-    """Which encoder made them."""
-    reason: str
-    """Why this encoder, in one sentence."""
-    encoder: TextEncoder
-    """The fitted encoder: `encoder.encode(new_texts)` for items that come later."""
-    notes: list[str] = field(default_factory=list)
-    """What was cut or assumed, in plain sentences."""
-
-
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to unit length, float32; rows of zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

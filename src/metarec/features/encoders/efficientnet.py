@@ -106,10 +106,6 @@ class EfficientNetLite0(nn.Module):
             x = block(x)
         return F.relu6(self._bn1(self._conv_head(x))).mean(dim=(2, 3))
 
-    def classify(self, pixels: Tensor) -> Tensor:
-        """ImageNet class scores [B, 1000]."""
-        return self._fc(self(pixels))  # type: ignore[no-any-return]  # nn.Module calls are untyped
-
 
 def weights_file() -> Path | None:
     """The weights, if the package that carries them is installed; it is not imported."""

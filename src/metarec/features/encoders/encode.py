@@ -1,4 +1,4 @@
-"""One door to every text encoder: name one, or let `auto` choose and say why."""
+"""Text encoder factory: by name, or `auto` picks an encoder and reports why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.base import STAGE, EncodedTexts, EncoderState, Targets, TextEncoder
+from metarec.features.encoders.base import STAGE, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
 from metarec.features.encoders.locate import SHORT_NAMES, find_local, locate, wants_online
 from metarec.features.encoders.pretrained import (
@@ -67,19 +67,19 @@ class LostEncoder:
         return self._state
 
 
-def encode_texts(
+def fit_text_encoder(
     texts: Sequence[str],
     encoder: str = "auto",
     *,
     fit_on: Sequence[int] | np.ndarray | None = None,
     targets: Targets | Callable[[], Targets] | None = None,
     options: PretrainedOptions | None = None,
-    progress: Progress = silent,
     cache: Path | bool | None = None,
     budget_s: float | None = None,
     rng: np.random.Generator | None = None,
-) -> EncodedTexts:
-    """Turn texts into vectors, most often the items' texts (`features.text.item_text`).
+    progress: Progress = silent,
+) -> tuple[TextEncoder, str]:
+    """An encoder ready to encode, and why this one.
 
     Args:
         texts: one for each row; empty ones are fine.
@@ -99,42 +99,6 @@ def encode_texts(
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    fitted, reason = fit_text_encoder(
-        texts,
-        encoder,
-        fit_on=fit_on,
-        targets=targets,
-        options=options,
-        cache=cache,
-        budget_s=budget_s,
-        rng=rng,
-        progress=progress,
-    )
-    vectors = fitted.encode(texts, progress=progress)
-    has_text = (vectors != 0).any(axis=1) if vectors.shape[1] else np.zeros(len(texts), dtype=bool)
-    return EncodedTexts(
-        vectors=vectors,
-        has_text=has_text,
-        name=fitted.name,
-        reason=reason,
-        encoder=fitted,
-        notes=list(getattr(fitted, "notes", ())),
-    )
-
-
-def fit_text_encoder(
-    texts: Sequence[str],
-    encoder: str = "auto",
-    *,
-    fit_on: Sequence[int] | np.ndarray | None = None,
-    targets: Targets | Callable[[], Targets] | None = None,
-    options: PretrainedOptions | None = None,
-    cache: Path | bool | None = None,
-    budget_s: float | None = None,
-    rng: np.random.Generator | None = None,
-    progress: Progress = silent,
-) -> tuple[TextEncoder, str]:
-    """An encoder ready to encode, and why this one; arguments as for `encode_texts`."""
     name, reason = (
         (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, cache)
     )
@@ -247,6 +211,9 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
 def _chosen(
     texts: Sequence[str], budget_s: float | None, cache: Path | bool | None
 ) -> tuple[str, str]:
-    from metarec.features.choose import BUDGET, choose_text_encoder  # it reads the encoders in turn
+    from metarec.features.encoders.choose import (  # it reads the encoders in turn
+        BUDGET,
+        choose_text_encoder,
+    )
 
     return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, cache=cache)

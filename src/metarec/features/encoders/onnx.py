@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.features.cache import cache_folder
+from metarec.features.encoders.cache import cache_folder
 from metarec.runtime.extras import require
 
 

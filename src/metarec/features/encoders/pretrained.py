@@ -23,8 +23,8 @@ import numpy as np
 from safetensors import SafetensorError
 
 from metarec.data.schema import BadInput
-from metarec.features.cache import EncodingCache, content_key
 from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
+from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.onnx import OnnxModel
 from metarec.runtime.extras import require

@@ -5,7 +5,7 @@ one person nearly all of its time goes into starting them. Here the weights do n
 scales and shifts of norms are taken into the layers that follow, what stands beside each other is
 one product, and modules are not called at all. A test holds the two to the same numbers.
 
-Shape letters as in `newcomer_network`; T = L + 1 tokens, the first of which is the person before
+Shape letters as in `network`; T = L + 1 tokens, the first of which is the person before
 any event.
 """
 

@@ -91,25 +91,3 @@ def samples_loss(
     )
     losses_B = F.softplus(rest_BP - positive_BP).mean(dim=1)
     return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
-
-
-def bce_loss(scores: Tensor, labels: Tensor, is_real: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of `sigmoid(score)` against labels in [0, 1]; a mean over real
-    entries.
-    """
-    return _mean(
-        F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="none"),
-        is_real,
-    )
-
-
-def mse_loss(predicted: Tensor, values: Tensor, is_real: Tensor | None = None) -> Tensor:
-    """Mean squared error over real entries."""
-    return _mean((predicted - values).square(), is_real)
-
-
-def _mean(losses: Tensor, is_real: Tensor | None) -> Tensor:
-    if is_real is None:
-        return losses.mean()
-    weights = is_real.to(losses.dtype)
-    return (losses * weights).sum() / weights.sum().clamp(min=1)

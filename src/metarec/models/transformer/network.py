@@ -35,7 +35,7 @@ the size of the catalog.
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceSizes:
-    """How large a sequence Transformer is; `PRESETS` holds the usual ones."""
+    """How large a sequence Transformer is."""
 
     dim: int = 64
     """Width of tokens and embeddings."""
@@ -53,13 +53,6 @@ class SequenceSizes:
     """Newest events read of a history."""
     tie_weights: bool = True
     """Score with the same item vectors that are read; otherwise a second table."""
-
-
-PRESETS = {
-    "tiny": SequenceSizes(dim=32, layers=1),
-    "small": SequenceSizes(),
-    "base": SequenceSizes(dim=128, layers=4, heads=4, max_events=100),
-}
 
 
 class ItemVectors(nn.Module):

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.cache import EncodingCache, content_key
 from metarec.features.encoders.base import EncoderState, unit_rows
+from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.pretrained import fingerprint, quiet_transformers
 from metarec.runtime.extras import require

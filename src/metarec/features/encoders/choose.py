@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.cache import content_key
 from metarec.features.encoders.base import Targets
+from metarec.features.encoders.cache import content_key
 from metarec.features.encoders.counts import UNSPACED, CountEncoder
+from metarec.features.encoders.images import EFFICIENTNET, image_weights_at_hand, item_images
 from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
 from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, knows_bf16
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
-from metarec.features.images import EFFICIENTNET, image_weights_at_hand, item_images
 from metarec.features.text import item_text
 
 BUDGET = 900.0

@@ -4,8 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-
-from metarec.runtime.memory import keep_freed_memory, peak_memory
+from benchmarks.meta.memory import keep_freed_memory, peak_memory
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -1,0 +1,75 @@
+"""Retraining beside a service that runs: every few hours, in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+
+from metarec.app.retraining.loop import retrain
+from metarec.app.service.settings import ServiceSettings
+from metarec.data.schema import BadInput
+from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
+from metarec.runtime.artefacts import BrokenArtefact
+
+log = logging.getLogger("metarec.retrain")
+
+
+def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> None:
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are
+    logged, never fatal.
+
+    Where nothing has been stored since the last round nothing is trained: the same data would give
+    the same model.
+    """
+    import multiprocessing
+
+    learned_from: dict[str, int] | None = None
+    while not stop.wait(settings.retrain_hours * 3600.0):
+        stored = _what_is_stored(settings.store_url)
+        if stored == learned_from:
+            continue
+        place = (settings.model, settings.store_url, settings.data or None)
+        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
+        job.start()
+        joining = threading.Thread(target=job.join, daemon=True)
+        joining.start()
+        while joining.is_alive() and not stop.is_set():
+            joining.join(0.2)
+        joining.join(0.2)
+        if joining.is_alive():  # the service stops: what is half trained serves nobody
+            job.kill()
+        joining.join()
+        learned_from = stored if job.exitcode == 0 else None  # failed rounds are retried
+
+
+def _what_is_stored(url: str) -> dict[str, int] | None:
+    """What tells one round's data from another's, or None while the store is away."""
+    try:
+        with closing(open_store(url)) as store:
+            return {
+                **{table: rows for table, rows in store.counts().items() if table != "slates"},
+                "items_version": store.items_version(),
+            }
+    except StoreUnavailable as error:
+        log.warning("not retrained: the store is away", extra={"reason": str(error)})
+        return None
+
+
+def _scheduled(model: str, store: str, data: str | None) -> None:
+    from metarec.app.service.lifeline import end_with_parent
+    from metarec.runtime.logs import setup_logs
+
+    end_with_parent()
+    setup_logs(as_json=True)
+    try:
+        retrain(model, store, data=data)
+    except BadInput as error:
+        log.info("did not retrain", extra={"reason": str(error)})
+    except (
+        OSError,
+        BrokenArtefact,
+    ) as error:  # a full disk, a store that is away: the model that serves goes on
+        log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
+        raise SystemExit(1) from error

@@ -1,0 +1,144 @@
+"""What an explanation says about one item for one user, as data, as text, as JSON.
+
+`metarec.explanation` works it out; the data classes live here, below `Recommender`, which returns
+them. All effects are differences of the item's relative score, in log-score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventEffect:
+    """What one event of the history did to an item's standing."""
+
+    item_id: str
+    title: str
+    value: float | None
+    kind: str
+    effect: float
+    """Standing lost had the event never happened; negative: the event speaks against the item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureEffect:
+    """What one feature does to an item's standing for one person (positive: lifts it)."""
+
+    about: str
+    """`profile`, `content` or `circumstances`."""
+    name: str
+    """Column or attribute."""
+    value: str
+    """The value taken away, as text; empty where the feature is a whole column of text or a
+    circumstance.
+    """
+    effect: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterfactual:
+    """Without `removed`, `item_id` is not among the first `k`."""
+
+    item_id: str
+    k: int
+    removed: list[int] | None
+    """Positions in the history, or None if the item stays on the slate even without any event."""
+    is_smallest: bool
+    """True if no smaller set does it (every smaller one was tried)."""
+    slate: list[str]
+    """The first `k` without the removed events (without any event where `removed` is None)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why one item stands where it stands for one person. All effects are differences of standing
+    (log-score).
+    """
+
+    item_id: str
+    title: str
+    standing: float
+    """Score minus the mean score, for this person, of what a stranger would be shown."""
+    rank: int | None
+    """Place among the items that may be shown, from 1; None if it may not be shown to this person.
+    """
+    parts: dict[str, float]
+    """What each part of the model adds; they add up to `standing`."""
+    events: list[EventEffect]
+    """Every event's effect by leaving it out, in the order of the history."""
+    shares: list[float]
+    """Shapley value of every event; they add up to standing(all events) - standing(none)."""
+    features: list[FeatureEffect]
+    """Profile, content and circumstances, the strongest first."""
+    nearest: list[tuple[str, str, float]]
+    """(item id, title, cosine) of the items of the history most like this one."""
+    counterfactual: Counterfactual | None
+    """The fewest events whose removal takes it off the slate; None if it is not on the slate."""
+    reasons: list[str]
+    """The above as sentences, the strongest first."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out or assumed."""
+    model_version: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: only dicts, lists, text, numbers and None."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """What a person reads in a terminal."""
+        place = f"place {self.rank}" if self.rank else "not to be shown"
+        lines = [
+            f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a stranger "
+            f"is shown"
+        ]
+        lines += [f"  {reason}" for reason in self.reasons] or [
+            "  nothing about you moves it: it stands where it stands for everyone"
+        ]
+        lines += ["parts of the score", *_bars(list(self.parts.items()))]
+        if self.events:
+            lines += [
+                "without each event it would lose",
+                *_bars([(event.title, event.effect) for event in self.events]),
+            ]
+        if self.features:
+            lines += [
+                "without each feature it would lose",
+                *_bars(
+                    [
+                        (f"{f.about}: {f.name} {f.value}".strip(), f.effect)
+                        for f in self.features[:8]
+                    ]
+                ),
+            ]
+        if self.nearest:
+            lines.append(
+                "most like, of what you know: "
+                + "; ".join(f"{title} ({cosine:.2f})" for _, title, cosine in self.nearest)
+            )
+        lines += self._counterfactual_lines()
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def _counterfactual_lines(self) -> list[str]:
+        found = self.counterfactual
+        if found is None:
+            return []
+        if found.removed is None:
+            return [f"it would be among the first {found.k} even if you had told us nothing"]
+        names = " and ".join(self.events[row].title for row in found.removed)
+        return [
+            f"it would leave the first {found.k} without {names}"
+            + ("" if found.is_smallest else " (a smaller set may exist)")
+        ]
+
+
+def _bars(effects: Sequence[tuple[str, float]], width: int = 20) -> list[str]:
+    largest = max((abs(effect) for _, effect in effects), default=0.0) or 1.0
+    label = min(40, max((len(name) for name, _ in effects), default=0))
+    return [
+        f"  {name[:label]:<{label}} {effect:+8.3f} "
+        f"{('+' if effect > 0 else '-') * round(width * abs(effect) / largest)}"
+        for name, effect in effects
+    ]
