@@ -23,6 +23,8 @@ from metarec.runtime.artefacts import Artefact, BrokenArtefact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
 
 def to_artefact(
     *,
@@ -54,6 +56,7 @@ def to_artefact(
             "name": training.name,
             "has_values": training.interactions.has_values,
             "has_time": training.interactions.has_time,
+            "value_range": list(training.interactions.value_range),
         },
         "item_inputs": {
             "encoder": encoder.settings,
@@ -91,6 +94,7 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
         BrokenArtefact: if one is missing, as in a model that another version of metarec wrote.
     """
     try:
+        _check_lengths(artefact)
         return _parts(artefact)
     except (KeyError, TypeError) as error:
         raise BrokenArtefact(
@@ -100,6 +104,30 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
         ) from error
 
 
+def _check_lengths(artefact: Artefact) -> None:
+    """Whether there is a row of content and text for each item; a model of another catalog would
+    give its scores to the wrong items.
+    """
+    items = artefact.tables["catalog"].height
+    for name in ("content", "text"):
+        if artefact.arrays[name].shape[0] != items:
+            raise BrokenArtefact(
+                f"the model holds {artefact.arrays[name].shape[0]} rows of {name} for {items} "
+                f"items; restore it from a copy, or fit again"
+            )
+
+
+def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions:
+    """Training events; their scale is the one that was learned on, also where those who gave its
+    ends were forgotten since.
+    """
+    events = Interactions(frame=frame, has_values=facts["has_values"], has_time=facts["has_time"])
+    if facts.get("value_range") is not None:  # models written before did not say
+        low, high = facts["value_range"]
+        events.__dict__["value_range"] = (float(low), float(high))
+    return events
+
+
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
     facts = config["data"]
@@ -107,9 +135,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     encoder = encoder_from_state(
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
     )
-    events = Interactions(
-        frame=tables["interactions"], has_values=facts["has_values"], has_time=facts["has_time"]
-    )
+    events = _interactions(tables["interactions"], facts)
     policy = config["policy"]
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {
