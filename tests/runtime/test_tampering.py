@@ -313,7 +313,7 @@ def test_a_kill_while_rows_are_taken_out_leaves_a_model_and_no_rows(tmp_path: Pa
     left = (place / "interactions.parquet").read_bytes()
     rewrite_tables(place, without_ann)
     (place / "interactions.parquet").write_bytes(left)  # killed before the old file went
-    (place / ".users.parquet.draft").write_bytes(left)
+    (place / ".interactions.parquet.draft").write_bytes(left)
     (place / "interactions.0123456789ab.parquet").write_bytes(left)
     assert len(sweep_files(place)) == 3
     assert b"ann" not in b"".join(path.read_bytes() for path in place.iterdir())

@@ -54,6 +54,7 @@ __all__ = [
     "read_whole_config",
     "reading_whole",
     "rewrite_tables",
+    "sweep_files",
     "write_arrays",
     "write_artefact",
 ]
