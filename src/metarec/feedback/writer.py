@@ -37,6 +37,7 @@ _RETRY_WORDS = (
     "starting up",
     "shutting down",
     "connection",
+    "lock timeout",
 )
 """Failures that pass by themselves; anything else (a full disk, a missing table) is told at once.
 """
@@ -202,7 +203,8 @@ def passes(error: SQLAlchemyError) -> bool:
 
 
 def _is_lock(error: SQLAlchemyError) -> bool:
-    return "locked" in str(getattr(error, "orig", "")).lower()
+    said = str(getattr(error, "orig", "")).lower()
+    return "locked" in said or "lock timeout" in said
 
 
 def explained(error: SQLAlchemyError) -> Exception:
