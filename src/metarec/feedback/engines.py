@@ -84,7 +84,7 @@ def with_schema(url: str, schema: str) -> str:
     Raises:
         BadInput: if the url names a store that metarec does not know, or it is no name of a schema.
     """
-    if not url.startswith("postgres") or schema == SCHEMA:
+    if not url.startswith("postgres"):
         return url
     parsed = sa.make_url(url)
     known = parsed if "schema" in parsed.query else parsed.update_query_dict({"schema": schema})

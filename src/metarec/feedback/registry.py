@@ -40,6 +40,7 @@ _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
     "promotions.jsonl",
     "decisions",
 )
+_RETRAINING, _CHANGING = "retrain.lock", "registry.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,13 @@ class Registry:
             if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
         ]
         return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+
+    def folders(self) -> dict[str, Path]:
+        """Version -> folder, the first model first, whether they can be read or not."""
+        return {
+            self._own_version: self.folder,
+            **{path.name: path for path in self._version_folders()},
+        }
 
     def current(self) -> str:
         """The version that serves; where its name cannot be read, the one promoted last."""
@@ -288,12 +296,18 @@ class Registry:
         Raises:
             BadInput: if someone else holds it.
         """
-        with _locked(self.folder / "retrain.lock", wait=0.0) as is_held:
+        # Others look for a moment whether it is held
+        with _locked(self.folder / _RETRAINING, wait=0.5) as is_held:
             if not is_held:
                 raise BadInput(
                     f"{self.folder} is being retrained by another process; wait until it ends"
                 )
             yield
+
+    def is_retraining(self) -> bool:
+        """Whether someone holds the right to retrain."""
+        with _locked(self.folder / _RETRAINING, wait=0.0) as is_held:
+            return not is_held
 
     @contextmanager
     def changing(self, wait: float = LOCK_SECONDS) -> Iterator[None]:
@@ -303,7 +317,7 @@ class Registry:
         Raises:
             BadInput: if others hold it for `wait` seconds.
         """
-        with _locked(self.folder / "registry.lock", wait=wait) as is_held:
+        with _locked(self.folder / _CHANGING, wait=wait) as is_held:
             if not is_held:
                 raise BadInput(f"{self.folder} is being changed by another process; try again")
             yield
@@ -314,12 +328,22 @@ class Registry:
         """
         swept = sweep_drafts(self.folder / _VERSIONS)
         swept += sweep_drafts(Path(os.path.abspath(self.folder)).parent, self.folder.name)  # noqa: PTH100
-        for folder in (self.folder, *self._version_folders()):
+        for folder in self.folders().values():
             try:
                 swept += sweep_files(folder)
             except (BrokenArtefact, FileNotFoundError):
                 continue  # told where it is listed, or loaded
         return swept
+
+    def remove(self, version: str) -> bool:
+        """Remove a retrained version that does not serve; within `changing()`. Gives whether it
+        did.
+        """
+        if version in (self.current(), self._own_version):
+            return False
+        shutil.rmtree(self.place_of(version))
+        self._decision_of(version).unlink(missing_ok=True)
+        return True
 
     def prune(self, keep: int) -> list[str]:
         """Remove retrained versions but the newest `keep`, the one that serves, and the one before
@@ -329,10 +353,7 @@ class Registry:
         stay = {self.current(), *(p["from"] for p in promotions[-1:])}
         old = self._version_folders()
         gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
-        for path in gone:
-            shutil.rmtree(path)
-            self._decision_of(path.name).unlink(missing_ok=True)
-        return [path.name for path in gone]
+        return [path.name for path in gone if self.remove(path.name)]
 
 
 def _is_readable(folder: Path) -> bool:

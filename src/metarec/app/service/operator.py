@@ -13,6 +13,7 @@ from starlette.responses import Response
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.live import can_serve
 from metarec.data.schema import BadInput
 
 Name = Annotated[str, Path(max_length=200)]
@@ -128,6 +129,7 @@ def operator_routes(service: Service) -> APIRouter:
                     for e in entries
                 ],
                 "promotions": live.registry.promotions(),
+                "problems": live.registry.problems,
                 "value_range": list(live.served.model.value_range)
                 if live.served.model.has_values
                 else None,
@@ -148,7 +150,12 @@ def operator_routes(service: Service) -> APIRouter:
                 404, f"there is no model {version[:100]!r}; GET /v1/models lists them"
             )
         try:
-            before = live.registry.promote(version, (body or schemas.PromotionReason()).reason)
+            before = await asyncio.to_thread(
+                live.registry.promote,
+                version,
+                (body or schemas.PromotionReason()).reason,
+                probe=can_serve,
+            )
         except BadInput as error:  # the folder is there, but broken
             raise HTTPException(409, f"{error}; {live.serving!r} keeps serving") from error
         live.retry()
