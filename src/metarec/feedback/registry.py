@@ -58,6 +58,10 @@ class ModelEntry:
     """Why the model cannot be loaded, if it cannot."""
 
 
+class CannotServe(BadInput):
+    """A model whose files are there, and that all the same gives no slate."""
+
+
 class Registry:
     """The models under one folder."""
 
@@ -215,19 +219,19 @@ class Registry:
             probe: does with the folder what serving does; a model that fails is not promoted.
 
         Raises:
-            BadInput: if there is no such model, or it cannot serve.
+            BadInput: if there is no such model, or a file of it is not there.
+            CannotServe: if it fails the probe.
         """
         place = self.place_of(version)
         try:
             read_whole_config(place)
-            if probe is not None:
-                with reading_whole(place):
-                    probe(place)
         except FileNotFoundError as error:
             known = ", ".join(entry.version for entry in self.entries())
             raise BadInput(f"no model version {version!r}; there are: {known}") from error
         except BrokenArtefact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
+        if probe is not None:
+            _probed(version, place, probe)
         with self.changing():
             if not place.is_dir():
                 raise BadInput(f"model version {version!r} was removed meanwhile")
@@ -354,6 +358,14 @@ class Registry:
         old = self._version_folders()
         gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
         return [path.name for path in gone if self.remove(path.name)]
+
+
+def _probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
+    try:
+        with reading_whole(place):
+            probe(place)
+    except BrokenArtefact as error:
+        raise CannotServe(f"model version {version!r} cannot serve: {error}") from error
 
 
 def _is_readable(folder: Path) -> bool:

@@ -382,8 +382,10 @@ def retrain_now_and_then(settings: ServiceSettings, stop: threading.Event) -> No
         stored = _what_is_stored(settings.store_url)
         if stored == learned_from:
             continue
-        place = (settings.model, settings.store_url, settings.data or None, settings.keep_versions)
-        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
+        place = (settings.model, settings.store_url, settings.data or None)
+        job = multiprocessing.get_context("spawn").Process(
+            target=partial(_scheduled, keep=settings.keep_versions), args=place
+        )
         job.start()
         job.join()
         learned_from = stored if job.exitcode == 0 else None  # what failed is tried again
@@ -402,7 +404,7 @@ def _what_is_stored(url: str) -> dict[str, int] | None:
         return None
 
 
-def _scheduled(model: str, store: str, data: str | None, keep: int) -> None:
+def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
     from metarec.runtime.logs import setup_logs
 
     setup_logs(as_json=True)

@@ -136,7 +136,7 @@ def people_routes(service: Service) -> APIRouter:
                 "accepted": done.accepted,
                 "duplicates": done.duplicates,
                 "unknown_items": sum(event.item_id not in vocabulary for event in events),
-                "forgotten": done.forgotten,
+                **({"forgotten": done.forgotten} if done.forgotten else {}),
             }
         )
 

@@ -221,7 +221,7 @@ class EventsStored(Shape):
         "item is added."
     )
     forgotten: int = Field(
-        description="Events from before their user asked to be forgotten; not stored."
+        0, description="Events from before their user asked to be forgotten; not stored."
     )
 
 
