@@ -256,7 +256,9 @@ def models(tmp_path):
 
 
 def held_in(folder):
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    tables = [pl.read_parquet(path) for path in folder.rglob("*.parquet")]
+    bytes_of = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return b"".join([*bytes_of, *(str(table.rows()).encode() for table in tables)])
 
 
 def test_every_model_version_is_rewritten_without_the_user(store, models, tmp_path):

@@ -44,10 +44,8 @@ IN_MODEL = (
     "queued: the next retraining leaves this user out of all data, old and new; model versions "
     "trained before keep the numbers they learned, without the id, until their folders are deleted"
 )
-_BURIALS = 3
-"""How often rows that came meanwhile are deleted too, before someone who keeps sending is left to
-send.
-"""
+HOLD_SECONDS = 180.0
+"""For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
 MAX_DATA_BYTES = 500_000_000
 """A larger data source is not searched."""
 
@@ -99,21 +97,18 @@ def forget(
             changed then.
     """
     receipt_id = uuid.uuid4().hex
-    at, deleted = _bury(store, user_id, receipt_id)
+    at, deleted = _bury(store, user_id, receipt_id, ahead=HOLD_SECONDS)
+    is_erased = erase(store)
     others = [
         *([] if models is None else _in_models(models, user_id)),
         _in_data(data, user_id),
         _elsewhere(),
     ]
-    is_erased = erase(store)
-    for _ in range(_BURIALS):  # what was under way, or came while folders were rewritten
-        with suppress(StoreUnavailable):  # the burial before stands
-            at, late = _bury(store, user_id, receipt_id)
+    with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
+        at, late = _bury(store, user_id, receipt_id)
+        if any(late.values()):  # it took longer than the first burial held
             deleted = {name: count + late[name] for name, count in deleted.items()}
-            if any(late.values()):
-                is_erased = erase(store)
-                continue
-        break
+            is_erased = erase(store)
     return ForgetReceipt(
         receipt_id=receipt_id,
         timestamp=at,
@@ -124,15 +119,20 @@ def forget(
     )
 
 
-def _bury(store: Store, user_id: str, receipt_id: str) -> tuple[float, dict[str, int]]:
+def _bury(
+    store: Store, user_id: str, receipt_id: str, *, ahead: float = 0.0
+) -> tuple[float, dict[str, int]]:
     """Put up the tombstone, or renew it, and delete what is there, in one transaction without
     writers beside it; gives its time and the rows deleted.
+
+    A tombstone `ahead` of its time lets no process store anything of the user while files are
+    rewritten; the last burial brings it back to the present.
     """
     grave = tables.forgotten
 
     def bury(connection: sa.Connection) -> tuple[float, dict[str, int]]:
         hold_off_writers(connection)
-        at = time.time()
+        at = time.time() + ahead
         renewed = sa.update(grave).where(grave.c.receipt_id == receipt_id)
         if not connection.execute(renewed.values(timestamp=at)).rowcount:
             digest = digest_of(read_key(connection), user_id)

@@ -31,7 +31,7 @@ from metarec.feedback.engines import (
 from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
 from metarec.feedback.migrations import MIGRATIONS, Migrated, migrate, take_schema
 from metarec.feedback.tombstones import asked_at, hold_off_forgetting
-from metarec.feedback.writer import GroupWriter, Write, first_line
+from metarec.feedback.writer import GroupWriter, Write, explained, first_line
 
 _EVENT_FIELDS = (
     "event_id",
@@ -365,6 +365,8 @@ class Store:
             raise StoreUnavailable(
                 f"the store does not answer ({first_line(error)}); try again later"
             ) from error
+        except sa.exc.DatabaseError as error:
+            raise explained(error) from error
 
     # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own
     # answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 import uuid
@@ -224,10 +225,13 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
-        receipt = await asyncio.to_thread(
-            forget, store, user_id, models=service.live.registry, data=settings.data
-        )
-        _note_forgotten(service, user_id)
+        service.forgotten_at[user_id] = math.inf  # until then no slate of theirs is remembered
+        try:
+            receipt = await asyncio.to_thread(
+                forget, store, user_id, models=service.live.registry, data=settings.data
+            )
+        finally:
+            _note_forgotten(service, user_id)
         return Json(asdict(receipt))
 
     return router
