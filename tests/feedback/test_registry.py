@@ -218,10 +218,18 @@ def test_drafts_of_the_killed_are_swept_and_those_of_the_living_stay(registry):
     (dead / "interactions.parquet").write_text("ann")
     beside = registry.folder.parent / f".{registry.folder.name}.draft-abc"
     beside.mkdir()
+    texts = [
+        registry.folder / ".current.12.draft",
+        registry.folder / "decisions" / ".a.json.1.draft",
+    ]
+    for text in texts:
+        text.parent.mkdir(exist_ok=True)
+        text.touch()
     with new_folder(registry.place_of("fourth")) as living, registry.changing():
         swept = registry.sweep()
         assert living.is_dir()
-    assert swept == [dead.name, beside.name]
+    assert swept == [dead.name, beside.name, *(text.name for text in texts)]
+    assert not any(text.exists() for text in texts)
     assert not dead.exists()
     assert not beside.exists()
     assert registry.place_of("fourth").is_dir()

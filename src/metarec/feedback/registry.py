@@ -201,8 +201,9 @@ class Registry:
         the model.
         """
         noted = self._decision_of(version)
-        noted.parent.mkdir(exist_ok=True)
-        write_text(noted, json.dumps(decision, indent=1) + "\n")
+        with self.changing():
+            noted.parent.mkdir(exist_ok=True)
+            write_text(noted, json.dumps(decision, indent=1) + "\n")
 
     def _decision_of(self, version: str) -> Path:
         return self.folder / _DECISIONS / f"{version}.json"
@@ -332,6 +333,13 @@ class Registry:
         """
         swept = sweep_drafts(self.folder / _VERSIONS)
         swept += sweep_drafts(Path(os.path.abspath(self.folder)).parent, self.folder.name)  # noqa: PTH100
+        texts = [
+            *self.folder.glob(f".{_CURRENT}.*.draft"),
+            *(self.folder / _DECISIONS).glob(".*.draft"),
+        ]
+        for text in texts:
+            text.unlink(missing_ok=True)
+        swept += [text.name for text in texts]
         for folder in self.folders().values():
             try:
                 swept += sweep_files(folder)
