@@ -2,6 +2,7 @@
 
 python benchmarks/kills.py --kills 50 --store sqlite
 python benchmarks/kills.py --kills 50 --store postgresql
+python benchmarks/kills.py --kills 10 --amid     # retraining, promotion, forgetting, migration
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ import contextlib
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from feedback.cluster import private_cluster  # noqa: E402
 from journeys.kills import Outcome, kill_again_and_again  # noqa: E402
+from journeys.kills_amid import (  # noqa: E402
+    kill_forgetting,
+    kill_migrations,
+    kill_promotions,
+    kill_retraining,
+)
 from world import tiny_world  # noqa: E402
 
 
@@ -25,6 +33,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--amid", action="store_true", help="Kill jobs instead of the service.")
     options = parser.parse_args()
     from metarec import Recommender
 
@@ -37,10 +46,36 @@ def main() -> None:
             else contextlib.nullcontext() as cluster
         ):
             url = cluster.new_database("kills") if cluster else str(Path(folder) / "events.db")
+            if options.amid:
+
+                def new_url(number: int, cluster=cluster, folder=folder) -> str:
+                    if cluster:
+                        return cluster.new_database(f"old{number}")
+                    return str(Path(folder) / f"old{number}.db")
+
+                report_amid(options.store, model, url, new_url, options.kills)
+                return
             report(
                 options.store,
                 kill_again_and_again(model, url, options.kills, workers=options.workers, told=tell),
             )
+
+
+def report_amid(
+    store: str, model: Path, url: str, new_url: Callable[[int], str], kills: int
+) -> None:
+    for what, series in {
+        "promotions": lambda: kill_promotions(model, kills),
+        "migrations": lambda: kill_migrations(new_url, kills),
+        "retrainings": lambda: kill_retraining(model, url, kills),
+        "forgetting": lambda: kill_forgetting(model, url, kills),
+    }.items():
+        left = series()
+        print(
+            f"{store}: {left.kills} kills of {what}, {left.in_midst} at work: "
+            f"{len(left.problems)} problems {left.problems[:3] or ''}",
+            flush=True,
+        )
 
 
 def tell(line: str) -> None:

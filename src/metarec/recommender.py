@@ -54,7 +54,7 @@ from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommendation.wishes import wish_scores
-from metarec.runtime.artefacts import read_artefact, write_artefact
+from metarec.runtime.artefacts import read_artefact, reading_whole, write_artefact
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
@@ -653,7 +653,12 @@ class Recommender:
             FileNotFoundError: if there is no such folder.
             BrokenArtefact: if it is not whole.
         """
-        parts = from_artefact(read_artefact(folder))
+        artefact = read_artefact(folder)
+        with reading_whole(folder):
+            return cls._of_parts(from_artefact(artefact))
+
+    @classmethod
+    def _of_parts(cls, parts: dict[str, Any]) -> Recommender:
         settings = Settings(**parts["settings"])
         words = _words(
             parts["catalog"],

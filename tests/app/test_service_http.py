@@ -7,8 +7,10 @@ import logging
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import polars as pl
 import pytest
 
 pytest.importorskip("fastapi")
@@ -420,6 +422,7 @@ def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, 
         receipt = client.delete(f"/v1/users/{name}").json()
     assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1}
     assert receipt["bytes_erased"] is True
+    assert {"place", "removed", "still_holds"} == set(receipt["places"][0])
     assert client.get(f"/v1/users/{name}").status_code == 404
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert name.encode() not in held
@@ -509,6 +512,63 @@ def test_every_route_is_named_in_the_table_of_roles(client):
         for m, p in calls
     }
     assert told - tested == {("GET", "/healthz"), ("GET", "/readyz")}
+
+
+def trained_on(folder):
+    """Everyone in any table below a folder."""
+    return {
+        user
+        for path in folder.rglob("*.parquet")
+        for user in pl.read_parquet(path).to_dict(as_series=False).get("user_id", [])
+    }
+
+
+def test_a_user_of_the_first_data_is_in_no_model_folder(client, model):
+    _, second = second_model(client)
+    assert "u007" in trained_on(model)
+    receipt = client.delete("/v1/users/u007").json()
+    assert sum(one["removed"] for one in receipt["places"] if "model version" in one["place"]) > 20
+    assert "u007" not in trained_on(model)
+    assert "u008" in trained_on(model)
+    assert slate(client)["items"]
+    assert client.post(f"/v1/models/{second}/promote").status_code == 200
+    assert slate(client)["model_version"] == second
+
+
+def test_slates_under_way_do_not_outlive_the_receipt(client):
+    """Twenty races: slates, events and attributes are sent until the receipt is there."""
+    store = client.app.state.service.store
+    for race in range(20):
+        user, told = f"racer{race}", threading.Event()
+
+        def ask(user=user, told=told):
+            while not told.is_set():
+                slate(client, user_id=user)
+
+        with ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(ask) for _ in range(3)]
+            time.sleep(0.02)
+            receipt = client.delete(f"/v1/users/{user}").json()
+            told.set()
+            for one in asking:
+                one.result()
+        time.sleep(0.05)
+        answered = client.app.state.service.forgotten_at[user]
+        assert answered >= receipt["timestamp"]
+        kept = store.slates().filter(pl.col("user_id") == user)["timestamp"].to_list()
+        # What was asked for after the answer was written is a new beginning
+        assert all(at > answered for at in kept)
+
+
+def test_events_from_before_the_receipt_are_told_and_dropped(client):
+    like(client, "ann", "s00")
+    receipt = client.delete("/v1/users/ann").json()
+    old = {"user_id": "ann", "item_id": "s00", "kind": "like", "timestamp": 5.0}
+    new = {"user_id": "ann", "item_id": "s01", "kind": "like"}
+    said = client.post("/v1/events", json={"events": [old, new]}).json()
+    assert said == {"accepted": 1, "duplicates": 0, "unknown_items": 0, "forgotten": 1}
+    assert receipt["timestamp"] > 5.0
+    assert [e["item_id"] for e in client.get("/v1/users/ann").json()["events"]] == ["s01"]
 
 
 def second_model(client, seed=1):

@@ -466,3 +466,75 @@ def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world
 
 def read_log_of(log, slates):
     return type(log)(requests=log.requests[:slates], rows=log.rows.filter(pl.col("slate") < slates))
+
+
+def trained_on(folder):
+    """Everyone in any table below a folder."""
+    return {
+        user
+        for path in folder.rglob("*.parquet")
+        for user in pl.read_parquet(path).to_dict(as_series=False).get("user_id", [])
+    }
+
+
+def test_who_is_forgotten_while_a_challenger_is_trained_is_in_no_folder(model, url):
+    """The forgetting happens in the middle of the fit."""
+    receipts = []
+
+    def fit(data, **how):
+        assert "new7" in set(data.interactions.frame["user_id"])
+        fitted = tiny(data, **how)
+        with contextlib.closing(open_store(url)) as store:
+            receipts.append(forget(store, "new7", models=Registry(model)))
+        return fitted
+
+    done = retrain(model, url, fit=fit, rails=RAILS, force=True)
+    assert done.promoted
+    [receipt] = receipts
+    assert any(one.place == "the retraining under way" for one in receipt.places)
+    assert "new7" not in trained_on(Registry(model).folder)
+    assert "new9" in trained_on(Registry(model).folder)
+    with contextlib.closing(open_store(url)) as store:
+        assert waiting_in_model(store) == 1  # the numbers it learned still hold them
+
+
+def test_who_is_forgotten_while_a_challenger_is_judged_is_in_no_folder(model, url, monkeypatch):
+    """The forgetting does not see the folder, as if it had looked a moment before it was saved."""
+    real = compare
+
+    def judging(*arguments):
+        assert "new7" in trained_on(Registry(model).folder)
+        with contextlib.closing(open_store(url)) as store:
+            forget(store, "new7")
+        return real(*arguments)
+
+    monkeypatch.setattr("metarec.app.retraining.loop.compare", judging)
+    assert retrain(model, url, fit=tiny, rails=RAILS, force=True).promoted
+    assert "new7" not in trained_on(Registry(model).folder)
+
+
+def test_only_so_many_old_versions_stay(model, url):
+    versions = []
+    for seed in range(4):
+        with contextlib.closing(open_store(url)) as store:
+            more = [
+                Event(
+                    event_id=f"m{seed}-{n}",
+                    user_id=f"late{seed}-{n}",
+                    item_id="s00",
+                    kind="like",
+                    timestamp=5e3,
+                )
+                for n in range(20)
+            ]
+            store.append(more).result()
+        versions.append(retrain(model, url, fit=tiny, rails=RAILS, force=True, keep=2).challenger)
+    assert [e.version for e in Registry(model).entries()][1:] == versions[-2:]
+
+
+def test_a_retraining_sweeps_what_a_killed_one_left(model, url):
+    dead = Registry(model).folder / "versions" / ".x.draft-y"
+    dead.mkdir(parents=True)
+    (dead / "interactions.parquet").write_text("someone")
+    retrain(model, url, fit=tiny, rails=RAILS, force=True)
+    assert not dead.exists()

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import json
 import random
+import resource
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
+import pytest
 import sqlalchemy as sa
 
-from metarec.feedback.events import Event, Impression
+from metarec.feedback import open_store
+from metarec.feedback.erasing import erase_server, waiting_for_erasure
+from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import (
+    _in_models,
     erase,
     forget,
     forgotten_digests,
@@ -15,6 +25,9 @@ from metarec.feedback.forgetting import (
     waiting_in_model,
     without_forgotten,
 )
+from metarec.feedback.forgotten_rows import tidy
+from metarec.feedback.registry import Registry
+from metarec.runtime.artefacts import Artefact, read_artefact, write_artefact
 
 
 def fill(store, users, events=2_000):
@@ -64,7 +77,7 @@ def test_a_forgotten_person_leaves_rows_of_others_alone(store):
     of_ann = len(store.events_of("ann"))
     receipt = forget(store, "ann")
     assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1}
-    assert receipt.bytes_erased
+    assert receipt.bytes_erased == store.is_sqlite  # a server is rewritten at night, not now
     assert store.events_of("ann") == []
     assert store.profile_of("ann") == {}
     assert len(store.events_of("bob")) == 20 - of_ann
@@ -72,8 +85,6 @@ def test_a_forgotten_person_leaves_rows_of_others_alone(store):
 
 
 def test_nothing_of_the_person_is_left_in_the_bytes(tmp_path):
-    from metarec.feedback import open_store
-
     store = open_store(str(tmp_path / "e.db"))
     users = [f"person-{n:03d}-secret" for n in range(20)]
     fill(store, users)
@@ -96,11 +107,106 @@ def test_only_a_keyed_digest_stays(store):
     assert without_forgotten(store, old).rows() == [("bob", "b")]
 
 
-def test_a_forgotten_person_who_comes_back_starts_anew(store):
+def now_of(name, user="ann", at=None):
+    return Event(
+        event_id=name, user_id=user, item_id="a", timestamp=time.time() if at is None else at
+    )
+
+
+def test_a_forgotten_user_who_comes_back_starts_anew(store):
     fill(store, ["ann"], events=4)
     forget(store, "ann")
-    store.append([Event(event_id="new", user_id="ann", item_id="a", timestamp=1.0)]).result()
+    assert store.append([now_of("new")]).result().accepted == 1
+    store.put_profile("ann", {"age": 4}).result()
     assert [e.event_id for e in store.events_of("ann")] == ["new"]
+    assert store.profile_of("ann") == {"age": 4}
+
+
+def test_what_is_older_than_the_wish_is_never_stored_again(store):
+    """As when a log is sent again."""
+    before = time.time()
+    receipt = forget(store, "ann")
+    done = store.append([now_of("old", at=1.0), now_of("at", at=receipt.timestamp)]).result()
+    assert (done.accepted, done.duplicates, done.forgotten) == (0, 0, 2)
+    mixed = [now_of("b", user="bob", at=1.0), now_of("c", at=before), now_of("d")]
+    done = store.append(mixed).result()
+    assert (done.accepted, done.duplicates, done.forgotten) == (2, 0, 1)
+    assert [e.event_id for e in store.events_of("ann")] == ["d"]
+
+
+def shown_to(user, name, at):
+    return Impression(
+        slate_id=name,
+        user_id=user,
+        item_ids=["a"],
+        scores=[1.0],
+        propensity=[1.0],
+        model_version="v",
+        timestamp=at,
+        shots=0,
+    )
+
+
+def test_writes_under_way_do_not_outlive_the_receipt(store, store_url):
+    """Twenty races: several threads and another process's writer send while the user is
+    forgotten.
+    """
+    other = open_store(store_url)
+    for race in range(20):
+        user, stop = f"user{race}", threading.Event()
+        waiting: list = []
+
+        def send(into, number, user=user, stop=stop, waiting=waiting):
+            n = 0
+            while not stop.is_set():
+                n += 1
+                at, name = time.time(), f"{user}-{number}-{n}"
+                waiting.append(into.append([now_of(name, user, at)]))
+                waiting.append(into.show([shown_to(user, name, at)]))
+                waiting.append(into.put_profile(user, {"n": n}))
+                time.sleep(0.0005)
+
+        threads = [
+            threading.Thread(target=send, args=(into, number))
+            for number, into in enumerate((store, store, other))
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.02)
+        stop.set()  # nothing is handed over after this, but much is under way
+        forget(store, user)
+        for thread in threads:
+            thread.join()
+        for write in waiting:
+            write.result()
+        assert store.events_of(user) == []
+        assert store.slates_of(user) == 0
+        assert store.profile_of(user) == {}
+    other.close()
+
+
+def test_a_batch_queued_before_the_wish_is_dropped_behind_it(store):
+    hold, held = threading.Event(), threading.Event()
+    store.call(lambda _: (held.set(), hold.wait(10)))
+    held.wait(10)
+    early = store.append([now_of("early", at=time.time() + 100.0)])
+    with ThreadPoolExecutor() as pool:
+        forgetting = pool.submit(forget, store, "ann")
+        time.sleep(0.1)
+        late = store.append([now_of("late")])
+        hold.set()
+        assert early.result().accepted == 1  # written before the rows were deleted
+        forgetting.result()
+        assert late.result().forgotten == 1
+    assert store.events_of("ann") == []
+
+
+def test_old_data_keep_what_came_after_the_wish(store):
+    receipt = forget(store, "ann")
+    times = [1.0, receipt.timestamp, receipt.timestamp + 1e-3, receipt.timestamp + 1e9]
+    old = pl.DataFrame({"user_id": ["ann"] * 4 + ["bob"], "timestamp": [*times, 1.0]})
+    kept = without_forgotten(store, old)
+    assert kept["timestamp"].to_list() == [times[2], 1.0]  # a time to come was not lived since
 
 
 def test_the_model_is_marked_once_it_no_longer_holds_them(store):
@@ -112,8 +218,6 @@ def test_the_model_is_marked_once_it_no_longer_holds_them(store):
 
 
 def test_erasing_waits_for_readers_and_says_when_it_could_not(tmp_path):
-    from metarec.feedback import open_store
-
     store = open_store(str(tmp_path / "e.db"))
     fill(store, ["ann", "bob"], events=20)
     with store.reading() as reader:
@@ -124,4 +228,160 @@ def test_erasing_waits_for_readers_and_says_when_it_could_not(tmp_path):
         assert erase(store, patience=0.0) is False
         reader.exec_driver_sql("COMMIT")
     assert erase(store) is True
+    store.close()
+
+
+EVENTS = pl.DataFrame(
+    {
+        "user_id": ["ann-secret", "bob", "ann-secret"],
+        "item_id": ["a", "b", "c"],
+        "timestamp": [1.0, 2.0, 3.0],
+    }
+)
+USERS = pl.DataFrame({"user_id": ["ann-secret", "bob"], "age": [3, 4]})
+
+
+def save_version(place, version):
+    tables = {"interactions": EVENTS, "users": USERS, "items": pl.DataFrame({"item_id": ["a"]})}
+    return write_artefact(place, Artefact(config={"version": version}, tables=tables))
+
+
+@pytest.fixture
+def models(tmp_path):
+    registry = Registry(save_version(tmp_path / "model", "first"))
+    for version in ("second", "third"):
+        save_version(registry.place_of(version), version)
+    registry.promote("second", "better")
+    return registry
+
+
+def held_in(folder):
+    tables = [pl.read_parquet(path) for path in folder.rglob("*.parquet")]
+    bytes_of = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return b"".join([*bytes_of, *(str(table.rows()).encode() for table in tables)])
+
+
+def test_every_model_version_is_rewritten_without_the_user(store, models, tmp_path):
+    dead = models.folder / "versions" / ".fourth.draft-x"
+    shutil.copytree(models.folder / "versions" / "third", dead)
+    assert b"ann-secret" in held_in(tmp_path)
+    receipt = forget(store, "ann-secret", models=models)
+    removed = {one.place: one.removed for one in receipt.places if "model version" in one.place}
+    assert removed == {
+        f"model version {version}, training tables": 3 for version in ("first", "second", "third")
+    }
+    assert b"ann-secret" not in held_in(models.folder)
+    for entry in models.entries():
+        assert entry.problem is None
+        assert read_artefact(entry.folder).tables["interactions"]["user_id"].to_list() == ["bob"]
+    again = forget(store, "ann-secret", models=models)
+    assert not any(one.removed for one in again.places)
+
+
+def test_a_version_that_cannot_be_rewritten_goes_or_is_told(store, models):
+    for version in ("first", "third"):
+        [table] = models.place_of(version).glob("interactions*.parquet")
+        table.write_bytes(table.read_bytes()[:-9])
+    receipt = forget(store, "ann-secret", models=models)
+    told = {one.place: one.still_holds for one in receipt.places if "model version" in one.place}
+    assert set(told) == {f"model version {v}, training tables" for v in ("first", "second")}
+    assert "cut short" in told["model version first, training tables"]
+    assert told["model version second, training tables"] == ""
+    assert not models.place_of("third").exists()
+
+
+def test_the_receipt_names_what_still_holds_the_user(store, models, tmp_path):
+    data = tmp_path / "events.csv"
+    EVENTS.write_csv(data)
+    (models.folder / "reports").mkdir()
+    (models.folder / "reports" / "data.json").write_text(json.dumps({"who": "ann-secret"}))
+    receipt = forget(store, "ann-secret", models=models, data=str(data))
+    holding = {one.place: one.still_holds for one in receipt.places if one.still_holds}
+    assert holding[f"data source {data}"].startswith("2 rows: remove them there")
+    assert "data.json" in holding["reports kept with models"]
+    assert "backups and copies" in holding
+    assert ("PostgreSQL server's files" in holding) != store.is_sqlite
+    data.write_text("user_id,item_id\nbob,a\n")
+    places = forget(store, "ann-secret", models=models, data=str(data)).places
+    assert {one.place: one.still_holds for one in places}[f"data source {data}"] == ""
+    data.unlink()
+    places = forget(store, "ann-secret", models=models, data=str(data)).places
+    said = {one.place: one.still_holds for one in places}[f"data source {data}"]
+    assert said.startswith("perhaps the user: it cannot be read")
+
+
+def test_a_retraining_under_way_is_named(store, models):
+    with models.retraining():
+        receipt = forget(store, "ann", models=models)
+    assert any(one.place == "the retraining under way" for one in receipt.places)
+    receipt = forget(store, "ann", models=models)
+    assert not any(one.place == "the retraining under way" for one in receipt.places)
+
+
+def test_a_start_finishes_what_a_kill_left_undone(store, models):
+    """Killed between the tombstone and the folders; or a folder came back from a backup."""
+    forget(store, "ann-secret")
+    assert b"ann-secret" in held_in(models.folder)
+    done = tidy(store, models)
+    assert done["rows"] == {"first": 3, "second": 3, "third": 3}
+    assert b"ann-secret" not in held_in(models.folder)
+    assert tidy(store, models) == {"swept": [], "rows": {}, "problems": []}
+
+
+def test_a_full_disk_changes_nothing_and_says_so_in_one_line(tmp_path, models):
+    store = open_store(str(tmp_path / "e.db"))
+    fill(store, ["ann-secret", "bob"], events=200)
+    kept = store.counts()
+    before = {path: path.read_bytes() for path in models.folder.rglob("*.parquet")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))  # its log takes one page of several
+    try:
+        with pytest.raises(StoreUnavailable, match="nothing of this request was stored") as caught:
+            forget(store, "ann-secret", models=models)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(str(caught.value).splitlines()) == 1
+    assert store.counts() == kept
+    assert forgotten_digests(store) == set()
+    assert {path: path.read_bytes() for path in models.folder.rglob("*.parquet")} == before
+    assert forget(store, "ann-secret", models=models).bytes_erased
+    store.close()
+
+
+def test_a_disk_that_is_full_for_the_folders_is_told_in_the_receipt(tmp_path, models):
+    store = open_store(str(tmp_path / "e.db"))
+    fill(store, ["ann-secret", "bob"], events=2)
+    before = {path: path.read_bytes() for path in models.folder.rglob("*.parquet")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StoreUnavailable):
+            forget(store, "ann-secret", models=models)
+        found = {one.place: one.still_holds for one in _in_models(models, "ann-secret")}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "File too large" in found["model version second, training tables"]
+    assert {path: path.read_bytes() for path in models.folder.rglob("*.parquet")} == before
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_long_reader_on_a_server_stops_nobody(cluster):
+    import psycopg
+
+    url = cluster.new_database("long")
+    store = open_store(url)
+    fill(store, ["ann", "bob"], events=20)
+    with psycopg.connect(url) as reader:
+        reader.execute("SELECT count(*) FROM metarec.events").fetchall()  # and stays in its turn
+        began = time.monotonic()
+        receipt = forget(store, "ann")
+        assert store.append([now_of("next", "bob")]).result().accepted == 1
+        assert time.monotonic() - began < 2.0
+        assert not receipt.bytes_erased
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            erase_server(store)
+    assert waiting_for_erasure(store) == 1
+    erase_server(store)
+    assert waiting_for_erasure(store) == 0
     store.close()

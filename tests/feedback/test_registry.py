@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import Registry
-from metarec.runtime.artefacts import Artefact, BrokenArtefact, write_artefact
+from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, write_artefact
 
 
 def saved(folder, version):
@@ -114,3 +115,116 @@ def test_a_folder_without_a_model_is_said(tmp_path):
         Registry(tmp_path / "none")
     with pytest.raises(BrokenArtefact, match="no metarec model"):
         Registry(tmp_path)
+
+
+def test_a_torn_history_never_keeps_a_model_from_serving(registry):
+    add(registry, "second")
+    registry.promote("second", "better")
+    history = registry.folder / "promotions.jsonl"
+    torn = (
+        b'{"timestamp": 1, "from": "fi\n\xff\xfe\n[]\n{"from": "../x", "to": 3}\n' + b"[" * 99_999
+    )
+    for lines in (torn + b"\n" + history.read_bytes(), history.read_bytes() + torn):
+        history.write_bytes(lines)
+        again = Registry(registry.folder)
+        assert again.current() == "second"
+        assert [p["to"] for p in again.promotions()] == ["second"]
+        assert again.ways_back() == ["second", "first"]
+        assert any("promotions.jsonl cannot be read" in problem for problem in again.problems)
+    again.promote("first", "back")  # a torn last line does not swallow the next one
+    assert [p["to"] for p in Registry(registry.folder).promotions()] == ["second", "first"]
+
+
+@pytest.mark.parametrize("pointer", [b"", b"\xff\xfe", b"../../etc\n", b"\0\n", b"a/b\n", b" \n"])
+def test_a_pointer_that_cannot_be_read_gives_way_to_the_history(registry, pointer):
+    add(registry, "second")
+    registry.promote("second", "better")
+    (registry.folder / "current").write_bytes(pointer)
+    again = Registry(registry.folder)
+    assert again.current() == "second"
+    assert again.problems
+
+
+def test_a_folder_instead_of_the_pointer_or_the_history(registry):
+    (registry.folder / "current").mkdir()
+    (registry.folder / "promotions.jsonl").mkdir()
+    assert registry.ways_back() == ["first"]
+    assert len(registry.problems) == 2
+
+
+def test_a_kill_between_the_pointer_and_the_history_loses_no_promotion(registry):
+    add(registry, "second")
+    registry.promote("second", "better")
+    (registry.folder / "promotions.jsonl").unlink()  # as if killed before the line was written
+    assert [p["reason"] for p in registry.promotions()] == ["better"]
+    registry.roll_back("complaints")
+    assert [p["to"] for p in registry.promotions()] == ["second", "first"]
+
+
+def test_a_broken_first_model_does_not_keep_the_others_from_serving(registry):
+    add(registry, "second")
+    registry.promote("second", "better")
+    (registry.folder / "config.json").write_text("{")
+    again = Registry(registry.folder)
+    assert again.ways_back() == ["second", "first"]
+    assert "the first model cannot be read" in again.problems[0]
+    (registry.place_of("second") / "config.json").write_text("{")
+    with pytest.raises(BrokenArtefact):
+        Registry(registry.folder)
+
+
+def test_a_decision_that_cannot_be_read_is_told(registry):
+    registry.note_decision("first", {"promote": True})
+    (registry.folder / "decisions" / "first.json").write_text('{"promo')
+    assert [entry.decision for entry in registry.entries()] == [{}]
+    assert "first.json cannot be read" in registry.problems[0]
+
+
+def test_a_model_that_fails_its_probe_is_not_promoted(registry):
+    add(registry, "second")
+
+    def probe(place):
+        raise RuntimeError(f"no slate from {place.name}")
+
+    with pytest.raises(BadInput, match=r"'second' cannot serve: .*no slate from second"):
+        registry.promote("second", "x", probe=probe)
+    assert registry.current() == "first"
+    assert registry.promotions() == []
+
+
+def test_old_versions_go_but_never_those_that_serve(registry):
+    for number, version in enumerate(["a", "b", "c", "d", "e"]):
+        place = registry.place_of(add(registry, version))
+        os.utime(place, (number, number))
+        registry.note_decision(version, {"promote": True})
+    registry.promote("a", "x")
+    registry.promote("b", "x")
+    with registry.changing():
+        assert registry.prune(2) == ["c"]
+    assert {e.version for e in registry.entries()} == {"first", "a", "b", "d", "e"}
+    assert not (registry.folder / "decisions" / "c.json").exists()
+    assert registry.roll_back("x") == "a"
+
+
+def test_drafts_of_the_killed_are_swept_and_those_of_the_living_stay(registry):
+    add(registry, "second")
+    dead = registry.folder / "versions" / ".third.draft-abc"
+    dead.mkdir()
+    (dead / "interactions.parquet").write_text("ann")
+    beside = registry.folder.parent / f".{registry.folder.name}.draft-abc"
+    beside.mkdir()
+    texts = [
+        registry.folder / ".current.12.draft",
+        registry.folder / "decisions" / ".a.json.1.draft",
+    ]
+    for text in texts:
+        text.parent.mkdir(exist_ok=True)
+        text.touch()
+    with new_folder(registry.place_of("fourth")) as living, registry.changing():
+        swept = registry.sweep()
+        assert living.is_dir()
+    assert swept == [dead.name, beside.name, *(text.name for text in texts)]
+    assert not any(text.exists() for text in texts)
+    assert not dead.exists()
+    assert not beside.exists()
+    assert registry.place_of("fourth").is_dir()

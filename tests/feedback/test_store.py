@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import itertools
+import sqlite3
 import threading
 
 import polars as pl
@@ -10,6 +13,8 @@ from metarec.data.schema import BadInput
 from metarec.feedback import open_store, tables
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import MIGRATIONS, migrate
+
+_databases = itertools.count()
 
 
 def event(name, user="ann", item="tea", at=0.0, **more):
@@ -271,9 +276,9 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
     """From an empty database, and from every earlier version with rows in it, the result is what
     `tables.py` says.
     """
-    from metarec.feedback.store import _known
+    from metarec.feedback.engines import known_url
 
-    engine = sa.create_engine(_known(store_url))
+    engine = sa.create_engine(known_url(store_url)[0])
     with engine.begin() as connection:
         assert migrate(connection, MIGRATIONS[:1]) == 1
         connection.execute(
@@ -285,16 +290,20 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
     for steps in range(2, len(MIGRATIONS) + 1):
         with engine.begin() as connection:
             assert migrate(connection, MIGRATIONS[:steps]) == 1
-    with engine.begin() as connection:
-        assert migrate(connection) == 0
-    found = sa.inspect(engine)
-    assert {
-        n: {c["name"] for c in found.get_columns(n)}
-        for n in found.get_table_names()
-        if n != "schema_version"
-    } == {name: {c.name for c in table.c} for name, table in tables.metadata.tables.items()}
-    engine.dispose()
     store = open_store(store_url)
+    assert store.migrated.steps == len(MIGRATIONS) - 3
+    assert store.migrated.moved_from == (None if store.is_sqlite else "public")
+    with engine.begin() as connection:
+        if not store.is_sqlite:
+            connection.execute(sa.text("SET search_path TO metarec"))
+        assert migrate(connection) == 0
+        found = sa.inspect(connection)
+        assert {
+            n: {c["name"] for c in found.get_columns(n)}
+            for n in found.get_table_names()
+            if n != "schema_version"
+        } == {name: {c.name for c in table.c} for name, table in tables.metadata.tables.items()}
+    engine.dispose()
     assert [e.event_id for e in store.events_of("ann")] == ["old"]
     store.close()
 
@@ -342,3 +351,100 @@ def test_errors_carry_no_personal_values(store):
     with pytest.raises(sa.exc.IntegrityError, match="parameters hidden") as caught:
         failing.result()
     assert "ann-private" not in str(caught.value)
+
+
+@pytest.fixture
+def database(cluster) -> str:
+    """The url of an empty database on a server."""
+    return cluster.new_database(f"own{next(_databases)}")
+
+
+def shop(url: str, *statements: str) -> list:
+    """Run statements as the shop that the database belongs to; gives the rows of the last."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        for statement in statements:
+            found = connection.execute(statement)
+        return found.fetchall() if found.description else []
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "tables_of_the_shop",
+    [
+        ["CREATE TABLE events (id int, what text)", "INSERT INTO events VALUES (1, 'fair')"],
+        [
+            "CREATE TABLE schema_version (installed_rank int, version text)",
+            "CREATE TABLE events (id int)",
+            "CREATE TABLE slates (id int)",
+            "CREATE TABLE users (id int)",
+            "CREATE TABLE facts (name text)",
+        ],
+        ["CREATE TABLE schema_version (version int)", "INSERT INTO schema_version VALUES (3)"],
+    ],
+)
+def test_a_shops_own_tables_are_left_alone(database, tables_of_the_shop):
+    shop(database, *tables_of_the_shop)
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = "
+    before = shop(database, query + "'public' ORDER BY 1, 2")
+    store = open_store(database)
+    assert store.append([event("a")]).result().accepted == 1
+    store.close()
+    again = open_store(database)
+    assert [e.event_id for e in again.events_of("ann")] == ["a"]
+    again.close()
+    assert shop(database, query + "'public' ORDER BY 1, 2") == before
+    assert shop(database, "SELECT event_id FROM metarec.events") == [("a",)]
+
+
+@pytest.mark.postgres
+def test_two_stores_share_a_database_by_schema(database):
+    one, other = open_store(database), open_store(database + "&schema=shop_2")
+    one.append([event("a")]).result()
+    assert other.append([event("a")]).result().accepted == 1
+    assert shop(database, "SELECT event_id FROM shop_2.events") == [("a",)]
+    one.close()
+    other.close()
+    for name in ("Shop", "a-b", "pg_own", "1st", "x; drop"):
+        with pytest.raises(BadInput, match="no name of a PostgreSQL schema"):
+            open_store(f"{database}&schema={name}")
+
+
+@pytest.mark.postgres
+def test_a_schema_that_is_anothers_is_refused_in_one_line(database):
+    shop(database, "CREATE SCHEMA metarec", "CREATE TABLE metarec.events (id int)")
+    with pytest.raises(BadInput, match=r"holds tables of others \(events\); give metarec"):
+        open_store(database)
+
+
+def test_a_file_that_is_anothers_is_refused_in_one_line(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE users (id int)")
+    with pytest.raises(BadInput, match=r"holds tables of others \(users\); give metarec"):
+        open_store(str(tmp_path / "shop.db"))
+
+
+@pytest.mark.postgres
+def test_every_connection_waits_only_so_long(database):
+    store = open_store(database)
+    for connecting in (store.reading, lambda: store.reading(long=True), store._engine.begin):
+        with connecting() as connection:
+            for name in ("lock_timeout", "statement_timeout"):
+                assert connection.exec_driver_sql(f"SHOW {name}").scalar() != "0", name
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_lock_on_a_server_is_waited_for_by_turns(database, monkeypatch):
+    monkeypatch.setattr("metarec.feedback.engines.LOCK_SECONDS", 0.2)
+    import psycopg
+
+    store = open_store(database)
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE metarec.events")
+        waiting = store.append([event("a")])
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.7)
+    assert waiting.result(timeout=10).accepted == 1
+    store.close()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from metarec.app.commands import audit, data, demo, evaluate, fit, live, recommend
+from metarec.app.commands import audit, data, demo, evaluate, fit, live, recommend, store
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -37,6 +37,8 @@ app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a person.")(live.forget)
+
+app.add_typer(store.app, name="store", short_help="Look after an event store.")
 
 
 @app.callback(invoke_without_command=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
-from metarec.feedback.registry import write_text
 from metarec.runtime.artefacts import REPORTS
+from metarec.runtime.folders import write_text
 
 LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
 """What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces

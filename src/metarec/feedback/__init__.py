@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
+def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Store:
     """Open the event store at `url`, creating or migrating its tables.
 
     Args:
         url: a path to a SQLite file, `sqlite:///file`, or
-            `postgresql://user:password@host/database`.
+            `postgresql://user:password@host/database`, with `?schema=NAME` where its tables do
+            not lie in the schema `metarec`.
         create: whether a file that is not there is made.
+        as_it_is: neither create nor migrate tables, as to look at a store.
 
     Raises:
         FileNotFoundError: if it is a file that is not there and is not to be made.
@@ -39,4 +41,4 @@ def open_store(url: str, *, create: bool = True) -> Store:
         raise FileNotFoundError(
             f"there is no event store at {str(file)!r}; name yours with --store"
         )
-    return Store(url)
+    return Store(url, as_it_is=as_it_is)

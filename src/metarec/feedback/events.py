@@ -64,3 +64,5 @@ class Appended:
     accepted: int
     duplicates: int
     """Events whose id the store (or the batch itself) held before; they were left as they were."""
+    forgotten: int = 0
+    """Events dropped because their user asked to be forgotten after they happened."""

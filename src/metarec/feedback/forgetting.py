@@ -1,158 +1,281 @@
-"""Forgetting a person: their rows go, their bytes go, what was learned from them is queued to go,
-and they get a receipt.
+"""Forgetting a user: a tombstone, the rows, the bytes, the model folders, and a receipt that lists
+every place that was looked at, and says no more than is true.
 
-The id itself is not kept. A keyed digest (HMAC-SHA256, the key lies in the store) remains until
-retraining, so that older data which still hold the person can leave them out.
+The id itself is not kept. A keyed digest (HMAC-SHA256, the key lies in the store) remains with the
+time of asking, so that older data which still hold the user can leave them out.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
+from metarec.data.read import open_tables
+from metarec.data.schema import BadInput
 from metarec.feedback import tables
+from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.store import BUSY_SECONDS, Store
+from metarec.feedback.forgotten_rows import each_folder, remove_user, without_forgotten
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.feedback.tombstones import all_asked, digest_of, hold_off_writers, read_key
 
-_PERSONAL = (tables.events, tables.slates, tables.users)
+__all__ = [
+    "ForgetReceipt",
+    "Place",
+    "erase",
+    "forget",
+    "forgotten_digests",
+    "mark_left_model",
+    "user_digest",
+    "waiting_in_model",
+    "without_forgotten",
+]
+
 IN_MODEL = (
-    "queued: the next retraining leaves this person out of all data, old and new; model versions "
-    "trained before keep what they "
-    "learned until their folders are deleted"
+    "queued: the next retraining leaves this user out of all data, old and new; model versions "
+    "trained before keep the numbers they learned, without the id, until their folders are deleted"
 )
-ERASE_SECONDS = 30.0
-"""How long erasing may wait for readers and writers of other processes to step aside."""
+HOLD_SECONDS = 180.0
+"""For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
+MAX_DATA_BYTES = 500_000_000
+"""A larger data source is not searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place where a user may be found."""
+
+    place: str
+    removed: int = 0
+    """Rows removed there."""
+    still_holds: str = ""
+    """What of the user is, or may be, still there, and what to do about it; empty where nothing
+    is.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetReceipt:
-    """What was done for a person who asked to be forgotten."""
+    """What was done for a user who asked to be forgotten."""
 
     receipt_id: str
     timestamp: float
-    """Seconds since 1970."""
+    """The time of asking, seconds since 1970: what is older is never stored again."""
     rows_deleted: dict[str, int]
-    """Rows deleted from each table."""
+    """Rows deleted from each table of the store."""
     bytes_erased: bool
-    """Whether the files were rewritten so that not even deleted rows can be read from them."""
+    """Whether the store's files were rewritten so that not even deleted rows can be read from
+    them.
+    """
     in_model: str
-    """What becomes of the statistics that a model learned from the person."""
+    """What becomes of the statistics that a model learned from the user."""
+    places: Sequence[Place] = ()
+    """Every place that was looked at, or that metarec knows of and cannot look at."""
 
 
-def forget(store: Store, user_id: str) -> ForgetReceipt:
-    """Delete everything the store holds of a person.
+def forget(
+    store: Store, user_id: str, *, models: Registry | None = None, data: str = ""
+) -> ForgetReceipt:
+    """Delete everything that is kept of a user: rows of the store, and of the training tables of
+    all model versions.
+
+    Args:
+        models: the models that learn from the store.
+        data: what they were fitted on, looked at and left as it is.
 
     Raises:
-        StoreUnavailable: if the rows could not be deleted now.
+        StoreUnavailable: if the rows could not be deleted now, as on a full disk; nothing is
+            changed then.
     """
-    receipt_id, now, digest = uuid.uuid4().hex, time.time(), user_digest(store, user_id)
+    receipt_id = uuid.uuid4().hex
+    at, deleted = _bury(store, user_id, receipt_id, ahead=HOLD_SECONDS)
+    is_erased = erase(store)
+    others = [
+        *([] if models is None else _in_models(models, user_id)),
+        _in_data(data, user_id),
+        _elsewhere(),
+    ]
+    with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
+        at, late = _bury(store, user_id, receipt_id)
+        if any(late.values()):  # it took longer than the first burial held
+            deleted = {name: count + late[name] for name, count in deleted.items()}
+            is_erased = erase(store)
+    return ForgetReceipt(
+        receipt_id=receipt_id,
+        timestamp=at,
+        rows_deleted=deleted,
+        bytes_erased=is_erased,
+        in_model=IN_MODEL,
+        places=[*_in_store(store, deleted, is_erased=is_erased), *others],
+    )
 
-    def delete(connection: sa.Connection) -> dict[str, int]:
+
+def _bury(
+    store: Store, user_id: str, receipt_id: str, *, ahead: float = 0.0
+) -> tuple[float, dict[str, int]]:
+    """Put up the tombstone, or renew it, and delete what is there, in one transaction without
+    writers beside it; gives its time and the rows deleted.
+
+    A tombstone `ahead` of its time lets no process store anything of the user while files are
+    rewritten; the last burial brings it back to the present.
+    """
+    grave = tables.forgotten
+
+    def bury(connection: sa.Connection) -> tuple[float, dict[str, int]]:
+        hold_off_writers(connection)
+        at = time.time() + ahead
+        renewed = sa.update(grave).where(grave.c.receipt_id == receipt_id)
+        if not connection.execute(renewed.values(timestamp=at)).rowcount:
+            digest = digest_of(read_key(connection), user_id)
+            new = sa.insert(grave).values(
+                receipt_id=receipt_id, digest=digest, timestamp=at, rows_deleted=0
+            )
+            connection.execute(new)
         deleted = {
             str(table.name): connection.execute(
                 sa.delete(table).where(table.c.user_id == user_id)
             ).rowcount
-            for table in _PERSONAL
+            for table in PERSONAL
         }
-        connection.execute(
-            sa.insert(tables.forgotten).values(
-                receipt_id=receipt_id,
-                digest=digest,
-                timestamp=now,
-                rows_deleted=sum(deleted.values()),
-            )
+        counted = grave.c.rows_deleted + sum(deleted.values())
+        connection.execute(renewed.values(rows_deleted=counted))
+        return at, deleted
+
+    at, deleted = store.call(bury).result()
+    return float(at), deleted
+
+
+def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list[Place]:
+    rows = [Place(place=f"event store, table {name}", removed=n) for name, n in deleted.items()]
+    if is_erased:
+        return [*rows, Place(place="event store, bytes of deleted rows")]
+    if store.is_sqlite:
+        busy = (
+            "perhaps copies of deleted rows: the file is in use or the disk is full; run `metarec "
+            "store erase` later"
         )
-        return deleted
-
-    deleted = store.call(delete).result()
-    return ForgetReceipt(
-        receipt_id=receipt_id,
-        timestamp=now,
-        rows_deleted=deleted,
-        bytes_erased=erase(store),
-        in_model=IN_MODEL,
+        return [*rows, Place(place="event store, bytes of deleted rows", still_holds=busy)]
+    server = (
+        "bytes of deleted rows until `metarec store erase` rewrites the tables, and the server's "
+        "own log by its rules"
     )
+    return [*rows, Place(place="PostgreSQL server's files", still_holds=server)]
 
 
-def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
-    """Rewrite the store's files without what was deleted; False if others kept them busy for
-    `patience` seconds.
-
-    SQLite's `secure_delete` overwrites deleted rows but not copies left behind when pages were
-    split, so the file is rewritten whole. PostgreSQL rewrites the tables; its server's own log and
-    backups end by the server's rules.
-    """
-    until = time.monotonic() + patience
-    while not _rewritten(store):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-def _rewritten(store: Store) -> bool:
+def _in_models(models: Registry, user_id: str) -> list[Place]:
+    """Model folders without the user's rows, and what says so of each."""
+    done: dict[str, Any] = {"rows": {}, "problems": []}
     try:
-        with store.reading() as connection:
-            if not store.is_sqlite:
-                for table in _PERSONAL:
-                    connection.exec_driver_sql(f"VACUUM FULL {table.name}")
-                return True
-            connection.exec_driver_sql(
-                "PRAGMA busy_timeout=200"
-            )  # give way often rather than wait long
-            try:
-                connection.exec_driver_sql("VACUUM")
-                return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-            finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS['read'] * 1000:.0f}")
-    except StoreUnavailable:
-        return False  # a reader or writer of another process
+        with models.changing():
+            models.sweep()
+            each_folder(models, lambda folder: remove_user(folder, user_id), done)
+            problems = dict(done["problems"])
+            for version in [v for v in done.get("broken", ()) if models.remove(v)]:
+                del problems[version]
+            found = [
+                Place(
+                    place=f"model version {version}, training tables",
+                    removed=done["rows"].get(version, 0),
+                    still_holds=_unclean(problems[version]) if version in problems else "",
+                )
+                for version in models.folders()
+            ]
+            found.append(_in_reports(models, user_id))
+    except (BadInput, OSError) as error:
+        busy = f"perhaps training rows in any version: {error}; forget again"
+        found = [Place(place="model versions", still_holds=busy)]
+    if models.is_retraining():
+        memory = "perhaps rows in memory; they are taken out when it saves and when it is promoted"
+        found.append(Place(place="the retraining under way", still_holds=memory))
+    served = "the training rows in memory, until they restart or load the next model"
+    return [*found, Place(place="services that run", still_holds=served)]
+
+
+def _unclean(problem: str) -> str:
+    return f"perhaps training rows ({problem}); mend or delete the folder, and forget again"
+
+
+def _in_reports(models: Registry, user_id: str) -> Place:
+    """Reports are written without users; whether the id stands in one all the same."""
+    holding = [
+        path.name
+        for folder in models.folders().values()
+        for path in sorted(folder.glob("reports/*.json"))
+        if f'"{user_id}"' in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    said = f"the text of the id, in {', '.join(dict.fromkeys(holding))}; see whether it is theirs"
+    return Place(place="reports kept with models", still_holds=said if holding else "")
+
+
+def _in_data(data: str, user_id: str) -> Place:
+    """Whether the data source holds the user; it is the operator's, and stays as it is."""
+    if not data:
+        unknown = (
+            "perhaps the user: metarec was not told where it lies (setting `data`); remove the "
+            "user there, or retraining leaves them out by the tombstone"
+        )
+        return Place(place="the data that models were fitted on", still_holds=unknown)
+    if _bytes_of(data) > MAX_DATA_BYTES:
+        large = "perhaps the user: it is too large to be searched while someone waits"
+        return Place(place=f"data source {data}", still_holds=large)
+    try:
+        read = open_tables(data)
+    except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
+        said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
+        return Place(place=f"data source {_shown(data)}", still_holds=said)
+    rows = sum(
+        table.filter(pl.col("user_id").cast(pl.Utf8) == user_id).height
+        for table in (read.interactions, read.users)
+        if table is not None
+    )
+    held = (
+        f"{rows:,} rows: remove them there; until then retraining leaves them out by the tombstone"
+    )
+    return Place(place=f"data source {_shown(data)}", still_holds=held if rows else "")
+
+
+def _bytes_of(data: str) -> int:
+    """Size of a file, or of the files in a folder; 0 for a database."""
+    place = Path(data).expanduser()
+    files = [place] if place.is_file() else list(place.glob("*")) if place.is_dir() else []
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _shown(data: str) -> str:
+    """A source without a password."""
+    return sa.make_url(data).render_as_string() if "://" in data else data
+
+
+def _elsewhere() -> Place:
+    return Place(
+        place="backups and copies",
+        still_holds="what they held: metarec knows none of them; delete them by your own rules",
+    )
 
 
 def user_digest(store: Store, user_id: str) -> str:
     """A keyed digest of a user id: the same within a store, worthless without its key."""
-    return hmac.new(_digest_key(store), user_id.encode(), hashlib.sha256).hexdigest()
-
-
-def _digest_key(store: Store) -> bytes:
     with store.reading() as connection:
-        return bytes.fromhex(
-            connection.execute(
-                sa.select(tables.facts.c.value).where(tables.facts.c.name == "digest_key")
-            ).scalar_one()
-        )
+        return digest_of(read_key(connection), user_id)
 
 
 def forgotten_digests(store: Store) -> set[str]:
     """Digests of everyone who asked to be forgotten."""
     with store.reading() as connection:
-        return set(connection.execute(sa.select(tables.forgotten.c.digest)).scalars())
-
-
-def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of older data (with a column `user_id`) without those of forgotten people."""
-    digests = forgotten_digests(store)
-    if not digests:
-        return frame
-    key = _digest_key(store)
-    ids = frame["user_id"].unique()
-    gone = [
-        user
-        for user in ids.to_list()
-        if hmac.new(key, user.encode(), hashlib.sha256).hexdigest() in digests
-    ]
-    return frame.filter(~pl.col("user_id").is_in(gone))
+        return set(all_asked(connection))
 
 
 def waiting_in_model(store: Store) -> int:
-    """How many forgotten people may still have left a trace in the serving model."""
+    """How many forgotten users may still have left a trace in the serving model."""
     with store.reading() as connection:
         return int(
             connection.execute(

@@ -1,15 +1,17 @@
 """How the store's tables came to be: a list of small steps, applied in order, each once.
 
 A step never changes once released; a new need is a new step at the end. The store's version is the
-number of steps applied.
+number of steps applied. On a server the tables lie in a schema of their own; stores from before
+that, with their tables in the schema `public` or the user's own, are found and moved.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from metarec.data.schema import BadInput
 
@@ -96,12 +98,60 @@ def _event_ids_of_users(connection: Connection) -> None:
     )
 
 
+def _tombstones(connection: Connection) -> None:
+    """Step 5: whoever asked to be forgotten is looked up at each write, and the bytes of their rows
+    may be erased later than the rows.
+    """
+    _run(
+        connection,
+        "CREATE INDEX forgotten_by_digest ON forgotten (digest)",
+        "ALTER TABLE forgotten ADD COLUMN erased_at DOUBLE PRECISION",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
     _forgotten_users,
     _event_ids_of_users,
+    _tombstones,
 ]
+_TABLES_SINCE = {
+    1: {"events", "slates"},
+    2: {"items", "users", "facts"},
+    3: {"forgotten"},
+}
+"""Step -> the tables it made."""
+_COLUMNS = {
+    "schema_version": {"version"},
+    "events": {
+        "sequence",
+        "event_id",
+        "user_id",
+        "item_id",
+        "timestamp",
+        "kind",
+        "value",
+        "slate_id",
+        "context",
+    },
+    "slates": {"slate_id", "user_id", "timestamp", "model_version", "shots", "shown"},
+}
+"""By what a store from before schemas is told from a shop's own tables of the same names."""
+_BEFORE_SCHEMAS = 3
+"""The newest version whose tables may lie in another schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migrated:
+    """What became of a store's tables."""
+
+    version: int
+    """The store's version now."""
+    steps: int
+    """Steps that were applied."""
+    moved_from: str | None = None
+    """The schema in which the tables lay before, where they were moved."""
 
 
 def migrate(connection: Connection, steps: list[Callable[[Connection], None]] = MIGRATIONS) -> int:
@@ -109,21 +159,96 @@ def migrate(connection: Connection, steps: list[Callable[[Connection], None]] = 
     applied.
 
     Raises:
-        BadInput: if the store was written by a newer metarec.
+        BadInput: if the store was written by a newer metarec, or the place holds tables of others.
     """
-    if connection.dialect.name == "postgresql":
-        # Two processes may start at once: the second waits here, then finds all done.
-        connection.execute(text("SELECT pg_advisory_xact_lock(7271331)"))
-    _run(connection, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-    version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar() or 0
+    one_at_a_time(connection)
+    version = version_of(connection)
     if version > len(steps):
         raise BadInput(
             f"the store has schema version {version}, this metarec knows {len(steps)}; install a "
             f"newer metarec"
         )
+    if version == 0:
+        _check_nothing_is_taken(connection)
+        _run(connection, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     for number, step in enumerate(steps[version:], start=version + 1):
         step(connection)
         connection.execute(
             text("INSERT INTO schema_version (version) VALUES (:version)"), {"version": number}
         )
     return len(steps) - version
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Of two processes that start at once the second waits here, then finds all done."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7271331)"))
+
+
+def version_of(connection: Connection) -> int:
+    """How many steps the store has behind it; 0 where there is no store yet."""
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    return connection.execute(text("SELECT max(version) FROM schema_version")).scalar() or 0
+
+
+def _check_nothing_is_taken(connection: Connection) -> None:
+    ours = set().union(*_TABLES_SINCE.values())
+    taken = sorted(ours & set(inspect(connection).get_table_names()))
+    if taken:
+        raise BadInput(
+            f"the store's place holds tables of others ({', '.join(taken)}); give metarec a file, "
+            f"or with ?schema=NAME a PostgreSQL schema, of its own"
+        )
+
+
+def take_schema(connection: Connection, schema: str) -> str | None:
+    """Make the schema on a server, and move the tables of an older store into it; gives the schema
+    where they lay.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    one_at_a_time(connection)
+    is_there = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
+    if connection.execute(is_there, {"schema": schema}).scalar() is None:
+        _run(connection, f'CREATE SCHEMA "{schema}"')
+    if version_of(connection):
+        return None
+    for older in older_places(connection, schema):
+        for table in sorted({"schema_version"} | _tables_of(_version_in(connection, older))):
+            _run(connection, f'ALTER TABLE "{older}"."{table}" SET SCHEMA "{schema}"')
+        return older
+    return None
+
+
+def older_places(connection: Connection, schema: str) -> list[str]:
+    """Schemas that hold a store from before stores had their own."""
+    user = connection.execute(text("SELECT current_user")).scalar_one()
+    places = [place for place in dict.fromkeys((str(user), "public")) if place != schema]
+    return [place for place in places if _is_older_store(connection, place)]
+
+
+def _is_older_store(connection: Connection, place: str) -> bool:
+    """Whether the tables in a schema are all those of a store, with its columns; a shop may have
+    `events`, and other tools keep a `schema_version`.
+    """
+    look = inspect(connection)
+    names = set(look.get_table_names(schema=place))
+    if not set(_COLUMNS) <= names:
+        return False
+    for table, columns in _COLUMNS.items():
+        if {column["name"] for column in look.get_columns(table, schema=place)} != columns:
+            return False
+    version = _version_in(connection, place)
+    return 0 < version <= _BEFORE_SCHEMAS and _tables_of(version) <= names
+
+
+def _version_in(connection: Connection, place: str) -> int:
+    found = connection.execute(text(f'SELECT max(version) FROM "{place}".schema_version')).scalar()
+    return found if isinstance(found, int) else 0
+
+
+def _tables_of(version: int) -> set[str]:
+    return {
+        table for since, tables in _TABLES_SINCE.items() if since <= version for table in tables
+    }

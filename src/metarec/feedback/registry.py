@@ -1,23 +1,38 @@
 """Models as folders with a card each, and a pointer to the one that serves.
 
-A saved model's folder is a registry with one entry. Retrained models lie in its `versions/`, the
-file `current` names the one that serves (without it, the folder's own model does), and
-`promotions.jsonl` remembers every change.
+A saved model's folder is a registry with one entry. Retrained models lie in its `versions/`. The
+file `current` names the one that serves (without it, the folder's own model does) and holds the
+promotion that made it so; `promotions.jsonl` remembers all of them. What of this cannot be read is
+passed over and told in `problems`: a torn line never keeps a whole model from serving.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
-from metarec.runtime.artefacts import BrokenArtefact, read_config, read_whole_config
+from metarec.runtime.artefacts import (
+    BrokenArtefact,
+    read_config,
+    read_whole_config,
+    reading_whole,
+    sweep_files,
+)
+from metarec.runtime.folders import sweep_drafts, sync, take_lock, write_text
+
+log = logging.getLogger("metarec.registry")
+LOCK_SECONDS = 60.0
+"""How long a change of the folder waits for another one, as for a challenger that is being saved.
+"""
 
 _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
     "versions",
@@ -25,6 +40,7 @@ _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
     "promotions.jsonl",
     "decisions",
 )
+_RETRAINING, _CHANGING = "retrain.lock", "registry.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,37 +58,91 @@ class ModelEntry:
     """Why the model cannot be loaded, if it cannot."""
 
 
+class CannotServe(BadInput):
+    """A model whose files are there, and that all the same gives no slate."""
+
+
 class Registry:
     """The models under one folder."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Look at `folder`, which must hold a saved model.
+        """Look at `folder`, which must hold a saved model, or one in its `versions/`.
 
         Raises:
             FileNotFoundError: if there is no such folder.
             metarec.runtime.artefacts.BrokenArtefact: if it holds no readable model.
         """
         self.folder = Path(folder)
-        self._own_version = str(read_config(self.folder).get("version", "base"))
+        self.problems: list[str] = []
+        """What could not be read and was passed over, in sentences."""
+        self._own_version = "base"
+        try:
+            self._own_version = str(read_config(self.folder).get("version", "base"))
+        except BrokenArtefact as error:
+            if not any(_is_readable(path) for path in self._version_folders()):
+                raise
+            self._tell(f"the first model cannot be read: {error}")
+            first = self.promotions()[:1]
+            self._own_version = first[0]["from"] if first else self._own_version
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+            log.warning("passed over in the registry", extra={"problem": problem})
+
+    def _version_folders(self) -> list[Path]:
+        """Folders of retrained models, the oldest first."""
+        found = [
+            path
+            for path in (self.folder / _VERSIONS).glob("*")
+            if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+        ]
+        return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+
+    def folders(self) -> dict[str, Path]:
+        """Version -> folder, the first model first, whether they can be read or not."""
+        return {
+            self._own_version: self.folder,
+            **{path.name: path for path in self._version_folders()},
+        }
 
     def current(self) -> str:
-        """The version that serves."""
-        with suppress(FileNotFoundError):
-            named = (self.folder / _CURRENT).read_text(encoding="utf-8").strip()
-            if named:
-                return named
+        """The version that serves; where its name cannot be read, the one promoted last."""
+        named = self._pointer()[0]
+        if named:
+            return named
+        if (self.folder / _CURRENT).exists():
+            self._tell(f"{self.folder / _CURRENT} names no model version")
+            history = self._history()
+            if history:
+                return str(history[-1]["to"])
         return self._own_version
+
+    def _pointer(self) -> tuple[str, dict[str, Any] | None]:
+        """The version that `current` names, empty where it names none, and its promotion."""
+        try:
+            lines = (self.folder / _CURRENT).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return "", None
+        named = lines[0].strip() if lines else ""
+        if not _is_name(named):
+            return "", None
+        noted = _promotion(lines[1]) if len(lines) > 1 else None
+        return named, noted if noted is not None and noted["to"] == named else None
 
     def ways_back(self) -> list[str]:
         """Versions in the order in which to try them: the one that should serve, those that served
-        before it, the first model.
+        before it, the first model, and whatever else is there, the newest first.
         """
+        current = self.current()
         served = [
             version
             for promotion in reversed(self.promotions())
             for version in (promotion["to"], promotion["from"])
+            if self.place_of(version).is_dir()
         ]
-        return list(dict.fromkeys([self.current(), *served, self._own_version]))
+        others = [path.name for path in reversed(self._version_folders())]
+        return list(dict.fromkeys([current, *served, self._own_version, *others]))
 
     def place_of(self, version: str) -> Path:
         """The folder of a version, whether it exists or not.
@@ -80,20 +150,13 @@ class Registry:
         Raises:
             BadInput: if the version is no plain name.
         """
-        if not version or Path(version).name != version or version.startswith("."):
+        if not _is_name(version):
             raise BadInput(f"{version!r} is no model version; `GET /v1/models` lists them")
         return self.folder if version == self._own_version else self.folder / _VERSIONS / version
 
     def entries(self) -> list[ModelEntry]:
         """All models, the first one first."""
-        folders = sorted(
-            (
-                path
-                for path in (self.folder / _VERSIONS).glob("*")
-                if path.is_dir() and not path.name.startswith(".")
-            ),
-            key=lambda path: path.stat().st_mtime,
-        )
+        folders = self._version_folders()
         current = self.current()
         return [
             self._entry(version, folder, current)
@@ -110,35 +173,55 @@ class Registry:
             read_whole_config(folder)
         except (BrokenArtefact, FileNotFoundError) as error:
             problem = str(error)
-        noted = self._decision_of(version)
-        decision = json.loads(noted.read_text(encoding="utf-8")) if noted.is_file() else {}
         return ModelEntry(
             version=version,
             folder=folder,
             is_current=version == current,
             config=config,
-            decision=decision,
+            decision=self._decision(version),
             problem=problem,
         )
+
+    def _decision(self, version: str) -> dict[str, Any]:
+        """What was noted of a version; empty where nothing was, or it cannot be read."""
+        noted = self._decision_of(version)
+        try:
+            decision = json.loads(noted.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError):
+            decision = None
+        if not isinstance(decision, dict):
+            self._tell(f"{noted} cannot be read")
+            return {}
+        return decision
 
     def note_decision(self, version: str, decision: dict[str, Any]) -> None:
         """Keep what was measured of a model, beside its folder: the folder itself holds nothing but
         the model.
         """
         noted = self._decision_of(version)
-        noted.parent.mkdir(exist_ok=True)
-        write_text(noted, json.dumps(decision, indent=1) + "\n")
+        with self.changing():
+            noted.parent.mkdir(exist_ok=True)
+            write_text(noted, json.dumps(decision, indent=1) + "\n")
 
     def _decision_of(self, version: str) -> Path:
         return self.folder / _DECISIONS / f"{version}.json"
 
-    def promote(self, version: str, reason: str) -> str:
+    def promote(
+        self, version: str, reason: str, *, probe: Callable[[Path], object] | None = None
+    ) -> str:
         """Let `version` serve from now on; gives the version that served before.
 
-        The pointer is replaced in one step, so readers see the old version or the new one.
+        The pointer is replaced in one step, so readers see the old version or the new one; it holds
+        the promotion too, so that a kill at any moment loses none of the history.
+
+        Args:
+            probe: does with the folder what serving does; a model that fails is not promoted.
 
         Raises:
-            BadInput: if there is no such model, or it cannot be read.
+            BadInput: if there is no such model, or a file of it is not there.
+            CannotServe: if it fails the probe.
         """
         place = self.place_of(version)
         try:
@@ -148,26 +231,54 @@ class Registry:
             raise BadInput(f"no model version {version!r}; there are: {known}") from error
         except BrokenArtefact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
-        before = self.current()
-        write_text(self.folder / _CURRENT, version + "\n")
-        line = json.dumps(
-            {"timestamp": time.time(), "from": before, "to": version, "reason": reason}
-        )
-        with (self.folder / _PROMOTIONS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        return before
+        if probe is not None:
+            _probed(version, place, probe)
+        with self.changing():
+            if not place.is_dir():
+                raise BadInput(f"model version {version!r} was removed meanwhile")
+            before, noted = self.current(), self._pointer()[1]
+            if noted is not None:
+                self._remember(noted)
+            promotion = {"timestamp": time.time(), "from": before, "to": version, "reason": reason}
+            line = json.dumps(promotion)
+            write_text(self.folder / _CURRENT, f"{version}\n{line}\n")
+            self._remember(promotion)
+            return before
+
+    def _remember(self, promotion: dict[str, Any]) -> None:
+        """Add a promotion to the history, unless it is there."""
+        if promotion in self._history():
+            return
+        path = self.folder / _PROMOTIONS
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(("\n" if torn else "") + json.dumps(promotion) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        sync(self.folder)
 
     def promotions(self) -> list[dict[str, Any]]:
         """Every promotion, oldest first: `timestamp` (seconds since 1970), `from`, `to`,
         `reason`.
         """
-        with suppress(FileNotFoundError):
-            return [
-                json.loads(line)
-                for line in (self.folder / _PROMOTIONS).read_text(encoding="utf-8").splitlines()
-                if line
-            ]
-        return []
+        history, noted = self._history(), self._pointer()[1]
+        return history if noted is None or noted in history else [*history, noted]
+
+    def _history(self) -> list[dict[str, Any]]:
+        """The lines of the history that can be read."""
+        path = self.folder / _PROMOTIONS
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._tell(f"{path} cannot be read ({error.strerror})")
+            return []
+        read = {number: _promotion(line) for number, line in enumerate(lines, 1) if line.strip()}
+        for number, promotion in read.items():
+            if promotion is None:
+                self._tell(f"line {number} of {path} cannot be read")
+        return [promotion for promotion in read.values() if promotion is not None]
 
     @contextmanager
     def retraining(self) -> Iterator[None]:
@@ -176,41 +287,125 @@ class Registry:
         Raises:
             BadInput: if someone else holds it.
         """
-        handle = os.open(self.folder / "retrain.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                _lock(handle)
-            except OSError as error:
+        # Others look for a moment whether it is held
+        with _locked(self.folder / _RETRAINING, wait=0.5) as is_held:
+            if not is_held:
                 raise BadInput(
                     f"{self.folder} is being retrained by another process; wait until it ends"
-                ) from error
+                )
             yield
-        finally:
-            os.close(handle)
+
+    def is_retraining(self) -> bool:
+        """Whether someone holds the right to retrain."""
+        with _locked(self.folder / _RETRAINING, wait=0.0) as is_held:
+            return not is_held
+
+    @contextmanager
+    def changing(self, wait: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the right to change folders: to save, promote, prune or rewrite a model. It is held
+        for moments, by one process at a time; a killed holder loses it.
+
+        Raises:
+            BadInput: if others hold it for `wait` seconds.
+        """
+        with _locked(self.folder / _CHANGING, wait=wait) as is_held:
+            if not is_held:
+                raise BadInput(f"{self.folder} is being changed by another process; try again")
+            yield
+
+    def sweep(self) -> list[str]:
+        """Remove what killed processes left: drafts of models, tables that no model names; within
+        `changing()`. Gives what was removed.
+        """
+        swept = sweep_drafts(self.folder / _VERSIONS)
+        swept += sweep_drafts(Path(os.path.abspath(self.folder)).parent, self.folder.name)  # noqa: PTH100
+        texts = [
+            *self.folder.glob(f".{_CURRENT}.*.draft"),
+            *(self.folder / _DECISIONS).glob(".*.draft"),
+        ]
+        for text in texts:
+            text.unlink(missing_ok=True)
+        swept += [text.name for text in texts]
+        for folder in self.folders().values():
+            try:
+                swept += sweep_files(folder)
+            except (BrokenArtefact, FileNotFoundError):
+                continue  # told where it is listed, or loaded
+        return swept
+
+    def remove(self, version: str) -> bool:
+        """Remove a retrained version that does not serve; within `changing()`. Gives whether it
+        did.
+        """
+        if version in (self.current(), self._own_version):
+            return False
+        shutil.rmtree(self.place_of(version))
+        self._decision_of(version).unlink(missing_ok=True)
+        return True
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove retrained versions but the newest `keep`, the one that serves, and the one before
+        it; within `changing()`. Gives the versions removed.
+        """
+        promotions = self.promotions()
+        stay = {self.current(), *(p["from"] for p in promotions[-1:])}
+        old = self._version_folders()
+        gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
+        return [path.name for path in gone if self.remove(path.name)]
 
 
-def _lock(handle: int) -> None:
-    """Take a lock that the system gives back when the process ends, however it ends."""
+def _probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
     try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with reading_whole(place):
+            probe(place)
+    except BrokenArtefact as error:
+        raise CannotServe(f"model version {version!r} cannot serve: {error}") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a small file in one step, on disk before this returns."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
+def _is_readable(folder: Path) -> bool:
     try:
-        os.fsync(handle)
+        read_whole_config(folder)
+    except (BrokenArtefact, FileNotFoundError):
+        return False
+    return True
+
+
+def _is_name(version: object) -> bool:
+    """Whether it can be a version: a plain name of a folder."""
+    return (
+        isinstance(version, str)
+        and 0 < len(version) <= 200
+        and version.isprintable()
+        and Path(version).name == version
+        and not version.startswith(".")
+    )
+
+
+def _promotion(line: str) -> dict[str, Any] | None:
+    """One line of the history; None if it is none."""
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_one = (
+        isinstance(read, dict)
+        and {"timestamp", "from", "to", "reason"} <= set(read)
+        and isinstance(read["timestamp"], int | float)
+        and isinstance(read["reason"], str)
+        and _is_name(read["from"])
+        and _is_name(read["to"])
+    )
+    return read if is_one else None
+
+
+@contextmanager
+def _locked(path: Path, *, wait: float) -> Iterator[bool]:
+    """Hold a lock file; gives whether it could be taken within `wait` seconds."""
+    until = time.monotonic() + wait
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        while not (is_held := take_lock(handle, wait=False)) and time.monotonic() < until:
+            time.sleep(0.02)
+        yield is_held
     finally:
         os.close(handle)

@@ -7,7 +7,9 @@ one thread (`writer.py`) and return futures; reads answer at once from what is c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
+from metarec.feedback.engines import (
+    BUSY_SECONDS,
+    STATEMENT_SECONDS,
+    known_url,
+    server_engine,
+    sqlite_engine,
+)
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
-from metarec.feedback.migrations import migrate
-from metarec.feedback.writer import GroupWriter, Write, first_line
+from metarec.feedback.migrations import MIGRATIONS, Migrated, migrate, take_schema
+from metarec.feedback.tombstones import asked_at, hold_off_forgetting
+from metarec.feedback.writer import GroupWriter, Write, explained, first_line
 
 _EVENT_FIELDS = (
     "event_id",
@@ -33,39 +43,31 @@ _EVENT_FIELDS = (
     "slate_id",
     "context",
 )
-CONNECT_SECONDS = 5
-"""How long a server may take to let us in; the system itself would wait for minutes where its
-machine is gone.
-"""
-BUSY_SECONDS = {"write": 0.0, "read": 10.0}
-"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so
-that a busy neighbour starves
-it for seconds. The writer therefore waits by itself, looking often (`writer.py`); readers hardly
-ever wait at all.
-"""
 
 
 class Store:
     """Events, impressions, added items and profiles behind one url."""
 
-    def __init__(self, url: str, *, patience: float = 20.0) -> None:
+    def __init__(self, url: str, *, patience: float = 20.0, as_it_is: bool = False) -> None:
         """Open the store, creating or migrating its tables.
 
         Args:
-            url: a path to a SQLite file, `sqlite:///file`, or `postgresql://...`.
+            url: a path to a SQLite file, `sqlite:///file`, or `postgresql://...`, where
+                `?schema=NAME` says in which schema the tables lie, `metarec` unless given.
             patience: seconds a write may wait while the store is busy or away.
+            as_it_is: neither create nor migrate tables, as to look at a store.
 
         Raises:
             BadInput: if the url names a store that metarec does not know, or a newer one.
             StoreUnavailable: if it cannot be opened now.
         """
-        self.url = _known(url)
+        self.url, self.schema = known_url(url)
         self._engine = (
-            _sqlite_engine(self.url, BUSY_SECONDS["write"])
+            sqlite_engine(self.url, BUSY_SECONDS["write"])
             if self.is_sqlite
-            else _server_engine(self.url)
+            else server_engine(self.url, self.schema)
         )
-        reads = _sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
+        reads = sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
         self._reads = reads.execution_options(isolation_level="AUTOCOMMIT")
         self._insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._writer = GroupWriter(self._engine.begin, patience=patience)
@@ -73,7 +75,8 @@ class Store:
             if not self.is_sqlite:
                 # A server that is away is told at once, without the writer's patience
                 self._engine.connect().close()
-            self.call(migrate).result()
+            self.migrated = None if as_it_is else self.call(self._migrate).result()
+            """What opening changed of the tables; None where it was to change nothing."""
         except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
             self.close()
             if isinstance(error, BadInput):
@@ -81,6 +84,10 @@ class Store:
             raise StoreUnavailable(
                 f"cannot open the store {self.url.render_as_string()} ({first_line(error)})"
             ) from error
+
+    def _migrate(self, connection: sa.Connection) -> Migrated:
+        moved = take_schema(connection, self.schema)
+        return Migrated(steps=migrate(connection), version=len(MIGRATIONS), moved_from=moved)
 
     @property
     def is_sqlite(self) -> bool:
@@ -103,7 +110,8 @@ class Store:
     # writes: each gives a future that is done once the rows are on disk
 
     def append(self, events: Sequence[Event], *, strict: bool = False) -> Future[Appended]:
-        """Store events; an id of the same user stored before changes nothing.
+        """Store events; an id of the same user stored before changes nothing, and events of a user
+        who asked to be forgotten after they happened, or after they were handed over, are dropped.
 
         Args:
             strict: store none of them where such an id was used for something else (another item,
@@ -115,12 +123,16 @@ class Store:
             EventConflict: from the future, if `strict` and an id was used for something else.
         """
         body = self._append_strictly if strict else self._append
-        return self._writer.submit(Write(body=body, content=events, rows=len(events)))
+        return self._writer.submit(
+            Write(body=body, content=(time.time(), events), rows=len(events))
+        )
 
     def show(self, impressions: Sequence[Impression]) -> Future[int]:
-        """Store slates that were shown; how many were new."""
+        """Store slates that were shown; how many were new. Those asked for before their user asked
+        to be forgotten are dropped.
+        """
         return self._writer.submit(
-            Write(body=self._show, content=impressions, rows=len(impressions))
+            Write(body=self._show, content=(time.time(), impressions), rows=len(impressions))
         )
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
@@ -130,9 +142,11 @@ class Store:
         )
 
     def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
-        """Set a user's attributes, replacing those given before."""
+        """Set a user's attributes, replacing those given before; dropped where the user asked to be
+        forgotten meanwhile.
+        """
         return self._writer.submit(
-            Write(body=self._put_profiles, content=(user_id, profile), rows=1)
+            Write(body=self._put_profiles, content=(time.time(), (user_id, profile)), rows=1)
         )
 
     def call(self, change: Any) -> Future[Any]:
@@ -351,20 +365,29 @@ class Store:
         engine = self._engine if long and not self.is_sqlite else self._reads
         try:
             with engine.connect() as connection:
+                if long and not self.is_sqlite:
+                    seconds = STATEMENT_SECONDS["long"]
+                    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1e3:.0f}")
                 yield connection
         except sa.exc.OperationalError as error:
             raise StoreUnavailable(
                 f"the store does not answer ({first_line(error)}); try again later"
             ) from error
+        except sa.exc.DatabaseError as error:
+            raise explained(error) from error
 
     # bodies of writes: rows of neighbouring writes go in one statement, each write gets its own
     # answer
 
     def _append(
-        self, connection: sa.Connection, batches: Sequence[Sequence[Event]]
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
     ) -> list[Appended]:
+        asked = _asked(connection, (event.user_id for _, batch in batches for event in batch))
         first: dict[tuple[str, str], Event] = {}
-        for batch in batches:
+        kept = [
+            [event for event in batch if not _is_older(event, at, asked)] for at, batch in batches
+        ]
+        for batch in kept:
             for event in batch:
                 first.setdefault(_key(event), event)
         new = set(
@@ -376,25 +399,37 @@ class Store:
             )
         )
         answers = []
-        for batch in batches:
+        for batch, (_, sent) in zip(kept, batches, strict=True):
             mine = {_key(event) for event in batch} & new
             new -= mine
-            answers.append(Appended(accepted=len(mine), duplicates=len(batch) - len(mine)))
+            answers.append(
+                Appended(
+                    accepted=len(mine),
+                    duplicates=len(batch) - len(mine),
+                    forgotten=len(sent) - len(batch),
+                )
+            )
         return answers
 
     def _append_strictly(
-        self, connection: sa.Connection, batches: Sequence[Sequence[Event]]
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
     ) -> list[Appended]:
         answers = self._append(connection, batches)
         if any(answer.duplicates for answer in answers):
-            for batch in batches:
+            for _, batch in batches:
                 _check_same(connection, batch)
         return answers
 
     def _show(
-        self, connection: sa.Connection, batches: Sequence[Sequence[Impression]]
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Impression]]]
     ) -> list[int]:
-        first = {impression.slate_id: impression for batch in batches for impression in batch}
+        asked = _asked(connection, (slate.user_id for _, batch in batches for slate in batch))
+        first = {
+            slate.slate_id: slate
+            for at, batch in batches
+            for slate in batch
+            if not _is_older(slate, at, asked)
+        }
         new = set(
             self._insert_new(
                 connection,
@@ -403,7 +438,7 @@ class Store:
                 [_slate_row(slate) for slate in first.values()],
             )
         )
-        return [sum((impression.slate_id,) in new for impression in batch) for batch in batches]
+        return [sum((slate.slate_id,) in new for slate in batch) for _, batch in batches]
 
     def _insert_new(
         self,
@@ -447,13 +482,18 @@ class Store:
         return versions
 
     def _put_profiles(
-        self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]
+        self,
+        connection: sa.Connection,
+        puts: Sequence[tuple[float, tuple[str, Mapping[str, Any]]]],
     ) -> list[None]:
+        asked = _asked(connection, (user_id for _, (user_id, _) in puts))
         last = {
             user_id: {"user_id": user_id, "profile": json.dumps(dict(profile))}
-            for user_id, profile in puts
+            for at, (user_id, profile) in puts
+            if at > asked.get(user_id, -math.inf)
         }
-        self._upsert(connection, tables.users, "user_id", list(last.values()))
+        if last:
+            self._upsert(connection, tables.users, "user_id", list(last.values()))
         return [None] * len(puts)
 
     def _upsert(
@@ -478,71 +518,25 @@ def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
     return [change(connection) for change in changes]
 
 
+def _asked(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, float]:
+    """Who of them asked to be forgotten, and when; nobody more does until the transaction ends."""
+    hold_off_forgetting(connection)
+    return asked_at(connection, user_ids)
+
+
+def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:
+    """Whether it belongs to what its user asked to forget."""
+    return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
+
+
 def file_of(url: str) -> Path | None:
     """The SQLite file that `url` names; None for a server.
 
     Raises:
         BadInput: if the url names a store that metarec does not know.
     """
-    known = _known(url)
+    known, _ = known_url(url)
     return Path(known.database) if known.get_backend_name() == "sqlite" and known.database else None
-
-
-def _known(url: str) -> sa.URL:
-    forms = "give a file, sqlite:///file or postgresql://user:password@host/name"
-    if "://" not in url:
-        return sa.URL.create("sqlite", database=str(Path(url)))
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise BadInput(f"cannot read the store's url {url!r}; {forms}") from error
-    if parsed.drivername in ("postgres", "postgresql"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "postgresql+psycopg" or (
-        parsed.drivername == "sqlite" and parsed.database
-    ):
-        return parsed
-    raise BadInput(f"no event store of kind {parsed.drivername!r}; {forms}")
-
-
-def _server_engine(url: sa.URL) -> sa.Engine:
-    """An engine for PostgreSQL; errors carry no parameters, which are personal."""
-    return sa.create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=8,
-        hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS},
-    )
-
-
-def _sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
-    """An engine whose transactions take the write lock at once and are flushed at commit, and whose
-    deletions overwrite.
-    """
-    engine = sa.create_engine(
-        url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        connection.isolation_level = (
-            None  # the driver's own BEGIN comes late and takes only a read lock
-        )
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "secure_delete=ON",
-            f"busy_timeout={1e3 * busy_seconds:.0f}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _event_row(event: Event) -> dict[str, Any]:

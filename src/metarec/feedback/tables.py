@@ -69,4 +69,5 @@ forgotten = sa.Table(
     sa.Column("timestamp", sa.Double, nullable=False),
     sa.Column("rows_deleted", sa.Integer, nullable=False),
     sa.Column("left_model_at", sa.Double),
+    sa.Column("erased_at", sa.Double),
 )

@@ -19,7 +19,7 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 
 from metarec.feedback.events import StoreUnavailable
 
@@ -37,6 +37,7 @@ _RETRY_WORDS = (
     "starting up",
     "shutting down",
     "connection",
+    "lock timeout",
 )
 """Failures that pass by themselves; anything else (a full disk, a missing table) is told at once.
 """
@@ -202,7 +203,8 @@ def passes(error: SQLAlchemyError) -> bool:
 
 
 def _is_lock(error: SQLAlchemyError) -> bool:
-    return "locked" in str(getattr(error, "orig", "")).lower()
+    said = str(getattr(error, "orig", "")).lower()
+    return "locked" in said or "lock timeout" in said
 
 
 def explained(error: SQLAlchemyError) -> Exception:
@@ -213,12 +215,20 @@ def explained(error: SQLAlchemyError) -> Exception:
         return StoreUnavailable(
             f"the store could not write ({first_line(error)}); nothing of this request was stored"
         )
+    if is_damaged(error):
+        return StoreUnavailable(f"the store is damaged ({first_line(error)}); restore a backup")
     if (
         isinstance(error, DBAPIError) and error.orig is not None
     ):  # PostgreSQL shows the failing row after the first line
         error.orig.args = (first_line(error),)
         error.args = (str(error.args[0]).splitlines()[0],)
     return error
+
+
+def is_damaged(error: SQLAlchemyError) -> bool:
+    """Whether SQLite cannot make sense of its file."""
+    said = str(getattr(error, "orig", "")).lower()
+    return isinstance(error, DatabaseError) and ("malformed" in said or "not a database" in said)
 
 
 def first_line(error: Exception) -> str:

@@ -24,6 +24,8 @@ from metarec.runtime.artefacts import Artefact, BrokenArtefact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
 
 def to_artefact(
     *,
@@ -57,6 +59,7 @@ def to_artefact(
             "has_time": training.interactions.has_time,
             "kinds": training.interactions.kinds.to_dict(),
             "target_kinds": sorted(training.interactions.target_kinds),
+            "value_range": list(training.interactions.value_range),
         },
         "item_inputs": {
             "encoder": encoder.settings,
@@ -94,6 +97,7 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
         BrokenArtefact: if one is missing, as in a model that another version of metarec wrote.
     """
     try:
+        _check_lengths(artefact)
         return _parts(artefact)
     except (KeyError, TypeError) as error:
         raise BrokenArtefact(
@@ -103,6 +107,36 @@ def from_artefact(artefact: Artefact) -> dict[str, Any]:
         ) from error
 
 
+def _check_lengths(artefact: Artefact) -> None:
+    """Whether there is a row of content and text for each item; a model of another catalog would
+    give its scores to the wrong items.
+    """
+    items = artefact.tables["catalog"].height
+    for name in ("content", "text"):
+        if artefact.arrays[name].shape[0] != items:
+            raise BrokenArtefact(
+                f"the model holds {artefact.arrays[name].shape[0]} rows of {name} for {items} "
+                f"items; restore it from a copy, or fit again"
+            )
+
+
+def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions:
+    """Training events; their scale is the one that was learned on, also where those who gave its
+    ends were forgotten since.
+    """
+    events = Interactions(
+        frame=frame,
+        has_values=facts["has_values"],
+        has_time=facts["has_time"],
+        kinds=Kinds.from_dict(facts["kinds"]),
+        target_kinds=frozenset(facts["target_kinds"]),
+    )
+    if facts.get("value_range") is not None:  # models written before did not say
+        low, high = facts["value_range"]
+        events.__dict__["value_range"] = (float(low), float(high))
+    return events
+
+
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
     facts = config["data"]
@@ -110,13 +144,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     encoder = encoder_from_state(
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
     )
-    events = Interactions(
-        frame=tables["interactions"],
-        has_values=facts["has_values"],
-        has_time=facts["has_time"],
-        kinds=Kinds.from_dict(facts["kinds"]),
-        target_kinds=frozenset(facts["target_kinds"]),
-    )
+    events = _interactions(tables["interactions"], facts)
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {

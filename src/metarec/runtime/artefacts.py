@@ -1,33 +1,68 @@
-"""Model folders: plain data, written whole or not at all.
+"""Model folders: plain data, written whole or not at all, and read only as it was written.
 
 A folder holds `config.json` (settings and what the other files must be), `model.safetensors`
-(arrays), `NAME.parquet` (tables) and `CARD.md`. It is written beside its place and renamed into it,
-so a kill leaves the old model or the new one, never a half of either.
+(arrays), tables as Parquet and `CARD.md`. Files that `config.json` does not list are never read.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-FORMAT = 1
-CONFIG, ARRAYS, CARD = "config.json", "model.safetensors", "CARD.md"
-REPORTS = "reports"
-"""What was found out about a model may lie beside it, and goes with it when it is replaced."""
+from metarec.runtime.folders import (
+    REPORTS,
+    check_place,
+    finish_interrupted_swap,
+    new_folder,
+    sync,
+    write_text,
+)
+from metarec.runtime.manifest import (
+    CONFIG,
+    FORMAT,
+    BrokenArtefact,
+    FileFacts,
+    Manifest,
+    array_facts,
+    check_arrays,
+    check_files,
+    check_rows,
+    check_sizes,
+    file_facts,
+    manifest_text,
+    read_manifest,
+)
 
+__all__ = [
+    "FORMAT",
+    "REPORTS",
+    "Artefact",
+    "BrokenArtefact",
+    "check_place",
+    "new_folder",
+    "read_arrays",
+    "read_artefact",
+    "read_config",
+    "read_whole_config",
+    "reading_whole",
+    "rewrite_tables",
+    "sweep_files",
+    "write_arrays",
+    "write_artefact",
+]
 
-class BrokenArtefact(ValueError):
-    """A model folder or checkpoint that cannot be read; the message names the file."""
+ARRAYS, CARD = "model.safetensors", "CARD.md"
+_TABLE = ".parquet"
+_TRIES = 5
+"""How often a folder that changes while it is read is read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,38 +84,186 @@ def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
     Raises:
         FileExistsError: if the place is taken by something that is no model folder, or holds more
             than a model.
+        OSError: if it cannot be written, as on a full disk; an older model stays.
     """
     with new_folder(folder) as draft:
-        write_arrays(draft / ARRAYS, artefact.arrays)
+        arrays = {name: _as_numpy(value) for name, value in artefact.arrays.items()}
+        write_arrays(draft / ARRAYS, arrays)
         for name, table in artefact.tables.items():
-            table.write_parquet(draft / f"{name}.parquet")
+            _write_table(draft / f"{name}{_TABLE}", table)
         (draft / CARD).write_text(artefact.card, encoding="utf-8")
-        sizes = {path.name: path.stat().st_size for path in sorted(draft.iterdir())}
-        config = {"format": FORMAT, "files": sizes, **artefact.config}
-        (draft / CONFIG).write_text(
-            json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-            encoding="utf-8",
+        manifest = Manifest(
+            files={path.name: file_facts(path) for path in sorted(draft.iterdir())},
+            arrays=array_facts(arrays),
+            tables={name: table.height for name, table in artefact.tables.items()},
+            config=artefact.config,
         )
+        (draft / CONFIG).write_text(manifest_text(manifest), encoding="utf-8")
     return Path(folder)
 
 
 def read_artefact(folder: str | Path) -> Artefact:
-    """Read a model folder, checking that it is whole.
+    """Read a model folder, checking that it is as it was written.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        BrokenArtefact: if a file is missing, cut short or of a later format.
+        BrokenArtefact: if anything in it is missing, changed or of a later format.
     """
     place = Path(folder)
-    config = read_whole_config(place)
+    for _ in range(_TRIES):
+        manifest = _manifest_of(place)
+        try:
+            with reading_whole(place):
+                return _read(place, manifest)
+        except BrokenArtefact:
+            if _manifest_of(place) == manifest:
+                raise
+    raise BrokenArtefact(f"{place} is written again and again while it is read; try again later")
+
+
+def _read(place: Path, manifest: Manifest) -> Artefact:
+    check_files(place, manifest)
+    tables = {}
+    for name, one in manifest.files.items():
+        if name.endswith(_TABLE):
+            table = name[: -len(_TABLE)]
+            check_rows(place / one.file, table, manifest)
+            tables[table] = pl.read_parquet(place / one.file, glob=False)
+    arrays, _ = read_arrays(place / manifest.files[ARRAYS].file)
+    check_arrays(place / ARRAYS, manifest, arrays)
+    card = (place / manifest.files[CARD].file).read_text(encoding="utf-8")
+    return Artefact(config=dict(manifest.config), arrays=arrays, tables=tables, card=card)
+
+
+@contextmanager
+def reading_whole(place: str | Path) -> Iterator[None]:
+    """Whatever goes wrong within, while a model is made of what its folder holds, is told as
+    `BrokenArtefact`; only a library that is not installed is told as such.
+
+    Raises:
+        BrokenArtefact: as said.
+    """
     try:
-        tables = {path.stem: pl.read_parquet(path) for path in sorted(place.glob("*.parquet"))}
-    except pl.exceptions.PolarsError as error:
-        raise BrokenArtefact(f"a table of {place} cannot be read ({error})") from error
-    arrays, _ = read_arrays(place / ARRAYS)
-    return Artefact(
-        config=config, arrays=arrays, tables=tables, card=(place / CARD).read_text(encoding="utf-8")
+        yield
+    except ImportError:
+        raise
+    except BrokenArtefact as error:
+        if str(place) in str(error):
+            raise
+        raise BrokenArtefact(f"{place}: {error}") from error
+    # Polars ends some damaged files by a panic, which is no Exception
+    except (Exception, pl.exceptions.PanicException) as error:
+        said = " ".join(str(error).split())[:300]
+        raise BrokenArtefact(
+            f"{place} cannot be read ({type(error).__name__}: {said}): it is damaged, or another "
+            f"version of metarec wrote it; restore it from a copy, or fit again"
+        ) from error
+
+
+def rewrite_tables(
+    folder: str | Path, change: Callable[[str, pl.DataFrame], pl.DataFrame]
+) -> dict[str, int]:
+    """Replace tables of a model folder by what `change(name, table)` leaves of them, in one step;
+    gives the rows taken out of each table that changed.
+
+    A changed table is written under a new name, then `config.json` is replaced, then the old file
+    goes: a reader, or a kill, meets the old model or the new one.
+
+    Raises:
+        FileNotFoundError, BrokenArtefact: if there is no such model or it cannot be read.
+        OSError: if it cannot be written, as on a full disk; everything stays as it was.
+    """
+    place = Path(folder)
+    manifest = _manifest_of(place)
+    changed: dict[str, tuple[FileFacts, int, int]] = {}
+    try:
+        for name, one in manifest.files.items():
+            if name.endswith(_TABLE):
+                with reading_whole(place):
+                    check_files(place, replace(manifest, files={name: one}))
+                    before = pl.read_parquet(place / one.file, glob=False)
+                after = change(name[: -len(_TABLE)], before)
+                if after.height != before.height:
+                    facts = _write_beside(place, name, after)
+                    changed[name] = facts, after.height, before.height - after.height
+        if changed:
+            write_text(place / CONFIG, manifest_text(_with_changes(place, manifest, changed)))
+    except BaseException:
+        for facts, _, _ in changed.values():
+            (place / facts.file).unlink(missing_ok=True)
+        raise
+    sweep_files(place)
+    return {name[: -len(_TABLE)]: removed for name, (_, _, removed) in changed.items()}
+
+
+def sweep_files(folder: str | Path) -> list[str]:
+    """Remove tables and drafts of a model folder that its `config.json` does not name, as kills
+    leave them; nobody may be writing there. Gives what was removed.
+    """
+    place = Path(folder)
+    files = _manifest_of(place).files
+    ours = [f".{CONFIG}.*.draft"]
+    for name in files:
+        if name.endswith(_TABLE):
+            ours += [name, f"{name[: -len(_TABLE)]}.*{_TABLE}", f".{name}.draft"]
+    found = {path for pattern in ours for path in place.glob(pattern)}
+    stale = [path for path in found if path.name not in {one.file for one in files.values()}]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return sorted(path.name for path in stale)
+
+
+def _write_beside(place: Path, name: str, table: pl.DataFrame) -> FileFacts:
+    """Write a table under a name of its content, so that it never replaces the one before."""
+    draft = place / f".{name}.draft"
+    try:
+        _write_table(draft, table)
+        facts = file_facts(draft)
+        assert facts.sha256 is not None
+        file = f"{name[: -len(_TABLE)]}.{facts.sha256[:12]}{_TABLE}"
+        sync(draft)
+        draft.replace(place / file)
+    finally:
+        draft.unlink(missing_ok=True)
+    return replace(facts, file=file)
+
+
+def _with_changes(
+    place: Path, manifest: Manifest, changed: Mapping[str, tuple[FileFacts, int, int]]
+) -> Manifest:
+    """The manifest after tables were replaced; one of format 1 says as much as one of format 2
+    afterwards.
+    """
+    files = {
+        name: file_facts(place / one.file) if one.sha256 is None else one
+        for name, one in manifest.files.items()
+        if name not in changed
+    }
+    rows = manifest.tables if manifest.tables is not None else _rows(place, manifest)
+    arrays = manifest.arrays
+    if arrays is None:
+        arrays = array_facts(read_arrays(place / manifest.files[ARRAYS].file)[0])
+    return replace(
+        manifest,
+        files=dict(sorted({**files, **{n: facts for n, (facts, _, _) in changed.items()}}.items())),
+        arrays=arrays,
+        tables={**rows, **{n[: -len(_TABLE)]: height for n, (_, height, _) in changed.items()}},
     )
+
+
+def _rows(place: Path, manifest: Manifest) -> dict[str, int]:
+    return {
+        name[: -len(_TABLE)]: pl.read_parquet(place / one.file, glob=False).height
+        for name, one in manifest.files.items()
+        if name.endswith(_TABLE)
+    }
+
+
+def _write_table(path: Path, table: pl.DataFrame) -> None:
+    try:
+        table.write_parquet(path)
+    except pl.exceptions.PolarsError as error:  # how the library tells of a full disk
+        raise OSError(f"{path} cannot be written ({error})") from error
 
 
 def read_whole_config(folder: str | Path) -> dict[str, Any]:
@@ -91,14 +274,9 @@ def read_whole_config(folder: str | Path) -> dict[str, Any]:
         BrokenArtefact: if a file is missing, cut short or of a later format.
     """
     place = Path(folder)
-    config = read_config(place)
-    for name, size in config.pop("files").items():
-        if not (place / name).is_file() or (place / name).stat().st_size != size:
-            raise BrokenArtefact(
-                f"{place / name} is missing or cut short; write the model again or restore the "
-                f"folder from a copy"
-            )
-    return config
+    manifest = _manifest_of(place)
+    check_sizes(place, manifest)
+    return dict(manifest.config)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -108,79 +286,16 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such folder.
         BrokenArtefact: if `config.json` is missing, unreadable or of a later format.
     """
-    place = Path(folder)
-    _finish_interrupted_swap(place)
+    return dict(_manifest_of(Path(folder)).config)
+
+
+def _manifest_of(place: Path) -> Manifest:
+    finish_interrupted_swap(place)
     if not place.is_dir():
         raise FileNotFoundError(
             f"no model folder {str(place)!r}; make one with: metarec fit DATA --out {place}"
         )
-    try:
-        config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BrokenArtefact(
-            f"{place / CONFIG} is missing or unreadable; {str(place)!r} is no metarec model"
-        ) from error
-    if not isinstance(config, dict) or "files" not in config:
-        raise BrokenArtefact(f"{place / CONFIG} is not the configuration of a metarec model")
-    if config.pop("format", None) != FORMAT:
-        raise BrokenArtefact(
-            f"{place} was written in another format than {FORMAT}; load it with the metarec that "
-            f"wrote it, or fit again"
-        )
-    return config
-
-
-@contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling
-    it failed.
-
-    Raises:
-        FileExistsError: if the place is taken by something that is no model folder, or holds more
-            than a model.
-    """
-    # Resolve() would follow a link that serves as the place
-    place = Path(os.path.abspath(folder))  # noqa: PTH100
-    _finish_interrupted_swap(place)
-    check_place(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
-    try:
-        draft.chmod(0o755)
-        yield draft
-        for path in draft.rglob("*"):
-            _sync(path)
-        _sync(draft)
-        _take_place(draft, place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def check_place(folder: str | Path) -> None:
-    """Whether a model may be written there: only a model folder may be replaced, and only one that
-    nothing else lives in.
-
-    A served model's folder also holds people's events.
-
-    Raises:
-        FileExistsError: if something there would be lost.
-    """
-    place = Path(folder)
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if not (place / CONFIG).is_file():
-        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
-    try:
-        own = {CONFIG, REPORTS, *json.loads((place / CONFIG).read_text(encoding="utf-8"))["files"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileExistsError(
-            f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder"
-        ) from error
-    if others := sorted({path.name for path in place.iterdir()} - own):
-        raise FileExistsError(
-            f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; "
-            f"give another folder"
-        )
+    return read_manifest(place)
 
 
 def write_arrays(
@@ -205,9 +320,9 @@ def write_arrays(
             plain, str(draft), metadata={"facts": json.dumps(dict(facts or {}), allow_nan=False)}
         )
         draft.chmod(mode)
-        _sync(draft)
+        sync(draft)
         draft.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except (OSError, SafetensorError) as error:  # the library tells of a full disk by the second
         raise OSError(f"{path} cannot be written ({error})") from error
     finally:
@@ -237,32 +352,3 @@ def _as_numpy(value: Any) -> np.ndarray:
         if isinstance(value, np.ndarray)
         else np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
     )
-
-
-def _previous(place: Path) -> Path:
-    return place.with_name(f".{place.name}.previous")
-
-
-def _take_place(draft: Path, place: Path) -> None:
-    """Swap by two renames; a kill between them is mended by the next reader."""
-    previous = _previous(place)
-    shutil.rmtree(previous, ignore_errors=True)
-    if place.exists():
-        place.rename(previous)
-    draft.rename(place)
-    _sync(place.parent)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _finish_interrupted_swap(place: Path) -> None:
-    if not place.exists() and _previous(place).is_dir():
-        _previous(place).rename(place)
-
-
-def _sync(path: Path) -> None:
-    """Ask the disk to keep it: a rename must not overtake the bytes it names."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

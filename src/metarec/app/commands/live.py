@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metarec.app.commands.options import Json, Model, Seed, show
+
+if TYPE_CHECKING:
+    from metarec.feedback.forgetting import ForgetReceipt
 
 Store = Annotated[
     str | None,
@@ -57,45 +60,53 @@ def serve(
 
 def forget(
     model: Model,
-    user: Annotated[str, typer.Option(help="Id of the person who asks to be forgotten.")],
+    user: Annotated[str, typer.Option(help="Id of the user who asks to be forgotten.")],
     store: Store = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="What the models were fitted on, to see whether it holds the user."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Delete everything kept of a person, and give a receipt; the next retraining leaves them
-    out.
+    """Delete everything kept of a user in the store and in model folders, and give a receipt that
+    lists every place.
     """
     from dataclasses import asdict
 
     from metarec.app.service.settings import load_settings
     from metarec.feedback import open_store
     from metarec.feedback.forgetting import forget as forget_user
-    from metarec.runtime.artefacts import read_config
+    from metarec.feedback.registry import Registry
 
-    read_config(model)
-    where = load_settings(None, model=str(model), store=store)
+    models = Registry(model)
+    where = load_settings(None, model=str(model), store=store, data=data)
     events = open_store(
         where.store_url, create=False
     )  # an empty one would hold nobody, and its receipt would say that all went well
     try:
-        receipt = forget_user(events, user)
+        receipt = forget_user(events, user, models=models, data=where.data)
     finally:
         events.close()
+    show(asdict(receipt), _receipt(receipt), as_json=as_json)
+
+
+def _receipt(receipt: ForgetReceipt) -> str:
     rows = ", ".join(f"{count} {table}" for table, count in receipt.rows_deleted.items())
-    rows = (
-        rows
-        if any(receipt.rows_deleted.values())
-        else "nothing: the store holds no event, slate or attribute of this person"
-    )
-    erased = (
-        "rewritten without them"
-        if receipt.bytes_erased
-        else "still busy: run it again to rewrite the files without them"
-    )
-    show(
-        asdict(receipt),
-        f"receipt {receipt.receipt_id}\ndeleted: {rows}\nfiles: {erased}\nmodel: "
-        f"{receipt.in_model}",
-        as_json=as_json,
+    if not any(receipt.rows_deleted.values()):
+        rows = "nothing: the store holds no event, slate or attribute of this user"
+    places = [
+        f"  {one.place}: {f'{one.removed} removed, ' if one.removed else ''}"
+        f"{f'STILL HOLDS {one.still_holds}' if one.still_holds else 'nothing left'}"
+        for one in receipt.places
+    ]
+    return "\n".join(
+        [
+            f"receipt {receipt.receipt_id}",
+            f"deleted: {rows}",
+            f"model: {receipt.in_model}",
+            "places:",
+            *places,
+        ]
     )
 
 
@@ -116,12 +127,14 @@ def retrain(
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings
 
+    where = load_settings(None, model=str(model), store=store)
     done = run(
         str(model),
-        load_settings(None, model=str(model), store=store).store_url,
+        where.store_url,
         data=data,
         seed=seed,
         force=force,
+        keep=where.keep_versions,
     )
     verdicts = [
         f"  {'ok ' if verdict.passed else 'NOT'} {verdict.sentence}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,12 +17,16 @@ from metarec.app.items import items_frame, upserted
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.compare import as_judges, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
+from metarec.app.service.live import can_serve
+from metarec.app.service.settings import KEEP_VERSIONS
 from metarec.data.cleaning import clean
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
+from metarec.feedback.erasing import free_space
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
+from metarec.feedback.forgotten_rows import clean_folder, tidy
 from metarec.feedback.outcomes import (
     ValueScale,
     as_training_rows,
@@ -83,6 +87,7 @@ def retrain(
     seed: int = 0,
     rails: Guardrails | None = None,
     force: bool = False,
+    keep: int = KEEP_VERSIONS,
 ) -> Retrained:
     """Train a challenger, judge it, promote it if it is not worse; the champion serves until then,
     and after a refusal.
@@ -98,6 +103,8 @@ def retrain(
         seed: of fitting and judging.
         rails: how much worse is still not worse.
         force: promote whatever was measured.
+        keep: how many retrained versions stay, the newest ones; the one that serves and the one
+            before it stay anyway.
 
     Raises:
         BadInput: if there is nothing new, too few people to judge by (and no `force`), or another
@@ -107,9 +114,20 @@ def retrain(
     with registry.retraining():
         opened = open_store(store)
         try:
-            return _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
+            tidy(opened, registry)
+            done = _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
+            _put_away(registry, opened, keep)
+            return done
         finally:
             opened.close()
+
+
+def _put_away(registry: Registry, store: Store, keep: int) -> None:
+    """Remove old versions, and let a server use the space of deleted rows again."""
+    with registry.changing():
+        if gone := registry.prune(keep):
+            log.info("old versions removed", extra={"versions": gone})
+    free_space(store)
 
 
 def _round(
@@ -166,8 +184,10 @@ def _round(
             f"the data and settings are those of model {champion.version}, which serves; there is "
             f"nothing new to learn"
         )
-    challenger.save(registry.place_of(challenger.version))
-    keep_report(registry.place_of(challenger.version), DATA, report.to_dict(), by="metarec retrain")
+    place = registry.place_of(challenger.version)
+    with registry.changing():  # who is forgotten now is taken out here, or by those who forget
+        _without_forgotten(challenger, store).save(place)
+        keep_report(place, DATA, report.to_dict(), by="metarec retrain")
     comparisons = [
         *compare(champion, challenger, judges, train, seed),
         *compare_on_log(champion, challenger, read_log(store, scale, profiles)),
@@ -176,9 +196,12 @@ def _round(
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force
     if promoted:
+        with registry.changing():
+            clean_folder(store, place)
         registry.promote(
             challenger.version,
             "forced: " + decision.reason if force and not decision.promote else decision.reason,
+            probe=can_serve,
         )
         mark_left_model(store, asked_before=began)
     log.info(
@@ -197,6 +220,21 @@ def _round(
         decision=decision,
         events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
         judges=len(judges.newcomers),
+    )
+
+
+def _without_forgotten(model: Recommender, store: Store) -> Recommender:
+    """A model whose training data hold nobody who asked to be forgotten while it was trained."""
+    data = model.training
+    events = without_forgotten(store, data.interactions.frame)
+    users = without_forgotten(store, data.users.frame)
+    return replace(
+        model,
+        training=replace(
+            data,
+            interactions=data.interactions.keep(events),
+            users=Profiles.of(users),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -58,6 +58,8 @@ class Service:
     scorer: Batcher[Ask, Slate]
     pools: Pools
     watch: Watch
+    forgotten_at: dict[str, float] = field(default_factory=dict)
+    """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
 
     async def read(self, fetch: Callable[[], T]) -> T:
         """Read from the store: at once from a local file, in a thread from a server, whose answers

@@ -27,7 +27,7 @@ from metarec.feedback.store import Store
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artefacts import BrokenArtefact, reading_whole
 
 log = logging.getLogger("metarec.service")
 _ROWS = 8192
@@ -152,8 +152,10 @@ class LiveModel:
     def _first_that_loads(self) -> tuple[str, Recommender]:
         first: Exception | None = None
         for version in self.registry.ways_back():
+            place = self.registry.place_of(version)
             try:
-                return version, _warm(Recommender.load(self.registry.place_of(version)))
+                with reading_whole(place):
+                    return version, _warm(Recommender.load(place))
             except (BrokenArtefact, FileNotFoundError) as error:
                 log.error(
                     "a model cannot be read, trying the one before",
@@ -249,8 +251,21 @@ def _warm(model: Recommender) -> Recommender:
     """The model after a first slate: what loads late has loaded, so nobody waits for it; a model
     that cannot do this cannot serve.
     """
-    model.recommend([Request(history=[(model.vocabulary.ids[0], model.value_range[1])])], k=1)
+    request = Request(history=[(model.vocabulary.ids[0], model.value_range[1])])
+    [slate] = model.recommend([request], k=1)
+    if not np.isfinite(slate.scores).all():
+        raise BrokenArtefact("a slate of the model has scores that are no numbers; fit again")
     return model
+
+
+def can_serve(folder: Path) -> None:
+    """Load a model and ask it for a slate, as a service would.
+
+    Raises:
+        BrokenArtefact: if it cannot be loaded.
+        Exception: whatever keeps it from answering.
+    """
+    _warm(Recommender.load(folder))
 
 
 def warm_text(model: Recommender) -> Recommender:

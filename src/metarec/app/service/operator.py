@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,7 +14,11 @@ from starlette.responses import Response
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.live import can_serve
 from metarec.data.schema import BadInput
+from metarec.feedback.registry import CannotServe
+
+log = logging.getLogger("metarec.service")
 
 Name = Annotated[str, Path(max_length=200)]
 LOADS = 0.5
@@ -128,6 +133,7 @@ def operator_routes(service: Service) -> APIRouter:
                     for e in entries
                 ],
                 "promotions": live.registry.promotions(),
+                "problems": live.registry.problems,
                 "value_range": list(live.served.model.value_range)
                 if live.served.model.has_values
                 else None,
@@ -148,7 +154,20 @@ def operator_routes(service: Service) -> APIRouter:
                 404, f"there is no model {version[:100]!r}; GET /v1/models lists them"
             )
         try:
-            before = live.registry.promote(version, (body or schemas.PromotionReason()).reason)
+            before = await asyncio.to_thread(
+                live.registry.promote,
+                version,
+                (body or schemas.PromotionReason()).reason,
+                probe=can_serve,
+            )
+        except CannotServe as error:
+            # The pointer may have been moved to it by hand
+            if live.registry.current() != live.serving:
+                live.registry.promote(live.serving, f"{version} could not be loaded")
+            log.error("a model was not promoted", extra={"problem": str(error)})
+            raise HTTPException(
+                409, f"model {version!r} could not be loaded; {live.serving!r} keeps serving"
+            ) from error
         except BadInput as error:  # the folder is there, but broken
             raise HTTPException(409, f"{error}; {live.serving!r} keeps serving") from error
         live.retry()

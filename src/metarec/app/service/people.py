@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 import uuid
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,6 +35,8 @@ from metarec.recommendation.slate import Request, Slate
 log = logging.getLogger("metarec.service")
 LOOK_AGAIN = 1.0
 """Seconds for which slates do without a store that did not answer, before it is asked again."""
+FORGOTTEN_SECONDS = 600.0
+"""A slate takes less."""
 WITHOUT_STORE = (
     "what is kept of this person cannot be read just now; the slate is made from what "
     "was sent along"
@@ -79,6 +83,7 @@ def people_routes(service: Service) -> APIRouter:
     async def recommend(body: schemas.RecommendationRequest) -> Json:
         options = options_of(body, settings.explore)
         cost = cost_of(body, options.explore, settings.max_cost)
+        began = time.time()
         if body.wish:
             await service.live.warmed()
         served = service.live.served
@@ -93,7 +98,7 @@ def people_routes(service: Service) -> APIRouter:
         )
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
-            _remember(service, slate_id, body.user_id, slate, len(request.history))
+            _remember(service, slate_id, body.user_id, slate, len(request.history), began)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -152,6 +157,7 @@ def people_routes(service: Service) -> APIRouter:
                 "accepted": done.accepted,
                 "duplicates": done.duplicates,
                 "unknown_items": sum(event.item_id not in vocabulary for event in events),
+                **({"forgotten": done.forgotten} if done.forgotten else {}),
             }
         )
 
@@ -244,16 +250,14 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
-        receipt = await asyncio.to_thread(forget, store, user_id)
-        return Json(
-            {
-                "receipt_id": receipt.receipt_id,
-                "timestamp": receipt.timestamp,
-                "rows_deleted": receipt.rows_deleted,
-                "bytes_erased": receipt.bytes_erased,
-                "in_model": receipt.in_model,
-            }
-        )
+        service.forgotten_at[user_id] = math.inf  # until then no slate of theirs is remembered
+        try:
+            receipt = await asyncio.to_thread(
+                forget, store, user_id, models=service.live.registry, data=settings.data
+            )
+        finally:
+            _note_forgotten(service, user_id)
+        return Json(asdict(receipt))
 
     return router
 
@@ -291,10 +295,25 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
     }
 
 
-def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots: int) -> None:
-    """Queue an impression; the answer does not wait for it, and one that cannot be kept is
-    counted.
+def _note_forgotten(service: Service, user_id: str) -> None:
+    """Slates asked for up to now are not remembered; the store knows this of those asked for before
+    its tombstone, which is a moment older.
     """
+    now = time.time()
+    for user, at in list(service.forgotten_at.items()):
+        if at < now - FORGOTTEN_SECONDS:
+            del service.forgotten_at[user]
+    service.forgotten_at[user_id] = now
+
+
+def _remember(
+    service: Service, slate_id: str, user_id: str, slate: Slate, shots: int, began: float
+) -> None:
+    """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
+    that cannot be kept is counted.
+    """
+    if began <= service.forgotten_at.get(user_id, 0.0):
+        return
     impression = Impression(
         slate_id=slate_id,
         user_id=user_id,
@@ -302,7 +321,7 @@ def _remember(service: Service, slate_id: str, user_id: str, slate: Slate, shots
         scores=slate.scores.tolist(),
         propensity=slate.propensity.tolist(),
         model_version=slate.model_version,
-        timestamp=time.time(),
+        timestamp=began,
         shots=shots,
     )
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,9 @@ def serve(
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
+            threading.Thread(
+                target=_tidy, args=(settings,), name="metarec-tidy", daemon=True
+            ).start()
             try:
                 with _retraining(settings):
                     _run(settings, sockets)
@@ -297,6 +300,23 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+def _tidy(settings: ServiceSettings) -> None:
+    """Finish what killed processes left undone in the models' folder; nobody waits for it."""
+    from metarec.feedback import open_store
+    from metarec.feedback.forgotten_rows import tidy
+    from metarec.feedback.registry import Registry
+
+    log = logging.getLogger("metarec.service")
+    try:
+        with closing(open_store(settings.store_url)) as store:
+            done = tidy(store, Registry(settings.model))
+    except (BadInput, OSError, ValueError) as error:
+        log.warning("the models' folder was not tidied", extra={"reason": str(error)})
+        return
+    if any(done.values()):
+        log.info("tidied the models' folder", extra=done)
 
 
 def _check(settings: ServiceSettings) -> None:

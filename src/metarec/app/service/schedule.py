@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import closing
+from functools import partial
 
 from metarec.app.retraining.loop import retrain
 from metarec.app.service.settings import ServiceSettings
@@ -31,7 +32,9 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
         if stored == learned_from:
             continue
         place = (settings.model, settings.store_url, settings.data or None)
-        job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
+        job = multiprocessing.get_context("spawn").Process(
+            target=partial(_scheduled, keep=settings.keep_versions), args=place
+        )
         job.start()
         joining = threading.Thread(target=job.join, daemon=True)
         joining.start()
@@ -57,14 +60,14 @@ def _what_is_stored(url: str) -> dict[str, int] | None:
         return None
 
 
-def _scheduled(model: str, store: str, data: str | None) -> None:
+def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
     from metarec.app.service.lifeline import end_with_parent
     from metarec.runtime.logs import setup_logs
 
     end_with_parent()
     setup_logs(as_json=True)
     try:
-        retrain(model, store, data=data)
+        retrain(model, store, data=data, keep=keep)
     except BadInput as error:
         log.info("did not retrain", extra={"reason": str(error)})
     except (

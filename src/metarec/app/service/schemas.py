@@ -220,6 +220,9 @@ class EventsStored(Shape):
         description="Events on items that are not in the catalog; stored, but of no use until the "
         "item is added."
     )
+    forgotten: int = Field(
+        0, description="Events from before their user asked to be forgotten; not stored."
+    )
 
 
 class StoredEvent(Shape):
@@ -252,14 +255,30 @@ class Profile(Shape):
     profile: Attributes
 
 
+class PlaceLookedAt(Shape):
+    """A place where a forgotten user may be found."""
+
+    place: str
+    removed: int = Field(description="Rows removed there.")
+    still_holds: str = Field(
+        description="What of the user is, or may be, still there, and what to do; empty where "
+        "nothing is."
+    )
+
+
 class Forgotten(Shape):
-    """Receipt of a person's deletion."""
+    """Receipt of a user's deletion."""
 
     receipt_id: str
-    timestamp: float
+    timestamp: float = Field(description="What is older is never stored again; seconds since 1970.")
     rows_deleted: dict[str, int]
-    bytes_erased: bool
+    bytes_erased: bool = Field(
+        description="Whether not even deleted rows can be read from the store's files."
+    )
     in_model: str
+    places: list[PlaceLookedAt] = Field(
+        description="Every place that was looked at, or is known and cannot be looked at."
+    )
 
 
 class ExplanationRequest(Person):
@@ -368,6 +387,9 @@ class Models(Shape):
 
     models: list[Model]
     promotions: list[dict[str, Any]]
+    problems: list[str] = Field(
+        description="What of the models' folder cannot be read and was passed over, in sentences."
+    )
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
         description="Lowest and highest rating the serving model was trained on; null where "
         "values are no ratings."

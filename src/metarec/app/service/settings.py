@@ -16,6 +16,9 @@ from typing import Any
 from metarec.data.schema import BadInput
 
 PREFIX = "METAREC_"
+SCHEMA = "metarec"
+KEEP_VERSIONS = 5
+"""Retrained versions that stay unless settings say otherwise."""
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
 DIGEST = "sha256:"
@@ -34,6 +37,8 @@ class ServiceSettings:
     """Event store: a SQLite file or a postgresql:// url; `events.db` in the model's folder unless
     given.
     """
+    schema: str = SCHEMA
+    """PostgreSQL schema of the store's tables, where the url names none (`?schema=NAME`)."""
     host: str = "127.0.0.1"
     """Address to listen at; beyond this machine only with keys, or `open_to_all`."""
     port: int = 8000
@@ -110,6 +115,10 @@ class ServiceSettings:
     """Retrain so often while serving, if there is reason to; 0 never (run `metarec retrain`
     yourself).
     """
+    keep_versions: int = KEEP_VERSIONS
+    """Retrained versions that stay after a retraining, the newest ones; the one that serves and the
+    one before it stay anyway.
+    """
     data: str = ""
     """The data the first model was fitted on, to retrain on old plus new; asked of the model where
     not given.
@@ -141,6 +150,7 @@ class ServiceSettings:
             ("future_seconds", 0),
             ("keep_events_days", 0),
             ("keep_slates_days", 0),
+            ("keep_versions", 1),
         ):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
@@ -185,7 +195,13 @@ class ServiceSettings:
     @property
     def store_url(self) -> str:
         """The event store, given or by default."""
-        return self.store or str(Path(self.model) / "events.db")
+        if not self.store:
+            return str(Path(self.model) / "events.db")
+        if self.schema == SCHEMA:
+            return self.store
+        from metarec.feedback.engines import with_schema
+
+        return with_schema(self.store, self.schema)
 
     def to_json(self) -> str:
         """All fields, to hand to worker processes."""

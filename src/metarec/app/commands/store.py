@@ -1,0 +1,98 @@
+"""`metarec store`: look at an event store, bring it up to date, rewrite it without deleted rows."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarec.app.commands.options import Json, show
+
+if TYPE_CHECKING:
+    from metarec.feedback.store import Store
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Url = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL",
+        help="A SQLite file or postgresql://...; ?schema=NAME says in which schema its tables lie, "
+        "metarec unless given.",
+    ),
+]
+
+
+@app.callback()
+def store() -> None:
+    """Look after an event store."""
+
+
+@app.command("check", short_help="What version a store has, and whether it is whole.")
+def check(url: Url, as_json: Json = False) -> None:
+    """Say what version a store has, how many rows, and whether it is whole; nothing is changed.
+
+    Exit code 2 where it must be migrated or is damaged.
+    """
+    from dataclasses import asdict
+
+    from metarec.feedback.checks import check_store
+
+    with closing(_opened(url, as_it_is=True)) as opened:
+        found = check_store(opened)
+    lines = [
+        f"version {found.version} of {found.newest}",
+        *(f"{name}: {count:,} rows" for name, count in found.rows.items()),
+        *(
+            [f"forgotten since the files were rewritten: {found.to_erase}"]
+            if found.to_erase
+            else []
+        ),
+        *(f"PROBLEM: {problem}" for problem in found.problems),
+    ]
+    show(asdict(found), "\n".join(lines), as_json=as_json)
+    if found.problems:
+        raise typer.Exit(2)
+
+
+@app.command("migrate", short_help="Bring a store up to date.")
+def migrate(url: Url, as_json: Json = False) -> None:
+    """Bring a store up to date: all of it or nothing. Stop the services of the older version
+    before.
+
+    `serve` and `retrain` do the same when they open a store.
+    """
+    from dataclasses import asdict
+
+    with closing(_opened(url)) as opened:
+        done = opened.migrated
+    assert done is not None, "it was opened to be migrated"
+    moved = f", its tables moved out of the schema {done.moved_from}" if done.moved_from else ""
+    steps = f"{done.steps} steps applied" if done.steps else "nothing to do"
+    show(asdict(done), f"version {done.version}: {steps}{moved}", as_json=as_json)
+
+
+@app.command("erase", short_help="Rewrite a store's files without deleted rows.")
+def erase(url: Url, as_json: Json = False) -> None:
+    """Rewrite a store's files so that not even the bytes of deleted rows can be read from them.
+
+    On PostgreSQL each table is held alone meanwhile, which everyone waits for: run it at night.
+    """
+    from metarec.feedback.erasing import erase as erase_file
+    from metarec.feedback.erasing import erase_server
+    from metarec.feedback.events import StoreUnavailable
+
+    with closing(_opened(url)) as opened:
+        if not opened.is_sqlite:
+            erase_server(opened)
+        elif not erase_file(opened):
+            raise StoreUnavailable(
+                "the file is in use, or the disk is too full to write it anew; run it again later"
+            )
+    show({"erased": True}, "rewritten without deleted rows", as_json=as_json)
+
+
+def _opened(url: str, *, as_it_is: bool = False) -> Store:
+    from metarec.feedback import open_store
+
+    return open_store(url, create=False, as_it_is=as_it_is)

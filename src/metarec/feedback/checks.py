@@ -1,0 +1,78 @@
+"""Is a store whole, and of which version?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from metarec.feedback import tables
+from metarec.feedback.erasing import waiting_for_erasure
+from metarec.feedback.migrations import MIGRATIONS, older_places, version_of
+from metarec.feedback.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What was found."""
+
+    version: int
+    """Steps behind it; 0 where there is no store yet."""
+    newest: int
+    """Steps that this metarec knows."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows of each table; empty where the store must be migrated first."""
+    to_erase: int = 0
+    """Users forgotten since the files were last rewritten."""
+    problems: list[str] = field(default_factory=list)
+    """What is wrong and what to do, in sentences."""
+
+
+def check_store(store: Store) -> Checked:
+    """Look at a store, opened as it is, without changing it.
+
+    Raises:
+        StoreUnavailable: if it does not answer.
+    """
+    with store.reading() as connection:
+        version = version_of(connection)
+        problems = [*_of_version(store, connection, version), *_of_file(store, connection)]
+        if version == len(MIGRATIONS):
+            there = set(sa.inspect(connection).get_table_names())
+            missing = sorted({str(name) for name in tables.metadata.tables} - there)
+            problems += [f"there is no table {name}; restore a backup" for name in missing]
+    if problems:
+        return Checked(version=version, newest=len(MIGRATIONS), problems=problems)
+    return Checked(
+        version=version,
+        newest=len(MIGRATIONS),
+        rows=store.counts(),
+        to_erase=waiting_for_erasure(store),
+    )
+
+
+def _of_version(store: Store, connection: sa.Connection, version: int) -> list[str]:
+    if version > len(MIGRATIONS):
+        return [f"version {version} is of a newer metarec; install one"]
+    if 0 < version < len(MIGRATIONS):
+        return [f"version {version} is older; run: metarec store migrate URL"]
+    if version:
+        return []
+    older = [] if store.is_sqlite else older_places(connection, store.schema)
+    if older:
+        return [
+            f"the tables of an older store lie in the schema {older[0]}; run: metarec store "
+            f"migrate URL"
+        ]
+    return ["there is no store yet; metarec serve makes it, or: metarec store migrate URL"]
+
+
+def _of_file(store: Store, connection: sa.Connection) -> list[str]:
+    """What SQLite says of its file."""
+    if not store.is_sqlite:
+        return []
+    try:
+        said = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
+    except sa.exc.DatabaseError as error:
+        said = [str(error.orig)]
+    return [f"the file is damaged ({line}); restore a backup" for line in said if line != "ok"]

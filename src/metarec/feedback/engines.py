@@ -1,0 +1,147 @@
+"""Connections to the store: what its url may be, and how each connection is set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from metarec.data.schema import BadInput
+
+CONNECT_SECONDS = 5
+"""How long a server may take to let us in; the system itself would wait for minutes where its
+machine is gone.
+"""
+BUSY_SECONDS = {"write": 0.0, "read": 10.0}
+"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so
+that a busy neighbour starves it for seconds. The writer therefore waits by itself, looking often
+(`writer.py`); readers hardly ever wait at all.
+"""
+LOCK_SECONDS = 5.0
+"""How long a statement may wait for a lock on a server, so that whoever waits for a long reader
+stops nobody behind it.
+"""
+STATEMENT_SECONDS = {"short": 30.0, "long": 3600.0}
+"""How long one statement may take on a server: of the service; of retraining and erasing."""
+IDLE_SECONDS = 600.0
+"""How long a transaction may do nothing on a server before it ends it: a machine that is gone holds
+no locks for ever.
+"""
+SCHEMA = "metarec"
+"""PostgreSQL schema of the tables, unless the url says `?schema=NAME`."""
+_FORMS = "give a file, sqlite:///file or postgresql://user:password@host/name"
+
+
+def known_url(url: str) -> tuple[sa.URL, str]:
+    """The store that `url` names, and the schema of its tables.
+
+    Raises:
+        BadInput: if the url names a store that metarec does not know.
+    """
+    if "://" not in url:
+        return sa.URL.create("sqlite", database=str(Path(url))), ""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise BadInput(f"cannot read the store's url {url!r}; {_FORMS}") from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "postgresql+psycopg":
+        return parsed.difference_update_query(["schema"]), _schema(parsed)
+    if parsed.drivername == "sqlite" and parsed.database:
+        return parsed, ""
+    raise BadInput(f"no event store of kind {parsed.drivername!r}; {_FORMS}")
+
+
+def _schema(url: sa.URL) -> str:
+    named = url.query.get("schema", SCHEMA)
+    if not isinstance(named, str) or not is_schema(named):
+        raise BadInput(
+            f"{named!r} is no name of a PostgreSQL schema for metarec; use lower-case letters, "
+            f"digits and _, at most 60"
+        )
+    return named
+
+
+def is_schema(name: str) -> bool:
+    """Whether a schema of metarec may have this name."""
+    plain = name.replace("_", "a")
+    return (
+        0 < len(name) <= 60
+        and plain.isascii()
+        and plain.isalnum()
+        and plain == plain.lower()
+        and not plain[0].isdigit()
+        and not name.startswith("pg_")
+    )
+
+
+def with_schema(url: str, schema: str) -> str:
+    """The url of a store on a server with its tables in `schema`; other urls as they are, and one
+    that names a schema itself, too.
+
+    Raises:
+        BadInput: if the url names a store that metarec does not know, or it is no name of a schema.
+    """
+    if not url.startswith("postgres"):
+        return url
+    parsed = sa.make_url(url)
+    known = parsed if "schema" in parsed.query else parsed.update_query_dict({"schema": schema})
+    _schema(known)
+    return known.render_as_string(hide_password=False)
+
+
+def server_engine(url: sa.URL, schema: str) -> sa.Engine:
+    """An engine for PostgreSQL; errors carry no parameters, which are personal."""
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=8,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            # Only the own schema: a shop's database may have a table `events`, which is not ours
+            cursor.execute(f'SET search_path TO "{schema}"')
+            for name, seconds in (
+                ("lock_timeout", LOCK_SECONDS),
+                ("statement_timeout", STATEMENT_SECONDS["short"]),
+                ("idle_in_transaction_session_timeout", IDLE_SECONDS),
+            ):
+                cursor.execute(f"SET {name} = {seconds * 1e3:.0f}")
+        connection.commit()
+
+    return engine
+
+
+def sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
+    """An engine whose transactions take the write lock at once and are flushed at commit, and whose
+    deletions overwrite.
+    """
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = (
+            None  # the driver's own BEGIN comes late and takes only a read lock
+        )
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            f"busy_timeout={1e3 * busy_seconds:.0f}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

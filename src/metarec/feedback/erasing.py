@@ -1,0 +1,100 @@
+"""Deleted rows leave bytes behind: in SQLite's file until it is rewritten, on a server until its
+tables are. The first happens when a user is forgotten; the second would stop everyone behind a long
+reader, so it has a command of its own and never happens while a request waits.
+"""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+
+from metarec.feedback import tables
+from metarec.feedback.engines import BUSY_SECONDS, STATEMENT_SECONDS
+from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.store import Store
+
+PERSONAL = (tables.events, tables.slates, tables.users)
+"""Tables with rows of users."""
+ERASE_SECONDS = 30.0
+"""How long erasing may wait for readers and writers of other processes to step aside."""
+
+
+def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
+    """Rewrite SQLite's files without what was deleted; False if others kept them busy for
+    `patience` seconds, if the disk is full, or if the store is a server (see `erase_server`).
+
+    SQLite's `secure_delete` overwrites deleted rows but not copies left behind when pages were
+    split, so the file is rewritten whole.
+    """
+    if not store.is_sqlite:
+        return False
+    until = time.monotonic() + patience
+    while True:
+        try:
+            if _rewritten(store):
+                _note_erased(store)
+                return True
+        except StoreUnavailable as error:  # a reader or writer of another process
+            if "full" in str(error):
+                return False
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+
+
+def _rewritten(store: Store) -> bool:
+    with store.reading() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=200")  # give way often, do not wait long
+        try:
+            connection.exec_driver_sql("VACUUM")
+            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS['read'] * 1000:.0f}")
+
+
+def erase_server(store: Store) -> None:
+    """Rewrite a server's tables without what was deleted. Each table is held alone while it is
+    written, which readers and writers wait for: at night.
+
+    Raises:
+        StoreUnavailable: if a table is in use for longer than a lock may be waited for; nothing is
+            changed of that table then.
+    """
+    _vacuum(store, "VACUUM FULL")
+    _note_erased(store)
+
+
+def free_space(store: Store) -> None:
+    """Let a server use the space of deleted rows again, beside readers and writers; their bytes are
+    overwritten as new rows come. SQLite needs none of this.
+
+    Raises:
+        StoreUnavailable: if the server does not answer.
+    """
+    if not store.is_sqlite:
+        _vacuum(store, "VACUUM")
+
+
+def _vacuum(store: Store, how: str) -> None:
+    with store.reading() as connection:
+        before = connection.exec_driver_sql("SHOW statement_timeout").scalar_one()
+        connection.exec_driver_sql(f"SET statement_timeout = {STATEMENT_SECONDS['long'] * 1e3:.0f}")
+        try:
+            for table in PERSONAL:
+                connection.exec_driver_sql(f"{how} {table.name}")
+        finally:
+            connection.exec_driver_sql(f"SET statement_timeout = '{before}'")
+
+
+def _note_erased(store: Store) -> None:
+    waiting = tables.forgotten.c.erased_at.is_(None)
+    noted = sa.update(tables.forgotten).where(waiting).values(erased_at=time.time())
+    store.call(lambda connection: connection.execute(noted)).result()
+
+
+def waiting_for_erasure(store: Store) -> int:
+    """How many were forgotten since the files were last rewritten."""
+    waiting = sa.select(sa.func.count()).where(tables.forgotten.c.erased_at.is_(None))
+    with store.reading() as connection:
+        return int(connection.execute(waiting).scalar_one())

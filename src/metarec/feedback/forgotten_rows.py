@@ -1,0 +1,117 @@
+"""Rows of forgotten users in data that the store does not hold: old data, and the training tables
+of model folders.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.feedback.tombstones import all_asked, digest_of, read_key
+from metarec.runtime.artefacts import BrokenArtefact, rewrite_tables
+
+
+def forgotten_among(store: Store, user_ids: pl.Series) -> dict[str, float]:
+    """Who of these users asked to be forgotten, and when they last did, seconds since 1970."""
+    with store.reading() as connection:
+        asked = all_asked(connection)
+        key = read_key(connection) if asked else b""
+    if not asked:
+        return {}
+    digests = {user: digest_of(key, user) for user in user_ids.drop_nulls().unique().to_list()}
+    return {user: asked[digest] for user, digest in digests.items() if digest in asked}
+
+
+def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows of older data (with a column `user_id`) without those of forgotten users; a user who
+    came back keeps the events (with a column `timestamp`) since.
+    """
+    return _without(frame, forgotten_among(store, frame["user_id"]))
+
+
+def _without(frame: pl.DataFrame, asked: dict[str, float]) -> pl.DataFrame:
+    if not asked:
+        return frame
+    of_forgotten = pl.col("user_id").is_in(list(asked))
+    if "timestamp" not in frame.columns:
+        return frame.filter(~of_forgotten)
+    asked_at = pl.col("user_id").replace_strict(asked, default=None, return_dtype=pl.Float64)
+    # A time to come was not lived since the wish, whatever it says
+    is_since = (pl.col("timestamp") > asked_at) & (pl.col("timestamp") <= time.time())
+    return frame.filter(~of_forgotten | is_since.fill_null(False))
+
+
+def clean_folder(store: Store, folder: Path) -> int:
+    """Take rows of forgotten users out of a model folder; gives how many there were.
+
+    Raises:
+        FileNotFoundError, BrokenArtefact: if there is no such model or it cannot be read.
+        OSError: if it cannot be written; the folder stays as it was.
+    """
+    since: set[str] = set()
+
+    def change(name: str, table: pl.DataFrame) -> pl.DataFrame:
+        if "user_id" not in table.columns:
+            return table
+        asked = forgotten_among(store, table["user_id"])
+        if name == "interactions":
+            left = _without(table, asked)
+            since.update(set(left["user_id"].unique()) & set(asked))
+            return left
+        # Who came back is known by the events since, and keeps the profile
+        return _without(table, {user: at for user, at in asked.items() if user not in since})
+
+    return sum(rewrite_tables(folder, change).values())
+
+
+def remove_user(folder: Path, user_id: str) -> int:
+    """Take all rows of one user out of a model folder; gives how many there were.
+
+    Raises:
+        As `clean_folder`.
+    """
+
+    def change(_name: str, table: pl.DataFrame) -> pl.DataFrame:
+        if "user_id" not in table.columns:
+            return table
+        return table.filter(pl.col("user_id").ne_missing(user_id))
+
+    return sum(rewrite_tables(folder, change).values())
+
+
+def tidy(store: Store, registry: Registry) -> dict[str, Any]:
+    """Remove what killed processes left in a registry, and rows of forgotten users from all model
+    folders; gives what was done, and what could not be.
+
+    Raises:
+        StoreUnavailable: if the store does not answer.
+        BadInput: if another process keeps changing the registry.
+    """
+    done: dict[str, Any] = {"swept": [], "rows": {}, "problems": []}
+    with registry.changing():
+        done["swept"] = registry.sweep()
+        each_folder(registry, lambda folder: clean_folder(store, folder), done)
+    return done
+
+
+def each_folder(
+    registry: Registry, clean: Callable[[Path], int], done: dict[str, Any]
+) -> dict[str, Any]:
+    """Clean every model folder of a registry, noting in `done` rows by version, problems,
+    and which versions are `broken`.
+    """
+    for version, folder in registry.folders().items():
+        try:
+            if rows := clean(folder):
+                done["rows"][version] = rows
+        except (BrokenArtefact, OSError) as error:
+            done["problems"].append((version, " ".join(str(error).split())))
+            if isinstance(error, BrokenArtefact):
+                done.setdefault("broken", []).append(version)
+    return done

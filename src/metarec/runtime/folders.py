@@ -1,0 +1,173 @@
+"""Folders written beside their place and renamed into it, so that a kill leaves the old or the new
+one, never a half; and drafts of the killed, found and removed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from metarec.runtime.manifest import CONFIG, BrokenArtefact, read_manifest
+
+REPORTS = "reports"
+"""What was found out about a model may lie beside it, and goes with it when it is replaced."""
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling
+    it failed.
+
+    Raises:
+        FileExistsError: if the place is taken by something that is no model folder, or holds more
+            than a model.
+    """
+    # Resolve() would follow a link that serves as the place
+    place = Path(os.path.abspath(folder))  # noqa: PTH100
+    finish_interrupted_swap(place)
+    check_place(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft, held = _new_draft(place)
+    try:
+        draft.chmod(0o755)
+        yield draft
+        for path in draft.rglob("*"):
+            sync(path)
+        sync(draft)
+        _take_place(draft, place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        os.close(held)
+
+
+def _new_draft(place: Path) -> tuple[Path, int]:
+    """An empty draft folder, and the handle that says, while it is open, that someone writes it."""
+    while True:
+        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
+        held = os.open(draft, os.O_RDONLY)
+        if take_lock(held, wait=True) and draft.is_dir():  # unless it was swept in this moment
+            return draft, held
+        os.close(held)
+
+
+def sweep_drafts(parent: Path, name: str = "*") -> list[str]:
+    """Remove what killed writers of folders `name` in `parent` left there; gives what was removed.
+
+    Drafts that someone still writes stay.
+    """
+    swept = []
+    for draft in sorted(parent.glob(f".{name}.draft-*")):
+        with suppress(OSError):  # it took its place, or was swept by another, in this moment
+            held = os.open(draft, os.O_RDONLY)
+            try:
+                if draft.is_dir() and take_lock(held, wait=False):
+                    shutil.rmtree(draft)
+                    swept.append(draft.name)
+            finally:
+                os.close(held)
+    for previous in sorted(parent.glob(f".{name}.previous")):
+        if previous.with_name(previous.name[1 : -len(".previous")]).is_dir():
+            shutil.rmtree(previous, ignore_errors=True)
+            swept.append(previous.name)
+    return swept
+
+
+def take_lock(handle: int, *, wait: bool) -> bool:
+    """Take a lock that the system gives back when the process ends, however it ends; False where
+    another holds it.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def check_place(folder: str | Path) -> None:
+    """Whether a model may be written there: only a model folder may be replaced, and only one that
+    nothing else lives in.
+
+    A served model's folder also holds people's events.
+
+    Raises:
+        FileExistsError: if something there would be lost.
+    """
+    place = Path(folder)
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not (place / CONFIG).is_file():
+        raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
+    try:
+        files = read_manifest(place).files.values()
+    except BrokenArtefact as error:
+        raise FileExistsError(
+            f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder"
+        ) from error
+    own = {CONFIG, REPORTS, *(one.file for one in files)}
+    if others := sorted({path.name for path in place.iterdir()} - own):
+        raise FileExistsError(
+            f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; "
+            f"give another folder"
+        )
+
+
+def _previous(place: Path) -> Path:
+    return place.with_name(f".{place.name}.previous")
+
+
+def _take_place(draft: Path, place: Path) -> None:
+    """Swap by two renames; a kill between them is mended by the next reader."""
+    previous = _previous(place)
+    shutil.rmtree(previous, ignore_errors=True)
+    if place.exists():
+        place.rename(previous)
+    draft.rename(place)
+    sync(place.parent)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def finish_interrupted_swap(place: Path) -> None:
+    """Give a folder its place back where a kill between two renames left it without."""
+    if not place.exists() and _previous(place).is_dir():
+        _previous(place).rename(place)
+
+
+def sync(path: Path) -> None:
+    """Ask the disk to keep it: a rename must not overtake the bytes it names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file in one step, on disk before this returns.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk; the old one stays.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync(path.parent)

@@ -1,0 +1,247 @@
+"""What the files of a model folder must be: the part of `config.json` that says so, and its checks.
+
+Format 2 gives the size and SHA-256 of each file, the type and shape of each array, the rows of each
+table, and a digest of `config.json` itself. Format 1 gave sizes only, and is still read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+FORMAT = 2
+"""What is written."""
+READABLE = (1, 2)
+"""What is read; `docs/compatibility.md` says which metarec wrote which."""
+CONFIG = "config.json"
+MAX_CONFIG_BYTES = 64_000_000
+_OWN_KEYS = ("format", "digest", "files", "contents")
+_PIECE = 1 << 20
+
+
+class BrokenArtefact(ValueError):
+    """A model folder or checkpoint that cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What one file must be."""
+
+    file: str
+    """Its name in the folder, which changes when its content is replaced."""
+    size: int
+    sha256: str | None
+    """None in folders of format 1, which did not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the files of a folder must be."""
+
+    files: dict[str, FileFacts]
+    """By the name under which the content is asked for, as `interactions.parquet`."""
+    arrays: dict[str, dict[str, Any]] | None = None
+    """Array -> `dtype, shape, finite`; None in format 1."""
+    tables: dict[str, int] | None = None
+    """Table -> rows; None in format 1."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The model's own settings and facts, which the same file holds."""
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """What `config.json` says."""
+    files = {
+        name: {"file": one.file, "size": one.size, "sha256": one.sha256}
+        for name, one in manifest.files.items()
+    }
+    said = {
+        "format": FORMAT,
+        "files": files,
+        "contents": {"arrays": manifest.arrays, "tables": manifest.tables},
+        **manifest.config,
+    }
+    content = json.loads(json.dumps(said, allow_nan=False))  # as it will be read
+    whole = {"format": FORMAT, "digest": _digest(content), **content}
+    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_manifest(place: Path) -> Manifest:
+    """What a folder's `config.json` says.
+
+    Raises:
+        BrokenArtefact: if it is missing, unreadable, changed since it was written or of a later
+            format.
+    """
+    content = _read_json(place / CONFIG, place)
+    if not isinstance(content, dict) or "files" not in content:
+        raise BrokenArtefact(f"{place / CONFIG} is not the configuration of a metarec model")
+    version = content.get("format")
+    if type(version) is not int or version not in READABLE:
+        raise BrokenArtefact(
+            f"{place} was written in another format than "
+            f"{' and '.join(map(str, READABLE))}; load it with the metarec that wrote it, or fit "
+            f"again"
+        )
+    if version > 1 and content.get("digest") != _digest(content):
+        raise BrokenArtefact(
+            f"{place / CONFIG} was changed since it was written; restore the folder from a copy"
+        )
+    try:
+        return _manifest(content, version)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BrokenArtefact(
+            f"{place / CONFIG} does not say what the files must be ({error})"
+        ) from error
+
+
+def _manifest(content: dict[str, Any], version: int) -> Manifest:
+    contents = content["contents"] if version > 1 else {"arrays": None, "tables": None}
+    return Manifest(
+        files={name: _file_facts(name, said) for name, said in content["files"].items()},
+        arrays=contents["arrays"],
+        tables=contents["tables"],
+        config={name: value for name, value in content.items() if name not in _OWN_KEYS},
+    )
+
+
+def _file_facts(name: str, said: Any) -> FileFacts:
+    """What is said of one file; format 1 gave its size alone."""
+    known = said if isinstance(said, dict) else {"file": name, "size": said, "sha256": None}
+    file, size, sha256 = known["file"], known["size"], known["sha256"]
+    for one in (name, file):
+        if type(one) is not str or not one or Path(one).name != one or one.startswith("."):
+            raise ValueError(f"{one!r} is no name of a file")
+    if type(size) is not int or size < 0 or not isinstance(sha256, str | None):
+        raise ValueError(f"size and digest of {name!r} cannot be read")
+    return FileFacts(file=file, size=size, sha256=sha256)
+
+
+def _read_json(path: Path, place: Path) -> Any:
+    def no_number(name: str) -> None:
+        raise ValueError(f"{name} is no number")
+
+    try:
+        size = regular_size(path)
+        if size is None or size > MAX_CONFIG_BYTES:
+            raise ValueError("no plain file of a sensible size")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
+    except (OSError, ValueError, RecursionError) as error:
+        raise BrokenArtefact(
+            f"{path} is missing or unreadable; {str(place)!r} is no metarec model"
+        ) from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Digest of what a config says, however it is laid out; without the digest itself."""
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_facts(path: Path) -> FileFacts:
+    """What a file is now."""
+    return FileFacts(file=path.name, size=path.stat().st_size, sha256=sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def regular_size(path: Path) -> int | None:
+    """Bytes of a plain file; None for anything else: a link may lead out of the folder, reading a
+    pipe never ends.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def check_sizes(place: Path, manifest: Manifest) -> None:
+    """Whether every file is there, each of its size.
+
+    Raises:
+        BrokenArtefact: if not.
+    """
+    for one in manifest.files.values():
+        if regular_size(place / one.file) != one.size:
+            raise BrokenArtefact(
+                f"{place / one.file} is missing or cut short; write the model again or restore "
+                f"the folder from a copy"
+            )
+
+
+def check_files(place: Path, manifest: Manifest) -> None:
+    """Whether every file holds the bytes that were written.
+
+    Raises:
+        BrokenArtefact: if not.
+    """
+    check_sizes(place, manifest)
+    for one in manifest.files.values():
+        try:
+            is_same = one.sha256 in (None, sha256_of(place / one.file))
+        except OSError as error:
+            raise BrokenArtefact(f"{place / one.file} cannot be read ({error})") from error
+        if not is_same:
+            raise BrokenArtefact(
+                f"{place / one.file} was changed since it was written, by a fault of the disk or "
+                f"by hand; restore the folder from a copy, or fit again"
+            )
+
+
+def array_facts(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """What is noted of arrays."""
+    return {
+        name: {"dtype": str(array.dtype), "shape": list(array.shape), "finite": _is_finite(array)}
+        for name, array in arrays.items()
+    }
+
+
+def check_arrays(path: Path, manifest: Manifest, arrays: Mapping[str, np.ndarray]) -> None:
+    """Whether arrays are of the types and shapes that were written, and hold numbers.
+
+    Raises:
+        BrokenArtefact: if not.
+    """
+    noted = manifest.arrays
+    if noted is not None and set(noted) != set(arrays):
+        odd = ", ".join(sorted(set(noted) ^ set(arrays))[:3])
+        raise BrokenArtefact(f"{path} does not hold the arrays it should hold (see {odd})")
+    for name, found in array_facts(arrays).items():
+        must = {**found, "finite": True} if noted is None else noted[name]
+        if found != must and not (must == {**found, "finite": False}):
+            raise BrokenArtefact(
+                f"{path}: array {name!r} is {found['dtype']} {found['shape']}"
+                f"{'' if found['finite'] else ' with numbers that are none'}, not what was written"
+            )
+
+
+def check_rows(path: Path, name: str, manifest: Manifest) -> None:
+    """Whether a table says itself that it has the rows that were written; before it is read, as a
+    few bytes may claim millions.
+
+    Raises:
+        BrokenArtefact: if not.
+    """
+    rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+    if manifest.tables is not None and manifest.tables.get(name) != rows:
+        raise BrokenArtefact(f"{path} has {rows} rows, not the {manifest.tables.get(name)} written")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())

@@ -1,0 +1,97 @@
+"""`metarec store check | migrate | erase`, on both kinds of stores."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from metarec.app.cli import main
+from metarec.feedback import open_store
+from metarec.feedback.engines import known_url
+from metarec.feedback.events import Event
+from metarec.feedback.forgetting import forget
+from metarec.feedback.migrations import MIGRATIONS, migrate
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["store", *words])
+    said = capsys.readouterr()
+    return ended.value.code, said.out, said.err
+
+
+def make_old_store(url, steps):
+    """A store as an earlier version left it, with a row in it."""
+    engine = sa.create_engine(known_url(url)[0])
+    with engine.begin() as connection:
+        migrate(connection, MIGRATIONS[:steps])
+        connection.execute(
+            sa.text(
+                "INSERT INTO events (event_id, user_id, item_id, timestamp, kind) "
+                "VALUES ('old', 'ann', 'tea', 1, 'x')"
+            )
+        )
+    engine.dispose()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_an_older_store_is_found_told_and_migrated(store_url, steps, capsys):
+    make_old_store(store_url, steps)
+    code, said, _ = run(capsys, "check", store_url)
+    assert code == 2
+    assert "run: metarec store migrate URL" in said
+    code, said, _ = run(capsys, "migrate", store_url, "--json")
+    assert code == 0
+    server = store_url.startswith("postgres")
+    assert json.loads(said) == {
+        "version": len(MIGRATIONS),
+        "steps": len(MIGRATIONS) - steps,
+        "moved_from": "public" if server else None,
+    }
+    assert run(capsys, "migrate", store_url)[1] == f"version {len(MIGRATIONS)}: nothing to do\n"
+    code, said, _ = run(capsys, "check", store_url, "--json")
+    assert code == 0
+    assert json.loads(said)["rows"]["events"] == 1
+    store = open_store(store_url)
+    assert [e.event_id for e in store.events_of("ann")] == ["old"]
+    new = Event(event_id="new", user_id="ann", item_id="tea", timestamp=2.0)
+    assert store.append([new]).result().accepted == 1  # the counter of rows moved too
+    store.close()
+
+
+def test_checking_changes_nothing(store_url, capsys, tmp_path):
+    make_old_store(store_url, 2)
+    for _ in range(2):
+        assert json.loads(run(capsys, "check", store_url, "--json")[1])["version"] in (0, 2)
+    assert run(capsys, "check", str(tmp_path / "none.db"))[0] == 2
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_deleted_rows_are_erased_on_demand(store, store_url, capsys):
+    event = Event(event_id="a", user_id="ann", item_id="tea", timestamp=1.0)
+    store.append([event]).result()
+    forget(store, "ann")
+    assert run(capsys, "erase", store_url) == (0, "rewritten without deleted rows\n", "")
+    assert json.loads(run(capsys, "check", store_url, "--json")[1])["to_erase"] == 0
+
+
+def test_a_newer_or_damaged_file_is_told_in_one_line(tmp_path, capsys):
+    url = str(tmp_path / "e.db")
+    open_store(url).close()
+    connection = sqlite3.connect(url)
+    connection.execute("INSERT INTO schema_version VALUES (99)")
+    connection.commit()
+    connection.close()
+    assert run(capsys, "check", url)[0] == 2
+    code, _, said = run(capsys, "migrate", url)
+    assert (code, len(said.splitlines())) == (2, 1)
+    (tmp_path / "e.db").write_bytes(b"this was a database" * 900)
+    for word in ("check", "migrate"):
+        code, told, said = run(capsys, word, url)
+        assert code != 0
+        assert told == ""
+        assert len(said.splitlines()) == 1
+        assert "the store is damaged (file is not a database); restore a backup" in said

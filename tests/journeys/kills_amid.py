@@ -1,0 +1,234 @@
+"""Kill retraining, promotions, forgetting and migrations in their midst; look at what is left.
+
+Each program says `ready` and works until it is killed (SIGKILL) at a random moment; then what it
+left must be whole, and after a start's tidying nothing of a forgotten user may be anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+
+from metarec.feedback import open_store
+from metarec.feedback.checks import check_store
+from metarec.feedback.engines import known_url
+from metarec.feedback.events import Event
+from metarec.feedback.forgotten_rows import tidy
+from metarec.feedback.migrations import MIGRATIONS, migrate
+from metarec.feedback.registry import Registry
+from metarec.recommender import Recommender
+
+PROMOTE = """
+import sys, itertools
+from metarec.feedback.registry import Registry
+registry = Registry(sys.argv[1])
+versions = list(registry.folders())
+print("ready", flush=True)
+for version in itertools.cycle(versions):
+    registry.promote(version, "to and fro")
+"""
+FORGET = """
+import sys
+from metarec.feedback import open_store
+from metarec.feedback.forgetting import forget
+from metarec.feedback.registry import Registry
+model, url, first, last = sys.argv[1:]
+store, registry = open_store(url), Registry(model)
+print("ready", flush=True)
+for number in range(int(first), int(last)):
+    print(f"asked u{number:03d}", flush=True)
+    forget(store, f"u{number:03d}", models=registry)
+    print(f"told u{number:03d}", flush=True)
+"""
+RETRAIN = """
+import sys
+from functools import partial
+from metarec.app.retraining.loop import retrain
+from metarec.recommender import Recommender
+print("ready", flush=True)
+for seed in range(9):
+    fit = partial(Recommender.fit, preset="tiny", seed=int(sys.argv[3]) + seed, encoder="tfidf")
+    retrain(sys.argv[1], sys.argv[2], fit=fit, force=True, seed=seed)
+"""
+MIGRATE = """
+import sys
+from metarec.feedback import open_store
+print("ready", flush=True)
+open_store(sys.argv[1]).close()
+print("done", flush=True)
+"""
+
+
+@dataclass
+class Left:
+    """What a series of kills left."""
+
+    kills: int = 0
+    in_midst: int = 0
+    """Kills that met a program at work."""
+    problems: list[str] = field(default_factory=list)
+
+
+def _kill_amid(program: str, arguments: list[str], seconds: float) -> tuple[list[str], bool]:
+    """Run a program, kill it so long after it is ready; its lines, and whether it was at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(seconds)
+    is_at_work = process.poll() is None
+    if is_at_work:
+        os.killpg(process.pid, signal.SIGKILL)
+    said, complaint = process.communicate()
+    if not is_at_work and process.returncode:
+        raise RuntimeError(complaint[-2000:])
+    return [first, *said.splitlines()], is_at_work
+
+
+def _moments(kills: int, seconds: float, seed: int) -> Iterator[float]:
+    rng = random.Random(seed)
+    return (rng.uniform(0.0, seconds) for _ in range(kills))
+
+
+def _whole(registry: Registry) -> list[str]:
+    """What is wrong with a registry."""
+    problems = list(registry.problems)
+    for entry in registry.entries():
+        if entry.problem:
+            problems.append(entry.problem)
+    Recommender.load(registry.place_of(registry.current()))
+    return problems
+
+
+def kill_promotions(model: Path, kills: int, *, seed: int = 0) -> Left:
+    """Promote to and fro."""
+    left = Left()
+    registry = Registry(model)
+    other = registry.folder / "versions" / "other"
+    if not other.exists():
+        shutil.copytree(model, other, ignore=shutil.ignore_patterns("versions", "*.lock", "*.db*"))
+    for seconds in _moments(kills, 0.5, seed):
+        before = Registry(model).promotions()
+        _, is_at_work = _kill_amid(PROMOTE, [str(model)], seconds)
+        after = Registry(model)
+        history = after.promotions()
+        left.problems += _whole(after)
+        if history[: len(before)] != before:
+            left.problems.append("the history lost lines")
+        if history and history[-1]["to"] != after.current():
+            left.problems.append("the last promotion is not the one that serves")
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
+    return left
+
+
+def held_users(folder: Path) -> set[str]:
+    """Everyone in any table of any model below a folder, drafts and leavings too."""
+    return {
+        user
+        for path in folder.rglob("*.parquet*")
+        for user in pl.read_parquet(path).to_dict(as_series=False).get("user_id", [])
+    }
+
+
+def kill_forgetting(model: Path, url: str, kills: int, *, seed: int = 0) -> Left:
+    """Forget the users of the first data one after the other; each has events in the store."""
+    left, number = Left(), 0
+    with closing(open_store(url)) as store:
+        users = [f"u{n:03d}" for n in range(48)]
+        store.append(
+            [
+                Event(event_id=f"e-{user}", user_id=user, item_id="s01", timestamp=time.time())
+                for user in users
+            ]
+        ).result()
+    for seconds in _moments(kills, 1.0, seed):
+        lines, is_at_work = _kill_amid(FORGET, [str(model), url, str(number), "48"], seconds)
+        asked = [line.split()[1] for line in lines if line.startswith("asked")]
+        told = {line.split()[1] for line in lines if line.startswith("told")}
+        with closing(open_store(url)) as store:
+            tidy(store, Registry(model))  # as a start does
+            stored = set(store.as_frame()["user_id"])
+        held = held_users(model)
+        left.problems += [f"{user} is held after the receipt" for user in told & (stored | held)]
+        left.problems += [
+            f"{user} was forgotten by half" for user in asked if (user in stored) != (user in held)
+        ]
+        left.problems += _whole(Registry(model))
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
+        number += len(told)
+    return left
+
+
+def kill_retraining(model: Path, url: str, kills: int, *, seed: int = 0) -> Left:
+    """Retrain again and again while a user of the store is forgotten."""
+    left = Left()
+    for number, seconds in enumerate(_moments(kills, 6.0, seed)):
+        with closing(open_store(url)) as store:
+            store.append(
+                [
+                    Event(
+                        event_id=f"r{number}-{n}",
+                        user_id=f"r{number}-{n % 40}",
+                        item_id=f"s{n % 12:02d}",
+                        kind="like",
+                        timestamp=time.time(),
+                    )
+                    for n in range(200)
+                ]
+            ).result()
+        _, is_at_work = _kill_amid(RETRAIN, [str(model), url, str(100 * number)], seconds)
+        with closing(open_store(url)) as store:
+            tidy(store, Registry(model))
+        left.problems += [str(path) for path in model.rglob(".*draft*")]
+        left.problems += _whole(Registry(model))
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
+    return left
+
+
+def kill_migrations(new_url: Callable[[int], str], kills: int, *, seed: int = 0) -> Left:
+    """Open stores of an older version, each with rows in it."""
+    left = Left()
+    for number, seconds in enumerate(_moments(kills, 0.25, seed)):
+        url = new_url(number)
+        engine = sa.create_engine(known_url(url)[0])
+        rows = [{"name": f"e{n}"} for n in range(20_000)]
+        with engine.begin() as connection:
+            migrate(connection, MIGRATIONS[:2])
+            connection.execute(
+                sa.text(
+                    "INSERT INTO events (event_id, user_id, item_id, timestamp, kind) "
+                    "VALUES (:name, 'ann', 'tea', 1, 'x')"
+                ),
+                rows,
+            )
+        engine.dispose()
+        lines, _ = _kill_amid(MIGRATE, [url], seconds)
+        with closing(open_store(url, as_it_is=True)) as store:
+            version = check_store(store).version
+            if version not in (0, 2, len(MIGRATIONS)):  # 0: the older one, where it was
+                left.problems.append(f"a store was left at version {version}")
+        with closing(open_store(url)) as store:
+            found = check_store(store)
+            left.problems += found.problems
+            if found.rows["events"] != len(rows):
+                left.problems.append(f"{found.rows['events']} of {len(rows)} rows are left")
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + ("done" not in lines)
+    return left
