@@ -157,7 +157,7 @@ def test_a_kill_between_the_pointer_and_the_history_loses_no_promotion(registry)
     registry.promote("second", "better")
     (registry.folder / "promotions.jsonl").unlink()  # as if killed before the line was written
     assert [p["reason"] for p in registry.promotions()] == ["better"]
-    registry.roll_back("complaints")
+    registry.promote("first", "complaints")
     assert [p["to"] for p in registry.promotions()] == ["second", "first"]
 
 
@@ -203,7 +203,7 @@ def test_old_versions_go_but_never_those_that_serve(registry):
         assert registry.prune(2) == ["c"]
     assert {e.version for e in registry.entries()} == {"first", "a", "b", "d", "e"}
     assert not (registry.folder / "decisions" / "c.json").exists()
-    assert registry.roll_back("x") == "a"
+    assert registry.ways_back()[-1] == "a"
 
 
 def test_drafts_of_the_killed_are_swept_and_those_of_the_living_stay(registry):

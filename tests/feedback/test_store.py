@@ -287,7 +287,7 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
                 "'ann', 'tea', 1, 'x')"
             )
         )
-    for steps in range(2, len(MIGRATIONS) + 1):
+    for steps in (2, 3):
         with engine.begin() as connection:
             assert migrate(connection, MIGRATIONS[:steps]) == 1
     store = open_store(store_url)

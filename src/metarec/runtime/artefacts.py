@@ -309,7 +309,7 @@ def write_arrays(
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    plain = {name: np.ascontiguousarray(_as_numpy(value)) for name, value in arrays.items()}
+    plain = {name: np.asarray(_as_numpy(value), order="C") for name, value in arrays.items()}
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         draft.touch()
