@@ -1,4 +1,4 @@
-"""`metarec serve`, `retrain`, `forget`: a model among people."""
+"""`metarec serve`, `retrain`, `forget`: a model in service."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def serve(
 
 def forget(
     model: Model,
-    user: Annotated[str, typer.Option(help="Id of the person who asks to be forgotten.")],
+    user: Annotated[str, typer.Option(help="Id of the user who asks to be forgotten.")],
     store: Store = None,
     as_json: Json = False,
 ) -> None:
-    """Delete everything kept of a person, and give a receipt; the next retraining leaves them
+    """Delete everything kept of a user, and give a receipt; the next retraining leaves them
     out.
     """
     from dataclasses import asdict
@@ -111,7 +111,7 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Train a challenger on old and new events; promote it only if it is not worse overall, for
-    newcomers, or for any group.
+    new users, or for any group.
     """
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings
