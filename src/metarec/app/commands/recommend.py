@@ -118,8 +118,7 @@ def recommend(
 
 def _doubt(place: dict[str, Any]) -> str:
     """The predicted rating and the interval that holds nine of ten, or, without ratings, the
-    uncertainty
-    about the score.
+    uncertainty about the score.
     """
     if "interval" not in place:
         return f"{place['uncertainty']:.2f}"
