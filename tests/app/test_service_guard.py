@@ -181,3 +181,136 @@ def test_what_a_database_server_says_of_itself_is_not_for_those_who_call():
     )
     assert without_details(said) == "the store does not answer; try again later"
     assert without_details("the store is closed") == "the store is closed"
+
+
+async def unread():
+    raise AssertionError("the body was read")
+
+
+def refused_unread(guard, headers, path="/v1/events"):
+    """Status of an answer that was given before any of the body was read."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    named = {b"host": b"127.0.0.1", b"content-length": b"900000", **headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "headers": list(named.items()),
+        "client": ("1.1.1.1", 1),
+    }
+    asyncio.run(guard(scope, unread, send))
+    return sent[0]["status"]
+
+
+def test_a_key_is_looked_at_before_the_body():
+    guard = guarded(keys={"secret": "read"})
+    assert refused_unread(guard, {}) == 401
+    assert refused_unread(guard, {b"x-api-key": b"guess"}) == 401
+    assert refused_unread(guard, {b"x-api-key": b"secret"}) == 500  # the route reads it
+
+
+def test_a_digest_in_the_settings_stands_for_its_key():
+    import hashlib
+
+    digest = "sha256:" + hashlib.sha256(b"secret").hexdigest()
+    guard = guarded(keys={digest: "read"})
+    assert call(guard, path="/v1/x", headers={b"x-api-key": b"secret"})[0] == 200
+    assert call(guard, path="/v1/x", headers={b"x-api-key": digest.encode()})[0] == 401
+
+
+JSON = (b"content-type", b"application/json")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([JSON], 200),
+        ([], 200),
+        ([JSON, (b"origin", b"http://127.0.0.1:8000")], 200),
+        ([JSON, (b"origin", b"http://127.0.0.1:9999")], 403),
+        ([JSON, (b"origin", b"http://evil.example")], 403),
+        ([JSON, (b"origin", b"null")], 403),
+        ([JSON, (b"origin", b"http://shop.example")], 200),
+        ([JSON, (b"origin", b"http://shop.example"), (b"sec-fetch-site", b"cross-site")], 200),
+        ([JSON, (b"sec-fetch-site", b"cross-site")], 403),
+        ([JSON, (b"sec-fetch-site", b"same-site")], 403),
+        ([JSON, (b"sec-fetch-site", b"same-origin")], 200),
+        ([(b"content-type", b"application/x-www-form-urlencoded")], 403),
+        ([(b"content-type", b"text/plain")], 403),
+    ],
+)
+def test_without_keys_no_foreign_page_changes_anything(headers, status):
+    open_guard = guarded(cors_origins=("http://shop.example",))
+    path = "/v1/models/1/promote"
+    assert call(open_guard, path=path, headers=dict(headers))[0] == status
+    keyed = guarded(keys={"secret": "admin"})
+    with_key = dict([*headers, (b"x-api-key", b"secret")])
+    assert call(keyed, path=path, headers=with_key)[0] == 200  # no browser adds a key by itself
+
+
+def test_answers_are_in_no_frame_and_data_in_no_cache():
+    for path, cache in (("/v1/items", b"no-store"), ("/", b"no-cache")):
+        headers = call(guarded(), path=path)[2]
+        assert headers[b"x-frame-options"] == b"DENY"
+        assert b"frame-ancestors 'none'" in headers[b"content-security-policy"]
+        assert headers[b"cache-control"] == cache
+
+
+def test_a_request_keeps_its_id_if_it_is_one():
+    guard = guarded()
+    assert call(guard, headers={b"x-request-id": b"shop-42.a"})[2][b"x-request-id"] == b"shop-42.a"
+    for bad in (b"", b"a b", b"x" * 65, b'"}\x1b[31m', "é".encode()):
+        made = call(guard, headers={b"x-request-id": bad})[2][b"x-request-id"]
+        assert made != bad
+        assert made
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_client_that_leaves_is_no_fault_here(caplog, chunked):
+    meters, sent = Meters(), []
+
+    async def leaves(_scope, receive, _send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    guard = Guard(leaves, settings=ServiceSettings(model="m"), meters=meters)
+    headers = [(b"host", b"127.0.0.1"), *([(b"transfer-encoding", b"chunked")] if chunked else [])]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": ("a", 1)}
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(guard(scope, receive, send))
+    assert (sent, caplog.records) == ([], [])
+    assert b'status="499"' in meters.page()
+    assert b'status="500"' not in meters.page()
+
+
+def test_the_audit_log_says_who_was_refused_and_who_changed_what(caplog):
+    guard = guarded(keys={"secret": "admin"})
+
+    async def routed(scope, receive, send):
+        scope["path_params"] = {"item_id": "i1", "user_id": "ann-private"}
+        await echo(scope, receive, send)
+
+    guard._app = routed
+    key = {b"x-api-key": b"secret"}
+    call(guard, path="/v1/items/i1")
+    call(guard, path="/v1/items/i1", headers={**key, b"x-request-id": b"mine"})
+    call(guard, path="/v1/models/2/promote", headers=key)
+    call(guard, path="/v1/recommendations", headers=key)
+    records = [record for record in caplog.records if record.name == "metarec.audit"]
+    assert [(r.getMessage(), r.status, r.role) for r in records] == [
+        ("refused", 401, None),
+        ("item change", 200, "admin"),
+        ("promotion", 200, "admin"),
+    ]
+    assert (records[1].request, records[1].item_id, len(records[1].key)) == ("mine", "i1", 8)
+    assert "ann-private" not in str([vars(record) for record in records])

@@ -1005,3 +1005,138 @@ def test_drift_is_measured_against_what_was_trained_on(client):
     assert any("popularity index" in reason for reason in looked.reasons)
     assert client.get("/v1/status").json()["retraining_advised"] == looked.reasons
     assert 'metarec_drift{signal="cold_user_share"} 1.0' in client.get("/metrics").text
+
+
+def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
+    from metarec.app.service import watch
+
+    monkeypatch.setattr(watch, "MOST_SLATES", 5)
+    monkeypatch.setattr(watch, "MOST_EVENTS", 6)
+    client = start()
+    store = client.app.state.service.store
+    for _ in range(12):
+        slate(client, user_id="ann", k=2)
+    like(client, "bob", *(f"s{n:02}" for n in range(9)))
+    eventually(lambda: store.counts()["slates"] == 12)
+    asked = []
+    for name in ("as_frame", "slates"):
+        real = getattr(store, name)
+        monkeypatch.setattr(
+            store, name, lambda *a, real=real, **k: asked.append(real(*a, **k)) or asked[-1]
+        )
+    looked = client.app.state.service.watch.look(now=time.time() + 1)
+    assert (looked.outcomes["slates"], looked.outcomes["slates_measured"]) == (12.0, 5.0)
+    assert looked.drift.events == 9
+    assert max(frame.height for frame in asked) == 6
+
+
+def test_old_slates_are_deleted_while_serving(start, model, tmp_path):
+    with_slates = start()
+    slate(with_slates, user_id="ann", k=2)
+    store = with_slates.app.state.service.store
+    eventually(lambda: store.counts()["slates"] == 1)
+    start(keep_slates_days=1e-9)
+    eventually(lambda: store.counts()["slates"] == 0)
+
+
+def test_an_event_id_used_for_something_else_is_refused_whole(client):
+    like(client, "ann", "s00", event_id="a")
+    assert like(client, "ann", "s00", event_id="a")["duplicates"] == 1
+    assert like(client, "bob", "s01", event_id="a")["accepted"] == 1
+    events = [
+        {"user_id": "ann", "item_id": "s02", "event_id": "b"},
+        {"user_id": "ann", "item_id": "s03", "event_id": "a", "kind": "like"},
+    ]
+    answer = client.post("/v1/events", json={"events": events})
+    assert answer.status_code == 409
+    assert "event_id 'a' was used before" in answer.json()["error"]
+    kept = client.get("/v1/users/ann").json()["events"]
+    assert [event["item_id"] for event in kept] == ["s00"]
+
+
+def test_a_time_in_the_far_future_is_refused_and_clocks_may_differ(client):
+    def sent(ahead):
+        event = {"user_id": "ann", "item_id": "s00", "timestamp": time.time() + ahead}
+        return client.post("/v1/events", json={"events": [event]})
+
+    assert sent(60).status_code == 200
+    answer = sent(1e9)
+    assert answer.status_code == 422
+    assert "lies in the future; send seconds since 1970" in answer.json()["error"]
+
+
+def test_what_costs_too_much_is_refused_and_its_dearest_part_named(client):
+    def status(**body):
+        return client.post("/v1/recommendations", json=body).status_code
+
+    dear = client.post(
+        "/v1/recommendations", json={"quota": {f"none{n}": 1 for n in range(50)}, "k": 200}
+    )
+    assert dear.status_code == 422
+    assert "70 plain slates, 20 are allowed; the dearest of it: quota, k" in dear.json()["error"]
+    assert status(filter=" or ".join(f"year = {n}" for n in range(60))) == 422
+    assert status(filter="year in (" + ", ".join(map(str, range(60))) + ")") == 422
+    assert status(explore=1.0, k=200, explain=True) == 422
+    assert status(explore=1.0, k=200) == 200
+    assert status(explain=True, k=200) == 200
+
+
+def test_costly_requests_wait_aside_and_no_longer_than_they_may(start, monkeypatch):
+    from metarec.app.service import people
+
+    hold = threading.Event()
+    monkeypatch.setattr(people, "explain_one", lambda *_: hold.wait(20) and {})
+    client = start(heavy_threads=1, heavy_waiting=1, heavy_seconds=1.0)
+    told = []
+
+    def explain():
+        body = {"history": [{"item_id": "s00", "value": 5}], "item_id": "s01"}
+        answer = client.post("/v1/explanations", json=body)
+        told.append((answer.status_code, answer.headers.get("retry-after")))
+
+    asking = [threading.Thread(target=explain) for _ in range(3)]
+    for one in asking:
+        one.start()
+    eventually(lambda: len(told) == 1)  # one too many: told at once
+    slate(client, k=1)
+    assert client.get("/readyz").status_code == 200
+    for one in asking:
+        one.join(10)
+    hold.set()
+    assert told == [(503, "1")] * 3
+
+
+def test_an_empty_post_of_a_foreign_page_promotes_nothing(client):
+    version = client.get("/v1/models").json()["models"][0]["version"]
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"content-type": "application/x-www-form-urlencoded"},
+    ):
+        answer = client.post(f"/v1/models/{version}/promote", headers=headers)
+        assert answer.status_code == 403, headers
+    assert client.get("/v1/models").json()["promotions"] == []
+
+
+def test_only_a_trusted_proxy_says_who_asks(start):
+    def statuses(**settings):
+        client = start(requests_per_second=0.001, burst=2, **settings)
+        return [
+            client.get("/v1/items", headers={"x-forwarded-for": f"9.9.9.{n}"}).status_code
+            for n in range(4)
+        ]
+
+    assert statuses() == [200, 200, 429, 429]
+    assert statuses(trusted_proxies=("10.0.0.0/8",)) == [200, 200, 429, 429]
+    assert statuses(trusted_proxies=("testclient",)) == [200] * 4
+
+
+def test_an_unknown_query_parameter_is_refused_and_those_known_are_named(client):
+    answer = client.get("/v1/items?q=a&limit=5")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "query.limit: is not known here; known are k, q"
+    for path in ("/v1/status?x=1", "/v1/items/s00?x=1", "/v1/users/ann?x=1", "/v1/models?x=1"):
+        assert client.get(path).status_code == 422, path
+    assert client.post("/v1/recommendations?k=5", json={}).status_code == 422
+    assert client.get("/v1/onboarding?like=s00&like=s01&k=2").status_code == 200
+    assert client.get("/healthz?probe=1").status_code == 200

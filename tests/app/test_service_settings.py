@@ -109,3 +109,25 @@ def test_a_service_that_could_not_start_leaves_no_metrics_folder_behind(tmp_path
         )
 
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+def test_short_keys_are_refused_where_the_service_is_started():
+    from metarec.app.service.run import serve
+
+    with pytest.raises(BadInput, match="role 'admin' has 7 characters, fewer than min_key_leng"):
+        serve("m", keys={"hunter2": "admin"})
+    ServiceSettings(model="m", keys={"x" * 16: "admin"}).check_keys()
+    ServiceSettings(model="m", keys={"sha256:" + "0" * 64: "admin"}).check_keys()
+    ServiceSettings(model="m", keys={"hunter2": "admin"}, min_key_length=7).check_keys()
+
+
+def test_a_digest_that_is_none_is_refused_without_being_shown():
+    with pytest.raises(BadInput, match="needs the 64 hexadecimal digits of a SHA-256") as error:
+        ServiceSettings(model="m", keys={"sha256:beef": "admin"})
+    assert "beef" not in str(error.value)
+
+
+def test_a_digest_can_come_from_the_environment():
+    digest = "sha256:" + "ab" * 32
+    read = load_settings(None, {"METAREC_KEYS": f"{digest}:admin"}, model="m")
+    assert read.keys == {digest: "admin"}

@@ -216,13 +216,14 @@ def test_a_clock_that_runs_ahead_as_a_whole_is_left_alone(tmp_path: Path) -> Non
     assert report.findings == []
 
 
-def test_mostly_missing_times_are_no_clock(tmp_path: Path) -> None:
+def test_half_of_the_times_missing(tmp_path: Path) -> None:
     half = events().with_columns(
         pl.when(pl.int_range(pl.len()) % 2 == 0).then("timestamp").alias("timestamp")
     )
     write(tmp_path, "parquet", interactions=half)
     data, report = read_clean(tmp_path)
-    assert len(data.interactions) == 96 and not data.interactions.has_time and report.findings == []
+    assert len(data.interactions) == 96 and data.interactions.has_time
+    assert [(f.rule, f.rows, f.action) for f in report.findings] == [("untimed", 48, "changed")]
 
 
 def test_duplicated_ids_of_items_and_users(tmp_path: Path) -> None:

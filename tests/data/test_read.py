@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 import metarec
 from data.folders import events, item_table, user_table, write
+from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.read import read
 from metarec.data.schema import BadInput, DataWarning
 
@@ -170,8 +171,12 @@ def test_compressed_and_ragged_csv(tmp_path: Path) -> None:
 
     path = tmp_path / "interactions.csv.gz"
     path.write_bytes(gzip.compress(b"user_id;item_id;value\na;1;2\nb;2;3;surplus\nc;3\n"))
-    frame = read(tmp_path).interactions.frame
-    assert frame.select("user_id", "item_id").rows() == [("a", "1"), ("b", "2"), ("c", "3")]
+    rules = CleaningConfig(most_unreadable=0.5)
+    with pytest.warns(DataWarning, match="unreadable_rows: removed 1 row.*line 3.*4 cells"):
+        frame = read(tmp_path, rules=rules).interactions.frame
+    assert frame.select("user_id", "item_id").rows() == [("a", "1"), ("c", "3")]
+    with pytest.raises(BadInput, match="1 of 3 rows cannot be read"):
+        read(tmp_path)
 
 
 def test_reading_clean_data_warns_of_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store, tables
-from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
+from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import MIGRATIONS, migrate
 
 
@@ -41,6 +41,37 @@ def test_an_event_id_is_stored_once(store):
         ("b", "tea"),
         ("c", "tea"),
     ]
+
+
+def test_an_id_is_its_users_own_and_stands_for_one_event(store):
+    assert store.append([event("a"), event("a", user="bob", item="rice")]).result().accepted == 2
+    again = store.append([event("a", at=9.0), event("b")], strict=True).result()
+    assert again == Appended(accepted=1, duplicates=1)
+    for other in (
+        {"item": "rice"},
+        {"kind": "like"},
+        {"value": 1.0},
+        {"slate_id": "s"},
+        {"context": {"hour": 3}},
+    ):
+        with pytest.raises(EventConflict, match="event_id 'a' was used before by the same user"):
+            store.append([event("new"), event("a", **other)], strict=True).result()
+    with pytest.raises(EventConflict, match="'c' was used before by the same user with another"):
+        store.append([event("c"), event("c", item="rice")], strict=True).result()
+    assert [e.event_id for e in store.events_of("ann")] == ["a", "b"]
+
+
+def test_a_conflict_spoils_only_its_own_request(store):
+    store.append([event("a")]).result()
+    hold = threading.Event()
+    held = store.call(lambda connection: hold.wait(10))
+    bad = store.append([event("a", item="rice")], strict=True)
+    good = store.append([event("b")], strict=True)
+    hold.set()
+    held.result()
+    assert good.result() == Appended(accepted=1, duplicates=0)
+    with pytest.raises(EventConflict, match="with another item_id"):
+        bad.result()
 
 
 def test_the_same_event_in_two_requests_of_one_group_is_accepted_once(store):
@@ -251,7 +282,7 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
                 "'ann', 'tea', 1, 'x')"
             )
         )
-    for steps in (2, 3):
+    for steps in range(2, len(MIGRATIONS) + 1):
         with engine.begin() as connection:
             assert migrate(connection, MIGRATIONS[:steps]) == 1
     with engine.begin() as connection:
@@ -275,7 +306,8 @@ def test_a_newer_store_is_refused(tmp_path):
     ).result()
     store.close()
     with pytest.raises(
-        BadInput, match="schema version 99, this metarec knows 3; install a newer metarec"
+        BadInput,
+        match=f"schema version 99, this metarec knows {len(MIGRATIONS)}; install a newer metarec",
     ):
         open_store(str(tmp_path / "e.db"))
 

@@ -144,3 +144,51 @@ def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(
     np.testing.assert_allclose(
         posterior_spread(directions_of(embeddings), support), together, atol=1e-5
     )
+
+
+def test_propensities_of_a_long_slate_equal_how_often_the_policy_does_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exploration, "GROUP", 2)
+    draws, k = 15_000, 5
+    shown, logged = explore(
+        np.tile(MEAN, (draws, 1)),
+        np.tile(DEVIATION, (draws, 1)),
+        k,
+        np.random.default_rng(0),
+        pool=6,
+    )
+    assert shown.shape == logged.shape == (draws, k)
+    for place in range(k):
+        for item in range(5):
+            here = shown[:, place] == item
+            if here.any():
+                error = 4 * np.sqrt(here.mean() * (1 - here.mean()) / draws) + 1e-3
+                assert logged[here, place] == pytest.approx(here.mean(), abs=error)
+
+
+def test_a_long_slate_holds_each_item_once_and_without_doubt_is_the_plain_ranking() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(400).astype(float)[None]
+    certain, chance = explore(scores, np.full((1, 400), 1e-9), 55, rng, pool=110)
+    assert certain.tolist() == [np.argsort(-scores[0])[:55].tolist()]
+    assert chance == pytest.approx(1.0)
+    doubtful, chance = explore(scores, np.full((1, 400), 60.0), 200, rng, pool=400)
+    assert len(set(doubtful[0].tolist())) == 200
+    assert ((chance > 0) & (chance <= 1)).all()
+
+
+def test_the_price_of_exploration_grows_with_the_places_alone() -> None:
+    from time import perf_counter
+
+    scores = np.random.default_rng(0).normal(size=(1, 2_000))
+
+    def seconds(k: int) -> float:
+        took = []
+        for seed in range(3):
+            began = perf_counter()
+            explore(scores, np.ones(scores.shape), k, np.random.default_rng(seed), pool=2 * k)
+            took.append(perf_counter() - began)
+        return min(took)
+
+    assert seconds(200) < 40 * seconds(20)  # 10 times; places times places times items: 1,000

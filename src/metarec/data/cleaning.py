@@ -21,6 +21,8 @@ from metarec.data.rules import Coded, Verdict, coded
 from metarec.data.schema import BadInput, Catalog, Dataset, id_order, in_order
 from metarec.data.validity import Place, valid_events
 
+MOST_ZEROS = 0.2
+"""From this share of ratings on, zeros are worth a word."""
 MOST_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
 
@@ -69,6 +71,7 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
     """Clean without a report; what was found is added to `found`."""
     data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
+    found += _zeros(events)
     for name, rule in _rules(data, config):
         for verdict in rule(events):
             fewer = events.without(verdict.rows) if verdict.rows.len() else events
@@ -125,6 +128,24 @@ def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Datas
         return data
     found += findings
     return data.with_interactions(in_order(frame))
+
+
+def _zeros(events: Coded) -> list[Finding]:
+    """Ratings of 0 beside a scale that begins at 1, which often stand for events without a
+    rating.
+    """
+    ratings = events.frame["value"].drop_nulls()
+    zeros, rest = int((ratings == 0).sum()), ratings.filter(ratings != 0)
+    # Polars types min() as any literal
+    if not events.has_values or not len(rest) or float(rest.min()) < 1:  # type: ignore[arg-type]
+        return []
+    if zeros < MOST_ZEROS * len(ratings) or rest.n_unique() < 2:
+        return []
+    why = (
+        "ratings of 0 beside others of 1 or more count as the lowest; if they stand for events "
+        "without a rating, say so in [cleaning]: implicit_values = [0]"
+    )
+    return [Finding(rule="zero_ratings", rows=zeros, action="noted", why=why)]
 
 
 def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
 
 CANCELLING = {
     "remove_from_cart": "cart",
@@ -20,6 +20,13 @@ CANCELLING = {
     "return": "purchase",
     "refund": "purchase",
     "cancel": "order",
+    "取消收藏": "收藏",
+    "取消点赞": "点赞",
+    "取消关注": "关注",
+    "移出购物车": "加购",
+    "退货": "购买",
+    "退款": "购买",
+    "取消订单": "下单",
 }
 
 
@@ -39,6 +46,10 @@ class CleaningConfig:
     """
     value_scale: tuple[float, float] | None = None
     """Smallest and largest rating allowed; None finds the scale in the data."""
+    not_rated: tuple[float, ...] = ()
+    """Values that stand for "not rated" (99 in Jester); such rows are no events and are removed."""
+    implicit_values: tuple[float, ...] = ()
+    """Values that stand for an event without a rating (0 in Book-Crossing)."""
     time_units: bool = True
     """Convert times in milli-, micro- or nanoseconds to seconds."""
     impossible_times: bool = True
@@ -58,7 +69,9 @@ class CleaningConfig:
     implicit events.
     """
     cancelled: bool = True
-    """Remove acts that were taken back, with what took them back (cart and remove_from_cart)."""
+    """Remove acts that were taken back, with what took them back (like and unlike); where nothing
+    else is left of an item, what says no by itself (a return) stays.
+    """
     cancelling: Mapping[str, str] = field(default_factory=lambda: dict(CANCELLING))
     """Kind that takes back -> kind that is taken back."""
     fleeting_kinds: tuple[str, ...] = (
@@ -126,6 +139,9 @@ class CleaningConfig:
                 raise BadInput(
                     f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
                 )
+        for name in ("not_rated", "implicit_values"):
+            if not all(isinstance(v, int | float) for v in getattr(self, name)):
+                raise BadInput(f"{name} lists numbers, got {getattr(self, name)}")
         if self.value_scale is not None and not self.value_scale[0] < self.value_scale[1]:
             raise BadInput(f"value_scale must be (smallest, largest), got {self.value_scale}")
 
@@ -146,6 +162,8 @@ class CleaningConfig:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in settings.items()
         }
+        for name in {"not_rated", "implicit_values"} & set(given):
+            given[name] = given[name] if isinstance(given[name], tuple) else (given[name],)
         try:
             return cls(**cast("dict[str, Any]", given))
         except TypeError as error:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
@@ -22,6 +23,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id",
         "reviewer_id",
         "account_id",
+        "用户",
+        "用户id",
+        "客户",
+        "会员",
     ),
     "item_id": (
         "item",
@@ -43,6 +48,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "stock_code",
         "content_id",
         "place_id",
+        "商品",
+        "商品id",
+        "物品",
+        "物品id",
+        "课程",
     ),
     "timestamp": (
         "time",
@@ -57,8 +67,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "event_timestamp",
         "invoice_date",
         "transaction_timestamp",
+        "时间",
+        "时间戳",
+        "日期",
     ),
-    "value": ("rating", "ratings", "score", "stars", "overall"),
+    "value": ("rating", "ratings", "score", "stars", "overall", "评分"),
     "kind": (
         "event",
         "event_type",
@@ -67,6 +80,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "behaviour",
         "behavior_type",
         "event_name",
+        "行为",
+        "行为类型",
     ),
     "title": (
         "name",
@@ -75,17 +90,21 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "product_title",
         "item_name",
         "description_short",
+        "标题",
+        "名称",
     ),
-    "text": ("description", "summary", "content", "overview", "plot"),
-    "categories": ("genres", "category", "genre", "class"),
+    "text": ("description", "summary", "content", "overview", "plot", "描述", "简介"),
+    "categories": ("genres", "category", "genre", "class", "类别", "类目", "标签"),
     "year": ("release_year", "release_yr", "pub_year"),
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
+AMOUNTS = ("quantity", "qty", "数量")
+"""Names of columns that say how much was bought; below 0, what came back."""
 NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-    "items": ("item_id", "title", "text", "categories", "year"),
+    "items": ("item_id", "title", "text", "categories", "year", "author"),
     "users": ("user_id",),
 }
 
@@ -94,7 +113,7 @@ def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.
     """
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def rename(
@@ -141,13 +160,83 @@ def rename(
             raise BadInput(
                 f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in "
                 f"a TOML file "
-                f'([columns] {name} = "...")'
+                f'([columns] {name} = "...")' + _no_names(columns, table)
             )
     # A canonical name that is mapped from elsewhere must not appear twice.
     names.update(
         {c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names}
     )
     return {c: n for c, n in names.items() if c != n}
+
+
+SUFFIXES = {
+    "value": ("rating", "ratings", "stars"),
+    "title": ("title",),
+    "author": ("author",),
+    "user_id": ("userid",),
+}
+"""Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
+NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
+"""Beginnings of names of ratings that no user gave."""
+
+
+def renamed(
+    columns: Sequence[str],
+    table: str,
+    place: str,
+    mapping: Mapping[str, str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[dict[str, str], list[Finding]]:
+    """As `rename`, and also by how a name ends, which is said."""
+    guesses = _guesses(columns, table, {**(mapping or {})}, synonyms or {})
+    names = rename(
+        columns,
+        table,
+        place,
+        mapping,
+        {**(synonyms or {}), **{n: (c,) for n, c in guesses.items()}},
+    )
+    findings = [
+        Finding(
+            rule="columns",
+            rows=0,
+            action="noted",
+            why=f"column {column!r} of {place} was read as {name}",
+            table=table,
+        )
+        for name, column in guesses.items()
+        if names.get(column) == name
+    ]
+    return names, findings
+
+
+def _guesses(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    found = {}
+    for name, endings in SUFFIXES.items():
+        known = {plain(s) for s in (name, *SYNONYMS.get(name, ()), *synonyms.get(name, ()))}
+        if name not in CANONICAL[table] or name in mapping or known & {plain(c) for c in columns}:
+            continue
+        ending = [c for c in columns if plain(c).endswith(endings)]
+        ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
+        if len(ending) == 1 and ending[0] not in mapping.values():
+            found[name] = ending[0]
+    return found
+
+
+def _no_names(columns: Sequence[str], table: str) -> str:
+    """What to do where the first line looks like a row rather than names."""
+    if not any(re.fullmatch(r"[\d.,:/ -]*\d[\d.,:/ -]*(_\d+)?", c.strip()) for c in columns):
+        return ""
+    setting = {"items": "item_names", "users": "user_names"}.get(table, "names")
+    return (
+        "; the first line looks like a row, not like names: add a line of names, or say them in a "
+        f'TOML file ({setting} = ["user_id", "item_id", ...])'
+    )
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:

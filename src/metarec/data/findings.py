@@ -29,10 +29,10 @@ class Finding:
     def line(self) -> str:
         """One line for a terminal."""
         shown = f" (e.g. {'; '.join(self.examples)})" if self.examples else ""
-        return (
-            f"{self.rule}: {self.action} {self.rows:,} {'row' if self.rows == 1 else 'rows'}: "
-            f"{self.why}{shown}"
-        )
+        if not self.rows:
+            return f"{self.rule}: {self.why}{shown}"
+        rows = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
+        return f"{self.rule}: {self.action} {rows}: {self.why}{shown}"
 
 
 def removed(findings: Sequence[Finding]) -> int:

@@ -19,13 +19,15 @@ import polars as pl
 
 from metarec.data.cleaning import apply_rules
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import rename
+from metarec.data.columns import renamed
 from metarec.data.download import Progress
 from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
 from metarec.data.schema import BadInput, Dataset, Interactions
-from metarec.data.sources.files import first_line, read_table, suffix_of
+from metarec.data.sources.delimited import sunk_as_it_should_be
+from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.files import read_table, suffix_of
 from metarec.data.sources.folder import Reading, read_sides, table_file
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
@@ -92,13 +94,13 @@ def _ingest(
         )
     scratch = half / "parts"
     scratch.mkdir()
-    scan, place = _lazy(path, scratch)
+    scan, place, read = _lazy(path, scratch)
     sides = (
         read_sides(source, Reading(rules=config))
         if source.is_dir()
         else Tables(interactions=pl.DataFrame())
     )
-    first, parts, findings = None, list[Tally](), list(sides.findings)
+    first, parts, findings = None, list[Tally](), [*read, *sides.findings]
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")
@@ -114,40 +116,33 @@ def _ingest(
     return _written(half, source, sides, first, parts, findings, config)
 
 
-def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place]:
+def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
     """A file as a scan with canonical names; a text file is turned into Parquet once, since it will
     be read many times.
     """
     if suffix_of(path) in (".parquet", ".pq"):
-        scan, place = pl.scan_parquet(path), Place(path.name)
+        scan, place, findings = pl.scan_parquet(path), Place(path.name), list[Finding]()
     else:
-        scan, place = _as_parquet(path, scratch / "raw.parquet")
+        scan, place, findings = _as_parquet(path, scratch / "raw.parquet")
     try:
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    return scan.rename(rename(names, "interactions", path.name)), place
+    renames, guessed = renamed(names, "interactions", path.name)
+    return scan.rename(renames), place, [*findings, *guessed]
 
 
-def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place]:
-    place = Place(path.name, "line", 2)
-    try:
-        if suffix_of(path) in (".csv", ".tsv", ".txt"):
-            header = first_line(path)
-            separator = max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
-            pl.scan_csv(
-                path,
-                separator=separator,
-                infer_schema=False,
-                truncate_ragged_lines=True,
-                encoding="utf8-lossy",
-            ).sink_parquet(target)
-            return pl.scan_parquet(target), place
-    except pl.exceptions.PolarsError:
-        pass  # an odd quote or the like: the reader for one table knows more ways, and holds it all
-    table, place, _ = read_table(path)
+def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
+    if suffix_of(path) in (".csv", ".tsv", ".txt"):
+        source, findings = as_utf8(path)
+        if isinstance(source, bytes):
+            source = target.with_suffix(".utf8")
+            source.write_bytes(as_utf8(path)[0])  # type: ignore[arg-type]  # as asked above
+        if sunk_as_it_should_be(source, target):
+            return pl.scan_parquet(target), Place(path.name, "line", 2), findings
+    table, place, findings = read_table(path)  # which knows more ways, and holds it all
     table.write_parquet(target)
-    return pl.scan_parquet(target), place
+    return pl.scan_parquet(target), place, findings
 
 
 def _shares(
@@ -160,7 +155,8 @@ def _shares(
         mine = pl.col("user_id").cast(pl.Utf8).fill_null("").hash(HASH_SEED) % shares == number
         rows = scan.with_row_index("__row").filter(mine).collect(engine="streaming")
         if rows.height:
-            yield rows.drop("__row"), replace(place, rows=rows["__row"])
+            at = rows["__row"] if place.rows is None else place.rows.gather(rows["__row"])
+            yield rows.drop("__row"), replace(place, rows=at)
 
 
 def _cleaned(
@@ -179,6 +175,7 @@ def _cleaned(
             interactions,
             has_values=first.interactions.has_values,
             has_time=first.interactions.has_time,
+            target_kinds=first.interactions.target_kinds | interactions.target_kinds,
         )
     return apply_rules(
         Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings

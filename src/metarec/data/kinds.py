@@ -100,8 +100,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "cancel cancelled canceled cancellation sell sold drop dropped dropout unfollow "
-            "unsubscribe unenrol unenroll withdraw abandon 取消 取消订单 卖出 退课 退出 "
-            "取消关注 取关 退订 放弃",
+            "unsubscribe unenrol unenroll withdraw 取消 取消订单 卖出 退课 退出 "
+            "取消关注 取关 退订",
             "",
         ),
         1.0: (
@@ -114,8 +114,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     },
     "neutral": {
         0.05: (
-            "impression impressions seen exposure exposed shown show displayed served 曝光 展示 "
-            "展现",
+            "impression impressions seen exposure exposed shown show displayed served abandon "
+            "曝光 展示 展现",
             "",
         )
     },

@@ -14,9 +14,10 @@ from metarec.data.domains import domain as pack_of
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
+from metarec.data.sources.joins import loose_tables
 from metarec.data.sources.movielens import LAYOUTS, read_movielens
 from metarec.data.sources.recbole import read_recbole
-from metarec.data.tables import Tables
+from metarec.data.tables import Tables, unknown_kinds
 
 CONFIG_NAME = "metarec.toml"
 
@@ -55,22 +56,25 @@ def open_tables(
     reading: Reading | None = None,
     domain: str | None = None,
 ) -> Tables:
-    """Read a source as tables that say themselves what was left out."""
+    """Read a source as tables that say themselves what was left out or assumed."""
     pack = NO_DOMAIN if domain is None else pack_of(domain)
     reading = reading or Reading(
         rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
     )
-    tables = _opened(source, rules, reading, domain)
+    tables = read_source(source, rules, reading, domain)
     named = tables.policy if domain is None else tables.policy or pack.policy
-    return replace(tables, policy=named)
+    loose = loose_tables(tables.interactions, tables.items, tables.users)
+    found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
+    return replace(tables, policy=named, findings=found)
 
 
-def _opened(
+def read_source(
     source: str | PathLike[str] | Any,
     rules: CleaningConfig | None,
     reading: Reading,
-    domain: str | None,
+    domain: str | None = None,
 ) -> Tables:
+    """Read one source, which may be one of several."""
     if isinstance(source, str) and "://" in source:
         from metarec.data.sources.sql import read_sql
 
@@ -96,7 +100,7 @@ def _open_folder(
     if (folder / CONFIG_NAME).is_file():
         from metarec.data.sources.config import read_config
 
-        return read_config(folder / CONFIG_NAME, rules, domain, open_path=open_tables)
+        return read_config(folder / CONFIG_NAME, rules, domain, open_path=read_source)
     if table_file(folder, "interactions") is not None:
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
@@ -113,7 +117,7 @@ def _open_file(
     if suffix == ".toml":
         from metarec.data.sources.config import read_config
 
-        return read_config(path, rules, domain, open_path=open_tables)
+        return read_config(path, rules, domain, open_path=read_source)
     if suffix in (".db", ".sqlite", ".sqlite3"):
         from metarec.data.sources.sql import read_sql
 

@@ -73,6 +73,9 @@ class DataReport:
                 *facts,
                 *(["", "Policy", *policy] if policy else []),
                 "",
+                "Kinds",
+                *kind_lines(self.facts["kind_use"]),
+                "",
                 "Advice",
                 *advice,
             ]
@@ -98,6 +101,7 @@ class DataReport:
             f"<tr><th>{safe(name)}</th><td>{safe(value)}</td></tr>"
             for name, value in fact_lines(self.facts)
         )
+        kinds = "\n".join(kind_lines(self.facts["kind_use"]))
         advice = (
             "".join(f"<li>{safe(line)}</li>" for line in self.advice)
             or "<li>Nothing stands in the way.</li>"
@@ -111,6 +115,7 @@ class DataReport:
             f"{self.removed:,} removed, "
             f"{self.facts['events']:,} kept.</p><h2>Cleaning</h2>{table}<h2>What is "
             f"there</h2><table>{facts}</table>{policy}"
+            f"<h2>Kinds</h2><pre>{safe(kinds)}</pre>"
             f"<h2>Advice</h2><ul>{advice}</ul></html>\n"
         )
 
@@ -139,6 +144,29 @@ def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> 
         facts=facts,
         advice=advise(facts, findings),
     )
+
+
+MOST_KINDS = 30
+"""Kinds shown on a terminal."""
+
+
+def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
+    """How each kind is used, a line each."""
+    lines = [f"  {'kind':<24}{'rows':>12}  {'sign':<10}{'strength':>8}  target"]
+    for kind in kinds[:MOST_KINDS]:
+        aside = [] if kind["known"] else ["not a known kind"]
+        if kind["rated"]:
+            aside.append(f"{kind['rated']:,} ratings")
+        if kind["refused"] and kind["sign"] == "positive":
+            aside.append(f"{kind['refused']:,} say no, by an amount of 0 or less")
+        lines.append(
+            f"  {kind['kind']:<24}{kind['rows']:>12,}  {kind['sign']:<10}{kind['strength']:>8g}  "
+            f"{'yes' if kind['target'] else 'no':<8}{'; '.join(aside)}".rstrip()
+        )
+    refused = sum(kind["refused"] for kind in kinds)
+    if refused:
+        lines.append(f"  {refused:,} {'row says' if refused == 1 else 'rows say'} no")
+    return lines + ([f"  and {len(kinds) - MOST_KINDS} more"] if len(kinds) > MOST_KINDS else [])
 
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -182,8 +210,8 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "values",
-            f"{'ratings' if values['are_ratings'] else 'strengths'} from {values['min']:g} to "
-            f"{values['max']:g}, "
+            f"{'ratings' if values['are_ratings'] else 'no ratings; amounts'} from "
+            f"{values['min']:g} to {values['max']:g}, "
             f"mean {values['mean']:.2f}",
         ),
     ]

@@ -12,12 +12,28 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.schema import Dataset, id_codes, id_order
 from metarec.data.validity import LEAST_EPOCH
 
-SCALES = ((1, 5), (0.5, 5), (0, 5), (1, 7), (1, 10), (0, 10), (0, 1), (0, 2), (-1, 1), (0, 100))
+SCALES = (
+    (1, 5),
+    (0.5, 5),
+    (0, 5),
+    (1, 7),
+    (1, 10),
+    (0, 10),
+    (0, 1),
+    (0, 2),
+    (-1, 1),
+    (-5, 5),
+    (-10, 10),
+    (0, 100),
+)
 """Rating scales recognised, narrow ones first."""
 STRAY_SHARE = 0.005
+CODES = (99.0, 999.0, 9999.0, 99999.0, -1.0, -9.0, -99.0, -999.0, -9999.0)
+"""Numbers that programs write for "not rated"."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,8 @@ class Coded:
 
     frame: pl.DataFrame
     kinds: list[str]
+    table: Kinds
+    """What each kind says."""
     has_values: bool
     has_time: bool
     grain: float
@@ -37,7 +55,8 @@ class Coded:
 
     def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
         """Mask of events of these kinds."""
-        wanted = [code for code, kind in enumerate(self.kinds) if kind.lower() in names]
+        plain = {plain_kind(name) for name in names}
+        wanted = [code for code, kind in enumerate(self.kinds) if plain_kind(kind) in plain]
         return self.frame["kind"].is_in(wanted)
 
     def rows(self, mask: pl.Series) -> pl.Series:
@@ -69,12 +88,19 @@ def coded(data: Dataset) -> Coded:
             "item": id_codes(events["item_id"]),
             "kind": id_codes(events["kind"]),
             "time": events["timestamp"],
-            "value": events["value"],
+            "value": data.interactions.acts()["rating"]
+            if data.interactions.has_values
+            else events["value"],
         }
     )
     grain = clock_grain(events["timestamp"]) if data.interactions.has_time else float("inf")
     return Coded(
-        frame, kinds.to_list(), data.interactions.has_values, data.interactions.has_time, grain
+        frame,
+        kinds.to_list(),
+        data.interactions.kinds,
+        data.interactions.has_values,
+        data.interactions.has_time,
+        grain,
     )
 
 
@@ -100,6 +126,11 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     if config.value_scale is not None:
         low, high = config.value_scale
     elif config.stray_values:
+        code = _code(values)
+        if code is not None:
+            yield Verdict(events.rows((values == code).fill_null(False)), _of_code(values, code))
+            events = replace(events, frame=events.frame.filter((values != code).fill_null(True)))
+            values = events.frame["value"]
         low, high = rating_scale(values)
     else:
         return
@@ -107,6 +138,34 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         events.rows(((values < low) | (values > high)).fill_null(False)),
         f"the rating lies outside the scale {low:g} to {high:g}",
     )
+
+
+def _code(values: pl.Series) -> float | None:
+    """A number such as 99 or -1 outside the scale that all other ratings keep to."""
+    for code in CODES:
+        rest = values.filter(values != code)
+        if len(rest) in (0, len(values) - values.null_count()) or rest.n_unique() < 2:
+            continue
+        low, high = rating_scale(rest)
+        is_apart = code > high if code > 0 else code < _ends(rest)[0] - 1
+        if high < float("inf") and is_apart:
+            return code
+    return None
+
+
+def _of_code(values: pl.Series, code: float) -> str:
+    low, high = _ends(values.filter(values != code))
+    return (
+        f"ratings of {code:g} lie off the scale that the others keep to ({low:g} to {high:g}); "
+        f"in [cleaning], not_rated = [{code:g}] says that such rows are no events, "
+        f"implicit_values = [{code:g}] that they are events without a rating, and value_scale "
+        f"that it is a rating after all"
+    )
+
+
+def _ends(values: pl.Series) -> tuple[float, float]:
+    # Polars types min() as any literal
+    return float(values.min()), float(values.max())  # type: ignore[arg-type]
 
 
 def rating_scale(values: pl.Series) -> tuple[float, float]:
@@ -156,6 +215,8 @@ def repeats(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         return
     key = _pair(events.frame) * len(events.kinds) + events.frame["kind"].cast(pl.UInt64)
     stays = key.is_first_distinct() if policy == "first" else key.is_last_distinct()
+    if config.repeats == "auto":  # of acts beside ratings, each counts
+        stays = stays | events.frame["value"].is_null()
     yield Verdict(
         events.rows(~stays), f"the same user, item and kind again; the {policy} event stays"
     )
@@ -169,7 +230,7 @@ def _pair(frame: pl.DataFrame) -> pl.Series:
 
 def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     """Acts taken back, together with what took them back; where several were done, the latest open
-    one is taken back.
+    one is taken back. Where nothing is left, what says no by itself (a return) stays.
     """
     if not config.cancelled or not events.has_time:
         return
@@ -178,7 +239,8 @@ def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
             events.of_kinds((taking, taken))
         )
         both = both.sort("user", "item", "time", "takes")
-        gone: list[pl.Series] = []
+        says_no = events.table.of(taking).sign == "negative"
+        gone: list[pl.DataFrame] = []
         while both["takes"].any():
             takes = both["takes"]
             before = both.select(
@@ -189,10 +251,20 @@ def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
             pair = hit | hit.shift(-1, fill_value=False)
             if not pair.any():
                 break
-            gone.append(both.filter(pair)["row"])
+            gone.append(both.filter(pair))
             both = both.filter(~pair)
         if gone:
-            yield Verdict(pl.concat(gone), f"{taken} taken back by {taking}")
+            pairs = pl.concat(gone)
+            if says_no:
+                last = _last_of_nothing_left(pairs, both)["row"]
+                pairs = pairs.filter(~pl.col("row").is_in(last.implode()))
+            yield Verdict(pairs["row"], f"{taken} taken back by {taking}")
+
+
+def _last_of_nothing_left(pairs: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
+    """The last taking back of each user and item of which nothing else is left."""
+    alone = pairs.filter(pl.col("takes")).join(left, on=["user", "item"], how="anti")
+    return alone.sort("time", "row").unique(["user", "item"], keep="last")
 
 
 def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:

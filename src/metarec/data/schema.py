@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
 """The kind of events that say none."""
+LEAST_TIMED = 0.1
+"""From this share of events with a time on, times order events."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
 EARLIEST_MOMENT = 315_532_800
@@ -43,13 +45,29 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if type(frame).__module__.split(".")[0] == "pandas":
-        return pl.from_pandas(frame)
+        return _of_pandas(frame)
     try:
         return pl.DataFrame(frame)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise BadInput(
             f"{what} must be a polars or pandas frame, got {type(frame).__name__}"
         ) from error
+
+
+def _of_pandas(frame: Any) -> pl.DataFrame:
+    """A pandas frame; columns of objects that are neither text nor numbers (keys) become text."""
+
+    def with_texts(names: Iterable[str]) -> Any:
+        return frame.assign(
+            **{n: [None if c is None or c != c else str(c) for c in frame[n]] for n in names}
+        )
+
+    try:
+        table = pl.from_pandas(frame)
+    except (TypeError, ValueError):
+        return pl.from_pandas(with_texts(n for n in frame.columns if frame[n].dtype == object))
+    objects = [n for n, dtype in table.schema.items() if dtype in (pl.Object, pl.Binary)]
+    return pl.from_pandas(with_texts(objects)) if objects else table
 
 
 def id_order(column: str) -> list[pl.Expr]:
@@ -247,25 +265,41 @@ def _targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[
 
 def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a
-    random order).
+    random order). Events without a time, where others have one, come before all of them, shuffled.
     """
-    clock = next(
-        (c for c in ("timestamp", "seq_pos") if c in table.columns and not table[c].null_count()),
-        None,
-    )
-    if clock is not None and table.height:
-        column = as_seconds(table[clock])
-        if column.null_count():
-            odd = table[clock].filter(column.is_null())[0]
+    for clock in ("timestamp", "seq_pos"):
+        if clock not in table.columns or table[clock].null_count() == table.height:
+            continue
+        column = as_seconds(table[clock]).fill_nan(None)
+        if column.null_count() > table[clock].null_count() + _nans(table[clock]):
+            odd = table[clock].filter(column.is_null() & table[clock].is_not_null())[0]
             raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
-        table = table.with_columns(column.alias("timestamp"))
-        if table["timestamp"].min() != table["timestamp"].max():
-            return table, True
+        known = column.filter(column.is_finite().fill_null(False))
+        if known.n_unique() > 1 and len(known) >= LEAST_TIMED * len(column):
+            return _untimed_first(table.with_columns(column.alias("timestamp")), known), True
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id")
     )
     order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
     return table.with_columns(pl.Series("timestamp", order)), False
+
+
+def _nans(column: pl.Series) -> int:
+    return int(column.is_nan().sum()) if column.dtype.is_float() else 0
+
+
+def _untimed_first(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
+    """Times for events without one, in a random order in the second before the first."""
+    if len(known) == table.height:
+        return table
+    table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
+        *id_order("user_id"), *id_order("item_id"), maintain_order=True
+    )
+    # Polars types min() as any literal
+    first = float(known.min())  # type: ignore[arg-type]
+    drawn = pl.Series(first - np.random.default_rng(0).uniform(0.001, 1.0, table.height))
+    is_timed = table["timestamp"].is_finite().fill_null(False)
+    return table.with_columns(table["timestamp"].zip_with(is_timed, drawn))
 
 
 def _with_values(table: pl.DataFrame, kinds: Kinds) -> tuple[pl.DataFrame, bool]:
@@ -453,14 +487,14 @@ class Dataset:
         policy: Policy | None = None,
         kinds: Kinds | None = None,
     ) -> None:
-        events = (
-            interactions
-            if isinstance(interactions, Interactions) and kinds is None
-            else Interactions.of(
-                interactions.frame if isinstance(interactions, Interactions) else interactions,
-                kinds,
-            )
-        )
+        if not isinstance(interactions, Interactions):
+            from metarec.data.frames import checked  # which is built on this module
+
+            found = checked(interactions, items, users, kinds)
+            interactions, items, users = found.interactions, found.items, found.users
+        elif kinds is not None:
+            interactions = Interactions.of(interactions.frame, kinds)
+        events = interactions
         catalog = (
             items
             if isinstance(items, Catalog)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.kinds import plain_kind
 from metarec.data.schema import Dataset
 from metarec.data.validity import LEAST_EPOCH
 
@@ -30,7 +31,9 @@ class Tally:
     per_item: pl.DataFrame
     """`item_id, len`."""
     kinds: pl.DataFrame
-    """`kind, len`."""
+    """`kind, len`, and how many of these are ratings (`rated`) and say no (`refused`)."""
+    said: dict[str, dict[str, Any]]
+    """By kind: `sign`, `strength`, `target`, `known`."""
     values: tuple[float, float, float]
     """Smallest, largest, sum."""
     times: tuple[float, float] | None
@@ -69,7 +72,8 @@ def tally(data: Dataset) -> Tally:
     return Tally(
         per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64),
         per_item=events.group_by("item_id").len(),
-        kinds=events.group_by("kind").len(),
+        kinds=_kinds(data),
+        said=_said(data),
         values=(low, high, float(data.interactions.filled["value"].sum())),
         times=times if data.interactions.has_time and len(events) else None,
         pairs=_pairs(events),
@@ -110,7 +114,11 @@ def facts(
         "popularity_gini": gini(per_item),
         "events_on_top_1_percent": top_share(per_item, 0.01),
         "events_on_top_10_percent": top_share(per_item, 0.1),
-        "kinds": dict(kinds.iter_rows()),
+        "kinds": dict(kinds.select("kind", "len").iter_rows()),
+        "kind_use": [
+            {**row, **next(p.said[row["kind"]] for p in parts if row["kind"] in p.said)}
+            for row in kinds.rename({"len": "rows"}).to_dicts()
+        ],
         "values": {
             "are_ratings": are_ratings,
             "min": min(p.values[0] for p in parts),
@@ -133,10 +141,31 @@ def facts(
     }
 
 
-def _summed(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame:
-    return (
-        frames[0] if len(frames) == 1 else pl.concat(frames).group_by(key).agg(pl.col("len").sum())
+def _kinds(data: Dataset) -> pl.DataFrame:
+    acts = data.interactions.acts().with_columns(data.interactions.frame["kind"])
+    return acts.group_by("kind").agg(
+        pl.len(),
+        pl.col("rating").count().alias("rated"),
+        (pl.col("sign") < 0).sum().alias("refused"),
     )
+
+
+def _said(data: Dataset) -> dict[str, dict[str, Any]]:
+    events = data.interactions
+    return {
+        name: {
+            "sign": events.kinds.of(name).sign,
+            "strength": events.kinds.of(name).strength,
+            "target": plain_kind(name) in events.target_kinds
+            or (events.has_values and events.kinds.is_rating(name)),
+            "known": events.kinds.known(name),
+        }
+        for name in events.frame["kind"].unique()
+    }
+
+
+def _summed(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame:
+    return frames[0] if len(frames) == 1 else pl.concat(frames).group_by(key).agg(pl.all().sum())
 
 
 def _pairs(events: pl.DataFrame) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from metarec.data.domains import Policy
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
+from metarec.data.validity import UNTIMED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,51 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
         items=_one_row_each([p.items for p in parts if p.items is not None], "item_id"),
         users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
         name=name,
-        findings=[f for p in parts for f in p.findings],
+        findings=[*(f for p in parts for f in p.findings), *_untimed(parts)],
         kinds=parts[0].kinds,
     )
+
+
+def _untimed(parts: Sequence[Tables]) -> list[Finding]:
+    """Events of parts without any time beside parts that have times."""
+    timed = [
+        "timestamp" in p.interactions.columns
+        and p.interactions["timestamp"].null_count() < p.interactions.height
+        for p in parts
+    ]
+    return [
+        Finding(
+            rule="untimed",
+            rows=p.interactions.height,
+            action="changed",
+            why=UNTIMED,
+            examples=[f"all of source {number}"],
+        )
+        for number, (p, has_time) in enumerate(zip(parts, timed, strict=True), start=1)
+        if any(timed) and not has_time and p.interactions.height
+    ]
+
+
+def unknown_kinds(events: pl.DataFrame, kinds: Kinds, most: int = 5) -> list[Finding]:
+    """Kinds that the table of kinds does not have, each named once."""
+    if "kind" not in events.columns:
+        return []
+    counts = dict(events["kind"].drop_nulls().value_counts().sort("kind").iter_rows())
+    names = sorted(kinds.unknown(counts), key=lambda name: (-counts[name], name))
+    findings = []
+    for name in names[:most]:
+        near = kinds.nearest(name)
+        hint = f"is {near!r} meant? Else " if near else ""
+        why = (
+            f"kind {name!r} is not known and counts as positive with strength 1; {hint}say in a "
+            f"TOML file what it is ([kinds] {name!r} = -1, or a strength)"
+        )
+        findings.append(Finding(rule="kinds", rows=counts[name], action="noted", why=why))
+    if more := names[most:]:
+        rows = sum(counts[name] for name in more)
+        why = f"{len(more)} further kinds are not known ({', '.join(more[:most])}, ...)"
+        findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+    return findings
 
 
 def _under_each_other(frames: Sequence[pl.DataFrame], what: str) -> pl.DataFrame:

@@ -11,20 +11,27 @@ from dataclasses import dataclass
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers, as_seconds
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
+from metarec.data.findings import Action, Finding
+from metarec.data.parsing import (
+    as_numbers,
+    as_seconds,
+    has_float_ids,
+    id_text,
+    nothing,
+    odd_number,
+    written_as_days,
+)
 
-NO_ID = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "none", "<NA>", "N/A", "NA", "\\N")
-"""What programs write for a missing id."""
 LEAST_EPOCH = 1e7
 """Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
 since 1970.
 """
 MOST_UNTIMED = 0.05
-"""Up to this share of events without a proper time are removed; above it the clock is not trusted
-at all.
-"""
+"""Up to this share of events without a time, at or before 1970 or from the future are removed."""
+MOST_NEVER = 0.5
+"""Up to this share of events whose time stands for none are removed; above it they have no time."""
+UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 EXAMPLES = 3
 
 
@@ -49,13 +56,14 @@ class Place:
 
 
 def valid_events(
-    events: pl.DataFrame, place: Place, config: CleaningConfig
+    events: pl.DataFrame, place: Place, config: CleaningConfig, time_format: str | None = None
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Give the canonical columns their types and take out rows that cannot be events.
 
     Args:
         events: has `user_id` and `item_id`, perhaps `timestamp`, `value`, `kind` of any type, and
             context columns.
+        time_format: how dates are written; None understands ISO 8601 and its like.
 
     Raises:
         BadInput: if there are no rows, or more than `config.most_unreadable` of them cannot be
@@ -63,107 +71,134 @@ def valid_events(
     """
     if not events.height:
         raise BadInput(f"{place.name} has no rows; it needs at least one event")
-    events = events.with_columns(_texts(events))
-    findings: list[Finding] = []
-    bad = pl.repeat(False, events.height, dtype=pl.Boolean, eager=True)
-
-    def drop(rule: str, mask: pl.Series, column: str, why: str) -> None:
-        nonlocal bad
-        fresh = mask.fill_null(False) & ~bad
-        count = int(fresh.sum())
-        if count:
-            examples = _examples(given[column], fresh, place, column)
-            findings.append(
-                Finding(rule=rule, rows=count, action="removed", why=why, examples=examples)
-            )
-            bad = bad | fresh
-
-    given = events
-    for column in ("user_id", "item_id"):
-        drop("missing_ids", events[column].is_null(), column, f"no {column}")
+    rows = _Rows(events, place)
+    events = _with_texts(rows, events)
     if "value" in events.columns:
-        values = as_numbers(events["value"])
-        drop(
-            "unreadable_rows",
-            values.is_null() & events["value"].is_not_null(),
-            "value",
-            "the value is not a number",
-        )
-        events = events.with_columns(values.cast(pl.Float32).alias("value"))
-        if config.impossible_values:
-            drop(
-                "impossible_values",
-                ~events["value"].is_finite(),
-                "value",
-                "the value is not a finite number",
-            )
+        events = _with_values(rows, events, config)
     if "timestamp" in events.columns:
-        times = as_seconds(events["timestamp"])
-        drop(
-            "unreadable_rows",
-            times.is_null() & events["timestamp"].is_not_null(),
-            "timestamp",
-            "the time is neither seconds since 1970 nor an ISO date",
-        )
-        events = events.with_columns(times.alias("timestamp"))
-    _refuse_if_unreadable(findings, events.height, place, config)
+        events = _with_times(rows, events, time_format)
+    refuse_if_unreadable(rows.findings, events.height, place, config)
     if "timestamp" in events.columns:
-        events, unit_findings = _to_seconds(events, given, place, config)
-        findings += unit_findings
-        if config.impossible_times:
-            for mask, why in _impossible_times(
-                events["timestamp"].filter(~bad), events["timestamp"], config
-            ):
-                drop("impossible_times", mask, "timestamp", why)
-    if bad.any():
-        events = events.filter(~bad)
+        events = _to_seconds(rows, events, config)
+        events = _possible_times(rows, events, config)
+    if rows.bad.any():
+        events = events.filter(~rows.bad)
     if not events.height:
         raise BadInput(
             f"{place.name}: none of its rows can be an event; the first problem is "
-            f"{findings[0].line()}"
+            f"{rows.findings[0].line()}"
         )
-    return events, findings
+    return events, rows.findings
 
 
-def _texts(events: pl.DataFrame) -> Iterable[pl.Expr]:
+class _Rows:
+    """Which rows go, and what was found; no row is counted as removed by two rules."""
+
+    def __init__(self, given: pl.DataFrame, place: Place) -> None:
+        self.given, self.place = given, place
+        self.findings: list[Finding] = []
+        self.bad = pl.repeat(False, given.height, dtype=pl.Boolean, eager=True)
+
+    def drop(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Take rows out."""
+        fresh = mask.fill_null(False) & ~self.bad
+        self._find(rule, "removed", fresh, column, why)
+        self.bad = self.bad | fresh
+
+    def change(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Say that rows are read in another way than they stand."""
+        self._find(rule, "changed", mask.fill_null(False) & ~self.bad, column, why)
+
+    def note(self, rule: str, why: str) -> None:
+        """Say how a column is understood."""
+        self.findings.append(Finding(rule=rule, rows=0, action="noted", why=why))
+
+    def _find(self, rule: str, action: Action, mask: pl.Series, column: str, why: str) -> None:
+        if count := int(mask.sum()):
+            examples = _examples(self.given[column], mask, self.place, column)
+            self.findings.append(
+                Finding(rule=rule, rows=count, action=action, why=why, examples=examples)
+            )
+
+
+def _with_texts(rows: _Rows, events: pl.DataFrame) -> pl.DataFrame:
+    """Ids and kinds as text."""
     for column in ("user_id", "item_id"):
-        yield id_text(pl.col(column), events.schema[column]).alias(column)
+        given = events[column]
+        if given.dtype == pl.Utf8 and has_float_ids(nothing(given)):
+            rows.note(
+                "float_ids",
+                f"{column} in {rows.place.name}: whole numbers written with a point (17850.0) are "
+                f"read without it",
+            )
+        ids = id_text(given)
+        rows.drop("missing_ids", ids.is_null(), column, f"no {column}")
+        events = events.with_columns(ids.alias(column))
     if "kind" in events.columns:
-        yield pl.col("kind").cast(pl.Utf8).fill_null("event").alias("kind")
+        kinds = events["kind"] if events["kind"].dtype == pl.Utf8 else id_text(events["kind"])
+        kinds = nothing(kinds, ("",)).fill_null("event")
+        events = events.with_columns(kinds.alias("kind"))
+    return events
 
 
-def id_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Ids as text: whole floats lose their `.0` (pandas makes floats of whole numbers with gaps),
-    and what stands for no id is null.
-    """
-    if dtype.is_float():
-        whole = column.is_finite() & (column == column.round())
-        return (
-            pl.when(whole)
-            .then(column.cast(pl.Int64, strict=False).cast(pl.Utf8))
-            .when(column.is_finite())
-            .then(column.cast(pl.Utf8))
+def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    given = nothing(events["value"])
+    values = as_numbers(given)
+    unread = values.is_null() & given.is_not_null()
+    rows.drop("unreadable_rows", unread, "value", "the value is not a number")
+    if (odd := odd_number(given.filter(~unread))) is not None:
+        read = float(values.filter((given == odd).fill_null(False))[0])
+        rows.note("number_form", f"values such as {odd!r} were read as {read:.15g}")
+    values = values.cast(pl.Float32)
+    if config.impossible_values:
+        why = "the value is not a finite number"
+        rows.drop("impossible_values", ~values.is_finite(), "value", why)
+    if config.not_rated:
+        why = "the value stands for no rating (not_rated)"
+        rows.drop(
+            "not_rated",
+            values.is_in(pl.Series(config.not_rated, dtype=pl.Float32).implode()),
+            "value",
+            why,
         )
-    if dtype.is_integer():
-        return column.cast(pl.Utf8)
-    text = column.cast(pl.Utf8, strict=False).str.strip_chars()
-    return pl.when(~text.is_in(NO_ID)).then(text)
+    if config.implicit_values:
+        unrated = values.is_in(pl.Series(config.implicit_values, dtype=pl.Float32).implode())
+        unrated = unrated.fill_null(False)
+        why = "the value stands for an event without a rating (implicit_values)"
+        rows.change("implicit_values", unrated, "value", why)
+        values = values.zip_with(~unrated, pl.Series([None], dtype=pl.Float32))
+    return events.with_columns(values.alias("value"))
 
 
-def _to_seconds(
-    events: pl.DataFrame, given: pl.DataFrame, place: Place, config: CleaningConfig
-) -> tuple[pl.DataFrame, list[Finding]]:
+def _with_times(rows: _Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
+    given = nothing(events["timestamp"])
+    if given.dtype.is_float():
+        given = given.fill_nan(None)
+    times = as_seconds(given, time_format)
+    form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
+    rows.drop(
+        "unreadable_rows",
+        times.is_null() & given.is_not_null(),
+        "timestamp",
+        f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
+        f'written: time_format = "%d/%m/%Y")',
+    )
+    if time_format is None and written_as_days(given):
+        rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    return events.with_columns(times.alias("timestamp"))
+
+
+def _to_seconds(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
     """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
     row, as sources may be mixed.
     """
     stamps = events["timestamp"]
-    fine = (stamps >= 1e11).fill_null(False)
-    count = int(fine.sum())
-    if not config.time_units or not count:
-        return events, []
+    fine = ((stamps >= 1e11) & stamps.is_finite()).fill_null(False)
+    if not config.time_units or not fine.any():
+        return events
     finer = pl.col("timestamp")
     seconds = (
-        pl.when(finer < 1e11)
+        pl.when((finer < 1e11) | finer.is_infinite())
         .then(finer)
         .when(finer < 1e14)
         .then(finer / 1e3)
@@ -174,26 +209,50 @@ def _to_seconds(
     # Polars types median() as any literal
     median = float(stamps.filter(fine).median())  # type: ignore[arg-type]
     unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
-    finding = Finding(
-        rule="time_units",
-        rows=count,
-        action="changed",
-        why=f"times in {unit} were converted to seconds",
-        examples=_examples(given["timestamp"], fine, place, "timestamp"),
-    )
-    return events.with_columns(seconds.alias("timestamp")), [finding]
+    rows.change("time_units", fine, "timestamp", f"times in {unit} were converted to seconds")
+    return events.with_columns(seconds.alias("timestamp"))
+
+
+def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Take out events whose time stands for "never"; and of those without a time, before 1970 or
+    from the future, what is rare enough to be a slip rather than how this clock counts.
+    """
+    stamps = events["timestamp"]
+    never = stamps.is_infinite().fill_null(False) & ~rows.bad
+    if config.impossible_times and int(never.sum()) <= MOST_NEVER * len(stamps):
+        why = "the time is out of range: it stands for none, as 9999-12-31 and 1900-01-01 do"
+        rows.drop("impossible_times", never, "timestamp", why)
+    else:
+        why = "the time stands for none, as 9999-12-31 does; such events are left without one"
+        rows.change("impossible_times", never, "timestamp", why)
+    is_finite = stamps.is_finite().fill_null(False)
+    stamps = stamps.zip_with(is_finite, pl.Series([None], dtype=pl.Float64))
+    if config.impossible_times:
+        for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
+            rows.drop("impossible_times", mask, "timestamp", why)
+    if config.impossible_times and _counts_seconds(stamps):  # many zeros are no 1970
+        stamps = stamps.zip_with((stamps != 0).fill_null(True), pl.Series([None], dtype=pl.Float64))
+    untimed = stamps.is_null() & ~rows.bad
+    if int((~untimed & ~rows.bad).sum()):
+        rows.change("untimed", untimed, "timestamp", UNTIMED)
+    return events.with_columns(stamps.alias("timestamp"))
+
+
+def _counts_seconds(stamps: pl.Series) -> bool:
+    median = stamps.filter((stamps != 0).fill_null(False)).median()
+    # Polars types median() as any literal
+    return median is not None and float(median) >= LEAST_EPOCH  # type: ignore[arg-type]
 
 
 def _impossible_times(
     readable: pl.Series, stamps: pl.Series, config: CleaningConfig
 ) -> Iterable[tuple[pl.Series, str]]:
-    """Masks of missing, zero and future times, each only where it is rare enough to be a slip
-    rather than how this clock counts.
-    """
+    """Masks of missing, zero and future times, each only where it is rare."""
     median = readable.median()
-    if median is None or readable.null_count() > MOST_UNTIMED * len(readable):
+    if median is None:
         return
-    yield stamps.is_null() | ~stamps.is_finite(), "no time, while most events have one"
+    if readable.null_count() <= MOST_UNTIMED * len(readable):
+        yield stamps.is_null(), "no time, while most events have one"
     # Polars types median() as any literal
     if float(median) < LEAST_EPOCH:  # type: ignore[arg-type]
         return
@@ -216,16 +275,24 @@ def _short(value: object, most: int = 40) -> str:
     return text if len(text) <= most else text[:most] + "..."
 
 
-def _refuse_if_unreadable(
+def refuse_if_unreadable(
     findings: list[Finding], rows: int, place: Place, config: CleaningConfig
 ) -> None:
+    """Refuse a table of events most of which cannot be meant as it stands.
+
+    Args:
+        findings: what was removed, from the `rows` or before them.
+
+    Raises:
+        BadInput: if more than `config.most_unreadable` of the rows cannot be read.
+    """
     bad = [f for f in findings if f.rule in ("unreadable_rows", "missing_ids")]
     count = sum(f.rows for f in bad)
-    if count > config.most_unreadable * rows:
+    if count > config.most_unreadable * max(rows, count):
         worst = max(bad, key=lambda f: f.rows)
         raise BadInput(
-            f"{place.name}: {count:,} of {rows:,} rows cannot be read as events, more than "
-            f"{config.most_unreadable:.0%}; "
+            f"{place.name}: {count:,} of {max(rows, count):,} rows cannot be read as events, more "
+            f"than {config.most_unreadable:.0%}; "
             f"for {worst.rows:,} of them {worst.why} (first: {worst.examples[0]}); correct the "
             f"file or map the right columns "
             "in a TOML file"

@@ -101,7 +101,7 @@ class ItemInputs:
             reason=reason,
             center=center,
             components=components,
-            tags=_common_tags(seen),
+            tags=tags_of(seen),
             numbers=_number_scales(seen),
             template=template,
         )
@@ -150,7 +150,7 @@ def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     return center.astype(np.float32), (TEXT_SHARE * leading / scale).astype(np.float32)
 
 
-def _tag_columns(frame: pl.DataFrame) -> list[str]:
+def tag_columns(frame: pl.DataFrame) -> list[str]:
     """Columns of tags and categories: known names, lists, and texts with few different values."""
     chosen = []
     for name, dtype in frame.schema.items():
@@ -180,8 +180,9 @@ def _tag_rows(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     )
 
 
-def _common_tags(frame: pl.DataFrame) -> list[str]:
-    parts = [_tag_rows(frame, name) for name in _tag_columns(frame)]
+def tags_of(frame: pl.DataFrame) -> list[str]:
+    """Tags that enough items share, as `column=value`."""
+    parts = [_tag_rows(frame, name) for name in tag_columns(frame)]
     if not parts:
         return []
     counts = pl.concat(parts).group_by("tag").agg(pl.col("row").n_unique().alias("items"))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.kinds import plain_kind
+from metarec.data.parsing import NO, YES, as_numbers
 from metarec.data.schema import Profiles
 
 MOST_CATEGORIES = 30
@@ -77,7 +79,7 @@ class ProfileInputs:
         rows, columns = [], []
         for row, profile in enumerate(profiles):
             for name, value in profile.items():
-                column = place.get(self._column(name, value))
+                column = place.get(self._column(self._known(name), value))
                 if column is not None:
                     rows.append(row)
                     columns.append(column)
@@ -88,19 +90,50 @@ class ProfileInputs:
     def _place(self) -> dict[str, int]:
         return {name: column for column, name in enumerate(self.columns)}
 
+    def _known(self, name: str) -> str:
+        """An attribute as training wrote it: `Member` is `member` where there is no other."""
+        if name in self.categories or name in self.edges:
+            return name
+        return self._spellings.get(plain_kind(name), name)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return {plain_kind(name): name for name in (*self.edges, *self.categories)}
+
     def _column(self, name: str, value: Any) -> str:
         if name in self.categories:
-            return (
-                f"{name}={value}" if not isinstance(value, bool) else f"{name}={str(value).lower()}"
-            )
+            return f"{name}={_category(value, self.categories[name])}"
         if name in self.edges:
-            try:
-                band = int(np.searchsorted(self.edges[name], float(value), side="right"))
-            except (TypeError, ValueError):
+            number = _number(value)
+            if number is None:
                 return ""
+            band = int(np.searchsorted(self.edges[name], number, side="right"))
             bounds = ["", *(f"{edge:g}" for edge in self.edges[name]), ""]
             return f"{name} {bounds[band]}..{bounds[band + 1]}"
         return ""
+
+
+def _category(value: Any, known: Sequence[str]) -> str:
+    """A value as training wrote it: `True`, `yes` and 1 are one where the attribute is true or
+    false, and so are text and number elsewhere.
+    """
+    if set(known) <= {"true", "false"}:
+        number = _number(value)
+        return {0.0: "false", 1.0: "true"}.get(number, "") if number is not None else ""
+    if isinstance(value, float) and value == round(value) and str(value) not in known:
+        return str(int(value))
+    return str(value).strip()
+
+
+def _number(value: Any) -> float | None:
+    """A value as a number, however it is written; words for true and false are 1 and 0."""
+    if isinstance(value, int | float):
+        return float(value)
+    word = str(value).strip().lower()
+    if word in YES or word in NO:
+        return float(word in YES)
+    found = as_numbers(pl.Series([str(value)]))[0]
+    return None if found is None else float(found)
 
 
 def _common_values(column: pl.Series) -> list[str]:

@@ -13,12 +13,18 @@ class StoreUnavailable(OSError):
     """
 
 
+class EventConflict(ValueError):
+    """An event's id was used before for something else that the same user did."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """One thing a person did with an item."""
 
     event_id: str
-    """Chosen by the sender; the same id sent again is the same event and is stored once."""
+    """Chosen by the sender, for each user anew; the same id sent again is the same event and is
+    stored once.
+    """
     user_id: str
     item_id: str
     timestamp: float

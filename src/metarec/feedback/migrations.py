@@ -73,10 +73,34 @@ def _forgotten_users(connection: Connection) -> None:
     )
 
 
+def _event_ids_of_users(connection: Connection) -> None:
+    """Step 4: an event's id is its user's own; two users may send the same."""
+    if connection.dialect.name == "postgresql":
+        _run(
+            connection,
+            "ALTER TABLE events DROP CONSTRAINT events_event_id_key",
+            "ALTER TABLE events ADD CONSTRAINT events_id_of_user UNIQUE (user_id, event_id)",
+        )
+        return
+    columns = "sequence, event_id, user_id, item_id, timestamp, kind, value, slate_id, context"
+    _run(  # SQLite cannot take a constraint from a table
+        connection,
+        "CREATE TABLE events_anew (sequence INTEGER PRIMARY KEY, event_id TEXT NOT NULL, user_id "
+        "TEXT NOT NULL, item_id TEXT NOT NULL, timestamp DOUBLE PRECISION NOT NULL, kind TEXT NOT "
+        "NULL, value DOUBLE PRECISION, slate_id TEXT, context TEXT, UNIQUE (user_id, event_id))",
+        f"INSERT INTO events_anew ({columns}) SELECT {columns} FROM events ORDER BY sequence",
+        "DROP TABLE events",
+        "ALTER TABLE events_anew RENAME TO events",
+        "CREATE INDEX events_of_user ON events (user_id, timestamp)",
+        "CREATE INDEX events_by_time ON events (timestamp)",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
     _forgotten_users,
+    _event_ids_of_users,
 ]
 
 

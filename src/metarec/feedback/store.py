@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
-from metarec.feedback.events import Appended, Event, Impression, StoreUnavailable
+from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import migrate
 from metarec.feedback.writer import GroupWriter, Write, first_line
 
@@ -102,14 +102,20 @@ class Store:
 
     # writes: each gives a future that is done once the rows are on disk
 
-    def append(self, events: Sequence[Event]) -> Future[Appended]:
-        """Store events; an id stored before changes nothing.
+    def append(self, events: Sequence[Event], *, strict: bool = False) -> Future[Appended]:
+        """Store events; an id of the same user stored before changes nothing.
+
+        Args:
+            strict: store none of them where such an id was used for something else (another item,
+                kind, value, slate or context).
 
         Raises:
             StoreUnavailable: at once, if too much waits already; or from the future, if the store
                 cannot write.
+            EventConflict: from the future, if `strict` and an id was used for something else.
         """
-        return self._writer.submit(Write(body=self._append, content=events, rows=len(events)))
+        body = self._append_strictly if strict else self._append
+        return self._writer.submit(Write(body=body, content=events, rows=len(events)))
 
     def show(self, impressions: Sequence[Impression]) -> Future[int]:
         """Store slates that were shown; how many were new."""
@@ -216,9 +222,15 @@ class Store:
                 )
         return pl.concat(pieces)
 
-    def as_frame(self, since: float | None = None) -> pl.DataFrame:
+    def count(self, table: sa.Table, since: float) -> int:
+        """Rows of `tables.events` or `tables.slates` of times `since` (seconds since 1970)."""
+        query = sa.select(sa.func.count()).select_from(table).where(table.c.timestamp >= since)
+        with self.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def as_frame(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """Events in order of arrival, all columns but the context; only those of times `since`
-        (seconds since 1970) if asked.
+        (seconds since 1970), and of these only so many that arrived last, if asked.
         """
         events = tables.events.c
         query = sa.select(
@@ -230,10 +242,10 @@ class Store:
             events.value,
             events.kind,
             events.slate_id,
-        ).order_by(events.sequence)
+        ).order_by(events.sequence if latest is None else events.sequence.desc())
         query = query if since is None else query.where(events.timestamp >= since)
-        return self.frame(
-            query,
+        table = self.frame(
+            query.limit(latest),
             {
                 "sequence": pl.Int64,
                 "event_id": pl.Utf8,
@@ -245,10 +257,11 @@ class Store:
                 "slate_id": pl.Utf8,
             },
         )
+        return table if latest is None else table.reverse()
 
-    def slates(self, since: float | None = None) -> pl.DataFrame:
+    def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the
-        lists `item_ids, scores, propensity`.
+        lists `item_ids, scores, propensity`; of times `since`, and the latest so many, if asked.
         """
         columns = tables.slates.c
         query = sa.select(
@@ -258,10 +271,10 @@ class Store:
             columns.model_version,
             columns.shots,
             columns.shown,
-        ).order_by(columns.timestamp)
+        ).order_by(columns.timestamp if latest is None else columns.timestamp.desc())
         query = query if since is None else query.where(columns.timestamp >= since)
         table = self.frame(
-            query,
+            query.limit(latest),
             {
                 "slate_id": pl.Utf8,
                 "user_id": pl.Utf8,
@@ -278,6 +291,7 @@ class Store:
                 "propensity": pl.List(pl.Float64),
             }
         )
+        table = table if latest is None else table.reverse()
         return table.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
 
     def profiles(self) -> pl.DataFrame:
@@ -349,23 +363,32 @@ class Store:
     def _append(
         self, connection: sa.Connection, batches: Sequence[Sequence[Event]]
     ) -> list[Appended]:
-        first: dict[str, Event] = {}
+        first: dict[tuple[str, str], Event] = {}
         for batch in batches:
             for event in batch:
-                first.setdefault(event.event_id, event)
+                first.setdefault(_key(event), event)
         new = set(
             self._insert_new(
                 connection,
                 tables.events,
-                "event_id",
+                ["user_id", "event_id"],
                 [_event_row(event) for event in first.values()],
             )
         )
         answers = []
         for batch in batches:
-            mine = {event.event_id for event in batch} & new
+            mine = {_key(event) for event in batch} & new
             new -= mine
             answers.append(Appended(accepted=len(mine), duplicates=len(batch) - len(mine)))
+        return answers
+
+    def _append_strictly(
+        self, connection: sa.Connection, batches: Sequence[Sequence[Event]]
+    ) -> list[Appended]:
+        answers = self._append(connection, batches)
+        if any(answer.duplicates for answer in answers):
+            for batch in batches:
+                _check_same(connection, batch)
         return answers
 
     def _show(
@@ -376,21 +399,28 @@ class Store:
             self._insert_new(
                 connection,
                 tables.slates,
-                "slate_id",
+                ["slate_id"],
                 [_slate_row(slate) for slate in first.values()],
             )
         )
-        return [sum(impression.slate_id in new for impression in batch) for batch in batches]
+        return [sum((impression.slate_id,) in new for impression in batch) for batch in batches]
 
     def _insert_new(
-        self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]
-    ) -> Sequence[str]:
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        key: Sequence[str],
+        rows: list[dict[str, Any]],
+    ) -> list[tuple[str, ...]]:
+        """The keys of the rows that were not there before."""
         if not rows:
             return []
         insert = (
-            self._insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+            self._insert(table)
+            .on_conflict_do_nothing(index_elements=list(key))
+            .returning(*(table.c[name] for name in key))
         )
-        return connection.execute(insert, rows).scalars().all()
+        return [tuple(row) for row in connection.execute(insert, rows)]
 
     def _put_items(
         self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]
@@ -520,6 +550,29 @@ def _event_row(event: Event) -> dict[str, Any]:
         **{name: getattr(event, name) for name in _EVENT_FIELDS},
         "context": json.dumps(event.context) if event.context else None,
     }
+
+
+def _key(event: Event) -> tuple[str, str]:
+    return event.user_id, event.event_id
+
+
+def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
+    """Raise EventConflict where what is stored under an id is not what was sent; the time is not
+    compared, for one that was not stated is made up each time.
+    """
+    columns = tables.events.c
+    query = sa.select(*(columns[name] for name in _EVENT_FIELDS)).where(
+        sa.tuple_(columns.user_id, columns.event_id).in_(list({_key(event) for event in events}))
+    )
+    stored = {_key(event): event for event in map(_event, connection.execute(query))}
+    for event in events:
+        before = stored[_key(event)]
+        for name in ("item_id", "kind", "value", "slate_id", "context"):
+            if getattr(before, name) != getattr(event, name):
+                raise EventConflict(
+                    f"event_id {event.event_id!r} was used before by the same user with another "
+                    f"{name}; nothing of this request was stored; give each event an id of its own"
+                )
 
 
 def _event(row: Any) -> Event:

@@ -15,7 +15,7 @@ events = sa.Table(
         sa.Identity(),
         primary_key=True,
     ),
-    sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column("event_id", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("item_id", sa.Text, nullable=False),
     sa.Column("timestamp", sa.Double, nullable=False),
@@ -23,6 +23,7 @@ events = sa.Table(
     sa.Column("value", sa.Double),
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
+    sa.UniqueConstraint("user_id", "event_id"),
 )
 
 slates = sa.Table(

@@ -6,6 +6,11 @@ probability that this policy puts this item at this place, computed and not samp
 draw, how many others exceed it is a sum of independent yes/no events (Poisson binomial), and the
 item's draw is integrated out on a grid. Off-policy estimates later divide by it, so a guess here
 would poison them.
+
+The price of that sum grows with places times places times candidates, so a slate of more than
+`GROUP` places is drawn in groups of places, each from candidates of its own: the items that would
+stand there unexplored, and an equal share of the others. Its price then grows with the places
+alone, and the probabilities stay exact, for groups do not touch each other.
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ from metarec.recommendation.rank import rank
 
 _GRID = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
+GROUP = 10
+"""Slates up to this length are drawn in one, longer ones in groups of half as many places."""
 NEWEST = 100
 """Events of a person that tell what is known of them, the newest: bounds the solve."""
 MOST_NUMBERS = 50_000_000
@@ -62,15 +69,46 @@ def explore(
         return best, np.ones(best.shape)
     deviation = np.where(np.isneginf(scores), 0.0, strength * spread)
     members, _ = rank(scores + 2.0 * deviation, pool, rng)
-    there = members >= 0
-    mean = np.where(there, np.take_along_axis(scores, np.maximum(members, 0), 1), -np.inf)
-    deviation = np.where(there, np.take_along_axis(deviation, np.maximum(members, 0), 1), 0.0)
+    groups, n_places = _groups(members, min(k, members.shape[1]))
+    owner = np.repeat(np.arange(len(scores)), len(groups) // max(1, len(scores)))[:, None]
+    there, at = groups >= 0, np.maximum(groups, 0)
+    mean = np.where(there, scores[owner, at], -np.inf)
+    deviation = np.where(there, deviation[owner, at], 0.0)
     drawn = np.where(there, mean + deviation * rng.standard_normal(mean.shape), -np.inf)
-    positions, _ = rank(drawn, k, rng)
-    chosen = np.where(positions >= 0, np.take_along_axis(members, np.maximum(positions, 0), 1), -1)
-    return chosen, np.where(
+    positions, _ = rank(drawn, n_places, rng)
+    chosen = np.where(positions >= 0, np.take_along_axis(groups, np.maximum(positions, 0), 1), -1)
+    chance = np.where(
         chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0
     )
+    width = min(k, members.shape[1])
+    return (
+        chosen.reshape(len(scores), -1)[:, :width],
+        chance.reshape(len(scores), -1)[:, :width],
+    )
+
+
+def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
+    """The candidates of each group of places.
+
+    Args:
+        members: [B, R] all candidates of each person, the most promising first, -1 padding.
+        k: places of the slates.
+
+    Returns:
+        Candidates [B * groups, C], -1 padding, and the places of each group. The last group may
+        have more places than the slate.
+    """
+    n_groups = 1 if k <= GROUP else -(-2 * k // GROUP)
+    n_places = -(-k // n_groups)
+    own, others = members[:, : n_groups * n_places], members[:, n_groups * n_places :]
+    short = n_groups * n_places - own.shape[1], -others.shape[1] % n_groups
+    own, others = (
+        np.pad(part, ((0, 0), (0, missing)), constant_values=-1)
+        for part, missing in zip((own, others), short, strict=True)
+    )
+    own = own.reshape(len(members), n_groups, n_places)
+    others = others.reshape(len(members), -1, n_groups).transpose(0, 2, 1)
+    return np.concatenate([own, others], 2).reshape(len(members) * n_groups, -1), n_places
 
 
 def directions_of(embeddings: np.ndarray) -> np.ndarray:

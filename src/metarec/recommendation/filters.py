@@ -10,7 +10,7 @@ nothing a stranger types is ever run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +58,48 @@ def filter_mask(expression: str, items: pl.DataFrame) -> np.ndarray:
     Raises:
         BadInput: if the expression cannot be read; the message shows where.
     """
+    return filter_masks([expression], items)[:, 0]
+
+
+def filter_masks(expressions: Sequence[str], items: pl.DataFrame) -> np.ndarray:
+    """Which items satisfy each of several expressions; what they share is worked out once.
+
+    Returns:
+        bool [N, E].
+
+    Raises:
+        BadInput: as `filter_mask`.
+    """
+    conditions = [_condition(expression, items) for expression in expressions]
+    named = [
+        condition.fill_null(value=False).alias(str(place))
+        for place, condition in enumerate(conditions)
+    ]
+    # Not by `items.select`, which reads a column of text anew for each comparison
+    masks = items.lazy().select(named).collect()
+    columns = [
+        np.broadcast_to(masks[str(place)].to_numpy().astype(bool), items.height)
+        for place in range(len(named))
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((items.height, 0), dtype=bool)
+
+
+def comparisons(expression: str) -> int:
+    """How many comparisons an expression makes, about; what it costs grows with them.
+
+    Raises:
+        BadInput: if it holds what is no part of an expression.
+    """
+    signs = ("=", "==", "!=", "<", "<=", ">", ">=", "contains", ",", "in")
+    return sum(token.text in signs for token in _tokens(expression) if token.kind != "text")
+
+
+def _condition(expression: str, items: pl.DataFrame) -> pl.Expr:
     if not expression.strip():
-        return np.ones(items.height, dtype=bool)
+        return pl.lit(value=True)
     if len(expression) > LONGEST:
         raise BadInput(f"a filter may have {LONGEST} characters, this one has {len(expression)}")
-    condition = _Parser(expression, items).whole()
-    return (
-        items.select(condition.fill_null(value=False).alias("allowed"))["allowed"]
-        .to_numpy()
-        .astype(bool)
-    )
+    return _Parser(expression, items).whole()
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def category_matrix(
     Raises:
         BadInput: if the catalog has no such column.
     """
-    from metarec.recommendation.filters import filter_mask
+    from metarec.recommendation.filters import filter_masks
 
     if column not in items.columns:
         raise BadInput(
@@ -51,11 +51,7 @@ def category_matrix(
         )
     table = items.select(pl.col(column).alias("tags"))
     quoted = [category.replace("\\", "\\\\").replace('"', '\\"') for category in categories]
-    return (
-        np.stack([filter_mask(f'tags = "{category}"', table) for category in quoted], axis=1)
-        if categories
-        else np.zeros((items.height, 0), dtype=bool)
-    )
+    return filter_masks([f'tags = "{category}"' for category in quoted], table)
 
 
 def apply_rules(

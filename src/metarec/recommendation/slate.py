@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from metarec.data.errors import BadInput
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -19,7 +21,7 @@ class Request:
 
     history: Sequence[tuple[Any, ...]] = ()
     """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value,
-    kind, timestamp)`.
+    kind, timestamp)`; an item id alone is an event without a rating.
     """
     profile: dict[str, Any] = field(default_factory=dict)
     """Attributes of the person; any may be missing."""
@@ -29,6 +31,14 @@ class Request:
     """Item ids never to show."""
     allow: Sequence[str] | None = None
     """If given, only these item ids may be shown."""
+
+    def __post_init__(self) -> None:
+        history: Any = self.history
+        if isinstance(history, str):
+            raise BadInput(f"history is a list of events or item ids, got {history!r}")
+        if not all(isinstance(event, tuple | list) for event in self.history):
+            events = [e if isinstance(e, tuple | list) else (str(e), None) for e in self.history]
+            object.__setattr__(self, "history", events)
 
 
 @dataclass(frozen=True, kw_only=True)

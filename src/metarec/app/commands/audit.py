@@ -83,12 +83,12 @@ def audit(
     The result is kept with the model and shown on the operator's page.
     """
     from metarec.app.reports import AUDIT, keep_report
-    from metarec.data.read import read
+    from metarec.data.cleaning import read_clean
     from metarec.fairness.audit import audit as look
     from metarec.fairness.audit_report import to_html
     from metarec.recommender import Recommender
 
-    loaded, table = Recommender.load(model), read(data)
+    loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
     judged, trial, shots, cautions = _whom(loaded, table, seed, as_is)
     names = by or attributes_of(trial)
     found = look(

@@ -81,13 +81,21 @@ def check(
     """
     from metarec.data.cleaning import read_clean
     from metarec.features.encoders.choose import advise
+    from metarec.features.usage import column_use, usage_text
 
     cleaned, report = read_clean(data, domain=domain)
     advice = advise(cleaned.items, pictures=pictures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")
+    uses = column_use(cleaned)
     text = "\n\n".join(
-        [report.to_text(), "\n".join(advice.lines()), *([str(html)] if html is not None else [])]
+        [
+            report.to_text(),
+            usage_text(uses),
+            "\n".join(advice.lines()),
+            *([str(html)] if html is not None else []),
+        ]
     )
-    show({**report.to_dict(), "encoding": advice.to_dict()}, text, as_json=as_json)
+    result = {**report.to_dict(), "columns": [use.to_dict() for use in uses]}
+    show({**result, "encoding": advice.to_dict()}, text, as_json=as_json)

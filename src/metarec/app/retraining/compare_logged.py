@@ -16,6 +16,7 @@ import polars as pl
 from metarec.evaluation.offpolicy import Estimate, doubly_robust, snips
 from metarec.feedback.outcomes import ValueScale, as_history, join_outcomes
 from metarec.feedback.promotion import Comparison
+from metarec.feedback.retention import whole_since
 from metarec.feedback.store import Store
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -43,8 +44,11 @@ class Log:
 
 
 def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, object]]) -> Log:
-    """The latest slates of the store, each with the person's events before it."""
-    slates, events = store.slates().tail(MOST_SLATES), store.as_frame()
+    """The latest slates of the store, each with the person's events before it; none from before
+    old ones were deleted, when only answered ones are left.
+    """
+    slates = store.slates(whole_since(store), latest=MOST_SLATES)
+    events = store.as_frame()
     rows = join_outcomes(slates, events, scale).join(
         slates.select("slate_id")
         .with_row_index("slate")

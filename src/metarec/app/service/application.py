@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
 from metarec.app.service.answering import Ask, answer_all
@@ -22,21 +24,26 @@ from metarec.app.service.http import (
     Shortcut,
     install_error_answers,
     let_addresses_hold_ids,
+    refuse_unknown_parameters,
 )
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
 from metarec.app.service.people import people_routes
+from metarec.app.service.pools import Pools
 from metarec.app.service.settings import ServiceSettings
-from metarec.app.service.watch import Watch
+from metarec.app.service.watch import DAY, Watch
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry
+from metarec.feedback.retention import remove_old
 from metarec.feedback.store import Store
 from metarec.recommendation.slate import Slate
 
 log = logging.getLogger("metarec.service")
+RETAIN_SECONDS = 600.0
+"""Between two times that old rows are deleted."""
 PAGE = Path(__file__).parent.parent / "page"
 
 
@@ -68,21 +75,24 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         meters=meters,
         keys=Keys(settings.keys),
         scorer=scorer,
+        pools=Pools(settings),
         watch=Watch(store, live, meters),
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         live.warming = asyncio.create_task(warm_up(live))
-        following = asyncio.create_task(follow(service))
+        aside = [asyncio.create_task(follow(service)), asyncio.create_task(retain(service))]
         log.info(
             "ready",
             extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)},
         )
         yield
         live.warming.cancel()
-        following.cancel()
+        for task in aside:
+            task.cancel()
         scorer.close()
+        service.pools.close()
         if owned:
             await asyncio.to_thread(service.store.close)  # writes what waits
         log.info("stopped")
@@ -104,6 +114,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         for router in (people_routes(service), catalog_routes(service), operator_routes(service))
         for route in router.routes
     ]
+    refuse_unknown_parameters(routes)
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON
     )
@@ -121,6 +132,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             allow_headers=["authorization", "content-type", "x-api-key"],
             expose_headers=["retry-after", "x-request-id"],
         )
+    if settings.trusted_proxies:  # outermost, so that everything else sees who really asks
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     app.state.service = service
     return app
 
@@ -165,3 +178,34 @@ async def follow(service: Service) -> None:
         except Exception as error:  # one bad item must not stop the watch for good
             log.error("taking up changes failed", extra={"kind": type(error).__name__})
             await asyncio.sleep(5.0)
+
+
+async def retain(service: Service) -> None:
+    """Delete what is older than the settings keep, now and then, until the service stops."""
+    keep = service.settings
+    if not keep.keep_events_days and not keep.keep_slates_days:
+        return
+    while True:
+        try:
+            await asyncio.to_thread(_remove_old, service.store, keep)
+        except StoreUnavailable as error:
+            log.warning("old rows are not deleted", extra={"problem": str(error)})
+        except Exception as error:  # the next time may go well
+            log.error("deleting old rows failed", extra={"kind": type(error).__name__})
+        await asyncio.sleep(RETAIN_SECONDS)
+
+
+def _remove_old(store: Store, keep: ServiceSettings) -> None:
+    now = time.time()
+    events_before, slates_before = (
+        now - days * DAY if days else None
+        for days in (keep.keep_events_days, keep.keep_slates_days)
+    )
+    events = slates = 0
+    while True:
+        removed = remove_old(store, events_before=events_before, slates_before=slates_before)
+        events, slates = events + removed.events, slates + removed.slates
+        if removed.is_all:
+            break
+    if events or slates:
+        log.info("old rows deleted", extra={"events": events, "slates": slates})

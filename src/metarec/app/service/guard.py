@@ -1,5 +1,5 @@
-"""What stands before every route: limits on size, rate and host; a number for each request; logs
-and metrics without people.
+"""What stands before every route: limits on size, rate and host; keys, before a body is read; an
+id for each request; logs and metrics without people.
 
 Written against ASGI itself: it runs for every request, and the frameworks' own middleware costs
 more than the route.
@@ -11,24 +11,45 @@ import itertools
 import json
 import logging
 import os
+import re
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metarec.app.service import audit
+from metarec.app.service.browser import answer_headers, forged, is_data
 from metarec.app.service.http import replayed
-from metarec.app.service.keys import Keys
+from metarec.app.service.keys import KEY_NEEDED, KEY_UNKNOWN, Keys
 from metarec.app.service.meters import Meters
 from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
 _MOST_CLIENTS = 10_000
-_HEALTH = {"/healthz", "/readyz"}
+HEALTH = frozenset({"/healthz", "/readyz"})
 """Not limited: a supervisor behind the same proxy as a busy client would take a living process for
 a dead one.
 """
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+LEFT = 499
+"""Counted for clients that left before they were answered; nobody is told it."""
+_HEADERS = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+        b"authorization",
+        b"x-api-key",
+        b"origin",
+        b"sec-fetch-site",
+        b"x-request-id",
+    }
+)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+Header = tuple[bytes, bytes]
 
 
 class Guard:
@@ -39,6 +60,7 @@ class Guard:
         self._rate = RateLimit(settings.requests_per_second, settings.burst)
         self._keys = Keys(settings.keys)
         self._numbers, self._process = itertools.count(1), f"{os.getpid():x}"
+        self._origins = frozenset(settings.cors_origins)
         self._hosts = set(settings.hosts) or (
             {"127.0.0.1", "localhost", "[::1]"} if settings.is_local and not settings.keys else None
         )
@@ -48,67 +70,45 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
-        number = f"{self._process}-{next(self._numbers):x}"
+        asked = _Asked.of(scope, self._keys, f"{self._process}-{next(self._numbers):x}")
+        started, status = time.perf_counter(), LEFT
+        more_headers = [(b"x-request-id", asked.number.encode()), *answer_headers(scope["path"])]
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", number.encode()),
-                    _NO_SNIFF,
-                ]
+                message["headers"] = [*message.get("headers", ()), *more_headers]
             await send(message)
 
         try:
-            await self._guarded(scope, receive, sending)
+            await self._guarded(scope, receive, sending, asked)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
         except Exception as error:
-            if status != 500:
+            if status != LEFT:
                 raise  # the answer has begun; nothing sensible can be added
             # The message of an unforeseen error may hold what a person sent; its kind and place do
             # not.
             log.error(
                 "unforeseen error",
-                extra={"request": number, "kind": type(error).__name__, "at": _place(error)},
+                extra={"request": asked.number, "kind": type(error).__name__, "at": _place(error)},
             )
             await _refuse(
                 sending,
                 500,
-                f"something went wrong here; please report it with the number {number}",
+                f"something went wrong here; please report it with the number {asked.number}",
             )
         finally:
-            self._note(scope, status, time.perf_counter() - started, number)
+            self._note(scope, status, time.perf_counter() - started, asked)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {
-            name: value
-            for name, value in reversed(
-                scope["headers"]
-            )  # the first of a name counts, as for the framework
-            if name
-            in (b"host", b"content-length", b"authorization", b"x-api-key", b"transfer-encoding")
-        }
-        host = headers.get(b"host", b"").decode("latin-1")
-        if self._hosts is not None and _without_port(host) not in self._hosts:
-            await _refuse(
-                send,
-                421,
-                f"this service is not called {host[:100]!r}; name it in the setting `hosts`",
-            )
-            return
-        if scope["path"] not in _HEALTH and not self._rate.allows(self._client(scope, headers)):
-            await _refuse(
-                send,
-                429,
-                f"more than {self._settings.requests_per_second:g} requests a second; wait and "
-                f"try again",
-                [(b"retry-after", b"1")],
-            )
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, asked: _Asked) -> None:
+        refusal = self._refusal(scope, asked)
+        if refusal is not None:
+            await _refuse(send, *refusal)
             return
         most = self._settings.max_body_bytes
-        length = headers.get(b"content-length")
+        length = asked.headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > most):
             await _refuse(
                 send,
@@ -117,7 +117,7 @@ class Guard:
                 f"{length[:20].decode('latin-1')}; send it in parts",
             )
             return
-        if b"transfer-encoding" not in headers:
+        if b"transfer-encoding" not in asked.headers:
             await self._app(
                 scope, receive, send
             )  # the server itself holds the body to its stated length
@@ -128,36 +128,94 @@ class Guard:
         else:
             await self._app(scope, replayed(body, receive), send)
 
-    def _client(self, scope: Scope, headers: dict[bytes, bytes]) -> bytes:
-        """Whose bucket a request empties: that of a known key, else of its address; made-up keys
-        would each have a full one.
+    def _refusal(self, scope: Scope, asked: _Asked) -> tuple[int, str, list[Header]] | None:
+        """Status, sentence and headers for whoever may not ask this; before any of the body is
+        read.
         """
+        path, headers = scope["path"], asked.headers
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._hosts is not None and _without_port(host) not in self._hosts:
+            sentence = f"this service is not called {host[:100]!r}; name it in the setting `hosts`"
+            return 421, sentence, []
+        if path in HEALTH:
+            return None
+        # The bucket of a known key, else of the address; made-up keys would each have a full one.
+        if not self._rate.allows(asked.holder or asked.client.encode()):
+            most = self._settings.requests_per_second
+            sentence = f"more than {most:g} requests a second; wait and try again"
+            return 429, sentence, [(b"retry-after", b"1")]
         if self._keys:
-            given = (headers.get(name) for name in (b"authorization", b"x-api-key"))
-            holder = self._keys.holder(
-                *(None if value is None else value.decode("latin-1") for value in given)
-            )
-            if holder is not None:
-                return holder
-        return (scope.get("client") or ("",))[0].encode()
+            if is_data(path) and asked.holder is None:
+                sentence = KEY_UNKNOWN if asked.has_key else KEY_NEEDED
+                return 401, sentence, [(b"www-authenticate", b"Bearer")]
+        elif (
+            is_data(path)
+            and (reason := forged(scope["method"], headers, self._origins)) is not None
+        ):
+            return 403, reason, []
+        return None
 
-    def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, asked: _Asked) -> None:
         route = getattr(
             scope.get("route"), "path_format", "none"
         )  # the template, not the path: paths hold ids
         self._meters.answered(route, status, seconds)
+        if (what := audit.what_happened(scope["method"], scope["path"], status)) is not None:
+            audit.note(
+                what,
+                request=asked.number,
+                method=scope["method"],
+                route=route,
+                status=status,
+                client=asked.client,
+                holder=asked.holder,
+                role=None if asked.holder is None else self._keys.role(asked.holder),
+                params=scope.get("path_params", {}),
+            )
         if status >= 500 or log.isEnabledFor(logging.DEBUG):
             log.log(
                 logging.WARNING if status >= 500 else logging.DEBUG,
                 "answered",
                 extra={
-                    "request": number,
+                    "request": asked.number,
                     "method": scope["method"],
                     "route": route,
                     "status": status,
                     "ms": round(seconds * 1e3, 2),
                 },
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Who asks, as far as the headers tell."""
+
+    headers: dict[bytes, bytes]
+    """Those that matter here; the first of a name counts, as for the framework."""
+    number: str
+    """Id of the request: the client's own where that is one, so that logs can be joined."""
+    client: str
+    """Address."""
+    has_key: bool
+    holder: bytes | None
+    """Digest of the known key that was sent."""
+
+    @classmethod
+    def of(cls, scope: Scope, keys: Keys, number: str) -> _Asked:
+        """Who sent this request; `number` is its id where it has none."""
+        headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
+        own = headers.get(b"x-request-id")
+        given = [
+            None if (value := headers.get(name)) is None else value.decode("latin-1")
+            for name in (b"authorization", b"x-api-key")
+        ]
+        return cls(
+            headers=headers,
+            number=own.decode() if own is not None and _REQUEST_ID.fullmatch(own) else number,
+            client=(scope.get("client") or ("",))[0],
+            has_key=any(given),
+            holder=keys.holder(*given) if keys and any(given) else None,
+        )
 
 
 class RateLimit:
@@ -196,7 +254,7 @@ async def _whole(receive: Receive, most: int) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(parts)
+            raise ClientDisconnect
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:

@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
@@ -30,6 +31,7 @@ from metarec.app.service.complaints import complaint
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel
 from metarec.app.service.meters import Meters
+from metarec.app.service.pools import Pools
 from metarec.app.service.schemas import Problem
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.watch import Watch
@@ -54,6 +56,7 @@ class Service:
     meters: Meters
     keys: Keys
     scorer: Batcher[Ask, Slate]
+    pools: Pools
     watch: Watch
 
     async def read(self, fetch: Callable[[], T]) -> T:
@@ -119,7 +122,11 @@ class Shortcut:
             if scope["type"] == "http" and scope["method"] == "POST"
             else None
         )
-        if found is None or (b"content-type", b"application/json") not in scope["headers"]:
+        if (
+            found is None
+            or scope.get("query_string")
+            or (b"content-type", b"application/json") not in scope["headers"]
+        ):
             await self._app(scope, receive, send)
             return
         scope["route"], name, shape = found
@@ -164,6 +171,28 @@ def _only_body(route: APIRoute) -> tuple[str, type[BaseModel]] | None:
         if isinstance(shape, type) and issubclass(shape, BaseModel)
         else None
     )
+
+
+def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
+    """Let each route of the interface refuse query parameters that it does not read, so that a
+    misspelled one is noticed; probes may add what they like.
+    """
+    for route in routes:
+        if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
+            known = sorted(field.alias for field in route.dependant.query_params)
+            route.app = _with_known_parameters(route.app, known)
+
+
+def _with_known_parameters(app: ASGIApp, known: Sequence[str]) -> ASGIApp:
+    async def checking(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["query_string"]:
+            for name in QueryParams(scope["query_string"]):
+                if name not in known:
+                    there = f"; known are {', '.join(known)}" if known else "; none is"
+                    raise HTTPException(422, f"query.{name[:80]}: is not known here{there}")
+        await app(scope, receive, send)
+
+    return checking
 
 
 def _raising(error: Exception) -> ASGIApp:

@@ -10,8 +10,10 @@ from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
-from metarec.app.service.settings import ROLES
+from metarec.app.service.settings import DIGEST, ROLES
 
+KEY_NEEDED = "an API key is needed; send it as `Authorization: Bearer KEY`"
+KEY_UNKNOWN = "this API key is not known"
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY"
 )
@@ -24,7 +26,7 @@ class Keys:
     """
 
     def __init__(self, role_of_key: Mapping[str, str]) -> None:
-        self._rank = {_digest(key): ROLES.index(role) for key, role in role_of_key.items()}
+        self._rank = {_kept(key): ROLES.index(role) for key, role in role_of_key.items()}
 
     def __bool__(self) -> bool:
         return bool(self._rank)
@@ -42,6 +44,10 @@ class Keys:
         digest = _digest(given) if given else None
         return digest if digest in self._rank else None
 
+    def role(self, holder: bytes) -> str:
+        """What the holder of a known key may do."""
+        return ROLES[self._rank[holder]]
+
     def needs(self, role: str) -> list[Any]:
         """Dependencies of a route that only holders of `role` or more may call; none where no keys
         are set.
@@ -57,22 +63,21 @@ class Keys:
         ) -> None:
             given = bearer.credentials if bearer else header
             if not given:
-                raise HTTPException(
-                    401,
-                    "an API key is needed; send it as `Authorization: Bearer KEY`",
-                    {"WWW-Authenticate": "Bearer"},
-                )
+                raise HTTPException(401, KEY_NEEDED, {"WWW-Authenticate": "Bearer"})
             rank = self._rank.get(_digest(given))
             if rank is None:
-                raise HTTPException(
-                    401, "this API key is not known", {"WWW-Authenticate": "Bearer"}
-                )
+                raise HTTPException(401, KEY_UNKNOWN, {"WWW-Authenticate": "Bearer"})
             if rank < least:
                 raise HTTPException(
                     403, f"this needs the role {role!r}, the key has {ROLES[rank]!r}"
                 )
 
         return check
+
+
+def _kept(key: str) -> bytes:
+    """The digest of a key of the settings, which may hold the digest alone."""
+    return bytes.fromhex(key[len(DIGEST) :]) if key.startswith(DIGEST) else _digest(key)
 
 
 def _digest(key: str) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,9 +71,10 @@ class Served:
         """What to call an item, or None if it is not in the catalog."""
         return self.title_by_id.get(item_id)
 
-    def has_category(self, category: str) -> bool:
-        """Whether any item is of this category, as quotas understand it."""
-        return bool(category_matrix(self.model.catalog.frame, [category]).any())
+    def absent(self, categories: Sequence[str]) -> list[str]:
+        """Those of these categories that no item is of, as quotas understand them."""
+        has = category_matrix(self.model.catalog.frame, categories)
+        return [name for place, name in enumerate(categories) if not has[:, place].any()]
 
     def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
         """Content of the items at these rows, without what is missing."""

@@ -46,7 +46,7 @@ def operator_routes(service: Service) -> APIRouter:
                 "what reads texts is still being loaded; slates without a wish are answered",
                 {"Retry-After": "1"},
             )
-        await asyncio.to_thread(store.items_version)
+        await service.pools.health.run(store.items_version)
         return Json(
             {
                 "status": "ready",

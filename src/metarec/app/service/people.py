@@ -10,15 +10,23 @@ import uuid
 from concurrent.futures import Future
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import Ask, options_of, request_of, stated_person
+from metarec.app.service.answering import (
+    Ask,
+    answer_all,
+    options_of,
+    request_of,
+    stated_person,
+)
 from metarec.app.service.catalog import Stated, described
+from metarec.app.service.costs import IN_LOOP, cost_of
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
 from metarec.app.service.reasons import explain_one, short_reasons
-from metarec.feedback.events import Event, Impression, StoreUnavailable
+from metarec.feedback.events import Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.slate import Request, Slate
 
@@ -69,18 +77,27 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
+        options = options_of(body, settings.explore)
+        cost = cost_of(body, options.explore, settings.max_cost)
         if body.wish:
             await service.live.warmed()
         served = service.live.served
         request, without_store = await known_or_not(
             body, served, exclude=body.exclude, allow=body.allow
         )
-        slate = await service.scorer.ask(Ask(served, request, options_of(body, settings.explore)))
+        ask = Ask(served, request, options)
+        slate = (
+            await service.scorer.ask(ask)
+            if cost <= IN_LOOP
+            else (await service.pools.heavy.run(answer_all, [ask], np.random.default_rng()))[0]
+        )
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
             _remember(service, slate_id, body.user_id, slate, len(request.history))
         reasons = (
-            await asyncio.to_thread(short_reasons, served, request, slate) if body.explain else None
+            await service.pools.heavy.run(short_reasons, served, request, slate)
+            if body.explain
+            else None
         )
         notes = (
             [*slate.notes, *_unheeded(body, served, slate, request)]
@@ -105,10 +122,11 @@ def people_routes(service: Service) -> APIRouter:
         tags=["people"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
-        **answers(schemas.EventsStored, 503),
+        **answers(schemas.EventsStored, 409, 503),
     )
     async def append(body: schemas.EventBatch) -> Json:
         now = time.time()
+        _check_times(body, now + settings.future_seconds)
         events = [
             Event(
                 event_id=e.event_id or uuid.uuid4().hex,
@@ -122,7 +140,10 @@ def people_routes(service: Service) -> APIRouter:
             )
             for e in body.events
         ]
-        done = await asyncio.wrap_future(store.append(events))
+        try:
+            done = await asyncio.wrap_future(store.append(events, strict=True))
+        except EventConflict as error:
+            raise HTTPException(409, str(error)) from error
         meters.events.labels("accepted").inc(done.accepted)
         meters.events.labels("duplicate").inc(done.duplicates)
         vocabulary = service.live.served.model.vocabulary
@@ -148,7 +169,9 @@ def people_routes(service: Service) -> APIRouter:
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
             )
         request = await as_request(body, served)
-        return Json(await asyncio.to_thread(explain_one, served, request, body.item_id, body.k))
+        return Json(
+            await service.pools.heavy.run(explain_one, served, request, body.item_id, body.k)
+        )
 
     @router.get(
         "/v1/onboarding",
@@ -176,8 +199,8 @@ def people_routes(service: Service) -> APIRouter:
         ]
         request = await as_request(stated_person(user_id, profile, history=said), served)
         asked = {*skip, *like, *dislike}
-        chosen = await asyncio.to_thread(
-            served.model.questions, [request], k, exclude=[sorted(asked)]
+        chosen = await service.pools.heavy.run(
+            lambda: served.model.questions([request], k, exclude=[sorted(asked)])
         )
         rows = [int(row) for row in chosen.items[0] if row >= 0]
         items = [
@@ -233,6 +256,17 @@ def people_routes(service: Service) -> APIRouter:
         )
 
     return router
+
+
+def _check_times(body: schemas.EventBatch, latest: float) -> None:
+    """Refuse times after `latest`: such an event would count as the newest for ever."""
+    for place, event in enumerate(body.events):
+        if event.timestamp is not None and event.timestamp > latest:
+            raise HTTPException(
+                422,
+                f"body.events.{place}.timestamp: {event.timestamp:.0f} lies in the future; send "
+                f"seconds since 1970 in UTC, or none for now",
+            )
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
@@ -301,8 +335,7 @@ def _unheeded(
     ]
     notes += [
         f"no item is of the category {category!r}, so its quota changes nothing"
-        for category in body.quota
-        if not served.has_category(category)
+        for category in (served.absent(list(body.quota)) if body.quota else ())
     ]
     return [
         *notes,

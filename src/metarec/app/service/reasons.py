@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
 
 MOST_EVENTS = 20
-"""Short reasons look at the latest events only: each costs one more row of scores."""
+"""Reasons look at the latest events only: each costs one more row of scores, or many."""
 
 
 def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
@@ -58,5 +59,17 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
 
 
 def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
-    """Everything there is to say about one item for one person, as plain data."""
-    return explain(served.model, request, item_id, k=k, rng=np.random.default_rng(0)).to_json()
+    """Everything there is to say about one item for one person, as plain data; of a long history
+    the latest events only, whose number is told.
+    """
+    known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
+    is_long = len(known) > MOST_EVENTS
+    asked = replace(request, history=known[-MOST_EVENTS:]) if is_long else request
+    found = explain(served.model, asked, item_id, k=k, rng=np.random.default_rng(0)).to_json()
+    if is_long:
+        found["notes"] = [
+            *found["notes"],
+            f"explained from the latest {MOST_EVENTS} of {len(known)} events; slates are made from "
+            f"all of them.",
+        ]
+    return found

@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from metarec.app.service.metrics_folder import metrics_folder
 from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 from metarec.runtime.extras import require
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
 
@@ -55,50 +55,70 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    with _metrics_folder():  # first: prometheus_client looks once, when it is imported
-        for module in ("fastapi", "uvicorn", "orjson", "prometheus_client"):
+    with _stopped_by_signals():
+        for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
         settings = load_settings(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
-        _check(settings)
-        sockets = listening_at(settings.host, settings.port)
-        checked()
-        os.environ[HANDED_DOWN] = settings.to_json()
-        stop = threading.Event()
-        if settings.retrain_hours:
-            from metarec.app.service.schedule import retrain_periodically
-
-            threading.Thread(
-                target=retrain_periodically,
-                args=(settings, stop),
-                name="metarec-retrain",
-                daemon=True,
-            ).start()
-        try:
-            _run(settings, sockets)
-        finally:
-            stop.set()
-            for one in sockets:
-                one.close()
+        settings.check_keys()
+        with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
+            require("prometheus_client", "serve")
+            _check(settings)
+            sockets = listening_at(settings.host, settings.port)
+            checked()
+            os.environ[HANDED_DOWN] = settings.to_json()
+            try:
+                with _retraining(settings):
+                    _run(settings, sockets)
+            finally:
+                for one in sockets:
+                    one.close()
 
 
 @contextmanager
-def _metrics_folder() -> Iterator[None]:
-    """A folder where workers share their counts, unless the environment names one; afterwards
-    neither it nor its name is left.
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends what is inside in order, and the process with exit code 0: uvicorn stops
+    gracefully, then raises the signal again, which by default would kill the process before
+    anything is put away.
     """
-    if METRICS_FOLDER in os.environ:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="metarec-metrics-") as shared:
-        os.environ[METRICS_FOLDER] = shared
-        try:
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with suppress(KeyboardInterrupt, _Stopped):
             yield
-        finally:
-            # A later service of this process, or a child of it, would look for a folder that is
-            # gone, and die of it.
-            del os.environ[METRICS_FOLDER]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Stopped(BaseException):
+    """SIGTERM came."""
+
+
+def _stop(_signal: int, _frame: Any) -> None:
+    raise _Stopped
+
+
+@contextmanager
+def _retraining(settings: ServiceSettings) -> Iterator[None]:
+    """Retrain now and then, if the settings say so; a running round is ended on leaving."""
+    if not settings.retrain_hours:
+        yield
+        return
+    from metarec.app.service.schedule import retrain_periodically
+
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=retrain_periodically, args=(settings, stop), name="metarec-retrain", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(settings.shutdown_seconds)
 
 
 def listening_at(host: str, port: int) -> list[socket.socket]:
@@ -159,6 +179,7 @@ def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> s
 def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     import uvicorn
 
+    from metarec.app.service.limits import LimitedServer, Limits, options_of
     from metarec.app.service.supervisor import run_workers
     from metarec.runtime.logs import setup_logs
 
@@ -170,12 +191,12 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         "log_level": "warning",
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
-        "timeout_keep_alive": 30,
-        "backlog": 2048,
+        **options_of(settings),
     }
+    limits = Limits.of(settings)
     if settings.workers == 1:
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config("metarec.app.service.run:worker", **options)).run(sockets)
+        config = uvicorn.Config("metarec.app.service.run:worker", **options)
+        LimitedServer(config, limits).run(sockets)
         return
     setup_logs(settings.log_level, as_json=settings.log_json)
     # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
@@ -188,6 +209,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
             **options,
         ),
         sockets,
+        limits,
     )
 
 

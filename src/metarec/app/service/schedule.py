@@ -7,6 +7,7 @@ import threading
 from contextlib import closing
 
 from metarec.app.retraining.loop import retrain
+from metarec.app.service.lifeline import end_with_parent
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store
@@ -33,7 +34,14 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
         place = (settings.model, settings.store_url, settings.data or None)
         job = multiprocessing.get_context("spawn").Process(target=_scheduled, args=place)
         job.start()
-        job.join()
+        joining = threading.Thread(target=job.join, daemon=True)
+        joining.start()
+        while joining.is_alive() and not stop.is_set():
+            joining.join(0.2)
+        joining.join(0.2)
+        if joining.is_alive():  # the service stops: what is half trained serves nobody
+            job.kill()
+        joining.join()
         learned_from = stored if job.exitcode == 0 else None  # failed rounds are retried
 
 
@@ -53,6 +61,7 @@ def _what_is_stored(url: str) -> dict[str, int] | None:
 def _scheduled(model: str, store: str, data: str | None) -> None:
     from metarec.runtime.logs import setup_logs
 
+    end_with_parent()
     setup_logs(as_json=True)
     try:
         retrain(model, store, data=data)

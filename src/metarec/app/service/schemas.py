@@ -170,8 +170,8 @@ class NewEvent(Shape):
 
     event_id: Id | None = Field(
         None,
-        description="Chosen by you; the same id sent again is stored once. Made up where not "
-        "given.",
+        description="Chosen by you, for each user anew; the same id sent again is stored once, and "
+        "refused (409) where it is about something else. Made up where not given.",
     )
     user_id: Id
     item_id: Id
@@ -429,10 +429,12 @@ class Status(Shape):
     )
     rows_waiting: int = Field(description="Rows queued to be written by this worker.")
     drift: dict[str, float] | None = Field(
-        description="How recent events differ from those trained on; null before both are there."
+        description="How recent events differ from those trained on, measured on the latest; "
+        "null before both are there."
     )
     retraining_advised: list[str] = Field(description="Reasons to retrain, in sentences.")
     outcomes: dict[str, float] = Field(
-        description="Slates shown and their share with something liked, over the last day."
+        description="Slates shown over the last day, and the share with something liked among "
+        "the latest of them, `slates_measured`."
     )
     reports: list[str] = Field(description="Names for `GET /v1/reports/{name}`.")

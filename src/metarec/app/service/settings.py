@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +18,8 @@ from metarec.data.schema import BadInput
 PREFIX = "METAREC_"
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
+DIGEST = "sha256:"
+_HEX = re.compile("[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,11 @@ class ServiceSettings:
     """Processes that serve; each loads the model."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the
-    environment: `key:role,key:role`.
+    environment: `key:role,key:role`. `sha256:` and the 64 hexadecimal digits of a key's SHA-256
+    stand for the key, so that the settings need not hold it.
     """
+    min_key_length: int = 16
+    """`metarec serve` refuses keys of fewer characters, which can be guessed."""
     open_to_all: bool = False
     """Listen beyond this machine without keys."""
     cors_origins: tuple[str, ...] = ()
@@ -48,7 +54,34 @@ class ServiceSettings:
     """Names by which the service may be called (the Host header); only this machine's own on
     loopback without keys, else any.
     """
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For and X-Forwarded-Proto
+    are believed; of anybody else they are ignored.
+    """
+    max_connections: int = 1_000
+    """Open connections at each worker; fewer where the process may open few files. When all are
+    taken, the one that has waited longest without a whole request is closed.
+    """
+    max_url_bytes: int = 8_192
+    max_header_bytes: int = 32_768
+    """Of all headers of a request together."""
+    header_seconds: float = 10.0
+    """How long the URL and headers of a request may take to come."""
     max_body_bytes: int = 1_000_000
+    body_seconds: float = 30.0
+    """How long the body of a request may take to come, and an answer to be taken."""
+    idle_seconds: float = 30.0
+    """How long a connection is kept open between requests."""
+    max_cost: float = 20.0
+    """Requests that cost more plain slates than this are refused; see `costs`."""
+    heavy_threads: int = 1
+    """Threads of each worker for costly requests: explanations, exploration, long slates."""
+    heavy_waiting: int = 16
+    """Costly requests that may wait for a thread at each worker; more get 503."""
+    heavy_seconds: float = 10.0
+    """How long a costly request may take, waiting included; then it gets 503."""
+    future_seconds: float = 300.0
+    """Events may lie so far in the future, for clocks differ; later ones are refused."""
     requests_per_second: float = 200.0
     """Of each client (known key, else address) at each worker, on average; 0 sets no limit."""
     burst: int = 400
@@ -67,6 +100,10 @@ class ServiceSettings:
     some hundredths of a second."""
     watch_seconds: float = 0.25
     """How often each worker looks for new items and a promoted model."""
+    keep_events_days: float = 0.0
+    """Older events are deleted; 0 keeps all."""
+    keep_slates_days: float = 0.0
+    """Older slates that were shown are deleted; 0 keeps all."""
     shutdown_seconds: int = 10
     """How long running requests may take to end when the service stops."""
     retrain_hours: float = 0.0
@@ -90,12 +127,31 @@ class ServiceSettings:
             ("requests_per_second", 0),
             ("explore", 0),
             ("retrain_hours", 0),
+            ("min_key_length", 1),
+            ("max_connections", 8),
+            ("max_url_bytes", 256),
+            ("max_header_bytes", 1_024),
+            ("header_seconds", 0.1),
+            ("body_seconds", 0.1),
+            ("idle_seconds", 0.1),
+            ("max_cost", 1),
+            ("heavy_threads", 1),
+            ("heavy_waiting", 0),
+            ("heavy_seconds", 0.1),
+            ("future_seconds", 0),
+            ("keep_events_days", 0),
+            ("keep_slates_days", 0),
         ):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
         if self.port > 65_535:
             raise BadInput(f"port must be 65535 or less, got {self.port}")
-        for role in self.keys.values():
+        for key, role in self.keys.items():
+            if key.startswith(DIGEST) and not _HEX.fullmatch(key[len(DIGEST) :]):
+                raise BadInput(
+                    f"an API key that begins with {DIGEST} needs the 64 hexadecimal digits of a "
+                    f"SHA-256 after it, got {len(key) - len(DIGEST)} characters"
+                )
             if role not in ROLES:
                 raise BadInput(
                     f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}"
@@ -106,6 +162,20 @@ class ServiceSettings:
                 f"(METAREC_KEYS=secret:admin), "
                 "listen at 127.0.0.1, or say open_to_all"
             )
+
+    def check_keys(self) -> None:
+        """Refuse keys that can be guessed; digests say nothing of how long their keys are.
+
+        Raises:
+            BadInput: if a key is shorter than `min_key_length`.
+        """
+        for key, role in self.keys.items():
+            if not key.startswith(DIGEST) and len(key) < self.min_key_length:
+                raise BadInput(
+                    f"an API key of the role {role!r} has {len(key)} characters, fewer than "
+                    f"min_key_length={self.min_key_length}; make one with `python -c 'import "
+                    f"secrets; print(secrets.token_urlsafe(24))'`"
+                )
 
     @property
     def is_local(self) -> bool:

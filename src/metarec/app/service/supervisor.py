@@ -11,7 +11,13 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from metarec.app.service.lifeline import end_with_parent
+from metarec.app.service.limits import LimitedServer, Limits
+from metarec.app.service.metrics_folder import put_metrics_away
+
 log = logging.getLogger("metarec.service")
+PUT_AWAY = 5.0
+"""Seconds that a worker has, beyond those of running requests, to write what waits and end."""
 
 
 class Worker(Process):
@@ -21,9 +27,25 @@ class Worker(Process):
     worker may take, nobody is replaced and no signal is heard.
     """
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket], limits: Limits | None = None
+    ) -> None:
         super().__init__(config, sockets)
+        self._limits = limits
         self._asked_at: float | None = None
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """uvicorn's, within limits where there are some."""
+        if self._server is None and self._limits is not None:
+            self._server = LimitedServer(self.config, self._limits)
+        return super().server
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        """What the process runs; it ends with its supervisor, and so frees the port."""
+        grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
+        end_with_parent(grace, first=put_metrics_away)
+        super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:
         """Whether it runs, and has answered within `timeout` seconds of being asked."""
@@ -44,6 +66,10 @@ class Worker(Process):
 class Supervisor(Multiprocess):
     """Keeps the number of workers; nothing it does waits for any of them."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket], limits: Limits) -> None:
+        super().__init__(config, sockets)
+        self._limits = limits
+
     def init_processes(self) -> None:
         """Start all."""
         self.processes += [self._started() for _ in range(self.processes_num)]
@@ -63,13 +89,24 @@ class Supervisor(Multiprocess):
             self.processes[place] = self._started()
 
     def _started(self) -> Worker:
-        worker = Worker(self.config, self.sockets)
+        worker = Worker(self.config, self.sockets, self._limits)
         worker.start()
         return worker
 
+    def join_all(self) -> None:
+        """Wait for those told to stop, and end whoever takes longer than all have."""
+        grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
+        until = time.monotonic() + grace
+        for worker in self.processes:
+            worker.process.join(max(0.0, until - time.monotonic()))
+            if worker.process.is_alive():
+                log.warning("a worker did not stop in time and is ended")
+                worker.process.kill()
+                worker.process.join()
 
-def run_workers(config: uvicorn.Config, sockets: list[socket]) -> None:
+
+def run_workers(config: uvicorn.Config, sockets: list[socket], limits: Limits) -> None:
     """Serve with `config.workers` processes, which share these bound sockets, until told to
     stop.
     """
-    Supervisor(config, sockets=sockets).run()
+    Supervisor(config, sockets, limits).run()

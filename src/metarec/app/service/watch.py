@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import polars as pl
 
 from metarec.app.service.live import LiveModel
 from metarec.app.service.meters import Meters
+from metarec.feedback import tables
 from metarec.feedback.drift import Drift, RetrainRule, advise_retraining, measure_drift
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
@@ -23,6 +24,8 @@ MOST_TIME = 0.05
 """Share of a worker's time that looking may take: over millions of events one look takes seconds.
 """
 DAY = 86_400.0
+MOST_SLATES, MOST_EVENTS = 10_000, 20_000
+"""The latest of each are looked at, however many there were: a look must not grow with traffic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,25 +54,23 @@ class Watch:
         )
         self._lock = threading.Lock()
         self._last = Watched()
-        self._took = 0.0
+        self._next = 0.0
+        """When to look again, on the monotonic clock."""
 
     def look(self, now: float | None = None) -> Watched:
-        """The last look, or a new one if that is too old."""
-        now = time.time() if now is None else now
+        """The last look, or a new one if that is too old, or one as of the moment `now`."""
         with self._lock:
-            if now - self._last.at >= max(EVERY_SECONDS, self._took / MOST_TIME):
-                began = time.perf_counter()
-                self._last = self._measure(now)
-                self._took = time.perf_counter() - began
+            began = time.monotonic()
+            if now is not None or self._next <= began:
+                self._last = self._measure(time.time() if now is None else now)
+                took = time.monotonic() - began
+                self._next = began + max(EVERY_SECONDS, took / MOST_TIME)
             return self._last
 
     def _measure(self, now: float) -> Watched:
         served = self._live.served
         trained = served.model.trained_on
-        events = as_training_rows(
-            self._store.as_frame(since=served.model.trained_until), served.scale
-        )
-        drift = measure_drift(trained, events) if events.height and trained.height else None
+        drift = self._drift(trained, served.model.trained_until)
         forgotten = waiting_in_model(self._store)
         reasons = (
             advise_retraining(
@@ -82,17 +83,34 @@ class Watch:
             self._meters.drift.labels(name).set(value)
         return Watched(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
 
+    def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
+        """Measured on the latest events; their number is told for all of them."""
+        looked_at = self._store.as_frame(since=since, latest=MOST_EVENTS)
+        events = as_training_rows(looked_at, self._live.served.scale)
+        if not events.height or not trained.height:
+            return None
+        drift = measure_drift(trained, events)
+        if looked_at.height < MOST_EVENTS:
+            return drift
+        share = events.height / looked_at.height
+        return replace(drift, events=round(share * self._store.count(tables.events, since or 0.0)))
+
     def _outcomes(self, now: float) -> dict[str, float]:
-        slates = self._store.slates(since=now - DAY)
-        if not slates.height:
+        shown = self._store.count(tables.slates, now - DAY)
+        if not shown:
             return {"slates": 0.0}
+        slates = self._store.slates(since=now - DAY, latest=MOST_SLATES)
+        oldest = float(slates["timestamp"][0])
         joined = join_outcomes(
-            slates, self._store.as_frame(since=now - DAY), self._live.served.scale
+            slates,
+            self._store.as_frame(since=oldest, latest=MOST_EVENTS),
+            self._live.served.scale,
         )
         by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
         newcomers = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
         return {
-            "slates": float(slates.height),
+            "slates": float(shown),
+            "slates_measured": float(slates.height),
             "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
             "liked_share_of_newcomers": float(newcomers or 0.0),  # type: ignore[arg-type]
         }  # polars types mean() as any literal

@@ -8,12 +8,14 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
-from metarec.data.kinds import Kinds
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
@@ -63,15 +65,18 @@ SOURCE_KEYS = {
     "item_columns",
     "user_columns",
     "context",
+    "time_format",
+    "encoding",
+    "names",
+    "item_names",
+    "user_names",
 }
 
 
-class OpenTables(Protocol):
-    """How a source named by its path is read: `metarec.data.read.open_tables`."""
+class ReadSource(Protocol):
+    """How a source named by its path is read: `metarec.data.read.read_source`."""
 
-    def __call__(
-        self, source: Path, *, rules: CleaningConfig | None, reading: Reading | None
-    ) -> Tables:
+    def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading, /) -> Tables:
         """Read a folder or a file, whatever its layout."""
 
 
@@ -80,7 +85,7 @@ def read_config(
     rules: CleaningConfig | None,
     domain_asked: str | None,
     *,
-    open_path: OpenTables,
+    open_path: ReadSource,
 ) -> Tables:
     """Read every source of a TOML file and merge them.
 
@@ -115,13 +120,60 @@ def read_config(
     ):
         raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
-        _read_source(path, number, source, pack, kinds, rules or own or CleaningConfig(), open_path)
+        _read_source(
+            path,
+            number,
+            source,
+            pack,
+            kinds,
+            rules or own or CleaningConfig(),
+            open_path,
+            len(sources) > 1,
+        )
         for number, source in enumerate(sources, start=1)
     ]
     tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
     if not tables.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
-    return replace(tables, rules=rules or own, policy=_of_all(policy, parts, path))
+    unmet = _unmet_kinds(_table(settings, "kinds", path), tables, path.name)
+    return replace(
+        tables,
+        rules=rules or own,
+        kinds=_kinds_of_all(kinds, parts, _table(settings, "kinds", path), str(path)),
+        policy=_of_all(policy, parts, path),
+        findings=[*tables.findings, *unmet],
+    )
+
+
+def _kinds_of_all(
+    kinds: Kinds, parts: Sequence[Tables], own: Mapping[str, Any], place: str
+) -> Kinds:
+    """The file's kinds over those that its sources, TOML files themselves, say."""
+    said = {
+        name: kind
+        for part in parts
+        for name, kind in part.kinds.entries.items()
+        if kinds.entries.get(name) != kind
+    }
+    return Kinds({**kinds.entries, **said}).over(own, f"{place}, [kinds]")
+
+
+def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
+    """Kinds that `[kinds]` names, no event is of, and that look like one misspelled."""
+    events = tables.interactions
+    there = events["kind"].unique().to_list() if "kind" in events.columns else []
+    by_plain = {plain_kind(kind): kind for kind in there}
+    findings = []
+    for name in said:
+        unsaid = [k for k in by_plain if k not in {plain_kind(n) for n in said}]
+        near = get_close_matches(plain_kind(name), unsaid, n=1, cutoff=0.7)
+        if plain_kind(name) not in by_plain and near and not Kinds.default().known(name):
+            why = (
+                f"[kinds] of {place} names {name!r}, and no event is of that kind; is "
+                f"{by_plain[near[0]]!r} meant?"
+            )
+            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return findings
 
 
 def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
@@ -170,7 +222,8 @@ def _read_source(
     pack: DomainPack,
     kinds: Kinds,
     rules: CleaningConfig,
-    open_path: OpenTables,
+    open_path: ReadSource,
+    is_one_of_several: bool,
 ) -> Tables:
     place = f"{path}, source {number}"
     odd = sorted(set(source) - SOURCE_KEYS)
@@ -185,7 +238,13 @@ def _read_source(
         synonyms=pack.synonyms,
         kinds=kinds,
         kind=source.get("kind"),
+        kind_by_name=_name_of(source) if is_one_of_several else None,
         context=source.get("context"),
+        time_format=source.get("time_format"),
+        encoding=source.get("encoding"),
+        names=source.get("names"),
+        item_names=source.get("item_names"),
+        user_names=source.get("user_names"),
         rules=rules,
     )
     parts = {
@@ -194,12 +253,19 @@ def _read_source(
     if "database" in source:
         from metarec.data.sources.sql import read_sql
 
-        return read_sql(_filled(str(source["database"]), place), reading, parts or None)
+        url = _database_beside(path, _filled(str(source["database"]), place))
+        return read_sql(url, reading, parts or None)
     if "path" in source:
-        return open_path(_beside(path, str(source["path"])), rules=rules, reading=reading)
+        return open_path(_beside(path, str(source["path"])), rules, reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
-    raw = {name: read_table(_beside(path, file)) for name, file in parts.items()}
+    columns = {"interactions": reading.names, "items": reading.item_names}
+    raw = {
+        name: read_table(
+            _beside(path, file), reading.encoding, columns.get(name, reading.user_names)
+        )
+        for name, file in parts.items()
+    }
     return tables_of(
         raw.get("interactions"), raw.get("items"), raw.get("users"), reading, path.stem
     )
@@ -208,6 +274,22 @@ def _read_source(
 def _beside(path: Path, file: str) -> Path:
     """A file named in the TOML file: where it says, counted from the TOML file's own folder."""
     return path.parent / Path(file).expanduser()
+
+
+def _name_of(source: Mapping[str, Any]) -> str | None:
+    """What a source is called: its file without folder and ending, or its table."""
+    said = source.get("interactions", source.get("path"))
+    if not isinstance(said, str) or " " in said.strip():
+        return None
+    return Path(said).name.split(".")[0] if "database" not in source else said.split(".")[-1]
+
+
+def _database_beside(path: Path, url: str) -> str:
+    """A URL whose SQLite file is looked for beside the TOML file, then where the command runs."""
+    file = url.removeprefix("sqlite:///")
+    if file == url or not (path.parent / file).is_file():
+        return url
+    return f"sqlite:///{(path.parent / file).resolve()}"
 
 
 def _filled(url: str, place: str) -> str:

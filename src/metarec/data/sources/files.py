@@ -4,7 +4,6 @@ traceback.
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,25 +11,16 @@ from typing import Any
 
 import polars as pl
 
+from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
-from metarec.data.schema import BadInput
+from metarec.data.sources.delimited import read_delimited
+from metarec.data.sources.encoding import as_utf8
 from metarec.data.validity import Place
 
-SUFFIXES = (
-    ".parquet",
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".jsonl",
-    ".ndjson",
-    ".csv.gz",
-    ".tsv.gz",
-    ".jsonl.gz",
-    ".pq",
-)
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+SUFFIXES = (".parquet", ".pq", *TEXT_SUFFIXES, *JSON_SUFFIXES)
 """Endings of the files a table can be read from."""
-MOST_LINE = 1 << 24
-"""Characters; no line of a text table may be longer."""
 
 
 def suffix_of(path: Path) -> str:
@@ -39,8 +29,14 @@ def suffix_of(path: Path) -> str:
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else (suffixes[-1] if suffixes else "")
 
 
-def read_table(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def read_table(
+    path: Path, encoding: str | None = None, columns: Sequence[str] | None = None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
     """Read a file as a table with the column names it has; text columns stay text.
+
+    Args:
+        encoding: what a text file is written in; None finds it out.
+        columns: names, for a text table without a line of names.
 
     Raises:
         BadInput: if the file is missing, empty, of no known form, or cannot be read.
@@ -53,10 +49,10 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
     try:
         if suffix in (".parquet", ".pq"):
             return pl.read_parquet(path), Place(path.name), []
-        if suffix in (".jsonl", ".ndjson", ".jsonl.gz"):
-            return _read_json_lines(path)
-        if suffix in (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz"):
-            return read_delimited(path)
+        if suffix in JSON_SUFFIXES:
+            return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
+        if suffix in TEXT_SUFFIXES:
+            return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
             f"{path} cannot be read as {suffix}: {str(error).strip().splitlines()[0]}"
@@ -69,84 +65,65 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
     )
 
 
-def read_delimited(
-    path: Path,
-    separator: str | None = None,
-    columns: Sequence[str] | None = None,
-    encoding: str = "utf8-lossy",
+def _read_json(
+    path: Path, encoding: str | None, *, is_lines: bool
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Read a text table with every cell as text; too short rows end in empty cells, surplus cells
-    are left off.
-
-    Args:
-        separator: None takes comma, tab or semicolon, whichever the first line has most of.
-        columns: names, for a file without a line of names.
-    """
-    header = first_line(path)
-    separator = separator or max(("\t", ",", ";", "|"), key=lambda s: (header.count(s), s == ","))
-    options: dict[str, Any] = {
-        "separator": separator,
-        "has_header": columns is None,
-        "infer_schema": False,
-        "truncate_ragged_lines": True,
-        "encoding": encoding,
-        "new_columns": list(columns) if columns else None,
-    }
-    findings: list[Finding] = []
+    """JSON Lines, or one array of objects; either is understood under either ending."""
+    source, findings = as_utf8(path, encoding)
+    content = source if isinstance(source, bytes) else None
+    start = (content if content is not None else _start(path)).lstrip()[:1]
+    if start == b"[" or not is_lines:
+        rows = _array(content if content is not None else path.read_bytes())
+        if rows is not None:
+            return _mixed_frame(rows), Place(path.name, "object"), findings
     try:
-        table = pl.read_csv(path, **options)
-    except pl.exceptions.PolarsError:
-        # A quote that is opened and never closed swallows the rest of the file; without quoting
-        # only its own row is odd.
-        table = pl.read_csv(path, **options, quote_char=None)
-        findings.append(
-            Finding(
-                rule="unclosed_quotes",
-                rows=0,
-                action="noted",
-                why=f"quotes in {path.name} do not pair up and were read as text",
-            )
-        )
-    table = table.rename({c: c.strip().strip('"\ufeff') for c in table.columns})
-    return table, Place(path.name, "line", 2 if columns is None else 1), findings
-
-
-def first_line(path: Path) -> str:
-    """The first line of a text file, packed or not."""
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8", errors="replace")
-        if path.suffix.lower() == ".gz"
-        else path.open(encoding="utf-8", errors="replace")
-    )
-    with opened as lines:
-        return lines.readline(MOST_LINE)
-
-
-def _read_json_lines(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    place = Place(path.name, "line")
-    try:
-        if path.suffix.lower() != ".gz":
-            return pl.read_ndjson(path, infer_schema_length=None), place, []
+        table = pl.read_ndjson(source, infer_schema_length=None)
+        return table, Place(path.name, "line"), findings
     except pl.exceptions.PolarsError:
         pass  # some line is no object, or a column mixes types: read line by line and say which
-    rows, bad, lines = [], [], 0
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8", errors="replace")
-        if path.suffix.lower() == ".gz"
-        else path.open(encoding="utf-8", errors="replace")
-    )
-    with opened as text:
-        for lines, line in enumerate(text, start=1):
-            row = _object(line)
-            if row is not None:
-                rows.append(row)
-            elif line.strip():
-                bad.append(lines)
+    text = (content if content is not None else path.read_bytes()).decode("utf-8", errors="replace")
+    table, place, more = _object_lines(text, path)
+    return table, place, [*findings, *more]
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
+
+
+def _array(content: bytes) -> list[dict[str, Any]] | None:
+    """Objects of one array, or of the only array in an object; None where there are several
+    documents, a line each.
+    """
+    try:
+        found = json.loads(content.decode("utf-8-sig", errors="replace"))
+    except ValueError:
+        return None
+    if isinstance(found, dict):
+        arrays = [v for v in found.values() if isinstance(v, list) and v]
+        if len(arrays) != 1 or not isinstance(arrays[0][0], dict):
+            return None
+        found = arrays[0]
+    if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
+        return None
+    return found
+
+
+def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    rows, at, bad, lines = [], [], [], 0
+    for lines, line in enumerate(text.splitlines(), start=1):
+        row = _object(line)
+        if row is not None:
+            rows.append(row)
+            at.append(lines)
+        elif line.strip():
+            bad.append(lines)
     if not rows or len(bad) > 0.2 * lines:
         raise BadInput(
             f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line "
             f"{bad[0] if bad else 1}); "
-            'each line must be one object such as {"user_id": "7", "item_id": "50"}'
+            'each line must be one object such as {"user_id": "7", "item_id": "50"}, or the file '
+            "one array of such objects"
         )
     findings = (
         [
@@ -161,7 +138,8 @@ def _read_json_lines(path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
         if bad
         else []
     )
-    return _mixed_frame(rows), Place(path.name, "object"), findings
+    place = Place(path.name, "line", 0, pl.Series(at, dtype=pl.Int64))
+    return _mixed_frame(rows), place, findings
 
 
 def _object(line: str) -> dict[str, Any] | None:
@@ -183,27 +161,3 @@ def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
             texts = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
             columns[name] = pl.Series(name, texts, dtype=pl.Utf8)
     return pl.DataFrame(columns)
-
-
-def with_numbers(table: pl.DataFrame, keep_text: Sequence[str] = ()) -> pl.DataFrame:
-    """Turn text columns into numbers where every cell is one; codes such as `01234` and ids stay
-    text.
-    """
-    found = {}
-    for name, dtype in table.schema.items():
-        if (
-            dtype != pl.Utf8
-            or name in keep_text
-            or name.endswith("_id")
-            or name in ("title", "text")
-        ):
-            continue
-        text = table[name].str.strip_chars()
-        text = pl.select(pl.when(text != "").then(text)).to_series().alias(name)
-        if text.null_count() == len(text) or text.str.contains(r"^[+-]?0\d").any():
-            continue
-        numbers = text.cast(pl.Float64, strict=False)
-        if numbers.null_count() == text.null_count() and numbers.is_finite().all():
-            whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
-            found[name] = numbers.cast(pl.Int64) if whole else numbers
-    return table.with_columns(**found) if found else table

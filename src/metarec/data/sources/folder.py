@@ -5,19 +5,22 @@ one file of events.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import rename
+from metarec.data.columns import AMOUNTS, plain, renamed
+from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.schema import BadInput
-from metarec.data.sources.files import SUFFIXES, read_table, with_numbers
+from metarec.data.parsing import as_numbers, id_text
+from metarec.data.sources.cells import with_tags, with_types
+from metarec.data.sources.files import SUFFIXES, read_table
+from metarec.data.sources.joins import better_key
 from metarec.data.tables import Tables, side_findings
-from metarec.data.validity import Place, id_text, valid_events
+from metarec.data.validity import Place, refuse_if_unreadable, valid_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,22 @@ class Reading:
     """What each kind of event says."""
     kind: str | None = None
     """The kind of every event, for a source of one kind without such a column."""
+    kind_by_name: str | None = None
+    """What a source is called, such as `clicks`: the kind of its events where nothing else says
+    one.
+    """
     context: Sequence[str] | None = None
     """Columns of the events to keep as context; None keeps all."""
+    time_format: str | None = None
+    """How dates are written, as `strftime` has it; None understands what can be read in one way."""
+    encoding: str | None = None
+    """What text files are written in; None finds it out and says so."""
+    names: Sequence[str] | None = None
+    """Names of the events' columns, for a file without a line of names."""
+    item_names: Sequence[str] | None = None
+    """The same for items."""
+    user_names: Sequence[str] | None = None
+    """The same for users."""
     rules: CleaningConfig = field(default_factory=CleaningConfig)
     """How strictly rows are read."""
 
@@ -55,9 +72,9 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         )
     items, users = table_file(folder, "items"), table_file(folder, "users")
     return tables_of(
-        read_table(events),
-        None if items is None else read_table(items),
-        None if users is None else read_table(users),
+        read_table(events, reading.encoding, reading.names),
+        None if items is None else read_table(items, reading.encoding, reading.item_names),
+        None if users is None else read_table(users, reading.encoding, reading.user_names),
         reading,
         folder.resolve().name,
     )
@@ -68,8 +85,8 @@ def read_sides(folder: Path, reading: Reading) -> Tables:
     items, users = table_file(folder, "items"), table_file(folder, "users")
     return tables_of(
         None,
-        None if items is None else read_table(items),
-        None if users is None else read_table(users),
+        None if items is None else read_table(items, reading.encoding, reading.item_names),
+        None if users is None else read_table(users, reading.encoding, reading.user_names),
         reading,
         folder.name,
     )
@@ -77,7 +94,13 @@ def read_sides(folder: Path, reading: Reading) -> Tables:
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
     """Read one file of events."""
-    return tables_of(read_table(path), None, None, reading, path.name.split(".")[0])
+    return tables_of(
+        read_table(path, reading.encoding, reading.names),
+        None,
+        None,
+        reading,
+        path.name.split(".")[0],
+    )
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
@@ -103,32 +126,82 @@ def tables_of(
     name: str,
 ) -> Tables:
     """Raw tables with names of their own -> checked tables with canonical names and types."""
-    frame, findings = _events(events, reading)
+    frame, findings, named = _events(events, reading)
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
+    findings += [*item_findings, *user_findings]
+    for key, side in (("item_id", item_frame), ("user_id", user_frame)):
+        frame, more = better_key(frame, side, key, reading.columns, named)
+        findings += more
     return Tables(
         interactions=frame,
         items=item_frame,
         users=user_frame,
         name=name,
-        findings=[*findings, *item_findings, *user_findings],
+        findings=findings,
         kinds=reading.kinds,
     )
 
 
-def _events(raw: RawTable | None, reading: Reading) -> tuple[pl.DataFrame, list[Finding]]:
+def _events(
+    raw: RawTable | None, reading: Reading
+) -> tuple[pl.DataFrame, list[Finding], dict[str, str]]:
+    """Events, what was found, and what their columns are called in the file."""
     if raw is None:  # one of several sources may bring items or users only
-        return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), []
+        return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), [], {}
     frame, place, findings = raw
-    frame = frame.rename(
-        rename(frame.columns, "interactions", place.name, reading.columns, reading.synonyms)
+    left_out = sum(f.rows for f in findings if f.action == "removed")
+    refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
+    names, guessed = renamed(
+        frame.columns, "interactions", place.name, reading.columns, reading.synonyms
     )
+    frame = frame.rename(names)
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
+    elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
+        frame = frame.with_columns(pl.lit(kind).alias("kind"))
+        why = f"events of {place.name} are taken as of kind {kind!r}, by its name"
+        findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
+    given = {canonical: column for column, canonical in names.items()}
+    frame, amounts = _with_amounts(frame, given, place)
+    findings = [*findings, *amounts]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
-    frame, invalid = valid_events(frame, place, reading.rules)
-    return with_numbers(frame, keep_text=("kind",)), [*findings, *invalid]
+    frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
+    frame, odd = with_types(frame, keep_text=("kind",))
+    return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _with_amounts(
+    frame: pl.DataFrame, given: Mapping[str, str], place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
+    the value, they are.
+    """
+    found = next((c for c in frame.columns if plain(c) in AMOUNTS), None)
+    if "value" not in frame.columns and found is not None:
+        refused = int((as_numbers(frame[found]) < 0).sum())
+        if not refused:
+            return frame, []
+        frame = frame.with_columns(pl.col(found).alias("value"))
+        why = f"{found} of {place.name} is below 0 there: such purchases came back and say no"
+        findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
+    elif plain(given.get("value", "")) in AMOUNTS:
+        findings = []
+    else:
+        return frame, []
+    if "kind" in frame.columns:
+        return frame, findings
+    why = f"events of {place.name} are taken as of kind 'purchase', since they have a quantity"
+    note = Finding(rule="kinds", rows=0, action="noted", why=why)
+    return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
+
+
+def _called(reading: Reading) -> str | None:
+    """The known kind that a source's name says, in the singular or plural."""
+    name = reading.kind_by_name or ""
+    names = [n for n in (name.removesuffix("s"), name) if n and reading.kinds.known(n)]
+    return names[0] if names else None
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:
@@ -153,10 +226,15 @@ def _side(
     frame, place, findings = raw
     key = "item_id" if table == "items" else "user_id"
     mapping = reading.item_columns if table == "items" else reading.user_columns
-    frame = frame.rename(rename(frame.columns, table, place.name, mapping, reading.synonyms))
-    frame = with_numbers(frame.with_columns(id_text(pl.col(key), frame.schema[key]).alias(key)))
+    names, guessed = renamed(frame.columns, table, place.name, mapping, reading.synonyms)
+    frame = frame.rename(names)
+    frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
+    if table == "items":
+        given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
+        frame = with_tags(frame, {n for n, c in given.items() if not c.lower().endswith("s")})
     frame, more = side_findings(frame, key, place.name)
-    return frame, [*findings, *more]
+    found = [replace(f, table=table) for f in [*findings, *guessed]]
+    return frame, [*found, *odd, *more]
 
 
 def _listing(folder: Path, most: int = 8) -> str:

@@ -4,13 +4,17 @@ our own event store by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import polars as pl
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
@@ -88,7 +92,8 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
 
 
 def _usual_tables(sqlalchemy: Any, connection: sa.Connection, shown: str) -> dict[str, str]:
-    names = sqlalchemy.inspect(connection).get_table_names()
+    inspector = sqlalchemy.inspect(connection)
+    names = [*inspector.get_table_names(), *inspector.get_view_names()]
     found = {what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()}
     if found["interactions"] is None:
         raise BadInput(
@@ -101,28 +106,24 @@ def _usual_tables(sqlalchemy: Any, connection: sa.Connection, shown: str) -> dic
 
 def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:
     """All rows of a table or a SELECT, fetched in portions."""
-    is_select = query.strip().lower().startswith(("select", "with"))
-    text = (
-        query
-        if is_select
-        else f"SELECT * FROM {connection.dialect.identifier_preparer.quote(query.strip())}"
-    )
+    is_select = _is_select(query)
+    text = query if is_select else f"SELECT * FROM {_quoted(sqlalchemy, connection, query.strip())}"
     answer = connection.execution_options(stream_results=True).execute(
         sqlalchemy.text(text.replace(":", r"\:"))
     )
-    columns = list(answer.keys())
+    columns, findings = _apart(list(answer.keys()), query if not is_select else "the query")
     portions = [pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))]
     for part in answer.partitions(PORTION):
         portions.append(
             pl.DataFrame(
-                [tuple(row) for row in part],
+                [tuple(_plain(cell) for cell in row) for row in part],
                 schema=columns,
                 orient="row",
                 infer_schema_length=None,
                 strict=False,
             )
         )
-    frame = _open_json(pl.concat(portions, how="vertical_relaxed"))
+    frame = _open_json(_one_type(pl.concat(portions, how="vertical_relaxed")))
     return (
         frame.drop(
             c
@@ -130,7 +131,55 @@ def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) ->
             if c in frame.columns and "event_id" in frame.columns or c == "version" in frame.columns
         ),
         Place(query if not is_select else f"the query of {shown}"),
-        [],
+        findings,
+    )
+
+
+def _is_select(query: str) -> bool:
+    """Whether this is a query rather than a table's name; comments and brackets may stand first."""
+    bare = re.sub(r"^(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)+", "", query, flags=re.DOTALL)
+    return re.match(r"(select|with|values|table)\b.*\s", bare + " ", re.I | re.DOTALL) is not None
+
+
+def _quoted(sqlalchemy: Any, connection: sa.Connection, name: str) -> str:
+    """A table's name, quoted; `schema.table` by its parts, unless a table is called so."""
+    quote = connection.dialect.identifier_preparer.quote
+    inspector = sqlalchemy.inspect(connection)
+    if "." not in name or name in {*inspector.get_table_names(), *inspector.get_view_names()}:
+        return str(quote(name.strip('"`[]')))
+    return ".".join(str(quote(part.strip('"`[]'))) for part in name.split("."))
+
+
+def _apart(columns: list[str], place: str) -> tuple[list[str], list[Finding]]:
+    """Column names with a number where one comes again, as in joins of tables that share one."""
+    names: list[str] = []
+    findings = []
+    for column in columns:
+        number, name = 2, column
+        while name in names:
+            name, number = f"{column}_{number}", number + 1
+        names.append(name)
+        if name != column:
+            why = f"a further column {column!r} of {place} was read as {name!r}"
+            findings.append(Finding(rule="columns", rows=0, action="noted", why=why))
+    return names, findings
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as what a frame can hold: keys as text, decimals as numbers."""
+    if isinstance(cell, UUID):
+        return str(cell)
+    if isinstance(cell, Decimal):
+        return int(cell) if cell == cell.to_integral_value() else float(cell)
+    return cell.hex() if isinstance(cell, bytes) else cell
+
+
+def _one_type(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns that hold objects of several types, as SQLite allows, as text."""
+    return frame.with_columns(
+        pl.Series(c, [None if v is None else str(v) for v in frame[c]], dtype=pl.Utf8)
+        for c, dtype in frame.schema.items()
+        if dtype == pl.Object
     )
 
 

@@ -305,7 +305,7 @@ class ValueScale:
         low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
         liked = behaviour.is_liked(histories)
         middle = (
-            low - 1.0
+            max(low - 1.0, 0.0)
             if liked.all()
             else float(values[~liked].max() + values[liked].min()) / 2
             if liked.any()

@@ -1,0 +1,53 @@
+"""What a request costs, in plain slates: ten items for a history of five, nothing else asked.
+
+Measured over catalogs of thousands of items (`benchmarks/attack/costs.py` measures it again). What
+costs much leaves the event loop to others, and what costs too much is refused, with the dearest
+wish named.
+"""
+
+from __future__ import annotations
+
+from fastapi import HTTPException
+
+from metarec.app.service.schemas import RecommendationRequest
+from metarec.recommendation.filters import comparisons
+
+IN_LOOP = 3.0
+"""Requests that cost more are answered in a thread for costly ones."""
+
+
+def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
+    """Plain slates that each wish of a request adds; `explore` is its strength of exploration."""
+    explored = explore and not body.quota and not body.diversity
+    return {
+        "history": 0.003 * len(body.history),
+        "wish": 2.0 if body.wish else 0.0,
+        "exclude and allow": 0.0002 * (len(body.exclude) + len(body.allow or ())),
+        "filter": 2.0 + 1.1 * comparisons(body.filter) if body.filter else 0.0,
+        "quota": 3.0 + 1.3 * len(body.quota) if body.quota else 0.0,
+        "pin": 0.1 * len(body.pin),
+        "diversity": 1.0 + 0.035 * body.k if body.diversity else 0.0,
+        "explore": 7.0 + 0.02 * body.k if explored else 0.0,
+        "explain": 4.0 + 0.07 * body.k if body.explain else 0.0,
+        "k": 0.005 * body.k,
+    }
+
+
+def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
+    """Plain slates that a request costs.
+
+    Raises:
+        HTTPException: 422, if these are more than `most`.
+        BadInput: if the filter cannot be read.
+    """
+    parts = parts_of(body, explore)
+    cost = 1.0 + sum(parts.values())
+    if cost > most:
+        dearest = sorted((name for name in parts if parts[name]), key=lambda name: -parts[name])
+        raise HTTPException(
+            422,
+            f"this request costs as much as {cost:.0f} plain slates, {most:g} are allowed; the "
+            f"dearest of it: {', '.join(dearest[:3])}; ask for less at once, or raise the "
+            f"service's setting `max_cost`",
+        )
+    return cost

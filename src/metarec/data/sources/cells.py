@@ -1,0 +1,147 @@
+"""Cells of a table as what they are: numbers, truth values, tags; text stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from metarec.data.findings import Finding
+from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing, odd_number
+
+PROSE = ("title", "text", "name", "description")
+"""Columns whose cells are never taken for anything but words."""
+TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
+"""Columns of tags, several in a cell."""
+MOSTLY = 0.95
+"""From this share of numbers on, a cell that is none is worth a word."""
+BY_COMMA = r"\s*[,，、]\s*"
+
+
+def with_types(
+    table: pl.DataFrame, what: str = "interactions", keep_text: Sequence[str] = ()
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Turn text columns into numbers or truth values where every cell is one or says nothing;
+    codes such as `01234` and ids stay text.
+    """
+    found: dict[str, pl.Series] = {}
+    findings: list[Finding] = []
+    for name, dtype in table.schema.items():
+        if dtype != pl.Utf8:
+            continue
+        column = nothing(table[name], ("",))
+        if name in keep_text or name.endswith("_id"):
+            found[name] = column
+        elif name in PROSE:
+            found[name] = column
+        elif what == "items" and name in TAG_NAMES:
+            found[name] = nothing(column, NO_TEXT)
+        else:
+            found[name], finding = _typed(column, what)
+            findings += [finding] if finding else []
+    return table.with_columns(**found) if found else table, findings
+
+
+def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
+    """A column as numbers or truth values, or as text with nulls; and what must be said of it."""
+    truth = as_truth(column)
+    if truth is not None:
+        return truth, None
+    text = nothing(column)
+    stated = len(text) - text.null_count()
+    if not stated or text.str.contains(r"^[+-]?0\d").any():
+        return nothing(column, NO_TEXT), None
+    numbers = as_numbers(text)
+    read = len(numbers) - numbers.null_count()
+    if read < stated or not numbers.is_finite().all():
+        finding = (
+            _nearly_numbers(column.name, text, numbers, what) if read >= MOSTLY * stated else None
+        )
+        return nothing(column, NO_TEXT), finding
+    finding = None
+    if (odd := odd_number(text)) is not None:
+        first = float(numbers.filter((text == odd).fill_null(False))[0])
+        finding = _noted(
+            "number_form", f"{column.name} such as {odd!r} was read as {first:.15g}", what
+        )
+    whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
+    return numbers.cast(pl.Int64) if whole else numbers, finding
+
+
+def _nearly_numbers(name: str, text: pl.Series, numbers: pl.Series, what: str) -> Finding | None:
+    odd = text.filter(numbers.is_null() & text.is_not_null())
+    if not len(odd):
+        return None
+    return _noted(
+        "mixed_columns",
+        f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})",
+        what,
+    )
+
+
+def _noted(rule: str, why: str, table: str) -> Finding:
+    return Finding(rule=rule, rows=0, action="noted", why=why, table=table)
+
+
+def with_tags(table: pl.DataFrame, singular: Collection[str] = ()) -> pl.DataFrame:
+    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, or JSON.
+
+    Args:
+        singular: columns that are called as if a cell held one (`category`).
+    """
+    columns: dict[str, pl.Series] = {}
+    for name, dtype in table.schema.items():
+        if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
+            columns[name] = table[name].cast(pl.List(pl.Utf8))
+        elif dtype == pl.Utf8 and name not in PROSE:
+            if _are_lists(table[name]):
+                columns[name] = table[name].map_elements(_listed, return_dtype=pl.Utf8)
+            elif name in TAG_NAMES:
+                columns[name] = _by_bars(table[name], name in singular)
+    return table.with_columns(**columns) if columns else table
+
+
+def _are_lists(column: pl.Series) -> bool:
+    cells = column.drop_nulls()
+    return len(cells) > 0 and bool(cells.str.contains(r"^\[.*\]$").all())
+
+
+def _listed(cell: str) -> str:
+    """A JSON (or Python) list as `a|b`; the cell itself where it is neither."""
+    for text in (cell, cell.replace("'", '"')):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(found, list):
+            return "|".join(_bare(tag) for tag in found if _bare(tag))
+    return "|".join(t for t in re.split(BY_COMMA, cell.strip("[]").replace("'", "")) if t)
+
+
+def _bare(tag: object) -> str:
+    if isinstance(tag, dict):  # as films' databases have it: {"id": 18, "name": "Drama"}
+        tag = tag.get("name", next(iter(tag.values()), ""))
+    return "" if tag is None else str(tag).strip()
+
+
+def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
+    """One separator for a column: the bar if there is any, else the semicolon, else the comma."""
+    texts = column.drop_nulls()
+    if texts.str.contains("|", literal=True).any():
+        return column.str.replace_all(r"\s*\|\s*", "|")
+    if texts.str.contains("[;；]").any():
+        return column.str.replace_all(r"\s*[;；]\s*", "|")
+    if texts.str.contains("[,，、]").any() and (not is_singular or _tags_recur(column)):
+        return column.str.replace_all(BY_COMMA, "|")
+    return column
+
+
+def _tags_recur(column: pl.Series) -> bool:
+    """Whether parting by commas tells more than it takes apart: a name such as `Home, Garden` is
+    one tag where its parts never stand elsewhere.
+    """
+    cells = column.drop_nulls().unique()
+    parts = cells.str.replace_all(BY_COMMA, "|").str.split("|").explode()
+    return parts.n_unique() < len(parts)

@@ -1,0 +1,171 @@
+"""What each column of a data set is used as, so that nothing is dropped without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from metarec.data.schema import Dataset
+from metarec.features.items import SKIPPED, tag_columns, tags_of
+from metarec.features.profiles import ProfileInputs
+from metarec.features.text import TEXT_COLUMNS
+
+Use = Literal[
+    "id", "time", "rating", "amount", "kind", "context", "text", "tags", "number", "not used"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnUse:
+    """What one column is used as."""
+
+    table: str
+    """`interactions`, `items` or `users`."""
+    column: str
+    use: Use
+    why: str
+    """How it is read, or why it is not used."""
+
+    def line(self) -> str:
+        """One line for a terminal."""
+        return f"  {self.table:<14}{self.column:<24}{self.use:<10}{self.why}".rstrip()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def column_use(data: Dataset) -> list[ColumnUse]:
+    """What every column of events, items and users is used as."""
+    return [*_of_events(data), *_of_items(data), *_of_users(data)]
+
+
+def usage_text(uses: Sequence[ColumnUse]) -> str:
+    """For a terminal."""
+    return "\n".join(["Columns", *(use.line() for use in uses)])
+
+
+def _of_events(data: Dataset) -> list[ColumnUse]:
+    events = data.interactions
+    found = [_used("interactions", c, "id") for c in ("user_id", "item_id")]
+    no_clock = "there are no times, or all are the same; the order of events is taken as random"
+    found.append(
+        _used("interactions", "timestamp", "time", "orders events")
+        if events.has_time
+        else _used("interactions", "timestamp", "not used", no_clock)
+    )
+    found.append(_of_values(data))
+    kinds = events.frame["kind"].n_unique()
+    found.append(_used("interactions", "kind", "kind", f"{kinds} {_plural(kinds, 'kind')}"))
+    return found + [_of_context(events.frame[c]) for c in events.context_columns]
+
+
+def _of_values(data: Dataset) -> ColumnUse:
+    events = data.interactions
+    stated = len(events) - events.frame["value"].null_count()
+    if events.has_values:
+        rated = len(events) - events.acts()["rating"].null_count()
+        low, high = events.value_range
+        why = f"{rated:,} ratings of {low:g} to {high:g}"
+        return _used("interactions", "value", "rating", why)
+    if not stated:
+        return _used("interactions", "value", "not used", "no event states a number")
+    why = "amounts of acts: one of 0 or less says no, others change nothing"
+    return _used("interactions", "value", "amount", why)
+
+
+def _of_context(column: pl.Series) -> ColumnUse:
+    name, stated = column.name, column.drop_nulls()
+    if not len(stated):
+        return _used("interactions", name, "not used", "it is empty")
+    if stated.n_unique() == 1:
+        return _used("interactions", name, "not used", f"it is always {_short(stated[0])}")
+    if column.dtype.is_numeric():
+        return _used("interactions", name, "context", "a number")
+    if column.dtype in (pl.Utf8, pl.Boolean, pl.Categorical):
+        values = stated.n_unique()
+        if values == len(column) and values > 30:
+            return _used("interactions", name, "not used", "each event has a value of its own")
+        return _used("interactions", name, "context", f"{values:,} different values")
+    return _used("interactions", name, "not used", f"cells of type {column.dtype} are not read")
+
+
+def _of_items(data: Dataset) -> list[ColumnUse]:
+    frame = data.items.frame
+    tagged, common = set(tag_columns(frame)), tags_of(frame)
+    return [_of_item_column(frame[c], tagged, common) for c in frame.columns]
+
+
+def _of_item_column(column: pl.Series, tagged: set[str], common: Sequence[str]) -> ColumnUse:
+    name, stated = column.name, column.drop_nulls()
+    if name == "item_id":
+        return _used("items", name, "id")
+    if not len(stated):
+        return _used("items", name, "not used", "it is empty")
+    if name in tagged:
+        n = sum(tag.startswith(f"{name}=") for tag in common)
+        also = " and as text" if name in TEXT_COLUMNS else ""
+        if n or also:
+            return _used("items", name, "tags", f"{n} {_plural(n, 'tag')}{also}")
+        return _used("items", name, "not used", "no value is shared by 3 items and not by all")
+    if name in TEXT_COLUMNS:
+        return _used("items", name, "text", "read by the text encoder")
+    if name == "image":
+        return _used("items", name, "not used", "pictures are read with --pictures FOLDER")
+    if column.dtype.is_numeric() and name.lower() not in SKIPPED:
+        if stated.n_unique() > 1:
+            return _used("items", name, "number", _range(stated))
+        return _used("items", name, "not used", f"it is always {_short(stated[0])}")
+    return _used("items", name, "not used", _why_no_content(column))
+
+
+def _why_no_content(column: pl.Series) -> str:
+    if column.dtype == pl.Utf8:
+        return (
+            f"text of {column.n_unique():,} different values; to have it read, map it to text in a "
+            f"TOML file (item_columns)"
+        )
+    return f"cells of type {column.dtype} are not read"
+
+
+def _of_users(data: Dataset) -> list[ColumnUse]:
+    frame, moments = data.users.frame, set(data.users.moments)
+    seen = data.interactions.frame["user_id"].unique().to_list()
+    inputs = ProfileInputs.fit(data.users, seen)
+    found = []
+    for name in frame.columns:
+        if name == "user_id":
+            found.append(_used("users", name, "id"))
+        elif name in moments:
+            found.append(_used("users", name, "not used", "moments may tell what users did later"))
+        elif name in inputs.categories:
+            n = len(inputs.categories[name])
+            found.append(_used("users", name, "tags", f"{n} {_plural(n, 'value')}"))
+        elif name in inputs.edges:
+            found.append(_used("users", name, "number", _range(frame[name].drop_nulls())))
+        else:
+            why = "fewer than two values are shared by 3 users with events"
+            found.append(_used("users", name, "not used", why))
+    return found
+
+
+def _used(table: str, column: str, use: Use, why: str = "") -> ColumnUse:
+    return ColumnUse(table=table, column=column, use=use, why=why)
+
+
+def _plural(n: int, word: str) -> str:
+    return word if n == 1 else f"{word}s"
+
+
+def _range(stated: pl.Series) -> str:
+    numbers = stated.cast(pl.Float64)
+    # Polars types min() as any literal
+    return f"{float(numbers.min()):g} to {float(numbers.max()):g}"  # type: ignore[arg-type]
+
+
+def _short(value: object, most: int = 30) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

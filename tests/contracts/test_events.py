@@ -1,0 +1,132 @@
+"""What acts say, for each model alone and for the blend: a purchase outweighs a view, what is
+refused comes last and lowers its like, and a repeat, an undo and a later act do what they say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec import Dataset, Recommender, Request
+from metarec.data.newcomers import Horizon
+from metarec.models.registry import MODELS, PEOPLE_AS_TEXT
+from metarec.recommendation.ensemble import Ensemble
+from metarec.recommender import PRESETS
+
+TASTES = ("tent", "cup")
+SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
+BLEND = "blend"
+NEEDS_MORE = {PEOPLE_AS_TEXT, "repeat", "profile"}
+"""What reads no accepted events of its own kind here: texts, own history, attributes."""
+FAST = PRESETS["small"]
+
+
+def shop(users: int = 60, items: int = 12, seed: int = 0) -> Dataset:
+    """Users of two tastes view both, and buy and keep only their own."""
+    rng, rows = np.random.default_rng(seed), []
+    for user in range(users):
+        own, other = TASTES if user % 2 else TASTES[::-1]
+        at = 1.7e9 + 1e5 * user
+        for step, item in enumerate(rng.permutation(items)[:8]):
+            rows.append((f"u{user}", f"{own}{item}", at + 100 * step, "view"))
+            if step % 2:
+                rows.append((f"u{user}", f"{own}{item}", at + 100 * step + 50, "purchase"))
+        for step, item in enumerate(rng.permutation(items)[:2]):
+            rows.append((f"u{user}", f"{other}{item}", at + 1000 + step, "view"))
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "kind"], orient="row")
+    catalog = [(f"{t}{n}", f"{t} number {n}", t) for t in TASTES for n in range(items)]
+    table = pl.DataFrame(catalog, schema=["item_id", "title", "categories"], orient="row")
+    return Dataset(interactions=frame, items=table, name="two tastes")
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Recommender:
+    return Recommender.fit(shop(), preset="tiny", encoder="none", horizon=SHORT)
+
+
+@pytest.fixture(scope="module", params=[BLEND, *(n for n in FAST if n not in NEEDS_MORE)])
+def model(request: pytest.FixtureRequest, fitted: Recommender) -> Recommender:
+    """The blend, or one model behind a gate of its own."""
+    if request.param == BLEND:
+        return fitted
+    assert request.param in MODELS
+    behaviour = replace(fitted.behaviour(), words=None)
+    return replace(fitted, ensemble=Ensemble.fit(behaviour, (request.param,), 0))
+
+
+def lead(model: Recommender, history: list[tuple[object, ...]]) -> float:
+    """How far the mean tent lies above the mean cup, of those that no history here names."""
+    scores = model.score([Request(history=history)])[0]
+    tents, cups = (
+        model.vocabulary.indexes(f"{taste}{number}" for number in range(6, 12)) for taste in TASTES
+    )
+    return float(scores[tents].mean() - scores[cups].mean())
+
+
+def test_a_purchase_outweighs_a_view(model: Recommender) -> None:
+    nothing = lead(model, [])
+    for taste, sign in zip(TASTES, (1, -1), strict=True):
+        other = TASTES[sign > 0]
+        bought, viewed = (f"{taste}0", None, "purchase"), (f"{other}0", None, "view")
+        assert sign * (lead(model, [viewed, bought]) - nothing) > 0
+        assert sign * (lead(model, [bought, viewed]) - nothing) > 0
+
+
+def test_what_is_refused_is_not_shown_and_lowers_its_like(model: Recommender) -> None:
+    refused = [(f"tent{n}", None, "dislike") for n in range(3)]
+    assert lead(model, refused) < lead(model, []) - 1e-3
+    slate = model.recommend([Request(history=refused)], k=20)[0]
+    assert not {"tent0", "tent1", "tent2"} & set(slate.item_ids)
+    kept = [("cup5", None, "purchase")]
+    assert lead(model, [*kept, *refused]) < lead(model, kept)
+
+
+def test_an_undo_takes_back_and_the_latest_of_equal_acts_counts(model: Recommender) -> None:
+    bought, returned = ("tent0", None, "purchase"), ("tent0", None, "return")
+    nothing = model.score([Request()])
+    undone = model.score([Request(history=[bought, ("tent0", None, "undo")])])
+    np.testing.assert_allclose(undone, nothing, atol=1e-5)
+    assert lead(model, [bought, returned]) == pytest.approx(lead(model, [returned]), abs=1e-4)
+    assert lead(model, [returned, bought]) > lead(model, [bought, returned])
+
+
+def test_a_repeat_counts_at_least_as_much(model: Recommender) -> None:
+    bought, viewed = ("tent0", None, "purchase"), ("cup0", None, "purchase")
+    once, often = [bought, viewed], [bought, bought, bought, viewed]
+    assert lead(model, often) >= lead(model, once) - 1e-5
+
+
+def test_neutral_acts_say_nothing(model: Recommender) -> None:
+    seen = [("tent0", None, "impression")]
+    np.testing.assert_array_equal(model.score([Request(history=seen)]), model.score([Request()]))
+
+
+def test_what_everybody_returned_comes_last() -> None:
+    frame = shop().interactions.frame.select("user_id", "item_id", "timestamp", "kind")
+    returned = pl.DataFrame(
+        {
+            "user_id": [f"u{user}" for user in range(60)],
+            "item_id": ["tent3"] * 60,
+            "timestamp": [1.8e9] * 60,
+            "kind": ["return"] * 60,
+        }
+    )
+    model = Recommender.fit(
+        Dataset(interactions=pl.concat([frame, returned])), preset="tiny", encoder="none"
+    )
+    for history in ([], [("tent1", None, "purchase")], [("cup1", None, "view")]):
+        scores = model.score([Request(history=history)])[0]
+        assert model.vocabulary.ids[int(scores.argmin())] == "tent3"
+
+
+def test_the_same_acts_give_the_same_numbers_after_a_save(fitted: Recommender, tmp_path) -> None:
+    fitted.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    asked = [
+        Request(history=[("tent0", 1.0, "purchase", 1.7e9), ("cup1", None, "hide", 1.7e9)]),
+        Request(history=["tent0", 5]),
+    ]
+    np.testing.assert_array_equal(again.score(asked), fitted.score(asked))
