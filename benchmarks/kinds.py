@@ -1,8 +1,8 @@
-"""Do kinds pay? New users' purchases by a model fitted on every act, on views alone and on purchases
-alone: `python benchmarks/kinds.py SHOP [SHOP ...] --preset tiny`.
+"""Do kinds pay? New users' purchases by a model fitted on every act, on views alone and on
+purchases alone: `python benchmarks/kinds.py SHOP [SHOP ...] --preset tiny`.
 
 SHOP is a data folder or TOML file with views and purchases. A fifth of the users with four items or
-more is held out; each is known by the acts on their first 1, 3 and 5 items and asked about what they
+more is held out; each is known by the acts on their first 1, 3 and 5 items and asked what they
 bought afterwards. NDCG@10, full ranking without what they had bought; 95% intervals over users.
 """
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def judge(shop: str, args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Mean NDCG@10 over numbers of events of each held-out user, by what the model was fitted on."""
+    """Mean NDCG@10 over numbers of events of each held-out user, by what was fitted on."""
     data, _ = read_clean(shop)
     users = data.interactions.frame["user_id"].unique().sort()
     held_out = users.sample(fraction=0.2, seed=0)

@@ -19,6 +19,7 @@ WIRED_BY_OTHER_ISSUES = {
     "data/ingest.py": "reading of tables larger than memory",
     "data/findings.py merged": "the same",
     "data/sources/folder.py read_sides": "the same",
+    "data/sources/delimited.py sunk_as_it_should_be": "the same",
     "data/splits.py LastOutSplit": "reproduce: leave-last-out protocols",
     "data/splits.py split_leave_last": "the same",
     "features/users.py UserBatch.with_support": "one Model interface",
@@ -35,7 +36,13 @@ WIRED_BY_OTHER_ISSUES = {
 CALLED_BY_LIBRARIES = {
     *("forward", "setup_context", "backward", "vmap", "extra_repr"),  # torch
     *("emit", "format", "filter"),  # logging
-    *("init_processes", "keep_subprocess_alive", "to_string"),  # uvicorn, starlette
+    *(
+        "init_processes",
+        "keep_subprocess_alive",
+        "join_all",
+        "send_400_response",
+        "to_string",
+    ),  # uvicorn, starlette
 }
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -20,8 +20,10 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
 
-from metarec.app.retraining import loop  # noqa: E402
-from metarec.app.service import run  # noqa: E402
+from metarec.app.service import (
+    metrics_folder,  # noqa: E402
+    schedule,  # noqa: E402
+)
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
@@ -93,11 +95,11 @@ def test_a_stopped_service_exits_with_0_and_leaves_nothing(serve, workers, numbe
 @pytest.mark.slow
 def test_workers_of_a_killed_supervisor_end_and_free_the_port(serve):
     process, port, temporary = serve(2)
-    assert len(list(temporary.glob(f"{run.METRICS_PREFIX}*"))) == 1
+    assert len(list(temporary.glob(f"{metrics_folder.METRICS_PREFIX}*"))) == 1
     process.kill()
     process.wait()
     eventually(lambda: is_free(port), 30)
-    eventually(lambda: not list(temporary.glob(f"{run.METRICS_PREFIX}*")), 30)
+    eventually(lambda: not list(temporary.glob(f"{metrics_folder.METRICS_PREFIX}*")), 30)
 
 
 def test_folders_of_services_that_were_killed_are_swept(tmp_path, monkeypatch):
@@ -105,10 +107,11 @@ def test_folders_of_services_that_were_killed_are_swept(tmp_path, monkeypatch):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     for owner in (gone.pid, os.getpid()):
-        (tmp_path / f"{run.METRICS_PREFIX}{owner}-x").mkdir()
-    with run._metrics_folder(2):
+        (tmp_path / f"{metrics_folder.METRICS_PREFIX}{owner}-x").mkdir()
+    with metrics_folder.metrics_folder(2):
         assert len(list(tmp_path.iterdir())) == 2  # ours, and that of the other service here
-    assert [path.name for path in tmp_path.iterdir()] == [f"{run.METRICS_PREFIX}{os.getpid()}-x"]
+    left = [path.name for path in tmp_path.iterdir()]
+    assert left == [f"{metrics_folder.METRICS_PREFIX}{os.getpid()}-x"]
 
 
 def _lasts(_model: str, _store: str, _data: str | None, place: str) -> None:
@@ -121,11 +124,11 @@ def test_a_running_retraining_ends_with_the_service(tmp_path, monkeypatch):
     from functools import partial
 
     started, stop = tmp_path / "started", threading.Event()
-    monkeypatch.setattr(loop, "_scheduled", partial(_lasts, place=str(started)))
+    monkeypatch.setattr(schedule, "_scheduled", partial(_lasts, place=str(started)))
     settings = ServiceSettings(
         model=str(saved_model()), store=str(tmp_path / "events.db"), retrain_hours=1e-6
     )
-    thread = threading.Thread(target=loop.retrain_now_and_then, args=(settings, stop))
+    thread = threading.Thread(target=schedule.retrain_periodically, args=(settings, stop))
     thread.start()
     eventually(lambda: started.exists() and started.read_text())
     stop.set()

@@ -281,7 +281,7 @@ def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
     expect(told).to_have_count(1)
     settled(page)
     expect(page.locator("#lead")).to_contain_text("Made from 1 thing you")
-    expect(page.locator("#slate-note")).to_contain_text("1 thing known")
+    expect(page.locator("#slate-note")).to_contain_text("1 event known")
     expect(page.locator("#progress")).to_have_attribute("aria-label", "1 of 5 answers")
     page.get_by_text("Tune", exact=True).click()
     page.fill("#filter", 'categories = "garden"')

@@ -22,21 +22,21 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="metarec recommends well to people and items it has just met: large models, "
-    "meta-learning, honest newcomer evaluation.",
+    help="metarec is a cold-start recommender: large models, "
+    "meta-learning, honest evaluation for new users.",
     epilog="Every command takes --json, and exits 0 when done, 1 when it failed, 2 for bad input. "
     "Begin with: metarec demo",
 )
 app.command("demo", short_help="The whole journey on real data.")(demo.demo)
 app.add_typer(data.app, name="data", short_help="Get public data, list it, examine yours.")
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
-app.command("evaluate", short_help="Judge recommenders on newcomers.")(evaluate.evaluate)
-app.command("recommend", short_help="Recommend to one person.")(recommend.recommend)
-app.command("explain", short_help="Say why an item, for one person.")(recommend.explain)
+app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
+app.command("recommend", short_help="Recommend to one user.")(recommend.recommend)
+app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
-app.command("forget", short_help="Delete what is kept of a person.")(live.forget)
+app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
 
 app.add_typer(store.app, name="store", short_help="Look after an event store.")
 

@@ -488,7 +488,7 @@ class Dataset:
         kinds: Kinds | None = None,
     ) -> None:
         if not isinstance(interactions, Interactions):
-            from metarec.data.sources.frames import checked  # which is built on this module
+            from metarec.data.frames import checked  # which is built on this module
 
             found = checked(interactions, items, users, kinds)
             interactions, items, users = found.interactions, found.items, found.users

@@ -42,6 +42,9 @@ _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
 )
 _RETRAINING, _CHANGING = "retrain.lock", "registry.lock"
 
+KEEP_VERSIONS = 5
+"""Retrained versions that stay unless settings say otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:

@@ -29,7 +29,7 @@ def audit(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="Profile attribute to compare people by, or activity; may be repeated. "
+            help="Profile attribute to compare users by, or activity; may be repeated. "
             "All attributes with groups large enough, and activity, unless given."
         ),
     ] = None,
@@ -70,7 +70,7 @@ def audit(
         bool,
         typer.Option(
             "--as-is",
-            help="Judge the model on people it learned from, if there are no others, "
+            help="Evaluate the model on users it learned from, if there are no others, "
             "instead of fitting one like it without a fifth of them.",
         ),
     ] = False,
@@ -137,7 +137,7 @@ def audit(
 def _whom(
     model: Recommender, data: Dataset, seed: int, as_is: bool
 ) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
-    """The model to judge, the newcomers to judge it on, numbers of events, and what the reader must
+    """The model to evaluate and on which users, numbers of events, and what the reader must
     know of them.
     """
     from metarec.data.newcomers import split_newcomers

@@ -1,4 +1,4 @@
-"""`metarec demo`: the whole journey on real data, ending with what a person wants to know and the
+"""`metarec demo`: the whole journey on real data, ending with what a reader wants to know and the
 next thing to type.
 """
 
@@ -40,8 +40,8 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """The whole journey on real data: get, clean, train, judge beside ten simple recommenders, show
-    three newcomers, save.
+    """The whole journey on real data: get, clean, train, evaluate beside ten simple recommenders,
+    show three new users, save.
     """
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
@@ -100,7 +100,7 @@ def _saved(ours: OwnRecommender, place: Path) -> Path:
 
 
 def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float) -> str:
-    """The end of the demo: tables, the honest sentence, three newcomers, where things are, what
+    """The end of the demo: tables, the honest sentence, three new users, where things are, what
     next.
     """
     from metarec.evaluation.report import to_text

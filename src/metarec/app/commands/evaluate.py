@@ -1,4 +1,4 @@
-"""`metarec evaluate`: the learning curve of newcomers, ours beside every meta-learner asked for and
+"""`metarec evaluate`: the learning curve of new users, ours beside every meta-learner asked for and
 every baseline.
 """
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 def evaluate(
     data: Source,
     learner: Annotated[
-        list[str] | None, typer.Option(help="A meta-learner to judge beside ours; may be repeated.")
+        list[str] | None, typer.Option(help="A meta-learner to compare with ours; may be repeated.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Judge every meta-learner; this takes a while.")
+        bool, typer.Option("--all", help="Evaluate every meta-learner; this takes a while.")
     ] = False,
     baseline: Annotated[
         list[str] | None,
@@ -49,18 +49,18 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Judge by a paper's own protocol instead: melu or tanp; "
+            help="Evaluate by a paper's own protocol instead: melu or tanp; "
             "chance and the item mean always stand beside."
         ),
     ] = None,
     folds: Annotated[
-        int, typer.Option(help="Cross-validate over so many folds of people; 0 holds out one part.")
+        int, typer.Option(help="Cross-validate over so many folds of users; 0 holds out one part.")
     ] = 0,
     people_as_text: Annotated[
         bool,
         typer.Option(
             "--people-as-text",
-            help="Also judge people written as text, read by the same "
+            help="Also evaluate users written as text, read by the same "
             "encoder: alone, and together with ours.",
         ),
     ] = False,
@@ -74,7 +74,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Judge this model, on people of DATA it never met, instead "
+            help="Evaluate this model, on users of DATA unseen in its training, instead "
             "of fitting one; the result is kept with it for the operator's page.",
         ),
     ] = None,
@@ -89,7 +89,7 @@ def evaluate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Judge recommenders on people they never met: quality against the number of events, and
+    """Evaluate recommenders on users unseen in training: quality against the number of events, and
     whether the large model is worth it.
     """
     from metarec.app.reports import LEARNING_CURVE, keep_report

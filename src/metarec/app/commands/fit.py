@@ -54,8 +54,8 @@ def fit(
     hold_out: Annotated[
         float,
         typer.Option(
-            help="Share of people, in [0, 1), kept out of training, so that the model can be "
-            "audited on people it never met."
+            help="Share of users, in [0, 1), kept out of training, so that the model can be "
+            "audited on unseen users."
         ),
     ] = 0.0,
     clean: Annotated[
@@ -144,7 +144,7 @@ def fit(
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:
-    """The data without a share of its people.
+    """The data without a share of its users.
 
     Raises:
         BadInput: if the share lies outside [0, 1).

@@ -1,4 +1,4 @@
-"""`metarec serve`, `retrain`, `forget`: a model among people."""
+"""`metarec serve`, `retrain`, `forget`: a model in service."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Train a challenger on old and new events; promote it only if it is not worse overall, for
-    newcomers, or for any group.
+    new users, or for any group.
     """
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings

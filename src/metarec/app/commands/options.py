@@ -24,12 +24,12 @@ Like = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ID",
-        help="An item the person liked, oldest first; may be repeated. ID=VALUE states a rating.",
+        help="An item the user liked, oldest first; may be repeated. ID=VALUE states a rating.",
     ),
 ]
 Dislike = Annotated[
     list[str] | None,
-    typer.Option(metavar="ID", help="An item the person disliked; may be repeated."),
+    typer.Option(metavar="ID", help="An item the user disliked; may be repeated."),
 ]
 Bought = Annotated[
     list[str] | None,
@@ -41,7 +41,7 @@ Viewed = Annotated[
 ]
 Profile = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="What is known of the person; may be repeated."),
+    typer.Option(metavar="NAME=VALUE", help="What is known of the user; may be repeated."),
 ]
 Wish = Annotated[
     str | None,
@@ -78,7 +78,7 @@ PersonTemplate = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help='How a person is written for people-as-text: "{profile}. Likes '
+        help='How a user is written for people-as-text: "{profile}. Likes '
         '{liked}, not {disliked}".',
     ),
 ]
@@ -101,7 +101,7 @@ PictureEncoder = Annotated[
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print a result for a program or for a person."""
+    """Print a result for a program or for a reader."""
     if not as_json:
         typer.echo(text)
         return

@@ -1,4 +1,4 @@
-"""`metarec recommend` and `metarec explain`: one person, in words of the command line."""
+"""`metarec recommend` and `metarec explain`: one user, in the words of the command line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def recommend(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Recommend to one person: what they liked, who they are, what they wish for."""
+    """Recommend to one user: what they liked, who they are, what they wish for."""
     import numpy as np
 
     from metarec.recommendation.rules import Rules
@@ -117,8 +117,8 @@ def recommend(
 
 
 def _doubt(place: dict[str, Any]) -> str:
-    """The predicted rating and the interval that holds nine of ten, or, without ratings, the doubt
-    about the score.
+    """The predicted rating and the interval that holds nine of ten, or, without ratings, the
+    uncertainty about the score.
     """
     if "interval" not in place:
         return f"{place['uncertainty']:.2f}"
@@ -141,7 +141,7 @@ def explain(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why an item stands where it stands for a person."""
+    """Say why an item stands where it stands for a user."""
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
@@ -169,7 +169,7 @@ def request_of(
     bought: list[str] | None = None,
     viewed: list[str] | None = None,
 ) -> Request:
-    """A person as the command line describes them.
+    """A user as the command line describes them.
 
     Raises:
         BadInput: if an item is not in the catalog, a value cannot be read, or an attribute looks

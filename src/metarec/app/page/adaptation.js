@@ -62,5 +62,5 @@ function trailChart(points) {
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Doubt: ${label} events` },
       svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
       points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
-    el("figcaption", { class: "quiet" }, el("span", {}, "a stranger"), el("span", {}, `after ${count(longest, "event")}`)))];
+    el("figcaption", { class: "quiet" }, el("span", {}, "a new user"), el("span", {}, `after ${count(longest, "event")}`)))];
 }

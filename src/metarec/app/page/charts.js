@@ -85,7 +85,7 @@ export function intervals(rows) {
   const high = Math.max(...rows.map((row) => row.high), 1e-9);
   const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
   return el("table", { class: "intervals" },
-    el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "People", "Interval", "Mean"].map((name) => el("th", {}, name)))),
+    el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "Users", "Interval", "Mean"].map((name) => el("th", {}, name)))),
     el("tbody", {}, rows.map((row) => el("tr", { class: row.is_small ? "small" : "" },
       el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.people.toLocaleString("en")}`)),
       el("td", { class: "interval-cell", "aria-label": `${row.low.toFixed(3)} to ${row.high.toFixed(3)}` },

@@ -108,7 +108,7 @@ function drawSlate() {
   glide(rows, old);
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
   const known = opinions().length;
-  byId("slate-note").textContent = `${known ? `${count(known, "thing")} known` : "What a stranger is shown"} · ranked in ${Math.round(slate.ms)} ms `;
+  byId("slate-note").textContent = `${known ? `${count(known, "event")} known` : "What a new user is shown"} · ranked in ${Math.round(slate.ms)} ms `;
   if (known) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
   if (before && before !== slate) say(movedSentence(slate, was));
 }

@@ -75,7 +75,7 @@ function drawTiles(status, samples) {
     stat("Requests a second", rate(asks), failed ? `${count(failed, "answer")} failed here` : "none failed", spark(asks, "Requests a second since this view was opened")),
     stat("Time for a slate", ms(quantile(samples, "/v1/recommendations", 0.5)),
       slowest === null ? "none made since the service started" : `half are faster; 99 in 100 within ${ms(slowest)}`),
-    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of newcomers' ${share("liked_share_of_newcomers")}`),
+    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_newcomers")}`),
     stat("Kept", count(status.rows.events ?? 0, "event"), `${count(status.rows.users ?? 0, "profile")}, ${count(status.rows.items ?? 0, "item")} added, ${status.rows_waiting} waiting to be written`));
 }
 

@@ -14,11 +14,10 @@ from typing import Any, Protocol
 import polars as pl
 
 from metarec.app.items import items_frame, upserted
+from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.compare import as_judges, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
-from metarec.app.service.live import can_serve
-from metarec.app.service.settings import KEEP_VERSIONS
 from metarec.data.cleaning import clean
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
@@ -34,7 +33,7 @@ from metarec.feedback.outcomes import (
     with_propensity,
 )
 from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
-from metarec.feedback.registry import Registry
+from metarec.feedback.registry import KEEP_VERSIONS, Registry
 from metarec.feedback.store import Store
 from metarec.recommender import Recommender
 

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from metarec.app.items import items_frame
+from metarec.app.probe import warm
 from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
@@ -155,7 +156,7 @@ class LiveModel:
             place = self.registry.place_of(version)
             try:
                 with reading_whole(place):
-                    return version, _warm(Recommender.load(place))
+                    return version, warm(Recommender.load(place))
             except (BrokenArtefact, FileNotFoundError) as error:
                 log.error(
                     "a model cannot be read, trying the one before",
@@ -187,7 +188,7 @@ class LiveModel:
             try:
                 # All items of the store are added again: the new model may have been trained
                 # without them.
-                model = warm_text(_warm(Recommender.load(self.registry.place_of(version))))
+                model = warm_text(warm(Recommender.load(self.registry.place_of(version))))
                 served = self._with_new_items(Served(model, 0))
             except (
                 Exception
@@ -245,27 +246,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     """Rows [n, d] as float32 of length 1."""
     wide = np.asarray(vectors, dtype=np.float32)
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
-
-
-def _warm(model: Recommender) -> Recommender:
-    """The model after a first slate: what loads late has loaded, so nobody waits for it; a model
-    that cannot do this cannot serve.
-    """
-    request = Request(history=[(model.vocabulary.ids[0], model.value_range[1])])
-    [slate] = model.recommend([request], k=1)
-    if not np.isfinite(slate.scores).all():
-        raise BrokenArtefact("a slate of the model has scores that are no numbers; fit again")
-    return model
-
-
-def can_serve(folder: Path) -> None:
-    """Load a model and ask it for a slate, as a service would.
-
-    Raises:
-        BrokenArtefact: if it cannot be loaded.
-        Exception: whatever keeps it from answering.
-    """
-    _warm(Recommender.load(folder))
 
 
 def warm_text(model: Recommender) -> Recommender:

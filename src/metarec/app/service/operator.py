@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import Response
 
+from metarec.app.probe import can_serve
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import can_serve
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import CannotServe
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metarec.app.service.metrics_folder import metrics_folder
 from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 from metarec.runtime.extras import require
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-METRICS_PREFIX = "metarec-metrics-"
-"""Begins the name of such a folder; the number of the process that made it follows."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
 
@@ -67,7 +62,7 @@ def serve(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
         settings.check_keys()
-        with _metrics_folder(settings.workers):  # prometheus_client looks once, when imported
+        with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
             require("prometheus_client", "serve")
             _check(settings)
             sockets = listening_at(settings.host, settings.port)
@@ -127,51 +122,6 @@ def _retraining(settings: ServiceSettings) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(settings.shutdown_seconds)
-
-
-@contextmanager
-def _metrics_folder(workers: int) -> Iterator[None]:
-    """A folder where several workers share their counts, unless the environment names one;
-    afterwards neither it nor its name is left. What services that were killed left is swept.
-    """
-    _sweep_metrics_folders()
-    if METRICS_FOLDER in os.environ or workers == 1:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix=f"{METRICS_PREFIX}{os.getpid()}-") as shared:
-        os.environ[METRICS_FOLDER] = shared
-        try:
-            yield
-        finally:
-            # A later service of this process, or a child of it, would look for a folder that is
-            # gone, and die of it.
-            del os.environ[METRICS_FOLDER]
-
-
-def _sweep_metrics_folders() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
-        owner = folder.name.removeprefix(METRICS_PREFIX).partition("-")[0]
-        if owner.isdigit() and not _runs(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    if os.name == "nt":
-        return True  # there is no way to ask that is safe
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # somebody else's, so it runs
-    return True
-
-
-def put_metrics_away() -> None:
-    """Remove the folder of a service whose supervisor was killed."""
-    folder = Path(os.environ.get(METRICS_FOLDER, ""))
-    if folder.name.startswith(METRICS_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def listening_at(host: str, port: int) -> list[socket.socket]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 
 from metarec.app.retraining.loop import retrain
+from metarec.app.service.lifeline import end_with_parent
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store
@@ -61,7 +62,6 @@ def _what_is_stored(url: str) -> dict[str, int] | None:
 
 
 def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
-    from metarec.app.service.lifeline import end_with_parent
     from metarec.runtime.logs import setup_logs
 
     end_with_parent()

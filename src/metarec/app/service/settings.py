@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
+from metarec.feedback.registry import KEEP_VERSIONS
 
 PREFIX = "METAREC_"
 SCHEMA = "metarec"
-KEEP_VERSIONS = 5
-"""Retrained versions that stay unless settings say otherwise."""
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
 DIGEST = "sha256:"

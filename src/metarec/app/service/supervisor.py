@@ -13,7 +13,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 from metarec.app.service.lifeline import end_with_parent
 from metarec.app.service.limits import LimitedServer, Limits
-from metarec.app.service.run import put_metrics_away
+from metarec.app.service.metrics_folder import put_metrics_away
 
 log = logging.getLogger("metarec.service")
 PUT_AWAY = 5.0

@@ -44,11 +44,6 @@ def with_types(
     return table.with_columns(**found) if found else table, findings
 
 
-def with_numbers(table: pl.DataFrame, keep_text: Sequence[str] = ()) -> pl.DataFrame:
-    """`with_types` without what it has to say."""
-    return with_types(table, keep_text=keep_text)[0]
-
-
 def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     """A column as numbers or truth values, or as text with nulls; and what must be said of it."""
     truth = as_truth(column)

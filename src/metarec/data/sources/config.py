@@ -73,10 +73,10 @@ SOURCE_KEYS = {
 }
 
 
-class OpenTables(Protocol):
+class ReadSource(Protocol):
     """How a source named by its path is read: `metarec.data.read.read_source`."""
 
-    def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading) -> Tables:
+    def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading, /) -> Tables:
         """Read a folder or a file, whatever its layout."""
 
 
@@ -85,7 +85,7 @@ def read_config(
     rules: CleaningConfig | None,
     domain_asked: str | None,
     *,
-    open_path: OpenTables,
+    open_path: ReadSource,
 ) -> Tables:
     """Read every source of a TOML file and merge them.
 
@@ -127,8 +127,8 @@ def read_config(
             pack,
             kinds,
             rules or own or CleaningConfig(),
-            len(sources) > 1,
             open_path,
+            len(sources) > 1,
         )
         for number, source in enumerate(sources, start=1)
     ]
@@ -222,8 +222,8 @@ def _read_source(
     pack: DomainPack,
     kinds: Kinds,
     rules: CleaningConfig,
+    open_path: ReadSource,
     is_one_of_several: bool,
-    open_path: OpenTables,
 ) -> Tables:
     place = f"{path}, source {number}"
     odd = sorted(set(source) - SOURCE_KEYS)

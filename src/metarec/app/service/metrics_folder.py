@@ -1,0 +1,59 @@
+"""The folder where workers share their counts of metrics."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_PREFIX = "metarec-metrics-"
+"""Begins the name of such a folder; the number of the process that made it follows."""
+
+
+@contextmanager
+def metrics_folder(workers: int) -> Iterator[None]:
+    """A folder where several workers share their counts, unless the environment names one;
+    afterwards neither it nor its name is left. What services that were killed left is swept.
+    """
+    _sweep_metrics_folders()
+    if METRICS_FOLDER in os.environ or workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{METRICS_PREFIX}{os.getpid()}-") as shared:
+        os.environ[METRICS_FOLDER] = shared
+        try:
+            yield
+        finally:
+            # A later service of this process, or a child of it, would look for a folder that is
+            # gone, and die of it.
+            del os.environ[METRICS_FOLDER]
+
+
+def _sweep_metrics_folders() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
+        owner = folder.name.removeprefix(METRICS_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there is no way to ask that is safe
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # somebody else's, so it runs
+    return True
+
+
+def put_metrics_away() -> None:
+    """Remove the folder of a service whose supervisor was killed."""
+    folder = Path(os.environ.get(METRICS_FOLDER, ""))
+    if folder.name.startswith(METRICS_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
