@@ -118,8 +118,11 @@ def test_a_long_url_is_refused(serve):
 @pytest.mark.parametrize("header", [b"a: b\r\n" * 20_000, b"a: " + b"b" * 400_000])
 def test_endless_headers_are_refused_whether_many_or_long(serve, header):
     port = serve(max_header_bytes=2_000)
-    fits = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 200 + b"\r\n"
+    fits = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a: b\r\n" * 99 + b"\r\n"
     assert asked(port, fits)[0] == 200
+    status, body = asked(port, fits[:-2] + b"a: b\r\n\r\n")
+    assert status == 431
+    assert json.loads(body) == {"error": "a request may have 100 headers of 2,000 bytes together"}
     with opened(port) as one:
         one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
         try:

@@ -31,6 +31,8 @@ ACCEPTED_AT_ONCE = 64
 """At most so many are accepted before the first of them is looked at."""
 SPARE_FILES = 192
 """Open files that are never connections: the store's, the model's, and those accepted at once."""
+MAX_HEADERS = 100
+"""Of a request: reading thousands of short ones takes longer than answering a slate."""
 SLACK = 65_536
 """Bytes of a body that a refused request may send beyond the limit before its connection ends."""
 
@@ -169,7 +171,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A whole header."""
         self._head += len(name) + len(value) + 4
-        if self._head > self.server_state.limits.header_bytes:
+        if self._head > self.server_state.limits.header_bytes or len(self.headers) >= MAX_HEADERS:
             self._refuse_head()
             raise _Refused
         super().on_header(name, value)
@@ -261,7 +263,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         most = self.server_state.limits.header_bytes
-        self._refuse(431, f"the headers of a request may have {most:,} bytes together")
+        self._refuse(431, f"a request may have {MAX_HEADERS} headers of {most:,} bytes together")
 
     def _refuse(self, status: int, sentence: str, headers: tuple[bytes, ...] = ()) -> None:
         """Answer in place of the application, which hears that the client has gone."""
