@@ -140,7 +140,7 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
         path.read_text(encoding="utf-8")
         for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py")
     )
-    found = re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"', sources)
+    found = re.findall(r'@router\.(get|post|put|delete)\(\s*"([^"]+)"', sources)
     routes = [
         (verb, re.sub(r":\w+}", "}", path)) for verb, path in found
     ]  # without what kind of text an address takes there
