@@ -23,6 +23,8 @@ from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
+from metarec.recommendation.slate import Request  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 
 
@@ -1200,3 +1202,41 @@ def test_an_unknown_query_parameter_is_refused_and_those_known_are_named(client)
     assert client.post("/v1/recommendations?k=5", json={}).status_code == 422
     assert client.get("/v1/onboarding?like=s00&like=s01&k=2").status_code == 200
     assert client.get("/healthz?probe=1").status_code == 200
+
+
+ACTS = [
+    {"item_id": "s00", "kind": "like", "timestamp": 10.0},
+    {"item_id": "s01", "kind": "purchase", "timestamp": 20.0},
+    {"item_id": "g01", "kind": "不感兴趣", "timestamp": 30.0},
+    {"item_id": "s02", "kind": "View", "timestamp": 40.0},
+    {"item_id": "s01", "kind": "return", "timestamp": 50.0},
+    {"item_id": "s03", "kind": "rating", "value": 2.0, "timestamp": 60.0},
+    {"item_id": "s04", "kind": "like", "timestamp": 70.0},
+    {"item_id": "s04", "kind": "undo", "timestamp": 80.0},
+    {"item_id": "g02", "kind": "impression", "timestamp": 90.0},
+]
+
+
+def test_the_same_acts_give_the_same_slate_however_they_come(client, model):
+    """Sent along, stored, or given to the recommender in Python: one meaning."""
+    loaded = Recommender.load(model)
+    history = [(a["item_id"], a.get("value"), a["kind"], a["timestamp"]) for a in ACTS]
+    [slate] = loaded.recommend([Request(history=history)], k=8)
+    sent = client.post("/v1/recommendations", json={"history": ACTS, "k": 8}).json()
+    events = [{"event_id": f"e{n}", "user_id": "zoe", **act} for n, act in enumerate(ACTS)]
+    assert client.post("/v1/events", json={"events": events}).status_code in (200, 202)
+    stored = client.post("/v1/recommendations", json={"user_id": "zoe", "k": 8}).json()
+    for answer in (sent, stored):
+        assert [item["item_id"] for item in answer["items"]] == slate.item_ids
+        np.testing.assert_allclose(
+            [item["score"] for item in answer["items"]], slate.scores, rtol=1e-5
+        )
+    assert not {"g01", "s01"} & set(slate.item_ids)  # refused, and sent back
+    assert "s04" in [i for i in loaded.recommend([Request(history=history)], k=24)[0].item_ids]
+
+
+def test_a_history_of_item_ids_alone_counts_as_liked(client, model):
+    answer = client.post(
+        "/v1/recommendations", json={"history": [{"item_id": "s00"}, {"item_id": "s01"}], "k": 6}
+    ).json()
+    assert {item["item_id"][0] for item in answer["items"]} == {"s"}

@@ -336,7 +336,9 @@ def test_a_full_disk_changes_nothing_and_says_so_in_one_line(tmp_path, models):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))  # its log takes one page of several
     try:
-        with pytest.raises(StoreUnavailable, match="nothing of this request was stored") as caught:
+        with pytest.raises(
+            StoreUnavailable, match=r"is the disk full\?\); nothing of this request"
+        ) as caught:
             forget(store, "ann-secret", models=models)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -212,8 +212,11 @@ def explained(error: SQLAlchemyError) -> Exception:
     without the values they speak of.
     """
     if isinstance(error, OperationalError):
+        said = first_line(error)
+        # As SQLite says of a disk so full that it cannot even begin
+        hint = "; is the disk full?" if "disk I/O error" in said else ""
         return StoreUnavailable(
-            f"the store could not write ({first_line(error)}); nothing of this request was stored"
+            f"the store could not write ({said}{hint}); nothing of this request was stored"
         )
     if is_damaged(error):
         return StoreUnavailable(f"the store is damaged ({first_line(error)}); restore a backup")

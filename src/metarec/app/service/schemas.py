@@ -14,8 +14,12 @@ _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
 """An id as its owner writes it: 1 to 256 characters without control characters."""
 Kind = Annotated[
-    str, StringConstraints(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_\-]*$")
+    str,
+    StringConstraints(
+        min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
 ]
+"""What was done, in any words; what a model does not know counts as positive."""
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Seconds = Annotated[
     float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")
