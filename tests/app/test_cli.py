@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -470,3 +471,52 @@ def test_fit_refuses_what_it_would_overwrite_before_the_work(
     assert (fitted[0] / "interactions.parquet").exists()
     assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--hold-out", "1")[0] == 2
     assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--preset", "huge")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users who view and buy, in a shop that says it is one."""
+    folder, rng, rows = tmp_path_factory.mktemp("shop"), np.random.default_rng(0), []
+    for user in range(60):
+        taste, at = "ab"[user % 2], 1_700_000_000 + 100_000 * user
+        for step, item in enumerate(rng.permutation(14)[:10]):
+            rows.append(f"u{user},{taste}{item},{at + 100 * step},view")
+            if step % 2:
+                rows.append(f"u{user},{taste}{item},{at + 100 * step + 50},purchase")
+    table = "\n".join(["user_id,item_id,timestamp,kind", *rows])
+    (folder / "events.csv").write_text(table, encoding="utf-8")
+    (folder / "metarec.toml").write_text(
+        'domain = "e-commerce"\n[[sources]]\ninteractions = "events.csv"\n', encoding="utf-8"
+    )
+    return folder
+
+
+def test_evaluate_judges_by_a_kind_at_chosen_numbers_of_events(run: Run, shop_folder: Path) -> None:
+    words = ["evaluate", str(shop_folder), "--preset", "tiny", "--encoder", "none"]
+    few = ["--baseline", "Popular", "--support", "0", "--support", "2"]
+    code, out, _ = run(*words, *few, "--kind", "Purchase", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["curves"]["all"]["shots"] == [0, 2]
+    assert found["domain"] == "e-commerce" and found["domain_metric"]["name"] == "recall@20"
+    assert all(person["liked_later"] <= 4 for person in found["newcomers"])  # purchases alone
+    code, out, err = run(*words, "--kind", "donate")
+    assert code == 2 and "no event of" in err and "purchase, view" in err
+    assert run(*words, "--support", "-1")[0] == 2
+
+
+def test_refused_items_stay_away_from_the_command_line(
+    run: Run, shop_folder: Path, tmp_path
+) -> None:
+    model = str(tmp_path / "model")
+    assert (
+        run("fit", str(shop_folder), "--out", model, "--preset", "tiny", "--encoder", "none")[0]
+        == 0
+    )
+    words = [word for n in range(3) for word in ("--dislike", f"a{n}")]
+    slate = json.loads(run("recommend", model, *words, "-k", "10", "--json")[1])["items"]
+    assert sum(item["item_id"].startswith("a") for item in slate) <= 1
+    bought = json.loads(
+        run("recommend", model, "--viewed", "b1", "--bought", "a1", "-k", "8", "--json")[1]
+    )["items"]
+    assert sum(item["item_id"].startswith("a") for item in bought) >= 5

@@ -90,6 +90,11 @@ class DomainPack:
     """What to judge by."""
     metric_why: str = ""
 
+    @property
+    def metric_name(self) -> str:
+        """The metric as evaluation calls it."""
+        return self.metric.replace("hitrate", "hit_rate")
+
 
 NO_DOMAIN = DomainPack(name="none", about="nothing is assumed")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from metarec.data.domains import domain
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
@@ -70,6 +71,16 @@ class Evaluation:
     """Those of `models` that are single meta-learners."""
     is_default: bool = False
     """Whether the first model is what `fit` makes when it is told nothing."""
+    domain: str | None = None
+    """Domain that the data name; its metric is judged by too."""
+
+    @property
+    def domain_metric(self) -> tuple[str, str] | None:
+        """The metric of the domain and why it is the one to look at; None without a domain."""
+        if self.domain is None:
+            return None
+        pack = domain(self.domain)
+        return pack.metric_name, pack.metric_why
 
     @property
     def curve(self) -> CurveTable:
@@ -105,11 +116,15 @@ class Evaluation:
         """Everything as plain values."""
         verdicts = {
             metric: found
-            for metric in ("ndcg@10", "mae")
+            for metric in dict.fromkeys(("ndcg@10", "mae", *(self.domain_metric or ())[:1]))
             if (found := self.verdict(metric)) is not None
         }
         return {
             "data": self.data,
+            "domain": self.domain,
+            "domain_metric": None
+            if self.domain_metric is None
+            else dict(zip(("name", "why"), self.domain_metric, strict=True)),
             "scenario": self.scenario,
             "facts": self.facts,
             "models": self.models,
@@ -196,6 +211,7 @@ def evaluate(
         shown_by=shown_by,
         facts=_facts(setting),
         has_values=data.interactions.has_values,
+        domain=None if data.policy is None else data.policy.domain,
         seed=seed,
         learners=[
             m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED

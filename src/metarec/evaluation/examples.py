@@ -34,6 +34,9 @@ class ShownSlate:
     """What was recommended after some events."""
 
     events: int
+    """How many events were known; repeated acts on an item are one."""
+    acts: int
+    """How many acts these were."""
     titles: list[str]
     hits: list[bool]
     """Which of them the person did like later; the model did not know."""
@@ -110,6 +113,7 @@ def _show(
         slates.append(
             ShownSlate(
                 events=shots,
+                acts=len(person.first(shots)),
                 titles=[title_of.get(i, i) for i in ids],
                 hits=[i in liked for i in ids],
                 ndcg=ndcg,

@@ -44,13 +44,32 @@ def evaluate(
         ),
     ] = None,
     scenario: Annotated[
-        str, typer.Option(help="Who or what is new: user-cold, item-cold, both-cold, warm.")
+        str,
+        typer.Option(
+            help="Who or what is new: user-cold, item-cold, both-cold, warm, or time (users first "
+            "seen after a moment)."
+        ),
     ] = "user-cold",
     protocol: Annotated[
         str | None,
         typer.Option(
             help="Evaluate by a paper's own protocol instead: melu or tanp; "
             "chance and the item mean always stand beside."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Judge by events of this kind alone, such as purchase; the kinds marked as "
+            "targets unless given.",
+        ),
+    ] = None,
+    support: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="A number of known events to judge at; may be repeated. Chosen from the data "
+            "unless given.",
         ),
     ] = None,
     folds: Annotated[
@@ -134,6 +153,9 @@ def evaluate(
             "and --out"
         )
     table, report = read_clean(data)
+    if kind is not None:
+        table = _aimed_at(table, kind)
+    horizon = _horizon(support)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
@@ -163,6 +185,7 @@ def evaluate(
                 models=[ours, *written, *learners],
                 baselines=baseline,
                 scenario=scenario,
+                horizon=horizon,
                 seed=seed,
                 progress=progress,
             )
@@ -176,6 +199,45 @@ def evaluate(
     show(result, text, as_json=as_json)
     if model is not None:
         keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec evaluate")
+
+
+def _aimed_at(data: Dataset, kind: str) -> Dataset:
+    """The data with one kind of event as the target.
+
+    Raises:
+        BadInput: if no event is of that kind, or the kind is not positive.
+    """
+    from dataclasses import replace
+
+    from metarec.data.kinds import plain_kind
+    from metarec.data.schema import BadInput
+
+    events = data.interactions
+    found = {plain_kind(name): name for name in events.frame["kind"].unique()}
+    if plain_kind(kind) not in found:
+        raise BadInput(
+            f"--kind {kind!r}: no event of {data.name} is of this kind; there are "
+            f"{', '.join(sorted(found.values()))}"
+        )
+    if events.kinds.of(kind).sign != "positive":
+        raise BadInput(
+            f"--kind {kind!r} is {events.kinds.of(kind).sign}; a target must be positive, which "
+            f"[kinds] in the TOML file can say"
+        )
+    return replace(data, interactions=replace(events, target_kinds=frozenset({plain_kind(kind)})))
+
+
+def _horizon(support: list[int] | None) -> Any:
+    """Numbers of events to judge at, as asked; None leaves the choice to the data."""
+    from metarec.data.newcomers import Horizon
+    from metarec.data.schema import BadInput
+
+    if not support:
+        return None
+    shots = tuple(sorted(set(support)))
+    if shots[0] < 0 or shots[-1] < 1:
+        raise BadInput(f"--support takes numbers of events, 0 or more and one above 0, got {shots}")
+    return Horizon(shots=shots, pool=shots[-1], min_events=shots[-1] + max(2, shots[-1] // 2))
 
 
 def _saved(

@@ -36,12 +36,16 @@ def to_text(evaluation: Evaluation, width: int = 120) -> str:
 
 def parts(evaluation: Evaluation) -> list[RenderableType]:
     """What to print with `rich`, in order."""
-    tables = (_table(evaluation, metric) for metric in ("ndcg@10", "recall@20", "mae"))
+    own = evaluation.domain_metric
+    metrics = dict.fromkeys(("ndcg@10", "recall@20", "mae", *(own or ())[:1]))
+    tables = (_table(evaluation, metric) for metric in metrics)
     found: list[RenderableType] = [
         head(evaluation),
         *(table for table in tables if table is not None),
     ]
-    for metric in ("ndcg@10", "mae"):
+    if own is not None:
+        found += ["", f"{evaluation.domain} is judged by {METRICS[own[0]].label}: {own[1]}"]
+    for metric in dict.fromkeys(("ndcg@10", "mae", *(own or ())[:1])):
         verdict = evaluation.verdict(metric)
         if verdict is not None:
             found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
@@ -122,7 +126,7 @@ def show(person: ShownNewcomer, shown_by: str) -> list[str]:
             for title, hit in zip(slate.titles, slate.hits, strict=True)
         ]
         met = (
-            f"after {', '.join(_event(e) for e in person.did[: slate.events])}"
+            f"after {', '.join(_event(e) for e in person.did[: slate.acts])}"
             if slate.events
             else "before any event"
         )
