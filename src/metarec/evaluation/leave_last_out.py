@@ -112,8 +112,8 @@ def measure_last(
     )
     one = np.ones(len(asked), np.int64)
     return {
-        f"hit_rate@{PLACES}": hits.any(1).astype(np.float64),
-        f"ndcg@{PLACES}": metrics.ndcg(hits, one, PLACES),
+        f"hit_rate@{PLACES}": np.asarray(hits.any(1), np.float64),
+        f"ndcg@{PLACES}": np.asarray(metrics.ndcg(hits, one, PLACES)),
     }
 
 
