@@ -20,7 +20,7 @@ from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.recommendation.slate import Request
 
-WINDOW, DECAY, SHRINK, COSINE_SHRINK = 10, 0.8, 10.0, 20.0
+WINDOW, DECAY, RECENCY, SHRINK, COSINE_SHRINK = 10, 0.8, 0.6, 10.0, 20.0
 
 
 @dataclass(kw_only=True)
@@ -49,7 +49,7 @@ class TransitionsAndCosine:
         supports = [self._newest_first(request) for request in requests]
         ages = [np.arange(len(support)) for support in supports]
         offsets = np.concatenate([[0], np.cumsum([len(support) for support in supports])])
-        recency = np.concatenate([*(DECAY**age for age in ages), np.zeros(0)]).astype(np.float32)
+        recency = np.concatenate([*(RECENCY**age for age in ages), np.zeros(0)]).astype(np.float32)
         items = np.concatenate([*supports, np.zeros(0)]).astype(np.int64)
         shape = (len(requests), len(self.vocabulary))
         scores = sp.csr_matrix((recency, items, offsets), shape=shape) @ self.votes
