@@ -1,29 +1,60 @@
-"""What people choose next: directed co-occurrence, the newest event speaking loudest.
+"""What users choose next: a regression of each event on what came before it, the newest loudest.
 
-A first-order Markov chain with a short window (Rendle et al. 2010 factorise the same counts);
-silent where order carries no meaning, which the gate finds out.
+Single-target linear regression as in SLIST (Choi et al. 2021, "Session-aware linear item-item
+models") and TALE (arXiv:2412.07382): every event is a target once, its input is the past with
+weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
+matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
+data, where order matters most (docs/experiments.md). It stays sparse and is what is fitted here: a
+directed co-occurrence that shrinks rare items. Its three constants are chosen on held-out training
+users. Silent where order carries no meaning, which the gate finds out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, training_weights
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 
-WINDOW = 10
+WINDOW = 20
 """An event speaks for this many events that follow it."""
-RECENCY = 0.8
-"""Each step back in the support counts this much less; so does each step ahead in the window."""
-SHRINK = 10.0
+RECENCIES, PULLS, RARITIES = (0.8, 0.6, 0.9), (30.0, 100.0, 10.0), (0.25, 0.0, 0.5)
+"""What is chosen from, the default first."""
+RARITY_DAMPING = 5.0
 KEPT = 500
+HELD_OUT, FEWEST_HELD_OUT = 200, 50
+"""Users by whom the constants are chosen; with fewer than `FEWEST_HELD_OUT` the defaults stay."""
+HELD_OUT_SHARE = 0.1
+MOST_CELLS = 20_000_000
+"""Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
+PLACES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """The constants of the regression."""
+
+    recency: float = RECENCIES[0]
+    """Each step back counts this much less."""
+    pull: float = PULLS[0]
+    """Events' worth of pull of each item's weights towards zero."""
+    rarity: float = RARITIES[0]
+    """Exponent of a target's count that its weights are divided by: 0 favors popular targets."""
+
+    @classmethod
+    def all(cls) -> Iterator[Chain]:
+        """What is chosen from, the default first."""
+        for recency, pull, rarity in product(RECENCIES, PULLS, RARITIES):
+            yield cls(recency=recency, pull=pull, rarity=rarity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,30 +64,22 @@ class Transitions:
     following: sp.csr_matrix
     """[N, N], row = the item seen, column = what follows it."""
     relevant_from: float
+    recency: float = RECENCIES[0]
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:
-        """Count what follows what within the window, divided by how often each side occurs."""
-        histories, n_items = behaviour.whole, behaviour.n_items
-        weights = training_weights(behaviour)
-        counts = sp.csr_matrix((n_items, n_items), dtype=np.float32)
-        for step in range(1, WINDOW + 1):
-            same = histories.owners[:-step] == histories.owners[step:]
-            first, then = histories.items[:-step][same], histories.items[step:][same]
-            data = (RECENCY ** (step - 1) * weights[step:][same]).astype(np.float32)
-            counts = counts + sp.csr_matrix((data, (first, then)), shape=(n_items, n_items))
-        total = np.bincount(
-            histories.items, behaviour.weights_of(histories.owners), n_items
-        ).astype(np.float32)
-        rows = np.repeat(np.arange(n_items), np.diff(counts.indptr))
-        counts.data /= np.sqrt(total[rows] * total[counts.indices]) + SHRINK
-        return cls(following=strongest(counts, KEPT), relevant_from=behaviour.relevant_from)
+        """Choose the constants on held-out users, then count everyone's pairs with them."""
+        chain = choose_chain(behaviour, rng.spawn(1)[0])  # others draw as if nothing was chosen
+        return cls(
+            following=strongest(_Counts.of(behaviour, chain.recency).weights(chain), KEPT),
+            relevant_from=behaviour.relevant_from,
+            recency=chain.recency,
+        )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
         support = users.support
-        age = np.repeat(support.lengths, support.lengths) - 1 - support.positions
-        weights = event_weights(support, self.relevant_from) * RECENCY**age
+        weights = event_weights(support, self.relevant_from) * self.recency ** _ages(support)
         return support.matrix(self.following.shape[0], weights) @ self.following
 
     def with_content(
@@ -66,13 +89,117 @@ class Transitions:
         return replace(self, following=grown(self.following, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The counts and the liking threshold."""
+        """The weights, the liking threshold and the recency."""
         return {
             **sparse_arrays(self.following),
             "relevant_from": np.array([self.relevant_from], np.float32),
+            "recency": np.array([self.recency], np.float64),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Transitions:
-        """From `arrays()`."""
-        return cls(following=sparse_from(arrays), relevant_from=float(arrays["relevant_from"][0]))
+        """From `arrays()`; models saved before the recency was chosen have the default."""
+        return cls(
+            following=sparse_from(arrays),
+            relevant_from=float(arrays["relevant_from"][0]),
+            recency=float(arrays.get("recency", [RECENCIES[0]])[0]),
+        )
+
+
+def choose_chain(behaviour: Behaviour, rng: np.random.Generator) -> Chain:
+    """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
+    that they wanted later, and before their last event for that one.
+    """
+    tasks = [*_held_out(behaviour, rng)]
+    if not tasks:
+        return Chain()
+    asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
+    rest = behaviour.users(np.setdiff1d(np.arange(len(behaviour.histories)), asked))
+    counts = {recency: _Counts.of(rest, recency) for recency in RECENCIES}
+    quality = {
+        chain: float(np.mean([_ndcg(chain, counts[chain.recency], *task[1:]) for task in tasks]))
+        for chain in Chain.all()
+    }
+    return max(quality, key=lambda chain: quality[chain])  # the first of equals: the default
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counts:
+    """What the weights of every `Chain` of one recency are made of."""
+
+    following: sp.csr_matrix
+    """[N, N] C: row = an item of the past, column = the target, summed recency."""
+    energy: np.ndarray
+    """[N] diagonal of G: summed squares of each item's recency in pasts."""
+    total: np.ndarray
+    """[N] events."""
+
+    @classmethod
+    def of(cls, behaviour: Behaviour, recency: float) -> _Counts:
+        histories, n_items = behaviour.whole, behaviour.n_items
+        weights = training_weights(behaviour)
+        following = sp.csr_matrix((n_items, n_items), dtype=np.float32)
+        for step in range(1, WINDOW + 1):
+            same = histories.owners[:-step] == histories.owners[step:]
+            pairs = histories.items[:-step][same], histories.items[step:][same]
+            data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
+            following = following + sp.csr_matrix((data, pairs), shape=following.shape)
+        people = behaviour.weights_of(histories.owners)
+        later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
+        return cls(
+            following=following,
+            energy=np.bincount(histories.items, people * later, n_items).astype(np.float32),
+            total=np.bincount(histories.items, people, n_items).astype(np.float32),
+        )
+
+    def weights(self, chain: Chain) -> sp.csr_matrix:
+        """[N, N] float32."""
+        rows = np.repeat(np.arange(len(self.energy)), np.diff(self.following.indptr))
+        scaled = self.following.copy()
+        scaled.data *= (1.0 / (self.energy + np.float32(chain.pull)))[rows]
+        scaled.data *= self.rareness(chain)[scaled.indices]
+        return scaled
+
+    def rareness(self, chain: Chain) -> np.ndarray:
+        """[N] float32 factor of each target."""
+        return np.asarray((self.total + RARITY_DAMPING) ** -chain.rarity, np.float32)
+
+
+def _ages(histories: Histories) -> np.ndarray:
+    """[E] how many events of the user came after each."""
+    lengths = histories.lengths
+    return np.asarray(np.repeat(lengths, lengths) - 1 - histories.positions)
+
+
+def _held_out(
+    behaviour: Behaviour, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
+    """(users, support, wanted), at the end of the pool and before the last event."""
+    able = np.flatnonzero((behaviour.histories.lengths >= 3) & (behaviour.targets.lengths > 0))
+    most = min(HELD_OUT, int(HELD_OUT_SHARE * len(able)), MOST_CELLS // behaviour.n_items)
+    if most < FEWEST_HELD_OUT:
+        return
+    users = np.sort(rng.choice(able, most, replace=False))
+    histories, pools = behaviour.histories.users(users), behaviour.pools[users]
+    yield users, histories.first(pools), behaviour.targets.users(users)
+    before = histories.lengths - 1
+    yield users, histories.first(before), histories.after(before)
+
+
+def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) -> float:
+    """Mean NDCG@10 of `wanted` among all items outside of `support`."""
+    n_items = len(counts.total)
+    newest = support.where(_ages(support) < WINDOW)
+    data = chain.recency ** _ages(newest) / (counts.energy[newest.items] + chain.pull)
+    scores = (newest.matrix(n_items, data) @ counts.following).toarray() * counts.rareness(chain)
+    scores[support.owners, support.items] = -1.0
+    places = min(PLACES, n_items - 1)
+    top = np.argpartition(-scores, places, axis=1)[:, :places]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    is_wanted = np.zeros(scores.shape, bool)
+    is_wanted[wanted.owners, wanted.items] = True
+    ranked = np.take_along_axis(top, order, 1)
+    hits = np.take_along_axis(is_wanted, ranked, 1) & (np.take_along_axis(scores, ranked, 1) > 0)
+    discount = 1.0 / np.log2(np.arange(places) + 2.0)
+    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
+    return float(np.mean(hits @ discount / best))

@@ -15,7 +15,15 @@ from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.registry import MODELS, REPEAT
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
+from metarec.recommendation.gate_training import (
+    GateTasks,
+    as_known,
+    gather_tasks,
+    join_tasks,
+    known_length,
+    known_tasks,
+    train_gate,
+)
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -92,7 +100,11 @@ class Ensemble:
         fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate = train_gate(
-            names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"), weights=people
+            names,
+            _support_sizes(behaviour, names),
+            join_tasks(tasks),
+            derive(seed, "gate"),
+            weights=people,
         )
         progress(STAGE, 1.0)
         steps.forget()
@@ -271,13 +283,26 @@ def _ask_held_out(
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = _Fitted.of(behaviour.users(rest), names, rng)
-    return gather_tasks(
+    tasks = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
         with_repeats=REPEAT in names,
     )
+    if REPEAT not in names:
+        tasks.append(
+            known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
+        )
+    return tasks
+
+
+def _support_sizes(behaviour: Behaviour, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Of the gate: those of the horizon, and that of a user known for long. Not so where repeats
+    are learned, of which each user's last event alone tells too little.
+    """
+    shots = behaviour.horizon.shots
+    return shots if REPEAT in names else (*shots, known_length(behaviour))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ the best of its parts; likelihood alone was not (docs/experiments.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -100,6 +100,39 @@ def gather_tasks(
         ]
         tasks.append(_joined(parts))
     return tasks
+
+
+def known_tasks(
+    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64
+) -> GateTasks:
+    """Tasks of the held-out `users` as users known for long: all that came before the last thing
+    they wanted is shown, and that is asked.
+    """
+    longer, most = as_known(behaviour), int(behaviour.histories.lengths.max(initial=0))
+    starts = range(0, len(users), batch)
+    return _joined(
+        [
+            _candidates(longer, some, *ask(most, some), rng, 0)
+            for some in (users[start : start + batch] for start in starts)
+        ]
+    )
+
+
+def as_known(behaviour: Behaviour) -> Behaviour:
+    """The same users with everything before the last thing they wanted as their pool."""
+    histories, targets = behaviour.histories, behaviour.is_wanted(behaviour.histories)
+    cut = np.zeros(len(histories), np.int64)
+    np.maximum.at(cut, histories.owners[targets], histories.positions[targets])
+    return replace(behaviour, cut=np.maximum(cut, behaviour.pools))
+
+
+def known_length(behaviour: Behaviour) -> int:
+    """Events of a user known for long, as the gate's last support size: the middle of them, more
+    than the pool.
+    """
+    pools = as_known(behaviour).pools
+    longer = pools[pools > behaviour.horizon.pool]
+    return int(max(np.median(longer) if len(longer) else 0, behaviour.horizon.pool + 1))
 
 
 def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:

@@ -53,8 +53,8 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Evaluate by a paper's own protocol instead: melu or tanp; "
-            "chance and the item mean always stand beside."
+            help="Judge by a paper's own protocol instead: melu or tanp (chance and the item mean "
+            "stand beside), or leave-last-out (known users, full ranking)."
         ),
     ] = None,
     kind: Annotated[
@@ -147,11 +147,12 @@ def evaluate(
         )
     if model is not None and item_template is not None:
         raise BadInput("--model judges a model as it is: it goes without --item-template")
-    if protocol is not None and (folds or scenario != "user-cold" or out is not None or baseline):
+    if protocol is not None and (folds or scenario != "user-cold" or out is not None):
         raise BadInput(
-            "--protocol is a scenario of its own: it goes without --scenario, --folds, --baseline "
-            "and --out"
+            "--protocol is a scenario of its own: it goes without --scenario, --folds and --out"
         )
+    if protocol not in (None, "leave-last-out") and baseline:
+        raise BadInput("--baseline goes with --protocol leave-last-out, not with the other ones")
     table, report = read_clean(data)
     if kind is not None:
         table = _aimed_at(table, kind)
@@ -174,7 +175,7 @@ def evaluate(
             found = _saved(table, model, baseline, seed, progress)
             result, text = found.to_json(), to_text(found)
         elif protocol is not None:
-            result, text = _by_protocol(table, protocol, models(), seed, progress)
+            result, text = _by_protocol(table, protocol, models(), baseline, seed, progress)
         elif folds:
             result, text = _cross_validated(table, models, baseline, folds, seed, progress)
         else:
@@ -281,9 +282,15 @@ def _models(
 
 
 def _by_protocol(
-    data: Dataset, name: str, models: list[Judged], seed: int, progress: Any
+    data: Dataset,
+    name: str,
+    models: list[Judged],
+    baselines: list[str] | None,
+    seed: int,
+    progress: Any,
 ) -> tuple[dict[str, Any], str]:
     from metarec.data.schema import BadInput
+    from metarec.evaluation import leave_last_out as last_out
     from metarec.evaluation.paper_protocols import (
         PROTOCOLS,
         as_json,
@@ -291,9 +298,20 @@ def _by_protocol(
         judge_by_protocol,
     )
 
-    if name not in PROTOCOLS:
-        raise BadInput(f"--protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    rows = judge_by_protocol(PROTOCOLS[name](data, seed=seed), models, seed=seed, progress=progress)
+    if name not in (*PROTOCOLS, last_out.NAME):
+        known = ", ".join([*PROTOCOLS, last_out.NAME])
+        raise BadInput(f"--protocol must be one of {known}, got {name!r}")
+    if name == last_out.NAME:
+        rows = last_out.judge_last_out(
+            last_out.leave_last_out_split(data),
+            models,
+            baselines=baselines,
+            seed=seed,
+            progress=progress,
+        )
+    else:
+        split = PROTOCOLS[name](data, seed=seed)
+        rows = judge_by_protocol(split, models, seed=seed, progress=progress)
     return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 

@@ -1,0 +1,79 @@
+"""Counted transitions plus cosine: the plainest recommender that knows order.
+
+What followed each item within ten events, nearer ones counting more, over the geometric mean of
+both items' counts, plus the cosine of ItemKNN; newer events of the support speak louder. Constants
+are fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from metarec.data.newcomers import Newcomer
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.evaluation.baselines.knn import cosine, count_together
+from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.baselines.tuned import fitted
+from metarec.recommendation.slate import Request
+
+WINDOW, DECAY, RECENCY, SHRINK, COSINE_SHRINK = 10, 0.8, 0.6, 10.0, 20.0
+
+
+@dataclass(kw_only=True)
+class TransitionsAndCosine:
+    """Scores = recency-weighted support times (transitions + cosine)."""
+
+    name: str = "Transitions+Cosine"
+    table: TrainingTable | None = field(default=None, init=False)
+    votes: sp.csr_matrix | None = field(default=None, init=False)
+    """[N, N], row = the item seen, column = the item it speaks for."""
+
+    # Nothing is chosen
+    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Count."""
+        self.table = TrainingTable.of(train, 0)
+        together = count_together(self.table.events.seen)
+        self.votes = count_followers(self.table) + cosine(together, COSINE_SHRINK)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.table).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, higher is better."""
+        supports = [self._newest_first(request) for request in requests]
+        ages = [np.arange(len(support)) for support in supports]
+        offsets = np.concatenate([[0], np.cumsum([len(support) for support in supports])])
+        recency = np.concatenate([*(RECENCY**age for age in ages), np.zeros(0)]).astype(np.float32)
+        items = np.concatenate([*supports, np.zeros(0)]).astype(np.int64)
+        shape = (len(requests), len(self.vocabulary))
+        scores = sp.csr_matrix((recency, items, offsets), shape=shape) @ self.votes
+        return np.asarray(scores.toarray(), np.float32)
+
+    def _newest_first(self, request: Request) -> np.ndarray:
+        """Known items of the history, each once, the newest first."""
+        items = self.vocabulary.indexes(str(event[0]) for event in reversed(request.history))
+        _, first = np.unique(items, return_index=True)
+        kept = items[np.sort(first)]
+        return np.asarray(kept[kept >= 0])
+
+
+def count_followers(table: TrainingTable) -> sp.csr_matrix:
+    """[N, N] float32 damped counts of what follows each item."""
+    rows, items = table.events.rows, table.events.items
+    n_items = len(table.vocabulary)
+    counts = sp.csr_matrix((n_items, n_items), dtype=np.float32)
+    for step in range(1, WINDOW + 1):
+        same = rows[:-step] == rows[step:]
+        weights = np.full(int(same.sum()), DECAY ** (step - 1), np.float32)
+        pairs = (items[:-step][same], items[step:][same])
+        counts = counts + sp.csr_matrix((weights, pairs), shape=counts.shape)
+    total = np.bincount(items, minlength=n_items).astype(np.float32)
+    first = np.repeat(np.arange(n_items), np.diff(counts.indptr))
+    counts.data /= np.sqrt(total[first] * total[counts.indices]) + np.float32(SHRINK)
+    return counts

@@ -1,0 +1,106 @@
+"""What follows what: counts by hand, chosen constants, and silence where order says nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metarec.data.newcomers import SHORT
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
+from metarec.models import markov
+from metarec.models.markov import Chain, Transitions, choose_chain
+
+
+def behaviour_of(rows: list[np.ndarray], items: int) -> Behaviour:
+    return Behaviour(
+        histories=Histories.of_indexes(rows),
+        profiles=np.zeros((len(rows), 0), np.float32),
+        content=np.zeros((items, 0), np.float32),
+        relevant_from=0.0,
+        horizon=SHORT,
+    )
+
+
+def asked(*supports: list[int]) -> UserBatch:
+    return UserBatch(
+        support=Histories.of_indexes([np.array(row) for row in supports]),
+        profiles=np.zeros((len(supports), 0), np.float32),
+    )
+
+
+def rings(users: int, items: int = 40, length: int = 8) -> list[np.ndarray]:
+    """Everyone walks the same ring of items."""
+    return [(user + np.arange(length)) % items for user in range(users)]
+
+
+def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
+    """Gram matrix and targets from the definition: one row for each event."""
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(7)[: rng.integers(2, 6)] for _ in range(30)]
+    model = Transitions.fit(behaviour_of(rows, 7), rng)  # too few users to choose: the defaults
+    chain, pasts, targets = Chain(), [], []
+    for row in rows:
+        for place, target in enumerate(row):
+            past = np.zeros(7)
+            past[row[:place]] = chain.recency ** np.arange(place)[::-1]
+            pasts.append(past)
+            targets.append(np.eye(7)[target])
+    past, target = np.array(pasts), np.array(targets)
+    count = target.sum(0)
+    expected = (past.T @ target) / ((past**2).sum(0) + chain.pull)[:, None]
+    expected = expected * (count + markov.RARITY_DAMPING) ** -chain.rarity
+    assert model.following.toarray() == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_follows_is_told_from_what_precedes_and_the_newest_event_is_loudest() -> None:
+    model = Transitions.fit(behaviour_of(rings(200), 40), np.random.default_rng(0))
+    scores = model.evidence(asked([9, 10], [30, 10])).toarray()
+    assert scores.argmax(1).tolist() == [11, 11]
+    assert scores[0, 11] > 0 and scores[0, 8] == 0.0
+
+
+def walk(follows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Only the newest event says what comes: one of its few followers."""
+    items = [int(rng.integers(len(follows)))]
+    while len(items) < 12:
+        items.append(int(rng.choice(np.setdiff1d(follows[items[-1]], items))))
+    return np.array(items)
+
+
+def group(user: int, rng: np.random.Generator) -> np.ndarray:
+    """Half of the events are of the user's own group of 24 among 120 items, half are noise."""
+    own = rng.permutation(24)[:6] + 24 * (user % 5)
+    return rng.permutation(np.concatenate([own, np.setdiff1d(rng.permutation(120)[:12], own)[:6]]))
+
+
+def test_constants_are_chosen_by_held_out_users() -> None:
+    """A short memory where only the newest event tells, a long one where all tell the same."""
+    rng = np.random.default_rng(0)
+    follows = np.stack([rng.permutation(120)[:15] for _ in range(120)])
+    worlds = [
+        [walk(follows, rng) for _ in range(1500)],
+        [group(user, rng) for user in range(1500)],
+    ]
+    short, long = (choose_chain(behaviour_of(w, 120), np.random.default_rng(1)) for w in worlds)
+    assert (short.recency, long.recency) == (0.6, 0.9)
+
+
+def test_choosing_is_repeatable_and_leaves_the_draws_of_other_models_alone() -> None:
+    behaviour = behaviour_of(rings(600), 40)
+    rng = np.random.default_rng(3)
+    first = Transitions.fit(behaviour, rng)
+    after = rng.random()
+    again = Transitions.fit(behaviour, np.random.default_rng(3))
+    assert (first.following != again.following).nnz == 0
+    assert after == np.random.default_rng(3).random()
+
+
+def test_a_saved_chain_is_the_same_and_older_files_have_the_default_recency() -> None:
+    model = Transitions.fit(behaviour_of(rings(600), 40), np.random.default_rng(0))
+    users = asked([1, 2, 3], [7])
+    arrays = dict(model.arrays())
+    assert (model.evidence(users) != Transitions.from_arrays(arrays).evidence(users)).nnz == 0
+    del arrays["recency"]
+    assert Transitions.from_arrays(arrays).recency == Chain().recency
