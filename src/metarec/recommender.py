@@ -18,22 +18,30 @@ import polars as pl
 
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.places import degrees_of, home_of, location_of
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.context_columns import ContextColumns
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
+from metarec.features.request_context import RequestContext
 from metarec.features.text import check_person_template, item_text
+from metarec.features.training_context import (
+    TrainingContext,
+    current_location,
+    friend_matrix,
+)
 from metarec.features.users import UserBatch
 from metarec.models.als import Factors
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
 from metarec.models.few_shot.learners import get_method
 from metarec.models.rating import RatingHead
-from metarec.models.registry import MODELS, REPEAT
+from metarec.models.registry import MODELS, REPEAT, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
@@ -256,9 +264,11 @@ class Recommender:
             weights=_weights_of(user_ids, user_weights),
             told=told,
             words=replace(words, keeps=True),
+            context=TrainingContext.of(data, catalog, user_ids, item_text(catalog, item_template)),
         )
         version = _digest(data, settings, behaviour.weights)
         names = (*settings.parts, REPEAT) if are_wanted(behaviour) else settings.parts
+        names = (*names, *context_models(behaviour))
         ensemble = Ensemble.fit(
             behaviour, names, seed, progress, Steps.of(checkpoint, version)
         ).with_words(words)
@@ -390,6 +400,12 @@ class Recommender:
             horizon=self.horizon,
             told=told,
             words=replace(words, keeps=True),
+            context=TrainingContext.of(
+                self.training,
+                self.catalog,
+                user_ids,
+                item_text(self.catalog, self.settings.item_template),
+            ),
         )
 
     def training_data(self) -> Dataset:
@@ -594,6 +610,9 @@ class Recommender:
         ensemble = self.ensemble.with_content(grown_content).with_words(
             _words(catalog, self.item_inputs, self.relevant_from, self.settings)
         )
+        ensemble = ensemble.with_places(
+            degrees_of(catalog.frame), item_text(catalog, self.settings.item_template)
+        )
         return replace(
             self,
             catalog=catalog,
@@ -691,7 +710,41 @@ class Recommender:
             refused=refused,
             profiles=self.profile_inputs.transform(told),
             attributes=told,
+            context=self._context_of(requests, support),
         ), unknown
+
+    def _context_of(self, requests: Sequence[Request], support: Histories) -> RequestContext:
+        """Friends, place, circumstances and searches of requests."""
+        named = [[str(friend) for friend in request.friends] for request in requests]
+        friends = self._user_vocabulary.indexes(friend for own in named for friend in own)
+        owners = np.repeat(np.arange(len(requests)), [len(own) for own in named])
+        here = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
+        home = home_of([request.profile for request in requests])
+        known = current_location(home, self._places, support)
+        return RequestContext(
+            friends=friend_matrix(
+                owners,
+                friends,
+                np.ones(len(friends), np.float32),
+                (len(requests), len(self._user_vocabulary)),
+            ),
+            location=np.where(np.isnan(here), known, here),
+            circumstances=self._context_columns.of_requests([r.context for r in requests]),
+            searches=[list(request.searches) for request in requests],
+        )
+
+    @cached_property
+    def _user_vocabulary(self) -> Vocabulary:
+        ids = self.training.interactions.frame["user_id"].unique(maintain_order=True)
+        return Vocabulary(ids.to_list())
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        return degrees_of(self.catalog.frame)
+
+    @cached_property
+    def _context_columns(self) -> ContextColumns:
+        return ContextColumns.fit(self.training.interactions)
 
     @cached_property
     def reader(self) -> EventReader:

@@ -172,6 +172,7 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
         items=Catalog(frame=catalog),
         users=data.users,
         name=data.name,
+        relations=data.relations,
     )
 
 

@@ -79,14 +79,47 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("description", "summary", "content", "overview", "plot"),
     "categories": ("genres", "category", "genre", "class"),
     "year": ("release_year", "release_yr", "pub_year"),
+    "latitude": ("lat", "geo_lat", "y_lat", "纬度"),
+    "longitude": ("lon", "lng", "long", "geo_lon", "geo_lng", "经度"),
+    "friend_id": (
+        "friend",
+        "friendid",
+        "user_id_2",
+        "user2",
+        "to_user",
+        "to_user_id",
+        "target_user_id",
+        "followee_id",
+        "contact_id",
+    ),
+    "weight": ("strength", "closeness", "tie_strength"),
+    "query": (
+        "search_query",
+        "search_term",
+        "search_text",
+        "search",
+        "q",
+        "term",
+        "terms",
+        "keywords",
+        "keyword",
+    ),
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
-NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
+NEEDED = {
+    "interactions": ("user_id", "item_id"),
+    "items": ("item_id",),
+    "users": ("user_id",),
+    "friends": ("user_id", "friend_id"),
+    "searches": ("user_id", "query"),
+}
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-    "items": ("item_id", "title", "text", "categories", "year"),
-    "users": ("user_id",),
+    "items": ("item_id", "title", "text", "categories", "year", "latitude", "longitude"),
+    "users": ("user_id", "latitude", "longitude"),
+    "friends": ("user_id", "friend_id", "weight"),
+    "searches": ("user_id", "query", "timestamp"),
 }
 
 
@@ -94,7 +127,7 @@ def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.
     """
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[^\w]|_", "", name.lower())
 
 
 def rename(
@@ -111,7 +144,7 @@ def rename(
     their order.
 
     Args:
-        table: `interactions`, `items` or `users`.
+        table: `interactions`, `items`, `users`, `friends` or `searches`.
         place: file or table, for the error.
         synonyms: further names by canonical name, from a domain pack.
 

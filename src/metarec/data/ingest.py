@@ -181,7 +181,14 @@ def _cleaned(
             has_time=first.interactions.has_time,
         )
     return apply_rules(
-        Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings
+        Dataset(
+            interactions=interactions,
+            items=sides.items,
+            users=sides.users,
+            relations=sides.relations,
+        ),
+        config,
+        findings,
     )
 
 

@@ -17,6 +17,7 @@ from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.parsing import as_numbers, as_seconds
+from metarec.data.relations import Relations
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
@@ -437,6 +438,8 @@ class Dataset:
     items: Catalog
     users: Profiles
     name: str
+    relations: Relations
+    """Friends and searches of users."""
 
     def __init__(
         self,
@@ -446,6 +449,7 @@ class Dataset:
         users: Any = None,
         name: str = "data",
         kinds: Kinds | None = None,
+        relations: Relations | None = None,
     ) -> None:
         events = (
             interactions
@@ -477,6 +481,7 @@ class Dataset:
         object.__setattr__(self, "items", catalog)
         object.__setattr__(self, "users", profiles)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "relations", relations or Relations())
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
@@ -485,4 +490,5 @@ class Dataset:
             items=self.items,
             users=self.users,
             name=self.name,
+            relations=self.relations,
         )

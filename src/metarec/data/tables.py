@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
+from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 
 
@@ -26,6 +28,8 @@ class Tables:
     users: pl.DataFrame | None = None
     name: str = "data"
     findings: list[Finding] = field(default_factory=list)
+    relations: Relations = field(default_factory=Relations)
+    """Friends and searches."""
     kinds: Kinds = field(default_factory=Kinds.default)
     """What each kind of event says."""
     rules: CleaningConfig | None = None
@@ -38,6 +42,7 @@ class Tables:
             items=None if self.items is None else Catalog.of(self.items),
             users=None if self.users is None else Profiles.of(self.users),
             name=self.name,
+            relations=self.relations,
         )
 
     def named(self, name: str) -> Tables:
@@ -61,6 +66,7 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
         users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
         name=name,
         findings=[f for p in parts for f in p.findings],
+        relations=reduce(Relations.then, [p.relations for p in parts]),
         kinds=parts[0].kinds,
     )
 

@@ -146,5 +146,9 @@ def with_pictures(
         data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress
     )
     return Dataset(
-        interactions=data.interactions, items=catalog, users=data.users, name=data.name
+        interactions=data.interactions,
+        items=catalog,
+        users=data.users,
+        name=data.name,
+        relations=data.relations,
     ), notes

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.people import PeopleInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
-from metarec.models.registry import MODELS, REPEAT
+from metarec.models.place import Place
+from metarec.models.registry import MODELS, READ_CONTEXT, REPEAT
+from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
@@ -38,6 +41,8 @@ REFUSED_ITEM = 4.0
 """Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
 ACCEPTANCE_DAMPING = 5.0
 """Acts' worth of pull of an item's acceptance towards everyone's."""
+MIN_TOLD = 20
+"""Tasks at a support size that can teach what friends, places and circumstances are worth."""
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
 _SCRATCH = Scratch()
@@ -62,7 +67,13 @@ class Ensemble:
     where nobody refused it.
     """
     scorers: dict[str, Model]
+    """Those that read history and profile first, then those of `READ_CONTEXT`."""
     gate: Gate
+    """Between the former."""
+    context_gate: Gate | None = None
+    """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
+    ranked as if there were none.
+    """
 
     @classmethod
     def fit(
@@ -91,9 +102,7 @@ class Ensemble:
         progress(STAGE, len(folds) / jobs, "all users")
         fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
-        gate = train_gate(
-            names, behaviour.horizon.shots, join_tasks(tasks), derive(seed, "gate"), weights=people
-        )
+        gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -103,6 +112,7 @@ class Ensemble:
             acceptance=_acceptance(behaviour),
             scorers=fitted.scorers,
             gate=gate,
+            context_gate=context_gate,
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
@@ -117,19 +127,28 @@ class Ensemble:
             parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
         if len(users.refused.items):
             against = self._gated(users.refusing())
-            lifts = sum(part for name, part in against.items() if name in self.scorers)
+            lifts = sum(part for name, part in against.items() if name in self.gate.names)
             parts["refused"] = np.where(users.refused.lengths[:, None] > 0, -REFUSAL * lifts, 0.0)
         return parts
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
-        return self.gate.parts(self.popularity, self.standing, evidence, users.support.lengths)
+        lengths = users.support.lengths
+        parts = self.gate.parts(self.popularity, self.standing, evidence, lengths)
+        if self.context_gate is None:
+            return parts
+        told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)[:, None]
+        others = self.context_gate.parts(self.popularity, self.standing, evidence, lengths)
+        return {
+            name: np.where(told, part, parts.get(name, np.float32(0.0)))
+            for name, part in others.items()
+        }
 
     def score(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 log-scores, written into `out` where it is given."""
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
-        self._score(users, self._base, out)
+        self._score_told(users, out)
         if self._is_refused:
             out += REFUSED_ITEM * self.acceptance
         if len(users.refused.items):
@@ -139,11 +158,40 @@ class Ensemble:
             out[rows] -= REFUSAL * lifts
         return out
 
-    def _score(self, users: UserBatch, base: np.ndarray, out: np.ndarray) -> None:
+    def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
+        """Users of whom more is known than history and profile by the gate for them, the others by
+        the other.
+        """
+        told = self._are_told(users)
+        for gate, rows in ((self.gate, ~told), (self.context_gate, told)):
+            if rows.all():
+                self._score(users, self._base, out, gate)
+            elif rows.any():
+                some = np.empty((int(rows.sum()), out.shape[1]), np.float32)
+                self._score(users.rows(np.flatnonzero(rows)), self._base, some, gate)
+                out[rows] = some
+
+    def _are_told(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any model of `READ_CONTEXT` knows something of each user."""
+        told = np.zeros(len(users), bool)
+        for name in self._context_models if self.context_gate is not None else ():
+            found = self.scorers[name].evidence(users)
+            told |= (
+                np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+            )
+        return told
+
+    @property
+    def _context_models(self) -> tuple[str, ...]:
+        return tuple(name for name in self.scorers if name in READ_CONTEXT)
+
+    def _score(
+        self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
+    ) -> None:
         # One after the other: the gate is done with each answer before the next is written there.
-        room = _SCRATCH.array("evidence", out.shape)
-        evidence = (self.scorers[name].evidence(users, room) for name in self.gate.names)
-        self.gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
+        room, gate = _SCRATCH.array("evidence", out.shape), gate or self.gate
+        evidence = (self.scorers[name].evidence(users, room) for name in gate.names)
+        gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
 
     @cached_property
     def _is_refused(self) -> bool:
@@ -182,6 +230,16 @@ class Ensemble:
             },
         )
 
+    def with_places(self, places: np.ndarray, texts: Sequence[str]) -> Ensemble:
+        """The same ensemble for a catalog that stands at `places` [N', 2] and says `texts`."""
+        scorers = dict(self.scorers)
+        for name, model in scorers.items():
+            if isinstance(model, Place):
+                scorers[name] = model.with_places(places)
+            elif isinstance(model, Search):
+                scorers[name] = model.with_texts(texts)
+        return replace(self, scorers=scorers)
+
     def with_content(self, content: np.ndarray) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
@@ -208,6 +266,9 @@ class Ensemble:
         """Everything learned, `scorer/array` by name."""
         own = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
+        if self.context_gate is not None:
+            arrays = self.context_gate.arrays()
+            gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
         scorers = {
             f"{name}/{key}": array
             for name, scorer in self.scorers.items()
@@ -230,7 +291,12 @@ class Ensemble:
         return cls(
             **{name: arrays[name] for name in OWN},
             scorers=scorers,
-            gate=Gate.from_arrays(names, under("gate")),
+            gate=Gate.from_arrays(
+                tuple(name for name in names if name not in READ_CONTEXT), under("gate")
+            ),
+            context_gate=Gate.from_arrays(names, under("context_gate"))
+            if "context_gate/knots" in arrays
+            else None,
         )
 
 
@@ -263,6 +329,34 @@ class _Fitted:
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+
+
+def _gates(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    tasks: list[GateTasks],
+    people: np.ndarray | None,
+    seed: int,
+) -> tuple[Gate, Gate | None]:
+    """The gate between models of history and profile, and the one between all."""
+    shots = behaviour.horizon.shots
+    own = tuple(name for name in names if name not in READ_CONTEXT)
+    more = len(names) - len(own)
+    weights = None if people is None else [people] * len(shots)
+    plain = [some.without(more) for some in tasks] if more else tasks
+    gate = train_gate(own, shots, plain, derive(seed, "gate"), weights=weights)
+    told = [some.told(range(len(own), len(names))) for some in tasks] if more else []
+    enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
+    if not enough:
+        return gate, None
+    return gate, train_gate(
+        names,
+        tuple(shots[knot] for knot in enough),
+        [told[knot][0] for knot in enough],
+        derive(seed, "context gate"),
+        weights=None if people is None else [people[told[knot][1]] for knot in enough],
+        start=gate,
+    )
 
 
 def _ask_held_out(

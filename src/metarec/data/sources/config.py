@@ -16,7 +16,7 @@ from metarec.data.domains import NO_DOMAIN, DomainPack, domain, pack_kinds
 from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
-from metarec.data.sources.folder import Reading, tables_of
+from metarec.data.sources.folder import SIDES, Reading, tables_of
 from metarec.data.tables import Tables, merge
 
 EXAMPLE = """
@@ -52,6 +52,8 @@ SOURCE_KEYS = {
     "interactions",
     "items",
     "users",
+    "friends",
+    "searches",
     "database",
     "kind",
     "columns",
@@ -139,9 +141,7 @@ def _read_source(
         context=source.get("context"),
         rules=rules,
     )
-    parts = {
-        name: str(source[name]) for name in ("interactions", "items", "users") if name in source
-    }
+    parts = {name: str(source[name]) for name in ("interactions", *SIDES) if name in source}
     if "database" in source:
         from metarec.data.sources.sql import read_sql
 
@@ -154,7 +154,13 @@ def _read_source(
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     raw = {name: read_table(_beside(path, file)) for name, file in parts.items()}
     return tables_of(
-        raw.get("interactions"), raw.get("items"), raw.get("users"), reading, path.stem
+        raw.get("interactions"),
+        raw.get("items"),
+        raw.get("users"),
+        reading,
+        path.stem,
+        friends=raw.get("friends"),
+        searches=raw.get("searches"),
     )
 
 

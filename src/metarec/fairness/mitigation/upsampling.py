@@ -82,5 +82,6 @@ def with_people(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dat
         interactions=interactions,
         items=data.items,
         name=data.name,
+        relations=data.relations,
         users=Profiles(frame=pl.concat([data.users.frame, users], how="vertical_relaxed")),
     )
