@@ -36,17 +36,13 @@ class Model:
             relations=Relations.of(friends=task.friends),
             name=task.name,
         )
-        self.model = Recommender.fit(
-            data, preset=self.preset, seed=self.seed, encoder=self.encoder
-        )
+        self.model = Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder)
 
     def recommend(
         self, requests: Sequence[dict[str, Any]], k_top: int, exclude: Sequence[Sequence[str]]
     ) -> list[list[str]]:
         """The best items for each request."""
-        asked = [
-            _request(request, items) for request, items in zip(requests, exclude, strict=True)
-        ]
+        asked = [_request(request, items) for request, items in zip(requests, exclude, strict=True)]
         return [
             slate.item_ids
             for start in range(0, len(asked), BATCH)

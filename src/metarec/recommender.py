@@ -39,13 +39,15 @@ from metarec.features.users import UserBatch
 from metarec.models.als import Factors
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
+from metarec.models.context import Context
 from metarec.models.few_shot.learners import get_method
 from metarec.models.rating import RatingHead
-from metarec.models.registry import MODELS, REPEAT, context_models
+from metarec.models.registry import CONTEXT, MODELS, REPEAT, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.exploration import directions_of, posterior_spread
+from metarec.recommendation.notes import context_notes, words_asked
 from metarec.recommendation.onboarding import (
     Questions,
     chance_known,
@@ -426,10 +428,9 @@ class Recommender:
         parts = self.ensemble.parts(users)
         if self.new_items is not None and self.new_items.is_needed:
             parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
-        if any(request.wish for request in requests):
-            parts["wish"] = WISH_WEIGHT * np.stack(
-                [self._wish(request.wish) for request in requests]
-            )
+        words = [words_asked(request, self.ensemble.scorers) for request in requests]
+        if any(words):
+            parts["wish"] = WISH_WEIGHT * np.stack([self._wish(said) for said in words])
         return parts
 
     def fold_in(self, request: Request) -> dict[str, np.ndarray]:
@@ -733,6 +734,19 @@ class Recommender:
             searches=[list(request.searches) for request in requests],
         )
 
+    def _context_notes(self, request: Request) -> list[str]:
+        model = self.ensemble.scorers.get(CONTEXT)
+        read = model.read_columns if isinstance(model, Context) else []
+        unread = {name: value for name, value in request.context.items() if name not in read}
+        unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
+        return context_notes(
+            request,
+            self.ensemble.scorers,
+            unread,
+            len(unknown),
+            reads_text=bool(self.text.shape[1]),
+        )
+
     @cached_property
     def _user_vocabulary(self) -> Vocabulary:
         ids = self.training.interactions.frame["user_id"].unique(maintain_order=True)
@@ -758,8 +772,9 @@ class Recommender:
         if self.new_items is not None:
             self.new_items.deal(scores, support)
         for row, request in enumerate(requests):
-            if request.wish:
-                scores[row] += WISH_WEIGHT * self._wish(request.wish)
+            words = words_asked(request, self.ensemble.scorers)
+            if words:
+                scores[row] += WISH_WEIGHT * self._wish(words)
         return scores
 
     def _spread(self, support: Histories) -> np.ndarray:
@@ -868,6 +883,7 @@ class Recommender:
                 if requests[row].wish and not self.text.shape[1]
                 else []
             )
+            notes += self._context_notes(requests[row])
             notes += [self.policy.notice] if self.policy.notice else []
             slates.append(
                 Slate(

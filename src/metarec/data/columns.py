@@ -123,6 +123,10 @@ CANONICAL = {
 }
 
 
+_NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date))$")
+"""Names such as `played_at` and `pickup_time`: the time of an event, where a table has but one."""
+
+
 def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.
@@ -168,6 +172,10 @@ def rename(
             if found is not None and found not in names and found not in CANONICAL[table]:
                 names[found] = name
                 break
+    if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
+        moments = [c for c in columns if c not in names and _NAMES_A_MOMENT.search(c)]
+        if len(moments) == 1:
+            names[moments[0]] = "timestamp"
     present = {names.get(c, c) for c in columns}
     for name in NEEDED[table]:
         if name not in present:

@@ -85,7 +85,8 @@ def checked_degrees(
     wrong = given & ((np.abs(lat) > 90.0) | (np.abs(lon) > 180.0))
     findings = []
     if wrong.any():
-        why = f"degrees in {place} out of range, such as {lat[wrong][0]:g},{lon[wrong][0]:g}; left out"
+        example = f"{lat[wrong][0]:g},{lon[wrong][0]:g}"
+        why = f"degrees in {place} out of range, such as {example}; left out"
         findings.append(_found("changed", int(wrong.sum()), why, table))
     missing = int((~given).sum())
     if missing:

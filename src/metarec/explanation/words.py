@@ -54,6 +54,10 @@ PARTS = {
     "people-as-text": "people who would be described like you went on to it",
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
+    "friends": "people you know took it",
+    "place": "it is near",
+    "context": "it is often chosen in these circumstances",
+    "search": "it is what those who searched for this took",
     "new_item": "of the items nobody has met yet it is one that suits you",
 }
 AGAINST = {
@@ -71,10 +75,14 @@ AGAINST = {
     "people-as-text": "people who would be described like you seldom went on to it",
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
+    "friends": "few people you know took it",
+    "place": "it is far away",
+    "context": "it is seldom chosen in these circumstances",
+    "search": "those who searched for this seldom took it",
     "new_item": "other items nobody has met yet suit you better",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
-BY_THEMSELVES = {"popularity", "standing", "wish"}
+BY_THEMSELVES = {"popularity", "standing", "wish", "friends", "place", "context", "search"}
 """Parts that say what no event and no attribute says."""
 
 

@@ -117,13 +117,13 @@ def with_clock(interactions: Interactions) -> pl.DataFrame:
 
 
 def _tells_hours(interactions: Interactions) -> bool:
-    """Whether times are seconds of many days, not dates, positions or one afternoon."""
+    """Whether times are seconds of several days, not dates, positions or one afternoon."""
     if not interactions.has_time:
         return False
     times = interactions.frame["timestamp"].to_numpy()
     return bool(
         times.min() > 315_532_800
-        and times.max() - times.min() > 7 * DAY
+        and times.max() - times.min() > 2 * DAY
         and len(np.unique(times % DAY // 3600)) > 12
     )
 

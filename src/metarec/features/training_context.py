@@ -162,11 +162,11 @@ class TrainingContext:
 
 
 def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
-    """[B, 2] where users are: at the newest place they took, else at home."""
+    """[B, 2] where users are taken to be: at home, else at the newest place they took."""
     located = support.where(~np.isnan(places[support.items, 0]))
     last = located.offsets[1:] - 1
     found = homes.copy()
-    rows = np.flatnonzero(located.lengths)
+    rows = np.flatnonzero((located.lengths > 0) & np.isnan(homes[:, 0]))
     found[rows] = places[located.items[last[rows]]]
     return found
 

@@ -64,11 +64,16 @@ class Context:
             weight=weight,
         )
 
-    @cached_property
+    @property
+    def read_columns(self) -> list[str]:
+        """Names of the columns that tell something."""
+        return [name for name, told in zip(self.names, self.is_read, strict=True) if told]
+
+    @property
     def note(self) -> str:
         """What is read and what is not."""
-        read = [name for name, told in zip(self.names, self.is_read, strict=True) if told]
-        unread = [name for name, told in zip(self.names, self.is_read, strict=True) if not told]
+        read = self.read_columns
+        unread = [name for name in self.names if name not in read]
         said = f"context read: {', '.join(read) or 'none'}"
         return f"{said}; not used, since it tells nothing: {', '.join(unread)}" if unread else said
 

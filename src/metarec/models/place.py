@@ -25,8 +25,10 @@ SCALES = (0.5, 2.0, 8.0, 25.0, 80.0)
 """Kilometres at which chances have clearly fallen."""
 POWERS = (1.0, 2.0, 0.0)
 """Exponents of 1 + km / scale that are tried; 0 stands for exp(-km / scale)."""
-LOCATIONS = (1.0, 4.0)
+LOCATIONS = (1.0, 4.0, 16.0, 64.0)
 """Weights of the current place that are tried, beside each place of the history."""
+EXPONENTS = (1.0, 0.5, 0.0)
+"""Exponents of popularity that are tried; 0 where an item is popular only for who lives near."""
 FLOOR = 1e-4
 """Share of the largest kernel that is left to what is far away."""
 MAX_USERS, ROWS_AT_ONCE = 200, 64
@@ -47,6 +49,8 @@ class Place:
     """Exponent of the decay; 0: exponential."""
     location: float
     """Weight of the current place beside each of the history."""
+    exponent: float
+    """Exponent of popularity."""
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Place:
@@ -56,17 +60,15 @@ class Place:
         popularity = (counts / counts.sum()).astype(np.float32)
         asked = np.flatnonzero(behaviour.targets.lengths > 0)
         users = np.sort(rng.permutation(asked)[:MAX_USERS])
-        settings = [
-            cls(
-                places=behaviour.context.places,
-                popularity=popularity,
-                scale=scale,
-                power=power,
-                location=location,
-            )
-            for scale, power, location in product(SCALES, POWERS, LOCATIONS)
-        ]
-        return _likeliest(settings, behaviour, users)
+        start = cls(
+            places=behaviour.context.places,
+            popularity=popularity,
+            scale=SCALES[1],
+            power=POWERS[0],
+            location=LOCATIONS[1],
+            exponent=EXPONENTS[1],
+        )
+        return _likeliest(start, behaviour, users) if len(users) else start
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
@@ -81,7 +83,15 @@ class Place:
         kernel = self.kernel(self.distances(known.values_of))
         sums = known.histories.sums(kernel * weights[:, None])
         sums += FLOOR * sums.max(1, keepdims=True)
-        return np.asarray(sums * self.popularity * self._is_placed, np.float32)
+        return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
+
+    def likelihood(self, batch: UserBatch, asked: Histories) -> float:
+        """Mean over users of the mean log-likelihood of what they took."""
+        shares = self.evidence(batch)
+        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
+        told = np.log(np.maximum(shares[asked.owners, asked.items], 1e-9))
+        sums = np.bincount(asked.owners, told, len(asked))
+        return float((sums / np.maximum(asked.lengths, 1)).mean())
 
     def distances(self, known: np.ndarray) -> np.ndarray:
         """[E, N] kilometres from known places [E, 2] to every item; 0 where it has no place."""
@@ -119,19 +129,20 @@ class Place:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Places, popularity and the decay."""
-        decay = np.array([self.scale, self.power, self.location])
+        decay = np.array([self.scale, self.power, self.location, self.exponent])
         return {"places": self.places, "popularity": self.popularity, "decay": decay}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Place:
         """From `arrays()`."""
-        scale, power, location = (float(value) for value in arrays["decay"])
+        scale, power, location, exponent = (float(value) for value in arrays["decay"])
         return cls(
             places=arrays["places"],
             popularity=arrays["popularity"],
             scale=scale,
             power=power,
             location=location,
+            exponent=exponent,
         )
 
 
@@ -167,22 +178,26 @@ def known_places(
     )
 
 
-def _likeliest(settings: list[Place], behaviour: Behaviour, users: np.ndarray) -> Place:
-    """The setting under which what users took after a short support is likeliest."""
-    if not len(users):
-        return settings[0]
+def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
+    """The setting under which what users took after a short support is likeliest: one choice after
+    the other, twice.
+    """
     support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
     batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
-    likelihoods = []
-    for setting in settings:
-        shares = setting.evidence(batch)
-        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
-        told = shares[asked.owners, asked.items]
-        per_user = np.bincount(
-            asked.owners, np.log(np.maximum(told, 1e-9)), len(users)
-        ) / np.maximum(asked.lengths, 1)
-        likelihoods.append(per_user.mean())
-    return settings[int(np.argmax(likelihoods))]
+    best, chosen = -np.inf, start
+    for scales, powers, locations, exponents in 2 * (
+        (SCALES, POWERS, (None,), (None,)),
+        ((None,), (None,), LOCATIONS, (None,)),
+        ((None,), (None,), (None,), EXPONENTS),
+    ):
+        for tried in product(scales, powers, locations, exponents):
+            names = ("scale", "power", "location", "exponent")
+            changed = {n: v for n, v in zip(names, tried, strict=True) if v is not None}
+            setting = replace(chosen, **changed)
+            likelihood = setting.likelihood(batch, asked)
+            if likelihood > best:
+                best, chosen = likelihood, setting
+    return chosen
 
 
 def _on_sphere(degrees: np.ndarray) -> np.ndarray:

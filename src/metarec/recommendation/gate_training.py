@@ -35,6 +35,7 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
+_ASKED = "is_asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,12 @@ class GateTasks:
     """[T, C] bool."""
     is_relevant: Tensor
     """[T, C] bool."""
-    is_asked: Tensor
+    is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
     """[T, C] bool: relevant under the circumstances that the task tells."""
+
+    def __post_init__(self) -> None:
+        if getattr(self, _ASKED) is None:
+            object.__setattr__(self, _ASKED, self.is_relevant)
 
     def told(self, context_models: Sequence[int]) -> tuple[GateTasks, np.ndarray]:
         """Tasks in which any of these models knows something, asked about what was taken then; and

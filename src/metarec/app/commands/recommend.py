@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metarec.app.commands.options import (
+    Context,
     Dislike,
+    Friend,
     Json,
     Like,
     Model,
+    Near,
     Profile,
+    Search,
     Seed,
     Wish,
     show,
@@ -30,6 +34,10 @@ def recommend(
     dislike: Dislike = None,
     profile: Profile = None,
     wish: Wish = None,
+    friend: Friend = None,
+    near: Near = None,
+    context: Context = None,
+    search: Search = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
     where: Annotated[
         str | None,
@@ -65,7 +73,9 @@ def recommend(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish)
+    request = with_context(
+        request_of(loaded, like, dislike, profile, wish), friend, near, context, search
+    )
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -129,6 +139,10 @@ def explain(
     dislike: Dislike = None,
     profile: Profile = None,
     wish: Wish = None,
+    friend: Friend = None,
+    near: Near = None,
+    context: Context = None,
+    search: Search = None,
     trace: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG)."),
@@ -139,7 +153,9 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish)
+    request = with_context(
+        request_of(loaded, like, dislike, profile, wish), friend, near, context, search
+    )
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -183,6 +199,31 @@ def request_of(
         history=history,
         wish=wish,
         profile={name: _read(value) for name, value in _pairs(profile, "--profile")},
+    )
+
+
+def with_context(
+    request: Request,
+    friend: list[str] | None,
+    near: str | None,
+    context: list[str] | None,
+    search: list[str] | None,
+) -> Request:
+    """The same user with friends, place, circumstances and searches.
+
+    Raises:
+        BadInput: if a value cannot be read.
+    """
+    from dataclasses import replace
+
+    from metarec.data.places import location_of
+
+    return replace(
+        request,
+        friends=friend or (),
+        location=None if near is None else location_of(near.split(",")),
+        context={name: _read(value) for name, value in _pairs(context, "--context")},
+        searches=search or (),
     )
 
 

@@ -1,5 +1,5 @@
-"""The product's own form: a folder with `interactions.*` and perhaps `items.*`, `users.*`, `friends.*` and
-`searches.*`; or one file of events.
+"""The product's own form: a folder with `interactions.*` and perhaps `items.*`, `users.*`,
+`friends.*` and `searches.*`; or one file of events.
 """
 
 from __future__ import annotations
