@@ -8,7 +8,7 @@ anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -125,12 +125,13 @@ def sentences(
     liked_from: float | None = None,
     most: int = MOST_REASONS,
     rather_for: bool = False,
+    facts: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the
     strongest of each kind first; parts speak only where nothing finer does (popularity and the
-    like, and a wish, always may). With `rather_for`, what speaks against the item is said only
+    like, and a wish, always may). `facts` says more of some parts: how far, how many friends. With `rather_for`, what speaks against the item is said only
     where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
@@ -140,6 +141,7 @@ def sentences(
             {name: effect for name, effect in parts.items() if effect > 0},
             liked_from=liked_from,
             most=most,
+            facts=facts,
         )
         if speaks_for:
             return speaks_for
@@ -162,7 +164,7 @@ def sentences(
             (f.effect, _of_feature(f)) for f in features if f.name != "values"
         ),  # the events say so themselves
         _shares(
-            (effect, _of_part(name, effect))
+            (effect, _of_part(name, effect, facts))
             for name, effect in parts.items()
             if name in BY_THEMSELVES or not (events or features)
         ),
@@ -220,7 +222,10 @@ def _of_feature(feature: FeatureEffect) -> str:
     return f"{word} its {feature.name.replace('_', ' ')} is {feature.value}"
 
 
-def _of_part(name: str, effect: float) -> str:
+def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
+    """Facts about this very item say more than what its part means."""
+    if facts and name in facts:
+        return f"{'because' if effect > 0 else 'although'} {facts[name]}"
     if effect > 0:
         return f"because {PARTS.get(name, f'the {name} part speaks for it')}"
     return f"although {AGAINST.get(name, f'the {name} part speaks against it')}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+_MEMBERS = "members"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
@@ -23,6 +25,12 @@ class RequestContext:
     """[B, C] int64 codes of the context columns; 0 where unknown."""
     searches: Sequence[Sequence[str]]
     """[B] queries, the newest last."""
+    members: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
+    """[B] int64 place among the V training users of users who are such; -1 for new ones."""
+
+    def __post_init__(self) -> None:
+        if getattr(self, _MEMBERS) is None:
+            object.__setattr__(self, _MEMBERS, np.full(len(self.searches), -1))
 
     def rows(self, indexes: np.ndarray) -> RequestContext:
         """Some of the users."""
@@ -31,6 +39,7 @@ class RequestContext:
             location=self.location[indexes],
             circumstances=self.circumstances[indexes],
             searches=[self.searches[row] for row in indexes],
+            members=self.members[indexes],
         )
 
     @classmethod

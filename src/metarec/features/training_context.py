@@ -121,6 +121,7 @@ class TrainingContext:
                 [text for text, at in self.queries[user] if not at >= time][-MAX_SEARCHES:]
                 for user, time in zip(users, times, strict=True)
             ],
+            members=self.members[users],
         )
 
     def asked_acts(self, asked: Histories) -> np.ndarray:
@@ -147,7 +148,7 @@ class TrainingContext:
     def _at(self, values: np.ndarray, acts: np.ndarray, otherwise: float) -> np.ndarray:
         """`values` of acts, by index; -1 gives `otherwise`."""
         padded = np.concatenate([values, np.full((1, *values.shape[1:]), otherwise, values.dtype)])
-        return padded[acts]
+        return np.asarray(padded[acts])
 
     def _acts_on(self, asked: Histories) -> np.ndarray:
         """Acts on the items of `asked` [U users]."""

@@ -84,7 +84,7 @@ class Context:
         found[:] = 0.0
         if not codes.shape[1]:
             return found
-        told = (codes > 0) & self.is_read
+        told = np.asarray((codes > 0) & self.is_read)
         for column in np.flatnonzero(told.any(0)):
             rows = np.where(told[:, column], codes[:, column], 0)
             found += self.lifts[self.starts[column] + rows]
@@ -92,7 +92,7 @@ class Context:
         np.exp(found, out=found)
         found *= self.popularity
         found[~told.any(1)] = 0.0
-        return found
+        return np.asarray(found)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -153,7 +153,7 @@ def _column_lifts(
     told = (table + damping * share[:, None]) / (table.sum(0) + damping)
     lifts = np.log(told / share[:, None])
     lifts[0] = 0.0
-    return lifts.astype(np.float32)
+    return np.asarray(lifts, np.float32)
 
 
 def _chosen(

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import training_weights
-from metarec.models.item_knn import sparse_arrays, sparse_from
+from metarec.models.item_knn import sparse_arrays, sparse_from, strongest
 
 SECOND_STEP = 0.5
 """What all friends of friends together say, beside all friends."""
@@ -35,6 +35,10 @@ class Friends:
     """[V, N] what each training user took; nothing of whom the fit did not see."""
     graph: sp.csr_matrix
     """[V, V] two-step weights: row = the friend, column = whom they know."""
+    leaves_out_self = True
+    """A user's own events are no evidence for them, so that the gate may learn from users whom this
+    was fitted on; of their friends it would otherwise know fewer than of a new user's.
+    """
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Friends:
@@ -56,11 +60,15 @@ class Friends:
         friends = users.context.friends
         if not friends.nnz:
             return sp.csr_matrix((len(users), self.taken.shape[1]), dtype=np.float32)
-        second = strongest_of(friends @ self.graph, KEPT)
+        second = strongest(_without(friends @ self.graph, users.context.members), KEPT)
         reached = _shares(self._agreeing(friends, users)) + SECOND_STEP * _shares(
             self._agreeing(second, users)
         )
         return (reached @ self.taken).astype(np.float32).tocsr()
+
+    def who_took(self, friends: np.ndarray, item: int) -> int:
+        """How many of these users took an item."""
+        return int((self.taken[friends][:, item] > 0).sum())
 
     def _agreeing(self, reached: sp.csr_matrix, users: UserBatch) -> sp.csr_matrix:
         """Whoever took what the user took says more."""
@@ -110,11 +118,13 @@ class Friends:
         )
 
 
-def strongest_of(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """The `most` largest entries of each row."""
-    from metarec.models.item_knn import strongest
-
-    return strongest(matrix.tocsr(), most)
+def _without(reached: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
+    """Nobody is reached from themselves."""
+    reached = reached.tocsr()
+    rows = np.repeat(np.arange(len(members)), np.diff(reached.indptr))
+    reached.data[members[rows] == reached.indices] = 0.0
+    reached.eliminate_zeros()
+    return reached
 
 
 def _shares(matrix: sp.csr_matrix) -> sp.csr_matrix:

@@ -85,6 +85,18 @@ class Place:
         sums += FLOOR * sums.max(1, keepdims=True)
         return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
 
+    @property
+    def settings(self) -> tuple[float, float, float, float]:
+        """Scale, power, weight of the current place, exponent of popularity."""
+        return self.scale, self.power, self.location, self.exponent
+
+    def km_to(self, location: np.ndarray, item: int) -> float:
+        """Kilometres from a location [2] to an item; NaN where either is unknown."""
+        if np.isnan(location).any() or np.isnan(self.places[item]).any():
+            return float("nan")
+        here, there = _on_sphere(np.stack([location, self.places[item]]))
+        return float(EARTH_KM * 2 * np.arcsin(np.linalg.norm(here - there) / 2))
+
     def likelihood(self, batch: UserBatch, asked: Histories) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
         shares = self.evidence(batch)
@@ -113,7 +125,7 @@ class Place:
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
-        return ~np.isnan(self.places[:, 0])
+        return np.asarray(~np.isnan(self.places[:, 0]))
 
     def with_places(self, places: np.ndarray) -> Place:
         """The same decay for a catalog that stands at `places` [N', 2]."""
@@ -129,7 +141,7 @@ class Place:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Places, popularity and the decay."""
-        decay = np.array([self.scale, self.power, self.location, self.exponent])
+        decay = np.array(self.settings)
         return {"places": self.places, "popularity": self.popularity, "decay": decay}
 
     @classmethod
@@ -191,9 +203,13 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
         ((None,), (None,), (None,), EXPONENTS),
     ):
         for tried in product(scales, powers, locations, exponents):
-            names = ("scale", "power", "location", "exponent")
-            changed = {n: v for n, v in zip(names, tried, strict=True) if v is not None}
-            setting = replace(chosen, **changed)
+            scale, power, location, exponent = (
+                before if value is None else value
+                for value, before in zip(tried, chosen.settings, strict=True)
+            )
+            setting = replace(
+                chosen, scale=scale, power=power, location=location, exponent=exponent
+            )
             likelihood = setting.likelihood(batch, asked)
             if likelihood > best:
                 best, chosen = likelihood, setting

@@ -15,7 +15,7 @@ from metarec.features.people import PeopleInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.place import Place
-from metarec.models.registry import MODELS, READ_CONTEXT, REPEAT
+from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
 from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
@@ -41,6 +41,10 @@ REFUSED_ITEM = 4.0
 """Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
 ACCEPTANCE_DAMPING = 5.0
 """Acts' worth of pull of an item's acceptance towards everyone's."""
+HEARD = 0.5
+"""Chance that a task of the gate tells what a model of `READ_CONTEXT` reads, where there are
+several.
+"""
 MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
 STANDING_DAMPING = 10.0
@@ -310,13 +314,28 @@ class _Fitted:
     scorers: dict[str, Model]
 
     @classmethod
-    def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
+    def of(
+        cls,
+        behaviour: Behaviour,
+        names: tuple[str, ...],
+        rng: np.random.Generator,
+        whole: Behaviour | None = None,
+    ) -> _Fitted:
+        """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
         popularity, from_content = _popularity(behaviour)
         return cls(
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={name: MODELS[name].fit(behaviour, rng) for name in names},
+            scorers={
+                name: MODELS[name].fit(
+                    whole
+                    if whole is not None and getattr(MODELS[name], "leaves_out_self", False)
+                    else behaviour,
+                    rng,
+                )
+                for name in names
+            },
         )
 
     def ask(
@@ -324,8 +343,11 @@ class _Fitted:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         asked, shares = behaviour.batch_of(users, support), []
-        for model in self.scorers.values():
+        told = _told(tuple(self.scorers), users)
+        for name, model in self.scorers.items():
             evidence = dense(model.evidence(asked))
+            if name in told:
+                evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
@@ -345,7 +367,8 @@ def _gates(
     weights = None if people is None else [people] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(own, shots, plain, derive(seed, "gate"), weights=weights)
-    told = [some.told(range(len(own), len(names))) for some in tasks] if more else []
+    circumstances = names.index(CONTEXT) if CONTEXT in names else None
+    told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
     enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
     if not enough:
         return gate, None
@@ -359,12 +382,25 @@ def _gates(
     )
 
 
+def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
+    """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
+    a part only, so that it knows what each is worth alone.
+    """
+    several = [name for name in names if name in READ_CONTEXT]
+    if len(several) < 2:
+        return {}
+    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(several)))[users] < HEARD
+    none = ~heard.any(1)
+    heard[none, users[none] % len(several)] = True
+    return {name: heard[:, place] for place, name in enumerate(several)}
+
+
 def _ask_held_out(
     behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = _Fitted.of(behaviour.users(rest), names, rng)
+    fitted = _Fitted.of(behaviour.users(rest), names, rng, behaviour)
     return gather_tasks(
         behaviour,
         held_out,

@@ -63,14 +63,19 @@ class GateTasks:
         if getattr(self, _ASKED) is None:
             object.__setattr__(self, _ASKED, self.is_relevant)
 
-    def told(self, context_models: Sequence[int]) -> tuple[GateTasks, np.ndarray]:
-        """Tasks in which any of these models knows something, asked about what was taken then; and
-        which they are.
+    def told(
+        self, context_models: Sequence[int], circumstances: int | None
+    ) -> tuple[GateTasks, np.ndarray]:
+        """Tasks in which any of these models knows something, and which they are; where the one of
+        circumstances does, they ask about what was taken then.
         """
-        knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1)
-        knows &= self.is_asked.any(1)
+        relevant = self.is_relevant
+        if circumstances is not None:
+            told = self.shares[..., circumstances].sum(1) > 0
+            relevant = torch.where(told[:, None], self.is_asked, relevant)
+        knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1) & relevant.any(1)
         rows = {name: getattr(self, name)[knows] for name in self.__dataclass_fields__}
-        return GateTasks(**{**rows, "is_relevant": rows["is_asked"]}), knows.numpy()
+        return GateTasks(**{**rows, "is_relevant": relevant[knows]}), knows.numpy()
 
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
