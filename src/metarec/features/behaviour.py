@@ -105,7 +105,9 @@ class Behaviour:
             attributes=self.told_of(users),
             context=None  # type: ignore[arg-type]  # filled in by the batch
             if self.context is None
-            else self.context.of_users(users, support, self.asked_acts[users]),
+            else self.context.of_users(
+                users, support, self.asked_acts[users], self.pool.users(users)
+            ),
         )
 
     def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
@@ -143,6 +145,11 @@ class Behaviour:
     def pools(self) -> np.ndarray:
         """[U] events of each training user that play the support pool; half of a short history."""
         return pools_of(self.histories.lengths, self.horizon) if self.cut is None else self.cut
+
+    @cached_property
+    def pool(self) -> Histories:
+        """What each training user accepted before the cut."""
+        return self.histories.first(self.pools)
 
     @cached_property
     def asked_acts(self) -> np.ndarray:

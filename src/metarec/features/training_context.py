@@ -110,12 +110,20 @@ class TrainingContext:
             queries=[self.queries[user] for user in indexes],
         )
 
-    def of_users(self, users: np.ndarray, support: Histories, acts: np.ndarray) -> RequestContext:
-        """These users as they would ask after `support`, under the circumstances of `acts` [B]."""
+    def of_users(
+        self, users: np.ndarray, support: Histories, acts: np.ndarray, pool: Histories
+    ) -> RequestContext:
+        """These users as they would ask after `support`, under the circumstances of `acts` [B].
+
+        Who has no home and took nothing yet asks from a place of their `pool`, of which nothing is
+        asked about.
+        """
         times = self._at(self.acts.times, acts, np.nan)
         return RequestContext(
             friends=self.friends[users],
-            location=current_location(self.homes[users], self.places, support),
+            location=current_location(
+                current_location(self.homes[users], self.places, support), self.places, pool
+            ),
             circumstances=self._at(self.acts.codes, acts, 0),
             searches=[
                 [text for text, at in self.queries[user] if not at >= time][-MAX_SEARCHES:]
