@@ -19,6 +19,7 @@ from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
 from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, gather_tasks, join_tasks, train_gate
+from metarec.recommendation.gate_tuning import tuned
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -372,14 +373,16 @@ def _gates(
     enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
     if not enough:
         return gate, None
-    return gate, train_gate(
+    known = [told[knot][0] for knot in enough]
+    context_gate = train_gate(
         names,
         tuple(shots[knot] for knot in enough),
-        [told[knot][0] for knot in enough],
+        known,
         derive(seed, "context gate"),
         weights=None if people is None else [people[told[knot][1]] for knot in enough],
         start=gate,
     )
+    return gate, tuned(context_gate, known, len(own))
 
 
 def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
