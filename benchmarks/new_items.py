@@ -114,7 +114,7 @@ def _behaviour(
     content: np.ndarray,
 ) -> Behaviour:
     inputs = ProfileInputs.fit(train.users, user_ids)
-    horizon = SHORT if max((len(n.pool) for n in validation), default=20) <= SHORT.pool else LONG
+    horizon = SHORT if max((n.n_items for n in validation), default=20) <= SHORT.pool else LONG
     return Behaviour(
         histories=histories,
         profiles=inputs.transform(train.users.of_users(user_ids)),

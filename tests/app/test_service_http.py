@@ -921,20 +921,20 @@ def test_what_says_nothing_and_what_may_not_be_shown_is_told(client):
         {"item_id": "s00", "kind": "love"},
         {"item_id": "s01", "kind": "love"},
         {"item_id": "s02"},
-        {"item_id": "s03", "kind": "view"},
+        {"item_id": "s03", "kind": "impression"},
         {"item_id": "s04", "kind": "like"},
         {"item_id": "s05", "kind": "stars", "value": 4},
     ]
     answer = client.post(
         "/v1/recommendations", json={"history": said, "pin": ["s04", "s06"]}
     ).json()
-    assert answer["shots"] == 2
+    assert answer["shots"] == 5
     assert answer["notes"][-2].startswith("'s04' is pinned but may not be shown: it was seen")
     assert answer["notes"][-1].startswith(
-        "3 of the events sent along say nothing and were ignored: 'love', 'event' needs a value"
+        "1 of the events sent along say nothing and were ignored: 'impression' is neither"
     )
     assert (
-        client.post("/v1/recommendations", json={"history": said[3:], "pin": ["s06"]}).json()[
+        client.post("/v1/recommendations", json={"history": said[4:], "pin": ["s06"]}).json()[
             "notes"
         ]
         == []

@@ -110,9 +110,7 @@ def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
     assert {e.version: e.decision for e in registry.entries()}[
         done.challenger
     ] == done.decision.as_dict()
-    assert {"NDCG@10", "ms for one newcomer", "minus MAE"} <= {
-        v.comparison.name for v in done.decision.verdicts
-    }
+    assert {"NDCG@10", "ms for one newcomer"} <= {v.comparison.name for v in done.decision.verdicts}
     after = Recommender.load(registry.place_of(done.challenger))
     assert after.has_values  # a like has become a rating, and the scale is the old one
     assert after.value_range == fitted.value_range
@@ -379,21 +377,25 @@ def test_judges_are_asked_about_their_later_half():
             "timestamp": [4.0, 3.0, 2.0, 1.0, 1.0],
         }
     )
-    judges = as_judges(events, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0)
+    data = Dataset(interactions=events)
+    judges = as_judges(data, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0)
     assert [(n.user_id, n.pool, n.relevant) for n in judges.newcomers] == [
-        ("a", [("z", 1.0), ("y", 5.0)], ["x"])
+        ("a", [("z", 1.0, "event", 1.0), ("y", 5.0, "event", 2.0)], ["x"])
     ]
     assert judges.newcomers[0].profile == {"home": "north"}
-    assert as_judges(events, {}, ["w"], relevant_from=4.0).newcomers == []
+    assert as_judges(data, {}, ["w"], relevant_from=4.0).newcomers == []
 
 
 def test_a_model_beside_itself_is_equal(fitted, url):
     store = open_store(url)
     events = store.as_frame().with_columns(
-        pl.when(pl.col("kind") == "like").then(5.0).otherwise(1.0).alias("value")
+        pl.when(pl.col("kind") == "like").then(5.0).otherwise(1.0).alias("value"),
+        kind=pl.lit("rating"),
     )
     store.close()
-    judges = as_judges(events, {}, fitted.vocabulary.ids, fitted.relevant_from)
+    judges = as_judges(
+        Dataset(interactions=events), {}, fitted.vocabulary.ids, fitted.relevant_from
+    )
     for comparison in compare(fitted, fitted, judges, fitted.training):
         if comparison.reading != "ratio":
             assert comparison.champion == comparison.challenger

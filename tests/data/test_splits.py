@@ -46,9 +46,9 @@ def no_newcomer_in_training(train: Dataset, newcomers: list[Newcomer], horizon: 
     users, items = (set(train.interactions.frame[c]) for c in ("user_id", "item_id"))
     for person in newcomers:
         assert person.user_id not in users
-        assert len(person.pool) == horizon.pool and person.relevant
+        assert person.n_items == horizon.pool and person.relevant
         assert {i for i, _ in person.query} <= items
-        assert not {i for i, _ in person.pool} & {i for i, _ in person.query}
+        assert not {i for i, *_ in person.pool} & {i for i, _ in person.query}
         assert set(person.relevant) <= {i for i, _ in person.query}
 
 

@@ -19,6 +19,7 @@ from metarec.evaluation.baselines.ratings import Biases
 from metarec.evaluation.baselines.ridge import ridge_weights
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.interface import Judged, Rates
+from metarec.features.events import EventReader
 from metarec.recommendation.slate import Request
 
 PERSONAL = ("ContentRidge", "ItemKNN", "EASE", "iALS")
@@ -164,6 +165,7 @@ def _support(matrix):
         items=items,
         values=np.ones(len(rows)),
         is_liked=np.ones(len(rows), bool),
+        is_target=np.ones(len(rows), bool),
         shape=matrix.shape,
     )
 
@@ -224,7 +226,12 @@ def test_ridge_weights_equal_scikit_learn():
     items = np.concatenate([rng.permutation(30)[:n] for n in lengths])
     target = rng.normal(size=len(rows))
     support = Events(
-        rows=rows, items=items, values=target, is_liked=np.ones(len(rows), bool), shape=(4, 30)
+        rows=rows,
+        items=items,
+        values=target,
+        is_liked=np.ones(len(rows), bool),
+        is_target=np.ones(len(rows), bool),
+        shape=(4, 30),
     )
     weights = ridge_weights(features, support, target, 2.5)
     assert weights[0] == pytest.approx(np.zeros(6))
@@ -243,13 +250,19 @@ def test_biases_find_offsets_that_made_the_values(rated_world):
     user_offset, item_offset = rng.normal(0, 1, 80), rng.normal(0, 1, 30)
     values = 3 + user_offset[users] + item_offset[items]
     events = Events(
-        rows=users, items=items, values=values, is_liked=np.ones(len(users), bool), shape=(80, 30)
+        rows=users,
+        items=items,
+        values=values,
+        is_liked=np.ones(len(users), bool),
+        is_target=np.ones(len(users), bool),
+        shape=(80, 30),
     )
     table = TrainingTable(
         data=rated_world.data,
         vocabulary=type(rated_world.data.items.vocabulary)([str(i) for i in range(30)]),
         user_ids=[str(u) for u in range(80)],
         events=events,
+        reader=EventReader(),
         later=np.ones(len(users), bool),
     )
     biases = Biases.of(table, 0.0, 0.0)

@@ -97,7 +97,7 @@ def test_the_whole_pool_is_left_out_whatever_is_shown(rated_world):
     for shots in (0, 3):
         ranked = measure(Oracle(rated_world), trial, shots, np.random.default_rng(0)).ranked
         for row, newcomer in zip(ranked, split.test, strict=True):
-            assert not {i for i, _ in newcomer.pool} & set(
+            assert not {i for i, *_ in newcomer.pool} & set(
                 trial.vocabulary.names(i for i in row if i >= 0)
             )
 
@@ -131,7 +131,7 @@ def test_items_a_recommender_does_not_know_come_last(rated_world):
 
     trial = Trial.of(split.test[:1], split.train)
     ranked = measure(Narrow(rated_world), trial, 0, np.random.default_rng(0)).ranked[0]
-    pool = {i for i, _ in split.test[0].pool}
+    pool = {i for i, *_ in split.test[0].pool}
     known = {"s03", "s01"} - pool
     assert set(trial.vocabulary.names(ranked[: len(known)])) == known
 

@@ -39,7 +39,7 @@ class Oracle:
         )
         for row, request in enumerate(requests):
             if len(request.history) >= self.from_shots and request.history:
-                item_id, value = request.history[0]
+                item_id, value, *_ = request.history[0]
                 likes_it = value > 3.0 or not self.world.data.interactions.has_values
                 scores[row] += [
                     (other[0] == item_id[0]) == likes_it for other in self.vocabulary.ids

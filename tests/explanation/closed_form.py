@@ -47,7 +47,7 @@ class ClosedForm:
         cls, data: Dataset, *, dim: int = 4, user_weights: dict[str, float] | None = None
     ) -> ClosedForm:
         vocabulary = data.items.vocabulary
-        events = data.interactions.frame
+        events = data.interactions.filled
         users = sorted(events["user_id"].unique().to_list())
         row = {u: r for r, u in enumerate(users)}
         weight = np.array([(user_weights or {}).get(u, 1.0) for u in users])

@@ -7,13 +7,14 @@ user is a task of the same shape, which is what the meta-learners train on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.schema import BadInput, Dataset, Interactions, id_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +45,37 @@ class Newcomer:
 
     user_id: str
     profile: dict[str, Any]
-    pool: list[tuple[str, float]]
-    """(item id, value), oldest first: support of size k is its first k."""
-    query: list[tuple[str, float]]
-    """Everything after the pool that lies in the training catalog."""
+    pool: Sequence[tuple[Any, ...]]
+    """Events as `Request.history` has them, oldest first: `(item id, value, kind, seconds)`, or the
+    first two of these.
+    """
+    query: Sequence[tuple[str, float | None]]
+    """(item id, value) of what was accepted after the pool and lies in the training catalog; where
+    values are ratings, None for what was not rated.
+    """
     relevant: list[str]
-    """Query items that count as liked."""
+    """Query items that were liked and are what recommendations are for."""
+
+    @property
+    def rated(self) -> list[tuple[str, float]]:
+        """The query items that have a value."""
+        return [(item_id, value) for item_id, value in self.query if value is not None]
+
+    @property
+    def n_items(self) -> int:
+        """Items of the pool."""
+        return len({item_id for item_id, *_ in self.pool})
+
+    def first(self, n_support: int) -> Sequence[tuple[Any, ...]]:
+        """The beginning of the pool: every event until one names a further item than the first
+        `n_support`.
+        """
+        known: set[Any] = set()
+        for place, (item_id, *_) in enumerate(self.pool):
+            if item_id not in known and len(known) == n_support:
+                return self.pool[:place]
+            known.add(item_id)
+        return self.pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +102,8 @@ def split_newcomers(
     """Hold whole users out: `test` and `validation` are shares of the users with enough events to
     be judged.
 
-    A repeated (user, item) pair keeps its first event. Newcomers without any relevant query item
-    are dropped.
+    Events count by item: repeated acts on one are one. Users without any relevant query item are
+    dropped.
 
     Args:
         rng: draws who is a newcomer.
@@ -86,10 +112,8 @@ def split_newcomers(
     Raises:
         BadInput: if no user has enough events to be judged.
     """
-    events = data.interactions.frame.unique(
-        ["user_id", "item_id"], keep="first", maintain_order=True
-    )
-    counts = events.group_by("user_id").len()
+    events = data.interactions.frame
+    counts = items_of_users(data.interactions)
     horizon = horizon or choose_horizon(counts["len"].to_numpy())
     eligible = (
         counts.filter(pl.col("len") >= horizon.min_events)
@@ -110,49 +134,112 @@ def split_newcomers(
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = data.with_interactions(events.filter(~is_new))
     catalog = train.interactions.frame.select("item_id").unique()
-    shown = events.filter(is_new)
     return NewcomerSplit(
         train=train,
         horizon=horizon,
-        **{part: newcomers_of(data, shown, ids, catalog, horizon) for part, ids in parts.items()},
+        **{part: newcomers_of(data, ids, catalog, horizon) for part, ids in parts.items()},
     )
+
+
+def items_of_users(events: Interactions) -> pl.DataFrame:
+    """`user_id` and `len`: how many items each user acted on in a way that says something."""
+    said = events.frame.select("user_id", "item_id").filter(events.acts()["sign"] != 0)
+    return said.unique().group_by("user_id").len()
 
 
 def newcomers_of(
     data: Dataset,
-    events: pl.DataFrame,
     user_ids: np.ndarray | pl.Series,
     catalog: pl.DataFrame,
     horizon: Horizon,
 ) -> list[Newcomer]:
-    """These users as newcomers: pool and query from their `events`, query items only from `catalog`
-    (a column `item_id`).
+    """These users as newcomers: pool and query from their events, query items only from `catalog`
+    (a column `item_id`) and never from the pool.
     """
-    threshold = data.interactions.relevant_from
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
-    ranked = events.join(users, on="user_id", how="semi").with_columns(
-        pl.int_range(pl.len()).over("user_id").alias("position")
+    acts = telling_acts(data.interactions).join(
+        users, on="user_id", how="semi", maintain_order="left"
     )
-    pools = ranked.filter(pl.col("position") < horizon.pool)
-    queries = ranked.filter(pl.col("position") >= horizon.pool).join(
+    is_new = pl.struct("user_id", "item_id").is_first_distinct()
+    met = acts.select(is_new.cum_sum().over("user_id")).to_series()
+    pools = acts.filter(met <= horizon.pool)
+    later = acts.filter(met > horizon.pool).join(
         catalog, on="item_id", how="semi", maintain_order="left"
     )
-    number = data.interactions.number
-    queries = queries.filter((number >= threshold).any().over("user_id"))
-    lists = [pl.col("item_id"), number.cast(pl.Float64).alias("value")]
-    shown = pools.group_by("user_id", maintain_order=True).agg(*lists)
-    asked = queries.group_by("user_id", maintain_order=True).agg(*lists)
-    rows = shown.join(asked, on="user_id", suffix="_query").sort(id_order("user_id"))
+    later = later.join(pools, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    return as_newcomers(data, pools, later)
+
+
+def telling_acts(events: Interactions) -> pl.DataFrame:
+    """Events that say something, with what they say (`Interactions.acts`) and `number`."""
+    acts = events.frame.with_columns(
+        events.acts(),
+        number=pl.lit(None, pl.Float64)
+        if events.has_values
+        else pl.col("value").cast(pl.Float64).fill_null(1.0),
+    )
+    return acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+
+
+def as_newcomers(
+    data: Dataset, pools: pl.DataFrame, later: pl.DataFrame, relevant_from: float | None = None
+) -> list[Newcomer]:
+    """Users shown by the acts in `pools` and asked about those in `later`; who wants nothing later
+    is left out.
+
+    Args:
+        pools: rows of `telling_acts`.
+        later: the same, on items that may be asked about.
+        relevant_from: the rating from which an item counts as liked; None: as in `data`.
+    """
+    events = data.interactions
+    queries = accepted_items(
+        later, events.relevant_from if relevant_from is None else relevant_from
+    )
+    queries = queries.filter(pl.col("is_relevant").any().over("user_id"))
+    time = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
+    event = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", time.alias("timestamp"))
+    shown = pools.group_by("user_id", maintain_order=True).agg(event.alias("pool"))
+    asked = queries.group_by("user_id", maintain_order=True).agg("item_id", "number", "is_relevant")
+    rows = shown.join(asked, on="user_id").sort(id_order("user_id"))
     profiles = data.users.of_users(rows["user_id"])
     return [
         Newcomer(
-            user_id=uid,
+            user_id=user_id,
             profile=profile,
-            pool=list(zip(items, values, strict=True)),
-            query=list(zip(q_items, q_values, strict=True)),
-            relevant=[i for i, v in zip(q_items, q_values, strict=True) if v >= threshold],
+            pool=[tuple(event.values()) for event in pool],
+            query=list(zip(items, numbers, strict=True)),
+            relevant=[item for item, wanted in zip(items, relevant, strict=True) if wanted],
         )
-        for (uid, items, values, q_items, q_values), profile in zip(
+        for (user_id, pool, items, numbers, relevant), profile in zip(
             rows.iter_rows(), profiles, strict=True
         )
     ]
+
+
+def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
+    """What users accepted, each item once, in the order of the first act: `user_id, item_id,
+    number, is_relevant`.
+
+    Of the acts since the last undo the strongest decides, of equally strong ones the latest, as in
+    `features.events`.
+
+    Args:
+        acts: `user_id, item_id, number` and the columns of `Interactions.acts`, oldest first.
+        relevant_from: the rating from which an item counts as liked.
+    """
+    pair = ["user_id", "item_id"]
+    standing = acts.filter(~pl.col("is_undo").reverse().cum_max().reverse().over(pair))
+    strongest = pl.col("sign").sort_by("strength", maintain_order=True).last()
+    joined = standing.group_by(pair, maintain_order=True).agg(
+        strongest.alias("sign"),
+        pl.col("rating").drop_nulls().last().alias("rating"),
+        pl.col("number").last().cast(pl.Float64),
+        pl.col("is_target").any(),
+    )
+    is_liked = pl.col("rating").fill_null(float("inf")) >= relevant_from
+    return joined.filter(pl.col("sign") > 0).select(
+        *pair,
+        pl.coalesce(pl.col("rating").cast(pl.Float64), "number").alias("number"),
+        (is_liked & pl.col("is_target")).alias("is_relevant"),
+    )

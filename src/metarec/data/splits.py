@@ -10,7 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, choose_horizon, newcomers_of
+from metarec.data.newcomers import (
+    Horizon,
+    Newcomer,
+    NewcomerSplit,
+    choose_horizon,
+    items_of_users,
+    newcomers_of,
+)
 from metarec.data.schema import BadInput, Dataset, DataWarning, id_order
 from metarec.data.validity import LEAST_EPOCH
 
@@ -68,13 +75,11 @@ def split_by_time(
             f"it; the times run "
             f"from {first:.0f} to {last:.0f}"
         )
-    horizon = horizon or choose_horizon(events.group_by("user_id").len()["len"].to_numpy())
+    counts = items_of_users(data.interactions)
+    horizon = horizon or choose_horizon(counts["len"].to_numpy())
     known = train.select("user_id").unique()
-    fresh = later.join(known, on="user_id", how="anti", maintain_order="left")
-    fresh = fresh.unique(["user_id", "item_id"], keep="first", maintain_order=True)
     enough = (
-        fresh.group_by("user_id")
-        .len()
+        counts.join(known, on="user_id", how="anti")
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )
@@ -83,7 +88,7 @@ def split_by_time(
         later=data.with_interactions(later),
         cut=cut,
         horizon=horizon,
-        newcomers=newcomers_of(data, fresh, enough, train.select("item_id").unique(), horizon),
+        newcomers=newcomers_of(data, enough, train.select("item_id").unique(), horizon),
     )
 
 
@@ -160,10 +165,7 @@ def split_folds(
     """
     if folds < 2:
         raise BadInput(f"folds must be 2 or more, got {folds}")
-    events = data.interactions.frame.unique(
-        ["user_id", "item_id"], keep="first", maintain_order=True
-    )
-    counts = events.group_by("user_id").len()
+    events, counts = data.interactions.frame, items_of_users(data.interactions)
     horizon = horizon or choose_horizon(counts["len"].to_numpy())
     eligible = (
         counts.filter(pl.col("len") >= horizon.min_events)
@@ -189,11 +191,11 @@ def _fold(
 ) -> NewcomerSplit:
     held_out = pl.Series("user_id", np.concatenate([test, validation]), dtype=pl.Utf8)
     is_new = pl.col("user_id").is_in(held_out.implode())
-    train, shown = events.filter(~is_new), events.filter(is_new)
+    train = events.filter(~is_new)
     catalog = train.select("item_id").unique()
     return NewcomerSplit(
         train=data.with_interactions(train),
         horizon=horizon,
-        test=newcomers_of(data, shown, test, catalog, horizon),
-        validation=newcomers_of(data, shown, validation, catalog, horizon),
+        test=newcomers_of(data, test, catalog, horizon),
+        validation=newcomers_of(data, validation, catalog, horizon),
     )

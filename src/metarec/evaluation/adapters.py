@@ -69,7 +69,7 @@ class LearnerInputs:
         people = ProfileInputs.fit(train.users, user_ids)
         horizon = (
             SHORT
-            if 0 < max((len(n.pool) for n in validation), default=LONG.pool) <= SHORT.pool
+            if 0 < max((n.n_items for n in validation), default=LONG.pool) <= SHORT.pool
             else LONG
         )
         behaviour = Behaviour(

@@ -70,4 +70,4 @@ def requests_at(newcomers: Sequence[Newcomer], shots: int) -> list[Request]:
     """What a model sees of each newcomer after `shots` events: the first of the pool, and the
     profile.
     """
-    return [Request(history=n.pool[:shots], profile=n.profile) for n in newcomers]
+    return [Request(history=n.first(shots), profile=n.profile) for n in newcomers]

@@ -264,7 +264,8 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
         parts.append(_of_lists(scores, candidates, liked, trial, rng))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
-    if trial.train.interactions.has_values and isinstance(model, Rates):
+    is_rated = any(person.rated for person in trial.newcomers)
+    if trial.train.interactions.has_values and is_rated and isinstance(model, Rates):
         per_user |= _of_ratings(model, trial, shots, rng)
     return Measured(
         per_user=per_user,
@@ -315,9 +316,9 @@ def _of_ratings(
     model: Rates, trial: Trial, shots: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     requests, users = requests_at(trial.newcomers, shots), len(trial.newcomers)
-    asked = [[item_id for item_id, _ in n.query] for n in trial.newcomers]
+    asked = [[item_id for item_id, _ in n.rated] for n in trial.newcomers]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])
-    actual = np.array([value for n in trial.newcomers for _, value in n.query])
+    actual = np.array([value for n in trial.newcomers for _, value in n.rated])
     predicted = np.clip(
         np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range
     )

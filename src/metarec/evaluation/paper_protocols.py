@@ -290,9 +290,9 @@ def measure_queries(
     model has one, else by score.
     """
     requests = [Request(history=n.pool, profile=n.profile) for n in newcomers]
-    asked = [[item_id for item_id, _ in n.query] for n in newcomers]
+    asked = [[item_id for item_id, _ in n.rated] for n in newcomers]
     owner = np.repeat(np.arange(len(newcomers)), [len(ids) for ids in asked])
-    actual = np.array([value for n in newcomers for _, value in n.query])
+    actual = np.array([value for n in newcomers for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
     if isinstance(model, Rates):
         predicted = np.clip(

@@ -1,4 +1,4 @@
-"""Four ways to be cold: new people, new items, both, and neither.
+"""Ways to be cold: new users, new items, both, neither, and users first seen after a moment.
 
 | scenario | people | items listed | what it tells |
 |---|---|---|---|
@@ -8,6 +8,8 @@ has met? |
 | both-cold | newcomers | hidden ones, among themselves or among all | the hardest case |
 | warm | known, their last events held out | those of the training events | the price, if any, of
 being good at the start |
+| time | first seen after a moment | those of the events before it | what a service trained at that
+moment would have done |
 """
 
 from __future__ import annotations
@@ -22,15 +24,20 @@ from metarec.data.newcomers import (
     Horizon,
     Newcomer,
     NewcomerSplit,
+    accepted_items,
+    as_newcomers,
     choose_horizon,
+    items_of_users,
     newcomers_of,
     split_newcomers,
+    telling_acts,
 )
 from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.splits import split_by_time
 from metarec.evaluation.measure import Trial
 from metarec.runtime.rng import derive
 
-Scenario = Literal["user-cold", "item-cold", "both-cold", "warm"]
+Scenario = Literal["user-cold", "item-cold", "both-cold", "warm", "time"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 HIDDEN_SHARE = 0.1
 """Part of the items hidden from training in the scenarios with cold items."""
@@ -85,6 +92,8 @@ def prepare(
         return _both_cold(data, rng, seed, horizon, most)
     if scenario == "item-cold":
         return _item_cold(data, rng, seed, horizon, most)
+    if scenario == "time":
+        return _time(data, rng, horizon, most)
     if scenario == "warm":
         return _warm(data, rng, seed, horizon, most)
     raise BadInput(f"there is no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
@@ -105,11 +114,8 @@ def prepare_unmet(
     Raises:
         BadInput: if too few people of `data` are not in `train`.
     """
-    events = data.interactions.frame.unique(
-        ["user_id", "item_id"], keep="first", maintain_order=True
-    )
     known = train.interactions.frame.select("user_id").unique()
-    counts = events.group_by("user_id").len()
+    counts = items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
     new = (
         counts.join(known, on="user_id", how="anti")
@@ -127,7 +133,7 @@ def prepare_unmet(
     cut = len(new) // 3
     catalog = train.interactions.frame.select("item_id").unique()
     validation, test = (
-        newcomers_of(data, events, people, catalog, horizon)
+        newcomers_of(data, people, catalog, horizon)
         for people in (shuffled[:cut], shuffled[cut:][:most])
     )
     split = NewcomerSplit(train=train, validation=validation, test=test, horizon=horizon)
@@ -228,7 +234,7 @@ def _item_cold(
     train = _without(split.train, cold)
     events = split.train.interactions.frame
     people = _known_people(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
-    longest = max((len(p.pool) for p in people), default=1)
+    longest = max((p.n_items for p in people), default=1)
     split = replace(
         split,
         train=train,
@@ -263,7 +269,7 @@ def _warm(
             f"liked one among the last of them "
             "that warm needs"
         )
-    longest = max(len(p.pool) for p in people)
+    longest = max(p.n_items for p in people)
     split = replace(
         split, train=train, test=people, horizon=replace(split.horizon, shots=(longest,))
     )
@@ -279,40 +285,41 @@ def _known_people(
     most: int | None,
 ) -> list[Newcomer]:
     """At most `most` people with asked events in `catalog`: their other events are the pool."""
-    threshold = data.interactions.relevant_from
-    number = data.interactions.number
-    marked = events.with_columns(is_asked.alias("asked"))
-    eligible = marked.group_by("user_id").agg(
-        (pl.col("asked") & (number >= threshold)).any().alias("likes"),
-        (~pl.col("asked")).any().alias("shown"),
-    )
-    ids = (
-        eligible.filter(pl.col("likes") & pl.col("shown"))
-        .sort(id_order("user_id"))["user_id"]
-        .to_numpy()
-    )
+    of = data.interactions.keep(events)
+    marked = events.select(is_asked.alias("asked"), "user_id")
+    acts = telling_acts(replace(of, frame=events.with_columns(marked["asked"])))
+    pools, later = acts.filter(~pl.col("asked")), acts.filter("asked")
+    later = later.filter(pl.col("item_id").is_in(list(catalog)))
+    pair = ["user_id", "item_id"]
+    later = later.join(pools, on=pair, how="anti", maintain_order="left")
+    wanted = accepted_items(later, of.relevant_from).filter("is_relevant")
+    able = wanted.join(pools, on="user_id", how="semi").select("user_id").unique()
+    ids = able.sort(id_order("user_id"))["user_id"].to_numpy()
     limit = min(most or MOST_WARM, MOST_WARM)
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
-    chosen = marked.filter(pl.col("user_id").is_in(list(ids)))
-    lists = [pl.col("item_id"), number.cast(pl.Float64).alias("value")]
-    shown = chosen.filter(~pl.col("asked")).group_by("user_id", maintain_order=True).agg(*lists)
-    asked = chosen.filter(pl.col("asked")).group_by("user_id", maintain_order=True).agg(*lists)
-    rows = shown.join(asked, on="user_id", suffix="_asked", maintain_order="left")
-    people = []
-    for (user_id, items, values, q_items, q_values), profile in zip(
-        rows.iter_rows(), data.users.of_users(rows["user_id"]), strict=True
-    ):
-        query = [(i, v) for i, v in zip(q_items, q_values, strict=True) if i in catalog]
-        relevant = [i for i, v in query if v >= threshold]
-        if relevant:
-            people.append(
-                Newcomer(
-                    user_id=user_id,
-                    profile=profile,
-                    pool=list(zip(items, values, strict=True)),
-                    query=query,
-                    relevant=relevant,
-                )
-            )
-    return people
+    chosen = pl.col("user_id").is_in(list(ids))
+    return as_newcomers(data, pools.filter(chosen), later.filter(chosen))
+
+
+def _time(
+    data: Dataset, rng: np.random.Generator, horizon: Horizon | None, most: int | None
+) -> Setting:
+    """Users first seen after a moment, by a model that knows nothing later than it; a third of them
+    choose the baselines' settings.
+    """
+    cut = split_by_time(data, horizon=horizon)
+    if len(cut.newcomers) < LEAST_UNMET:
+        raise BadInput(
+            f"only {len(cut.newcomers)} users first seen after the cut in time have the "
+            f"{cut.horizon.min_events} events needed to be judged, {LEAST_UNMET} are needed; use "
+            "--scenario user-cold, or ask for fewer events with --support"
+        )
+    order = rng.permutation(len(cut.newcomers))
+    people = [cut.newcomers[place] for place in order]
+    third = len(people) // 3
+    test = people[third:][:most]
+    split = NewcomerSplit(
+        train=cut.train, validation=people[:third], test=test, horizon=cut.horizon
+    )
+    return Setting(scenario="time", split=split, trials={"all": Trial.of(test, cut.train)})

@@ -28,6 +28,7 @@ from metarec.explanation.relative_score import (
     standings,
     stranger_weights,
 )
+from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
 MOST_FEATURES = 24
@@ -70,17 +71,28 @@ def profile_effects(model: Explained, request: Request, item_id: str) -> list[Fe
 def circumstance_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
     """What the values, kinds, times and order of the events add beyond which items they were."""
     history = list(request.history)
-    values = [float(event[1]) for event in history]
+    values = [value for _, value, *_ in map(parts_of, history) if value is not None]
     middle = sum(values) / len(values) if values else 1.0
     changes: dict[str, list[tuple[Any, ...]]] = {
-        "values": [(event[0], middle, *event[2:]) for event in history],
-        "kinds": [
-            (*event[:2], "event", *event[3:]) if len(event) > 2 else event for event in history
+        "values": [
+            event if value is None else (item, middle, kind, at)
+            for event, (item, value, kind, at) in zip(history, map(parts_of, history), strict=True)
         ],
-        "times": [event[:3] for event in history],
+        "kinds": [
+            event if kind is None else (item, value, "event", at)
+            for event, (item, value, kind, at) in zip(history, map(parts_of, history), strict=True)
+        ],
+        "times": [
+            event if at is None else (item, value, kind, None)
+            for event, (item, value, kind, at) in zip(history, map(parts_of, history), strict=True)
+        ],
         "order": history[::-1],
     }
-    changed = {name: events for name, events in changes.items() if events != history}
+    changed = {
+        name: events
+        for name, events in changes.items()
+        if list(map(parts_of, events)) != list(map(parts_of, history))
+    }
     effects = _effects(
         model, request, [replace(request, history=events) for events in changed.values()], item_id
     )
@@ -259,7 +271,8 @@ def permutation_importance(
     if shots:
         reverse = [replace(r, history=list(r.history)[::-1]) for r in requests]
         losses["order of events"] = base - newcomer_ndcg(model, reverse, trial, k=k)
-        mean = float(np.mean([event[1] for r in requests for event in r.history]))
+        stated = [parts_of(event)[1] for r in requests for event in r.history]
+        mean = float(np.mean([value for value in stated if value is not None] or [1.0]))
         flat = [replace(r, history=[(event[0], mean) for event in r.history]) for r in requests]
         losses["values of events"] = base - newcomer_ndcg(model, flat, trial, k=k)
     rows = [

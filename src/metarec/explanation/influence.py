@@ -29,6 +29,7 @@ from metarec.explanation.relative_score import (
     with_events,
     without,
 )
+from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
 MOST_EXACT = 8
@@ -156,13 +157,20 @@ def rating_contributions(model: Rater, request: Request, item_id: str) -> Rating
     expected = model.rate([stranger], [seen])[0].astype(np.float64) if seen else np.zeros(0)
     as_expected = request
     for row in range(length):
-        as_expected = _with_value(as_expected, row, float(expected[row]))
-    values = [float(event[1]) if len(event) > 1 else 1.0 for event in request.history]
-    variants = [
-        request,
-        as_expected,
-        *(_with_value(as_expected, row, values[row]) for row in range(length)),
+        if parts_of(request.history[row])[1] is not None:
+            as_expected = _with_value(as_expected, row, float(expected[row]))
+    restored = [
+        replace(
+            as_expected,
+            history=[
+                *as_expected.history[:row],
+                request.history[row],
+                *as_expected.history[row + 1 :],
+            ],
+        )
+        for row in range(length)
     ]
+    variants = [request, as_expected, *restored]
     rated = np.array([float(r[0]) for r in model.rate(variants, [[item_id]] * len(variants))])
     by_event = rated[2:] - rated[1]
     return RatingContributions(

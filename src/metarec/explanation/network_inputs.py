@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from metarec.explanation.gradients import Attribution, Door, integrated_gradients
-from metarec.explanation.relative_score import columns_of, known_history
+from metarec.explanation.relative_score import columns_of
+from metarec.features.events import parts_of
 from metarec.models.deep_set.network import NewcomerNetwork
 from metarec.recommendation.slate import Request
 
@@ -162,14 +163,14 @@ def through_network(
     """
     # This scorer has one
     network: NewcomerNetwork = model.ensemble.scorers["network"].network  # type: ignore[attr-defined]
-    read = list(known_history(model, request)[0].history)[-network.pool :]
+    support = model.users([request])[0].support
+    read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
-    items = torch.from_numpy(columns_of(model, [str(event[0]) for event in read]))
-    values = torch.tensor([float(event[1]) if len(event) > 1 else 1.0 for event in read])
+    items, values = torch.from_numpy(support.items[read]), torch.from_numpy(support.values[read])
     profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
     doors: dict[str, Door] = {}
-    if read:
+    if len(items):
         doors["events"] = event_door(
             network, items, values, profile, item, [titles[column] for column in items.tolist()]
         )
@@ -189,5 +190,9 @@ def event_gradients(model: Recommender, request: Request, item_id: str) -> np.nd
     the network to read.
     """
     found = through_network(model, request, item_id)
-    effects = found["events"].effects if "events" in found else np.zeros(0)
-    return np.concatenate([np.zeros(len(request.history) - len(effects)), effects])
+    if "events" not in found:
+        return np.zeros(len(request.history))
+    effects = found["events"].effects
+    items = model.users([request])[0].support.items[-len(effects) :]
+    by_item = dict(zip(model.vocabulary.names(items), effects.tolist(), strict=True))
+    return np.array([by_item.get(str(parts_of(event)[0]), 0.0) for event in request.history])

@@ -30,6 +30,7 @@ from metarec.explanation.relative_score import (
     top,
 )
 from metarec.explanation.words import EventEffect, sentences
+from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
 ADDS_UP_TO = 1e-6
@@ -199,8 +200,8 @@ def _events(
         EventEffect(
             item_id=str(event[0]),
             title=titles[column],
-            value=float(event[1]) if len(event) > 1 else None,
-            kind=str(event[2]) if len(event) > 2 else "event",
+            value=parts_of(event)[1],
+            kind=parts_of(event)[2] or "event",
             effect=float(effect),
         )
         for event, column, effect in zip(request.history, columns, effects, strict=True)

@@ -32,6 +32,21 @@ DID = {
     "click": "clicked",
     "read": "read",
     "order": "ordered",
+    "like": "liked",
+    "share": "shared",
+    "comment": "commented on",
+    "follow": "followed",
+    "visit": "visited",
+    "complete": "completed",
+    "dislike": "disliked",
+    "hide": "hid",
+    "return": "returned",
+    "refund": "returned",
+    "cancel": "cancelled",
+    "decline": "declined",
+    "sell": "sold",
+    "drop": "dropped",
+    "skip": "skipped",
 }
 """Kind of an event -> what the person did; other kinds are said plainly."""
 CIRCUMSTANCES = {
@@ -59,6 +74,7 @@ PARTS = {
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "new_item": "of the items nobody has met yet it is one that suits you",
+    "repeat": "you took it before, and such things are taken again",
 }
 AGAINST = {
     "popularity": "few people know it",
@@ -80,9 +96,20 @@ AGAINST = {
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
     "new_item": "other items nobody has met yet suit you better",
+    "refused": "it is like what you refused",
+    "acceptance": "many who took it gave it back or refused it",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
-BY_THEMSELVES = {"popularity", "standing", "wish", "friends", "place", "context", "search"}
+BY_THEMSELVES = {
+    "popularity",
+    "standing",
+    "wish",
+    "acceptance",
+    "friends",
+    "place",
+    "context",
+    "search",
+}
 """Parts that say what no event and no attribute says."""
 
 

@@ -157,7 +157,7 @@ def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
         BadInput: if no person states the attribute.
     """
     if by == ACTIVITY:
-        return group_activity([len(person.pool) + len(person.query) for person in newcomers])
+        return group_activity([person.n_items + len(person.query) for person in newcomers])
     return group_profiles([person.profile for person in newcomers], by)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, choose_horizon, newcomers_of
+from metarec.data.newcomers import Horizon, choose_horizon, items_of_users, newcomers_of
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 
@@ -51,10 +51,7 @@ def trial_on(
         BadInput: if none of them has enough events to be judged, or none liked anything after the
             first ones.
     """
-    events = data.interactions.frame.unique(
-        ["user_id", "item_id"], keep="first", maintain_order=True
-    )
-    counts = events.group_by("user_id").len()
+    events, counts = data.interactions.frame, items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
     asked = counts if people is None else counts.filter(_is_one_of(people))
     able = (
@@ -76,7 +73,6 @@ def trial_on(
         others = events
     found = newcomers_of(
         data,
-        events.filter(_is_one_of(chosen.tolist())),
         chosen,
         others.select("item_id").unique(),
         horizon,

@@ -200,7 +200,7 @@ class EventReader:
     ) -> tuple[Events, np.ndarray]:
         """Events of requests (see `Request.history`), and for each how many named unknown items."""
         owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-        events = [_parts(event) for history in histories for event in history]
+        events = [parts_of(event) for history in histories for event in history]
         items = vocabulary.indexes(str(event[0]) for event in events)
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
         acts = [self._act(value, kind) for _, value, kind, _ in events]
@@ -257,7 +257,7 @@ class EventReader:
         return {name: place + 1 for place, name in enumerate(self.names)}
 
 
-def _parts(event: Any) -> tuple[Any, float | None, str | None, float | None]:
+def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
     """Item, value, kind and time of an event of a request, which may be a bare item id."""
     if isinstance(event, str | int):
         return event, None, None, None

@@ -3,147 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-LIKED_KINDS = frozenset(
-    {
-        "like",
-        "purchase",
-        "buy",
-        "cart",
-        "bookmark",
-        "enrol",
-        "enroll",
-        "complete",
-        "listen",
-        "play",
-        "share",
-        "save",
-        "click",
-    }
-)
-"""Acts that say yes without a number."""
-DISLIKED_KINDS = frozenset(
-    {"dislike", "hide", "skip", "return", "unenrol", "unsubscribe", "report"}
-)
-"""Acts that say no."""
-SEEN_KINDS = frozenset({"view", "impression", "search", "open"})
-"""Acts that say neither."""
-UNDO = "undo"
-"""The act that takes back all that a person said of an item before."""
-SAYING_KINDS = LIKED_KINDS | DISLIKED_KINDS | SEEN_KINDS | {UNDO}
-"""Acts that say by themselves what they are worth; of any other the value does."""
+from metarec.data.kinds import Kinds
+from metarec.data.newcomers import accepted_items
+from metarec.data.schema import Interactions
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueScale:
-    """The scale on which a model's training values lie."""
+    """What kinds and values of stored events mean to a model: what they meant in its training."""
 
     has_values: bool
     """True where values are stated ratings."""
     low: float
     high: float
     relevant_from: float
-    """From this value upward an item counts as liked."""
+    """From this rating upward an item counts as liked."""
+    kinds: Kinds = field(default_factory=Kinds.default)
+    target_kinds: frozenset[str] = frozenset()
+    """Kinds that recommendations are for; empty: every positive one."""
 
-
-def worth(kind: str, value: float | None, scale: ValueScale) -> float | None:
-    """An act as a value on the model's scale, or None where it says nothing on that scale.
-
-    On a scale of ratings a like is its top, a dislike its bottom, other acts of liking the least
-    that counts as liked. Where values are strengths, acts of liking keep their strength (1 unless
-    given) and acts of disliking say nothing.
-    """
-    if kind not in SAYING_KINDS and scale.has_values:  # a stated rating, as most events are
-        return (
-            None
-            if value is None
-            else scale.low
-            if value < scale.low
-            else scale.high
-            if value > scale.high
-            else value
+    @classmethod
+    def of(cls, training: Interactions) -> ValueScale:
+        """As the training events had it."""
+        low, high = training.value_range
+        return cls(
+            has_values=training.has_values,
+            low=low,
+            high=high,
+            relevant_from=training.relevant_from,
+            kinds=training.kinds,
+            target_kinds=training.target_kinds,
         )
-    if kind == UNDO:
-        return None
-    if kind in DISLIKED_KINDS:
-        return scale.low if scale.has_values else None
-    if not scale.has_values:
-        return 1.0 if value is None else value
-    if kind == "like":
-        return scale.high
-    return scale.relevant_from if kind in LIKED_KINDS else None
+
+    def says(self, kind: str) -> bool:
+        """Whether an event says anything of the user's taste: impressions and searches do not."""
+        return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
+
+    def acts(self, events: pl.DataFrame) -> pl.DataFrame:
+        """What each stored event says: see `Interactions.acts`."""
+        frame = events.select("kind", pl.col("value").cast(pl.Float32))
+        targets = self.target_kinds or frozenset(
+            kind for kind in frame["kind"].unique() if self.kinds.of(kind).sign == "positive"
+        )
+        return Interactions(
+            frame=frame,
+            has_values=self.has_values,
+            has_time=True,
+            kinds=self.kinds,
+            target_kinds=targets,
+        ).acts()
+
+    def clipped(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Events with ratings off the scale moved to its ends, and acts that say nothing left
+        out.
+        """
+        if not self.has_values:
+            return events
+        rated = pl.col("kind").map_elements(self.kinds.is_rating, return_dtype=pl.Boolean)
+        value = pl.col("value").cast(pl.Float64)
+        return events.with_columns(
+            pl.when(rated).then(value.clip(self.low, self.high)).otherwise(value).alias("value")
+        )
 
 
 def as_history(
     events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale
-) -> list[tuple[str, float, str, float]]:
+) -> list[tuple[Any, ...]]:
     """Stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's history,
-    without those that say nothing.
-
-    The latest word on an item counts and takes back what was said before, as in training. Where
-    values are ratings every event becomes one, as in training too.
+    without those that say nothing. What repeated acts come to is the model's to say.
     """
-    latest: dict[str, tuple[str, float, str, float]] = {}
-    for item_id, value, kind, timestamp in events:
-        known = worth(kind, value, scale)
-        if known is not None:
-            latest.pop(item_id, None)
-            latest[item_id] = (item_id, known, "rating" if scale.has_values else kind, timestamp)
-        elif kind == UNDO or kind in DISLIKED_KINDS:
-            latest.pop(item_id, None)
-    return list(latest.values())
+    return [event for event in events if scale.says(event[2])]
 
 
-def without_undone(events: pl.DataFrame) -> pl.DataFrame:
-    """Stored events without those that an `undo` of the same person took back afterwards, and
-    without the undoing.
-    """
-    undoing = events.filter(pl.col("kind") == UNDO)
-    if not undoing.height:
-        return events
-    until = undoing.group_by("user_id", "item_id").agg(pl.col("timestamp").max().alias("undone_at"))
-    marked = events.join(until, on=["user_id", "item_id"], how="left", maintain_order="left")
-    return marked.filter(
-        pl.col("undone_at").is_null() | (pl.col("timestamp") > pl.col("undone_at"))
-    ).drop("undone_at")
-
-
-def as_training_rows(
-    events: pl.DataFrame, scale: ValueScale, *, with_disliked: bool = False
-) -> pl.DataFrame:
-    """Stored events as rows to train on: valued on the model's scale; where values are ratings,
-    every row is one.
-
-    Args:
-        with_disliked: where values are strengths, keep acts that say no, so that cleaning sees what
-            they take back.
-    """
-    events = without_undone(events)
-    kinds = [LIKED_KINDS, DISLIKED_KINDS, SEEN_KINDS]
-    liked, disliked, seen = (pl.col("kind").is_in(list(names)) for names in kinds)
-    value = pl.col("value").cast(pl.Float64)
-    if not scale.has_values:
-        return (events if with_disliked else events.filter(~disliked)).with_columns(
-            value.fill_null(1.0)
-        )
-    stated = value.clip(scale.low, scale.high)
-    valued = (
-        pl.when(disliked)
-        .then(scale.low)
-        .when(pl.col("kind") == "like")
-        .then(scale.high)
-        .when(liked)
-        .then(scale.relevant_from)
-        .when(seen)
-        .then(None)
-        .otherwise(stated)
-    )
-    return events.with_columns(valued.alias("value"), pl.lit("rating").alias("kind")).drop_nulls(
-        "value"
-    )
+def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
+    """Stored events as rows to train on, as they were sent; ratings are kept on the scale."""
+    return scale.clipped(events)
 
 
 def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
@@ -152,12 +91,12 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
     Args:
         slates: as `Store.slates()` gives them.
         events: as `Store.as_frame()` gives them; an event belongs to a slate that it names.
-        scale: says which values count as liked.
+        scale: says which acts and values count as liked.
 
     Returns:
         `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity,
-        outcome`: outcome 1 where the person's latest word on the item after seeing it in this slate
-        is that they liked it, else 0 (disliked, taken back, or nothing).
+        outcome`: outcome 1 where the user took the item after seeing it in this slate, in a way
+        that recommendations are for, and did not refuse it or take that back; else 0.
     """
     shown = (
         slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place"))
@@ -165,20 +104,18 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         .rename({"item_ids": "item_id", "scores": "score"})
         .drop_nulls("item_id")
     )
-    said = (
-        without_undone(events)
-        .drop_nulls("slate_id")
-        .filter(~pl.col("kind").is_in(list(SEEN_KINDS)))
-    )
-    kept = as_training_rows(said.sort("timestamp", maintain_order=True), scale, with_disliked=True)
-    liked = ~pl.col("kind").is_in(list(DISLIKED_KINDS)) & (
-        pl.col("value") >= (scale.relevant_from if scale.has_values else float("-inf"))
-    )
-    outcomes = kept.group_by("slate_id", "item_id", maintain_order=True).agg(
-        liked.last().alias("outcome")
-    )
+    said = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
+    said = said.with_columns(scale.acts(said), number=pl.lit(1.0))
+    said = said.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+    # Outcomes belong to slates, so a slate stands where `accepted_items` has a user.
+    taken = accepted_items(
+        said.drop("user_id").rename({"slate_id": "user_id"}), scale.relevant_from
+    ).rename({"user_id": "slate_id"})
     return shown.join(
-        outcomes, on=["slate_id", "item_id"], how="left", maintain_order="left"
+        taken.select("slate_id", "item_id", pl.col("is_relevant").alias("outcome")),
+        on=["slate_id", "item_id"],
+        how="left",
+        maintain_order="left",
     ).with_columns(pl.col("outcome").fill_null(value=False).cast(pl.Float64))
 
 

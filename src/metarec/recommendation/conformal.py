@@ -144,14 +144,14 @@ def calibrate(
         BadInput: if there are too few newcomers for the level (the interval would have to be
             infinite).
     """
-    judged = [person for person in newcomers if person.query]
-    asked = [[item_id for item_id, _ in person.query] for person in judged]
-    actual = np.array([value for person in judged for _, value in person.query])
+    judged = [person for person in newcomers if person.rated]
+    asked = [[item_id for item_id, _ in person.rated] for person in judged]
+    actual = np.array([value for person in judged for _, value in person.rated])
     steps = tuple(sorted(set(shots)))
     ratios = np.zeros((len(steps), len(actual)))
     for row, events in enumerate(steps if judged else ()):
         requests = [
-            Request(history=person.pool[:events], profile=person.profile) for person in judged
+            Request(history=person.first(events), profile=person.profile) for person in judged
         ]
         predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
         ratios[row] = np.abs(actual - predicted) / np.maximum(

@@ -31,6 +31,14 @@ Dislike = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="An item the person disliked; may be repeated."),
 ]
+Bought = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="An item the user bought (kind purchase); may be repeated."),
+]
+Viewed = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="An item the user viewed; may be repeated."),
+]
 Profile = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="What is known of the person; may be repeated."),

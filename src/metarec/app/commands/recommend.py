@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metarec.app.commands.options import (
+    Bought,
     Context,
     Dislike,
     Friend,
@@ -18,6 +19,7 @@ from metarec.app.commands.options import (
     Profile,
     Search,
     Seed,
+    Viewed,
     Wish,
     show,
     table,
@@ -32,6 +34,8 @@ def recommend(
     model: Model,
     like: Like = None,
     dislike: Dislike = None,
+    bought: Bought = None,
+    viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
@@ -73,9 +77,8 @@ def recommend(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = with_context(
-        request_of(loaded, like, dislike, profile, wish), friend, near, context, search
-    )
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    request = with_context(who, friend, near, context, search)
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -137,6 +140,8 @@ def explain(
     item: Annotated[str, typer.Option(help="Id of the item to explain.")],
     like: Like = None,
     dislike: Dislike = None,
+    bought: Bought = None,
+    viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
@@ -153,9 +158,8 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = with_context(
-        request_of(loaded, like, dislike, profile, wish), friend, near, context, search
-    )
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    request = with_context(who, friend, near, context, search)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -175,6 +179,9 @@ def request_of(
     dislike: list[str] | None,
     profile: list[str] | None,
     wish: str | None,
+    *,
+    bought: list[str] | None = None,
+    viewed: list[str] | None = None,
 ) -> Request:
     """A person as the command line describes them.
 
@@ -184,13 +191,9 @@ def request_of(
     from metarec.data.schema import BadInput
     from metarec.recommendation.slate import Request
 
-    low, high = model.value_range
-    history = [
-        _event(text, value, model)
-        for texts, value in ((like, high), (dislike, low))
-        for text in texts or ()
-    ]
-    for item_id, _ in history:
+    given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
+    history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+    for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
@@ -233,14 +236,16 @@ def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
     return [titles[row] for row in model.vocabulary.indexes(item_ids)]
 
 
-def _event(text: str, value: float, model: Recommender) -> tuple[str, float]:
-    """`ID` or `ID=VALUE`; an id that holds a `=` itself is known by the catalog."""
+def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None, str]:
+    """`ID`, or `ID=VALUE` for a stated rating or amount; an id that holds a `=` itself is known by
+    the catalog.
+    """
     item_id, sign, stated = text.rpartition("=")
-    return (
-        (text, value)
-        if not sign or text in model.vocabulary
-        else (item_id, _number(stated, "--like"))
-    )
+    if sign and text not in model.vocabulary:
+        return item_id, _number(stated, f"--{kind}"), "rating" if kind == "like" else kind
+    if kind == "like" and model.has_values:
+        return text, model.value_range[1], "rating"
+    return text, None, kind
 
 
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, Newcomer
+from metarec.data.newcomers import Horizon, Newcomer, as_newcomers, telling_acts
 from metarec.data.schema import Dataset
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
@@ -21,6 +21,8 @@ from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from metarec.runtime.rng import derive
 
+MAX_SHOWN = 20
+"""Items of a user that may be shown."""
 MOST_VALUES = 12
 """Attributes with more different values are no groups."""
 LEAST_IN_GROUP = 20
@@ -35,44 +37,32 @@ class Judges:
 
 
 def as_judges(
-    events: pl.DataFrame,
-    profiles: dict[str, dict[str, object]],
+    data: Dataset,
+    profiles: Mapping[str, Mapping[str, object]],
     known: Sequence[str],
     relevant_from: float,
 ) -> Judges:
-    """Make newcomers of people's events: the first half, at most 20, may be shown, the rest is
+    """Make newcomers of users: the first half of their items, at most 20, may be shown, the rest is
     asked.
 
     Args:
-        events: `user_id, item_id, value, timestamp` of the judges.
+        data: their events.
         profiles: attributes of each.
         known: items that both models know; others cannot be asked.
-        relevant_from: the value from which an item counts as liked.
+        relevant_from: the rating from which an item counts as liked.
     """
-    first = events.sort("user_id", "timestamp").unique(
-        ["user_id", "item_id"], keep="first", maintain_order=True
-    )
-    first = first.filter(pl.col("item_id").is_in(list(known)))
-    newcomers = []
-    for (user_id,), rows in first.group_by("user_id", maintain_order=True):
-        pairs = [
-            (item_id, float(value))
-            for item_id, value in rows.select("item_id", "value").iter_rows()
-        ]
-        pool = min(20, len(pairs) // 2)
-        relevant = [item_id for item_id, value in pairs[pool:] if value >= relevant_from]
-        if pool and relevant:
-            newcomers.append(
-                Newcomer(
-                    user_id=str(user_id),
-                    profile=dict(profiles.get(str(user_id), {})),
-                    pool=pairs[:pool],
-                    query=pairs[pool:],
-                    relevant=relevant,
-                )
-            )
+    acts = telling_acts(data.interactions).filter(pl.col("item_id").is_in(list(known)))
+    is_new = pl.struct("user_id", "item_id").is_first_distinct()
+    acts = acts.with_columns(met=is_new.cum_sum().over("user_id"))
+    half = (pl.col("met").max().over("user_id") // 2).clip(upper_bound=MAX_SHOWN)
+    pools, later = acts.filter(pl.col("met") <= half), acts.filter(pl.col("met") > half)
+    later = later.join(pools, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    newcomers = [
+        replace(person, profile=dict(profiles.get(person.user_id, {})))
+        for person in as_newcomers(data, pools, later, relevant_from)
+    ]
     shots = (0, 1, 3, 5, 10)
-    longest = int(np.median([len(n.pool) for n in newcomers])) if newcomers else 0
+    longest = int(np.median([n.n_items for n in newcomers])) if newcomers else 0
     return Judges(
         newcomers=newcomers,
         horizon=Horizon(
@@ -125,12 +115,14 @@ def compare(
         for name, members in groups_of(judges.newcomers).items()
     ]
     if "mae" in found["champion"][0] and "mae" in found["challenger"][0]:
+        rated = np.array([bool(person.rated) for person in judges.newcomers])
         errors = {
-            name: -np.nanmean(np.stack([at["mae"] for at in per_shots]), axis=0)
+            name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
             for name, per_shots in found.items()
         }
+        drawn = resample(int(rated.sum()), derive(seed, "bootstrap", "rated"))
         comparisons.append(
-            _paired("minus MAE", errors["champion"], errors["challenger"], weights, clear=True)
+            _paired("minus MAE", errors["champion"], errors["challenger"], drawn, clear=True)
         )
     return [*comparisons, _latency(champion, challenger)]
 

@@ -24,7 +24,7 @@ from metarec.data.cleaning import clean
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Catalog, Dataset, Profiles
+from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
@@ -138,7 +138,7 @@ def _round(
     )
     scale = scale_of(champion)
     stored = with_propensity(store.as_frame(), store.slates())
-    new = as_training_rows(stored, scale, with_disliked=True)
+    new = as_training_rows(stored, scale)
     if not new.height:
         raise BadInput(
             "the store holds no events to learn from; serve first, or check the store's url"
@@ -151,12 +151,12 @@ def _round(
     judging, learning = split_judges(
         store,
         champion.training_data(),
-        as_training_rows(whole.interactions.filled, scale),
+        whole.interactions.frame,
         offered=old,
     )
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
     judges = as_judges(
-        by_own_choice(judging, stored, rails.min_newcomers),
+        whole.with_interactions(by_own_choice(judging, stored, rails.min_newcomers)),
         profiles,
         champion.vocabulary.ids,
         scale.relevant_from,
@@ -207,11 +207,8 @@ def _round(
 
 
 def scale_of(model: Recommender) -> ValueScale:
-    """The scale of the values a model was trained on."""
-    low, high = model.value_range
-    return ValueScale(
-        has_values=model.has_values, low=low, high=high, relevant_from=model.relevant_from
-    )
+    """What acts and values meant when a model was trained."""
+    return ValueScale.of(model.training.interactions)
 
 
 def split_judges(
@@ -293,10 +290,8 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Old and new events, items and users as one data set, without forgotten people; of two ratings
-    of an item the later counts.
-    """
-    before = without_forgotten(store, old.interactions.filled)
+    """Old and new events, items and users as one data set, without forgotten people."""
+    before = without_forgotten(store, old.interactions.frame)
     rows = pl.concat(
         [
             before.cast({"value": pl.Float32}),
@@ -306,8 +301,6 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         ],
         how="diagonal",
     )
-    if champion.has_values:
-        rows = rows.unique(["user_id", "item_id"], keep="last", maintain_order=True)
     items = champion.catalog.frame  # holds the old items and those added while serving up to now
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
     if added:
@@ -315,8 +308,9 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
     users = pl.concat(
         [without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed"
     ).unique("user_id", keep="last", maintain_order=True)
+    events = Interactions.of(rows, kinds=champion.training.interactions.kinds)
     return Dataset(
-        interactions=rows,
+        interactions=events,
         items=Catalog.of(items),
         users=Profiles.of(users),
         name=old.name,

@@ -56,13 +56,7 @@ class Served:
     @cached_property
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""
-        low, high = self.model.value_range
-        return ValueScale(
-            has_values=self.model.has_values,
-            low=low,
-            high=high,
-            relevant_from=self.model.relevant_from,
-        )
+        return ValueScale.of(self.model.training.interactions)
 
     @cached_property
     def _lower_titles(self) -> pl.Series:

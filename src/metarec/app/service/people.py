@@ -20,7 +20,6 @@ from metarec.app.service.live import Served
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
-from metarec.feedback.outcomes import SAYING_KINDS, worth
 from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
@@ -311,22 +310,14 @@ def _unheeded(body: schemas.RecommendationRequest, served: Served, slate: Slate)
 
 
 def _unsaid(body: schemas.Person, served: Served) -> list[str]:
-    """A sentence on events sent along whose kind says nothing by itself and that have no value
-    either.
-    """
-    silent = [
-        event.kind
-        for event in body.history
-        if event.value is None
-        and event.kind not in SAYING_KINDS
-        and worth(event.kind, None, served.scale) is None
-    ]
+    """A sentence on events sent along whose kind says nothing of preference."""
+    silent = [event.kind for event in body.history if not served.scale.says(event.kind)]
     if not silent:
         return []
     return [
         f"{len(silent)} of the events sent along say nothing and were ignored: "
-        f"{', '.join(map(repr, dict.fromkeys(silent)))} needs a "
-        "value; of the kinds known without one, like and dislike are the plainest"
+        f"{', '.join(map(repr, dict.fromkeys(silent)))} is neither positive nor negative for this "
+        "model"
     ]
 
 

@@ -11,6 +11,7 @@ from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
 from metarec.explanation.relative_score import parts_at
 from metarec.explanation.words import EventEffect, sentences
+from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request, Slate
 
 MOST_EVENTS = 20
@@ -36,8 +37,8 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
             EventEffect(
                 item_id=str(event[0]),
                 title=served.title_of(str(event[0])) or str(event[0]),
-                value=float(event[1]),
-                kind=str(event[2]) if len(event) > 2 else "event",
+                value=parts_of(event)[1],
+                kind=parts_of(event)[2] or "event",
                 effect=float(effects[row, place]),
             )
             for row, event in enumerate(known)

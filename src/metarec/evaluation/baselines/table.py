@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import polars as pl
 from scipy.sparse import csr_matrix
 
 from metarec.data.schema import Dataset, Vocabulary, id_order
+from metarec.features.events import EventReader
+from metarec.features.histories import Histories
 from metarec.recommendation.slate import Request
 
 
@@ -26,6 +27,8 @@ class Events:
     """float64; 1 for an act without a value."""
     is_liked: np.ndarray
     """bool: the value is in the upper quarter of the scale, or there is no scale."""
+    is_target: np.ndarray
+    """bool: the act is what recommendations are for."""
     shape: tuple[int, int]
     """People, items."""
 
@@ -57,6 +60,8 @@ class TrainingTable:
     """The whole catalog: an item nobody has met has a column too."""
     user_ids: list[str]
     events: Events
+    reader: EventReader
+    """What acts and values mean."""
     later: np.ndarray
     """bool, one for each event: it came after the person's first `pool` ones."""
 
@@ -65,55 +70,29 @@ class TrainingTable:
         """Read the training data; `pool` is how many first events of a newcomer are never asked
         about.
         """
-        frame = data.interactions.filled.unique(
-            ["user_id", "item_id"], keep="first", maintain_order=True
-        )
         known = set(data.items.vocabulary.ids)
-        extra = frame.select("item_id").unique().sort(id_order("item_id"))["item_id"].to_list()
+        met = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))
+        extra = met["item_id"].to_list()
         vocabulary = Vocabulary([*data.items.vocabulary.ids, *(i for i in extra if i not in known)])
-        user_ids = frame["user_id"].unique(maintain_order=True).to_list()
-        users = Vocabulary(user_ids)
-        position = frame.select(pl.int_range(pl.len()).over("user_id").alias("position"))[
-            "position"
-        ].to_numpy()
-        values = frame["value"].to_numpy().astype(np.float64)
-        events = Events(
-            rows=users.indexes(frame["user_id"]),
-            items=vocabulary.indexes(frame["item_id"]),
-            values=values,
-            is_liked=values >= data.interactions.relevant_from,
-            shape=(len(users), len(vocabulary)),
-        )
+        reader = EventReader.of(data.interactions)
+        acts, user_ids = reader.of_interactions(data.interactions, vocabulary)
+        accepted = acts.joined()[0]
+        events = _events(accepted, reader, len(vocabulary))
         return cls(
             data=data,
             vocabulary=vocabulary,
             user_ids=user_ids,
             events=events,
-            later=position >= pool,
+            reader=reader,
+            later=accepted.positions >= pool,
         )
 
     def support(self, requests: Sequence[Request]) -> Events:
-        """Histories of requests as events over the same items; unknown items are left out, of a
-        repeated one the last stays.
+        """What users of requests accepted, as events over the same items; unknown items are left
+        out.
         """
-        lengths = [len(r.history) for r in requests]
-        rows = np.repeat(np.arange(len(requests)), lengths)
-        items = self.vocabulary.indexes(event[0] for r in requests for event in r.history)
-        values = np.array(
-            [float(event[1]) if len(event) > 1 else 1.0 for r in requests for event in r.history],
-            np.float64,
-        )
-        cells = rows * len(self.vocabulary) + items
-        _, from_end = np.unique(cells[::-1], return_index=True)
-        keep = len(cells) - 1 - from_end
-        keep = keep[items[keep] >= 0]
-        return Events(
-            rows=rows[keep],
-            items=items[keep],
-            values=values[keep],
-            is_liked=values[keep] >= self.data.interactions.relevant_from,
-            shape=(len(requests), len(self.vocabulary)),
-        )
+        accepted = self.reader.accepted([r.history for r in requests], self.vocabulary)
+        return _events(accepted, self.reader, len(self.vocabulary))
 
     def count(self, chosen: np.ndarray) -> np.ndarray:
         """[N] how many of the chosen events each item has; `chosen` is bool, one for each event."""
@@ -136,9 +115,23 @@ class TrainingTable:
         first, and those are then done with.
         """
         ways = {"liked": self.events.is_liked}
+        if not self.events.is_target.all():
+            ways["targets"] = self.events.is_liked & self.events.is_target
         if self.knows_later and (self.events.is_liked & self.later).any():
             ways["liked later"] = self.events.is_liked & self.later
         return {
             name: self.count(chosen) / max(self.count(chosen).max(), 1.0)
             for name, chosen in ways.items()
         }
+
+
+def _events(accepted: Histories, reader: EventReader, n_items: int) -> Events:
+    """Histories as triples, row by row."""
+    return Events(
+        rows=accepted.owners,
+        items=accepted.items,
+        values=accepted.values.astype(np.float64),
+        is_liked=accepted.values >= reader.relevant_from,
+        is_target=accepted.is_target,
+        shape=(len(accepted), n_items),
+    )

@@ -100,8 +100,8 @@ class Validation:
         candidates[rows, items] = False
         liked = np.zeros(candidates.shape, bool)
         liked[_cells([n.relevant for n in repeated], table.vocabulary)] = True
-        asked = [[e[0] for e in n.query] for n in repeated]
-        values = np.array([e[1] for n in repeated for e in n.query])
+        asked = [[e[0] for e in n.rated] for n in repeated]
+        values = np.array([e[1] for n in repeated for e in n.rated])
         rows, items = _cells(asked, table.vocabulary, keep_unknown=True)
         return cls(
             support=table.support(requests),
@@ -132,7 +132,7 @@ class Validation:
 
 def shots_of(newcomers: Sequence[Newcomer]) -> tuple[int, ...]:
     """Numbers of events to tune at, read off the pools: those of the horizon that fit in."""
-    pool = max((len(n.pool) for n in newcomers), default=0)
+    pool = max((n.n_items for n in newcomers), default=0)
     return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
 
 
@@ -243,7 +243,7 @@ def prepare(
     train: Dataset, validation: list[Newcomer], rng: np.random.Generator
 ) -> tuple[TrainingTable, Validation | None]:
     """The training table, and the newcomers to choose by where there are any."""
-    table = TrainingTable.of(train, pool=max((len(n.pool) for n in validation), default=LONG.pool))
+    table = TrainingTable.of(train, pool=max((n.n_items for n in validation), default=LONG.pool))
     return table, Validation.of(validation, table, rng) if validation else None
 
 

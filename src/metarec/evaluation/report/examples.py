@@ -118,9 +118,9 @@ def _show(
     did = [
         ShownEvent(
             title=title_of.get(i, i),
-            value=float(v) if events.has_values else None,
-            is_liked=v >= events.relevant_from,
+            value=value if events.has_values else None,
+            is_liked=value is None or value >= events.relevant_from,
         )
-        for i, v in person.pool[: max(lists)]
+        for i, value, *_ in person.first(max(lists))
     ]
     return ShownNewcomer(profile=person.profile, did=did, slates=slates, liked_later=len(liked))

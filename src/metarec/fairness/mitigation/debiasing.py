@@ -52,7 +52,7 @@ class PopularityDebiased:
         candidates, liked = trial.masks(0, len(validation))
         listed_columns = self.vocabulary.indexes(trial.vocabulary.ids)
         quality = np.zeros(len(STRENGTHS))
-        for shots in (0, max(1, len(validation[0].pool) // 4)):
+        for shots in (0, max(1, validation[0].n_items // 4)):
             scores = self.model.score(requests_at(validation, shots))
             for row, strength in enumerate(STRENGTHS):
                 listed = rank(

@@ -101,7 +101,7 @@ class GroupPrior:
         trial = Trial.of(validation, train)
         labels = self._labels(requests_at(validation, 0))
         quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}
-        for shots in (0, max(1, len(validation[0].pool) // 4)):
+        for shots in (0, max(1, validation[0].n_items // 4)):
             requests = requests_at(validation, shots)
             base, tables = (
                 self.model.score(requests),

@@ -16,6 +16,7 @@ from metarec.data.newcomers import Newcomer
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
+from metarec.features.events import parts_of
 from metarec.recommendation.rank import rank
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.slate import Request
@@ -150,7 +151,7 @@ def taste_of(
         (row, str(event[0]))
         for row, request in enumerate(requests)
         for event in request.history
-        if len(event) < 2 or float(event[1]) >= liked_from
+        if (parts_of(event)[1] or liked_from) >= liked_from
     ]
     columns = vocabulary.indexes(item_id for _, item_id in pairs)
     owner = np.array([row for row, _ in pairs], dtype=np.int64)
