@@ -64,7 +64,8 @@ def test_whoever_tells_nothing_is_ranked_as_by_a_model_without_context(
 
 
 def test_batches_equal_one_by_one_and_parts_add_up(model: Recommender) -> None:
-    requests = [*TOLD.values(), Request(), Request(history=[("i3",)], friends=["u1"])]
+    long = [(f"i{n}",) for n in range(40)]  # longer than any the gate learned from
+    requests = [*TOLD.values(), Request(), Request(history=long, friends=["u1"])]
 
     together = model.score(requests)
 

@@ -142,10 +142,11 @@ class Ensemble:
         parts = self.gate.parts(self.popularity, self.standing, evidence, lengths)
         if self.context_gate is None:
             return parts
-        told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)[:, None]
+        told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
+        share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
         others = self.context_gate.parts(self.popularity, self.standing, evidence, lengths)
         return {
-            name: np.where(told, part, parts.get(name, np.float32(0.0)))
+            name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
             for name, part in others.items()
         }
 
@@ -168,13 +169,27 @@ class Ensemble:
         the other.
         """
         told = self._are_told(users)
-        for gate, rows in ((self.gate, ~told), (self.context_gate, told)):
-            if rows.all():
-                self._score(users, self._base, out, gate)
-            elif rows.any():
-                some = np.empty((int(rows.sum()), out.shape[1]), np.float32)
-                self._score(users.rows(np.flatnonzero(rows)), self._base, some, gate)
-                out[rows] = some
+        share = np.where(told, self._context_share(users.support.lengths), 0.0).astype(np.float32)
+        if not share.any():
+            self._score(users, self._base, out, self.gate)
+        elif (share == 1.0).all():
+            self._score(users, self._base, out, self.context_gate)
+        else:
+            out[:] = 0.0
+            for gate, part in ((self.gate, 1.0 - share), (self.context_gate, share)):
+                rows = np.flatnonzero(part)
+                some = np.empty((len(rows), out.shape[1]), np.float32)
+                self._score(users.rows(rows), self._base, some, gate)
+                out[rows] += part[rows, None] * some
+
+    def _context_share(self, lengths: np.ndarray) -> np.ndarray:
+        """[B] share of the gate for users of whom more is known: all of it up to the most events it
+        learned from, then less and less, since nothing taught it what context is worth there.
+        """
+        if self.context_gate is None:
+            return np.zeros(len(lengths))
+        last = 1.0 + self.context_gate.knots[-1]
+        return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
