@@ -2,7 +2,7 @@
 
     python judge.py --model context_adapter:Model --data lastfm-hetrec2011 foursquare-places
 
-(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the size of the model.)
+(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset.)
 """
 
 from __future__ import annotations
