@@ -19,28 +19,38 @@ import polars as pl
 import metarec
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.places import degrees_of, home_of, location_of
 from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.context_columns import ContextColumns
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.people import PeopleInWords
 from metarec.features.profiles import ProfileInputs
+from metarec.features.request_context import RequestContext
 from metarec.features.text import check_person_template, item_text
+from metarec.features.training_context import (
+    TrainingContext,
+    current_location,
+    friend_matrix,
+)
 from metarec.features.users import UserBatch
 from metarec.models.als import Factors
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
+from metarec.models.context import Context
 from metarec.models.few_shot.learners import get_method
 from metarec.models.rating import RatingHead
-from metarec.models.registry import MODELS, REPEAT
+from metarec.models.registry import CONTEXT, MODELS, REPEAT, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.exploration import directions_of, posterior_spread
+from metarec.recommendation.notes import context_notes, words_asked
 from metarec.recommendation.onboarding import (
     Questions,
     chance_known,
@@ -249,11 +259,13 @@ class Recommender:
             weights=_weights_of(user_ids, user_weights),
             told=told,
             words=replace(words, keeps=True),
+            context=TrainingContext.of(data, catalog, user_ids, item_text(catalog, item_template)),
         )
         version = _digest(data, settings, behaviour.weights)
         names = (*settings.parts, REPEAT) if are_wanted(behaviour) else settings.parts
         if named is None:  # then the data say whether what was taken may come again
             data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=REPEAT in names))
+        names = (*names, *context_models(behaviour))
         ensemble = Ensemble.fit(
             behaviour, names, seed, progress, Steps.of(checkpoint, version)
         ).with_words(words)
@@ -385,6 +397,12 @@ class Recommender:
             horizon=self.horizon,
             told=told,
             words=replace(words, keeps=True),
+            context=TrainingContext.of(
+                self.training,
+                self.catalog,
+                user_ids,
+                item_text(self.catalog, self.settings.item_template),
+            ),
         )
 
     def training_data(self) -> Dataset:
@@ -423,10 +441,9 @@ class Recommender:
         parts = self.ensemble.parts(users)
         if self.new_items is not None and self.new_items.is_needed:
             parts[PART] = self.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
-        if any(request.wish for request in requests):
-            parts["wish"] = WISH_WEIGHT * np.stack(
-                [self._wish(request.wish) for request in requests]
-            )
+        words = [words_asked(request, self.ensemble.scorers) for request in requests]
+        if any(words):
+            parts["wish"] = WISH_WEIGHT * np.stack([self._wish(said) for said in words])
         return parts
 
     def fold_in(self, request: Request) -> dict[str, np.ndarray]:
@@ -608,6 +625,9 @@ class Recommender:
         ensemble = self.ensemble.with_content(grown_content).with_words(
             _words(catalog, self.item_inputs, self.relevant_from, self.settings)
         )
+        ensemble = ensemble.with_places(
+            degrees_of(catalog.frame), item_text(catalog, self.settings.item_template)
+        )
         return replace(
             self,
             catalog=catalog,
@@ -714,7 +734,54 @@ class Recommender:
             refused=refused,
             profiles=self.profile_inputs.transform(told),
             attributes=told,
+            context=self._context_of(requests, support),
         ), unknown
+
+    def _context_of(self, requests: Sequence[Request], support: Histories) -> RequestContext:
+        """Friends, place, circumstances and searches of requests."""
+        named = [[str(friend) for friend in request.friends] for request in requests]
+        friends = self._user_vocabulary.indexes(friend for own in named for friend in own)
+        owners = np.repeat(np.arange(len(requests)), [len(own) for own in named])
+        here = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
+        home = home_of([request.profile for request in requests])
+        known = current_location(home, self._places, support)
+        return RequestContext(
+            friends=friend_matrix(
+                owners,
+                friends,
+                np.ones(len(friends), np.float32),
+                (len(requests), len(self._user_vocabulary)),
+            ),
+            location=np.where(np.isnan(here), known, here),
+            circumstances=self._context_columns.of_requests([r.context for r in requests]),
+            searches=[list(request.searches) for request in requests],
+        )
+
+    def _context_notes(self, request: Request) -> list[str]:
+        model = self.ensemble.scorers.get(CONTEXT)
+        read = model.read_columns if isinstance(model, Context) else []
+        unread = {name: value for name, value in request.context.items() if name not in read}
+        unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
+        return context_notes(
+            request,
+            self.ensemble.scorers,
+            unread,
+            len(unknown),
+            reads_text=bool(self.text.shape[1]),
+        )
+
+    @cached_property
+    def _user_vocabulary(self) -> Vocabulary:
+        ids = self.training.interactions.frame["user_id"].unique(maintain_order=True)
+        return Vocabulary(ids.to_list())
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        return degrees_of(self.catalog.frame)
+
+    @cached_property
+    def _context_columns(self) -> ContextColumns:
+        return ContextColumns.fit(self.training.interactions)
 
     @cached_property
     def reader(self) -> EventReader:
@@ -728,8 +795,9 @@ class Recommender:
         if self.new_items is not None:
             self.new_items.deal(scores, support)
         for row, request in enumerate(requests):
-            if request.wish:
-                scores[row] += WISH_WEIGHT * self._wish(request.wish)
+            words = words_asked(request, self.ensemble.scorers)
+            if words:
+                scores[row] += WISH_WEIGHT * self._wish(words)
         return scores
 
     def _spread(self, support: Histories) -> np.ndarray:
@@ -832,6 +900,7 @@ class Recommender:
                 if requests[row].wish and not self.text.shape[1]
                 else []
             )
+            notes += self._context_notes(requests[row])
             notes += self.policy_notes(requests[row], shown.items[start:end].tolist())
             slates.append(
                 Slate(

@@ -87,7 +87,7 @@ def test_frames_of_polars_and_pandas(tmp_path: Path) -> None:
 
 
 def test_frames_need_known_names() -> None:
-    with pytest.raises(BadInput, match="named interactions, items and users, got clicks"):
+    with pytest.raises(BadInput, match="users, friends, searches, got clicks"):
         read({"clicks": events()})
 
 

@@ -19,7 +19,6 @@ from metarec.feedback.forgetting import (
     _in_models,
     erase,
     forget,
-    forgotten_digests,
     mark_left_model,
     user_digest,
     waiting_in_model,
@@ -27,7 +26,14 @@ from metarec.feedback.forgetting import (
 )
 from metarec.feedback.forgotten_rows import tidy
 from metarec.feedback.registry import Registry
+from metarec.feedback.tombstones import all_asked
 from metarec.runtime.artefacts import Artefact, read_artefact, write_artefact
+
+
+def forgotten_digests(store):
+    """Digests of everyone who asked to be forgotten."""
+    with store.reading() as connection:
+        return set(all_asked(connection))
 
 
 def fill(store, users, events=2_000):

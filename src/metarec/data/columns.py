@@ -96,17 +96,63 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("description", "summary", "content", "overview", "plot", "描述", "简介"),
     "categories": ("genres", "category", "genre", "class", "类别", "类目", "标签"),
     "year": ("release_year", "release_yr", "pub_year"),
+    "latitude": ("lat", "geo_lat", "y_lat", "纬度"),
+    "longitude": ("lon", "lng", "long", "geo_lon", "geo_lng", "经度"),
+    "friend_id": (
+        "friend",
+        "friendid",
+        "user_id_2",
+        "user2",
+        "to_user",
+        "to_user_id",
+        "target_user_id",
+        "followee_id",
+        "contact_id",
+    ),
+    "weight": ("strength", "closeness", "tie_strength"),
+    "query": (
+        "search_query",
+        "search_term",
+        "search_text",
+        "search",
+        "q",
+        "term",
+        "terms",
+        "keywords",
+        "keyword",
+    ),
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
 AMOUNTS = ("quantity", "qty", "数量")
 """Names of columns that say how much was bought; below 0, what came back."""
-NEEDED = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "users": ("user_id",)}
+NEEDED = {
+    "interactions": ("user_id", "item_id"),
+    "items": ("item_id",),
+    "users": ("user_id",),
+    "friends": ("user_id", "friend_id"),
+    "searches": ("user_id", "query"),
+}
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-    "items": ("item_id", "title", "text", "categories", "year", "author"),
-    "users": ("user_id",),
+    "items": (
+        "item_id",
+        "title",
+        "text",
+        "categories",
+        "year",
+        "author",
+        "latitude",
+        "longitude",
+    ),
+    "users": ("user_id", "latitude", "longitude"),
+    "friends": ("user_id", "friend_id", "weight"),
+    "searches": ("user_id", "query", "timestamp"),
 }
+
+
+_NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date))$")
+"""Names such as `played_at` and `pickup_time`: the time of an event, where a table has but one."""
 
 
 def plain(name: str) -> str:
@@ -130,7 +176,7 @@ def rename(
     their order.
 
     Args:
-        table: `interactions`, `items` or `users`.
+        table: `interactions`, `items`, `users`, `friends` or `searches`.
         place: file or table, for the error.
         synonyms: further names by canonical name, from a domain pack.
 
@@ -154,6 +200,10 @@ def rename(
             if found is not None and found not in names and found not in CANONICAL[table]:
                 names[found] = name
                 break
+    if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
+        moments = [c for c in columns if c not in names and _NAMES_A_MOMENT.search(c)]
+        if len(moments) == 1:
+            names[moments[0]] = "timestamp"
     present = {names.get(c, c) for c in columns}
     for name in NEEDED[table]:
         if name not in present:

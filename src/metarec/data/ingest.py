@@ -178,7 +178,14 @@ def _cleaned(
             target_kinds=first.interactions.target_kinds | interactions.target_kinds,
         )
     return apply_rules(
-        Dataset(interactions=interactions, items=sides.items, users=sides.users), config, findings
+        Dataset(
+            interactions=interactions,
+            items=sides.items,
+            users=sides.users,
+            relations=sides.relations,
+        ),
+        config,
+        findings,
     )
 
 

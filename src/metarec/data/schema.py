@@ -17,6 +17,7 @@ from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.parsing import as_numbers, as_seconds
+from metarec.data.relations import Relations
 
 if TYPE_CHECKING:
     from metarec.data.domains import Policy
@@ -476,6 +477,8 @@ class Dataset:
     name: str
     policy: Policy | None = None
     """What slates must heed, where the data's TOML file or a domain says so."""
+    relations: Relations
+    """Friends and searches of users."""
 
     def __init__(
         self,
@@ -486,6 +489,7 @@ class Dataset:
         name: str = "data",
         policy: Policy | None = None,
         kinds: Kinds | None = None,
+        relations: Relations | None = None,
     ) -> None:
         if not isinstance(interactions, Interactions):
             from metarec.data.frames import checked  # which is built on this module
@@ -518,6 +522,7 @@ class Dataset:
         object.__setattr__(self, "users", profiles)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "policy", policy)
+        object.__setattr__(self, "relations", relations or Relations())
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""

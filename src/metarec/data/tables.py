@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import Policy
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
+from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.data.validity import UNTIMED
 
@@ -28,6 +30,8 @@ class Tables:
     users: pl.DataFrame | None = None
     name: str = "data"
     findings: list[Finding] = field(default_factory=list)
+    relations: Relations = field(default_factory=Relations)
+    """Friends and searches."""
     kinds: Kinds = field(default_factory=Kinds.default)
     """What each kind of event says."""
     rules: CleaningConfig | None = None
@@ -43,6 +47,7 @@ class Tables:
             users=None if self.users is None else Profiles.of(self.users),
             name=self.name,
             policy=self.policy,
+            relations=self.relations,
         )
 
     def named(self, name: str) -> Tables:
@@ -66,6 +71,7 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
         users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
         name=name,
         findings=[*(f for p in parts for f in p.findings), *_untimed(parts)],
+        relations=reduce(Relations.then, [p.relations for p in parts]),
         kinds=parts[0].kinds,
     )
 

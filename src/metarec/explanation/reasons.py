@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
 from metarec.explanation.importance import (
     circumstance_effects,
@@ -85,7 +86,13 @@ def explain(
         features=features,
         nearest=[(events[row].item_id, events[row].title, cosine) for row, cosine in closest],
         counterfactual=counterfactual(model, request, item_id, k=k) if rank and rank <= k else None,
-        reasons=sentences(events, features, parts, liked_from=_liked_from(model)),
+        reasons=sentences(
+            events,
+            features,
+            parts,
+            liked_from=_liked_from(model),
+            facts=context_facts(model, request, column[0]),
+        ),
         notes=notes,
         model_version=str(getattr(model, "version", "")),
     )

@@ -8,7 +8,7 @@ anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from metarec.recommendation.explained import EventEffect, FeatureEffect
@@ -68,6 +68,10 @@ PARTS = {
     "people-as-text": "people who would be described like you went on to it",
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
+    "friends": "people you know took it",
+    "place": "it is near",
+    "context": "it is often chosen in these circumstances",
+    "search": "it is what those who searched for this took",
     "new_item": "of the items nobody has met yet it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
 }
@@ -86,12 +90,25 @@ AGAINST = {
     "people-as-text": "people who would be described like you seldom went on to it",
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
+    "friends": "few people you know took it",
+    "place": "it is far away",
+    "context": "it is seldom chosen in these circumstances",
+    "search": "those who searched for this seldom took it",
     "new_item": "other items nobody has met yet suit you better",
     "refused": "it is like what you refused",
     "acceptance": "many who took it gave it back or refused it",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
-BY_THEMSELVES = {"popularity", "standing", "wish", "acceptance"}
+BY_THEMSELVES = {
+    "popularity",
+    "standing",
+    "wish",
+    "acceptance",
+    "friends",
+    "place",
+    "context",
+    "search",
+}
 """Parts that say what no event and no attribute says."""
 
 
@@ -122,13 +139,15 @@ def sentences(
     liked_from: float | None = None,
     most: int = MOST_REASONS,
     rather_for: bool = False,
+    facts: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the
     strongest of each kind first; parts speak only where nothing finer does (popularity and the
-    like, and a wish, always may). With `rather_for`, what speaks against the item is said only
-    where nothing speaks for it, as beside an item that is shown.
+    like, and a wish, always may). `facts` says more of some parts: how far, how many friends. With
+    `rather_for`, what speaks against the item is said only where nothing speaks for it, as beside
+    an item that is shown.
     """
     if rather_for:
         speaks_for = sentences(
@@ -137,6 +156,7 @@ def sentences(
             {name: effect for name, effect in parts.items() if effect > 0},
             liked_from=liked_from,
             most=most,
+            facts=facts,
         )
         if speaks_for:
             return speaks_for
@@ -159,7 +179,7 @@ def sentences(
             (f.effect, _of_feature(f)) for f in features if f.name != "values"
         ),  # the events say so themselves
         _shares(
-            (effect, _of_part(name, effect))
+            (effect, _of_part(name, effect, facts))
             for name, effect in parts.items()
             if name in BY_THEMSELVES or not (events or features)
         ),
@@ -217,7 +237,10 @@ def _of_feature(feature: FeatureEffect) -> str:
     return f"{word} its {feature.name.replace('_', ' ')} is {feature.value}"
 
 
-def _of_part(name: str, effect: float) -> str:
+def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
+    """Facts about this very item say more than what its part means."""
+    if facts and name in facts:
+        return f"{'because' if effect > 0 else 'although'} {facts[name]}"
     if effect > 0:
         return f"because {PARTS.get(name, f'the {name} part speaks for it')}"
     return f"although {AGAINST.get(name, f'the {name} part speaks against it')}"

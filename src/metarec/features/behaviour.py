@@ -16,6 +16,7 @@ from metarec.data.newcomers import Horizon
 from metarec.features.events import Events
 from metarec.features.histories import Histories
 from metarec.features.people import PeopleInWords
+from metarec.features.training_context import TrainingContext
 from metarec.features.users import UserBatch
 
 ORDER_T = 4.0
@@ -52,6 +53,9 @@ class Behaviour:
     cut: np.ndarray | None = None
     """[U] events of each user in the pool; None: by the length of the history."""
 
+    context: TrainingContext | None = None
+    """Friends, places, circumstances and searches; None where there are none."""
+
     def __post_init__(self) -> None:
         nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.histories))
         for name, default in (
@@ -81,6 +85,7 @@ class Behaviour:
             profiles=self.profiles[indexes],
             weights=None if self.weights is None else self.weights[indexes],
             told=None if self.told is None else self.told_of(indexes),
+            context=None if self.context is None else self.context.users(indexes),
         )
 
     def rated(self) -> Behaviour:
@@ -95,7 +100,14 @@ class Behaviour:
     def batch_of(self, users: np.ndarray, support: Histories) -> UserBatch:
         """These training users, known by `support`, as models are asked about them."""
         return UserBatch(
-            support=support, profiles=self.profiles[users], attributes=self.told_of(users)
+            support=support,
+            profiles=self.profiles[users],
+            attributes=self.told_of(users),
+            context=None  # type: ignore[arg-type]  # filled in by the batch
+            if self.context is None
+            else self.context.of_users(
+                users, support, self.asked_acts[users], self.pool.users(users)
+            ),
         )
 
     def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
@@ -133,6 +145,17 @@ class Behaviour:
     def pools(self) -> np.ndarray:
         """[U] events of each training user that play the support pool; half of a short history."""
         return pools_of(self.histories.lengths, self.horizon) if self.cut is None else self.cut
+
+    @cached_property
+    def pool(self) -> Histories:
+        """What each training user accepted before the cut."""
+        return self.histories.first(self.pools)
+
+    @cached_property
+    def asked_acts(self) -> np.ndarray:
+        """[U] the act on a target whose circumstances each user's task tells; -1 for none."""
+        assert self.context is not None
+        return self.context.asked_acts(self.targets)
 
     @cached_property
     def targets(self) -> Histories:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from metarec.features.histories import Histories
+from metarec.features.request_context import RequestContext
 
-_REFUSED = "refused"
+_REFUSED, _CONTEXT = "refused", "context"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,15 @@ class UserBatch:
     attributes: Sequence[Mapping[str, Any]] = field(default=())
     """[B] the same as they stated it, for what reads words; empty: nobody stated any."""
 
+    context: RequestContext = None  # type: ignore[assignment]  # filled in below, never None
+    """Friends, place, circumstances and searches."""
+
     def __post_init__(self) -> None:
         if getattr(self, _REFUSED) is None:
             nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
             object.__setattr__(self, _REFUSED, nothing)
+        if getattr(self, _CONTEXT) is None:
+            object.__setattr__(self, _CONTEXT, RequestContext.unknown(len(self.support)))
 
     def __len__(self) -> int:
         return len(self.support)
@@ -53,4 +59,5 @@ class UserBatch:
             profiles=self.profiles[indexes],
             refused=self.refused.users(indexes),
             attributes=[self.attributes[row] for row in indexes] if self.attributes else (),
+            context=self.context.rows(indexes),
         )

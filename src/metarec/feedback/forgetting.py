@@ -26,14 +26,13 @@ from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgotten_rows import each_folder, remove_user, without_forgotten
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
-from metarec.feedback.tombstones import all_asked, digest_of, hold_off_writers, read_key
+from metarec.feedback.tombstones import digest_of, hold_off_writers, read_key
 
 __all__ = [
     "ForgetReceipt",
     "Place",
     "erase",
     "forget",
-    "forgotten_digests",
     "mark_left_model",
     "user_digest",
     "waiting_in_model",
@@ -266,12 +265,6 @@ def user_digest(store: Store, user_id: str) -> str:
     """A keyed digest of a user id: the same within a store, worthless without its key."""
     with store.reading() as connection:
         return digest_of(read_key(connection), user_id)
-
-
-def forgotten_digests(store: Store) -> set[str]:
-    """Digests of everyone who asked to be forgotten."""
-    with store.reading() as connection:
-        return set(all_asked(connection))
 
 
 def waiting_in_model(store: Store) -> int:

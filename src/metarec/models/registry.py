@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from metarec.features.behaviour import Behaviour
 from metarec.models.als import Factors
 from metarec.models.base import Model
 from metarec.models.content import Content
+from metarec.models.context import Context
 from metarec.models.deep_set.scorer import Network
 from metarec.models.ease import Ease
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.scorer import learned
+from metarec.models.friends import Friends
 from metarec.models.item_knn import Neighbors
 from metarec.models.markov import Transitions
+from metarec.models.place import Place
 from metarec.models.profile import Profile
 from metarec.models.repeat import Repeat
+from metarec.models.search import Search
 from metarec.models.support_ridge import EpisodicRidge
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
@@ -22,6 +27,11 @@ from metarec.models.transformer.scorer import (
 from metarec.models.user_text import PeopleAsText
 
 PEOPLE_AS_TEXT, REPEAT = "people-as-text", "repeat"
+FRIENDS, PLACE, CONTEXT, SEARCH = "friends", "place", "context", "search"
+READ_CONTEXT = (FRIENDS, PLACE, CONTEXT, SEARCH)
+"""Models of what is known beside history and profile: they join where data have it, and the gate
+weighs them by parameters of their own.
+"""
 MODELS: dict[str, type[Model]] = {
     "profile": Profile,
     "neighbors": Neighbors,
@@ -30,6 +40,10 @@ MODELS: dict[str, type[Model]] = {
     "sequence": Transitions,
     "content": Content,
     REPEAT: Repeat,
+    FRIENDS: Friends,
+    PLACE: Place,
+    CONTEXT: Context,
+    SEARCH: Search,
     "episodic": EpisodicRidge,
     "network": Network,
     "decoder": Transformer,
@@ -41,3 +55,17 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
+
+
+def context_models(behaviour: Behaviour) -> tuple[str, ...]:
+    """Models of `READ_CONTEXT` that these data can teach."""
+    known = behaviour.context
+    if known is None:
+        return ()
+    has = {
+        FRIENDS: known.has_friends,
+        PLACE: known.has_places,
+        CONTEXT: known.has_circumstances,
+        SEARCH: known.has_searches,
+    }
+    return tuple(name for name in READ_CONTEXT if has[name])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.people import PeopleInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
-from metarec.models.registry import MODELS, REPEAT
+from metarec.models.place import Place
+from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
+from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
@@ -24,6 +27,7 @@ from metarec.recommendation.gate_training import (
     known_tasks,
     train_gate,
 )
+from metarec.recommendation.gate_tuning import tuned
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -46,6 +50,12 @@ REFUSED_ITEM = 4.0
 """Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
 ACCEPTANCE_DAMPING = 5.0
 """Acts' worth of pull of an item's acceptance towards everyone's."""
+HEARD = 0.5
+"""Chance that a task of the gate tells what a model of `READ_CONTEXT` reads, where there are
+several.
+"""
+MIN_TOLD = 20
+"""Tasks at a support size that can teach what friends, places and circumstances are worth."""
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
 _SCRATCH = Scratch()
@@ -70,7 +80,13 @@ class Ensemble:
     where nobody refused it.
     """
     scorers: dict[str, Model]
+    """Those that read history and profile first, then those of `READ_CONTEXT`."""
     gate: Gate
+    """Between the former."""
+    context_gate: Gate | None = None
+    """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
+    ranked as if there were none.
+    """
 
     @classmethod
     def fit(
@@ -99,13 +115,7 @@ class Ensemble:
         progress(STAGE, len(folds) / jobs, "all users")
         fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
-        gate = train_gate(
-            names,
-            _support_sizes(behaviour, names),
-            join_tasks(tasks),
-            derive(seed, "gate"),
-            weights=people,
-        )
+        gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -115,6 +125,7 @@ class Ensemble:
             acceptance=_acceptance(behaviour),
             scorers=fitted.scorers,
             gate=gate,
+            context_gate=context_gate,
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
@@ -129,19 +140,29 @@ class Ensemble:
             parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
         if len(users.refused.items):
             against = self._gated(users.refusing())
-            lifts = sum(part for name, part in against.items() if name in self.scorers)
+            lifts = sum(part for name, part in against.items() if name in self.gate.names)
             parts["refused"] = np.where(users.refused.lengths[:, None] > 0, -REFUSAL * lifts, 0.0)
         return parts
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
-        return self.gate.parts(self.popularity, self.standing, evidence, users.support.lengths)
+        lengths = users.support.lengths
+        parts = self.gate.parts(self.popularity, self.standing, evidence, lengths)
+        if self.context_gate is None:
+            return parts
+        told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
+        share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
+        others = self.context_gate.parts(self.popularity, self.standing, evidence, lengths)
+        return {
+            name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
+            for name, part in others.items()
+        }
 
     def score(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 log-scores, written into `out` where it is given."""
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
-        self._score(users, self._base, out)
+        self._score_told(users, out)
         if self._is_refused:
             out += REFUSED_ITEM * self.acceptance
         if len(users.refused.items):
@@ -151,11 +172,54 @@ class Ensemble:
             out[rows] -= REFUSAL * lifts
         return out
 
-    def _score(self, users: UserBatch, base: np.ndarray, out: np.ndarray) -> None:
+    def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
+        """Users of whom more is known than history and profile by the gate for them, the others by
+        the other.
+        """
+        told = self._are_told(users)
+        share = np.where(told, self._context_share(users.support.lengths), 0.0).astype(np.float32)
+        if not share.any():
+            self._score(users, self._base, out, self.gate)
+        elif (share == 1.0).all():
+            self._score(users, self._base, out, self.context_gate)
+        else:
+            out[:] = 0.0
+            for gate, part in ((self.gate, 1.0 - share), (self.context_gate, share)):
+                rows = np.flatnonzero(part)
+                some = np.empty((len(rows), out.shape[1]), np.float32)
+                self._score(users.rows(rows), self._base, some, gate)
+                out[rows] += part[rows, None] * some
+
+    def _context_share(self, lengths: np.ndarray) -> np.ndarray:
+        """[B] share of the gate for users of whom more is known: all of it up to the most events it
+        learned from, then less and less, since nothing taught it what context is worth there.
+        """
+        if self.context_gate is None:
+            return np.zeros(len(lengths))
+        last = 1.0 + self.context_gate.knots[-1]
+        return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
+
+    def _are_told(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any model of `READ_CONTEXT` knows something of each user."""
+        told = np.zeros(len(users), bool)
+        for name in self._context_models if self.context_gate is not None else ():
+            found = self.scorers[name].evidence(users)
+            told |= (
+                np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+            )
+        return told
+
+    @property
+    def _context_models(self) -> tuple[str, ...]:
+        return tuple(name for name in self.scorers if name in READ_CONTEXT)
+
+    def _score(
+        self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
+    ) -> None:
         # One after the other: the gate is done with each answer before the next is written there.
-        room = _SCRATCH.array("evidence", out.shape)
-        evidence = (self.scorers[name].evidence(users, room) for name in self.gate.names)
-        self.gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
+        room, gate = _SCRATCH.array("evidence", out.shape), gate or self.gate
+        evidence = (self.scorers[name].evidence(users, room) for name in gate.names)
+        gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
 
     @cached_property
     def _is_refused(self) -> bool:
@@ -194,6 +258,16 @@ class Ensemble:
             },
         )
 
+    def with_places(self, places: np.ndarray, texts: Sequence[str]) -> Ensemble:
+        """The same ensemble for a catalog that stands at `places` [N', 2] and says `texts`."""
+        scorers = dict(self.scorers)
+        for name, model in scorers.items():
+            if isinstance(model, Place):
+                scorers[name] = model.with_places(places)
+            elif isinstance(model, Search):
+                scorers[name] = model.with_texts(texts)
+        return replace(self, scorers=scorers)
+
     def with_content(self, content: np.ndarray) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
@@ -220,6 +294,9 @@ class Ensemble:
         """Everything learned, `scorer/array` by name."""
         own = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
+        if self.context_gate is not None:
+            arrays = self.context_gate.arrays()
+            gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
         scorers = {
             f"{name}/{key}": array
             for name, scorer in self.scorers.items()
@@ -242,7 +319,12 @@ class Ensemble:
         return cls(
             **{name: arrays[name] for name in OWN},
             scorers=scorers,
-            gate=Gate.from_arrays(names, under("gate")),
+            gate=Gate.from_arrays(
+                tuple(name for name in names if name not in READ_CONTEXT), under("gate")
+            ),
+            context_gate=Gate.from_arrays(names, under("context_gate"))
+            if "context_gate/knots" in arrays
+            else None,
         )
 
 
@@ -256,13 +338,28 @@ class _Fitted:
     scorers: dict[str, Model]
 
     @classmethod
-    def of(cls, behaviour: Behaviour, names: tuple[str, ...], rng: np.random.Generator) -> _Fitted:
+    def of(
+        cls,
+        behaviour: Behaviour,
+        names: tuple[str, ...],
+        rng: np.random.Generator,
+        whole: Behaviour | None = None,
+    ) -> _Fitted:
+        """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
         popularity, from_content = _popularity(behaviour)
         return cls(
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={name: MODELS[name].fit(behaviour, rng) for name in names},
+            scorers={
+                name: MODELS[name].fit(
+                    whole
+                    if whole is not None and getattr(MODELS[name], "leaves_out_self", False)
+                    else behaviour,
+                    rng,
+                )
+                for name in names
+            },
         )
 
     def ask(
@@ -270,11 +367,58 @@ class _Fitted:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         asked, shares = behaviour.batch_of(users, support), []
-        for model in self.scorers.values():
+        told = _told(tuple(self.scorers), users)
+        for name, model in self.scorers.items():
             evidence = dense(model.evidence(asked))
+            if name in told:
+                evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
             shares.append(evidence / np.where(total > 0, total, 1.0))
         return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+
+
+def _gates(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    tasks: list[GateTasks],
+    people: np.ndarray | None,
+    seed: int,
+) -> tuple[Gate, Gate | None]:
+    """The gate between models of history and profile, and the one between all."""
+    shots = _support_sizes(behaviour, names)
+    own = tuple(name for name in names if name not in READ_CONTEXT)
+    more = len(names) - len(own)
+    weights = None if people is None else [people] * len(shots)
+    plain = [some.without(more) for some in tasks] if more else tasks
+    gate = train_gate(own, shots, plain, derive(seed, "gate"), weights=weights)
+    circumstances = names.index(CONTEXT) if CONTEXT in names else None
+    told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
+    enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
+    if not enough:
+        return gate, None
+    known = [told[knot][0] for knot in enough]
+    context_gate = train_gate(
+        names,
+        tuple(shots[knot] for knot in enough),
+        known,
+        derive(seed, "context gate"),
+        weights=None if people is None else [people[told[knot][1]] for knot in enough],
+        start=gate,
+    )
+    return gate, tuned(context_gate, known, len(own))
+
+
+def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
+    """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
+    a part only, so that it knows what each is worth alone.
+    """
+    several = [name for name in names if name in READ_CONTEXT]
+    if len(several) < 2:
+        return {}
+    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(several)))[users] < HEARD
+    none = ~heard.any(1)
+    heard[none, users[none] % len(several)] = True
+    return {name: heard[:, place] for place, name in enumerate(several)}
 
 
 def _ask_held_out(
@@ -282,7 +426,7 @@ def _ask_held_out(
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = _Fitted.of(behaviour.users(rest), names, rng)
+    fitted = _Fitted.of(behaviour.users(rest), names, rng, behaviour)
     tasks = gather_tasks(
         behaviour,
         held_out,

@@ -10,7 +10,7 @@ the best of its parts; likelihood alone was not (docs/experiments.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,6 +35,7 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
+_ASKED = "is_asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,30 @@ class GateTasks:
     """[T, C] bool."""
     is_relevant: Tensor
     """[T, C] bool."""
+    is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
+    """[T, C] bool: relevant under the circumstances that the task tells."""
+
+    def __post_init__(self) -> None:
+        if getattr(self, _ASKED) is None:
+            object.__setattr__(self, _ASKED, self.is_relevant)
+
+    def told(
+        self, context_models: Sequence[int], circumstances: int | None
+    ) -> tuple[GateTasks, np.ndarray]:
+        """Tasks in which any of these models knows something, and which they are; where the one of
+        circumstances does, they ask about what was taken then.
+        """
+        relevant = self.is_relevant
+        if circumstances is not None:
+            told = self.shares[..., circumstances].sum(1) > 0
+            relevant = torch.where(told[:, None], self.is_asked, relevant)
+        knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1) & relevant.any(1)
+        rows = {name: getattr(self, name)[knows] for name in self.__dataclass_fields__}
+        return GateTasks(**{**rows, "is_relevant": relevant[knows]}), knows.numpy()
+
+    def without(self, models: int) -> GateTasks:
+        """The same tasks without what the last `models` models say."""
+        return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as named arrays."""
@@ -146,13 +171,16 @@ def train_gate(
     tasks: list[GateTasks],
     rng: np.random.Generator,
     tell: Callable[[float], None] | None = None,
-    weights: np.ndarray | None = None,
+    weights: Sequence[np.ndarray] | None = None,
+    start: Gate | None = None,
 ) -> Gate:
     """Learn trust, weight and ease at each support size.
 
     Args:
         tell: hears the share of steps done.
-        weights: [T] how often each task's person is drawn, beside the others; None: all alike.
+        weights: for each support size [T] how often each task's person is drawn, beside the
+            others; None: all alike.
+        start: a gate between the first of `names`, to go on from.
     """
     sizes = (len(shots), len(names))
     raw = {
@@ -161,6 +189,8 @@ def train_gate(
         "weight": torch.full(sizes, -0.7),
         "ease": torch.full(sizes, -1.0),
     }
+    if start is not None:
+        _go_on_from(raw, start, np.array(shots))
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
@@ -187,18 +217,33 @@ def train_gate(
     )
 
 
+def _go_on_from(raw: dict[str, Tensor], start: Gate, shots: np.ndarray) -> None:
+    """Begin at what `start` learned, for the models it has."""
+    at, models = start.at(shots), len(start.names)
+    raw["trust"][:] = torch.from_numpy(at["trust"])
+    raw["regard"][:] = torch.from_numpy(at["regard"])
+    weight = np.maximum(at["weight"], 1e-4)
+    raw["weight"][:, :models] = torch.from_numpy(weight + np.log(-np.expm1(-weight)))
+    raw["ease"][:, :models] = torch.from_numpy(np.log(at["ease"]))
+
+
 def _schedule(
     raw: dict[str, Tensor],
     tasks: list[GateTasks],
     rng: np.random.Generator,
-    weights: np.ndarray | None,
+    weights: Sequence[np.ndarray] | None,
 ) -> Iterator[tuple[float, Callable[[], Tensor]]]:
     """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a
     tenth.
     """
     for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
         for step in range(steps):
-            rows = [torch.from_numpy(_drawn(len(t.shares), rng, weights)) for t in tasks]
+            rows = [
+                torch.from_numpy(
+                    _drawn(len(t.shares), rng, None if weights is None else weights[knot])
+                )
+                for knot, t in enumerate(tasks)
+            ]
             yield (
                 LEARNING_RATE * (1 - 0.9 * step / steps),
                 partial(_mean_loss, raw, tasks, rows, measure),
@@ -307,6 +352,7 @@ def _candidates(
         allowed[support.owners, support.items] = True
         is_relevant[again.owners, again.items] = True
         is_relevant &= allowed
+    is_asked = is_relevant & _taken_then(behaviour, users)
     chosen = is_relevant.copy()
     top = min(TOP, n_items - 1)
     for scorer in range(shares.shape[2]):
@@ -331,7 +377,16 @@ def _candidates(
         log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
         is_real=torch.from_numpy(is_real),
         is_relevant=torch.from_numpy(at(is_relevant) & is_real),
+        is_asked=torch.from_numpy(at(is_asked) & is_real),
     )
+
+
+def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+    """[B, N] or True: what each user took under the circumstances that their task tells."""
+    context = behaviour.context
+    if context is None or not context.has_circumstances:
+        return np.ones((1, 1), bool)
+    return context.taken_then(users, behaviour.targets, behaviour.asked_acts)
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -362,6 +417,7 @@ def _joined(parts: list[GateTasks]) -> GateTasks:
         log_weight=padded("log_weight", 0.0),
         is_real=padded("is_real", False),
         is_relevant=padded("is_relevant", False),
+        is_asked=padded("is_asked", False),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,14 @@ class Request:
     """Attributes of the person; any may be missing."""
     wish: str | None = None
     """What they ask for in words."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """Circumstances of the request, such as `{"hour": 22, "weather": "rain"}`."""
+    location: tuple[float, float] | None = None
+    """Where they are: latitude and longitude in degrees."""
+    friends: Sequence[str] = ()
+    """User ids of whom they know; ids that training does not know are ignored and counted."""
+    searches: Sequence[str] = ()
+    """What they searched for, the newest last."""
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None

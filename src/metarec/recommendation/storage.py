@@ -10,6 +10,7 @@ import numpy as np
 from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
 from metarec.data.newcomers import Horizon
+from metarec.data.relations import Relations
 from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.encode import encoder_from_state
@@ -86,6 +87,8 @@ def to_artefact(
         "interactions": training.interactions.frame,
         "items": training.items.frame,
         "users": training.users.frame,
+        "friends": training.relations.friends,
+        "searches": training.relations.searches,
     }
     return Artefact(config=config, arrays=arrays, tables=tables, card=card)
 
@@ -157,6 +160,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
             users=Profiles(frame=tables["users"]),
             name=facts["name"],
             policy=policy,
+            relations=Relations(friends=tables["friends"], searches=tables["searches"]),
         ),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
         "policy": policy,

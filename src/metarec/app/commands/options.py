@@ -49,6 +49,24 @@ Wish = Annotated[
         metavar="TEXT", help='What they ask for in words: "slow science fiction, no gore".'
     ),
 ]
+Friend = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="A training user whom they know; may be repeated."),
+]
+Near = Annotated[
+    str | None,
+    typer.Option(metavar="LAT,LON", help="Where they are, in degrees: 52.5,13.4."),
+]
+Context = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="Circumstances: hour=22, weather=rain; may be repeated."
+    ),
+]
+Search = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="What they searched for, oldest first; may be repeated."),
+]
 Preset = Annotated[str, typer.Option(help="Size of the model: tiny or small.")]
 Encoder = Annotated[
     str,

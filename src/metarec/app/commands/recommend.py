@@ -9,11 +9,15 @@ import typer
 
 from metarec.app.commands.options import (
     Bought,
+    Context,
     Dislike,
+    Friend,
     Json,
     Like,
     Model,
+    Near,
     Profile,
+    Search,
     Seed,
     Viewed,
     Wish,
@@ -34,6 +38,10 @@ def recommend(
     viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
+    friend: Friend = None,
+    near: Near = None,
+    context: Context = None,
+    search: Search = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
     where: Annotated[
         str | None,
@@ -69,7 +77,8 @@ def recommend(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    request = with_context(who, friend, near, context, search)
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -135,6 +144,10 @@ def explain(
     viewed: Viewed = None,
     profile: Profile = None,
     wish: Wish = None,
+    friend: Friend = None,
+    near: Near = None,
+    context: Context = None,
+    search: Search = None,
     trace: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG)."),
@@ -145,7 +158,8 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    request = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    request = with_context(who, friend, near, context, search)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -188,6 +202,31 @@ def request_of(
     stated = {name: _read(value) for name, value in _pairs(profile, "--profile")}
     model.policy_check.refuse_misspelled(stated)
     return Request(history=history, wish=wish, profile=stated)
+
+
+def with_context(
+    request: Request,
+    friend: list[str] | None,
+    near: str | None,
+    context: list[str] | None,
+    search: list[str] | None,
+) -> Request:
+    """The same user with friends, place, circumstances and searches.
+
+    Raises:
+        BadInput: if a value cannot be read.
+    """
+    from dataclasses import replace
+
+    from metarec.data.places import location_of
+
+    return replace(
+        request,
+        friends=friend or (),
+        location=None if near is None else location_of(near.split(",")),
+        context={name: _read(value) for name, value in _pairs(context, "--context")},
+        searches=search or (),
+    )
 
 
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:

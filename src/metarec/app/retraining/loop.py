@@ -21,6 +21,7 @@ from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.read import open_tables
+from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.erasing import free_space
@@ -346,6 +347,17 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         users=Profiles.of(users),
         name=old.name,
         policy=old.policy,
+        relations=_known_relations(store, old.relations),
+    )
+
+
+def _known_relations(store: Store, old: Relations) -> Relations:
+    """Friends and searches of users who did not ask to be forgotten; edges go both ways."""
+    swapped = pl.col("friend_id").alias("user_id"), pl.col("user_id").alias("friend_id")
+    one_way = without_forgotten(store, old.friends).select(*swapped, "weight")
+    return Relations(
+        friends=without_forgotten(store, one_way).sort("user_id", "friend_id"),
+        searches=without_forgotten(store, old.searches),
     )
 
 

@@ -19,7 +19,7 @@ from metarec.data.kinds import Kinds, plain_kind
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
-from metarec.data.sources.folder import Reading, tables_of
+from metarec.data.sources.folder import SIDES, Reading, tables_of
 from metarec.data.tables import Tables, merge
 
 EXAMPLE = """
@@ -59,6 +59,8 @@ SOURCE_KEYS = {
     "interactions",
     "items",
     "users",
+    "friends",
+    "searches",
     "database",
     "kind",
     "columns",
@@ -247,9 +249,7 @@ def _read_source(
         user_names=source.get("user_names"),
         rules=rules,
     )
-    parts = {
-        name: str(source[name]) for name in ("interactions", "items", "users") if name in source
-    }
+    parts = {name: str(source[name]) for name in ("interactions", *SIDES) if name in source}
     if "database" in source:
         from metarec.data.sources.sql import read_sql
 
@@ -267,7 +267,13 @@ def _read_source(
         for name, file in parts.items()
     }
     return tables_of(
-        raw.get("interactions"), raw.get("items"), raw.get("users"), reading, path.stem
+        raw.get("interactions"),
+        raw.get("items"),
+        raw.get("users"),
+        reading,
+        path.stem,
+        friends=raw.get("friends"),
+        searches=raw.get("searches"),
     )
 
 

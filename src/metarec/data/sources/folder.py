@@ -1,5 +1,5 @@
-"""The product's own form: a folder with `interactions.*` and perhaps `items.*` and `users.*`; or
-one file of events.
+"""The product's own form: a folder with `interactions.*` and perhaps `items.*`, `users.*`,
+`friends.*` and `searches.*`; or one file of events.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import AMOUNTS, plain, renamed
+from metarec.data.columns import AMOUNTS, plain, rename, renamed
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, id_text
+from metarec.data.places import checked_degrees
+from metarec.data.relations import Relations
 from metarec.data.sources.cells import with_tags, with_types
 from metarec.data.sources.files import SUFFIXES, read_table
 from metarec.data.sources.joins import better_key
@@ -70,26 +72,30 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds {_listing(folder)})"
         )
-    items, users = table_file(folder, "items"), table_file(folder, "users")
+    sides = _side_tables(folder, reading)
     return tables_of(
         read_table(events, reading.encoding, reading.names),
-        None if items is None else read_table(items, reading.encoding, reading.item_names),
-        None if users is None else read_table(users, reading.encoding, reading.user_names),
+        sides.pop("items"),
+        sides.pop("users"),
         reading,
         folder.resolve().name,
+        **sides,
     )
 
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
-    """Items and users of a data folder, without its events."""
-    items, users = table_file(folder, "items"), table_file(folder, "users")
-    return tables_of(
-        None,
-        None if items is None else read_table(items, reading.encoding, reading.item_names),
-        None if users is None else read_table(users, reading.encoding, reading.user_names),
-        reading,
-        folder.name,
-    )
+    """Items, users, friends and searches of a data folder, without its events."""
+    sides = _side_tables(folder, reading)
+    return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
+
+
+def _side_tables(folder: Path, reading: Reading) -> dict[str, RawTable | None]:
+    names = {"items": reading.item_names, "users": reading.user_names}
+    files = {name: table_file(folder, name) for name in SIDES}
+    return {
+        name: None if file is None else read_table(file, reading.encoding, names.get(name))
+        for name, file in files.items()
+    }
 
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
@@ -115,6 +121,7 @@ def table_file(folder: Path, stem: str) -> Path | None:
     return found[0] if found else None
 
 
+SIDES = ("items", "users", "friends", "searches")
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
@@ -124,8 +131,13 @@ def tables_of(
     users: RawTable | None,
     reading: Reading,
     name: str,
+    *,
+    friends: RawTable | None = None,
+    searches: RawTable | None = None,
 ) -> Tables:
     """Raw tables with names of their own -> checked tables with canonical names and types."""
+    if events is not None and searches is None and _are_searches(events, reading):
+        events, searches = None, events
     frame, findings, named = _events(events, reading)
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
@@ -139,8 +151,38 @@ def tables_of(
         users=user_frame,
         name=name,
         findings=findings,
+        relations=Relations.of(
+            *(
+                _relation(raw, table, reading)
+                for raw, table in ((friends, "friends"), (searches, "searches"))
+            )
+        ),
         kinds=reading.kinds,
     )
+
+
+def _are_searches(raw: RawTable, reading: Reading) -> bool:
+    """Whether a table of events has queries in place of items."""
+    columns = raw[0].columns
+    try:
+        rename(columns, "interactions", "", reading.columns, reading.synonyms)
+    except BadInput:
+        try:
+            rename(columns, "searches", "", reading.columns, reading.synonyms)
+        except BadInput:
+            return False
+        return True
+    return False
+
+
+def _relation(raw: RawTable | None, table: str, reading: Reading) -> pl.DataFrame | None:
+    if raw is None:
+        return None
+    frame, place, _ = raw
+    mapping = {c: n for c, n in reading.columns.items() if n in frame.columns}
+    frame = frame.rename(rename(frame.columns, table, place.name, mapping, reading.synonyms))
+    ids = [c for c in ("user_id", "friend_id") if c in frame.columns]
+    return frame.with_columns(id_text(frame[c]) for c in ids)
 
 
 def _events(
@@ -233,8 +275,9 @@ def _side(
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame = with_tags(frame, {n for n, c in given.items() if not c.lower().endswith("s")})
     frame, more = side_findings(frame, key, place.name)
+    frame, outside = checked_degrees(frame, table, place.name)
     found = [replace(f, table=table) for f in [*findings, *guessed]]
-    return frame, [*found, *odd, *more]
+    return frame, [*found, *odd, *more, *outside]
 
 
 def _listing(folder: Path, most: int = 8) -> str:

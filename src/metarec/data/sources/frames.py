@@ -10,24 +10,31 @@ from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 from metarec.data.validity import Place
 
-NAMES = ("interactions", "items", "users")
+NAMES = ("interactions", "items", "users", "friends", "searches")
 
 
 def read_frames(frames: Any, reading: Reading) -> Tables:
-    """Read a frame of events, or `{"interactions": ..., "items": ..., "users": ...}`.
+    """Read a frame of events, or `{"interactions": ..., "items": ..., "users": ...,
+    "friends": ..., "searches": ...}`.
 
     Raises:
-        BadInput: if a name is none of the three, or there are no interactions.
+        BadInput: if a name is none of these, or there are no interactions.
     """
     given = dict(frames) if isinstance(frames, Mapping) else {"interactions": frames}
     odd = [n for n in given if n not in NAMES]
     if odd or "interactions" not in given:
-        raise BadInput(
-            f"frames are named interactions, items and users, got {', '.join(map(str, given))}"
-        )
+        raise BadInput(f"frames are named {', '.join(NAMES)}, got {', '.join(map(str, given))}")
     raw: dict[str, RawTable] = {
         name: (as_polars(frame, name), Place(name), [])
         for name, frame in given.items()
         if frame is not None
     }
-    return tables_of(raw["interactions"], raw.get("items"), raw.get("users"), reading, "frames")
+    return tables_of(
+        raw["interactions"],
+        raw.get("items"),
+        raw.get("users"),
+        reading,
+        "frames",
+        friends=raw.get("friends"),
+        searches=raw.get("searches"),
+    )

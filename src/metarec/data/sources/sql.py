@@ -27,6 +27,8 @@ TABLES = {
     "interactions": ("interactions", "events", "ratings"),
     "items": ("items", "products", "catalog"),
     "users": ("users", "customers", "profiles"),
+    "friends": ("friends", "friendships"),
+    "searches": ("searches", "search_queries"),
 }
 """Table names understood without a query, by what they hold."""
 JSON_COLUMNS = ("attributes", "profile", "context")
@@ -63,7 +65,13 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
     finally:
         engine.dispose()
     return tables_of(
-        raw.get("interactions"), raw.get("items"), raw.get("users"), reading, _name(shown)
+        raw.get("interactions"),
+        raw.get("items"),
+        raw.get("users"),
+        reading,
+        _name(shown),
+        friends=raw.get("friends"),
+        searches=raw.get("searches"),
     )
 
 

@@ -1,0 +1,61 @@
+"""metarec behind the interface of the protocol of new users known by more than their events.
+
+    python judge.py --model context_adapter:Model --data lastfm-hetrec2011 foursquare-places
+
+(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from metarec import Dataset, Recommender, Request
+from metarec.data.relations import Relations
+
+BATCH = 128
+"""Requests answered at a time."""
+
+
+class Model:
+    """One default setting for every data set."""
+
+    def __init__(self, preset: str | None = None, seed: int = 0, encoder: str = "auto") -> None:
+        self.preset = preset or os.environ.get("METAREC_PRESET", "small")
+        self.seed, self.encoder = seed, encoder
+
+    def fit(self, task: Any) -> None:
+        """Fit on the training users of a `protocol.Task`."""
+        train = task.train.rename({"order": "timestamp"}).drop("value")
+        # Items are those of the training events: what nobody took is never asked about.
+        data = Dataset(
+            interactions=train,
+            items=task.items.join(train.select("item_id").unique(), on="item_id", how="semi"),
+            users=task.users,
+            relations=Relations.of(friends=task.friends),
+            name=task.name,
+        )
+        self.model = Recommender.fit(data, preset=self.preset, seed=self.seed, encoder=self.encoder)
+
+    def recommend(
+        self, requests: Sequence[dict[str, Any]], k_top: int, exclude: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """The best items for each request."""
+        asked = [_request(request, items) for request, items in zip(requests, exclude, strict=True)]
+        return [
+            slate.item_ids
+            for start in range(0, len(asked), BATCH)
+            for slate in self.model.recommend(asked[start : start + BATCH], k=k_top)
+        ]
+
+
+def _request(request: dict[str, Any], exclude: Sequence[str]) -> Request:
+    return Request(
+        history=[(item,) for item, _, _ in request["history"]],
+        profile=request["profile"],
+        context=request["context"],
+        location=request["location"],
+        friends=request["friends"],
+        exclude=list(exclude),
+    )

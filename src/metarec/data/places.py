@@ -1,0 +1,109 @@
+"""Coordinates of items and users: read, checked, and named where they cannot be degrees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+
+LATITUDE, LONGITUDE = "latitude", "longitude"
+SWAPPED_SHARE = 0.5
+"""From this share of rows with a latitude beyond 90 the two columns are taken for swapped."""
+
+
+def location_of(place: Any) -> tuple[float, float]:
+    """Latitude and longitude of a request, NaN for both where it names none.
+
+    Raises:
+        BadInput: if it is no pair of degrees.
+    """
+    if place is None:
+        return np.nan, np.nan
+    try:
+        latitude, longitude = (float(degree) for degree in place)
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"a location is latitude and longitude in degrees, such as 52.5,13.4; got {place!r}"
+        ) from error
+    if not (-180.0 <= longitude <= 180.0 and -90.0 <= latitude <= 90.0):
+        swapped = -90.0 <= longitude <= 90.0 and -180.0 <= latitude <= 180.0
+        hint = f"; for swapped degrees write {longitude:g},{latitude:g}" if swapped else ""
+        raise BadInput(
+            f"location {latitude:g},{longitude:g} is out of range: latitude goes from -90 to 90, "
+            f"longitude from -180 to 180{hint}"
+        )
+    return latitude, longitude
+
+
+def degrees_of(frame: pl.DataFrame) -> np.ndarray:
+    """[rows, 2] float64 latitude and longitude; NaN in both where either is not known."""
+    if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
+        return np.full((frame.height, 2), np.nan)
+    columns = [
+        frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        for name in (LATITUDE, LONGITUDE)
+    ]
+    places = np.stack(columns, axis=1)
+    good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
+    return np.where(good[:, None], places, np.nan)
+
+
+def home_of(profiles: Sequence[Any]) -> np.ndarray:
+    """[B, 2] float64 coordinates among users' attributes; NaN where they state none."""
+    rows = [(p.get(LATITUDE), p.get(LONGITUDE)) for p in profiles]
+    frame = pl.DataFrame(
+        {LATITUDE: [_number(a) for a, _ in rows], LONGITUDE: [_number(b) for _, b in rows]},
+        schema={LATITUDE: pl.Float64, LONGITUDE: pl.Float64},
+    )
+    return degrees_of(frame)
+
+
+def checked_degrees(
+    frame: pl.DataFrame, table: str, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """A table with degrees that can be such: swapped columns put right, other impossible values
+    taken out, each told in one line.
+    """
+    if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
+        return frame, []
+    numbers = frame.select(pl.col(LATITUDE, LONGITUDE).cast(pl.Float64, strict=False))
+    lat, lon = numbers[LATITUDE].to_numpy(), numbers[LONGITUDE].to_numpy()
+    given = ~np.isnan(lat) & ~np.isnan(lon)
+    beyond = given & (np.abs(lat) > 90.0)
+    could_be = bool((np.abs(lon[given]) <= 90.0).all() and (np.abs(lat[given]) <= 180.0).all())
+    if beyond.sum() > SWAPPED_SHARE * max(given.sum(), 1) and could_be:
+        turned = frame.with_columns(
+            numbers[LONGITUDE].alias(LATITUDE), numbers[LATITUDE].alias(LONGITUDE)
+        )
+        why = f"latitude and longitude in {place} are swapped (latitudes beyond 90); put right"
+        return turned, [_found("changed", int(given.sum()), why, table)]
+    wrong = given & ((np.abs(lat) > 90.0) | (np.abs(lon) > 180.0))
+    findings = []
+    if wrong.any():
+        example = f"{lat[wrong][0]:g},{lon[wrong][0]:g}"
+        why = f"degrees in {place} out of range, such as {example}; left out"
+        findings.append(_found("changed", int(wrong.sum()), why, table))
+    missing = int((~given).sum())
+    if missing:
+        why = f"rows of {place} without a latitude and longitude: distance says nothing of them"
+        findings.append(_found("noted", missing, why, table))
+    kept = pl.Series(given & ~wrong)
+    return frame.with_columns(
+        pl.when(kept).then(numbers[name]).alias(name) for name in (LATITUDE, LONGITUDE)
+    ), findings
+
+
+def _found(action: Any, rows: int, why: str, table: str) -> Finding:
+    return Finding(rule="degrees", rows=rows, action=action, why=why, table=table)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None

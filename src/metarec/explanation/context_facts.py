@@ -1,0 +1,56 @@
+"""What friends, place and circumstances say of one item, in words; no friend is ever named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metarec.explanation.words import DID
+from metarec.models.context import Context
+from metarec.models.friends import Friends
+from metarec.models.place import Place
+from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+
+if TYPE_CHECKING:
+    from metarec.explanation.relative_score import Explained
+    from metarec.recommendation.slate import Request
+
+FEWEST_FRIENDS = 3
+"""Of fewer friends a count would tell who it was."""
+
+
+def context_facts(model: Explained, request: Request, item: int) -> dict[str, str]:
+    """Part of the score -> what it rests on; only for models of whole recommenders."""
+    ensemble = getattr(model, "ensemble", None)
+    if ensemble is None or not hasattr(model, "users"):
+        return {}
+    users, facts = model.users([request])[0], {}
+    friends, place = ensemble.scorers.get(FRIENDS), ensemble.scorers.get(PLACE)
+    known = users.context.friends.indices
+    if isinstance(friends, Friends) and len(known) >= FEWEST_FRIENDS:
+        count = friends.who_took(known, item)
+        if count:
+            facts[FRIENDS] = f"{count} of your {len(known)} friends {_verb(model)} it"
+    if isinstance(place, Place):
+        km = place.km_to(users.context.location[0], item)
+        if not np.isnan(km):
+            facts[PLACE] = f"it is {_distance(km)} from you"
+    if isinstance(ensemble.scorers.get(CONTEXT), Context):
+        read = ensemble.scorers[CONTEXT].read_columns
+        told = [f"{name} {request.context[name]}" for name in read if name in request.context]
+        if told:
+            facts[CONTEXT] = f"of how it is chosen at {', '.join(told)}"
+    if request.searches:
+        facts[SEARCH] = f'you searched for "{request.searches[-1]}"'
+    return facts
+
+
+def _distance(km: float) -> str:
+    return "less than a km" if km < 1 else f"{km:.0f} km"
+
+
+def _verb(model: Explained) -> str:
+    """What users do with items here, where one kind stands for all."""
+    kinds = model.trained_on["kind"].unique().to_list() if hasattr(model, "trained_on") else []
+    return DID.get(kinds[0], "chose") if len(kinds) == 1 else "chose"

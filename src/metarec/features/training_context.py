@@ -1,0 +1,231 @@
+"""What is known of training users beside their histories: friends, places, circumstances of acts,
+searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from metarec.data.places import degrees_of, home_of
+from metarec.data.schema import Catalog, Dataset
+from metarec.features.context_columns import ContextColumns, with_clock
+from metarec.features.histories import Histories
+from metarec.features.request_context import RequestContext
+
+MAX_SEARCHES = 5
+"""Queries of a training user that a task tells, the newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acts:
+    """Accepted acts of training users with their circumstances, by user."""
+
+    owners: np.ndarray
+    """[A] int64 place among the U users."""
+    items: np.ndarray
+    """[A] int64."""
+    times: np.ndarray
+    """[A] float64 seconds; NaN without a clock."""
+    codes: np.ndarray
+    """[A, C] int64 codes of the context columns."""
+
+    def where(self, keep: np.ndarray) -> Acts:
+        """Only some acts."""
+        return Acts(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingContext:
+    """Of U training users, who are `members` of the V that the whole model was fitted on."""
+
+    members: np.ndarray
+    """[U] int64 column of each user among V."""
+    friends: sp.csr_matrix
+    """[U, V] weights."""
+    places: np.ndarray
+    """[N, 2] float64 degrees of items; NaN where unknown."""
+    homes: np.ndarray
+    """[U, 2] float64 degrees of users."""
+    columns: ContextColumns
+    acts: Acts
+    queries: Sequence[Sequence[tuple[str, float]]]
+    """[U] queries and their times (NaN where unknown), the newest last."""
+    texts: Sequence[str] = ()
+    """[N] what each item says of itself."""
+
+    @classmethod
+    def of(
+        cls, data: Dataset, catalog: Catalog, user_ids: Sequence[str], texts: Sequence[str] = ()
+    ) -> TrainingContext:
+        """Read friends, places, circumstances and searches of these users."""
+        columns = ContextColumns.fit(data.interactions)
+        return cls(
+            members=np.arange(len(user_ids)),
+            friends=friend_rows(data, user_ids),
+            places=degrees_of(catalog.frame),
+            homes=home_of(data.users.of_users(user_ids)),
+            columns=columns,
+            acts=_acts(data, catalog, user_ids, columns),
+            queries=_queries(data, user_ids),
+            texts=texts,
+        )
+
+    @property
+    def has_friends(self) -> bool:
+        """Whether any user knows another."""
+        return bool(self.friends.nnz)
+
+    @property
+    def has_places(self) -> bool:
+        """Whether at least two items stand somewhere."""
+        return int((~np.isnan(self.places[:, 0])).sum()) >= 2
+
+    @property
+    def has_circumstances(self) -> bool:
+        """Whether acts have context columns."""
+        return bool(self.columns.names)
+
+    @property
+    def has_searches(self) -> bool:
+        """Whether any user searched."""
+        return any(self.queries)
+
+    def users(self, indexes: np.ndarray) -> TrainingContext:
+        """The same world with only these users."""
+        place = np.full(len(self.members), -1)
+        place[indexes] = np.arange(len(indexes))
+        kept = self.acts.where(place[self.acts.owners] >= 0)
+        return replace(
+            self,
+            members=self.members[indexes],
+            friends=self.friends[indexes],
+            homes=self.homes[indexes],
+            acts=replace(kept, owners=place[kept.owners]),
+            queries=[self.queries[user] for user in indexes],
+        )
+
+    def of_users(
+        self, users: np.ndarray, support: Histories, acts: np.ndarray, pool: Histories
+    ) -> RequestContext:
+        """These users as they would ask after `support`, under the circumstances of `acts` [B].
+
+        Who has no home and took nothing yet asks from a place of their `pool`, of which nothing is
+        asked about.
+        """
+        times = self._at(self.acts.times, acts, np.nan)
+        return RequestContext(
+            friends=self.friends[users],
+            location=current_location(
+                current_location(self.homes[users], self.places, support), self.places, pool
+            ),
+            circumstances=self._at(self.acts.codes, acts, 0),
+            searches=[
+                [text for text, at in self.queries[user] if not at >= time][-MAX_SEARCHES:]
+                for user, time in zip(users, times, strict=True)
+            ],
+            members=self.members[users],
+        )
+
+    def asked_acts(self, asked: Histories) -> np.ndarray:
+        """[U] for each user one of the acts on `asked`, drawn by chance; -1 where there is none."""
+        rows = self._acts_on(asked)
+        found = np.full(len(self.members), -1)
+        shuffled = np.random.default_rng(0).permutation(rows)
+        found[self.acts.owners[shuffled]] = shuffled
+        return found
+
+    def taken_then(self, users: np.ndarray, asked: Histories, acts: np.ndarray) -> np.ndarray:
+        """[B, N] bool: what of `asked` [U users] each of `users` took under the circumstances of
+        their act of `acts` [U].
+        """
+        rows = self._acts_on(asked)
+        same = (self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)
+        place = np.full(len(self.members), -1)
+        place[users] = np.arange(len(users))
+        rows = rows[same & (place[self.acts.owners[rows]] >= 0)]
+        taken = np.zeros((len(users), len(self.places)), bool)
+        taken[place[self.acts.owners[rows]], self.acts.items[rows]] = True
+        return taken
+
+    def _at(self, values: np.ndarray, acts: np.ndarray, otherwise: float) -> np.ndarray:
+        """`values` of acts, by index; -1 gives `otherwise`."""
+        padded = np.concatenate([values, np.full((1, *values.shape[1:]), otherwise, values.dtype)])
+        return np.asarray(padded[acts])
+
+    def _acts_on(self, asked: Histories) -> np.ndarray:
+        """Acts on the items of `asked` [U users]."""
+        n_items = len(self.places)
+        pairs = self.acts.owners * n_items + self.acts.items
+        return np.flatnonzero(np.isin(pairs, asked.owners * n_items + asked.items))
+
+    @cached_property
+    def n_members(self) -> int:
+        """V."""
+        return int(self.friends.shape[1])
+
+
+def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
+    """[B, 2] where users are taken to be: at home, else at the newest place they took."""
+    located = support.where(~np.isnan(places[support.items, 0]))
+    last = located.offsets[1:] - 1
+    found = homes.copy()
+    rows = np.flatnonzero((located.lengths > 0) & np.isnan(homes[:, 0]))
+    found[rows] = places[located.items[last[rows]]]
+    return found
+
+
+def friend_rows(data: Dataset, user_ids: Sequence[str]) -> sp.csr_matrix:
+    """[U, U] weights of friends among users with events."""
+    index = {user: place for place, user in enumerate(user_ids)}
+    edges = data.relations.friends
+    rows = [index.get(user, -1) for user in edges["user_id"].to_list()]
+    columns = [index.get(user, -1) for user in edges["friend_id"].to_list()]
+    return friend_matrix(
+        np.array(rows, np.int64),
+        np.array(columns, np.int64),
+        edges["weight"].to_numpy(),
+        (len(user_ids),) * 2,
+    )
+
+
+def friend_matrix(
+    rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
+) -> sp.csr_matrix:
+    """Sparse float32 of the edges whose ends are both known."""
+    known = (rows >= 0) & (columns >= 0)
+    return sp.csr_matrix(
+        (weights[known].astype(np.float32), (rows[known], columns[known])), shape=shape
+    )
+
+
+def _acts(
+    data: Dataset, catalog: Catalog, user_ids: Sequence[str], columns: ContextColumns
+) -> Acts:
+    """Accepted acts; none where neither context nor searches need them."""
+    events = data.interactions
+    keep = (events.acts()["sign"] > 0).to_numpy()
+    if not columns.names and not data.relations.searches.height:
+        keep = np.zeros_like(keep)
+    frame = events.frame.filter(pl.Series(keep))
+    index = {user: place for place, user in enumerate(user_ids)}
+    return Acts(
+        owners=np.array([index[user] for user in frame["user_id"].to_list()], np.int64),
+        items=catalog.vocabulary.indexes(frame["item_id"]),
+        times=frame["timestamp"].to_numpy() if events.has_time else np.full(frame.height, np.nan),
+        codes=columns.codes(with_clock(events).filter(pl.Series(keep)))
+        if columns.names
+        else np.zeros((frame.height, 0), np.int64),
+    )
+
+
+def _queries(data: Dataset, user_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
+    found: dict[str, list[tuple[str, float]]] = {}
+    for user, query, time in data.relations.searches.iter_rows():
+        found.setdefault(user, []).append((query, np.nan if time is None else time))
+    return [found.get(user, []) for user in user_ids]

@@ -1,0 +1,223 @@
+"""What suits the circumstances: how much more often an item is taken at this hour, in this weather,
+at this heart rate.
+
+Naive Bayes over context columns (Campos et al. 2014, "Time-aware recommender systems", compare such
+pre-filters): log P(value | item) / P(value), shrunk, added up over the columns that predict what
+held-out users took; a column that does not is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.training_context import Acts
+from metarec.features.users import UserBatch
+
+DAMPING = (5.0, 20.0, 80.0)
+"""Acts' worth of pull of an item's circumstances towards everyone's that are tried."""
+WEIGHTS = (0.5, 1.0)
+"""Weights of the sum that are tried."""
+LEAST_T = 3.0
+"""A column is read from this t statistic of its gain in log-likelihood over held-out users on."""
+MAX_ACTS = 4000
+"""Held-out acts that choose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Evidence = popularity times the lift of each known circumstance."""
+
+    lifts: np.ndarray
+    """[S, N] float32 log lifts, the codes of all columns under each other; 0 for unknown."""
+    starts: np.ndarray
+    """[C] int64 first row of each column."""
+    is_read: np.ndarray
+    """[C] bool: whether the column told anything."""
+    names: tuple[str, ...]
+    """[C] names of the columns."""
+    popularity: np.ndarray
+    """[N] float32."""
+    weight: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Context:
+        """Choose columns and shrinkage on half of the users, then count over all."""
+        context = behaviour.context
+        assert context is not None, "fitted only where acts have circumstances"
+        sizes, acts = context.columns.sizes, context.acts
+        held = rng.random(len(context.members)) < 1 / 3
+        kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
+        asked = asked.where(rng.permutation(len(asked.items))[:MAX_ACTS])
+        damping, weight, is_read = _chosen(kept, asked, sizes, behaviour.n_items)
+        return cls(
+            lifts=_lifts(acts, sizes, behaviour.n_items, damping),
+            starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+            is_read=is_read,
+            names=tuple(context.columns.names),
+            popularity=_popularity(acts, behaviour.n_items),
+            weight=weight,
+        )
+
+    @property
+    def read_columns(self) -> list[str]:
+        """Names of the columns that tell something."""
+        return [name for name, told in zip(self.names, self.is_read, strict=True) if told]
+
+    @property
+    def note(self) -> str:
+        """What is read and what is not."""
+        read = self.read_columns
+        unread = [name for name in self.names if name not in read]
+        said = f"context read: {', '.join(read) or 'none'}"
+        return f"{said}; not used, since it tells nothing: {', '.join(unread)}" if unread else said
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32; nothing for users of whose circumstances none is known."""
+        codes = users.context.circumstances
+        found = np.zeros((len(users), len(self.popularity)), np.float32) if out is None else out
+        found[:] = 0.0
+        if not codes.shape[1]:
+            return found
+        told = np.asarray((codes > 0) & self.is_read)
+        for column in np.flatnonzero(told.any(0)):
+            rows = np.where(told[:, column], codes[:, column], 0)
+            found += self.lifts[self.starts[column] + rows]
+        found *= self.weight
+        np.exp(found, out=found)
+        found *= self.popularity
+        found[~told.any(1)] = 0.0
+        return np.asarray(found)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Context:
+        """Nothing is known of new items: no lift."""
+        new = len(content) - self.lifts.shape[1]
+        lifts = np.pad(self.lifts, ((0, 0), (0, new)))
+        return replace(self, lifts=lifts, popularity=popularity.astype(np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned."""
+        return {
+            "lifts": self.lifts,
+            "starts": self.starts,
+            "is_read": self.is_read,
+            "names": np.frombuffer("\n".join(self.names).encode(), np.uint8),
+            "popularity": self.popularity,
+            "weight": np.array([self.weight]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Context:
+        """From `arrays()`."""
+        names = arrays["names"].tobytes().decode()
+        return cls(
+            lifts=arrays["lifts"],
+            starts=arrays["starts"],
+            is_read=arrays["is_read"].astype(bool),
+            names=tuple(names.split("\n")) if names else (),
+            popularity=arrays["popularity"],
+            weight=float(arrays["weight"][0]),
+        )
+
+
+def _popularity(acts: Acts, n_items: int) -> np.ndarray:
+    counts = np.bincount(acts.items, minlength=n_items) + 0.5
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+def _lifts(acts: Acts, sizes: np.ndarray, n_items: int, damping: float) -> np.ndarray:
+    """[S, N] float32 shrunk log P(value | item) / P(value)."""
+    return np.concatenate(
+        [
+            _column_lifts(acts.codes[:, column], acts.items, int(size), n_items, damping)
+            for column, size in enumerate(sizes)
+        ]
+        or [np.zeros((0, n_items), np.float32)]
+    )
+
+
+def _column_lifts(
+    codes: np.ndarray, items: np.ndarray, size: int, n_items: int, damping: float
+) -> np.ndarray:
+    known = codes > 0
+    counts = np.bincount(codes[known] * n_items + items[known], minlength=size * n_items)
+    table = counts.reshape(size, n_items).astype(np.float64)
+    share = (table.sum(1) + 0.5) / (table.sum() + 0.5 * size)
+    told = (table + damping * share[:, None]) / (table.sum(0) + damping)
+    lifts = np.log(told / share[:, None])
+    lifts[0] = 0.0
+    return np.asarray(lifts, np.float32)
+
+
+def _chosen(
+    kept: Acts, asked: Acts, sizes: np.ndarray, n_items: int
+) -> tuple[float, float, np.ndarray]:
+    """Damping, weight and which columns are read: the likeliest for what held-out users took."""
+    nothing = np.zeros(len(sizes), bool)
+    if not len(asked.items) or not len(kept.items):
+        return DAMPING[-1], 1.0, nothing
+    found = [(-np.inf, DAMPING[-1], 1.0, nothing)]
+    popularity = np.log(_popularity(kept, n_items))
+    base = popularity[asked.items]
+    for damping in DAMPING:
+        gains = []
+        tables = []
+        for column, size in enumerate(sizes):
+            table = _column_lifts(kept.codes[:, column], kept.items, int(size), n_items, damping)
+            gains.append(_gain(table, asked.codes[:, column], asked, popularity, base, 1.0))
+            tables.append(table)
+        is_read = np.array([_t_statistic(gain, asked.owners) > LEAST_T for gain in gains], bool)
+        for weight in WEIGHTS:
+            total = _total_gain(tables, is_read, asked, popularity, base, weight)
+            found.append((total, damping, weight, is_read))
+    return max(found, key=lambda one: one[0])[1:]
+
+
+def _gain(
+    table: np.ndarray,
+    codes: np.ndarray,
+    asked: Acts,
+    popularity: np.ndarray,
+    base: np.ndarray,
+    weight: float,
+) -> np.ndarray:
+    """[A] gain in log-likelihood of each act by one column."""
+    scores = popularity[None, :] + weight * table
+    norms = np.log(np.exp(scores).sum(1))
+    gain = base + weight * table[codes, asked.items] - norms[codes] - base
+    return np.asarray(np.where(codes > 0, gain, 0.0))
+
+
+def _total_gain(
+    tables: list[np.ndarray],
+    is_read: np.ndarray,
+    asked: Acts,
+    popularity: np.ndarray,
+    base: np.ndarray,
+    weight: float,
+    most: int = 1000,
+) -> float:
+    """Mean gain of the columns that are read, together."""
+    some = slice(0, most)
+    lifts = np.zeros((len(asked.items[some]), len(popularity)), np.float32)
+    for column in np.flatnonzero(is_read):
+        lifts += tables[column][asked.codes[some, column]]
+    scores = popularity[None, :] + weight * lifts
+    norms = np.log(np.exp(scores).sum(1))
+    told = scores[np.arange(len(scores)), asked.items[some]]
+    return float((told - norms - base[some]).mean())
+
+
+def _t_statistic(gain: np.ndarray, owners: np.ndarray) -> float:
+    """Of the users' mean gains."""
+    users, place = np.unique(owners, return_inverse=True)
+    if len(users) < 3:
+        return 0.0
+    means = np.bincount(place, gain) / np.bincount(place)
+    return float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-12))

@@ -1,0 +1,142 @@
+"""What friends took: evidence from the users somebody knows, for whoever names friends.
+
+Friends speak by the weight of the edge; users who are reached through several friends speak too,
+less where a friend knows many (Adamic and Adar 2003, "Friends and neighbors on the web"). On
+Last.fm that second step adds as much as tuning the first (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.users import UserBatch
+from metarec.models.base import training_weights
+from metarec.models.item_knn import sparse_arrays, sparse_from, strongest
+
+SECOND_STEP = 0.5
+"""What all friends of friends together say, beside all friends."""
+AGREEMENT = 2.0
+"""How much more a friend says who took the very same as the user (cosine 1)."""
+KEPT = 300
+"""Friends of friends kept for each user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Friends:
+    """Evidence = what friends, and friends of friends, took."""
+
+    taken: sp.csr_matrix
+    """[V, N] what each training user took; nothing of whom the fit did not see."""
+    graph: sp.csr_matrix
+    """[V, V] two-step weights: row = the friend, column = whom they know."""
+    leaves_out_self = True
+    """A user's own events are no evidence for them, so that the gate may learn from users whom this
+    was fitted on; of their friends it would otherwise know fewer than of a new user's.
+    """
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Friends:
+        """Keep what everyone took and whom they know."""
+        context = behaviour.context
+        assert context is not None, "fitted only where there are friends"
+        n_members = context.n_members
+        rows = behaviour.whole.matrix(behaviour.n_items, training_weights(behaviour))
+        degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
+        known = np.maximum(np.diff(context.friends.indptr), 1)
+        steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
+        return cls(
+            taken=_at(rows, context.members, n_members),
+            graph=_at(steps, context.members, n_members),
+        )
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
+        """[B, N], sparse; nothing for users who name no friend."""
+        friends = users.context.friends
+        if not friends.nnz:
+            return sp.csr_matrix((len(users), self.taken.shape[1]), dtype=np.float32)
+        second = strongest(_without(friends @ self.graph, users.context.members), KEPT)
+        reached = _shares(self._agreeing(friends, users)) + SECOND_STEP * _shares(
+            self._agreeing(second, users)
+        )
+        return (reached @ self.taken).astype(np.float32).tocsr()
+
+    def who_took(self, friends: np.ndarray, item: int) -> int:
+        """How many of these users took an item."""
+        return int((self.taken[friends][:, item] > 0).sum())
+
+    def _agreeing(self, reached: sp.csr_matrix, users: UserBatch) -> sp.csr_matrix:
+        """Whoever took what the user took says more."""
+        if not len(users.support.items):
+            return reached
+        own = users.support.matrix(self.taken.shape[1])
+        norms = np.sqrt(np.maximum(users.support.lengths, 1.0))
+        rows = np.repeat(np.arange(len(users)), np.diff(reached.indptr))
+        common = (own @ self._unit.T).multiply(reached.astype(bool)).tocsr()
+        cosine = np.asarray(common[rows, reached.indices]).ravel() / norms[rows]
+        return sp.csr_matrix(
+            (reached.data * (1.0 + AGREEMENT * cosine), reached.indices, reached.indptr),
+            shape=reached.shape,
+        )
+
+    @property
+    def _unit(self) -> sp.csr_matrix:
+        lengths = np.sqrt(np.maximum(np.diff(self.taken.indptr), 1.0))
+        return sp.diags(1.0 / lengths) @ self.taken.astype(bool).astype(np.float32)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Friends:
+        """Nobody took new items yet."""
+        taken = self.taken.copy()
+        taken.resize((self.taken.shape[0], len(content)))
+        return replace(self, taken=taken)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Both matrices."""
+        return {
+            f"{name}_{key}": array
+            for name in ("taken", "graph")
+            for key, array in sparse_arrays(getattr(self, name)).items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Friends:
+        """From `arrays()`."""
+        return cls(
+            **{
+                name: sparse_from(
+                    {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
+                )
+                for name in ("taken", "graph")
+            }
+        )
+
+
+def _without(reached: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
+    """Nobody is reached from themselves."""
+    reached = reached.tocsr()
+    rows = np.repeat(np.arange(len(members)), np.diff(reached.indptr))
+    reached.data[members[rows] == reached.indices] = 0.0
+    reached.eliminate_zeros()
+    return reached
+
+
+def _shares(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Rows brought to sum 1."""
+    total = np.asarray(matrix.sum(1)).ravel()
+    return sp.diags(1.0 / np.where(total > 0, total, 1.0)) @ matrix
+
+
+def _at(rows: sp.csr_matrix, members: np.ndarray, n_members: int) -> sp.csr_matrix:
+    """The same rows, each at its member's place."""
+    place = sp.csr_matrix(
+        (np.ones(len(members), np.float32), (members, np.arange(len(members)))),
+        shape=(n_members, len(members)),
+    )
+    return (place @ rows).astype(np.float32).tocsr()

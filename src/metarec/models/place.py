@@ -1,0 +1,227 @@
+"""What is near: evidence that decays with the distance from where a user is and from what they
+took.
+
+An item's chance falls with a power of distance (Ye et al. 2011, "Exploiting geographical influence
+for collaborative point-of-interest recommendation") or by a factor a kilometre; which, and how
+fast, is chosen by the likelihood of what training users took later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
+
+EARTH_KM = 6371.0
+SCALES = (0.5, 2.0, 8.0, 25.0, 80.0)
+"""Kilometres at which chances have clearly fallen."""
+POWERS = (1.0, 2.0, 0.0)
+"""Exponents of 1 + km / scale that are tried; 0 stands for exp(-km / scale)."""
+LOCATIONS = (1.0, 4.0, 16.0, 64.0)
+"""Weights of the current place that are tried, beside each place of the history."""
+EXPONENTS = (1.0, 0.5, 0.0)
+"""Exponents of popularity that are tried; 0 where an item is popular only for who lives near."""
+FLOOR = 1e-4
+"""Share of the largest kernel that is left to what is far away."""
+MAX_USERS, ROWS_AT_ONCE = 200, 64
+"""Training users that choose the decay; users scored at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Evidence = popularity times the sum of kernels over known places."""
+
+    places: np.ndarray
+    """[N, 2] float64 degrees; NaN where unknown."""
+    popularity: np.ndarray
+    """[N] float32."""
+    scale: float
+    """Kilometres."""
+    power: float
+    """Exponent of the decay; 0: exponential."""
+    location: float
+    """Weight of the current place beside each of the history."""
+    exponent: float
+    """Exponent of popularity."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Place:
+        """Choose the decay by the likelihood of what followed the pool."""
+        assert behaviour.context is not None, "fitted only where items have places"
+        counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items) + 0.5
+        popularity = (counts / counts.sum()).astype(np.float32)
+        asked = np.flatnonzero(behaviour.targets.lengths > 0)
+        users = np.sort(rng.permutation(asked)[:MAX_USERS])
+        start = cls(
+            places=behaviour.context.places,
+            popularity=popularity,
+            scale=SCALES[1],
+            power=POWERS[0],
+            location=LOCATIONS[1],
+            exponent=EXPONENTS[1],
+        )
+        return _likeliest(start, behaviour, users) if len(users) else start
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32; nothing for users of whom no place is known."""
+        found = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
+        for start in range(0, len(users), ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
+            found[rows] = self._near(users.rows(rows))
+        return found
+
+    def _near(self, users: UserBatch) -> np.ndarray:
+        known, weights = known_places(users, self.places, self.location)
+        kernel = self.kernel(self.distances(known.values_of))
+        sums = known.histories.sums(kernel * weights[:, None])
+        sums += FLOOR * sums.max(1, keepdims=True)
+        return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
+
+    @property
+    def settings(self) -> tuple[float, float, float, float]:
+        """Scale, power, weight of the current place, exponent of popularity."""
+        return self.scale, self.power, self.location, self.exponent
+
+    def km_to(self, location: np.ndarray, item: int) -> float:
+        """Kilometres from a location [2] to an item; NaN where either is unknown."""
+        if np.isnan(location).any() or np.isnan(self.places[item]).any():
+            return float("nan")
+        here, there = _on_sphere(np.stack([location, self.places[item]]))
+        return float(EARTH_KM * 2 * np.arcsin(np.linalg.norm(here - there) / 2))
+
+    def likelihood(self, batch: UserBatch, asked: Histories) -> float:
+        """Mean over users of the mean log-likelihood of what they took."""
+        shares = self.evidence(batch)
+        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
+        told = np.log(np.maximum(shares[asked.owners, asked.items], 1e-9))
+        sums = np.bincount(asked.owners, told, len(asked))
+        return float((sums / np.maximum(asked.lengths, 1)).mean())
+
+    def distances(self, known: np.ndarray) -> np.ndarray:
+        """[E, N] kilometres from known places [E, 2] to every item; 0 where it has no place."""
+        points = _on_sphere(known)
+        chord = np.zeros((len(points), len(self.places)), np.float32)
+        for axis in range(3):
+            chord += (points[:, axis, None] - self._points[None, :, axis]) ** 2
+        return np.asarray(np.sqrt(chord, out=chord) * np.float32(EARTH_KM))
+
+    def kernel(self, km: np.ndarray) -> np.ndarray:
+        """The decay at these distances, in (0, 1]."""
+        if self.power == 0.0:
+            return np.asarray(np.exp(-km / np.float32(self.scale)))
+        return np.asarray((1.0 + km / np.float32(self.scale)) ** np.float32(-self.power))
+
+    @cached_property
+    def _points(self) -> np.ndarray:
+        return _on_sphere(np.nan_to_num(self.places))
+
+    @cached_property
+    def _is_placed(self) -> np.ndarray:
+        return np.asarray(~np.isnan(self.places[:, 0]))
+
+    def with_places(self, places: np.ndarray) -> Place:
+        """The same decay for a catalog that stands at `places` [N', 2]."""
+        return replace(self, places=places)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Place:
+        """New items stand nowhere until `with_places` says where."""
+        grown = np.full((len(content), 2), np.nan)
+        grown[: len(self.places)] = self.places
+        return replace(self, places=grown, popularity=popularity.astype(np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Places, popularity and the decay."""
+        decay = np.array(self.settings)
+        return {"places": self.places, "popularity": self.popularity, "decay": decay}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Place:
+        """From `arrays()`."""
+        scale, power, location, exponent = (float(value) for value in arrays["decay"])
+        return cls(
+            places=arrays["places"],
+            popularity=arrays["popularity"],
+            scale=scale,
+            power=power,
+            location=location,
+            exponent=exponent,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownPlaces:
+    """Places of B users: where they are, and where what they took stands."""
+
+    histories: Histories
+    """Ragged [E]; only its offsets matter."""
+    values_of: np.ndarray
+    """[E, 2] degrees."""
+
+
+def known_places(
+    users: UserBatch, places: np.ndarray, location: float
+) -> tuple[KnownPlaces, np.ndarray]:
+    """Places of each user, and their weights [E]."""
+    support, here = users.support, users.context.location
+    taken = ~np.isnan(places[support.items, 0])
+    is_here = ~np.isnan(here[:, 0])
+    owners = np.concatenate([np.flatnonzero(is_here), support.owners[taken]])
+    degrees = np.concatenate([here[is_here], places[support.items[taken]]])
+    weights = np.concatenate([np.full(is_here.sum(), location), np.ones(taken.sum())])
+    order = np.argsort(owners, kind="stable")
+    lengths = np.bincount(owners, minlength=len(users))
+    histories = Histories(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        items=np.zeros(len(owners), np.int64),
+        values=np.ones(len(owners), np.float32),
+    )
+    return KnownPlaces(histories=histories, values_of=degrees[order]), weights[order].astype(
+        np.float32
+    )
+
+
+def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
+    """The setting under which what users took after a short support is likeliest: one choice after
+    the other, twice.
+    """
+    support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
+    batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
+    best, chosen = -np.inf, start
+    for scales, powers, locations, exponents in 2 * (
+        (SCALES, POWERS, (None,), (None,)),
+        ((None,), (None,), LOCATIONS, (None,)),
+        ((None,), (None,), (None,), EXPONENTS),
+    ):
+        for tried in product(scales, powers, locations, exponents):
+            scale, power, location, exponent = (
+                before if value is None else value
+                for value, before in zip(tried, chosen.settings, strict=True)
+            )
+            setting = replace(
+                chosen, scale=scale, power=power, location=location, exponent=exponent
+            )
+            likelihood = setting.likelihood(batch, asked)
+            if likelihood > best:
+                best, chosen = likelihood, setting
+    return chosen
+
+
+def _on_sphere(degrees: np.ndarray) -> np.ndarray:
+    """[E, 3] float32 points of the unit sphere: straight lines between them are distances short
+    enough to tell what is near.
+    """
+    latitude, longitude = np.radians(degrees[:, 0]), np.radians(degrees[:, 1])
+    flat = np.cos(latitude)
+    return np.stack(
+        [flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=1
+    ).astype(np.float32)

@@ -1,0 +1,202 @@
+"""What was searched for: items that searchers of the same words took next, and items whose text
+holds the words.
+
+The first is learned from logs as click graphs are (Craswell and Szummer 2007, "Random walks on the
+click graph"), word by word, so that new combinations of known words count; the second is TF-IDF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.users import UserBatch
+from metarec.models.item_knn import sparse_arrays, sparse_from
+
+FOLLOWING = 5
+"""Items taken after a search that it speaks for, each later one less."""
+LATER = 0.8
+"""What each further item counts beside the one before it."""
+RECENCY = 0.6
+"""What each older query counts beside the next newer one."""
+DAMPING = 3.0
+"""Acts' worth of doubt of what a word leads to."""
+TEXT_SHARE = 0.5
+"""What the items' texts say beside what searchers took."""
+_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Evidence = what the words of recent queries lead to."""
+
+    words: tuple[str, ...]
+    """[W] words of items and queries, sorted."""
+    taken: sp.csr_matrix
+    """[W, N] share of what searchers of a word took next."""
+    texts: sp.csr_matrix
+    """[W, N] TF-IDF of the items' texts, items of length 1."""
+    rarity: np.ndarray
+    """[W] float32 inverse document frequency."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Search:
+        """Count what followed each word."""
+        context = behaviour.context
+        assert context is not None, "fitted only where users searched"
+        said = [words_of(text) for text in context.texts]
+        asked = [[words_of(query) for query, _ in own] for own in context.queries]
+        words = sorted(
+            {w for one in said for w in one} | {w for own in asked for q in own for w in q}
+        )
+        index = {word: place for place, word in enumerate(words)}
+        texts, rarity = _tf_idf(said, index, behaviour.n_items)
+        counts = _followed(behaviour, asked, index)
+        total = np.asarray(counts.sum(1)).ravel()
+        return cls(
+            words=tuple(words),
+            taken=(sp.diags(1.0 / (total + DAMPING)) @ counts).astype(np.float32).tocsr(),
+            texts=texts,
+            rarity=rarity,
+        )
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
+        """[B, N], sparse; nothing for users who did not search."""
+        queries = (
+            sp.csr_matrix((len(users), len(self.words)), dtype=np.float32)
+            if not any(users.context.searches)
+            else self._queries(users.context.searches)
+        )
+        return (_shares(queries @ self.taken) + TEXT_SHARE * _shares(queries @ self.texts)).tocsr()
+
+    def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
+        rows, columns, data = [], [], []
+        for row, own in enumerate(searches):
+            for age, query in enumerate(reversed(own)):
+                for word in words_of(query):
+                    place = self._index.get(word)
+                    if place is not None:
+                        rows.append(row)
+                        columns.append(place)
+                        data.append(RECENCY**age * self.rarity[place])
+        return sp.csr_matrix(
+            (np.array(data, np.float32), (rows, columns)), shape=(len(searches), len(self.words))
+        )
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words)}
+
+    def with_texts(self, texts: Sequence[str]) -> Search:
+        """The same model for a catalog with these texts."""
+        said = [words_of(text) for text in texts]
+        return replace(self, texts=_tf_idf(said, self._index, len(texts), self.rarity)[0])
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Search:
+        """Nobody found new items yet; `with_texts` says what they are about."""
+        taken, texts = self.taken.copy(), self.texts.copy()
+        taken.resize((len(self.words), len(content)))
+        texts.resize((len(self.words), len(content)))
+        return replace(self, taken=taken, texts=texts)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Words and both matrices."""
+        return {
+            "words": np.frombuffer("\n".join(self.words).encode(), np.uint8),
+            "rarity": self.rarity,
+            **{
+                f"{name}_{key}": array
+                for name in ("taken", "texts")
+                for key, array in sparse_arrays(getattr(self, name)).items()
+            },
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Search:
+        """From `arrays()`."""
+        words = arrays["words"].tobytes().decode()
+        return cls(
+            words=tuple(words.split("\n")) if words else (),
+            rarity=arrays["rarity"],
+            **{
+                name: sparse_from(
+                    {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
+                )
+                for name in ("taken", "texts")
+            },
+        )
+
+
+def words_of(text: str) -> list[str]:
+    """Words in lower case; of scripts without spaces every pair of characters."""
+    words: list[str] = []
+    for word in _WORD.findall(text.casefold()):
+        unspaced = _UNSPACED.findall(word)
+        words += _UNSPACED.sub(" ", word).split()
+        for run in unspaced:
+            words += [run[at : at + 2] for at in range(max(len(run) - 1, 1))]
+    return words
+
+
+def _tf_idf(
+    said: Sequence[Sequence[str]],
+    index: Mapping[str, int],
+    n_items: int,
+    rarity: np.ndarray | None = None,
+) -> tuple[sp.csr_matrix, np.ndarray]:
+    """[W, N] and the rarity [W] of words."""
+    pairs = [(index[w], item) for item, words in enumerate(said) for w in set(words) if w in index]
+    rows, columns = (
+        (np.array(part, np.int64) for part in zip(*pairs, strict=True))
+        if pairs
+        else (
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int64),
+        )
+    )
+    if rarity is None:
+        found = np.bincount(rows, minlength=len(index))
+        rarity = np.log((1.0 + n_items) / (1.0 + found)).astype(np.float32)
+    squares = np.bincount(columns, rarity[rows] ** 2, n_items)
+    data = rarity[rows] / np.sqrt(np.maximum(squares, 1e-9))[columns]
+    return sp.csr_matrix(
+        (data.astype(np.float32), (rows, columns)), shape=(len(index), n_items)
+    ), rarity
+
+
+def _followed(
+    behaviour: Behaviour, asked: Sequence[Sequence[Sequence[str]]], index: Mapping[str, int]
+) -> sp.csr_matrix:
+    """[W, N] weighed acts that followed a query with each word."""
+    context = behaviour.context
+    assert context is not None
+    acts, rows, columns, data = context.acts, [], [], []
+    order = np.lexsort((acts.times, acts.owners))
+    starts = np.searchsorted(acts.owners[order], np.arange(len(asked) + 1))
+    for user, own in enumerate(asked):
+        mine = order[starts[user] : starts[user + 1]]
+        times = acts.times[mine]
+        for words, (_, at) in zip(own, context.queries[user], strict=True):
+            first = 0 if np.isnan(at) else int(np.searchsorted(times, at))
+            for step, act in enumerate(mine[first : first + FOLLOWING]):
+                rows += [index[word] for word in words]
+                columns += [acts.items[act]] * len(words)
+                data += [LATER**step] * len(words)
+    return sp.csr_matrix(
+        (np.array(data, np.float32), (rows, columns)), shape=(len(index), behaviour.n_items)
+    )
+
+
+def _shares(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    total = np.asarray(matrix.sum(1)).ravel()
+    return sp.diags((1.0 / np.where(total > 0, total, 1.0)).astype(np.float32)) @ matrix

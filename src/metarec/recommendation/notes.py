@@ -1,0 +1,58 @@
+"""What a slate says of the circumstances that its model could not use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+from metarec.recommendation.slate import Request
+
+
+def context_notes(
+    request: Request,
+    models: Collection[str],
+    unread: Mapping[str, Any],
+    unknown_friends: int,
+    *,
+    reads_text: bool,
+) -> list[str]:
+    """One sentence for each thing of a request that was ignored.
+
+    Args:
+        models: names of the models that rank.
+        unread: entries of `request.context` of which the model learned nothing.
+        unknown_friends: friends who are not among the training users.
+        reads_text: whether searches can be matched with the items' texts.
+    """
+    notes = []
+    if request.friends and FRIENDS not in models:
+        notes.append("this model learned from data without friends, so friends were ignored")
+    elif unknown_friends:
+        one = unknown_friends == 1
+        notes.append(
+            f"{unknown_friends} friend{'' if one else 's'} {'is' if one else 'are'} not among the "
+            f"training users and {'was' if one else 'were'} ignored"
+        )
+    if request.location is not None and PLACE not in models:
+        notes.append("the items of this model have no coordinates, so the location was ignored")
+    if request.context and CONTEXT not in models:
+        notes.append("this model learned from data without context, so the context was ignored")
+    elif unread:
+        notes.append(f"the model learned nothing of {_listed(unread)}, so it was ignored")
+    if request.searches and SEARCH not in models and not reads_text:
+        notes.append("this model has neither searches nor texts, so the searches were ignored")
+    return notes
+
+
+def _listed(context: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in context.items())
+
+
+def words_asked(request: Request, models: Sequence[str] | Collection[str]) -> str | None:
+    """What to match with the items' texts: the wish; else the newest search, where the model
+    learned from no searches.
+    """
+    if request.wish or SEARCH in models or not request.searches:
+        return request.wish
+    return request.searches[-1]

@@ -1,0 +1,112 @@
+"""Friends, place and search by hand; what the models of a request's context say on tiny tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from metarec.features.histories import Histories
+from metarec.features.request_context import RequestContext
+from metarec.features.users import UserBatch
+from metarec.models.context import Context
+from metarec.models.friends import SECOND_STEP, Friends
+from metarec.models.place import Place
+from metarec.models.search import words_of
+
+BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)
+
+
+def _users(**known: object) -> UserBatch:
+    nothing = RequestContext.unknown(1)
+    fields = {name: getattr(nothing, name) for name in nothing.__dataclass_fields__}
+    return UserBatch(
+        support=Histories.of_indexes([np.zeros(0, np.int64)]),
+        profiles=np.zeros((1, 0), np.float32),
+        context=RequestContext(**{**fields, **known}),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def friends() -> Friends:
+    """User 0 knows 1, who knows 0 and 2; each took the item of their number."""
+    graph = np.array([[0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]], np.float32)
+    return Friends(taken=sp.csr_matrix(np.eye(3, dtype=np.float32)), graph=sp.csr_matrix(graph))
+
+
+def test_friends_speak_and_their_friends_less(friends: Friends) -> None:
+    told = friends.evidence(_users(friends=sp.csr_matrix([[0, 1.0, 0]])))
+
+    np.testing.assert_allclose(told.toarray(), [[SECOND_STEP / 2, 1.0, SECOND_STEP / 2]])
+
+
+def test_nobody_is_their_own_friend_of_a_friend(friends: Friends) -> None:
+    known = _users(friends=sp.csr_matrix([[0, 1.0, 0]]), members=np.array([0]))
+
+    np.testing.assert_allclose(friends.evidence(known).toarray(), [[0.0, 1.0, SECOND_STEP]])
+
+
+def test_who_names_no_friend_gets_no_evidence(friends: Friends) -> None:
+    assert friends.evidence(_users()).nnz == 0
+    assert friends.evidence(_users(friends=sp.csr_matrix((1, 3)))).nnz == 0
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place(
+        places=np.array([BERLIN, POTSDAM, MUNICH, (np.nan, np.nan)]),
+        popularity=np.full(4, 0.25, np.float32),
+        scale=8.0,
+        power=1.0,
+        location=1.0,
+        exponent=1.0,
+    )
+
+
+def test_distances_are_those_of_the_map(place: Place) -> None:
+    assert place.km_to(np.array(BERLIN), 1) == pytest.approx(27.5, abs=0.5)
+    assert place.km_to(np.array(BERLIN), 2) == pytest.approx(504, abs=3)
+    assert np.isnan(place.km_to(np.array(BERLIN), 3))
+
+
+def test_the_nearer_the_more_and_nothing_without_a_place(place: Place) -> None:
+    here = place.evidence(_users(location=np.array([BERLIN])))[0]
+
+    assert here[0] > here[1] > here[2] > here[3] == 0.0
+    assert not place.evidence(_users()).any()
+
+
+def test_the_date_line_is_no_wall(place: Place) -> None:
+    islands = place.with_places(np.array([(0.0, 179.9), (0.0, 170.0)]))
+
+    assert islands.km_to(np.array([0.0, -179.9]), 0) == pytest.approx(22.2, abs=0.1)
+
+
+def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:
+    context = Context(
+        lifts=np.array([[0, 0], [1, -1], [0, 0], [5, -5]], np.float32),
+        starts=np.array([0, 2]),
+        is_read=np.array([True, False]),
+        names=("mood", "device"),
+        popularity=np.array([0.5, 0.5], np.float32),
+        weight=1.0,
+    )
+
+    said = context.evidence(_users(circumstances=np.array([[1, 1]])))
+
+    np.testing.assert_allclose(said, [[0.5 * np.e, 0.5 / np.e]], rtol=1e-6)
+    assert not context.evidence(_users(circumstances=np.array([[0, 1]]))).any()
+    assert not context.evidence(_users()).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Trekking-Poles 2", ["trekking", "poles", "2"]),
+        ("登山帐篷", ["登山", "山帐", "帐篷"]),
+        ("USB线", ["usb", "线"]),
+        ("!?", []),
+    ],
+)
+def test_words_of_queries_in_any_script(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
