@@ -98,9 +98,7 @@ def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> Non
     assert run("forget", str(model_folder / "nowhere"), "--user", "ann")[0] == 2
     code, out, _ = run("forget", str(model_folder), "--user", "ann")
     assert code == 0
-    assert (
-        "\ndeleted: nothing: the store holds no event, slate or attribute of this person\n" in out
-    )
+    assert "\ndeleted: nothing: the store holds no event, slate or attribute of this user\n" in out
 
 
 def test_nobody_is_forgotten_in_a_store_that_is_not_there(

@@ -114,7 +114,8 @@ def test_folders_of_services_that_were_killed_are_swept(tmp_path, monkeypatch):
     assert left == [f"{metrics_folder.METRICS_PREFIX}{os.getpid()}-x"]
 
 
-def _lasts(_model: str, _store: str, _data: str | None, place: str) -> None:
+def _lasts(_model: str, _store: str, _data: str | None, *, place: str, keep: int) -> None:
+    assert keep > 0
     Path(place).write_text(str(os.getpid()))
     time.sleep(60)
 
