@@ -39,9 +39,11 @@ SAYS_MORE_THAN_ITS_SCHEMA = {
     "POST /v1/events",
     "POST /v1/recommendations",
     "PUT /v1/items/{item_id}",
+    "GET /v1/items/{item_id}/similar",
+    "GET /v1/onboarding",
 }
-"""A filter, an item's year or a time in the far future may be of the right type and still wrong,
-which only the catalog and the clock can say.
+"""A filter, an item's year, a time in the far future or an attribute without its `NAME=` may be of
+the right type and still wrong, which only the catalog, the clock and the policy can say.
 """
 ABOUT_ITEMS = {
     "POST /v1/explanations",
