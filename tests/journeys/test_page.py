@@ -398,16 +398,20 @@ def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, f
 
 def test_a_service_with_keys_is_asked_with_one(visit, fitted, tmp_path):
     with Running(
-        fitted, str(tmp_path / "events.db"), settings={"keys": {"open sesame": "admin"}}
+        fitted, str(tmp_path / "events.db"), settings={"keys": {"open sesame, all of it": "admin"}}
     ) as service:
         page = visit(at=service, expected=("401",))
-        page.get_by_label("API key").fill("open sesame")
+        page.get_by_label("API key").fill("open sesame, all of it")
         page.get_by_role("button", name="Use it").click()
         assert settled(page)
 
 
 def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path):
-    keys = {"may look": "read", "may act": "write", "may all": "admin"}
+    keys = {
+        "may look at everything": "read",
+        "may act on everything": "write",
+        "may do all of everything": "admin",
+    }
     with Running(fitted, str(tmp_path / "events.db"), settings={"keys": keys}) as service:
         page = visit(at=service, expected=("401", "403"))
 
@@ -415,20 +419,20 @@ def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path
             page.get_by_label("API key").fill(key)
             page.get_by_role("button", name="Use it").click()
 
-        give("may look")
+        give("may look at everything")
         settled(page)
         page.locator("#slate .judge.like").first.click()
         refused = page.locator("#toasts .bad")
         expect(refused).to_contain_text("needs the role 'write'")
         expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
         refused.get_by_role("button", name="Enter another key").click()
-        give("may act")
+        give("may act on everything")
         expect(page.locator("#told li[data-item]")).to_have_count(1)
         page.locator("#menu summary").click()
         page.get_by_role("button", name="Use another API key").click()
         give("nobody's")
         expect(page.locator("#ask")).to_contain_text("not known")
-        give("may all")
+        give("may do all of everything")
         settled(page)
         expect(page.locator("#ask")).to_be_hidden()
 

@@ -55,6 +55,13 @@ class Served:
         """What to call each item."""
         return dict(zip(self.model.vocabulary.ids, self.titles, strict=True))
 
+    def known(self, request: Request) -> int:
+        """Events known of a user: items they accepted or refused, each once, without what was
+        taken back.
+        """
+        users, _ = self.model.users([request])
+        return len(users.support.items) + len(users.refused.items)
+
     @cached_property
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""

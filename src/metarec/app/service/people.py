@@ -98,7 +98,7 @@ def people_routes(service: Service) -> APIRouter:
         )
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates:
-            _remember(service, slate_id, body.user_id, slate, len(request.history), began)
+            _remember(service, slate_id, body.user_id, slate, served.known(request), began)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -115,7 +115,7 @@ def people_routes(service: Service) -> APIRouter:
                 served,
                 slate_id,
                 slate,
-                len(request.history),
+                served.known(request),
                 reasons,
                 notes,
                 without_store=without_store,
