@@ -1,11 +1,11 @@
-"""How many items that a policy forbids are shown, over every door: a data folder with a
+"""How many items that a policy forbids are shown, on every surface: a data folder with a
 `metarec.toml` that names health, finance or education is fitted as written (preset tiny), random
 users ask, and the tables themselves, not the model, say what each of them must not be shown.
 
     python benchmarks/forbidden.py WORLD_FOLDER --users 500
 
-Prints one JSON object: for each door the items shown and how many of them were forbidden; 0 is
-right. A door that shows nothing is no proof, so both are counted.
+Prints one JSON object: for each surface the items shown and how many of them were forbidden; 0 is
+right. A surface that shows nothing is no proof, so both are counted.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def shown_in_python(model, truth: Truth, people) -> Iterator[tuple[str, int, list[str]]]:
-    """(door, number of the person, ids)."""
+    """(surface, number of the person, ids)."""
     import numpy as np
 
     from metarec import Request
@@ -108,14 +108,14 @@ def shown_in_python(model, truth: Truth, people) -> Iterator[tuple[str, int, lis
         "diverse": {"diversity": 0.7},
         "whole catalog": {"k": len(ids)},
     }
-    for door, how in ways.items():
+    for surface, how in ways.items():
         asked = requests
-        if door == "slate, wish":
+        if surface == "slate, wish":
             asked = [
                 Request(history=r.history, profile=r.profile, wish="nut dish") for r in requests
             ]
         for number, slate in enumerate(model.recommend(asked, rng=rng, **how)):
-            yield door, number, slate.item_ids
+            yield surface, number, slate.item_ids
     for number, request in enumerate(requests):
         asked_about = model.questions([request], 5).items[0]
         yield "onboarding", number, model.vocabulary.names(asked_about[asked_about >= 0].tolist())
@@ -126,7 +126,7 @@ def shown_in_python(model, truth: Truth, people) -> Iterator[tuple[str, int, lis
 
 
 def shown_over_http(folder: Path, truth: Truth, people) -> Iterator[tuple[str, int, list[str]]]:
-    """(door, number of the person, ids), from a service on the saved model."""
+    """(surface, number of the person, ids), from a service on the saved model."""
     from starlette.testclient import TestClient
 
     from metarec.app.service.application import create_app
@@ -143,13 +143,13 @@ def shown_over_http(folder: Path, truth: Truth, people) -> Iterator[tuple[str, i
                 for place, (item_id, value, kind) in enumerate(history)
             ]
             sent = {"history": events, "profile": profile}
-            for door, more in (
+            for surface, more in (
                 ("slate", {}),
                 ("pins", {"pin": ids[:20]}),
                 ("explored", {"explore": 2.0}),
             ):
                 answer = client.post("/v1/recommendations", json={**sent, **more, "k": 20})
-                yield f"HTTP {door}", number, _ids(answer)
+                yield f"HTTP {surface}", number, _ids(answer)
             user = f"u{number}"
             client.put(f"/v1/users/{user}", json={"profile": profile}).raise_for_status()
             if events:
@@ -175,7 +175,7 @@ def _ids(answer) -> list[str]:
 
 
 def count(world: Path, users: int, seed: int) -> dict[str, object]:
-    """Fit the world as written and count over every door."""
+    """Fit the world as written and count on every surface."""
     from metarec.recommender import Recommender
 
     truth, rng = Truth(world), random.Random(seed)
@@ -191,16 +191,16 @@ def count(world: Path, users: int, seed: int) -> dict[str, object]:
         )  # fmt: skip
         print(json.loads(fitted.stdout)["policy"]["words"][0], file=sys.stderr)
         model = Recommender.load(folder)
-        doors = (shown_in_python(model, truth, people), shown_over_http(folder, truth, people))
-        for door, number, ids in (one for way in doors for one in way):
-            shown[door] += len(ids)
-            wrong[door] += len(set(ids) & forbidden[number])
-    counted = {door: {"shown": shown[door], "forbidden": wrong[door]} for door in shown}
+        surfaces = (shown_in_python(model, truth, people), shown_over_http(folder, truth, people))
+        for surface, number, ids in (one for way in surfaces for one in way):
+            shown[surface] += len(ids)
+            wrong[surface] += len(set(ids) & forbidden[number])
+    counted = {surface: {"shown": shown[surface], "forbidden": wrong[surface]} for surface in shown}
     return {
         "domain": truth.domain,
         "users": users,
         "forbidden_in_catalog": sum(map(len, forbidden)),
-        "doors": counted,
+        "surfaces": counted,
         "forbidden": sum(wrong.values()),
     }
 
