@@ -1,4 +1,4 @@
-"""No door shows what a policy forbids: a folder is fitted as its TOML file says, without a flag,
+"""No surface shows what a policy forbids: a folder is fitted as its TOML file says, without a flag,
 and the tables themselves say what is forbidden.
 """
 
@@ -32,18 +32,18 @@ def counting() -> ModuleType:
 def no_forbidden_item(counting: ModuleType, folder: Path, users: int, seed: int) -> None:
     told = counting.count(folder, users, seed)
     assert told["forbidden_in_catalog"] > users
-    assert len(told["doors"]) >= 15
-    for door, counted in told["doors"].items():
-        assert counted["forbidden"] == 0, door
-        assert counted["shown"] > 0, door
+    assert len(told["surfaces"]) >= 15
+    for surface, counted in told["surfaces"].items():
+        assert counted["forbidden"] == 0, surface
+        assert counted["shown"] > 0, surface
 
 
 @pytest.mark.parametrize("domain", ["health", "finance", "education"])
-def test_no_door_shows_what_is_forbidden(counting: ModuleType, tmp_path: Path, domain: str) -> None:
+def test_no_surface_shows_what_is_forbidden(counting: ModuleType, tmp_path: Path, domain: str) -> None:
     no_forbidden_item(counting, write_world(tmp_path / domain, domain), users=30, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("domain", ["health", "finance", "education"])
-def test_no_door_shows_it_to_500_users(counting: ModuleType, tmp_path: Path, domain: str) -> None:
+def test_no_surface_shows_it_to_500_users(counting: ModuleType, tmp_path: Path, domain: str) -> None:
     no_forbidden_item(counting, write_world(tmp_path / domain, domain, 1), users=500, seed=1)
