@@ -103,8 +103,7 @@ PersonTemplate = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help='How a user is written for people-as-text: "{profile}. Likes '
-        '{liked}, not {disliked}".',
+        help='How a user is written for user_text: "{profile}. Likes {liked}, not {disliked}".',
     ),
 ]
 Pictures = Annotated[
