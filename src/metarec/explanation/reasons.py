@@ -91,7 +91,7 @@ def explain(
             features,
             parts,
             liked_from=_liked_from(model),
-            facts=context_facts(model, request, column[0]),
+            facts=context_facts(model, request, [column[0]])[0],
         ),
         notes=notes,
         model_version=str(getattr(model, "version", "")),
