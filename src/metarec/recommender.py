@@ -29,7 +29,7 @@ from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.request_context import RequestContext
 from metarec.features.text import check_person_template, item_text
@@ -39,11 +39,12 @@ from metarec.features.training_context import (
     friend_matrix,
 )
 from metarec.features.users import UserBatch
-from metarec.models.als import Factors
+from metarec.models.als import Als
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
 from metarec.models.context import Context
 from metarec.models.few_shot.learners import get_method
+from metarec.models.names import current_id
 from metarec.models.rating import RatingHead
 from metarec.models.registry import CONTEXT, MODELS, REPEAT, context_models
 from metarec.models.repeat import are_wanted
@@ -72,16 +73,16 @@ from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "tiny": ("profile", "neighbors", "content", "episodic"),
+    "tiny": ("profile", "item_knn", "content", "support_ridge"),
     "small": (
         "profile",
-        "neighbors",
-        "weights",
-        "factors",
-        "sequence",
+        "item_knn",
+        "ease",
+        "als",
+        "markov",
         "content",
-        "episodic",
-        "network",
+        "support_ridge",
+        "deep_set",
         "r2d2",
     ),
 }
@@ -116,12 +117,14 @@ class Settings:
     """
     person_template: str | None = None
     """How a person is written as text, as for `features.text.user_text`; read by
-    `learner="people-as-text"`.
+    `learner="user_text"`.
     """
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.learner is not None:
+            object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and self.learner not in MODELS:
             get_method(self.learner)  # says which there are
         if self.person_template is not None:
@@ -194,7 +197,7 @@ class Recommender:
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
             learner: a meta-learner by name, such as `anil` or `deep_kernel`, a Transformer over
-                events (`decoder`, `encoder`, `encoder-decoder`), or `people-as-text` (people
+                events (`decoder`, `encoder`, `encoder_decoder`), or `user_text` (people
                 written in words, read by the text encoder), that becomes a further part of the
                 score.
             item_template: how an item is written as text, such as `"{title} by {authors}"`; names
@@ -366,8 +369,8 @@ class Recommender:
         """[N, D] float32: where behaviour puts each item (from content, where nobody has met it
         yet).
         """
-        factors = self.ensemble.scorers.get("factors")
-        return factors.items if isinstance(factors, Factors) else self.content
+        factors = self.ensemble.scorers.get("als")
+        return factors.items if isinstance(factors, Als) else self.content
 
     @property
     def trained_on(self) -> pl.DataFrame:
@@ -436,7 +439,7 @@ class Recommender:
         return self._scores(requests, self.users(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item`
+        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `cold_items`
         where the catalog has items that nobody has met, and `wish` where one is uttered.
         """
         users, _ = self.users(requests)
@@ -454,11 +457,9 @@ class Recommender:
         """
         support = self.users([request])[0].support
         params = self.ensemble.gate.at(support.lengths)
-        factors = self.ensemble.scorers.get("factors")
+        factors = self.ensemble.scorers.get("als")
         return (
-            {**params, "factors": factors.fold_in(support)}
-            if isinstance(factors, Factors)
-            else params
+            {**params, "factors": factors.fold_in(support)} if isinstance(factors, Als) else params
         )
 
     def rate(
@@ -766,6 +767,10 @@ class Recommender:
     def _context_notes(self, request: Request) -> list[str]:
         model = self.ensemble.scorers.get(CONTEXT)
         read = model.read_columns if isinstance(model, Context) else []
+        heeded = self.policy_check.heeds(request.context)
+        request = replace(
+            request, context={k: v for k, v in request.context.items() if k not in heeded}
+        )
         unread = {name: value for name, value in request.context.items() if name not in read}
         unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
         codes = self.context_columns.of_requests([request.context] if request.context else [])
@@ -954,9 +959,9 @@ def _check_size(data: Dataset) -> None:
 
 def _words(
     catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings
-) -> PeopleInWords:
+) -> UsersInWords:
     """How this model's people are written as text: read by what reads its items."""
-    return PeopleInWords(
+    return UsersInWords(
         encoder=inputs.encoder,
         titles=catalog.titles(),
         liked_from=liked_from,

@@ -739,7 +739,13 @@ def test_metrics_count_routes_not_people(client):
             "body.profile.a b",
         ),
         ("POST", "/v1/events", {"events": []}, 422, "events"),
-        ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0: an event needs an item_id"),
+        (
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": "a"}]},
+            422,
+            "body.events.0: an event needs an item_id",
+        ),
         (
             "POST",
             "/v1/events",

@@ -12,7 +12,7 @@ from metarec.models import rating as ratings
 from metarec.models import support_ridge as episodic_ridge
 from metarec.models.rating import RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import EpisodicRidge
+from metarec.models.support_ridge import SupportRidge
 from world import evidence_of
 
 N_ITEMS, PEOPLE = 15, 40
@@ -68,7 +68,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
 ) -> None:
     monkeypatch.setattr(episodic_ridge, "RANK", N_ITEMS - 1)
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
     knot = 2
     dense, items = head.features(
         behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
@@ -94,7 +94,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
 def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
     behaviour: Behaviour,
 ) -> None:
-    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
 
     evidence = evidence_of(head, behaviour.histories, behaviour.profiles)
 

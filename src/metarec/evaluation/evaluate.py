@@ -22,7 +22,7 @@ from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.examples import ShownNewcomer, show_newcomers
+from metarec.evaluation.examples import ShownUser, show_newcomers
 from metarec.evaluation.interface import Judged, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
@@ -62,7 +62,7 @@ class Evaluation:
     curves: dict[str, CurveTable]
     """By what was listed: `all`, and `cold` where items are hidden."""
     costs: dict[str, Cost]
-    shown: list[ShownNewcomer]
+    shown: list[ShownUser]
     """Some newcomers, served by the first model (or the best baseline without one)."""
     shown_by: str
     has_values: bool
