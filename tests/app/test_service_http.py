@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -1062,6 +1064,15 @@ def test_openapi_names_every_promised_route_with_examples(client):
     named = {schema.get("$ref", "").rsplit("/", 1)[-1] for schema in bodies} - {""}
     assert all(api["components"]["schemas"][name].get("examples") for name in named)
     assert client.get("/docs").status_code == 200
+
+
+def test_the_http_reference_is_as_reviewed(client):
+    """The site's page is made of this file: renewed by `make golden` and read in review."""
+    file = Path(__file__).parent.parent.parent / "docs" / "reference" / "openapi.json"
+    now = json.dumps(client.get("/openapi.json").json(), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("METAREC_RENEW_GOLDEN"):
+        file.write_text(now, encoding="utf-8")
+    assert file.read_text("utf-8") == now
 
 
 def test_drift_is_measured_against_what_was_trained_on(client):

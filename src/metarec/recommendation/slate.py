@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from metarec.data.errors import BadInput
 
@@ -92,3 +93,24 @@ class Slate:
     model_version: str = ""
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""
+
+    def frame(self) -> pl.DataFrame:
+        """One row for each place: `place, item_id, score, uncertainty, propensity`, and `predicted`
+        where values are ratings.
+        """
+        columns: dict[str, Any] = {
+            "place": range(1, len(self.item_ids) + 1),
+            "item_id": self.item_ids,
+            "score": self.scores,
+            "uncertainty": self.uncertainty,
+            "propensity": self.propensity,
+        }
+        return pl.DataFrame(
+            columns if self.predicted is None else columns | {"predicted": self.predicted}
+        )
+
+    def __repr__(self) -> str:
+        return f"Slate({', '.join(self.item_ids)})"
+
+    def _repr_html_(self) -> str:
+        return str(self.frame()._repr_html_())
