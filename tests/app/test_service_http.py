@@ -404,6 +404,7 @@ def test_all_that_is_kept_of_a_person_is_told(client):
         "profile": {},
         "events": [],
         "slates": 1,
+        "friends": 0,
     }
     like(client, "ann", "s00", "s01")
     done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
@@ -424,7 +425,7 @@ def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, 
         slate(client, user_id=name)
         client.get(f"/v1/users/{name}")
         receipt = client.delete(f"/v1/users/{name}").json()
-    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1}
+    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1, "friends": 0}
     assert receipt["bytes_erased"] is True
     assert {"place", "removed", "still_holds"} == set(receipt["places"][0])
     assert client.get(f"/v1/users/{name}").status_code == 404
@@ -443,6 +444,7 @@ CALLS = {
         ("POST", "/v1/explanations"),
         ("GET", "/v1/onboarding"),
         ("GET", "/v1/users/ann"),
+        ("GET", "/v1/users/ann/friends"),
         ("GET", "/v1/items"),
         ("GET", "/v1/items/s00"),
         ("GET", "/v1/items/s00/similar"),
@@ -451,7 +453,12 @@ CALLS = {
         ("GET", "/metrics"),
         ("GET", "/v1/reports/x"),
     ],
-    "write": [("POST", "/v1/events"), ("PUT", "/v1/users/ann"), ("PUT", "/v1/items/new")],
+    "write": [
+        ("POST", "/v1/events"),
+        ("PUT", "/v1/users/ann"),
+        ("PUT", "/v1/users/ann/friends"),
+        ("PUT", "/v1/items/new"),
+    ],
     "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],
 }
 
@@ -734,7 +741,13 @@ def test_metrics_count_routes_not_people(client):
             "body.profile.a b",
         ),
         ("POST", "/v1/events", {"events": []}, 422, "events"),
-        ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
+        (
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": "a"}]},
+            422,
+            "body.events.0: an event needs an item_id",
+        ),
         (
             "POST",
             "/v1/events",
@@ -904,6 +917,7 @@ def test_ids_may_hold_slashes(client):
         "events": 1,
         "slates": 0,
         "users": 1,
+        "friends": 0,
     }
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
