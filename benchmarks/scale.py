@@ -1,4 +1,4 @@
-"""What a fit costs as data grow: CPU and peak memory of whole fits and of each step, beside implicit.
+"""What a fit costs as data grow: CPU and peak memory of each step, beside implicit.
 
     python benchmarks/scale.py --sizes 1e6x2e4 1e7x2e5 --presets tiny --json scale.json
     python benchmarks/scale.py --sizes 1e5x1e6 --presets tiny        # a catalog far larger than it
@@ -55,7 +55,7 @@ def events(n_events: int, n_items: int, n_users: int, seed: int = 0) -> tuple[np
 
 
 def write_data(folder: Path, n_events: int, n_items: int, n_users: int) -> None:
-    """A data folder of these events and a catalog of all items, each with the tag of its cluster."""
+    """A data folder of these events and a catalog of all items, tagged by cluster."""
     import polars as pl
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,9 @@ def implicit_row(folder: Path, name: str) -> dict[str, Any]:
     steps = Steps()
     with steps.step("read"):
         frame = pl.read_parquet(folder / "interactions.parquet")
-        users, items = (frame[c].cast(pl.Categorical).to_physical() for c in ("user_id", "item_id"))
+        users, items = (
+            frame[c].cast(pl.Categorical).to_physical().to_numpy() for c in ("user_id", "item_id")
+        )
         matrix = sp.csr_matrix((np.ones(len(frame), np.float32), (users, items)))
     with steps.step("fit"):
         if name == "als":

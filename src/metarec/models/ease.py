@@ -164,9 +164,7 @@ def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.nda
     return np.asarray(events.power(2).T @ chance)
 
 
-def _weights(
-    events: sp.csr_matrix, diagonals: Sequence[np.ndarray]
-) -> tuple[sp.csr_matrix, ...]:
+def _weights(events: sp.csr_matrix, diagonals: Sequence[np.ndarray]) -> tuple[sp.csr_matrix, ...]:
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")

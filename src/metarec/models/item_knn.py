@@ -31,6 +31,16 @@ class ItemKnn:
     similarity: sp.csr_matrix
     """[N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    left_out: int = 0
+    """Oldest events of the longest histories that were compared with no others, see
+    `gram.newest`.
+    """
+
+    @property
+    def note(self) -> str:
+        """What was thinned; empty where nothing was."""
+        said = f"item k-NN left out the {self.left_out:,} oldest events of the longest histories"
+        return said if self.left_out else ""
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemKnn:
