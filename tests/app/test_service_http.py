@@ -543,7 +543,7 @@ def test_a_user_of_the_first_data_is_in_no_model_folder(client, model):
     assert "u007" not in trained_on(model)
     assert "u008" in trained_on(model)
     assert slate(client)["items"]
-    assert client.post(f"/v1/models/{second}/promote").status_code == 200
+    assert client.post(f"/v1/models/{second}/promote", json={}).status_code == 200
     assert slate(client)["model_version"] == second
 
 
@@ -606,7 +606,7 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
         (second, True),
     ]
     assert listed["promotions"][-1]["reason"] == "it is better"
-    assert elsewhere.post(f"/v1/models/{first}/promote").json() == {
+    assert elsewhere.post(f"/v1/models/{first}/promote", json={}).json() == {
         "current": first,
         "before": second,
     }
@@ -617,7 +617,7 @@ def test_items_added_while_serving_are_there_after_a_swap(start, model):
     client = start()
     client.put("/v1/items/new", json=NEW)
     _, second = second_model(client)
-    client.post(f"/v1/models/{second}/promote")
+    client.post(f"/v1/models/{second}/promote", json={})
     shown = slate(client, history=[{"item_id": "s00", "value": 5}], k=30)
     assert shown["model_version"] == second
     assert "new" in ids(shown)
@@ -632,18 +632,18 @@ def test_a_broken_model_is_refused_and_the_old_one_keeps_serving(start, model):
     client = start()
     first, second = second_model(client)
     break_model(client.app.state.service.live.registry.place_of(second))
-    answer = client.post(f"/v1/models/{second}/promote")
+    answer = client.post(f"/v1/models/{second}/promote", json={})
     assert answer.status_code == 409
     assert first in answer.json()["error"]
     assert slate(client)["model_version"] == first
     assert client.app.state.service.live.registry.current() == first
-    assert client.post("/v1/models/none/promote").status_code == 404
+    assert client.post("/v1/models/none/promote", json={}).status_code == 404
 
 
 def test_a_worker_started_on_a_broken_promotion_serves_the_model_before(start, model):
     client = start()
     first, second = second_model(client)
-    client.post(f"/v1/models/{second}/promote")
+    client.post(f"/v1/models/{second}/promote", json={})
     break_model(client.app.state.service.live.registry.place_of(second))
     assert slate(start())["model_version"] == first
 
@@ -671,7 +671,7 @@ def test_a_model_of_the_right_sizes_that_cannot_be_read_is_refused_for_the_one_t
     (registry.folder / "current").write_text(
         second, encoding="utf-8"
     )  # by hand: the pointer is no proof of what serves
-    answer = client.post(f"/v1/models/{second}/promote")
+    answer = client.post(f"/v1/models/{second}/promote", json={})
     assert answer.json() == {
         "error": f"model {second!r} could not be loaded; {first!r} keeps serving"
     }
