@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        help="experts of the gate instead of a preset's, such as: neighbors content (quick)",
+        help="experts of the gate instead of a preset's, such as: item_knn content (quick)",
     )
     parser.add_argument(
         "--users",

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cleaning import read_clean
-from metarec.data.newcomers import Horizon, Newcomer, newcomers_of
+from metarec.data.newcomers import ColdUser, Horizon, newcomers_of
 from metarec.data.schema import Dataset
 from metarec.evaluation import metrics
 from metarec.recommendation.slate import Request
@@ -73,7 +73,7 @@ def fit(train: Dataset, only: str | None, args: argparse.Namespace) -> Recommend
     return Recommender.fit(train, preset=args.preset, encoder=args.encoder)
 
 
-def _quality(model: Recommender, people: Sequence[Newcomer]) -> np.ndarray:
+def _quality(model: Recommender, people: Sequence[ColdUser]) -> np.ndarray:
     values = []
     for shots in HORIZON.shots:
         scores = model.score([Request(history=p.first(shots)) for p in people])

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from metarec.data.newcomers import LONG, SHORT, Newcomer
+from metarec.data.newcomers import LONG, SHORT, ColdUser
 from metarec.data.read import read
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
@@ -108,7 +108,7 @@ def main() -> None:
 
 def _behaviour(
     train: Dataset,
-    validation: list[Newcomer],
+    validation: list[ColdUser],
     histories: Histories,
     user_ids: list[str],
     content: np.ndarray,

@@ -1,7 +1,7 @@
 """What single experts of the gate are worth to newcomers: each alone beside popularity, or some
 together.
 
-    python benchmarks/parts.py DATA --parts sequence decoder encoder encoder-decoder
+    python benchmarks/parts.py DATA --parts markov decoder encoder encoder_decoder
     sequence+decoder
 
 Validation newcomers of the split that `metarec evaluate` makes: test newcomers stay unseen, so what
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        default=["sequence", "decoder", "encoder", "encoder-decoder"],
+        default=["markov", "decoder", "encoder", "encoder_decoder"],
         help="one row each; parts joined by + learn together",
     )
     parser.add_argument("--encoder", default="none", help="text encoder")

@@ -19,8 +19,9 @@ import polars as pl
 import metarec
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.newcomers import Horizon, choose_horizon
-from metarec.data.places import degrees_of, home_of, location_of
+from metarec.data.places import degrees_of, location_of
 from metarec.data.policies import facts_lines, policy_facts
+from metarec.data.regions import Regions
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.context_columns import ContextColumns
@@ -28,7 +29,7 @@ from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.request_context import RequestContext
 from metarec.features.text import check_person_template, item_text
@@ -38,11 +39,12 @@ from metarec.features.training_context import (
     friend_matrix,
 )
 from metarec.features.users import UserBatch
-from metarec.models.als import Factors
+from metarec.models.als import Als
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
 from metarec.models.context import Context
 from metarec.models.few_shot.learners import get_method
+from metarec.models.names import current_id
 from metarec.models.rating import RatingHead
 from metarec.models.registry import CONTEXT, MODELS, REPEAT, context_models
 from metarec.models.repeat import are_wanted
@@ -50,6 +52,7 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed, normal
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.exploration import directions_of, posterior_spread
+from metarec.recommendation.nearby import hide_far, tell_far
 from metarec.recommendation.notes import context_notes, words_asked
 from metarec.recommendation.onboarding import (
     Questions,
@@ -60,7 +63,7 @@ from metarec.recommendation.onboarding import (
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
-from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.slate import Request, Slate, friend_weights
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommendation.wishes import wish_scores
@@ -70,16 +73,16 @@ from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "tiny": ("profile", "neighbors", "content", "episodic"),
+    "tiny": ("profile", "item_knn", "content", "support_ridge"),
     "small": (
         "profile",
-        "neighbors",
-        "weights",
-        "factors",
-        "sequence",
+        "item_knn",
+        "ease",
+        "als",
+        "markov",
         "content",
-        "episodic",
-        "network",
+        "support_ridge",
+        "deep_set",
         "r2d2",
     ),
 }
@@ -114,12 +117,14 @@ class Settings:
     """
     person_template: str | None = None
     """How a person is written as text, as for `features.text.user_text`; read by
-    `learner="people-as-text"`.
+    `learner="user_text"`.
     """
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.learner is not None:
+            object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and self.learner not in MODELS:
             get_method(self.learner)  # says which there are
         if self.person_template is not None:
@@ -192,7 +197,7 @@ class Recommender:
             seed: the same data and seed give the same model.
             encoder: text encoder, or `auto`, or `none`.
             learner: a meta-learner by name, such as `anil` or `deep_kernel`, a Transformer over
-                events (`decoder`, `encoder`, `encoder-decoder`), or `people-as-text` (people
+                events (`decoder`, `encoder`, `encoder_decoder`), or `user_text` (people
                 written in words, read by the text encoder), that becomes a further part of the
                 score.
             item_template: how an item is written as text, such as `"{title} by {authors}"`; names
@@ -364,8 +369,8 @@ class Recommender:
         """[N, D] float32: where behaviour puts each item (from content, where nobody has met it
         yet).
         """
-        factors = self.ensemble.scorers.get("factors")
-        return factors.items if isinstance(factors, Factors) else self.content
+        factors = self.ensemble.scorers.get("als")
+        return factors.items if isinstance(factors, Als) else self.content
 
     @property
     def trained_on(self) -> pl.DataFrame:
@@ -434,7 +439,7 @@ class Recommender:
         return self._scores(requests, self.users(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `new_item`
+        """Addends of `score` by name, each [B, N]: `popularity`, one for each scorer, `cold_items`
         where the catalog has items that nobody has met, and `wish` where one is uttered.
         """
         users, _ = self.users(requests)
@@ -452,11 +457,9 @@ class Recommender:
         """
         support = self.users([request])[0].support
         params = self.ensemble.gate.at(support.lengths)
-        factors = self.ensemble.scorers.get("factors")
+        factors = self.ensemble.scorers.get("als")
         return (
-            {**params, "factors": factors.fold_in(support)}
-            if isinstance(factors, Factors)
-            else params
+            {**params, "factors": factors.fold_in(support)} if isinstance(factors, Als) else params
         )
 
     def rate(
@@ -526,6 +529,7 @@ class Recommender:
             requests, users, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
+        hide_far(scores, requests, users.context.location, self._places)
         self.policy_check.hide(scores, requests, (support.owners, support.items))
         scores[refused.owners, refused.items] = -np.inf
         spread = self._spread(support) if explore else None
@@ -537,7 +541,9 @@ class Recommender:
             spread=spread,
             embeddings=self.item_embeddings if diversity else None,
         )
-        return self._slates(requests, support, unknown, ordered, scores)
+        slates = self._slates(requests, support, unknown, ordered, scores)
+        tell_far(slates, requests, users.context.location, self._places)
+        return slates
 
     def questions(
         self,
@@ -741,32 +747,44 @@ class Recommender:
         """Friends, place, circumstances and searches of requests."""
         named = [[str(friend) for friend in request.friends] for request in requests]
         friends = self._user_vocabulary.indexes(friend for own in named for friend in own)
+        weights = [weight for request in requests for weight in friend_weights(request.friends)]
         owners = np.repeat(np.arange(len(requests)), [len(own) for own in named])
         here = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
-        home = home_of([request.profile for request in requests])
+        home = self._regions.homes([request.profile for request in requests])
         known = current_location(home, self._places, support)
         return RequestContext(
             friends=friend_matrix(
                 owners,
                 friends,
-                np.ones(len(friends), np.float32),
+                np.array(weights, np.float32),
                 (len(requests), len(self._user_vocabulary)),
             ),
             location=np.where(np.isnan(here), known, here),
-            circumstances=self._context_columns.of_requests([r.context for r in requests]),
+            circumstances=self.context_columns.of_requests([r.context for r in requests]),
             searches=[list(request.searches) for request in requests],
         )
 
     def _context_notes(self, request: Request) -> list[str]:
         model = self.ensemble.scorers.get(CONTEXT)
         read = model.read_columns if isinstance(model, Context) else []
+        heeded = self.policy_check.heeds(request.context)
+        request = replace(
+            request, context={k: v for k, v in request.context.items() if k not in heeded}
+        )
         unread = {name: value for name, value in request.context.items() if name not in read}
         unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
+        codes = self.context_columns.of_requests([request.context] if request.context else [])
+        missing = {
+            name: request.context[name]
+            for name, code in zip(self.context_columns.names, codes.sum(0), strict=True)
+            if name in read and request.context.get(name) is not None and not code
+        }
         return context_notes(
             request,
             self.ensemble.scorers,
             unread,
             len(unknown),
+            missing,
             reads_text=bool(self.text.shape[1]),
         )
 
@@ -776,11 +794,16 @@ class Recommender:
         return Vocabulary(ids.to_list())
 
     @cached_property
+    def _regions(self) -> Regions:
+        return Regions.fit(self.training.users.frame, self.catalog.frame)
+
+    @cached_property
     def _places(self) -> np.ndarray:
         return degrees_of(self.catalog.frame)
 
     @cached_property
-    def _context_columns(self) -> ContextColumns:
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
         return ContextColumns.fit(self.training.interactions)
 
     @cached_property
@@ -936,9 +959,9 @@ def _check_size(data: Dataset) -> None:
 
 def _words(
     catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings
-) -> PeopleInWords:
+) -> UsersInWords:
     """How this model's people are written as text: read by what reads its items."""
-    return PeopleInWords(
+    return UsersInWords(
         encoder=inputs.encoder,
         titles=catalog.titles(),
         liked_from=liked_from,

@@ -392,7 +392,7 @@ def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, P
 
 
 def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_path: Path) -> None:
-    learned = (*TINY, "--learner", "people-as-text")
+    learned = (*TINY, "--learner", "user_text")
     code, out, err = run(
         "fit",
         str(folder),
@@ -409,7 +409,7 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
     assert json.loads(out)["notes"] == ["people written as text: 48 of 48"]
     code, out, err = run("explain", str(tmp_path / "m"), "--like", "s00", "--item", "s05", "--json")
     assert code == 0, err
-    assert "people-as-text" in json.loads(out)["parts"]
+    assert "user_text" in json.loads(out)["parts"]
     for words, why in (
         (
             (*learned, "--item-template", "{plot}"),
@@ -419,9 +419,9 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
             (*learned, "--person-template", "{age}"),
             "person template '{age}' names 'age'; there are {profile}, {liked}, ",
         ),
-        ((*TINY, "--person-template", "{liked}"), "add --learner people-as-text"),
+        ((*TINY, "--person-template", "{liked}"), "add --learner user_text"),
         (
-            ("--encoder", "none", "--learner", "people-as-text"),
+            ("--encoder", "none", "--learner", "user_text"),
             "with encoder 'none', which reads nothing",
         ),
     ):

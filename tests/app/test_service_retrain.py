@@ -24,7 +24,7 @@ from metarec.app.retraining.loop import (
 )
 from metarec.app.service.schedule import retrain_periodically
 from metarec.app.service.settings import ServiceSettings
-from metarec.data.newcomers import Newcomer, choose_horizon
+from metarec.data.newcomers import ColdUser, choose_horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.feedback import open_store
 from metarec.feedback.events import Event, Impression
@@ -343,7 +343,7 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
 
 def newcomers(count, **profile):
     return [
-        Newcomer(
+        ColdUser(
             user_id=f"n{n}",
             profile={k: v[n % len(v)] for k, v in profile.items()},
             pool=[],

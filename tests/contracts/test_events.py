@@ -12,14 +12,14 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.newcomers import Horizon
-from metarec.models.registry import MODELS, PEOPLE_AS_TEXT
+from metarec.models.registry import MODELS, USER_TEXT
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommender import PRESETS
 
 TASTES = ("tent", "cup")
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 BLEND = "blend"
-NEEDS_MORE = {PEOPLE_AS_TEXT, "repeat", "profile"}
+NEEDS_MORE = {USER_TEXT, "repeat", "profile"}
 """What reads no accepted events of its own kind here: texts, own history, attributes."""
 FAST = PRESETS["small"]
 

@@ -57,7 +57,7 @@ def test_the_items_of_the_history_are_not_shown_again(
 def test_parts_add_up_to_the_score(model: Recommender, requests: list[Request]) -> None:
     parts = model.score_parts(requests)
 
-    assert set(parts) == {"popularity", "standing", "wish", *PRESETS[model.preset]}
+    assert set(parts) == {"popularity", "item_statistics", "wish", *PRESETS[model.preset]}
     np.testing.assert_allclose(
         sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.folders import START, events
-from metarec.data.newcomers import Horizon, Newcomer, NewcomerSplit, split_newcomers
+from metarec.data.newcomers import ColdUser, ColdUserSplit, Horizon, split_newcomers
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.splits import split_by_time, split_folds, split_leave_last
 
@@ -42,7 +42,7 @@ def datasets(draw: st.DrawFn) -> Dataset:
     return Dataset(interactions=pl.concat([frame, extra]))
 
 
-def no_newcomer_in_training(train: Dataset, newcomers: list[Newcomer], horizon: Horizon) -> None:
+def no_newcomer_in_training(train: Dataset, newcomers: list[ColdUser], horizon: Horizon) -> None:
     users, items = (set(train.interactions.frame[c]) for c in ("user_id", "item_id"))
     for person in newcomers:
         assert person.user_id not in users
@@ -93,7 +93,7 @@ def test_leave_last_out_warns_of_its_leak() -> None:
         split_leave_last(Dataset(interactions=events()), last=0)
 
 
-def parts_are_apart(split: NewcomerSplit) -> None:
+def parts_are_apart(split: ColdUserSplit) -> None:
     test, validation = ({n.user_id for n in part} for part in (split.test, split.validation))
     assert not test & validation
     for part in (split.test, split.validation):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.worlds import Constant, Oracle, split_of
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.curve import learning_curve
 from metarec.evaluation.measure import METRICS, Trial, measure
@@ -164,7 +164,7 @@ def test_mistakes_are_told(rated_world):
         learning_curve([Constant(rated_world), Constant(rated_world)], split)
     with pytest.raises(BadInput, match="there is no newcomer to judge"):
         Trial.of([], split.train)
-    lonely = Newcomer(
+    lonely = ColdUser(
         user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"]
     )
     with pytest.raises(BadInput, match="training events are empty"):

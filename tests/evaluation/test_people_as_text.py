@@ -7,7 +7,7 @@ from metarec.data.newcomers import split_newcomers
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.people_as_text import WEIGHTS, what_helped, with_people_as_text
+from metarec.evaluation.people_as_text import WEIGHTS, what_helped, with_user_text
 from metarec.evaluation.report import to_text
 from metarec.recommendation.slate import Request
 from world import tiny_world
@@ -18,7 +18,7 @@ WORLD = tiny_world(users_per_taste=60)
 @pytest.fixture(scope="module")
 def judged():
     own = OwnRecommender(preset="tiny", encoder="tfidf")
-    rows = with_people_as_text(own)
+    rows = with_user_text(own)
     return own, *rows, evaluate(WORLD.data, models=[own, *rows], baselines=["Popular"])
 
 
@@ -66,7 +66,7 @@ def test_the_report_says_which_helped(judged):
 def test_a_route_without_words_is_refused():
     split = split_newcomers(WORLD.data, rng=np.random.default_rng(0))
     own = OwnRecommender(preset="tiny", encoder="none")
-    text, _ = with_people_as_text(own)
+    text, _ = with_user_text(own)
     with pytest.raises(
         BadInput, match="'metarec', whose encoder reads the people, is not fitted yet"
     ):

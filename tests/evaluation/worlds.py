@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarec.data.newcomers import Horizon, NewcomerSplit, split_newcomers
+from metarec.data.newcomers import ColdUserSplit, Horizon, split_newcomers
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.curve import CurveTable
 from world import World
@@ -12,7 +12,7 @@ from world import World
 SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
 
 
-def split_of(world: World, seed: int = 1) -> NewcomerSplit:
+def split_of(world: World, seed: int = 1) -> ColdUserSplit:
     """Two fifths of the people are newcomers, half to choose by and half to judge by."""
     return split_newcomers(
         world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD

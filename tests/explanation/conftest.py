@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.evaluation.measure import Trial
 from metarec.explanation.decomposition import ablate
 
@@ -21,7 +21,7 @@ def trial(rated_world):
         taste, other = ("space", "garden") if n % 2 else ("garden", "space")
         items = [rated_world.items_of_taste[taste][(n + j) % 12] for j in range(12)]
         people.append(
-            Newcomer(
+            ColdUser(
                 user_id=f"n{n}",
                 profile={},
                 pool=[(i, 5.0) for i in items[:4]],

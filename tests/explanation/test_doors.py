@@ -8,7 +8,7 @@ import torch
 
 from metarec.explanation.gradients import integrated_gradients
 from metarec.explanation.network_inputs import content_door, event_door, profile_door
-from metarec.models.deep_set.network import NetworkSizes, NewcomerNetwork
+from metarec.models.deep_set.network import DeepSetNetwork, NetworkSizes
 
 pytest.importorskip("captum")
 ITEM = 4
@@ -17,7 +17,7 @@ ITEM = 4
 @pytest.fixture(scope="module")
 def asked():
     torch.manual_seed(0)
-    network = NewcomerNetwork(
+    network = DeepSetNetwork(
         torch.randn(12, 5),
         3,
         6,
@@ -70,7 +70,7 @@ def test_a_column_that_says_nothing_gets_nothing(asked):
 
 
 def test_a_network_without_content_is_explained_by_events_only():
-    network = NewcomerNetwork(
+    network = DeepSetNetwork(
         torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), NetworkSizes(dim=8)
     ).eval()
     with pytest.raises(ValueError, match="items have no content"):

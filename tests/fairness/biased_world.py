@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset
 
 ITEMS = 30
@@ -62,7 +62,7 @@ def _catalog() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["item_id", "title", "categories", "maker"], orient="row")
 
 
-def biased_newcomers(*, many: int = 60, few: int = 40, seed: int = 9) -> list[Newcomer]:
+def biased_newcomers(*, many: int = 60, few: int = 40, seed: int = 9) -> list[ColdUser]:
     """People of the same world nobody has met: the first 4 events are the pool, the rest is
     liked.
     """
@@ -72,7 +72,7 @@ def biased_newcomers(*, many: int = 60, few: int = 40, seed: int = 9) -> list[Ne
         group = "many" if n < many else "few"
         items = _draw(group, rng)
         people.append(
-            Newcomer(
+            ColdUser(
                 user_id=f"n{n}",
                 profile={"group": group, "age": float(20 + n % 40)},
                 pool=[(i, 1.0) for i in items[:4]],

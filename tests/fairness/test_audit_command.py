@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import metarec
 from fairness.biased_world import biased_data
 from metarec.app.commands.audit import attributes_of, audit
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.evaluation.measure import Trial
 
 app = typer.Typer()
@@ -72,7 +72,7 @@ def test_json_is_json_and_attributes_of_large_groups_are_looked_at_unless_said(p
 
 def test_times_are_no_attribute_unless_asked_for():
     people = [
-        Newcomer(
+        ColdUser(
             user_id=str(n),
             profile={"joined": 1e9 + 1e6 * n, "side": n % 2},
             pool=[("a", 1.0)],

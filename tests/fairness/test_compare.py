@@ -9,7 +9,7 @@ import pytest
 from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_data, biased_newcomers
 from fairness.conftest import Blind
-from metarec.data.newcomers import Horizon, NewcomerSplit
+from metarec.data.newcomers import ColdUserSplit, Horizon
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
 from metarec.fairness.mitigation.compare import compare_mitigations
@@ -23,7 +23,7 @@ from metarec.recommendation.slate import Request
 
 @pytest.fixture(scope="module")
 def split(data):
-    return NewcomerSplit(
+    return ColdUserSplit(
         train=data,
         validation=biased_newcomers(seed=3),
         test=biased_newcomers(seed=4),

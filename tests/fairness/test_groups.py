@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 from metarec.fairness.groups import (
     NOT_STATED,
@@ -53,7 +53,7 @@ def test_few_distinct_values_are_their_own_groups():
 
 def test_activity_groups_by_number_of_events():
     people = [
-        Newcomer(
+        ColdUser(
             user_id=str(n), profile={}, pool=[("a", 1.0)], query=[("b", 1.0)] * n, relevant=["b"]
         )
         for n in range(1, 10)
@@ -66,7 +66,7 @@ def test_activity_groups_by_number_of_events():
 
 
 def test_an_attribute_nobody_states_is_refused_with_the_choices():
-    people = [Newcomer(user_id="a", profile={"gender": "F"}, pool=[], query=[], relevant=[])]
+    people = [ColdUser(user_id="a", profile={"gender": "F"}, pool=[], query=[], relevant=[])]
     with pytest.raises(
         BadInput,
         match="no person states 'agee', so people cannot be grouped by it; there are: gender, "

@@ -39,11 +39,15 @@ def no_forbidden_item(counting: ModuleType, folder: Path, users: int, seed: int)
 
 
 @pytest.mark.parametrize("domain", ["health", "finance", "education"])
-def test_no_surface_shows_what_is_forbidden(counting: ModuleType, tmp_path: Path, domain: str) -> None:
+def test_no_surface_shows_what_is_forbidden(
+    counting: ModuleType, tmp_path: Path, domain: str
+) -> None:
     no_forbidden_item(counting, write_world(tmp_path / domain, domain), users=30, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("domain", ["health", "finance", "education"])
-def test_no_surface_shows_it_to_500_users(counting: ModuleType, tmp_path: Path, domain: str) -> None:
+def test_no_surface_shows_it_to_500_users(
+    counting: ModuleType, tmp_path: Path, domain: str
+) -> None:
     no_forbidden_item(counting, write_world(tmp_path / domain, domain, 1), users=500, seed=1)

@@ -13,8 +13,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
+    DeepSetNetwork,
     NetworkSizes,
-    NewcomerNetwork,
     padded_support,
     train_network,
 )
@@ -35,13 +35,13 @@ def behaviour() -> Behaviour:
 
 
 @pytest.fixture(scope="module")
-def network(behaviour: Behaviour) -> NewcomerNetwork:
+def network(behaviour: Behaviour) -> DeepSetNetwork:
     return train_network(
         behaviour, NetworkSizes(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
     )
 
 
-def read(network: NewcomerNetwork, support: Histories) -> torch.Tensor:
+def read(network: DeepSetNetwork, support: Histories) -> torch.Tensor:
     with torch.inference_mode():
         return network.people(
             *padded_support(support, network.pool), torch.zeros(len(support), 2), network.items()
@@ -49,7 +49,7 @@ def read(network: NewcomerNetwork, support: Histories) -> torch.Tensor:
 
 
 def test_what_is_known_after_one_event_does_not_depend_on_what_follows(
-    network: NewcomerNetwork,
+    network: DeepSetNetwork,
 ) -> None:
     short, long = (
         read(network, Histories.of_indexes([np.array([3])])),
@@ -60,7 +60,7 @@ def test_what_is_known_after_one_event_does_not_depend_on_what_follows(
     assert not torch.allclose(short[:, 3], long[:, 3], atol=1e-3)
 
 
-def test_one_event_tells_the_taste(network: NewcomerNetwork) -> None:
+def test_one_event_tells_the_taste(network: DeepSetNetwork) -> None:
     people = read(network, Histories.of_indexes([np.array([3]), np.array([13])]))
 
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def test_one_event_tells_the_taste(network: NewcomerNetwork) -> None:
 
 
 def test_served_it_wants_what_the_network_does_after_each_whole_support(
-    network: NewcomerNetwork,
+    network: DeepSetNetwork,
 ) -> None:
     """No event, one, three (the pool), beside each other; profiles that say something, and values
     of every level.
@@ -83,7 +83,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
         values=np.array([1.0, 1.0, 5.0, 3.0], np.float32),
     )
     profile = torch.from_numpy(rng.normal(size=(3, 2)).astype(np.float32))
-    strange = NewcomerNetwork(
+    strange = DeepSetNetwork(
         network.items.content,
         2,
         network.pool,

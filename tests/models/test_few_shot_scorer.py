@@ -45,7 +45,13 @@ def model():
 def test_the_learner_is_a_part_under_its_own_name(model, rated_world):
     requests = [Request(), Request(history=rated_world.history("garden", 3))]
     parts = model.score_parts(requests)
-    assert list(model.ensemble.scorers) == ["profile", "neighbors", "content", "episodic", "r2d2"]
+    assert list(model.ensemble.scorers) == [
+        "profile",
+        "item_knn",
+        "content",
+        "support_ridge",
+        "r2d2",
+    ]
     np.testing.assert_allclose(
         sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4
     )

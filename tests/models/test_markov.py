@@ -10,7 +10,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models import markov
-from metarec.models.markov import Chain, Transitions, choose_chain
+from metarec.models.markov import Chain, Markov, choose_chain
 
 
 def behaviour_of(rows: list[np.ndarray], items: int) -> Behaviour:
@@ -39,7 +39,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
     """Gram matrix and targets from the definition: one row for each event."""
     rng = np.random.default_rng(0)
     rows = [rng.permutation(7)[: rng.integers(2, 6)] for _ in range(30)]
-    model = Transitions.fit(behaviour_of(rows, 7), rng)  # too few users to choose: the defaults
+    model = Markov.fit(behaviour_of(rows, 7), rng)  # too few users to choose: the defaults
     chain, pasts, targets = Chain(), [], []
     for row in rows:
         for place, target in enumerate(row):
@@ -55,7 +55,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
 
 
 def test_what_follows_is_told_from_what_precedes_and_the_newest_event_is_loudest() -> None:
-    model = Transitions.fit(behaviour_of(rings(200), 40), np.random.default_rng(0))
+    model = Markov.fit(behaviour_of(rings(200), 40), np.random.default_rng(0))
     scores = model.evidence(asked([9, 10], [30, 10])).toarray()
     assert scores.argmax(1).tolist() == [11, 11]
     assert scores[0, 11] > 0 and scores[0, 8] == 0.0
@@ -90,17 +90,17 @@ def test_constants_are_chosen_by_held_out_users() -> None:
 def test_choosing_is_repeatable_and_leaves_the_draws_of_other_models_alone() -> None:
     behaviour = behaviour_of(rings(600), 40)
     rng = np.random.default_rng(3)
-    first = Transitions.fit(behaviour, rng)
+    first = Markov.fit(behaviour, rng)
     after = rng.random()
-    again = Transitions.fit(behaviour, np.random.default_rng(3))
+    again = Markov.fit(behaviour, np.random.default_rng(3))
     assert (first.following != again.following).nnz == 0
     assert after == np.random.default_rng(3).random()
 
 
 def test_a_saved_chain_is_the_same_and_older_files_have_the_default_recency() -> None:
-    model = Transitions.fit(behaviour_of(rings(600), 40), np.random.default_rng(0))
+    model = Markov.fit(behaviour_of(rings(600), 40), np.random.default_rng(0))
     users = asked([1, 2, 3], [7])
     arrays = dict(model.arrays())
-    assert (model.evidence(users) != Transitions.from_arrays(arrays).evidence(users)).nnz == 0
+    assert (model.evidence(users) != Markov.from_arrays(arrays).evidence(users)).nnz == 0
     del arrays["recency"]
-    assert Transitions.from_arrays(arrays).recency == Chain().recency
+    assert Markov.from_arrays(arrays).recency == Chain().recency

@@ -13,7 +13,7 @@ from metarec.features.histories import Histories
 from metarec.models import support_ridge as episodic_ridge
 from metarec.models.rating import NOISE, RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import EpisodicRidge
+from metarec.models.support_ridge import SupportRidge
 from world import evidence_of
 
 N_ITEMS, PEOPLE = 15, 40
@@ -69,7 +69,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
 ) -> None:
     monkeypatch.setattr(episodic_ridge, "RANK", N_ITEMS - 1)
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
     knot = 2
     dense, items = head.features(
         behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
@@ -95,7 +95,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
 def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
     behaviour: Behaviour,
 ) -> None:
-    head = EpisodicRidge.fit(behaviour, np.random.default_rng(0))
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
 
     evidence = evidence_of(head, behaviour.histories, behaviour.profiles)
 
@@ -180,3 +180,14 @@ def test_acts_without_a_rating_teach_no_prediction(behaviour: Behaviour) -> None
     )
 
     assert head.item_bias[0] == 0.0
+
+
+def test_a_head_saved_without_a_unit_predicts_as_it_did(behaviour: Behaviour) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    head = replace(head, unit=1.0, offset_variance=0.1)
+    arrays = head.arrays()
+
+    old = RatingHead.from_arrays({**arrays, "scale": arrays["scale"][:3]})
+
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    np.testing.assert_array_equal(old.predict(support, asked), head.predict(support, asked))

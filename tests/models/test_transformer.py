@@ -87,7 +87,7 @@ def test_batched_equals_one_by_one_and_padding_changes_nothing(world, form):
 def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
     data, features = training_set(world)
     torch.manual_seed(0)
-    model = SequenceTransformer(torch.randn(24, 5), SIZES, form="encoder-decoder").eval()
+    model = SequenceTransformer(torch.randn(24, 5), SIZES, form="encoder_decoder").eval()
     histories = [world.history("space", 3), world.history("garden", 3)]
     whole = scores(model, features, world, histories)
     monkeypatch.setattr("metarec.models.transformer.network.CANDIDATE_NUMBERS", 0)
@@ -217,7 +217,7 @@ def test_sampled_softmax_learns_too(world, form):
     assert found[space].min() > found[garden].max()
 
 
-@pytest.mark.parametrize("form", ["decoder", "encoder-decoder"])
+@pytest.mark.parametrize("form", ["decoder", "encoder_decoder"])
 def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, form):
     """People who like much count as much as in the full softmax, and what else they like stays in
     its sum.

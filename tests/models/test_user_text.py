@@ -10,15 +10,15 @@ import pytest
 
 from metarec import Recommender, Request
 from metarec.data.schema import BadInput
-from metarec.models import user_text as people_as_text
-from metarec.models.registry import PEOPLE_AS_TEXT
+from metarec.models import user_text
+from metarec.models.registry import USER_TEXT
 from world import tiny_world
 
 
 @pytest.fixture(scope="module")
 def model() -> Recommender:
     return Recommender.fit(
-        tiny_world(ratings=True).data, preset="tiny", encoder="tfidf", learner=PEOPLE_AS_TEXT
+        tiny_world(ratings=True).data, preset="tiny", encoder="tfidf", learner=USER_TEXT
     )
 
 
@@ -33,13 +33,13 @@ def requests(rated_world) -> list[Request]:
 
 
 def evidence(model, request):
-    return model.ensemble.scorers[PEOPLE_AS_TEXT].evidence(model.users([request])[0])[0]
+    return model.ensemble.scorers[USER_TEXT].evidence(model.users([request])[0])[0]
 
 
 def test_it_is_a_part_under_its_own_name(model, requests):
     parts = model.score_parts(requests)
-    assert list(model.ensemble.scorers)[-1] == PEOPLE_AS_TEXT
-    assert np.ptp(parts[PEOPLE_AS_TEXT][1]) > 0
+    assert list(model.ensemble.scorers)[-1] == USER_TEXT
+    assert np.ptp(parts[USER_TEXT][1]) > 0
     np.testing.assert_allclose(
         sum(part.astype(np.float64) for part in parts.values()), model.score(requests), atol=1e-4
     )
@@ -56,7 +56,7 @@ def test_words_of_history_and_profile_tell_the_taste(model, rated_world):
         evidence(model, Request(profile={"home": "south"})),
     )
     assert np.median(liked[space]) > 2 * np.median(liked[garden])
-    scorer = model.ensemble.scorers[PEOPLE_AS_TEXT]
+    scorer = model.ensemble.scorers[USER_TEXT]
     np.testing.assert_allclose(evidence(model, Request()), scorer.tower.mean, rtol=1e-6)
     assert home.shape == liked.shape
 
@@ -68,7 +68,7 @@ def test_what_was_stated_is_read_as_it_was_stated(rated_world):
     data = type(rated_world.data)(
         interactions=rated_world.data.interactions, items=rated_world.data.items, users=users
     )
-    model = Recommender.fit(data, preset="tiny", encoder="tfidf", learner=PEOPLE_AS_TEXT)
+    model = Recommender.fit(data, preset="tiny", encoder="tfidf", learner=USER_TEXT)
     assert not model.profile_inputs.columns
     space, garden = (
         model.vocabulary.indexes(rated_world.items_of_taste[taste]) for taste in ("space", "garden")
@@ -95,12 +95,12 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
         rated_world.data,
         preset="tiny",
         encoder="tfidf",
-        learner=PEOPLE_AS_TEXT,
+        learner=USER_TEXT,
         item_template="{text}",
         person_template="now: {liked}",
     )
     model.save(tmp_path / "model")
-    words = Recommender.load(tmp_path / "model").ensemble.scorers[PEOPLE_AS_TEXT].words
+    words = Recommender.load(tmp_path / "model").ensemble.scorers[USER_TEXT].words
     users, _ = model.users(
         [
             Request(
@@ -122,10 +122,8 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
 
 
 def test_the_people_written_are_bounded_and_counted(rated_world, monkeypatch):
-    monkeypatch.setattr(people_as_text, "MOST_PEOPLE", 20)
-    model = Recommender.fit(
-        rated_world.data, preset="tiny", encoder="tfidf", learner=PEOPLE_AS_TEXT
-    )
+    monkeypatch.setattr(user_text, "MOST_PEOPLE", 20)
+    model = Recommender.fit(rated_world.data, preset="tiny", encoder="tfidf", learner=USER_TEXT)
     assert model.notes == ["people written as text: 20 of 48"]
     assert "people written as text: 20 of 48" in model.card()
 
@@ -135,10 +133,10 @@ def test_an_encoder_that_reads_nothing_is_refused(rated_world):
         BadInput,
         match="with encoder 'none', which reads nothing; name one, such as minilm or tfidf",
     ):
-        Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner=PEOPLE_AS_TEXT)
+        Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner=USER_TEXT)
 
 
 def test_a_handful_of_people_is_no_error():
     data = tiny_world(users_per_taste=2, items_per_taste=3).data
-    model = Recommender.fit(data, preset="tiny", encoder="tfidf", learner=PEOPLE_AS_TEXT)
+    model = Recommender.fit(data, preset="tiny", encoder="tfidf", learner=USER_TEXT)
     assert np.isfinite(model.score([Request(history=[("s00", 1.0)])])).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput
 from metarec.models.rating import HeldOutErrors
 from metarec.recommendation.conformal import Conformal
@@ -18,7 +18,7 @@ from metarec.recommendation.slate import Request
 
 def calibrate(
     model,
-    newcomers: Sequence[Newcomer],
+    newcomers: Sequence[ColdUser],
     *,
     shots: Sequence[int],
     value_range: tuple[float, float],
@@ -76,7 +76,7 @@ def people(n, seed, lengths=(1, 30)):
         values = 3.0 + rng.normal(0, 0.8) + rng.normal(0, 0.8, rng.integers(*lengths))
         query = [(f"i{j}", float(v)) for j, v in enumerate(values)]
         found.append(
-            Newcomer(user_id=str(p), profile={}, pool=[("a", 3.0)] * 5, query=query, relevant=[])
+            ColdUser(user_id=str(p), profile={}, pool=[("a", 3.0)] * 5, query=query, relevant=[])
         )
     return found
 
@@ -109,10 +109,10 @@ def test_the_stretch_differs_by_number_of_events_and_is_interpolated_between():
 
 def test_a_person_of_many_values_counts_as_much_as_one_of_few():
     shy = [
-        Newcomer(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[])
+        ColdUser(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[])
         for n in range(99)
     ]
-    wild = Newcomer(
+    wild = ColdUser(
         user_id="w", profile={}, pool=[], query=[(f"i{j}", 9.0) for j in range(5000)], relevant=[]
     )
     found = calibrate(TooSure(), [*shy, wild], shots=(0,), value_range=(0, 9))

@@ -30,7 +30,7 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
     parts = gate.parts(popularity, standing, evidence, np.array([3]))
 
     np.testing.assert_allclose(parts["popularity"], [2 * np.log([0.75, 0.25])], rtol=1e-6)
-    np.testing.assert_allclose(parts["standing"], [[1.5, -1.5]], rtol=1e-6)
+    np.testing.assert_allclose(parts["item_statistics"], [[1.5, -1.5]], rtol=1e-6)
     np.testing.assert_allclose(parts["a"], [2 * np.log1p([0.75 / 0.75, 0.25 / 0.25])], rtol=1e-6)
     np.testing.assert_array_equal(parts["b"], [[0.0, 0.0]])
 

@@ -45,7 +45,7 @@ def test_a_known_user_is_asked_for_the_last_thing_they_wanted() -> None:
 
 def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_history_out() -> None:
     behaviour = walks()
-    ensemble = Ensemble.fit(behaviour, ("neighbors", "sequence"), 0)
+    ensemble = Ensemble.fit(behaviour, ("item_knn", "markov"), 0)
     assert ensemble.gate.knots.tolist() == [0, 1, 2, 3, known_length(behaviour)]
     users = np.arange(20)
     seen = []
@@ -67,7 +67,7 @@ def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_his
 
 
 def test_order_is_trusted_for_known_users_where_only_it_tells_what_comes() -> None:
-    gate = Ensemble.fit(walks(), ("neighbors", "sequence"), 0).gate
+    gate = Ensemble.fit(walks(), ("item_knn", "markov"), 0).gate
     sequence = gate.weight[-1, 1]
     assert sequence > gate.weight[-1, 0]
     assert sequence > gate.weight[-2, 1]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import metarec
+from metarec.data.errors import DataWarning
+from metarec.models.names import RENAMED
 from metarec.recommendation.storage import from_artefact
-from metarec.runtime.artefacts import BrokenArtefact, read_artefact
+from metarec.recommender import Recommender, Settings
+from metarec.runtime.artefacts import BrokenArtefact, read_artefact, write_artefact
 from served_model import saved_model
 
 
@@ -21,3 +28,34 @@ def test_a_model_that_lacks_something_is_named_as_such():
     ):
         with pytest.raises(BrokenArtefact, match="another version of metarec wrote it; fit again"):
             from_artefact(replace(whole, **lacking))
+
+
+def test_a_model_saved_under_old_ids_loads_with_one_note(tmp_path: Path) -> None:
+    old = {new: name for name, new in RENAMED.items()}
+    whole = read_artefact(saved_model())
+    write_artefact(
+        tmp_path / "old",
+        replace(
+            whole,
+            config={**whole.config, "scorers": [old.get(n, n) for n in whole.config["scorers"]]},
+            arrays={
+                re.sub(
+                    r"^ensemble/([^/]+)/",
+                    lambda found: f"ensemble/{old.get(found[1], found[1])}/",
+                    name,
+                ): array
+                for name, array in whole.arrays.items()
+            },
+        ),
+    )
+    with pytest.warns(DataWarning, match="'neighbors' is now 'item_knn'") as notes:
+        model = Recommender.load(tmp_path / "old")
+    assert len(notes) == 1
+    now, request = Recommender.load(saved_model()), metarec.Request()
+    np.testing.assert_array_equal(model.score([request]), now.score([request]))
+    assert list(model.score_parts([request])) == list(now.score_parts([request]))
+
+
+def test_an_old_id_of_a_model_is_accepted_with_a_note() -> None:
+    with pytest.warns(DataWarning, match="'people-as-text' is now 'user_text'"):
+        assert Settings(learner="people-as-text").learner == "user_text"

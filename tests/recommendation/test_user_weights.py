@@ -12,14 +12,14 @@ from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.als import Factors
+from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease import Ease
-from metarec.models.item_knn import Neighbors
-from metarec.models.markov import Transitions
+from metarec.models.item_knn import ItemKnn
+from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
-from metarec.models.support_ridge import EpisodicRidge
+from metarec.models.support_ridge import SupportRidge
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
 from world import World, evidence_of
@@ -62,7 +62,7 @@ def weighed() -> Behaviour:
     return behaviour_of(np.arange(PEOPLE), np.where(TWICE, 2.0, 1.0))
 
 
-@pytest.mark.parametrize("scorer", [Neighbors, Ease, Transitions, Content, Profile, Factors])
+@pytest.mark.parametrize("scorer", [ItemKnn, Ease, Markov, Content, Profile, Als])
 def test_a_weight_of_two_is_a_person_there_twice(
     scorer: type, copied: Behaviour, weighed: Behaviour
 ) -> None:
@@ -89,7 +89,7 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     monkeypatch.setattr(
         "metarec.models.support_ridge.TASTE_SCALE", 0.0
     )  # tastes are a plain SVD of likes, not weighed
-    twice, heavy = (EpisodicRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    twice, heavy = (SupportRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support = weighed.histories.first(3)
 
     np.testing.assert_allclose(

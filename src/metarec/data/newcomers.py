@@ -40,7 +40,7 @@ def choose_horizon(events_per_user: np.ndarray) -> Horizon:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newcomer:
+class ColdUser:
     """One person never seen in training: what may be shown of them and what they are judged on."""
 
     user_id: str
@@ -79,14 +79,14 @@ class Newcomer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewcomerSplit:
+class ColdUserSplit:
     """Training data without any newcomer, and the newcomers to choose settings by and to judge
     by.
     """
 
     train: Dataset
-    validation: list[Newcomer]
-    test: list[Newcomer]
+    validation: list[ColdUser]
+    test: list[ColdUser]
     horizon: Horizon
 
 
@@ -98,7 +98,7 @@ def split_newcomers(
     validation: float = 0.1,
     horizon: Horizon | None = None,
     most: int | None = None,
-) -> NewcomerSplit:
+) -> ColdUserSplit:
     """Hold whole users out: `test` and `validation` are shares of the users with enough events to
     be judged.
 
@@ -134,7 +134,7 @@ def split_newcomers(
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = data.with_interactions(events.filter(~is_new))
     catalog = train.interactions.frame.select("item_id").unique()
-    return NewcomerSplit(
+    return ColdUserSplit(
         train=train,
         horizon=horizon,
         **{part: newcomers_of(data, ids, catalog, horizon) for part, ids in parts.items()},
@@ -152,7 +152,7 @@ def newcomers_of(
     user_ids: np.ndarray | pl.Series,
     catalog: pl.DataFrame,
     horizon: Horizon,
-) -> list[Newcomer]:
+) -> list[ColdUser]:
     """These users as newcomers: pool and query from their events, query items only from `catalog`
     (a column `item_id`) and never from the pool.
     """
@@ -183,7 +183,7 @@ def telling_acts(events: Interactions) -> pl.DataFrame:
 
 def as_newcomers(
     data: Dataset, pools: pl.DataFrame, later: pl.DataFrame, relevant_from: float | None = None
-) -> list[Newcomer]:
+) -> list[ColdUser]:
     """Users shown by the acts in `pools` and asked about those in `later`; who wants nothing later
     is left out.
 
@@ -204,7 +204,7 @@ def as_newcomers(
     rows = shown.join(asked, on="user_id").sort(id_order("user_id"))
     profiles = data.users.of_users(rows["user_id"])
     return [
-        Newcomer(
+        ColdUser(
             user_id=user_id,
             profile=profile,
             pool=[tuple(event.values()) for event in pool],

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.newcomers import (
+    ColdUser,
+    ColdUserSplit,
     Horizon,
-    Newcomer,
-    NewcomerSplit,
     choose_horizon,
     items_of_users,
     newcomers_of,
@@ -34,7 +34,7 @@ class TimeSplit:
     """
     cut: float
     """Seconds, as the timestamps."""
-    newcomers: list[Newcomer]
+    newcomers: list[ColdUser]
     """People first seen at the cut or after, with enough events to be judged."""
     horizon: Horizon
 
@@ -152,7 +152,7 @@ def split_folds(
     rng: np.random.Generator,
     validation: float = 0.1,
     horizon: Horizon | None = None,
-) -> list[NewcomerSplit]:
+) -> list[ColdUserSplit]:
     """Cross-validation over users: everyone with enough events is a test newcomer in exactly one
     fold.
 
@@ -188,12 +188,12 @@ def split_folds(
 
 def _fold(
     data: Dataset, events: pl.DataFrame, test: np.ndarray, validation: np.ndarray, horizon: Horizon
-) -> NewcomerSplit:
+) -> ColdUserSplit:
     held_out = pl.Series("user_id", np.concatenate([test, validation]), dtype=pl.Utf8)
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = events.filter(~is_new)
     catalog = train.select("item_id").unique()
-    return NewcomerSplit(
+    return ColdUserSplit(
         train=data.with_interactions(train),
         horizon=horizon,
         test=newcomers_of(data, test, catalog, horizon),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.newcomers import LONG, SHORT, Horizon, Newcomer
+from metarec.data.newcomers import LONG, SHORT, ColdUser, Horizon
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
 from metarec.features.behaviour import Behaviour
@@ -48,7 +48,7 @@ class LearnerInputs:
     def of(
         cls,
         train: Dataset,
-        validation: list[Newcomer],
+        validation: list[ColdUser],
         rng: np.random.Generator,
         *,
         encoder: str = "auto",
@@ -115,7 +115,7 @@ class LearnerRecommender:
     """False serves the learned prior to everyone, so that what adapting adds can be seen."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the learner, where they are not the default."""
-    read: Callable[[Dataset, list[Newcomer], np.random.Generator], LearnerInputs] = LearnerInputs.of
+    read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
     """Where the arrays come from; a comparison of many learners makes them once."""
     progress: Progress = silent
     inputs: LearnerInputs | None = field(default=None, init=False)
@@ -124,7 +124,7 @@ class LearnerRecommender:
     popularity_weight: float = field(default=0.0, init=False)
     """Of log popularity in the order, where the learner does not rank by itself."""
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn a prior to rank from, and one to predict values from where there are any."""
         from metarec.models.few_shot.learners import get_method
 
@@ -231,7 +231,7 @@ def learners_for(
         get_method(name)
     known: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
-    def read(train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> LearnerInputs:
+    def read(train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> LearnerInputs:
         if id(train) not in known:  # the data set is kept too, so that its id stays its own
             known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
         return known[id(train)][1]
@@ -268,7 +268,7 @@ class OwnRecommender:
     model: Recommender | None = field(default=None, init=False)
 
     # It sets newcomers of its own aside
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of
         its own.
         """
@@ -334,5 +334,5 @@ class SavedRecommender(OwnRecommender):
 
     model: Recommender | None
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Nothing: it has learned what it will."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import NewcomerSplit
+from metarec.data.newcomers import ColdUserSplit
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Judged
 from metarec.evaluation.measure import METRICS, Measured, Trial, measure
@@ -175,7 +175,7 @@ class CurveTable:
 
 def learning_curve(
     judged: Sequence[Judged],
-    split: NewcomerSplit,
+    split: ColdUserSplit,
     *,
     trial: Trial | None = None,
     seed: int = 0,

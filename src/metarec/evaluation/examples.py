@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
@@ -45,7 +45,7 @@ class ShownSlate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownNewcomer:
+class ShownUser:
     """One person never seen in training."""
 
     profile: dict[str, Any]
@@ -58,7 +58,7 @@ class ShownNewcomer:
 
 def show_newcomers(
     model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
-) -> list[ShownNewcomer]:
+) -> list[ShownUser]:
     """A random few newcomers of `trial`, not picked for how well they are served.
 
     Args:
@@ -100,11 +100,11 @@ def show_newcomers(
 
 
 def _show(
-    person: Newcomer,
+    person: ColdUser,
     lists: dict[int, tuple[np.ndarray, float]],
     trial: Trial,
     title_of: dict[str, str],
-) -> ShownNewcomer:
+) -> ShownUser:
     events = trial.train.interactions
     liked = set(person.relevant)
     slates = []
@@ -127,4 +127,4 @@ def _show(
         )
         for i, value, *_ in person.first(max(lists))
     ]
-    return ShownNewcomer(profile=person.profile, did=did, slates=slates, liked_later=len(liked))
+    return ShownUser(profile=person.profile, did=did, slates=slates, liked_later=len(liked))

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.recommendation.slate import Request
 
@@ -37,7 +37,7 @@ class Judged(Scores, Protocol):
     name: str
     """What tables and plots call it."""
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn from `train`; choose settings on `validation`, which holds people outside of
         `train`.
         """
@@ -66,7 +66,7 @@ class KnowsItsDoubt(Protocol):
         ...
 
 
-def requests_at(newcomers: Sequence[Newcomer], shots: int) -> list[Request]:
+def requests_at(newcomers: Sequence[ColdUser], shots: int) -> list[Request]:
     """What a model sees of each newcomer after `shots` events: the first of the pool, and the
     profile.
     """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer, as_newcomers, telling_acts
+from metarec.data.newcomers import ColdUser, as_newcomers, telling_acts
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES
@@ -104,7 +104,7 @@ def judge_last_out(
 
 
 def measure_last(
-    model: Judged, asked: Sequence[Newcomer], rng: np.random.Generator
+    model: Judged, asked: Sequence[ColdUser], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [people]; an item that the model does not know is a miss."""
     hits = np.concatenate(
@@ -117,7 +117,7 @@ def measure_last(
     }
 
 
-def _hits(model: Judged, asked: Sequence[Newcomer], rng: np.random.Generator) -> np.ndarray:
+def _hits(model: Judged, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
     """[B, PLACES] whether each place holds the item asked about."""
     scores = model.score([Request(history=n.pool, profile=n.profile) for n in asked])
     known = model.vocabulary
@@ -130,7 +130,7 @@ def _hits(model: Judged, asked: Sequence[Newcomer], rng: np.random.Generator) ->
     return np.asarray((ranked == wanted[:, None]) & (wanted >= 0)[:, None])
 
 
-def _without_last(data: Dataset) -> tuple[Dataset, list[Newcomer]]:
+def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
     """What comes before each user's last new item, and the users with that item to ask about."""
     row = pl.int_range(pl.len()).alias("row")
     acts = telling_acts(
@@ -153,7 +153,7 @@ def _before(events: pl.DataFrame, cut: pl.DataFrame) -> pl.DataFrame:
     return joined.filter((pl.col("row") < pl.col("last_row")) | pl.col("last_row").is_null())
 
 
-def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list[Newcomer]]:
+def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list[ColdUser]]:
     """Training data without some users, and these users asked for their last event."""
     _, asked = _without_last(train)
     many = min(int(VALIDATION_SHARE * len(asked)), MOST_VALIDATION)
@@ -164,7 +164,7 @@ def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list
 
 
 def _row(
-    scenario: str, model: Judged, asked: list[Newcomer], rng: np.random.Generator
+    scenario: str, model: Judged, asked: list[ColdUser], rng: np.random.Generator
 ) -> ProtocolRow:
     values = measure_last(model, asked, rng)
     weights = resample(len(asked), derive(0, "bootstrap", scenario))

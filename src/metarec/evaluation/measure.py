@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
@@ -140,7 +140,7 @@ METRICS = {
 class Trial:
     """Who is judged, and on which items: the same for every recommender beside each other."""
 
-    newcomers: Sequence[Newcomer]
+    newcomers: Sequence[ColdUser]
     train: Dataset
     vocabulary: Vocabulary
     """Items that may be listed; an item in a newcomer's pool never is, whatever the number of
@@ -154,7 +154,7 @@ class Trial:
     @classmethod
     def of(
         cls,
-        newcomers: Sequence[Newcomer],
+        newcomers: Sequence[ColdUser],
         train: Dataset,
         *,
         candidates: Sequence[str] | None = None,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Dataset, Interactions, Vocabulary, id_order
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.ratings import Biases
@@ -38,9 +38,9 @@ class Published:
 
     name: str
     train: Dataset
-    validation: list[Newcomer]
+    validation: list[ColdUser]
     """People set aside to choose settings by; never judged."""
-    scenarios: dict[str, list[Newcomer]]
+    scenarios: dict[str, list[ColdUser]]
     """`pool` is the whole support, `query` what is asked."""
     cuts: tuple[int, ...]
     """Lengths of list measured."""
@@ -72,7 +72,7 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
     aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
     is_aside = pl.col("user_id").is_in(pl.Series(aside).implode())
 
-    def tasks(part: pl.DataFrame) -> list[Newcomer]:
+    def tasks(part: pl.DataFrame) -> list[ColdUser]:
         counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))
         return _tasks(
             data, part.join(counts, on="user_id", how="semi"), lambda count: count - MELU_ASKED, rng
@@ -206,7 +206,7 @@ class Chance:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Remember the values there are."""
         self.table, self.rng = TrainingTable.of(train, 0), rng
 
@@ -239,7 +239,7 @@ class ItemMean:
     """[N]"""
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Average, pulled towards the mean of all by two values."""
         self.table = TrainingTable.of(train, 0)
         biases = Biases.of(self.table, 2.0, 10.0)
@@ -264,7 +264,7 @@ class ItemMean:
 def _row(
     scenario: str,
     model: Judged,
-    newcomers: list[Newcomer],
+    newcomers: list[ColdUser],
     published: Published,
     rng: np.random.Generator,
 ) -> ProtocolRow:
@@ -284,7 +284,7 @@ def _row(
 
 
 def measure_queries(
-    model: Judged, newcomers: list[Newcomer], published: Published, rng: np.random.Generator
+    model: Judged, newcomers: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [people], each person's query ranked among itself: by predicted value where the
     model has one, else by score.
@@ -397,7 +397,7 @@ def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) ->
 
 def _tasks(
     data: Dataset, events: pl.DataFrame, shown_of: Callable[[int], int], rng: np.random.Generator
-) -> list[Newcomer]:
+) -> list[ColdUser]:
     """Each person's events in a random order: the first so many shown, the rest asked."""
     events = events.with_columns(pl.Series("draw", rng.random(events.height))).sort(
         *id_order("user_id"), "draw"
@@ -412,7 +412,7 @@ def _tasks(
         pairs: list[tuple[str, float]] = list(zip(items, values, strict=True))
         shown = shown_of(len(pairs))
         tasks.append(
-            Newcomer(
+            ColdUser(
                 user_id=user_id,
                 profile=profile,
                 pool=pairs[:shown],
@@ -423,7 +423,7 @@ def _tasks(
     return tasks
 
 
-def _liking(newcomers: list[Newcomer]) -> list[Newcomer]:
+def _liking(newcomers: list[ColdUser]) -> list[ColdUser]:
     """Those who like something asked: others cannot tell a good ranking from a bad one."""
     return [n for n in newcomers if n.relevant]
 

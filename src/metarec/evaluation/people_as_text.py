@@ -1,6 +1,6 @@
 """People written as text beside the recommender: what the text route knows alone, and what it adds.
 
-`u* = encoder(u)` from profile and recent history in words (the scorer `people-as-text`), judged in
+`u* = encoder(u)` from profile and recent history in words (the scorer `user_text`), judged in
 the same table as the model over item tokens, so that the report says which of the two helped, at
 each number of events.
 """
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval
-from metarec.models.user_text import PeopleAsText
+from metarec.models.user_text import UserText
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
 
@@ -37,18 +37,18 @@ FLOOR = 1e-6
 
 @dataclass(kw_only=True)
 class TextRoute:
-    """The text route alone: the scorer that `fit --learner people-as-text` adds, beside a model
+    """The text route alone: the scorer that `fit --learner user_text` adds, beside a model
     fitted before on the same people.
     """
 
     beside: OwnRecommender
     name: str = "people as text"
-    scorer: PeopleAsText | None = field(default=None, init=False)
+    scorer: UserText | None = field(default=None, init=False)
 
     # The model has them
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Fit the scorer on what the model beside has learned from."""
-        self.scorer = PeopleAsText.fit(self.model.behaviour(), rng)
+        self.scorer = UserText.fit(self.model.behaviour(), rng)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class TextRoute:
 
 
 @dataclass(kw_only=True)
-class WithPeopleAsText:
+class WithUserText:
     """A recommender and the text route together, weighed at each number of events by what helped
     validation newcomers.
     """
@@ -93,7 +93,7 @@ class WithPeopleAsText:
     """Number of events -> weight of the text route; 0 where it did not help."""
 
     # Both are fitted
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Choose the weights; both routes were fitted before."""
         seed = int(rng.integers(2**31))
         for shots in self.text.model.horizon.shots:
@@ -141,17 +141,15 @@ class WithPeopleAsText:
         return self.text.model.score(requests)
 
 
-def with_people_as_text(own: OwnRecommender) -> list[TextRoute | WithPeopleAsText]:
+def with_user_text(own: OwnRecommender) -> list[TextRoute | WithUserText]:
     """The two further rows of a table whose first row is `own`: the text route alone, and both
     together.
     """
     text = TextRoute(beside=own)
-    return [text, WithPeopleAsText(text=text)]
+    return [text, WithUserText(text=text)]
 
 
-def what_helped(
-    evaluation: Evaluation, rows: Sequence[TextRoute | WithPeopleAsText]
-) -> dict[str, Any]:
+def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]) -> dict[str, Any]:
     """Paired differences in NDCG@10 to the first model at each number of events, with a sentence
     that says which route helped.
     """

@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.newcomers import (
+    ColdUser,
+    ColdUserSplit,
     Horizon,
-    Newcomer,
-    NewcomerSplit,
     accepted_items,
     as_newcomers,
     choose_horizon,
@@ -54,7 +54,7 @@ class Setting:
     """What to fit on, and one or two ways to judge it."""
 
     scenario: Scenario
-    split: NewcomerSplit
+    split: ColdUserSplit
     """Fit on `train`, choose by `validation`; `test` are those judged, `horizon` says after how
     many events.
     """
@@ -136,7 +136,7 @@ def prepare_unmet(
         newcomers_of(data, people, catalog, horizon)
         for people in (shuffled[:cut], shuffled[cut:][:most])
     )
-    split = NewcomerSplit(train=train, validation=validation, test=test, horizon=horizon)
+    split = ColdUserSplit(train=train, validation=validation, test=test, horizon=horizon)
     return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
 
 
@@ -160,7 +160,7 @@ def _without(data: Dataset, cold: list[str]) -> Dataset:
     return data.with_interactions(data.interactions.frame.filter(~pl.col("item_id").is_in(cold)))
 
 
-def _ask_cold(people: list[Newcomer], cold: set[str]) -> list[Newcomer]:
+def _ask_cold(people: list[ColdUser], cold: set[str]) -> list[ColdUser]:
     """The same people, asked about cold items alone; those with no liked one are left out."""
     asked = [
         replace(
@@ -174,7 +174,7 @@ def _ask_cold(people: list[Newcomer], cold: set[str]) -> list[Newcomer]:
 
 
 def _cold_trials(
-    people: list[Newcomer], train: Dataset, cold: list[str], scenario: str
+    people: list[ColdUser], train: Dataset, cold: list[str], scenario: str
 ) -> dict[str, Trial]:
     if not people:
         raise BadInput(
@@ -212,7 +212,7 @@ def _both_cold(
     )
 
 
-def _ask_warm(person: Newcomer, cold: set[str]) -> Newcomer:
+def _ask_warm(person: ColdUser, cold: set[str]) -> ColdUser:
     return replace(
         person,
         pool=[e for e in person.pool if e[0] not in cold],
@@ -283,7 +283,7 @@ def _known_people(
     catalog: set[str],
     rng: np.random.Generator,
     most: int | None,
-) -> list[Newcomer]:
+) -> list[ColdUser]:
     """At most `most` people with asked events in `catalog`: their other events are the pool."""
     of = data.interactions.keep(events)
     marked = events.select(is_asked.alias("asked"), "user_id")
@@ -319,7 +319,7 @@ def _time(
     people = [cut.newcomers[place] for place in order]
     third = len(people) // 3
     test = people[third:][:most]
-    split = NewcomerSplit(
+    split = ColdUserSplit(
         train=cut.train, validation=people[:third], test=test, horizon=cut.horizon
     )
     return Setting(scenario="time", split=split, trials={"all": Trial.of(test, cut.train)})

@@ -19,7 +19,7 @@ from torch import Tensor
 from metarec.explanation.gradients import Attribution, Door, integrated_gradients
 from metarec.explanation.relative_score import columns_of
 from metarec.features.events import parts_of
-from metarec.models.deep_set.network import NewcomerNetwork
+from metarec.models.deep_set.network import DeepSetNetwork
 from metarec.recommendation.slate import Request
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def event_door(
-    network: NewcomerNetwork,
+    network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
@@ -69,7 +69,7 @@ def event_door(
 
 
 def profile_door(
-    network: NewcomerNetwork,
+    network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
@@ -98,7 +98,7 @@ def profile_door(
 
 
 def content_door(
-    network: NewcomerNetwork,
+    network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
@@ -145,7 +145,7 @@ def content_door(
 
 def has_network(model: object) -> bool:
     """Whether a newcomer network is among the parts of a model's score."""
-    return "network" in getattr(getattr(model, "ensemble", None), "scorers", {})
+    return "deep_set" in getattr(getattr(model, "ensemble", None), "scorers", {})
 
 
 def through_network(
@@ -162,7 +162,7 @@ def through_network(
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
     """
     # This scorer has one
-    network: NewcomerNetwork = model.ensemble.scorers["network"].network  # type: ignore[attr-defined]
+    network: DeepSetNetwork = model.ensemble.scorers["deep_set"].network  # type: ignore[attr-defined]
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()

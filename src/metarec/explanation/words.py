@@ -46,6 +46,25 @@ DID = {
     "sell": "sold",
     "drop": "dropped",
     "skip": "skipped",
+    "buy": "bought",
+    "hold": "held",
+    "watchlist": "watched",
+    "apply": "applied for",
+    "cook": "cooked",
+    "eat": "ate",
+    "log": "logged",
+    "enroll": "enrolled in",
+    "preview": "looked at",
+    "submit": "handed in",
+    "certificate": "earned a certificate in",
+    "book": "booked",
+    "booking": "booked",
+    "checkin": "checked in at",
+    "wishlist": "wished for",
+    "accept": "accepted",
+    "deliver": "delivered",
+    "bid": "bid for",
+    "reorder": "ordered again",
 }
 """Kind of an event -> what the person did; other kinds are said plainly."""
 CIRCUMSTANCES = {
@@ -55,53 +74,54 @@ CIRCUMSTANCES = {
 }
 PARTS = {
     "popularity": "many people like it",
-    "standing": "those who met it liked it",
-    "network": "people with a beginning like yours went on to it, says a network",
+    "item_statistics": "those who met it liked it",
+    "deep_set": "people with a beginning like yours went on to it, says a network",
     "profile": "people like you take to it",
     "collaborative": "people who share your history chose it",
-    "neighbors": "people who chose what you chose also chose it",
-    "weights": "it goes with what you chose",
-    "factors": "it suits the taste your history shows",
-    "sequence": "it often comes after what you did last",
-    "episodic": "people who began as you did went on to it",
+    "item_knn": "people who chose what you chose also chose it",
+    "ease": "it goes with what you chose",
+    "als": "it suits the taste your history shows",
+    "markov": "it often comes after what you did last",
+    "support_ridge": "people who began as you did went on to it",
     "r2d2": "what you did so far points to it",
-    "people-as-text": "people who would be described like you went on to it",
+    "user_text": "people who would be described like you went on to it",
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
     "friends": "people you know took it",
     "place": "it is near",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
-    "new_item": "of the items nobody has met yet it is one that suits you",
+    "acceptance": "those who took it kept it",
+    "cold_items": "of the items nobody has met yet it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
 }
 AGAINST = {
     "popularity": "few people know it",
-    "standing": "those who met it liked it less than most",
-    "network": "people with a beginning like yours seldom went on to it, says a network",
+    "item_statistics": "those who met it liked it less than most",
+    "deep_set": "people with a beginning like yours seldom went on to it, says a network",
     "profile": "people like you seldom choose it",
     "collaborative": "people who share your history rarely choose it",
-    "neighbors": "people who chose what you chose rarely did",
-    "weights": "it seldom goes with what you chose",
-    "factors": "it does not suit the taste your history shows",
-    "sequence": "it seldom comes after what you did last",
-    "episodic": "people who began as you did seldom went on to it",
+    "item_knn": "people who chose what you chose rarely did",
+    "ease": "it seldom goes with what you chose",
+    "als": "it does not suit the taste your history shows",
+    "markov": "it seldom comes after what you did last",
+    "support_ridge": "people who began as you did seldom went on to it",
     "r2d2": "what you did so far points elsewhere",
-    "people-as-text": "people who would be described like you seldom went on to it",
+    "user_text": "people who would be described like you seldom went on to it",
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
     "friends": "few people you know took it",
     "place": "it is far away",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
-    "new_item": "other items nobody has met yet suit you better",
+    "cold_items": "other items nobody has met yet suit you better",
     "refused": "it is like what you refused",
     "acceptance": "many who took it gave it back or refused it",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {
     "popularity",
-    "standing",
+    "item_statistics",
     "wish",
     "acceptance",
     "friends",
@@ -140,14 +160,15 @@ def sentences(
     most: int = MOST_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the
     strongest of each kind first; parts speak only where nothing finer does (popularity and the
-    like, and a wish, always may). `facts` says more of some parts: how far, how many friends. With
-    `rather_for`, what speaks against the item is said only where nothing speaks for it, as beside
-    an item that is shown.
+    like, and a wish, always may). `facts` says more of some parts: how far, how many friends;
+    `labels` how a column or attribute is written. With `rather_for`, what speaks against the item
+    is said only where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
         speaks_for = sentences(
@@ -157,6 +178,7 @@ def sentences(
             liked_from=liked_from,
             most=most,
             facts=facts,
+            labels=labels,
         )
         if speaks_for:
             return speaks_for
@@ -176,7 +198,7 @@ def sentences(
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
-            (f.effect, _of_feature(f)) for f in features if f.name != "values"
+            (f.effect, _of_feature(f, labels)) for f in features if f.name != "values"
         ),  # the events say so themselves
         _shares(
             (effect, _of_part(name, effect, facts))
@@ -215,13 +237,11 @@ def _of_event(event: EventEffect, liked_from: float | None) -> str:
     return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
 
 
-def _of_feature(feature: FeatureEffect) -> str:
+def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None) -> str:
     lifts = feature.effect > 0
+    called = (labels or {}).get(feature.name, feature.name.replace("_", " "))
     if feature.about == "profile":
-        return (
-            f"people of your {feature.name.replace('_', ' ')} ({feature.value}) like it "
-            f"{'more' if lifts else 'less'}"
-        )
+        return f"people of your {called} ({feature.value}) like it {'more' if lifts else 'less'}"
     if feature.about == "circumstances":
         return (
             f"{'because of' if lifts else 'in spite of'} "
@@ -234,7 +254,7 @@ def _of_feature(feature: FeatureEffect) -> str:
         return f'{word} its {feature.name} says "{feature.value}"'
     if feature.name in {"categories", "tags", "genres", "category", "genre"}:
         return f"{word} it is {feature.value.lower()}"
-    return f"{word} its {feature.name.replace('_', ' ')} is {feature.value}"
+    return f"{word} its {called} is {feature.value}"
 
 
 def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 
 NOT_STATED = "not stated"
@@ -150,7 +150,7 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def group_people(newcomers: Sequence[Newcomer], by: str) -> Groups:
+def group_people(newcomers: Sequence[ColdUser], by: str) -> Groups:
     """Group people by a profile attribute, or by `activity` (their number of events, in thirds).
 
     Raises:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from metarec.data.newcomers import Horizon
 from metarec.features.events import Events
 from metarec.features.histories import Histories
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.training_context import TrainingContext
 from metarec.features.users import UserBatch
 
@@ -40,7 +40,7 @@ class Behaviour:
     """[U] how much each training user counts, mean 1; None: all the same."""
     told: Sequence[Mapping[str, Any]] | None = None
     """[U] attributes of the training users as they stated them; None: nobody stated any."""
-    words: PeopleInWords | None = None
+    words: UsersInWords | None = None
     """How people are written as text; None where nothing reads them so."""
     whole: Histories = None  # type: ignore[assignment]  # filled in below, never None
     """Everything each training user accepted, each item once, acts after the cut included; the same

@@ -15,7 +15,7 @@ from metarec.features.text import HISTORY_ITEMS, user_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleInWords:
+class UsersInWords:
     """How a person's profile and recent history become a text, and who reads it."""
 
     encoder: TextEncoder

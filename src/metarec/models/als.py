@@ -30,7 +30,7 @@ CONTENT_REGULARISATION = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Factors:
+class Als:
     """Evidence = u . v, cut at zero, with u solved from the support."""
 
     items: np.ndarray
@@ -42,7 +42,7 @@ class Factors:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Factors:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Als:
         """Alternate ridge solves of users and items."""
         by_user = behaviour.whole
         weights = event_weights(by_user, behaviour.relevant_from)
@@ -104,7 +104,7 @@ class Factors:
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> Factors:
+    ) -> Als:
         """New items take the factors that their content predicts."""
         return replace(
             self, items=np.concatenate([self.items, content[len(self.items) :] @ self.from_content])
@@ -120,7 +120,7 @@ class Factors:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Factors:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Als:
         """From `arrays()`."""
         return cls(
             items=arrays["items"],

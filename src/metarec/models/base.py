@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 
 DISLIKED_WEIGHT = 0.3
@@ -67,7 +67,7 @@ class Model(Protocol):
 class ReadsWords(Protocol):
     """A model that reads users as text, and is handed who writes and reads them."""
 
-    def with_words(self, words: PeopleInWords) -> Model:
+    def with_words(self, words: UsersInWords) -> Model:
         """The same model, writing and reading users by `words`."""
         ...
 

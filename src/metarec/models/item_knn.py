@@ -24,7 +24,7 @@ KEPT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbors:
+class ItemKnn:
     """Evidence = sum of similarities to the items of the support."""
 
     similarity: sp.csr_matrix
@@ -32,7 +32,7 @@ class Neighbors:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Neighbors:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
         events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
         together = (events.T @ events).tocsr()
@@ -53,7 +53,7 @@ class Neighbors:
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> Neighbors:
+    ) -> ItemKnn:
         """New items are known to nobody yet."""
         return replace(self, similarity=grown(self.similarity, len(content)))
 
@@ -65,7 +65,7 @@ class Neighbors:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Neighbors:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemKnn:
         """From `arrays()`."""
         return cls(similarity=sparse_from(arrays), relevant_from=float(arrays["relevant_from"][0]))
 

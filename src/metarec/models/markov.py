@@ -58,7 +58,7 @@ class Chain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transitions:
+class Markov:
     """Evidence = recency-weighted sum over the support of what tends to follow each event."""
 
     following: sp.csr_matrix
@@ -67,7 +67,7 @@ class Transitions:
     recency: float = RECENCIES[0]
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Transitions:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Markov:
         """Choose the constants on held-out users, then count everyone's pairs with them."""
         chain = choose_chain(behaviour, rng.spawn(1)[0])  # others draw as if nothing was chosen
         return cls(
@@ -84,7 +84,7 @@ class Transitions:
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> Transitions:
+    ) -> Markov:
         """New items follow nothing yet."""
         return replace(self, following=grown(self.following, len(content)))
 
@@ -97,7 +97,7 @@ class Transitions:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Transitions:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Markov:
         """From `arrays()`; models saved before the recency was chosen have the default."""
         return cls(
             following=sparse_from(arrays),

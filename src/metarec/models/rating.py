@@ -226,7 +226,9 @@ class RatingHead:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
         """From `arrays()`."""
-        mean, low, high, unit, offset_variance = (float(x) for x in arrays["scale"])
+        scale = [float(x) for x in arrays["scale"]]
+        # Heads saved before ratings were brought to one spread name no unit.
+        mean, low, high, unit, offset_variance = scale if scale[3:] else [*scale, 1.0, OFFSET_VARIANCE[0]]
         return cls(
             mean=mean,
             low=low,

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from metarec.features.behaviour import Behaviour
-from metarec.models.als import Factors
+from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.content import Content
 from metarec.models.context import Context
-from metarec.models.deep_set.scorer import Network
+from metarec.models.deep_set.scorer import DeepSet
 from metarec.models.ease import Ease
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
-from metarec.models.item_knn import Neighbors
-from metarec.models.markov import Transitions
+from metarec.models.item_knn import ItemKnn
+from metarec.models.markov import Markov
 from metarec.models.place import Place
 from metarec.models.profile import Profile
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
-from metarec.models.support_ridge import EpisodicRidge
+from metarec.models.support_ridge import SupportRidge
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
     MaskedTransformer,
     Transformer,
 )
-from metarec.models.user_text import PeopleAsText
+from metarec.models.user_text import UserText
 
-PEOPLE_AS_TEXT, REPEAT = "people-as-text", "repeat"
+USER_TEXT, REPEAT = "user_text", "repeat"
 FRIENDS, PLACE, CONTEXT, SEARCH = "friends", "place", "context", "search"
 READ_CONTEXT = (FRIENDS, PLACE, CONTEXT, SEARCH)
 """Models of what is known beside history and profile: they join where data have it, and the gate
@@ -34,22 +34,22 @@ weighs them by parameters of their own.
 """
 MODELS: dict[str, type[Model]] = {
     "profile": Profile,
-    "neighbors": Neighbors,
-    "weights": Ease,
-    "factors": Factors,
-    "sequence": Transitions,
+    "item_knn": ItemKnn,
+    "ease": Ease,
+    "als": Als,
+    "markov": Markov,
     "content": Content,
     REPEAT: Repeat,
     FRIENDS: Friends,
     PLACE: Place,
     CONTEXT: Context,
     SEARCH: Search,
-    "episodic": EpisodicRidge,
-    "network": Network,
+    "support_ridge": SupportRidge,
+    "deep_set": DeepSet,
     "decoder": Transformer,
     "encoder": MaskedTransformer,
-    "encoder-decoder": CandidateTransformer,
-    PEOPLE_AS_TEXT: PeopleAsText,
+    "encoder_decoder": CandidateTransformer,
+    USER_TEXT: UserText,
     **{name: learned(name) for name in LEARNERS},
 }
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,

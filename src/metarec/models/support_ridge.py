@@ -36,7 +36,7 @@ MOST_ITEMS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodicRidge:
+class SupportRidge:
     """Evidence = expected share of people like this who will like each item, cut at zero."""
 
     knots: np.ndarray
@@ -54,7 +54,7 @@ class EpisodicRidge:
     relevant_from: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> EpisodicRidge:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> SupportRidge:
         """Solve one dual ridge for each knot."""
         place, tastes = _feature_items(behaviour, rng)
         histories, profiles, targets, pools, roots = _tasks(behaviour, rng)
@@ -167,7 +167,7 @@ class EpisodicRidge:
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> EpisodicRidge:
+    ) -> SupportRidge:
         """New items are neither features nor targets yet."""
         more = len(content) - len(self.mean)
         return replace(
@@ -190,7 +190,7 @@ class EpisodicRidge:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> EpisodicRidge:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SupportRidge:
         """From `arrays()`."""
         parts = {
             name: arrays[name]

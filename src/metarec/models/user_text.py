@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 
 MOST_PEOPLE = 1000
@@ -27,19 +27,19 @@ FEW_EVENTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleAsText:
+class UserText:
     """Evidence = expected share of people described like this who will like each item."""
 
     tower: UserTextTower
     people: tuple[int, int]
     """Training people written as text, and all there were to write."""
-    words: PeopleInWords | None = None
+    words: UsersInWords | None = None
     """Who writes and reads; not saved with the scorer, as the item encoder is the model's
     (`with_words`).
     """
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> PeopleAsText:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> UserText:
         """Read training people at up to three lengths of history, and learn what they liked after
         their pool.
 
@@ -88,12 +88,12 @@ class PeopleAsText:
         told = users.attributes or [{}] * len(users)
         return self.tower.evidence(self.words.read(users.support, told), out)
 
-    def with_words(self, words: PeopleInWords) -> PeopleAsText:
+    def with_words(self, words: UsersInWords) -> UserText:
         """The same scorer with this writer and reader."""
         return replace(self, words=words)
 
     # Who goes on to an item comes from events alone
-    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> PeopleAsText:
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> UserText:
         """New items are known to nobody yet; what to call them in a history comes with the next
         `with_words`.
         """
@@ -110,7 +110,7 @@ class PeopleAsText:
         return {**self.tower.arrays(), "people": np.array(self.people)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PeopleAsText:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserText:
         """From `arrays()`; `with_words` before it is asked."""
         written, able = arrays["people"].tolist()
         return cls(tower=UserTextTower.from_arrays(arrays), people=(written, able))

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.people import PeopleInWords
+from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.place import Place
@@ -246,7 +246,7 @@ class Ensemble:
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
-    def with_words(self, words: PeopleInWords) -> Ensemble:
+    def with_words(self, words: UsersInWords) -> Ensemble:
         """The same ensemble, in which people are written and read by `words` where they are read as
         text.
         """

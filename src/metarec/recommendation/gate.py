@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from metarec.runtime.knots import Knots
 from metarec.runtime.scratch import column_pieces
 
-POPULARITY, STANDING = "popularity", "standing"
+POPULARITY, ITEM_STATISTICS = "popularity", "item_statistics"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Gate:
         weight, ease = at["weight"], at["ease"]
         parts = {
             POPULARITY: at["trust"][:, None] * np.log(popularity)[None, :],
-            STANDING: at["regard"] @ standing.T,
+            ITEM_STATISTICS: at["regard"] @ standing.T,
         }
         for column, name in enumerate(self.names):
             share = evidence[name]

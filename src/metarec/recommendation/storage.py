@@ -17,6 +17,7 @@ from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
@@ -151,7 +152,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     return {
-        "settings": config["settings"],
+        "settings": _settings(config["settings"]),
         "version": config["version"],
         "catalog": Catalog(frame=tables["catalog"]),
         "training": Dataset(
@@ -176,13 +177,21 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
         "content": arrays["content"],
         "text": arrays["text"],
-        "ensemble": Ensemble.from_arrays(tuple(config["scorers"]), _below("ensemble", arrays)),
+        "ensemble": Ensemble.from_arrays(
+            current_ids(config["scorers"]), under_current_ids(_below("ensemble", arrays))
+        ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
         if new_item_arrays
         else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
     }
+
+
+def _settings(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
+    learner = saved.get("learner")
+    return {**saved, "learner": RENAMED.get(str(learner), learner)}
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -75,9 +75,10 @@ def evaluate(
     folds: Annotated[
         int, typer.Option(help="Cross-validate over so many folds of users; 0 holds out one part.")
     ] = 0,
-    people_as_text: Annotated[
+    user_text: Annotated[
         bool,
         typer.Option(
+            "--user-text",
             "--people-as-text",
             help="Also evaluate users written as text, read by the same "
             "encoder: alone, and together with ours.",
@@ -115,7 +116,7 @@ def evaluate(
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
     from metarec.evaluation.evaluate import evaluate as judge
-    from metarec.evaluation.people_as_text import what_helped, with_people_as_text
+    from metarec.evaluation.people_as_text import what_helped, with_user_text
     from metarec.evaluation.report import to_text, write_report
     from metarec.evaluation.scenarios import SCENARIOS
     from metarec.features.pictures import with_pictures
@@ -135,15 +136,14 @@ def evaluate(
             "--model judges a model as it is: it goes without --folds, --protocol, --scenario, "
             "--learner, --all and --pictures"
         )
-    if people_as_text and (folds or protocol is not None or model is not None):
+    if user_text and (folds or protocol is not None or model is not None):
         raise BadInput(
-            "--people-as-text fits a model on people to judge it on others: it goes without "
+            "--user-text fits a model on people to judge it on others: it goes without "
             "--folds, --protocol and --model"
         )
-    if person_template is not None and not people_as_text:
+    if person_template is not None and not user_text:
         raise BadInput(
-            "--person-template says how people are written, but nobody reads them; add "
-            "--people-as-text"
+            "--person-template says how people are written, but nobody reads them; add --user-text"
         )
     if model is not None and item_template is not None:
         raise BadInput("--model judges a model as it is: it goes without --item-template")
@@ -180,7 +180,7 @@ def evaluate(
             result, text = _cross_validated(table, models, baseline, folds, seed, progress)
         else:
             ours, *learners = models()
-            written = with_people_as_text(ours) if people_as_text else []
+            written = with_user_text(ours) if user_text else []
             found = judge(
                 table,
                 models=[ours, *written, *learners],
@@ -192,8 +192,8 @@ def evaluate(
             )
             result, text = found.to_json(), to_text(found)
             if written:
-                result["people_as_text"] = what_helped(found, written)
-                text = f"{text}\n{result['people_as_text']['sentence']}\n"
+                result["user_text"] = what_helped(found, written)
+                text = f"{text}\n{result['user_text']['sentence']}\n"
     if out is not None:
         place = write_report(out, found, data_report=report)
         result["report"], text = str(place), f"{text}\n{place}"

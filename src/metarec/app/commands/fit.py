@@ -44,7 +44,7 @@ def fit(
         typer.Option(
             metavar="NAME",
             help="A meta-learner, a Transformer over events (decoder, encoder, "
-            "encoder-decoder), or people-as-text, that joins the model as a part of its own; see "
+            "encoder_decoder), or user_text, that joins the model as a part of its own; see "
             "docs/guide/which-meta-learner.md.",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def fit(
     from metarec.data.policies import facts_lines, policy_facts
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
-    from metarec.models.registry import PEOPLE_AS_TEXT
+    from metarec.models.registry import USER_TEXT
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.progress import on_terminal
@@ -85,10 +85,10 @@ def fit(
         item_template=item_template,
         person_template=person_template,
     )
-    if person_template is not None and PEOPLE_AS_TEXT not in settings.parts:
+    if person_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
             f"--person-template says how people are written, but nobody reads them; add --learner "
-            f"{PEOPLE_AS_TEXT}"
+            f"{USER_TEXT}"
         )
     table, report = read_clean(data, None if clean else OFF, domain=domain)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")

@@ -39,6 +39,13 @@ Viewed = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="An item the user viewed; may be repeated."),
 ]
+Did = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=ID",
+        help="An event of any kind that the data have: complete=C12; may be repeated.",
+    ),
+]
 Profile = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="What is known of the user; may be repeated."),
@@ -56,6 +63,10 @@ Friend = Annotated[
 Near = Annotated[
     str | None,
     typer.Option(metavar="LAT,LON", help="Where they are, in degrees: 52.5,13.4."),
+]
+WithinKm = Annotated[
+    float | None,
+    typer.Option(metavar="KM", help="Only items so near to --near, or to the user's home."),
 ]
 Context = Annotated[
     list[str] | None,
@@ -96,8 +107,7 @@ PersonTemplate = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help='How a user is written for people-as-text: "{profile}. Likes '
-        '{liked}, not {disliked}".',
+        help='How a user is written for user_text: "{profile}. Likes {liked}, not {disliked}".',
     ),
 ]
 Pictures = Annotated[

@@ -7,10 +7,10 @@ import { askKey, wantsKey } from "./failures.js";
 import { asking } from "./person.js";
 
 const PARTS = {
-  popularity: "Many people like it", standing: "Its standing with everyone", profile: "People like you", neighbors: "People who chose what you chose",
-  weights: "Goes with what you chose", factors: "Your taste", sequence: "What comes next", episodic: "Learned from other newcomers",
-  network: "What a network makes of it", r2d2: "What you did so far",
-  content: "What it is about", wish: "Your wish", new_item: "New here, and like you", collaborative: "People with your history",
+  popularity: "Many people like it", item_statistics: "Its standing with everyone", profile: "People like you", item_knn: "People who chose what you chose",
+  ease: "Goes with what you chose", als: "Your taste", markov: "What comes next", support_ridge: "Learned from other newcomers",
+  deep_set: "What a network makes of it", r2d2: "What you did so far",
+  content: "What it is about", wish: "Your wish", cold_items: "New here, and like you",
 };
 
 /** `scale` says on what scale an item's uncertainty lies: `{unit, range}`, the range null where values are no ratings. */

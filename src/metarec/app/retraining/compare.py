@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, Newcomer, as_newcomers, telling_acts
+from metarec.data.newcomers import ColdUser, Horizon, as_newcomers, telling_acts
 from metarec.data.schema import Dataset
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
@@ -32,7 +32,7 @@ LEAST_IN_GROUP = 20
 class Judges:
     """People whom neither model was trained on."""
 
-    newcomers: list[Newcomer]
+    newcomers: list[ColdUser]
     horizon: Horizon
 
 
@@ -127,7 +127,7 @@ def compare(
     return [*comparisons, _latency(champion, challenger)]
 
 
-def groups_of(newcomers: Sequence[Newcomer]) -> dict[str, np.ndarray]:
+def groups_of(newcomers: Sequence[ColdUser]) -> dict[str, np.ndarray]:
     """Groups by attribute that hold enough people: name -> bool [users]."""
     names = sorted(
         {

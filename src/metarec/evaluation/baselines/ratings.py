@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset
 from metarec.evaluation.baselines.knn import count_together
 from metarec.evaluation.baselines.table import Events, TrainingTable
@@ -34,7 +34,7 @@ class TunedRater(Tuned):
     """Fitted settings to choose from, the default first; their `score_all` predicts values."""
     predict: Variant | None = field(default=None, init=False)
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the one with the least error on `validation`."""
         self.table, asked = prepare(train, validation, rng)
         variants = self.variants(self.table)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.factors import fold_in_with
@@ -35,7 +35,7 @@ class ContentRidge:
     orders_by_value: bool = field(default=False, init=False)
     """Which of the two gives the order."""
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Describe the items, and choose widths and penalties on `validation`."""
         acts = TunedRanker(name=self.name, variants=_act_variants)
         acts.fit(train, validation, rng)

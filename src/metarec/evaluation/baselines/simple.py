@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import TunedRanker, Validation, Variant, fitted, prepare
@@ -31,7 +31,7 @@ class Random:
     table: TrainingTable | None = field(default=None, init=False)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn the catalog, and keep a generator of its own."""
         self.table, self.rng = prepare(train, validation[:1], rng)[0], rng.spawn(1)[0]
 
@@ -59,7 +59,7 @@ class Popular:
     name: str = "Popular"
     table: TrainingTable | None = field(default=None, init=False)
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Count likes."""
         self.table = prepare(train, validation[:1], rng)[0]
 
@@ -121,7 +121,7 @@ class ProfilePopular:
     edges: dict[str, np.ndarray] = field(default_factory=dict, init=False)
     """Where the bands of each numeric attribute part."""
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Count likes by attribute; choose the pull, the weight and what to count on
         `validation`.
         """

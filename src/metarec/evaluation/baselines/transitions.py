@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.baselines.knn import cosine, count_together
 from metarec.evaluation.baselines.table import TrainingTable
@@ -33,7 +33,7 @@ class TransitionsAndCosine:
     """[N, N], row = the item seen, column = the item it speaks for."""
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Count."""
         self.table = TrainingTable.of(train, 0)
         together = count_together(self.table.events.seen)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from metarec.data.newcomers import LONG, SHORT, Newcomer
+from metarec.data.newcomers import LONG, SHORT, ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.table import Events, TrainingTable
@@ -80,7 +80,7 @@ class Validation:
 
     @classmethod
     def of(
-        cls, newcomers: Sequence[Newcomer], table: TrainingTable, rng: np.random.Generator
+        cls, newcomers: Sequence[ColdUser], table: TrainingTable, rng: np.random.Generator
     ) -> Validation:
         """So many of the newcomers as time and memory allow, each repeated for every number of
         events.
@@ -130,7 +130,7 @@ class Validation:
         )
 
 
-def shots_of(newcomers: Sequence[Newcomer]) -> tuple[int, ...]:
+def shots_of(newcomers: Sequence[ColdUser]) -> tuple[int, ...]:
     """Numbers of events to tune at, read off the pools: those of the horizon that fit in."""
     pool = max((n.n_items for n in newcomers), default=0)
     return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
@@ -228,7 +228,7 @@ class TunedRanker(Tuned):
     mixes_popularity: bool = True
     """False where popularity is already part of the scores."""
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the best on `validation`."""
         self.table, asked = prepare(train, validation, rng)
         priors = self.table.priors if self.mixes_popularity else {}
@@ -240,7 +240,7 @@ class TunedRanker(Tuned):
 
 
 def prepare(
-    train: Dataset, validation: list[Newcomer], rng: np.random.Generator
+    train: Dataset, validation: list[ColdUser], rng: np.random.Generator
 ) -> tuple[TrainingTable, Validation | None]:
     """The training table, and the newcomers to choose by where there are any."""
     table = TrainingTable.of(train, pool=max((n.n_items for n in validation), default=LONG.pool))

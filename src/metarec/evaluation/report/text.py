@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from metarec.evaluation.evaluate import Evaluation
-    from metarec.evaluation.examples import ShownEvent, ShownNewcomer
+    from metarec.evaluation.examples import ShownEvent, ShownUser
 
 
 def to_text(evaluation: Evaluation, width: int = 120) -> str:
@@ -116,7 +116,7 @@ def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def show(person: ShownNewcomer, shown_by: str) -> list[str]:
+def show(person: ShownUser, shown_by: str) -> list[str]:
     """One newcomer in a few lines."""
     who = ", ".join(f"{k} {v}" for k, v in person.profile.items()) or "nothing known"
     lines = [f"A newcomer ({who}), served by {shown_by}; liked {person.liked_later} things later"]

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from metarec.data.cleaning import clean
-from metarec.data.newcomers import NewcomerSplit
+from metarec.data.newcomers import ColdUserSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
@@ -59,7 +59,7 @@ class Tried:
 
 def compare_mitigations(
     fit: Fit,
-    split: NewcomerSplit,
+    split: ColdUserSplit,
     by: str,
     *,
     shots: Sequence[int] | None = None,
@@ -126,7 +126,7 @@ Way = Callable[[], tuple[Scores, str]]
 def _ways(
     fit: Fit,
     model: Scores,
-    split: NewcomerSplit,
+    split: ColdUserSplit,
     by: str,
     seed: int,
     gan: GanConfig,
@@ -204,7 +204,7 @@ def _ways(
     yield "calibration", lambda: (_calibrated(model, split, categories), "")
 
 
-def _bounded(model: Scores, split: NewcomerSplit, least: float = 0.1) -> Scores:
+def _bounded(model: Scores, split: ColdUserSplit, least: float = 0.1) -> Scores:
     rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
     return Reranked(
         model=model,
@@ -214,7 +214,7 @@ def _bounded(model: Scores, split: NewcomerSplit, least: float = 0.1) -> Scores:
 
 
 def _calibrated(
-    model: Scores, split: NewcomerSplit, categories: np.ndarray, weight: float = 0.3
+    model: Scores, split: ColdUserSplit, categories: np.ndarray, weight: float = 0.3
 ) -> Scores:
     liked_from = split.train.interactions.relevant_from
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
@@ -40,7 +40,7 @@ class PopularityDebiased:
         """The model's own."""
         return self.model.vocabulary
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Count popularity in `train`; choose the strength on `validation`. The model inside is
         left as it is.
         """

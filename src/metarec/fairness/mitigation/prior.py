@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
@@ -50,7 +50,7 @@ class GroupPrior:
         """The model's own."""
         return self.model.vocabulary
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn each group's prior from `train`; choose its weight on `validation`. The model
         inside is left as it is.
 
@@ -96,7 +96,7 @@ class GroupPrior:
         ).reshape(len(requests), -1)
 
     def _choose(
-        self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator, k: int = 10
+        self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator, k: int = 10
     ) -> dict[str, float]:
         trial = Trial.of(validation, train)
         labels = self._labels(requests_at(validation, 0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.newcomers import Newcomer
+from metarec.data.newcomers import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
@@ -178,7 +178,7 @@ class Reranked:
         """The model's own."""
         return self.model.vocabulary
 
-    def fit(self, train: Dataset, validation: list[Newcomer], rng: np.random.Generator) -> None:
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Nothing to learn: the model inside is fitted already."""
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:

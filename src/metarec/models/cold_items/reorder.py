@@ -23,7 +23,7 @@ from metarec.features.histories import Histories
 from metarec.models.cold_items.model import FOLDS, AdaptedItems, NewItems, placed
 from metarec.runtime.progress import Progress, silent
 
-PART = "new_item"
+PART = "cold_items"
 """Name of this addend of a score."""
 MOST = 1_000
 """New items that are dealt places, those with the most expected likes; a longer tail stays where

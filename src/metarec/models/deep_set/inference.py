@@ -1,6 +1,6 @@
 """The newcomer network as it is served: what it wants after a whole support, and only then.
 
-`NewcomerNetwork.people` reads every prefix, which training needs, in some eighty small steps; for
+`DeepSetNetwork.people` reads every prefix, which training needs, in some eighty small steps; for
 one person nearly all of its time goes into starting them. Here the weights do not change any more:
 scales and shifts of norms are taken into the layers that follow, what stands beside each other is
 one product, and modules are not called at all. A test holds the two to the same numbers.
@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarec.models.attention import Attention, Block, LayerNorm
-from metarec.models.deep_set.network import NewcomerNetwork
+from metarec.models.deep_set.network import DeepSetNetwork
 
 Layer = tuple[Tensor, Tensor]
 """Weight [out, in] and bias [out]."""
 
 
 class ServedNetwork:
-    """A trained `NewcomerNetwork`, made ready once to be asked again and again."""
+    """A trained `DeepSetNetwork`, made ready once to be asked again and again."""
 
-    def __init__(self, network: NewcomerNetwork) -> None:
+    def __init__(self, network: DeepSetNetwork) -> None:
         """Take the weights of a network that will not be trained on."""
         with torch.inference_mode():
             self.items: Tensor = (

@@ -60,7 +60,7 @@ class NetworkSizes:
     lr: float = 2e-3
 
 
-class NewcomerNetwork(nn.Module):
+class DeepSetNetwork(nn.Module):
     """Logits of every item after each prefix of a support."""
 
     def __init__(
@@ -154,7 +154,7 @@ def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
 
 def train_network(
     behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Generator
-) -> NewcomerNetwork:
+) -> DeepSetNetwork:
     """Train on every user who liked something after their pool, keeping the state that served
     held-out users best.
     """
@@ -208,13 +208,13 @@ def train_network(
     return network.eval()
 
 
-def _new_network(behaviour: Behaviour, sizes: NetworkSizes) -> NewcomerNetwork:
+def _new_network(behaviour: Behaviour, sizes: NetworkSizes) -> DeepSetNetwork:
     counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
     log_popularity = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
     edges = np.unique(
         np.quantile(behaviour.histories.values, np.linspace(0, 1, VALUE_LEVELS + 1)[1:-1])
     )
-    return NewcomerNetwork(
+    return DeepSetNetwork(
         torch.from_numpy(behaviour.content),
         behaviour.profiles.shape[1],
         behaviour.horizon.pool,
@@ -225,7 +225,7 @@ def _new_network(behaviour: Behaviour, sizes: NetworkSizes) -> NewcomerNetwork:
 
 
 def _episode_loss(
-    network: NewcomerNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+    network: DeepSetNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
 ) -> Tensor:
     """Multi-positive softmax over the catalog without the pool; a person counts by how much they
     liked.

@@ -15,8 +15,8 @@ from metarec.features.users import UserBatch
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
     VALUE_LEVELS,
+    DeepSetNetwork,
     NetworkSizes,
-    NewcomerNetwork,
     train_network,
 )
 from metarec.runtime.scratch import column_pieces, product
@@ -26,13 +26,13 @@ MANY_USERS = 3000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class DeepSet:
     """Evidence = exponential of the network's logits after the support, over the largest."""
 
-    network: NewcomerNetwork
+    network: DeepSetNetwork
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Network:
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> DeepSet:
         """Train it on the training users as newcomers."""
         sizes = (
             NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
@@ -77,7 +77,7 @@ class Network:
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> Network:
+    ) -> DeepSet:
         """New items are their content, with no collaborative part, at the popularity predicted of
         them.
         """
@@ -99,7 +99,7 @@ class Network:
             shift = (self.network.bias - torch.from_numpy(np.log(popularity[:-more]))).mean()
             fresh["bias"][-more:] = torch.from_numpy(np.log(popularity[-more:])) + shift
         grown.load_state_dict(fresh)
-        return Network(network=grown.eval())
+        return DeepSet(network=grown.eval())
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Weights, and the sizes as numbers."""
@@ -111,7 +111,7 @@ class Network:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Network:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> DeepSet:
         """From `arrays()`."""
         names = list(asdict(NetworkSizes()))
         *values, pool = arrays["sizes"].tolist()
@@ -140,10 +140,10 @@ class Network:
 
 def _blank(
     content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes
-) -> NewcomerNetwork:
+) -> DeepSetNetwork:
     assert edges < VALUE_LEVELS, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):
-        return NewcomerNetwork(
+        return DeepSetNetwork(
             torch.from_numpy(content),
             profile_columns,
             pool,

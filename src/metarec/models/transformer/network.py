@@ -2,7 +2,7 @@
 
 Three forms of one model. `decoder`: causal, each event predicts what comes next (Kang & McAuley
 2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
-al. 2019, BERT4Rec, arXiv:1904.06690). `encoder-decoder`: encodes the history, then each candidate
+al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, then each candidate
 looks it up by cross-attention, so that a person is read differently for different candidates (the
 idea of Zhou et al. 2018, DIN, arXiv:1706.06978). Where we differ from the papers: a token carries
 kind, value, recency and context beside the item, an item is its content plus a collaborative
@@ -26,7 +26,7 @@ from metarec.data.schema import BadInput
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.transformer.inputs import SequenceInputs
 
-FORMS = ("decoder", "encoder", "encoder-decoder")
+FORMS = ("decoder", "encoder", "encoder_decoder")
 CANDIDATE_NUMBERS = 4_000_000
 """Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
 the size of the catalog.
@@ -125,7 +125,7 @@ class SequenceTransformer(nn.Module):
         )
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
-        if form == "encoder-decoder":
+        if form == "encoder_decoder":
             # Run once for each pair of a person and an item, so narrow, and without dropout: the
             # history they look up has some.
             self.candidate_blocks = nn.ModuleList(
@@ -189,7 +189,7 @@ class SequenceTransformer(nn.Module):
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores of the whole catalog, `[B, N]`; only differences within a row mean something."""
-        if self.form != "encoder-decoder":
+        if self.form != "encoder_decoder":
             return self.user_embeddings(inputs) @ self.score_vectors().T + self.item_bias
         items_ND, vectors_ND = self.items(), self.score_vectors()
         memory_BLD, is_real_BL = self.read(inputs, items_ND)

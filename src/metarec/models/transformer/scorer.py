@@ -188,7 +188,7 @@ class MaskedTransformer(Transformer):
 class CandidateTransformer(Transformer):
     """Encoder-decoder: each candidate looks the history up by cross-attention."""
 
-    form: ClassVar[str] = "encoder-decoder"
+    form: ClassVar[str] = "encoder_decoder"
 
 
 def _targets(behaviour: Behaviour) -> sp.csr_matrix:
