@@ -23,9 +23,9 @@ from metarec.models.ridge_rows import ridge_rows
 from metarec.runtime.knots import Knots
 
 DIM = 12
-ITEM_DAMPING = (2.0, 4.0, 8.0, 16.0)
+ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
 """Events' worth of pull of an item's offset towards zero; the one of least error on people held out
-is taken, the second where nobody can be.
+is taken, the first where nobody can be.
 """
 USER_DAMPING = 8.0
 SPREAD = 1.12
@@ -120,10 +120,9 @@ class RatingHead:
         cls, behaviour: Behaviour, users: np.ndarray, damping: float, rng: np.random.Generator
     ) -> RatingHead:
         """From these users."""
-        values = behaviour.histories.values
+        values, unit = behaviour.histories.values, _unit(behaviour)
         behaviour = behaviour.users(users)
         histories = behaviour.histories
-        unit = float(values.std()) / SPREAD or 1.0
         mean, item_bias, user_bias = _offsets(
             histories, behaviour.n_items, behaviour.weights_of(histories.owners), damping, unit
         )
@@ -228,7 +227,9 @@ class RatingHead:
         """From `arrays()`."""
         scale = [float(x) for x in arrays["scale"]]
         # Heads saved before ratings were brought to one spread name no unit.
-        mean, low, high, unit, offset_variance = scale if scale[3:] else [*scale, 1.0, OFFSET_VARIANCE[0]]
+        mean, low, high, unit, offset_variance = (
+            scale if scale[3:] else [*scale, 1.0, OFFSET_VARIANCE[0]]
+        )
         return cls(
             mean=mean,
             low=low,
@@ -257,24 +258,32 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[tuple[np.ndar
     return [(rest if len(rest) else everyone, part) for rest, part in folds]
 
 
+def _unit(behaviour: Behaviour) -> float:
+    """Ratings for one step of the head's scale; 1 where all are the same."""
+    values = behaviour.histories.values
+    weights = behaviour.weights_of(behaviour.histories.owners)
+    mean = np.average(values, weights=weights)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) / SPREAD or 1.0
+
+
 def _choose_damping(behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]]) -> float:
     """Of `ITEM_DAMPING` the one whose item offsets are nearest to what people held out rate, beside
     offsets of their own.
     """
-    unit = float(behaviour.histories.values.std()) / SPREAD or 1.0
+    unit = _unit(behaviour)
     errors = np.zeros(len(ITEM_DAMPING))
     for rest, part in folds:
         known = behaviour.users(rest)
         weights = known.weights_of(known.histories.owners)
         asked = behaviour.histories.users(part).after(behaviour.pools[part])
         if not len(asked.items):
-            return ITEM_DAMPING[1]
+            return ITEM_DAMPING[0]
         for place, damping in enumerate(ITEM_DAMPING):
             mean, bias, _ = _offsets(known.histories, known.n_items, weights, damping, unit)
             left = (asked.values - mean) / unit - bias[asked.items]
             own = np.bincount(asked.owners, left, len(part)) / (asked.lengths + USER_DAMPING)
             size = np.abs(left - own[asked.owners]) / np.maximum(asked.lengths, 1)[asked.owners]
-            errors[place] += float(size.sum())
+            errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
     return ITEM_DAMPING[int(errors.argmin())]
 
 
