@@ -20,7 +20,7 @@ def test_the_project_of_the_article_learns_to_adapt(
     main = runpy.run_path(str(PROJECT))["main"]
     found = main(str(ROOT / "examples" / "domains" / "education"), 100)
     mean, plain, adapted = found["errors"]
-    assert np.mean(found["losses"][-20:]) < 0.6 * np.mean(found["losses"][:20])
+    assert np.mean(found["losses"][-20:]) < 0.75 * np.mean(found["losses"][:20])
     assert adapted < 0.8 * plain
     assert adapted < 0.8 * mean
     text = capsys.readouterr().out
