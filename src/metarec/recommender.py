@@ -345,9 +345,8 @@ class Recommender:
     @property
     def notes(self) -> list[str]:
         """What parts of the model say of how they learned, such as whom they left out."""
-        return [
-            str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")
-        ]
+        said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
+        return [str(note) for note in said if note]
 
     @property
     def reads_people(self) -> bool:
