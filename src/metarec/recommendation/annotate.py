@@ -12,6 +12,7 @@ from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.exploration import posterior_spread
 from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.nearby import tell_far
 from metarec.recommendation.notes import context_notes
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.rating import predict_at
@@ -38,6 +39,8 @@ def annotate(model: FittedModel, ranking: Ranking) -> list[Slate]:
                 **{name: column[start:end] for name, column in columns.items()},
             )
         )
+    here = ranking.users.context.location
+    tell_far(slates, ranking.requests, here, model.request_reader.places)
     return slates
 
 
@@ -93,5 +96,6 @@ def _context_notes(model: FittedModel, request: Request) -> list[str]:
         model.ensemble.scorers,
         {name: value for name, value in asked.items() if name not in read},
         model.request_reader.unknown_friends(request),
+        model.request_reader.unknown_values(asked, read),
         reads_text=bool(model.text.shape[1]),
     )

@@ -12,6 +12,7 @@ import polars as pl
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.items import ItemInputs
 from metarec.features.people import UsersInWords
@@ -77,9 +78,8 @@ class FittedModel:
     @property
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
-        return [
-            str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")
-        ]
+        said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
+        return [str(note) for note in said if note]
 
     @property
     def reads_people(self) -> bool:
@@ -159,6 +159,11 @@ class FittedModel:
     def reader(self) -> EventReader:
         """What acts and values mean, in requests as in training."""
         return self.request_reader.events
+
+    @property
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
+        return self.request_reader.context_columns
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
         """What is known of the users who ask, and for each how many events named unknown items."""

@@ -9,6 +9,7 @@ import numpy as np
 from metarec.data.schema import Catalog, Vocabulary
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.nearby import hide_far
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request
 
@@ -17,6 +18,7 @@ def restrict(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Ran
     """With -inf, written in place, for what filter, rules, request, policy or a refusal hide."""
     users, scores = ranking.users, ranking.scores
     hide_items(scores, ranking.requests, model.catalog, options)
+    hide_far(scores, ranking.requests, users.context.location, model.request_reader.places)
     model.policy_check.hide(scores, ranking.requests, (users.support.owners, users.support.items))
     scores[users.refused.owners, users.refused.items] = -np.inf
     return ranking

@@ -32,8 +32,12 @@ class Request:
     """Circumstances of the request, such as `{"hour": 22, "weather": "rain"}`."""
     location: tuple[float, float] | None = None
     """Where they are: latitude and longitude in degrees."""
-    friends: Sequence[str] = ()
-    """User ids of whom they know; ids that training does not know are ignored and counted."""
+    within_km: float | None = None
+    """Show only items so near; needs a location, or a home among the attributes."""
+    friends: Sequence[str] | Mapping[str, float] = ()
+    """User ids of whom they know, or how well by id; ids that training does not know are ignored
+    and counted.
+    """
     searches: Sequence[str] = ()
     """What they searched for, the newest last."""
     exclude: Sequence[str] = ()
@@ -48,6 +52,23 @@ class Request:
         if not all(isinstance(event, tuple | list) for event in self.history):
             events = [e if isinstance(e, tuple | list) else (str(e), None) for e in self.history]
             object.__setattr__(self, "history", events)
+        km = self.within_km
+        if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
+            raise BadInput(f"within_km must be a number of kilometres above 0, got {km!r}")
+
+
+def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
+    """How well each friend is known; 1 where it is not said.
+
+    Raises:
+        BadInput: if a weight is no number above 0.
+    """
+    if not isinstance(friends, Mapping):
+        return [1.0] * len(friends)
+    for friend, weight in friends.items():
+        if not 0.0 < weight < np.inf:
+            raise BadInput(f"the weight of a friend must be above 0, got {weight} for {friend!r}")
+    return list(friends.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.data.places import degrees_of, home_of, location_of
+from metarec.data.places import degrees_of, location_of
+from metarec.data.regions import Regions
 from metarec.data.schema import Catalog, Dataset, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
@@ -19,7 +20,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.request_context import RequestContext
 from metarec.features.training_context import current_location, friend_matrix
 from metarec.features.users import UserBatch
-from metarec.recommendation.slate import Request
+from metarec.recommendation.slate import Request, friend_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,15 @@ class RequestReader:
         """Friends who are not among the training users."""
         return sum(str(friend) not in self._user_vocabulary for friend in request.friends)
 
+    def unknown_values(self, context: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
+        """Circumstances, of the columns that are `read`, whose value no training event has."""
+        codes = self._circumstances([context] if context else [])
+        return {
+            name: context[name]
+            for name, code in zip(self.context_columns.names, codes.sum(0), strict=True)
+            if name in read and context.get(name) is not None and not code
+        }
+
     def _context(self, requests: Sequence[Request], support: Histories) -> RequestContext:
         """Friends, place, circumstances and searches of requests."""
         return RequestContext(
@@ -63,23 +73,23 @@ class RequestReader:
             searches=[list(request.searches) for request in requests],
         )
 
-    def _friends(self, named: Sequence[Sequence[str]]) -> sp.csr_matrix:
+    def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:
         friends = self._user_vocabulary.indexes(str(friend) for own in named for friend in own)
         return friend_matrix(
             np.repeat(np.arange(len(named)), [len(own) for own in named]),
             friends,
-            np.ones(len(friends), np.float32),
+            np.array([weight for own in named for weight in friend_weights(own)], np.float32),
             (len(named), len(self._user_vocabulary)),
         )
 
     def _locations(self, requests: Sequence[Request], support: Histories) -> np.ndarray:
         """[B, 2] as stated, else home, else the newest place of the history."""
         stated = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
-        home = home_of([request.profile for request in requests])
-        return np.where(np.isnan(stated), current_location(home, self._places, support), stated)
+        home = self._regions.homes([request.profile for request in requests])
+        return np.where(np.isnan(stated), current_location(home, self.places, support), stated)
 
     def _circumstances(self, contexts: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        return self._context_columns.of_requests(contexts)
+        return self.context_columns.of_requests(contexts)
 
     @cached_property
     def _user_vocabulary(self) -> Vocabulary:
@@ -87,9 +97,15 @@ class RequestReader:
         return Vocabulary(ids.to_list())
 
     @cached_property
-    def _places(self) -> np.ndarray:
+    def _regions(self) -> Regions:
+        return Regions.fit(self.training.users.frame, self.catalog.frame)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """[N, 2] degrees of the items; NaN where unknown."""
         return degrees_of(self.catalog.frame)
 
     @cached_property
-    def _context_columns(self) -> ContextColumns:
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
         return ContextColumns.fit(self.training.interactions)
