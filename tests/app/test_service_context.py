@@ -215,3 +215,11 @@ def test_retraining_reads_friends_searches_circumstances_and_places_of_the_store
     acts = again.behaviour().context.acts
     assert np.isfinite(acts.locations).any()
     assert "weather" in again.context_columns.names
+
+
+def test_what_may_be_told_is_told(client):
+    told = client.get("/v1/circumstances").json()
+    assert (told["friends"], told["searches"], told["location"]) == (True, True, True)
+    assert told["context"] == [{"name": "mood", "values": sorted(GROUPS), "is_number": False}]
+    near = {min(CITIES, key=lambda c: abs(c[0] - p["lat"])) for p in told["places"]}
+    assert near == set(CITIES)

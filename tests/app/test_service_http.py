@@ -445,6 +445,7 @@ CALLS = {
         ("GET", "/v1/onboarding"),
         ("GET", "/v1/users/ann"),
         ("GET", "/v1/users/ann/friends"),
+        ("GET", "/v1/circumstances"),
         ("GET", "/v1/items"),
         ("GET", "/v1/items/s00"),
         ("GET", "/v1/items/s00/similar"),

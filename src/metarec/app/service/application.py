@@ -18,6 +18,7 @@ from metarec import __version__
 from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.circumstances import circumstances_routes
 from metarec.app.service.friends import friends_routes
 from metarec.app.service.guard import Guard
 from metarec.app.service.http import (
@@ -114,6 +115,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         route
         for router in (
             friends_routes(service),
+            circumstances_routes(service),
             people_routes(service),
             catalog_routes(service),
             operator_routes(service),

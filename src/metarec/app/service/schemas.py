@@ -366,6 +366,33 @@ class FriendsKept(Shape):
     friends: list[Friend]
 
 
+class ContextColumn(Shape):
+    """A circumstance that the model reads."""
+
+    name: str
+    values: list[str] = Field(description="Its values; of a number, some from small to large.")
+    is_number: bool
+
+
+class NamedPlace(Shape):
+    """A place, by the item that stands there."""
+
+    title: str
+    lat: float
+    lon: float
+
+
+class Circumstances(Shape):
+    """What, beside events and attributes, changes a slate of the serving model."""
+
+    friends: bool
+    searches: bool
+    location: bool
+    context: list[ContextColumn]
+    places: list[NamedPlace] = Field(description="Some places far from each other.")
+    model_version: str
+
+
 class PlaceLookedAt(Shape):
     """A place where a forgotten user may be found."""
 
