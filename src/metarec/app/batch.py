@@ -37,7 +37,7 @@ PLAN, SUMMARY = "plan.json", "summary.json"
 STAGE = "recommend to all users"
 SCORES_AT_ONCE, MOST_AT_ONCE = 8_000_000, 256
 """Scores held at a time, and users at most."""
-SCHEMA = {
+SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.Utf8,
     "place": pl.Int32,
     "item_id": pl.Utf8,
@@ -280,17 +280,17 @@ def _table(user_ids: Sequence[str], slates: Sequence[Slate]) -> pl.DataFrame:
     owners = np.repeat(np.arange(len(slates)), lengths)
     columns: dict[str, Any] = {
         "user_id": pl.Series(user_ids, dtype=pl.Utf8).gather(owners),
-        "place": np.concatenate([np.arange(1, n + 1) for n in lengths] or [np.zeros(0)]),
+        "place": np.arange(1, len(owners) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths),
         "item_id": [item for slate in slates for item in slate.item_ids],
         "score": np.concatenate([slate.scores for slate in slates] or [np.zeros(0)]),
         "propensity": np.concatenate([slate.propensity for slate in slates] or [np.zeros(0)]),
     }
-    schema: dict[str, Any] = dict(SCHEMA)
+    schema = dict(SCHEMA)
     if slates and slates[0].predicted is not None:
         columns["predicted"] = np.concatenate([slate.predicted for slate in slates])
         schema["predicted"] = pl.Float32
-    return pl.DataFrame({name: pl.Series(name, column) for name, column in columns.items()}).cast(
-        schema
+    return pl.DataFrame(
+        [pl.Series(name, columns[name]).cast(dtype) for name, dtype in schema.items()]
     )
 
 
