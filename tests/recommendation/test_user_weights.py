@@ -12,10 +12,10 @@ from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models import rating
 from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease import Ease
-from metarec.models import rating
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
