@@ -243,7 +243,8 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str,
             [],
         )
     encoder = PretrainedEncoder(located, cache=False)
-    tokens, choices = _tokens(texts, encoder.max_tokens), []
+    tokens = _tokens(texts, encoder.max_tokens)
+    choices: list[Choice] = []
     for precision in (
         ("fp32", "bf16") if knows_bf16() else ("fp32",)
     ):  # half the bits where all of them take too long
