@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import polars as pl
 
 import metarec
 from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.errors import DataWarning
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.places import degrees_of, home_of, location_of
 from metarec.data.policies import facts_lines, policy_facts
@@ -41,11 +43,19 @@ from metarec.features.users import UserBatch
 from metarec.models.als import Als
 from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import PART, NewItemPlaces
+from metarec.models.config import ModelConfig, config_line
 from metarec.models.context import Context
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
 from metarec.models.rating import RatingHead
-from metarec.models.registry import CONTEXT, MODELS, REPEAT, context_models
+from metarec.models.registry import (
+    CONTEXT,
+    JOIN_BY_DATA,
+    MODELS,
+    REPEAT,
+    configs_of,
+    context_models,
+)
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.conformal import Conformal, newcomers_needed, normal_interval
 from metarec.recommendation.ensemble import Ensemble, Steps
@@ -117,10 +127,15 @@ class Settings:
     """How a person is written as text, as for `features.text.user_text`; read by
     `learner="user_text"`.
     """
+    models: Mapping[str, ModelConfig] = field(default_factory=dict)
+    """Hyper-parameters of models by their ids; a model of no preset that is named here joins those
+    of the preset.
+    """
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        object.__setattr__(self, "models", configs_of(self.models))
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and self.learner not in MODELS:
@@ -131,8 +146,9 @@ class Settings:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the scorers."""
-        parts = PRESETS[self.preset]
-        return parts if self.learner is None or self.learner in parts else (*parts, self.learner)
+        named = [self.learner] if self.learner is not None else []
+        named += [name for name in self.models if name not in JOIN_BY_DATA]
+        return tuple(dict.fromkeys([*PRESETS[self.preset], *named]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +200,7 @@ class Recommender:
         policy: Policy | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
+        models: Mapping[str, ModelConfig | Mapping[str, Any]] | None = None,
         checkpoint: str | Path | None = None,
         progress: Progress = silent,
     ) -> Recommender:
@@ -206,6 +223,9 @@ class Recommender:
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: how much each person counts in training, above 0, by user id; scaled to
                 mean 1, and whoever is not named counts as their mean. None: all the same.
+            models: hyper-parameters by model, as a config or a mapping of some of its values:
+                `{"ease": EaseConfig(regularization=50)}`, over what the data's TOML file says; a
+                model of no preset that is named here joins those of the preset.
             checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is
                 removed at the end.
             progress: told how far each stage is.
@@ -221,6 +241,7 @@ class Recommender:
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            models=configs_of({**data.models, **(models or {})}),
         )
         _check_size(data)
         named = policy or data.policy
@@ -270,7 +291,12 @@ class Recommender:
             data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=REPEAT in names))
         names = (*names, *context_models(behaviour))
         ensemble = Ensemble.fit(
-            behaviour, names, seed, progress, Steps.of(checkpoint, version)
+            behaviour,
+            names,
+            seed,
+            progress,
+            Steps.of(checkpoint, version),
+            configs=_taught(settings.models, names),
         ).with_words(words)
         text = text.astype(np.float16)
         new_items = (
@@ -321,6 +347,7 @@ class Recommender:
             policy=data.policy or self.policy,
             horizon=horizon,
             user_weights=user_weights,
+            models=ours.models,
         )
 
     # What is known of it
@@ -710,6 +737,7 @@ class Recommender:
                 f"`{self.item_inputs.encoder.name}` "
                 f"({self.item_inputs.reason})",
                 f"- parts: popularity, {', '.join(self.ensemble.scorers)}",
+                *(f"  - {config_line(*pair)}" for pair in self.ensemble.configs.items()),
                 *(f"- {line}" for line in self.notes),
                 f"- learned for newcomers with {', '.join(map(str, self.horizon.shots))} events",
                 f"- values: {values}",
@@ -923,6 +951,15 @@ def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal
     return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(
         LEVEL
     ) else None
+
+
+def _taught(configs: Mapping[str, ModelConfig], names: Sequence[str]) -> Mapping[str, ModelConfig]:
+    """The configs of models that take part; of others a note tells."""
+    for name in configs:
+        if name not in names:
+            told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+            warnings.warn(told, DataWarning, stacklevel=3)
+    return configs
 
 
 def _check_size(data: Dataset) -> None:

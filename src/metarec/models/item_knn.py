@@ -16,11 +16,18 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
+from metarec.models.config import ModelConfig, setting
 
-SHRINK = 20.0
-"""Added to the geometric mean of two items' event counts: rare pairs count less."""
-KEPT = 1000
-"""Neighbors kept for each item."""
+
+@dataclass(frozen=True, kw_only=True)
+class ItemKnnConfig(ModelConfig):
+    """Hyper-parameters of item k-NN."""
+
+    shrinkage: float = setting(20.0, least=0)
+    """Added to the geometric mean of two items' event counts (0 or more): rare pairs count less.
+    """
+    neighbors: int = setting(1000, least=1)
+    """Most similar items kept for each item (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +37,26 @@ class ItemKnn:
     similarity: sp.csr_matrix
     """[N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    config: ItemKnnConfig = ItemKnnConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemKnn:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
+        config = config or cls.config
         events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
         together = (events.T @ events).tocsr()
         norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
         rows = np.repeat(np.arange(behaviour.n_items), np.diff(together.indptr))
-        together.data /= norms[rows] * norms[together.indices] + SHRINK
+        together.data /= norms[rows] * norms[together.indices] + config.shrinkage
         together.data[rows == together.indices] = 0.0
         together.eliminate_zeros()
-        return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
+        return cls(
+            similarity=strongest(together, config.neighbors),
+            relevant_from=behaviour.relevant_from,
+            config=config,
+        )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
@@ -65,9 +80,15 @@ class ItemKnn:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemKnn:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """From `arrays()`."""
-        return cls(similarity=sparse_from(arrays), relevant_from=float(arrays["relevant_from"][0]))
+        return cls(
+            similarity=sparse_from(arrays),
+            relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+        )
 
 
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:

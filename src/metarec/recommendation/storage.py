@@ -19,6 +19,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
+from metarec.models.registry import configs_of
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
@@ -55,6 +56,7 @@ def to_artefact(
         "horizon": asdict(horizon),
         "policy": asdict(policy),
         "scorers": list(ensemble.scorers),
+        "models": {name: asdict(config) for name, config in ensemble.configs.items()},
         "data": {
             "name": training.name,
             "has_values": training.interactions.has_values,
@@ -178,7 +180,9 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"],
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
-            current_ids(config["scorers"]), under_current_ids(_below("ensemble", arrays))
+            current_ids(config["scorers"]),
+            under_current_ids(_below("ensemble", arrays)),
+            configs_of(config.get("models", {})),
         ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
         if new_item_arrays
