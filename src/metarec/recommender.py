@@ -789,6 +789,10 @@ class Recommender:
     def _context_notes(self, request: Request) -> list[str]:
         model = self.ensemble.scorers.get(CONTEXT)
         read = model.read_columns if isinstance(model, Context) else []
+        heeded = self.policy_check.heeds(request.context)
+        request = replace(
+            request, context={k: v for k, v in request.context.items() if k not in heeded}
+        )
         unread = {name: value for name, value in request.context.items() if name not in read}
         unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
         return context_notes(

@@ -39,6 +39,13 @@ Viewed = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="An item the user viewed; may be repeated."),
 ]
+Did = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=ID",
+        help="An event of any kind that the data have: complete=C12; may be repeated.",
+    ),
+]
 Profile = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="What is known of the user; may be repeated."),

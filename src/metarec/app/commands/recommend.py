@@ -10,6 +10,7 @@ import typer
 from metarec.app.commands.options import (
     Bought,
     Context,
+    Did,
     Dislike,
     Friend,
     Json,
@@ -36,6 +37,7 @@ def recommend(
     dislike: Dislike = None,
     bought: Bought = None,
     viewed: Viewed = None,
+    did: Did = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
@@ -77,7 +79,7 @@ def recommend(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
     request = with_context(who, friend, near, context, search)
     rules = Rules(
         pin=pin or (),
@@ -142,6 +144,7 @@ def explain(
     dislike: Dislike = None,
     bought: Bought = None,
     viewed: Viewed = None,
+    did: Did = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
@@ -158,7 +161,7 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
     request = with_context(who, friend, near, context, search)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
@@ -182,6 +185,7 @@ def request_of(
     *,
     bought: list[str] | None = None,
     viewed: list[str] | None = None,
+    did: list[str] | None = None,
 ) -> Request:
     """A user as the command line describes them.
 
@@ -194,6 +198,7 @@ def request_of(
 
     given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
     history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+    history += [_event(text, _kind(kind, model), model) for kind, text in _kinds_done(did)]
     for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
@@ -245,6 +250,32 @@ def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None,
     if kind == "like" and model.has_values:
         return text, model.value_range[1], "rating"
     return text, None, kind
+
+
+def _kinds_done(texts: list[str] | None) -> list[tuple[str, str]]:
+    """Kind and item of each `KIND=ID`; the id may hold a `=` itself."""
+    from metarec.data.schema import BadInput
+
+    for text in texts or ():
+        if "=" not in text:
+            raise BadInput(f"--did takes KIND=ID, got {text!r}")
+    return [(kind, item) for kind, _, item in (text.partition("=") for text in texts or ())]
+
+
+def _kind(name: str, model: Recommender) -> str:
+    """A kind that the model's table has.
+
+    Raises:
+        BadInput: naming the nearest, if it has none of this name.
+    """
+    from metarec.data.schema import BadInput
+
+    kinds = model.training.interactions.kinds
+    if not kinds.known(name):
+        near = kinds.nearest(name)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise BadInput(f"--did: kind {name!r} is not known{hint}")
+    return name
 
 
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
