@@ -7,7 +7,7 @@ has it (`[models.ease]`); `configured` turns the latter into the former.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import isfinite
 from typing import Any, TypeVar, get_type_hints
@@ -36,12 +36,9 @@ class ModelConfig:
     """Hyper-parameters of one model; a value out of range is refused by name."""
 
     def __post_init__(self) -> None:
-        kinds = get_type_hints(type(self))
         for one in fields(self):
-            value = _of_kind(self, one.name, getattr(self, one.name), kinds[one.name])
+            value = _checked(type(self), one, getattr(self, one.name))
             object.__setattr__(self, one.name, value)
-            for number in value if isinstance(value, tuple) else (value,):
-                _check_range(self, one.name, number, one.metadata)
 
 
 def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -> C:
@@ -58,7 +55,7 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
         return given
     if not isinstance(given, Mapping):
         raise BadInput(f"models.{model} must be a table of settings, got {given!r}")
-    known = [one.name for one in fields(default)]
+    known = {one.name: one for one in fields(default)}
     for name in given:
         if name not in known:
             near = get_close_matches(str(name), known, 1)
@@ -66,7 +63,8 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
             raise BadInput(
                 f"models.{model} has no setting {name!r}{hint} (there are {', '.join(known)})"
             )
-    return replace(default, **given)
+    checked = {name: _checked(type(default), known[name], value) for name, value in given.items()}
+    return replace(default, **checked)
 
 
 def config_line(model: str, config: ModelConfig) -> str:
@@ -81,7 +79,19 @@ def _told(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _of_kind(config: ModelConfig, name: str, value: Any, kind: Any) -> Any:
+def _checked(config: type[ModelConfig], one: Field[Any], value: Any) -> Any:
+    """A value of a field as its type has it.
+
+    Raises:
+        BadInput: if it is of another type or out of range.
+    """
+    value = _of_kind(config, one.name, value, get_type_hints(config)[one.name])
+    for number in value if isinstance(value, tuple) else (value,):
+        _check_range(config, one.name, number, one.metadata)
+    return value
+
+
+def _of_kind(config: type[ModelConfig], name: str, value: Any, kind: Any) -> Any:
     """The value as its field's type has it: whole numbers are numbers, lists are tuples.
 
     Raises:
@@ -104,7 +114,7 @@ def _of_kind(config: ModelConfig, name: str, value: Any, kind: Any) -> Any:
     raise BadInput(f"{_place(config, name)} must be {wanted}, got {value!r}")
 
 
-def _number(config: ModelConfig, name: str, value: Any, *, whole: bool) -> int | float:
+def _number(config: type[ModelConfig], name: str, value: Any, *, whole: bool) -> int | float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not isfinite(value) or (whole and value != int(value)):
         what = "a whole number" if whole else "a number"
@@ -113,7 +123,7 @@ def _number(config: ModelConfig, name: str, value: Any, *, whole: bool) -> int |
 
 
 def _check_range(
-    config: ModelConfig, name: str, value: Any, limits: Mapping[str, float | None]
+    config: type[ModelConfig], name: str, value: Any, limits: Mapping[str, float | None]
 ) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
@@ -132,5 +142,5 @@ def _check_range(
         raise BadInput(f"{_place(config, name)} must be {wrong[0]}, got {value!r}")
 
 
-def _place(config: ModelConfig, name: str) -> str:
-    return f"{type(config).__name__}.{name}"
+def _place(config: type[ModelConfig], name: str) -> str:
+    return f"{config.__name__}.{name}"

@@ -105,22 +105,21 @@ class Ensemble:
         Args:
             configs: hyper-parameters by model, where they are not the defaults.
         """
-        steps, configs = steps or Steps(), {name: (configs or {}).get(name) for name in names}
+        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         tasks: list[list[GateTasks]] = []
         for fold, held_out in enumerate(folds):
             progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
+            rng = derive(seed, "fold", fold)
             tasks.append(
                 steps.remember(
                     f"fold-{fold}",
-                    partial(
-                        _ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold)
-                    ),
+                    partial(_ask_held_out, behaviour, given, held_out, rng),
                 )
             )
         progress(STAGE, len(folds) / jobs, "all users")
-        fitted = _Fitted.of(behaviour, configs, derive(seed, "scorers"))
+        fitted = _Fitted.of(behaviour, given, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
