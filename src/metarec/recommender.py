@@ -21,8 +21,9 @@ import metarec
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
 from metarec.data.newcomers import Horizon, choose_horizon
-from metarec.data.places import degrees_of, home_of, location_of
+from metarec.data.places import degrees_of, location_of
 from metarec.data.policies import facts_lines, policy_facts
+from metarec.data.regions import Regions
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.context_columns import ContextColumns
@@ -61,6 +62,7 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed, normal
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.exploration import directions_of, posterior_spread
+from metarec.recommendation.nearby import hide_far, tell_far
 from metarec.recommendation.notes import context_notes, words_asked
 from metarec.recommendation.onboarding import (
     Questions,
@@ -71,7 +73,7 @@ from metarec.recommendation.onboarding import (
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
-from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.slate import Request, Slate, friend_weights
 from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommendation.wishes import wish_scores
@@ -370,9 +372,8 @@ class Recommender:
     @property
     def notes(self) -> list[str]:
         """What parts of the model say of how they learned, such as whom they left out."""
-        return [
-            str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")
-        ]
+        said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
+        return [str(note) for note in said if note]
 
     @property
     def reads_people(self) -> bool:
@@ -554,6 +555,7 @@ class Recommender:
             requests, users, out=_SCRATCH.array("scores", (len(requests), len(self.catalog)))
         )
         hide_items(scores, requests, self.catalog, options)
+        hide_far(scores, requests, users.context.location, self._places)
         self.policy_check.hide(scores, requests, (support.owners, support.items))
         scores[refused.owners, refused.items] = -np.inf
         spread = self._spread(support) if explore else None
@@ -565,7 +567,9 @@ class Recommender:
             spread=spread,
             embeddings=self.item_embeddings if diversity else None,
         )
-        return self._slates(requests, support, unknown, ordered, scores)
+        slates = self._slates(requests, support, unknown, ordered, scores)
+        tell_far(slates, requests, users.context.location, self._places)
+        return slates
 
     def questions(
         self,
@@ -770,19 +774,20 @@ class Recommender:
         """Friends, place, circumstances and searches of requests."""
         named = [[str(friend) for friend in request.friends] for request in requests]
         friends = self._user_vocabulary.indexes(friend for own in named for friend in own)
+        weights = [weight for request in requests for weight in friend_weights(request.friends)]
         owners = np.repeat(np.arange(len(requests)), [len(own) for own in named])
         here = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
-        home = home_of([request.profile for request in requests])
+        home = self._regions.homes([request.profile for request in requests])
         known = current_location(home, self._places, support)
         return RequestContext(
             friends=friend_matrix(
                 owners,
                 friends,
-                np.ones(len(friends), np.float32),
+                np.array(weights, np.float32),
                 (len(requests), len(self._user_vocabulary)),
             ),
             location=np.where(np.isnan(here), known, here),
-            circumstances=self._context_columns.of_requests([r.context for r in requests]),
+            circumstances=self.context_columns.of_requests([r.context for r in requests]),
             searches=[list(request.searches) for request in requests],
         )
 
@@ -795,11 +800,18 @@ class Recommender:
         )
         unread = {name: value for name, value in request.context.items() if name not in read}
         unknown = [friend for friend in request.friends if str(friend) not in self._user_vocabulary]
+        codes = self.context_columns.of_requests([request.context] if request.context else [])
+        missing = {
+            name: request.context[name]
+            for name, code in zip(self.context_columns.names, codes.sum(0), strict=True)
+            if name in read and request.context.get(name) is not None and not code
+        }
         return context_notes(
             request,
             self.ensemble.scorers,
             unread,
             len(unknown),
+            missing,
             reads_text=bool(self.text.shape[1]),
         )
 
@@ -809,11 +821,16 @@ class Recommender:
         return Vocabulary(ids.to_list())
 
     @cached_property
+    def _regions(self) -> Regions:
+        return Regions.fit(self.training.users.frame, self.catalog.frame)
+
+    @cached_property
     def _places(self) -> np.ndarray:
         return degrees_of(self.catalog.frame)
 
     @cached_property
-    def _context_columns(self) -> ContextColumns:
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
         return ContextColumns.fit(self.training.interactions)
 
     @cached_property

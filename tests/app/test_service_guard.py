@@ -229,7 +229,8 @@ JSON = (b"content-type", b"application/json")
     ("headers", "status"),
     [
         ([JSON], 200),
-        ([], 200),
+        ([], 403),
+        ([(b"x-requested-with", b"shop")], 200),
         ([JSON, (b"origin", b"http://127.0.0.1:8000")], 200),
         ([JSON, (b"origin", b"http://127.0.0.1:9999")], 403),
         ([JSON, (b"origin", b"http://evil.example")], 403),

@@ -528,6 +528,12 @@ class Dataset:
         object.__setattr__(self, "relations", relations or Relations())
         object.__setattr__(self, "models", models or {})
 
+    def __repr__(self) -> str:
+        events, items, users = (
+            len(part.frame) for part in (self.interactions, self.items, self.users)
+        )
+        return f"Dataset({self.name}: {events:,} events, {users:,} users, {items:,} items)"
+
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
         return replace(self, interactions=self.interactions.keep(frame))

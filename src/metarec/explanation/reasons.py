@@ -92,7 +92,7 @@ def explain(
             features,
             parts,
             liked_from=_liked_from(model),
-            facts=context_facts(model, request, column[0]),
+            facts=context_facts(model, request, [column[0]])[0],
             labels=labels_of(model),
         ),
         facts=field_facts(model, request, int(column[0])),

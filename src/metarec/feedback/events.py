@@ -19,7 +19,7 @@ class EventConflict(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One thing a person did with an item."""
+    """One act of a user on an item, or a search."""
 
     event_id: str
     """Chosen by the sender, for each user anew; the same id sent again is the same event and is
@@ -27,6 +27,7 @@ class Event:
     """
     user_id: str
     item_id: str
+    """Empty for a search."""
     timestamp: float
     """Seconds since 1970."""
     kind: str = "event"
@@ -36,7 +37,23 @@ class Event:
     slate_id: str | None = None
     """The slate in which the item was shown, if it was."""
     context: dict[str, Any] = field(default_factory=dict)
-    """Anything else known at that moment: device, place, sensor readings."""
+    """Circumstances of that moment: device, weather, sensor readings; `latitude` and `longitude`
+    say where it happened.
+    """
+    query: str | None = None
+    """What was searched for, where it is a search."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownBeside:
+    """What the store holds of a user beside events and attributes."""
+
+    friends: dict[str, float] = field(default_factory=dict)
+    """Whom they know, and how well."""
+    searches: list[str] = field(default_factory=list)
+    """Their newest searches that few events followed, oldest first."""
+    location: tuple[float, float] | None = None
+    """Where their newest event happened, if that is recent: latitude and longitude."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,7 +141,7 @@ def _bury(
             connection.execute(new)
         deleted = {
             str(table.name): connection.execute(
-                sa.delete(table).where(table.c.user_id == user_id)
+                sa.delete(table).where(_names(table, user_id))
             ).rowcount
             for table in PERSONAL
         }
@@ -151,6 +151,12 @@ def _bury(
 
     at, deleted = store.call(bury).result()
     return float(at), deleted
+
+
+def _names(table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
+    """Rows that name a user, as whoever knows or is known, too."""
+    columns = [table.c[name] for name in ("user_id", "friend_id") if name in table.c]
+    return sa.or_(*(column == user_id for column in columns))
 
 
 def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list[Place]:
@@ -231,9 +237,10 @@ def _in_data(data: str, user_id: str) -> Place:
     except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
         said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
         return Place(place=f"data source {_shown(data)}", still_holds=said)
+    kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
     rows = sum(
         table.filter(pl.col("user_id").cast(pl.Utf8) == user_id).height
-        for table in (read.interactions, read.users)
+        for table in kept
         if table is not None
     )
     held = (

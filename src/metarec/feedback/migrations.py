@@ -109,17 +109,31 @@ def _tombstones(connection: Connection) -> None:
     )
 
 
+def _friends_and_searches(connection: Connection) -> None:
+    """Step 6: whom users know, and what they searched for."""
+    _run(
+        connection,
+        "CREATE TABLE friends (user_id TEXT NOT NULL, friend_id TEXT NOT NULL, weight DOUBLE "
+        "PRECISION NOT NULL, PRIMARY KEY (user_id, friend_id))",
+        "CREATE INDEX friends_of_friend ON friends (friend_id)",
+        "ALTER TABLE events ADD COLUMN query TEXT",
+        "CREATE INDEX searches_of_user ON events (user_id, timestamp) WHERE query IS NOT NULL",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
     _forgotten_users,
     _event_ids_of_users,
     _tombstones,
+    _friends_and_searches,
 ]
 _TABLES_SINCE = {
     1: {"events", "slates"},
     2: {"items", "users", "facts"},
     3: {"forgotten"},
+    6: {"friends"},
 }
 """Step -> the tables it made."""
 _COLUMNS = {

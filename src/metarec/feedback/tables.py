@@ -23,6 +23,7 @@ events = sa.Table(
     sa.Column("value", sa.Double),
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
+    sa.Column("query", sa.Text),  # of a search, whose item_id is empty
     sa.UniqueConstraint("user_id", "event_id"),
 )
 
@@ -52,6 +53,14 @@ users = sa.Table(
     metadata,
     sa.Column("user_id", sa.Text, primary_key=True),
     sa.Column("profile", sa.Text, nullable=False),
+)
+
+friends = sa.Table(
+    "friends",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("friend_id", sa.Text, primary_key=True),
+    sa.Column("weight", sa.Double, nullable=False),
 )
 
 facts = sa.Table(

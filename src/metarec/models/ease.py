@@ -15,7 +15,7 @@ nothing (docs/experiments.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
 from metarec.models.config import ModelConfig, setting
+from metarec.models.gram import gram_blocks, kept_of, newest
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.knots import Knots
 
@@ -70,6 +71,16 @@ class Ease:
     """K times [N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
     config: EaseConfig = EaseConfig()
+    left_out: int = 0
+    """Oldest events of the longest histories that were compared with no others, see
+    `gram.newest`.
+    """
+
+    @property
+    def note(self) -> str:
+        """What was thinned; empty where nothing was."""
+        said = f"EASE left out the {self.left_out:,} oldest events of the longest histories"
+        return said if self.left_out else ""
 
     @classmethod
     def fit(
@@ -79,26 +90,21 @@ class Ease:
         ridge I)^-1.
         """
         config = config or cls.config
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour)).tocsc()
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
+        compared = newest(behaviour.whole, events)
         ridge = config.regularization or (
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
-        together = (events.T @ events).tocsr()
         knots = _knots(behaviour.horizon.pool)
-        weights = (
-            _weights(
-                together,
-                np.diff(events.indptr),
-                _diagonal(events, behaviour, int(knot)) + ridge,
-                config,
-            )
-            for knot in knots
+        weights = _weights(
+            compared, [_diagonal(events, behaviour, int(knot)) + ridge for knot in knots], config
         )
         return cls(
             knots=knots,
-            weights=tuple(weights),
+            weights=weights,
             relevant_from=behaviour.relevant_from,
             config=config,
+            left_out=events.nnz - compared.nnz,
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
@@ -139,6 +145,7 @@ class Ease:
             **weights,
             "knots": self.knots,
             "relevant_from": np.array([self.relevant_from], np.float32),
+            **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
 
     @classmethod
@@ -162,6 +169,7 @@ class Ease:
             weights=tuple(at(knot) for knot in range(len(knots))),
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
+            left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
 
@@ -170,7 +178,7 @@ def _knots(pool: int) -> np.ndarray:
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
 
 
-def _diagonal(events: sp.csc_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
+def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
     """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
     pair's chance being one.
     """
@@ -180,44 +188,62 @@ def _diagonal(events: sp.csc_matrix, behaviour: Behaviour, shown: int) -> np.nda
 
 
 def _weights(
-    together: sp.csr_matrix, counts: np.ndarray, diagonal: np.ndarray, config: EaseConfig
-) -> sp.csr_matrix:
-    """[N, N] weights, `kept` a row, from the Gram matrix [N, N], events of each item [N] and its
-    diagonal as it shall be [N].
-    """
+    events: sp.csr_matrix, diagonals: Sequence[np.ndarray], config: EaseConfig
+) -> tuple[sp.csr_matrix, ...]:
+    """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
+    counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
     enough = max(int((counts >= config.min_events).sum()), 2)
     head = np.sort(by_count[: min(config.max_items, enough)])
-    gram = torch.from_numpy(together[head][:, head].toarray())
-    gram.diagonal().copy_(torch.from_numpy(diagonal[head]))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram)).numpy()
+    place = np.full(len(counts), -1)
+    place[head] = np.arange(len(head))
+    most = kept_of(config.kept, int((counts > 0).sum()))
+    gram = np.zeros((len(head), len(head)), np.float32)
+    tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
+    for start, together in gram_blocks(events):
+        row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+        column = together.indices
+        among = (place[row] >= 0) & (place[column] >= 0)
+        gram[place[row[among]], place[column[among]]] = together.data[among]
+        tail = ~among & (row != column)
+        for diagonal, blocks in zip(diagonals, tails, strict=True):
+            alone = together.data[tail] / diagonal[row[tail]]
+            block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
+            blocks.append(strongest(block, most))
+    return tuple(
+        (
+            _placed(_among_head(gram, diagonal[head]), head, len(counts), most)
+            + sp.vstack(blocks, format="csr")
+        )
+        .tocsr()
+        .astype(np.float32)
+        for diagonal, blocks in zip(diagonals, tails, strict=True)
+    )
+
+
+def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] weights of the regression of each item of the head on all the others."""
+    whole = torch.from_numpy(gram.copy())
+    whole.diagonal().copy_(torch.from_numpy(diagonal))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy()
     among_head = inverse / -np.diag(inverse)[None, :]
     np.fill_diagonal(among_head, 0.0)
-    in_head = np.zeros(len(counts), bool)
-    in_head[head] = True
-    row = np.repeat(np.arange(len(counts)), np.diff(together.indptr))
-    with_tail = ~(in_head[row] & in_head[together.indices]) & (row != together.indices)
-    row, column = row[with_tail], together.indices[with_tail]
-    alone = sp.csr_matrix(
-        (together.data[with_tail] / diagonal[row], (row, column)), shape=together.shape
-    )
-    placed = _placed(among_head, head, len(counts), config.kept)
-    return (placed + strongest(alone, config.kept)).tocsr().astype(np.float32)
+    return np.asarray(among_head)
 
 
-def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, kept: int) -> sp.csr_matrix:
-    """[N, N] the `kept` largest entries by size of each row of `dense` [H, H], put in their
+def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
+    """[N, N] the `most` largest entries by size of each row of `dense` [H, H], put in their
     places.
     """
-    if dense.shape[1] <= kept:
+    if dense.shape[1] <= most:
         row, column = np.nonzero(dense)
     else:
         blocks = [
-            np.argpartition(-np.abs(block), kept, axis=1)[:, :kept]
+            np.argpartition(-np.abs(block), most, axis=1)[:, :most]
             for block in np.array_split(dense, max(1, len(dense) // 1000))
         ]
         column = np.concatenate(blocks).ravel()
-        row = np.repeat(np.arange(len(dense)), kept)
+        row = np.repeat(np.arange(len(dense)), most)
     return sp.csr_matrix(
         (dense[row, column], (places[row], places[column])), shape=(n_items, n_items)
     )

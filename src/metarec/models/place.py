@@ -16,12 +16,12 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
+from metarec.data.places import EARTH_KM, km_between
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 
-EARTH_KM = 6371.0
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
 
@@ -113,10 +113,7 @@ class Place:
 
     def km_to(self, location: np.ndarray, item: int) -> float:
         """Kilometres from a location [2] to an item; NaN where either is unknown."""
-        if np.isnan(location).any() or np.isnan(self.places[item]).any():
-            return float("nan")
-        here, there = _on_sphere(np.stack([location, self.places[item]]))
-        return float(EARTH_KM * 2 * np.arcsin(np.linalg.norm(here - there) / 2))
+        return float(km_between(location[None], self.places[item][None])[0])
 
     def likelihood(self, batch: UserBatch, asked: Histories) -> float:
         """Mean over users of the mean log-likelihood of what they took."""

@@ -42,6 +42,10 @@ FOLDS = 3
 """Cross-fitting folds where training newcomers are few."""
 MANY, HELD_OUT = 2500, 1200
 """From this many training newcomers on, one held-out part of that size teaches the gate enough."""
+MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
+"""Scores of each model at one support size that teach the gate at most; a catalog of more than
+200,000 items holds fewer users out, these at least.
+"""
 SMOOTHING = 0.5
 """Likes added to every item before shares are taken."""
 CONTENT_RIDGE = 10.0
@@ -384,15 +388,15 @@ class _Fitted:
         self, behaviour: Behaviour, shots: int, users: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-        asked, shares = behaviour.batch_of(users, support), []
-        told = _told(tuple(self.scorers), users)
-        for name, model in self.scorers.items():
+        asked, told = behaviour.batch_of(users, support), _told(tuple(self.scorers), users)
+        shares = np.empty((len(users), behaviour.n_items, len(self.scorers)), np.float32)
+        for place, (name, model) in enumerate(self.scorers.items()):
             evidence = dense(model.evidence(asked))
             if name in told:
                 evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
-            shares.append(evidence / np.where(total > 0, total, 1.0))
-        return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+            shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
+        return shares, self.popularity, self.standing
 
 
 def _gates(
@@ -514,6 +518,11 @@ class Steps:
                 self.folder.rmdir()
 
 
+def held_out_of(n_items: int) -> int:
+    """Users who teach the gate where there are many, for a catalog of this size."""
+    return max(MIN_HELD_OUT, min(HELD_OUT, MAX_ASKED // n_items))
+
+
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
     """Held-out parts of the training users that have something to be judged on."""
     able = np.flatnonzero(
@@ -523,8 +532,9 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
     if not len(able):
         able = np.flatnonzero(behaviour.targets.lengths > 0)
     rng.shuffle(able)
-    if len(able) > MANY:
-        return [np.sort(able[:HELD_OUT])]
+    held_out = held_out_of(behaviour.n_items)
+    if len(able) > MANY or (held_out < HELD_OUT and len(able) > 2 * held_out):
+        return [np.sort(able[:held_out])]
     return [
         np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)
     ]

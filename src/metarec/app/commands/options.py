@@ -64,6 +64,10 @@ Near = Annotated[
     str | None,
     typer.Option(metavar="LAT,LON", help="Where they are, in degrees: 52.5,13.4."),
 ]
+WithinKm = Annotated[
+    float | None,
+    typer.Option(metavar="KM", help="Only items so near to --near, or to the user's home."),
+]
 Context = Annotated[
     list[str] | None,
     typer.Option(

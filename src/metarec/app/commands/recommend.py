@@ -22,6 +22,7 @@ from metarec.app.commands.options import (
     Seed,
     Viewed,
     Wish,
+    WithinKm,
     show,
     table,
 )
@@ -42,6 +43,7 @@ def recommend(
     wish: Wish = None,
     friend: Friend = None,
     near: Near = None,
+    within_km: WithinKm = None,
     context: Context = None,
     search: Search = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
@@ -80,7 +82,7 @@ def recommend(
 
     loaded = Recommender.load(model)
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
-    request = with_context(who, friend, near, context, search)
+    request = with_context(loaded, who, friend, near, context, search, within_km)
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -162,7 +164,7 @@ def explain(
 
     loaded = Recommender.load(model)
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
-    request = with_context(who, friend, near, context, search)
+    request = with_context(loaded, who, friend, near, context, search)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -210,26 +212,32 @@ def request_of(
 
 
 def with_context(
+    model: Recommender,
     request: Request,
     friend: list[str] | None,
     near: str | None,
     context: list[str] | None,
     search: list[str] | None,
+    within_km: float | None = None,
 ) -> Request:
     """The same user with friends, place, circumstances and searches.
 
     Raises:
-        BadInput: if a value cannot be read.
+        BadInput: if a value cannot be read, or the model knows no such circumstance.
     """
     from dataclasses import replace
 
     from metarec.data.places import location_of
+    from metarec.recommendation.notes import refuse_unknown_context
 
+    told = {name: _read(value) for name, value in _pairs(context, "--context")}
+    refuse_unknown_context(model.context_columns, told)
     return replace(
         request,
+        within_km=within_km,
         friends=friend or (),
         location=None if near is None else location_of(near.split(",")),
-        context={name: _read(value) for name, value in _pairs(context, "--context")},
+        context=told,
         searches=search or (),
     )
 

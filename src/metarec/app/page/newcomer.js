@@ -2,6 +2,7 @@
 
 import { ask, item, remember } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
+import { meetCircumstances } from "./circumstances.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { factLine, forecastWords, judgeButtons, tile } from "./items.js";
@@ -29,6 +30,7 @@ export async function showNewcomer() {
   drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
+  await meetCircumstances(refresh);
   if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
   if (!shown.trail.length) shown.trail.push(mark(shown.stranger, 0));
   await Promise.all([refresh(), drawQuestions()]);
@@ -58,7 +60,7 @@ async function refresh() {
   let slate;
   try {
     slate = await ask("POST", "v1/recommendations", {
-      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null,
+      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null, within_km: person.location ? person.withinKm : null,
     });
   } finally {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");

@@ -18,6 +18,8 @@ from metarec import __version__
 from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.circumstances import circumstances_routes
+from metarec.app.service.friends import friends_routes
 from metarec.app.service.guard import Guard
 from metarec.app.service.http import (
     Service,
@@ -111,7 +113,13 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     let_addresses_hold_ids()
     routes = [
         route
-        for router in (people_routes(service), catalog_routes(service), operator_routes(service))
+        for router in (
+            friends_routes(service),
+            circumstances_routes(service),
+            people_routes(service),
+            catalog_routes(service),
+            operator_routes(service),
+        )
         for route in router.routes
     ]
     refuse_unknown_parameters(routes)

@@ -45,6 +45,7 @@ _HEADERS = frozenset(
         b"x-api-key",
         b"origin",
         b"sec-fetch-site",
+        b"x-requested-with",
         b"x-request-id",
     }
 )

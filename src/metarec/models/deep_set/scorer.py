@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import configured
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
     VALUE_LEVELS,
@@ -115,7 +116,7 @@ class DeepSet:
         """From `arrays()`."""
         *values, pool = arrays["sizes"].tolist()
         given = dict(zip(asdict(DeepSetConfig()), values, strict=True))
-        sizes = DeepSetConfig(**{**given, "steps": given["steps"] or None})
+        sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
         state = {
             name.removeprefix("state."): torch.from_numpy(value)
             for name, value in arrays.items()
