@@ -80,7 +80,7 @@ $(VENV)/.docs: pyproject.toml constraints/ci.txt | $(VENV)/.all
 	@touch $@
 
 docs: $(VENV)/.docs  ## the documentation site in build/site; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build  # not --quiet, which lets warnings pass
 	@echo "make: open build/site/index.html"
 
 notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print

@@ -101,11 +101,17 @@ def visit(chromium, service):
 
 def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(visit):
     page = visit("docs", viewport={"width": 320, "height": 700})
-    slate = page.locator("details", has_text="/v1/recommendations")
-    slate.locator("summary").click()
+    slate = page.locator("details.route", has_text="POST/v1/recommendations").first
+    slate.locator("summary").first.click()
     expect(slate).to_contain_text("A slate for one person")
-    expect(slate.locator("pre")).to_contain_text("content-type: application/json")
-    expect(slate.locator("dt", has_text="history")).to_contain_text("list of object")
+    expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
+    expect(slate).to_contain_text("from metarec.client import Client")
+    expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
+    expect(slate.locator("dt", has_text="history").first).to_contain_text("list of object")
+    expect(slate.locator("dl.answer dt", has_text="slate_id")).to_contain_text("string")
+    slate.locator("details.try summary").click()
+    slate.get_by_role("button", name="Send").click()
+    expect(slate.locator("details.try pre")).to_contain_text('"slate_id"')
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

@@ -12,6 +12,7 @@ from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models import rating
 from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease import Ease
@@ -107,8 +108,10 @@ def test_popularity_and_standing_count_a_weight_as_copies(
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour
+    copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rating, "ITEM_DAMPING", (4.0,))  # else chosen on a draw of users
+
     twice, heavy = (RatingHead.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
 
     np.testing.assert_allclose(heavy.item_bias, twice.item_bias, atol=1e-5)
