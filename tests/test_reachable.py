@@ -30,7 +30,6 @@ WIRED_BY_OTHER_ISSUES = {
     "models/transformer/inputs.py SequenceFeatures.of_histories": "one Model interface",
     "recommendation/index.py": "approximate retrieval for a million items",
     "runtime/device.py": "--device",
-    "runtime/jobs.py": "the same work here or on Ray",
 }
 """What is not reached yet, and what will reach it; an entry that is reached is refused."""
 CALLED_BY_LIBRARIES = {

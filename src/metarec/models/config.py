@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import isfinite
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from metarec.data.errors import BadInput
 
 C = TypeVar("C", bound="ModelConfig")
+Models: TypeAlias = "Mapping[str, ModelConfig | Mapping[str, Any]]"
+"""Hyper-parameters by the ids of models."""
 
 
 def setting(

@@ -128,6 +128,7 @@ def fit(
         "notes": model.notes,
         "policy": policy_facts(table, model.policy),
     }
+    fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     notes = "".join(f"\n{line}" for line in model.notes)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
@@ -136,7 +137,7 @@ def fit(
         f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
-        f"({facts['encoder_reason']}){notes}\npolicy:\n{heeded}\n"
+        f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"
         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
         f"{out}",
         as_json=as_json,
