@@ -8,8 +8,9 @@ import scipy.sparse as sp
 
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
+from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context import Context
+from metarec.models.context import Context, ContextConfig, _chosen, _lifts
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place import Place
 from metarec.models.search import words_of
@@ -114,3 +115,32 @@ def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:
 )
 def test_words_of_queries_in_any_script(text: str, words: list[str]) -> None:
     assert words_of(text) == words
+
+
+def _hourly_acts(rng: np.random.Generator, n: int = 2000) -> Acts:
+    """Each item is chosen in the six hours of its group more often."""
+    items = rng.integers(0, 80, n)
+    own = items // 20 * 6 + rng.integers(0, 6, n)
+    hours = np.where(rng.random(n) < 0.4, own, rng.integers(0, 24, n))
+    return Acts(
+        owners=np.arange(n) // 20,
+        items=items,
+        times=np.full(n, np.nan),
+        codes=np.stack([hours + 1, rng.integers(1, 4, n)], axis=1),
+        locations=np.full((n, 2), np.nan),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_chosen_alike_teach_each_other(seed: int) -> None:
+    rng, sizes = np.random.default_rng(seed), np.array([25, 4])
+    kept, asked = _hourly_acts(rng), _hourly_acts(rng)
+
+    def hits(shrinkage: tuple[float, bool]) -> float:
+        lifts = _lifts(kept, sizes, 80, shrinkage)[1:25]
+        best = np.argsort(-lifts, axis=1)[:, :10] // 20
+        return float((best == np.arange(24)[:, None] // 6).mean())
+
+    (damping, by_axes), _, is_read = _chosen(kept, asked, sizes, 80, ContextConfig())
+    assert list(is_read) == [True, False]
+    assert hits((damping, by_axes)) > 0.9 > hits((damping, False))
