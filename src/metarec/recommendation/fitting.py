@@ -32,6 +32,7 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -101,9 +102,12 @@ def fit(
     horizon: Horizon | None = None,
     user_weights: Mapping[str, float] | None = None,
     checkpoint: str | Path | None = None,
+    workers: int = 1,
+    backend: str = "here",
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    check_backend(workers, backend)
     _check_size(data)
     named = policy or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
@@ -124,7 +128,7 @@ def fit(
     if named is None:  # then the data say whether what was taken may come again
         data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
     names = (*settings.parts, *repeats, *context_models(behaviour))
-    steps = Steps.of(checkpoint, version)
+    steps = Steps.of(checkpoint, version, workers, backend)
     ensemble = Ensemble.fit(behaviour, names, settings.seed, progress, steps).with_words(words)
     text = text.astype(np.float16)
     ratings, intervals = (
