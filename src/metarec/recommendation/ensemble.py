@@ -15,8 +15,9 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.config import ModelConfig
 from metarec.models.place import Place
-from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
@@ -105,22 +106,26 @@ class Ensemble:
         seed: int,
         progress: Progress = silent,
         steps: Steps | None = None,
+        configs: Mapping[str, ModelConfig] | None = None,
     ) -> Ensemble:
         """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
         `steps`.
+
+        Args:
+            configs: hyper-parameters by model, where they are not the defaults.
         """
-        steps = steps or Steps()
+        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         progress(STAGE, 0.0, f"{jobs} steps")
         *tasks, scorers = run_jobs(
-            partial(_step, behaviour, names, seed, steps),
+            partial(_step, behaviour, given, seed, steps),
             [*enumerate(folds), (-1, None)],
             steps.workers,
             backend=steps.backend,
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
-        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(names, scorers)
+        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
@@ -136,9 +141,8 @@ class Ensemble:
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
-        return cls.from_arrays(
-            names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-        )
+        arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
+        return cls.from_arrays(names, arrays, whole.configs)
 
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
@@ -311,12 +315,24 @@ class Ensemble:
         }
         return {**own, **gate, **scorers}
 
+    @property
+    def configs(self) -> dict[str, ModelConfig]:
+        """Hyper-parameters of each scorer."""
+        return {name: scorer.config for name, scorer in self.scorers.items()}
+
     @classmethod
-    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Ensemble:
-        """From `arrays()` and the scorers' names."""
+    def from_arrays(
+        cls,
+        names: tuple[str, ...],
+        arrays: Mapping[str, np.ndarray],
+        configs: Mapping[str, ModelConfig],
+    ) -> Ensemble:
+        """From `arrays()`, the scorers' names and their configs, the default where there is
+        none.
+        """
         return cls(
             **{name: arrays[name] for name in OWN},
-            scorers=_scorers_of(names, arrays),
+            scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
             gate=Gate.from_arrays(
                 tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
             ),
@@ -334,8 +350,13 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     }
 
 
-def _scorers_of(names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> dict[str, Model]:
-    return {name: MODELS[name].from_arrays(_under(name, arrays)) for name in names}
+def _scorers_of(
+    configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Model]:
+    return {
+        name: model_class(name).from_arrays(_under(name, arrays), config)
+        for name, config in configs.items()
+    }
 
 
 _FITTED = ("popularity", "standing", "from_content")
@@ -355,25 +376,24 @@ class _Fitted:
     def of(
         cls,
         behaviour: Behaviour,
-        names: tuple[str, ...],
+        configs: Mapping[str, ModelConfig | None],
         rng: np.random.Generator,
         whole: Behaviour | None = None,
     ) -> _Fitted:
         """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
         popularity, from_content = _popularity(behaviour)
+
+        def fit(name: str, config: ModelConfig | None) -> Model:
+            model = model_class(name)
+            leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
+            taught = whole if whole is not None and leaves_out_self else behaviour
+            return model.fit(taught, rng, config)
+
         return cls(
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={
-                name: MODELS[name].fit(
-                    whole
-                    if whole is not None and getattr(MODELS[name], "leaves_out_self", False)
-                    else behaviour,
-                    rng,
-                )
-                for name in names
-            },
+            scorers={name: fit(name, config) for name, config in configs.items()},
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -387,10 +407,12 @@ class _Fitted:
         return {**own, **scorers}
 
     @classmethod
-    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> _Fitted:
-        """From `arrays()` and the names of the scorers."""
+    def from_arrays(
+        cls, configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+    ) -> _Fitted:
+        """From `arrays()`, with the config of each scorer."""
         own = {name: arrays[name] for name in _FITTED}
-        return cls(**own, scorers=_scorers_of(names, arrays))
+        return cls(**own, scorers=_scorers_of(configs, arrays))
 
     def ask(
         self, behaviour: Behaviour, shots: int, users: np.ndarray
@@ -453,7 +475,7 @@ def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
 
 def _step(
     behaviour: Behaviour,
-    names: tuple[str, ...],
+    configs: Mapping[str, ModelConfig | None],
     seed: int,
     steps: Steps,
     job: tuple[int, np.ndarray | None],
@@ -465,14 +487,14 @@ def _step(
     if held_out is None:
         fitted = steps.remember(
             "scorers",
-            partial(_Fitted.of, behaviour, names, derive(seed, "scorers")),
+            partial(_Fitted.of, behaviour, configs, derive(seed, "scorers")),
             _Fitted.arrays,
-            partial(_Fitted.from_arrays, names),
+            partial(_Fitted.from_arrays, configs),
         )
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold)),
+        partial(_ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold)),
         _task_arrays,
         _tasks_of,
     )
@@ -494,19 +516,22 @@ def _tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
 
 
 def _ask_held_out(
-    behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator
+    behaviour: Behaviour,
+    configs: Mapping[str, ModelConfig | None],
+    held_out: np.ndarray,
+    rng: np.random.Generator,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = _Fitted.of(behaviour.users(rest), names, rng, behaviour)
+    fitted = _Fitted.of(behaviour.users(rest), configs, rng, behaviour)
     tasks = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
-        with_repeats=REPEAT in names,
+        with_repeats=REPEAT in configs,
     )
-    if REPEAT not in names:
+    if REPEAT not in configs:
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
