@@ -14,8 +14,9 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.config import ModelConfig
 from metarec.models.place import Place
-from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
@@ -100,24 +101,29 @@ class Ensemble:
         seed: int,
         progress: Progress = silent,
         steps: Steps | None = None,
+        configs: Mapping[str, ModelConfig] | None = None,
     ) -> Ensemble:
         """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
         `steps`.
+
+        Args:
+            configs: hyper-parameters by model, where they are not the defaults.
         """
-        steps = steps or Steps()
+        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         tasks: list[list[GateTasks]] = []
         for fold, held_out in enumerate(folds):
             progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
+            rng = derive(seed, "fold", fold)
             tasks.append(
                 steps.remember(
                     f"fold-{fold}",
-                    partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold)),
+                    partial(_ask_held_out, behaviour, given, held_out, rng),
                 )
             )
         progress(STAGE, len(folds) / jobs, "all users")
-        fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
+        fitted = _Fitted.of(behaviour, given, derive(seed, "scorers"))
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
@@ -133,9 +139,8 @@ class Ensemble:
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
-        return cls.from_arrays(
-            names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-        )
+        arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
+        return cls.from_arrays(names, arrays, whole.configs)
 
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
@@ -308,9 +313,21 @@ class Ensemble:
         }
         return {**own, **gate, **scorers}
 
+    @property
+    def configs(self) -> dict[str, ModelConfig]:
+        """Hyper-parameters of each scorer."""
+        return {name: scorer.config for name, scorer in self.scorers.items()}
+
     @classmethod
-    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Ensemble:
-        """From `arrays()` and the scorers' names."""
+    def from_arrays(
+        cls,
+        names: tuple[str, ...],
+        arrays: Mapping[str, np.ndarray],
+        configs: Mapping[str, ModelConfig],
+    ) -> Ensemble:
+        """From `arrays()`, the scorers' names and their configs, the default where there is
+        none.
+        """
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             return {
@@ -319,7 +336,9 @@ class Ensemble:
                 if key.startswith(f"{prefix}/")
             }
 
-        scorers = {name: MODELS[name].from_arrays(under(name)) for name in names}
+        scorers = {
+            name: model_class(name).from_arrays(under(name), configs.get(name)) for name in names
+        }
         return cls(
             **{name: arrays[name] for name in OWN},
             scorers=scorers,
@@ -345,25 +364,24 @@ class _Fitted:
     def of(
         cls,
         behaviour: Behaviour,
-        names: tuple[str, ...],
+        configs: Mapping[str, ModelConfig | None],
         rng: np.random.Generator,
         whole: Behaviour | None = None,
     ) -> _Fitted:
         """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
         popularity, from_content = _popularity(behaviour)
+
+        def fit(name: str, config: ModelConfig | None) -> Model:
+            model = model_class(name)
+            leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
+            taught = whole if whole is not None and leaves_out_self else behaviour
+            return model.fit(taught, rng, config)
+
         return cls(
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={
-                name: MODELS[name].fit(
-                    whole
-                    if whole is not None and getattr(MODELS[name], "leaves_out_self", False)
-                    else behaviour,
-                    rng,
-                )
-                for name in names
-            },
+            scorers={name: fit(name, config) for name, config in configs.items()},
         )
 
     def ask(
@@ -426,19 +444,22 @@ def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _ask_held_out(
-    behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator
+    behaviour: Behaviour,
+    configs: Mapping[str, ModelConfig | None],
+    held_out: np.ndarray,
+    rng: np.random.Generator,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = _Fitted.of(behaviour.users(rest), names, rng, behaviour)
+    fitted = _Fitted.of(behaviour.users(rest), configs, rng, behaviour)
     tasks = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
-        with_repeats=REPEAT in names,
+        with_repeats=REPEAT in configs,
     )
-    if REPEAT not in names:
+    if REPEAT not in configs:
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
