@@ -48,6 +48,15 @@ def fit(
             "docs/guide/which-meta-learner.md.",
         ),
     ] = None,
+    added: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="A model of no preset, or one that you registered, that takes part too; may be "
+            "repeated; see docs/guide/extending.md.",
+        ),
+    ] = None,
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
     domain: Domain = None,
@@ -84,6 +93,7 @@ def fit(
         learner=learner,
         item_template=item_template,
         person_template=person_template,
+        models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
     )
     if person_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
@@ -107,6 +117,7 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            models={name: learned.models.get(name, {}) for name in added or ()},
             progress=progress,
         )
     seconds = time.perf_counter() - started
