@@ -70,9 +70,8 @@ class Extensions(Generic[T]):
             return self.table[name]
         near = get_close_matches(str(name), self.table, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise BadInput(
-            f"there is no {self.kind} {name!r}{hint} (there are {', '.join(self.table)})"
-        )
+        there = ", ".join(self.table)
+        raise BadInput(f"there is no {self.kind} {name!r}{hint}; there are {there}")
 
     def load(self) -> None:
         """Register what installed packages offer and was not registered yet.
