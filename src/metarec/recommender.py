@@ -56,6 +56,8 @@ class Recommender(FittedModel):
         user_weights: Mapping[str, float] | None = None,
         models: Models | None = None,
         checkpoint: str | Path | None = None,
+        workers: int = 1,
+        backend: str = "here",
         progress: Progress = silent,
     ) -> Recommender:
         """Learn from everyone's past; `BadInput` where data are too few, a weight or name is wrong.
@@ -68,6 +70,7 @@ class Recommender(FittedModel):
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
             checkpoint: folder of finished steps, from which a fit that was killed goes on.
+            workers, backend: processes for the steps, `here` or on `ray`; the model is the same.
             progress: called with how far each stage is.
         """
         settings = Settings(
@@ -87,6 +90,8 @@ class Recommender(FittedModel):
                 horizon=horizon,
                 user_weights=user_weights,
                 checkpoint=checkpoint,
+                workers=workers,
+                backend=backend,
                 progress=progress,
             )
         )

@@ -69,7 +69,7 @@ class Extensions(Generic[T]):
         if self.has(name):
             return self.table[name]
         near = get_close_matches(str(name), self.table, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         there = ", ".join(self.table)
         raise BadInput(f"there is no {self.kind} {name!r}{hint}; there are {there}")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,6 +31,7 @@ from metarec.recommendation.gate_training import (
 )
 from metarec.recommendation.gate_tuning import tuned
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
+from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
@@ -63,6 +65,9 @@ MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
+_STEP = ".step.safetensors"
+"""How the names of files of finished steps end."""
+Step = TypeVar("Step")
 _SCRATCH = Scratch()
 
 
@@ -112,18 +117,15 @@ class Ensemble:
         steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
-        tasks: list[list[GateTasks]] = []
-        for fold, held_out in enumerate(folds):
-            progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
-            rng = derive(seed, "fold", fold)
-            tasks.append(
-                steps.remember(
-                    f"fold-{fold}",
-                    partial(_ask_held_out, behaviour, given, held_out, rng),
-                )
-            )
-        progress(STAGE, len(folds) / jobs, "all users")
-        fitted = _Fitted.of(behaviour, given, derive(seed, "scorers"))
+        progress(STAGE, 0.0, f"{jobs} steps")
+        *tasks, scorers = run_jobs(
+            partial(_step, behaviour, given, seed, steps),
+            [*enumerate(folds), (-1, None)],
+            steps.workers,
+            backend=steps.backend,
+            tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
+        )
+        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
@@ -328,27 +330,37 @@ class Ensemble:
         """From `arrays()`, the scorers' names and their configs, the default where there is
         none.
         """
-
-        def under(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                key[len(prefix) + 1 :]: array
-                for key, array in arrays.items()
-                if key.startswith(f"{prefix}/")
-            }
-
-        scorers = {
-            name: model_class(name).from_arrays(under(name), configs.get(name)) for name in names
-        }
         return cls(
             **{name: arrays[name] for name in OWN},
-            scorers=scorers,
+            scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
             gate=Gate.from_arrays(
-                tuple(name for name in names if name not in READ_CONTEXT), under("gate")
+                tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
             ),
-            context_gate=Gate.from_arrays(names, under("context_gate"))
+            context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if "context_gate/knots" in arrays
             else None,
         )
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        key[len(prefix) + 1 :]: array
+        for key, array in arrays.items()
+        if key.startswith(f"{prefix}/")
+    }
+
+
+def _scorers_of(
+    configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Model]:
+    return {
+        name: model_class(name).from_arrays(_under(name, arrays), config)
+        for name, config in configs.items()
+    }
+
+
+_FITTED = ("popularity", "standing", "from_content")
+"""Arrays of what was fitted, beside those of its scorers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,6 +395,24 @@ class _Fitted:
             from_content=from_content,
             scorers={name: fit(name, config) for name, config in configs.items()},
         )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as named arrays."""
+        own = {name: getattr(self, name) for name in _FITTED}
+        scorers = {
+            f"{name}/{key}": array
+            for name, scorer in self.scorers.items()
+            for key, array in scorer.arrays().items()
+        }
+        return {**own, **scorers}
+
+    @classmethod
+    def from_arrays(
+        cls, configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+    ) -> _Fitted:
+        """From `arrays()`, with the config of each scorer."""
+        own = {name: arrays[name] for name in _FITTED}
+        return cls(**own, scorers=_scorers_of(configs, arrays))
 
     def ask(
         self, behaviour: Behaviour, shots: int, users: np.ndarray
@@ -443,6 +473,48 @@ def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
     return {name: heard[:, place] for place, name in enumerate(several)}
 
 
+def _step(
+    behaviour: Behaviour,
+    configs: Mapping[str, ModelConfig | None],
+    seed: int,
+    steps: Steps,
+    job: tuple[int, np.ndarray | None],
+) -> Any:
+    """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
+    plain arrays where they travel between processes.
+    """
+    fold, held_out = job
+    if held_out is None:
+        fitted = steps.remember(
+            "scorers",
+            partial(_Fitted.of, behaviour, configs, derive(seed, "scorers")),
+            _Fitted.arrays,
+            partial(_Fitted.from_arrays, configs),
+        )
+        return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
+    return steps.remember(
+        f"fold-{fold}",
+        partial(_ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold)),
+        _task_arrays,
+        _tasks_of,
+    )
+
+
+def _task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
+    """Tasks of every support size as named arrays."""
+    arrays = {
+        f"{knot}/{key}": value
+        for knot, tasks in enumerate(made)
+        for key, value in tasks.arrays().items()
+    }
+    return {**arrays, "knots": np.array([len(made)])}
+
+
+def _tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
+    """From `_task_arrays`."""
+    return [GateTasks.from_arrays(arrays, f"{knot}/") for knot in range(int(arrays["knots"][0]))]
+
+
 def _ask_held_out(
     behaviour: Behaviour,
     configs: Mapping[str, ModelConfig | None],
@@ -483,36 +555,46 @@ class Steps:
     folder: Path | None = None
     version: str = ""
     """Digest of data and settings: steps of another fit count as none."""
+    workers: int = 1
+    """Processes that do steps at once."""
+    backend: str = "here"
+    """Where they run, as for `runtime.jobs.run_jobs`."""
 
     @classmethod
-    def of(cls, folder: str | Path | None, version: str) -> Steps:
+    def of(
+        cls, folder: str | Path | None, version: str, workers: int = 1, backend: str = "here"
+    ) -> Steps:
         """Steps in `folder`, or nowhere."""
-        return cls(folder=None if folder is None else Path(folder), version=version)
+        place = None if folder is None else Path(folder)
+        return cls(folder=place, version=version, workers=workers, backend=backend)
 
-    def remember(self, name: str, make: Callable[[], list[GateTasks]]) -> list[GateTasks]:
-        """What step `name` gave before the fit was killed, else what it gives now."""
+    def remember(
+        self,
+        name: str,
+        make: Callable[[], Step],
+        arrays: Callable[[Step], Mapping[str, np.ndarray]],
+        made_of: Callable[[Mapping[str, np.ndarray]], Step],
+    ) -> Step:
+        """What step `name` gave before the fit was killed, else what it gives now.
+
+        Args:
+            arrays: what a step gave, as named arrays.
+            made_of: that again, from them.
+        """
         if self.folder is None:
             return make()
-        path = self.folder / f"{name}.safetensors"
+        path = self.folder / f"{name}{_STEP}"
         kept = read_checkpoint(path, of={"version": self.version})
         if kept is not None:
-            return [
-                GateTasks.from_arrays(kept.arrays, f"{knot}/")
-                for knot in range(int(kept.facts["knots"]))
-            ]
+            return made_of(kept.arrays)
         made = make()
-        arrays = {
-            f"{knot}/{key}": value
-            for knot, tasks in enumerate(made)
-            for key, value in tasks.arrays().items()
-        }
-        write_checkpoint(path, arrays, {"version": self.version, "knots": len(made)})
+        write_checkpoint(path, arrays(made), {"version": self.version})
         return made
 
     def forget(self) -> None:
         """Remove what was kept: the fit is done."""
         if self.folder is not None:
-            for path in self.folder.glob("fold-*.safetensors"):
+            for path in self.folder.glob(f"*{_STEP}"):
                 path.unlink()
             if self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()

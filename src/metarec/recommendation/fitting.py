@@ -34,6 +34,7 @@ from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -103,9 +104,12 @@ def fit(
     horizon: Horizon | None = None,
     user_weights: Mapping[str, float] | None = None,
     checkpoint: str | Path | None = None,
+    workers: int = 1,
+    backend: str = "here",
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    check_backend(workers, backend)
     _check_size(data)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
     named = policy or data.policy
@@ -127,7 +131,7 @@ def fit(
     if named is None:  # then the data say whether what was taken may come again
         data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
     names = (*settings.parts, *repeats, *context_models(behaviour))
-    steps = Steps.of(checkpoint, version)
+    steps = Steps.of(checkpoint, version, workers, backend)
     _tell_untaught(settings, names)
     ensemble = Ensemble.fit(
         behaviour, names, settings.seed, progress, steps, settings.models
