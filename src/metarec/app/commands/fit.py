@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 def fit(
     data: Source,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="MODEL", help="Folder of the model; an older model there is replaced."
         ),
-    ],
+    ] = None,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     pictures: Pictures = None,
@@ -81,6 +81,12 @@ def fit(
             "the same fit that was killed."
         ),
     ] = True,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
+        ),
+    ] = False,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -97,7 +103,10 @@ def fit(
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
-    check_place(out)  # before the work, not after it
+    if out is None and not plan:
+        raise BadInput("--out MODEL is missing: the folder that the model is written to")
+    if out is not None:
+        check_place(out)  # before the work, not after it
     check_backend(workers, backend)
     settings = Settings(
         preset=preset,
@@ -120,6 +129,12 @@ def fit(
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
+    if plan or out is None:
+        from metarec.recommendation.plan import plan_fit
+
+        planned = plan_fit(learned, settings)
+        show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
+        return
     if resume and _steps_of(out).is_dir():
         note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
