@@ -127,6 +127,8 @@ def fit(
         item_template=settings.item_template,
         weights=_weights_of(past.user_ids, user_weights),
     )
+    catalog = past.catalog
+    del past  # the models need its memory
     version = _digest(data, settings, behaviour.weights)
     repeats = (REPEAT,) if are_wanted(behaviour) else ()
     if named is None:  # then the data say whether what was taken may come again
@@ -143,7 +145,7 @@ def fit(
     )
     return FittedModel(
         settings=settings,
-        catalog=past.catalog,
+        catalog=catalog,
         training=data,
         horizon=behaviour.horizon,
         policy=data.policy or DEFAULT_POLICY,
