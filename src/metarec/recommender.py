@@ -61,6 +61,7 @@ from metarec.recommendation.onboarding import (
     choose_questions,
 )
 from metarec.recommendation.policy import PolicyCheck
+from metarec.recommendation.prior import TRANSFERRED, Prior
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate, friend_weights
@@ -169,6 +170,10 @@ class Recommender:
     """How far predicted spreads are stretched, found on held-out training newcomers; None where
     they were too few.
     """
+    prior: Prior | None = None
+    """What it started from; None where it started from nothing, or the prior did not help."""
+    transfer: tuple[str, ...] = ()
+    """What was found about the prior that was offered."""
 
     name = "metarec"
 
@@ -187,6 +192,7 @@ class Recommender:
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
         checkpoint: str | Path | None = None,
+        prior: Recommender | Prior | None = None,
         progress: Progress = silent,
     ) -> Recommender:
         """Learn from everyone's past.
@@ -210,6 +216,8 @@ class Recommender:
                 mean 1, and whoever is not named counts as their mean. None: all the same.
             checkpoint: folder of finished steps; a fit that was killed goes on from it, and it is
                 removed at the end.
+            prior: a model fitted on other data, where this one starts; it is used only where it
+                helps held-out users, and `notes` says which.
             progress: told how far each stage is.
 
         Raises:
@@ -264,6 +272,7 @@ class Recommender:
             weights=_weights_of(user_ids, user_weights),
             told=told,
             words=replace(words, keeps=True),
+            text=text,
             context=TrainingContext.of(data, catalog, user_ids, item_text(catalog, item_template)),
         )
         version = _digest(data, settings, behaviour.weights)
@@ -271,9 +280,21 @@ class Recommender:
         if named is None:  # then the data say whether what was taken may come again
             data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=REPEAT in names))
         names = (*names, *context_models(behaviour))
+        known = prior.as_prior() if isinstance(prior, Recommender) else prior
+        transfer: tuple[str, ...] = ()
+        if known is not None:
+            known.check_shares(names)
+            taught = _taste(known, item_inputs, text)
+            transfer = (taught,) if isinstance(taught, str) else ()
+            if not isinstance(taught, str):
+                behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
+            version = hashlib.sha256(f"{version} after {known.version}".encode()).hexdigest()[:12]
         ensemble = Ensemble.fit(
-            behaviour, names, seed, progress, Steps.of(checkpoint, version)
+            behaviour, names, seed, progress, Steps.of(checkpoint, version), known
         ).with_words(words)
+        if known is not None and ensemble.trial is not None:
+            transfer = (ensemble.trial.sentence(known.source), *transfer)
+            known = known if ensemble.trial.helps else None
         text = text.astype(np.float16)
         new_items = (
             NewItemPlaces.fit(behaviour, text, derive(seed, "new items"), progress)
@@ -298,6 +319,8 @@ class Recommender:
             ratings=ratings,
             version=version,
             intervals=intervals,
+            prior=known,
+            transfer=transfer,
         )
 
     def fit_like(
@@ -323,6 +346,7 @@ class Recommender:
             policy=data.policy or self.policy,
             horizon=horizon,
             user_weights=user_weights,
+            prior=self.prior,
         )
 
     # What is known of it
@@ -346,7 +370,25 @@ class Recommender:
     def notes(self) -> list[str]:
         """What parts of the model say of how they learned, such as whom they left out."""
         said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
-        return [str(note) for note in said if note]
+        return [*self.transfer, *(str(note) for note in said if note)]
+
+    def as_prior(self) -> Prior:
+        """What holds elsewhere too, for `fit(prior=...)` on other data."""
+        seen = np.zeros(len(self.catalog), bool)
+        seen[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
+        als = next((m for m in self.ensemble.scorers.values() if isinstance(m, Als)), None)
+        reads = _reads_alike(self.item_inputs) and self.text.any()
+        if als is None and reads:  # the preset has none, and taste needs it
+            als = Als.fit(self.behaviour(), derive(self.settings.seed, "taste"))
+        return Prior.of(
+            source=self.training.name,
+            version=self.version,
+            als=als,
+            gate=self.ensemble.gate,
+            encoder=self.item_inputs.encoder.name,
+            text=self.text if reads else self.text[:, :0],
+            seen=seen,
+        )
 
     @property
     def reads_people(self) -> bool:
@@ -401,6 +443,7 @@ class Recommender:
             horizon=self.horizon,
             told=told,
             words=replace(words, keeps=True),
+            text=self.text.astype(np.float32),
             context=TrainingContext.of(
                 self.training,
                 self.catalog,
@@ -633,6 +676,8 @@ class Recommender:
         ensemble = ensemble.with_places(
             degrees_of(catalog.frame), item_text(catalog, self.settings.item_template)
         )
+        taste = self.prior.taste(grown_text) if self.prior is not None else None
+        ensemble = ensemble.with_text(grown_text, taste)
         return replace(
             self,
             catalog=catalog,
@@ -666,6 +711,8 @@ class Recommender:
                 new_items=self.new_items,
                 ratings=self.ratings,
                 intervals=self.intervals,
+                prior=self.prior,
+                transfer=self.transfer,
                 card=self.card(),
             ),
         )
@@ -934,6 +981,30 @@ class Recommender:
             )
             start = end
         return slates
+
+
+def _reads_alike(inputs: ItemInputs) -> bool:
+    """Whether its encoder reads every catalog alike: one that learned its words from this one's
+    texts does not.
+    """
+    return not inputs.encoder.state().arrays
+
+
+def _taste(prior: Prior, inputs: ItemInputs, text: np.ndarray) -> np.ndarray | str:
+    """[N, D] where the prior puts the items, or why it cannot."""
+    if not prior.knows_taste:
+        return (
+            f"no map from text to taste in the prior from {prior.source}: its items have no texts, "
+            "or its text encoder knows no other catalog; only its gate is taken"
+        )
+    if not text.shape[1] or not text.any():
+        return "the items here have no text, so of the prior only its gate is taken"
+    if inputs.encoder.name != prior.encoder or not _reads_alike(inputs):
+        return (
+            f"texts are read by {inputs.encoder.name} here and by {prior.encoder} in the prior, so "
+            "only its gate is taken; name its encoder to take more"
+        )
+    return prior.taste(text)
 
 
 def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:

@@ -21,6 +21,7 @@ from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.prior import Prior
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def to_artefact(
     new_items: NewItemPlaces | None,
     ratings: RatingHead | None,
     intervals: Conformal | None,
+    prior: Prior | None,
+    transfer: tuple[str, ...],
     card: str,
 ) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
@@ -72,6 +75,8 @@ def to_artefact(
         },
         "profile_inputs": asdict(profile_inputs),
         "intervals": None if intervals is None else intervals.to_json(),
+        "prior": None if prior is None else prior.facts(),
+        "transfer": list(transfer),
     }
     arrays = {
         "content": content,
@@ -82,6 +87,7 @@ def to_artefact(
         **_under("ensemble", ensemble.arrays()),
         **(_under("new_items", new_items.arrays()) if new_items is not None else {}),
         **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
+        **(_under("prior", prior.arrays()) if prior is not None else {}),
     }
     tables = {
         "catalog": catalog.frame,
@@ -185,6 +191,10 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
+        "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
+        if config.get("prior")
+        else None,
+        "transfer": tuple(config.get("transfer", ())),
     }
 
 

@@ -17,6 +17,7 @@ from metarec.app.commands.options import (
     PictureEncoder,
     Pictures,
     Preset,
+    Prior,
     Seed,
     Source,
     note,
@@ -51,6 +52,7 @@ def fit(
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
     domain: Domain = None,
+    prior: Prior = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -77,6 +79,7 @@ def fit(
     from metarec.runtime.progress import on_terminal
 
     check_place(out)  # before the work, not after it
+    start = None if prior is None else Recommender.load(prior)  # refused before the work
     settings = Settings(
         preset=preset,
         seed=seed,
@@ -107,6 +110,7 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            prior=start,
             progress=progress,
         )
     seconds = time.perf_counter() - started
