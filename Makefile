@@ -14,7 +14,7 @@ ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,export,sql,postgres,ann,explain,f
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow browser lint golden serve bench docs notebooks release clean
+.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,10 @@ test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two id
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
+	$(PIP) -e '.[ray]'
+	$(BIN)/python -m pytest -m ray $(ARGS)
+
 # Chromium comes from the system; where it is missing and cannot be had, the tests say so and are skipped.
 browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real headless Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || [ "$$(id -u)" != 0 ] \
@@ -80,7 +84,7 @@ $(VENV)/.docs: pyproject.toml constraints/ci.txt | $(VENV)/.all
 	@touch $@
 
 docs: $(VENV)/.docs  ## the documentation site in build/site; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build  # not --quiet, which lets warnings pass
 	@echo "make: open build/site/index.html"
 
 notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print

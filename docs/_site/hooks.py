@@ -5,6 +5,7 @@ references, formulas as MathML (no script, no request to anywhere), and glossary
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent.parent
-OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+OUTSIDE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
 """Files of the repository that are pages of the site too."""
+LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 BLOCK_MATH = re.compile(r"^\$\$\n(.+?)\n\$\$$", re.MULTILINE | re.DOTALL)
 INLINE_MATH = re.compile(r"(?<![\\$`\w])\$(?!\s)([^$`\n]+?)(?<!\s)\$(?![\w$])")
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
@@ -25,8 +31,7 @@ CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     made = {
-        "changelog.md": _outside("CHANGELOG.md"),
-        "contributing.md": _outside("CONTRIBUTING.md"),
+        **{page: _outside(name) for name, page in OUTSIDE.items()},
         "reference/cli.md": command_line(),
         "reference/http.md": http_interface(),
         "_site.css": ".md-typeset table:not([class]) {font-variant-numeric: tabular-nums}\n",
@@ -39,14 +44,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Formulas become MathML; links to files outside docs/ lead to their pages."""
     del config, files
-    depth = page.file.src_uri.count("/")
-    for name, target in OUTSIDE.items():
-        markdown = markdown.replace(f"](../{'../' * depth}{name}", f"]({'../' * depth}{target}")
-    markdown = markdown.replace(f"](../{'../' * depth}README.md", f"]({'../' * depth}index.md")
+    here = Path("docs") / page.file.src_uri
+    markdown = LINK.sub(lambda found: _inside(found, here), markdown)
     if not page.file.src_uri.startswith(("concepts/", "project")):
         return markdown
     parts = CODE.split(markdown)
     return "".join(part if place % 2 else _with_math(part) for place, part in enumerate(parts))
+
+
+def _inside(found: re.Match[str], here: Path) -> str:
+    """A link as the site has it; of what lies outside docs/ only the name, for it has no page."""
+    text, target = found[1], found[2]
+    if re.match(r"\w+:|#", target):
+        return found[0]
+    place = os.path.normpath(here.parent / target.split("#")[0])
+    if place.startswith("docs/"):
+        return found[0]
+    up = "../" * (len(here.parts) - 2)
+    if place == "README.md" or place in OUTSIDE:
+        return f"[{text}]({up}{OUTSIDE.get(place, 'index.md')})"
+    return text
 
 
 def _with_math(text: str) -> str:

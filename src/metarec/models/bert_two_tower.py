@@ -22,18 +22,30 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.runtime.device import one_thread
 
 DIM = 32
-INNER_STEPS, INNER_LR = 3, 1.0
-OUTER_STEPS, OUTER_LR, TASKS = 200, 5e-3, 32
-ANCHORS = 64
-"""Items drawn by the root of their popularity that stand for what was not taken."""
+OUTER_LR, TASKS = 5e-3, 32
 MAX_SUPPORT, MAX_QUERY = 20, 20
 MOVES = ("user_shift", "item_mix", "relation", "offset")
 """What adapts to a user; the adapters themselves and the weight of popularity are shared."""
 
 Params = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertTwoTowerConfig(ModelConfig):
+    """Hyper-parameters of bert_two_tower."""
+
+    inner_steps: int = setting(3, least=0)
+    """Gradient steps on a user's events; 0 or more."""
+    inner_lr: float = setting(1.0, above=0)
+    """Step size of the inner loop; above 0."""
+    outer_steps: int = setting(120, least=0)
+    """Updates of the prior, 32 users each."""
+    anchors: int = setting(64, least=1)
+    """Items drawn by the root of their popularity that stand for what was not taken."""
 
 
 def untrained(user_dim: int, item_dim: int, draw: torch.Generator) -> Params:
@@ -73,11 +85,17 @@ class BertTwoTower:
     relevant_from: float
     words: UsersInWords | None = None
     """Who reads what users state; handed in by `with_words`."""
+    config: BertTwoTowerConfig = BertTwoTowerConfig()
     adapts: bool = True
     """False serves the prior to everyone, so that what adapting adds can be seen."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> BertTwoTower:
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        config: BertTwoTowerConfig | None = None,
+    ) -> BertTwoTower:
         """Meta-train on the training users: their pools are supports, what they wanted later is
         asked.
 
@@ -93,7 +111,7 @@ class BertTwoTower:
         wanted = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
         counts = np.bincount(wanted.items, minlength=behaviour.n_items) + 0.5
         drawn = np.sqrt(counts) / np.sqrt(counts).sum()
-        some = min(ANCHORS, behaviour.n_items)
+        some = min((config or cls.config).anchors, behaviour.n_items)
         log_popularity = np.log(counts) - np.log(counts).mean()
         blank = cls(
             params={},
@@ -102,6 +120,7 @@ class BertTwoTower:
             anchors=rng.choice(behaviour.n_items, some, replace=False, p=drawn),
             relevant_from=behaviour.relevant_from,
             words=words,
+            config=config or cls.config,
         )
         return replace(blank, params=_meta_train(blank, behaviour, rng))
 
@@ -166,9 +185,9 @@ class BertTwoTower:
             return (errors.sum() / count.clamp(min=1) + others) * count / (count + 1)
 
         own = {name: prior[name] for name in MOVES}
-        for _ in range(INNER_STEPS):
+        for _ in range(self.config.inner_steps):
             slopes = grad(loss)(own)
-            own = {name: value - INNER_LR * slopes[name] for name, value in own.items()}
+            own = {name: value - self.config.inner_lr * slopes[name] for name, value in own.items()}
         return own
 
     def query_loss(
@@ -215,7 +234,9 @@ class BertTwoTower:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> BertTwoTower:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: BertTwoTowerConfig | None = None
+    ) -> BertTwoTower:
         """From `arrays()`; `with_words` before it is asked."""
         return cls(
             params={
@@ -227,6 +248,7 @@ class BertTwoTower:
             log_popularity=arrays["log_popularity"],
             anchors=arrays["anchors"],
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
         )
 
 
@@ -244,7 +266,7 @@ def _meta_train(
             value.requires_grad_()
         optimiser = torch.optim.Adam(prior.values(), lr=OUTER_LR)
         each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
-        for _ in range(OUTER_STEPS if len(able) else 0):
+        for _ in range(model.config.outer_steps if len(able) else 0):
             rows = rng.integers(0, len(able), TASKS)
             task, asked = _drawn(model, behaviour, able[rows], rng)
             loss = each(prior, stated[rows], task, asked).mean()
@@ -263,7 +285,9 @@ def _drawn(
     targets = behaviour.targets.users(users)
     items, _, real = _padded(targets, np.ones(len(targets.items), bool), MAX_QUERY)
     taken = torch.where(real > 0, items, -1)
-    others = torch.from_numpy(rng.integers(0, behaviour.n_items, (len(users), ANCHORS)))
+    others = torch.from_numpy(
+        rng.integers(0, behaviour.n_items, (len(users), model.config.anchors))
+    )
     return model.tasks(support), torch.cat([taken, others], dim=1)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.schema import BadInput
+from metarec.features.encoders.base import TextEncoder
 from metarec.models.als import Als
 from metarec.recommendation.gate import Gate
 
@@ -77,6 +78,22 @@ class Prior:
     def taste(self, text: np.ndarray) -> np.ndarray:
         """[N, D] float32 of items by their embeddings."""
         return np.asarray(text.astype(np.float32) @ self.to_taste, np.float32)
+
+    def taste_of(self, encoder: TextEncoder, text: np.ndarray) -> np.ndarray | str:
+        """[N, D] where it puts items whose texts `encoder` read as `text`, or why it cannot."""
+        if not self.knows_taste:
+            return (
+                f"no map from text to taste in the prior from {self.source}: its items have no "
+                "texts, or its text encoder knows no other catalog; only its gate is taken"
+            )
+        if not text.shape[1] or not text.any():
+            return "the items here have no text, so of the prior only its gate is taken"
+        if encoder.name != self.encoder or not reads_alike(encoder):
+            return (
+                f"texts are read by {encoder.name} here and by {self.encoder} in the prior, so "
+                "only its gate is taken; name its encoder to take more"
+            )
+        return self.taste(text)
 
     def facts(self) -> dict[str, Any]:
         """What of it is no array."""
@@ -148,6 +165,13 @@ class Trial:
         if self.helps:
             return f"the prior from {source} is used: {found}"
         return f"the prior from {source} is not used, since it does not clearly help here: {found}"
+
+
+def reads_alike(encoder: TextEncoder) -> bool:
+    """Whether it reads every catalog alike: one that learned its words from a catalog's own texts
+    does not.
+    """
+    return not encoder.state().arrays
 
 
 def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metarec.app.commands.batch import AllUsers, Out, UsersAPart, to_all
 from metarec.app.commands.options import (
+    Backend,
     Bought,
     Context,
     Did,
@@ -23,6 +25,7 @@ from metarec.app.commands.options import (
     Viewed,
     Wish,
     WithinKm,
+    Workers,
     show,
     table,
 )
@@ -72,13 +75,34 @@ def recommend(
         float, typer.Option(help="Strength of exploration; 0 shows the best as known.")
     ] = 0.0,
     seed: Seed = 0,
+    all_users: AllUsers = None,
+    out: Out = None,
+    users_a_part: UsersAPart = 5_000,
+    workers: Workers = 1,
+    backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
-    """Recommend to one user: what they liked, who they are, what they wish for."""
+    """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
     import numpy as np
 
+    from metarec.data.errors import BadInput
     from metarec.recommendation.rules import Rules
     from metarec.recommender import Recommender
+
+    if all_users is not None:
+        told = (like, dislike, bought, viewed, did, profile, wish, friend, near, within_km)
+        if any((*told, context, search, ban, pin, quota, explore)):
+            raise BadInput(
+                "--all-users takes what is known of each user from DATA; beside it only -k, "
+                "--filter and --diversity count"
+            )
+        from metarec.app.batch import BatchConfig
+
+        config = BatchConfig(k=k, where=where, diversity=diversity, users_a_part=users_a_part)
+        to_all(model, all_users, out, config, workers=workers, backend=backend, as_json=as_json)
+        return
+    if out is not None:
+        raise BadInput("--out says where the slates of --all-users DATA go; give both")
 
     loaded = Recommender.load(model)
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
