@@ -111,6 +111,7 @@ class Recommender(FittedModel):
         seed: int | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
+        progress: Progress = silent,
     ) -> Recommender:
         """This model's settings, and its policy where `data` have none, fitted on other data."""
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
@@ -123,6 +124,7 @@ class Recommender(FittedModel):
                 horizon=horizon,
                 user_weights=user_weights,
                 prior=self.prior,
+                progress=progress,
             )
         )
 

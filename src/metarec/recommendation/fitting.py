@@ -34,6 +34,7 @@ from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.runtime.jobs import check_backend
@@ -132,6 +133,8 @@ def fit(
         text=text,
         weights=_weights_of(past.user_ids, user_weights),
     )
+    catalog = past.catalog
+    del past  # the models need its memory
     version = _digest(data, settings, behaviour.weights)
     repeats = (REPEAT,) if are_wanted(behaviour) else ()
     if named is None:  # then the data say whether what was taken may come again
@@ -160,7 +163,7 @@ def fit(
     )
     return FittedModel(
         settings=settings,
-        catalog=past.catalog,
+        catalog=catalog,
         training=data,
         horizon=behaviour.horizon,
         policy=data.policy or DEFAULT_POLICY,
@@ -226,8 +229,11 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, past.catalog.frame.columns)
     return ItemInputs.fit(
-        past.catalog,
+        Catalog(
+            frame=past.catalog.frame.drop(stock)
+        ),  # what can be had today says nothing of taste
         reader=reader,
         template=settings.item_template,
         fit_on=seen,

@@ -19,7 +19,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
-from metarec.models.registry import configs_of
+from metarec.models.registry import configs_of, is_model
 from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
@@ -29,7 +29,7 @@ from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -105,6 +105,16 @@ def from_artefact(artefact: Artefact) -> FittedModel:
     return replace(model, ensemble=model.ensemble.with_words(words))
 
 
+def _check_registered(names: Sequence[str]) -> None:
+    """Whether every model that was fitted is one here; those that users add may not be."""
+    for name in names:
+        if not is_model(name):
+            raise BrokenArtefact(
+                f"the model {name!r} takes part and is not registered here: import the module that "
+                f"calls metarec.register_model({name!r}, ...), or install its package, then load"
+            )
+
+
 def _check_lengths(artefact: Artefact) -> None:
     """Whether there is a row of content and text for each item; a model of another catalog would
     give its scores to the wrong items.
@@ -137,7 +147,8 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
-    facts = config["data"]
+    facts, names = config["data"], current_ids(config["scorers"])
+    _check_registered(names)
     inputs = config["item_inputs"]
     encoder = encoder_from_state(
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
@@ -172,7 +183,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"],
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
-            current_ids(config["scorers"]),
+            names,
             under_current_ids(_below("ensemble", arrays)),
             configs_of(config.get("models", {})),
         ),
