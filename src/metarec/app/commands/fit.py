@@ -18,6 +18,7 @@ from metarec.app.commands.options import (
     PictureEncoder,
     Pictures,
     Preset,
+    Prior,
     Seed,
     Source,
     Workers,
@@ -62,6 +63,7 @@ def fit(
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
     domain: Domain = None,
+    prior: Prior = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -103,6 +105,7 @@ def fit(
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
+    start = None if prior is None else Recommender.load(prior)  # refused before the work
     if out is None and not plan:
         raise BadInput("--out MODEL is missing: the folder that the model is written to")
     if out is not None:
@@ -147,6 +150,7 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            prior=start,
             models={name: learned.models.get(name, {}) for name in added or ()},
             checkpoint=_steps_of(out) if resume else None,
             workers=workers,
