@@ -25,16 +25,20 @@ MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
 _ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+
+
+def _id_text(given: Any) -> Any:
+    """A whole number as text; JSON knows no difference between 5 and 5.0."""
+    if isinstance(given, float) and given.is_integer() and abs(given) <= 2**53:
+        given = int(given)
+    is_number = isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**18
+    return str(given) if is_number else given
+
+
 Id = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL),
-    BeforeValidator(
-        lambda given: (
-            str(given)
-            if isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**18
-            else given
-        )
-    ),
+    BeforeValidator(_id_text),
     WithJsonSchema(
         {
             "anyOf": [
