@@ -45,7 +45,6 @@ SAYS_MORE_THAN_ITS_SCHEMA = {
     "GET /v1/items/popular",
     "GET /v1/items/trending",
     "GET /v1/items/newest",
-    "PUT /v1/items",
     "PATCH /v1/items/{item_id}",
     "PUT /v1/items/{item_id}",
     "GET /v1/items/{item_id}/similar",
@@ -55,6 +54,8 @@ SAYS_MORE_THAN_ITS_SCHEMA = {
 future or an attribute without its `NAME=` may be of the right type and still wrong, which only the
 catalog, the clock and the policy can say.
 """
+NO_JSON = {"PUT /v1/items"}
+"""A feed, a JSON object a line, which cases are not made for here."""
 ABOUT_ITEMS = {
     "POST /v1/explanations",
     "GET /v1/items/{item_id}",
@@ -136,6 +137,8 @@ def try_all(api, cases):
     for found in api.get_all_operations():
         operation = found.ok()
         name = f"{operation.method.upper()} {operation.path}"
+        if name in NO_JSON:
+            continue
         if name in ABOUT_ITEMS:
             answers += try_one(
                 operation.as_strategy(generation_mode=GenerationMode.POSITIVE).map(of_known_items),
