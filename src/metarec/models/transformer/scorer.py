@@ -98,6 +98,7 @@ class Transformer:
     value_mean: float
     value_spread: float
     config: TransformerConfig = TransformerConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
 
     @classmethod
     def fit(
