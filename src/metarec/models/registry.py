@@ -10,6 +10,7 @@ from metarec.data.extensions import Extensions
 from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
+from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
@@ -27,6 +28,7 @@ from metarec.models.profile import Profile
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge
+from metarec.models.transferred import Transferred
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
     MaskedTransformer,
@@ -50,6 +52,7 @@ MODELS: dict[str, type[Model]] = {
     "markov": Markov,
     "content": Content,
     REPEAT: Repeat,
+    "transferred": Transferred,
     FRIENDS: Friends,
     PLACE: Place,
     CONTEXT: Context,
@@ -60,6 +63,7 @@ MODELS: dict[str, type[Model]] = {
     "encoder": MaskedTransformer,
     "encoder_decoder": CandidateTransformer,
     USER_TEXT: UserText,
+    "bert_two_tower": BertTwoTower,
     **{name: learned(name) for name in LEARNERS},
 }
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,

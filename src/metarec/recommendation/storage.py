@@ -24,6 +24,7 @@ from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
@@ -60,6 +61,8 @@ def to_artefact(model: FittedModel) -> Artefact:
         },
         "profile_inputs": asdict(model.profile_inputs),
         "intervals": None if model.intervals is None else model.intervals.to_json(),
+        "prior": None if model.prior is None else model.prior.facts(),
+        "transfer": list(model.transfer),
     }
     arrays = {
         "content": model.content,
@@ -70,6 +73,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         **_under("ensemble", model.ensemble.arrays()),
         **(_under("new_items", model.new_items.arrays()) if model.new_items is not None else {}),
         **(_under("ratings", model.ratings.arrays()) if model.ratings is not None else {}),
+        **(_under("prior", model.prior.arrays()) if model.prior is not None else {}),
     }
     tables = {
         "catalog": model.catalog.frame,
@@ -188,6 +192,10 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
+        "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
+        if config.get("prior")
+        else None,
+        "transfer": tuple(config.get("transfer", ())),
     }
 
 
