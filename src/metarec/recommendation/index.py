@@ -52,9 +52,7 @@ class ItemIndex:
             expansion_add=config.build_effort,
             expansion_search=config.search_effort,
         )
-        graph.add(
-            np.arange(len(embeddings)), np.asarray(embeddings, np.float32), threads=threads
-        )
+        graph.add(np.arange(len(embeddings)), np.asarray(embeddings, np.float32), threads=threads)
         return cls(graph, len(embeddings), embeddings.shape[1])
 
     def search(self, queries: np.ndarray, n_candidates: int) -> np.ndarray:

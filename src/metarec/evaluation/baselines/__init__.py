@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.evaluation.baselines.ease import ease
 from metarec.evaluation.baselines.factors import ials
@@ -59,6 +60,35 @@ def too_large(train: Dataset) -> dict[str, str]:
     return said
 
 
+OURS = tuple(BASELINES)
+_BASELINES: Extensions[Callable[[], Judged]] = Extensions(
+    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=lambda make: make()
+)
+
+
+def register_baseline(name: str, make: Callable[[], Judged]) -> None:
+    """Let a baseline be compared with in every evaluation, as those of this package are.
+
+    Args:
+        name: what tables call it; the same as its `name`.
+        make: makes an unfitted one: a class or a function without arguments.
+
+    Raises:
+        BadInput: if the name is taken or another than its own, or it lacks a method.
+    """
+    _BASELINES.register(name, make)
+    own = make().name
+    if own != name:
+        del BASELINES[name]
+        raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
+
+
+def registered_baselines() -> dict[str, Callable[[], Judged]]:
+    """Baselines that others added."""
+    _BASELINES.load()
+    return {name: make for name, make in BASELINES.items() if name not in OURS}
+
+
 def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Judged]:
     """Unfitted baselines that suit the data, or those named; those that the data are too large for
     are left out with a `DataWarning` that says why.
@@ -67,9 +97,9 @@ def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Ju
         BadInput: for a name that is not a baseline, or for one that the data are too large for.
     """
     large = too_large(train)
+    registered_baselines()
     for name in names or ():
-        if name not in BASELINES:
-            raise BadInput(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
+        _BASELINES.find(name)
         if name in large:
             raise BadInput(f"{large[name]}; leave it out, or give a part of the data")
     for why in () if names else large.values():
@@ -97,4 +127,6 @@ __all__ = [
     "item_mean_user_offset",
     "rated_popular",
     "rating_knn",
+    "register_baseline",
+    "registered_baselines",
 ]
