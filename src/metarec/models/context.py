@@ -203,8 +203,8 @@ def _shrunk(tables: list[np.ndarray], ratios: list[np.ndarray], damping: float) 
 def _chosen(
     kept: Acts, asked: Acts, sizes: np.ndarray, n_items: int
 ) -> tuple[tuple[float, bool], float, np.ndarray]:
-    """Damping, whether by axes, weight and which columns are read: the likeliest for what held-out users
-    took.
+    """Damping, whether by axes, weight and which columns are read: the likeliest for what held-out
+    users took.
     """
     nothing = np.zeros(len(sizes), bool)
     if not len(asked.items) or not len(kept.items):

@@ -82,7 +82,7 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
-        options = options_of(body, settings.explore)
+        options = options_of(body, settings.explore, settings.cold_share)
         cost = cost_of(body, options.explore, settings.max_cost)
         began = time.time()
         served = service.live.served
