@@ -16,13 +16,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "metarec"
 
 WIRED_BY_OTHER_ISSUES = {
-    "data/ingest.py": "reading of tables larger than memory",
-    "data/findings.py merged": "the same",
-    "data/sources/folder.py read_sides": "the same",
-    "data/sources/delimited.py sunk_as_it_should_be": "the same",
     "data/splits.py LastOutSplit": "reproduce: leave-last-out protocols",
     "data/splits.py split_leave_last": "the same",
-    "features/users.py UserBatch.with_support": "one Model interface",
     "models/few_shot/closed_form.py ridge_vectors": "timed by benchmarks/meta",
     "models/few_shot/functional.py params_of": "timed by benchmarks/meta",
     "models/few_shot/networks.py TransformerHead": "timed by benchmarks/meta",

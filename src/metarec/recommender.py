@@ -1,7 +1,4 @@
-"""The journey in one class: command line, service, page and experiments all go through it.
-
-Each method only names the stage of `metarec.recommendation` that does the work.
-"""
+"""The journey in one class; each method only names the stage of `recommendation` that it calls."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import Dataset
 from metarec.features.behaviour import Behaviour
+from metarec.models.config import Models
 from metarec.recommendation import fitting, growing, pipeline, questions, rating, score, storage
 from metarec.recommendation.card import model_card
 from metarec.recommendation.explained import Explanation
@@ -56,19 +54,23 @@ class Recommender(FittedModel):
         policy: Policy | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
+        models: Models | None = None,
         checkpoint: str | Path | None = None,
+        workers: int = 1,
+        backend: str = "here",
         progress: Progress = silent,
     ) -> Recommender:
         """Learn from everyone's past; `BadInput` where data are too few, a weight or name is wrong.
 
         Args:
             data: events, items and users; clean them first (`metarec.data.cleaning`).
-            preset, seed, encoder, learner, item_template, person_template: as in `Settings`; the
-                same data and settings give the same model.
+            preset, seed, encoder, learner, item_template, person_template, models: as in `Settings`
+                (`models` over those of the data's file); same data and settings, same model.
             policy: of slates; that of the data by default, else seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
             checkpoint: folder of finished steps, from which a fit that was killed goes on.
+            workers, backend: processes for the steps, `here` or on `ray`; the model is the same.
             progress: called with how far each stage is.
         """
         settings = Settings(
@@ -78,6 +80,7 @@ class Recommender(FittedModel):
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            models=models or {},  # type: ignore[arg-type]  # Settings makes configs of them
         )
         return cls._of(
             fitting.fit(
@@ -87,6 +90,8 @@ class Recommender(FittedModel):
                 horizon=horizon,
                 user_weights=user_weights,
                 checkpoint=checkpoint,
+                workers=workers,
+                backend=backend,
                 progress=progress,
             )
         )

@@ -61,6 +61,7 @@ def test_a_good_request_passes_with_a_number():
     status, body, headers = call(guarded(), body=b"hello")
     assert (status, body) == (200, b"hello")
     assert headers[b"x-request-id"]
+    assert headers[b"server-timing"].startswith(b"total;dur=")
     assert headers[b"x-content-type-options"] == b"nosniff"
 
 

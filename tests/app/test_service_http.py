@@ -458,6 +458,7 @@ CALLS = {
         ("POST", "/v1/events"),
         ("PUT", "/v1/users/ann"),
         ("PUT", "/v1/users/ann/friends"),
+        ("POST", "/v1/users/ann/merge"),
         ("PUT", "/v1/items/new"),
     ],
     "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],

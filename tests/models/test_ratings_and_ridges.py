@@ -10,10 +10,9 @@ import pytest
 from metarec.data.newcomers import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models import support_ridge as episodic_ridge
 from metarec.models.rating import NOISE, RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of
 
 N_ITEMS, PEOPLE = 15, 40
@@ -67,9 +66,9 @@ def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
 def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(episodic_ridge, "RANK", N_ITEMS - 1)
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
+    config = SupportRidgeConfig(rank=N_ITEMS - 1)
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
     knot = 2
     dense, items = head.features(
         behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
@@ -78,13 +77,13 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     targets = behaviour.targets.matrix(N_ITEMS).toarray()
 
     primal = np.linalg.solve(
-        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ features + config.regularization * np.eye(features.shape[1]),
         features.T @ (targets - targets.mean(0)),
     )
     left, strength, right = np.linalg.svd(targets - targets.mean(0), full_matrices=False)
     kept = (left[:, : N_ITEMS - 1] * strength[: N_ITEMS - 1]) @ right[: N_ITEMS - 1]
     truncated = np.linalg.solve(
-        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ features + config.regularization * np.eye(features.shape[1]),
         features.T @ kept,
     )
 

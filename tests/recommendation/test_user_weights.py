@@ -20,7 +20,7 @@ from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
 from world import World, evidence_of
@@ -86,11 +86,11 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    monkeypatch.setattr("metarec.models.support_ridge.RANK", N_ITEMS - 1)
-    monkeypatch.setattr(
-        "metarec.models.support_ridge.TASTE_SCALE", 0.0
-    )  # tastes are a plain SVD of likes, not weighed
-    twice, heavy = (SupportRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    # Factors are a plain SVD of likes, not weighed
+    config = SupportRidgeConfig(rank=N_ITEMS - 1, factor_scale=0.0)
+    twice, heavy = (
+        SupportRidge.fit(b, np.random.default_rng(0), config) for b in (copied, weighed)
+    )
     support = weighed.histories.first(3)
 
     np.testing.assert_allclose(

@@ -36,6 +36,7 @@ app.command("recommend", short_help="Recommend to one user, or to all.")(recomme
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
+app.command("import", short_help="Put what users did into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
 

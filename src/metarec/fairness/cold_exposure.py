@@ -45,8 +45,8 @@ class ColdExposure:
         (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
         return (
             f"Cold items ({self.cold_items:,} of the catalog) after {self.shots} events: a share "
-            f"of {self.share:g} of places reserved for them brings {told:.1%} of places ({bare:.1%} "
-            f"without) and {many:,} of them ({few:,}) to somebody; NDCG@10 {after:.4f} "
+            f"of {self.share:g} of places reserved for them brings {told:.1%} of places "
+            f"({bare:.1%} without) and {many:,} of them ({few:,}) to somebody; NDCG@10 {after:.4f} "
             f"({before:.4f}), a cost of {before - after:+.4f}."
         )
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from metarec.data.kinds import plain_kind
 
 
 class StoreUnavailable(OSError):
@@ -15,6 +20,14 @@ class StoreUnavailable(OSError):
 
 class EventConflict(ValueError):
     """An event's id was used before for something else that the same user did."""
+
+
+def copy_key(item_id: str, kind: str, timestamp: float) -> str:
+    """A digest of what copies of one event share within their user: item, kind, and the time in
+    seconds rounded to whole milliseconds.
+    """
+    told = json.dumps([item_id, plain_kind(kind), math.floor(timestamp * 1e3 + 0.5)])
+    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +55,17 @@ class Event:
     """
     query: str | None = None
     """What was searched for, where it is a search."""
+    is_timed: bool = field(default=False, compare=False)
+    """Whether its sender stated the time; then an event of the same user, item and kind at the same
+    millisecond is a copy of it, whatever its id and whichever source it comes from.
+    """
+
+    @property
+    def copy_key(self) -> str | None:
+        """What copies of it share within their user; None where its time was made up."""
+        if not self.is_timed or self.query is not None:
+            return None
+        return copy_key(self.item_id, self.kind, self.timestamp)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +104,8 @@ class Appended:
 
     accepted: int
     duplicates: int
-    """Events whose id the store (or the batch itself) held before; they were left as they were."""
+    """Events whose id, or a copy of which, the store (or the batch itself) held before; they were
+    left as they were.
+    """
     forgotten: int = 0
     """Events dropped because their user asked to be forgotten after they happened."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, inspect, text
 
 from metarec.data.schema import BadInput
+from metarec.feedback.events import copy_key
 
 
 def _run(connection: Connection, *statements: str) -> None:
@@ -121,6 +122,31 @@ def _friends_and_searches(connection: Connection) -> None:
     )
 
 
+def _copies_and_merges(connection: Connection) -> None:
+    """Step 7: copies of an event are known by a key; who a user became is known by the digest of
+    the id given up.
+    """
+    _run(connection, "ALTER TABLE events ADD COLUMN copy_key TEXT")
+    query = (
+        "SELECT sequence, user_id, item_id, kind, timestamp FROM events WHERE query IS NULL "
+        "ORDER BY sequence"
+    )
+    keys: dict[tuple[str, str], int] = {}
+    for sequence, user, item, kind, timestamp in connection.execute(text(query)):
+        keys.setdefault((user, copy_key(item, kind, timestamp)), sequence)
+    update = text("UPDATE events SET copy_key = :key WHERE sequence = :sequence")
+    rows = [{"key": key, "sequence": sequence} for (_, key), sequence in keys.items()]
+    if rows:
+        connection.execute(update, rows)
+    _run(
+        connection,
+        "CREATE UNIQUE INDEX events_copy_of_user ON events (user_id, copy_key)",
+        "CREATE TABLE merges (digest TEXT NOT NULL PRIMARY KEY, user_id TEXT NOT NULL, timestamp "
+        "DOUBLE PRECISION NOT NULL)",
+        "CREATE INDEX merges_of_user ON merges (user_id)",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
@@ -128,12 +154,14 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _event_ids_of_users,
     _tombstones,
     _friends_and_searches,
+    _copies_and_merges,
 ]
 _TABLES_SINCE = {
     1: {"events", "slates"},
     2: {"items", "users", "facts"},
     3: {"forgotten"},
     6: {"friends"},
+    7: {"merges"},
 }
 """Step -> the tables it made."""
 _COLUMNS = {

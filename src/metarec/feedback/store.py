@@ -523,10 +523,8 @@ class Store:
         """The keys of the rows that were not there before."""
         if not rows:
             return []
-        insert = (
-            self._insert(table)
-            .on_conflict_do_nothing(index_elements=list(key))
-            .returning(*(table.c[name] for name in key))
+        insert = (  # whichever key is taken: copies of an event have ids of their own
+            self._insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
         )
         return [tuple(row) for row in connection.execute(insert, rows)]
 
@@ -650,6 +648,7 @@ def _event_row(event: Event) -> dict[str, Any]:
     return {
         **{name: getattr(event, name) for name in _EVENT_FIELDS},
         "context": json.dumps(event.context) if event.context else None,
+        "copy_key": event.copy_key,
     }
 
 
@@ -667,7 +666,8 @@ def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
     )
     stored = {_key(event): event for event in map(_event, connection.execute(query))}
     for event in events:
-        before = stored[_key(event)]
+        if (before := stored.get(_key(event))) is None:
+            continue  # a copy of it stands under another id
         for name in ("item_id", "query", "kind", "value", "slate_id", "context"):
             if getattr(before, name) != getattr(event, name):
                 raise EventConflict(

@@ -24,7 +24,9 @@ events = sa.Table(
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
     sa.Column("query", sa.Text),  # of a search, whose item_id is empty
+    sa.Column("copy_key", sa.Text),  # null where the time was made up; see `Event.copy_key`
     sa.UniqueConstraint("user_id", "event_id"),
+    sa.UniqueConstraint("user_id", "copy_key"),
 )
 
 slates = sa.Table(
@@ -79,4 +81,12 @@ forgotten = sa.Table(
     sa.Column("rows_deleted", sa.Integer, nullable=False),
     sa.Column("left_model_at", sa.Double),
     sa.Column("erased_at", sa.Double),
+)
+
+merges = sa.Table(
+    "merges",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),  # of the id that was given up
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("timestamp", sa.Double, nullable=False),
 )

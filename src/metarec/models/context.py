@@ -22,17 +22,27 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 
-DAMPING = (5.0, 20.0, 80.0, 320.0)
-"""Acts' worth of pull of an item's circumstances towards everyone's that are tried."""
-WEIGHTS = (0.5, 1.0)
-"""Weights of the sum that are tried."""
-LEAST_T = 3.0
-"""A column is read from this t statistic of its gain in log-likelihood over held-out users on."""
 MAX_CELLS = 20_000_000
 """Codes times items up to which axes are looked for."""
-MAX_ACTS = 4000
-"""Held-out acts that choose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextConfig(ModelConfig):
+    """Hyper-parameters of circumstances; of lists one value is chosen on held-out users."""
+
+    damping: tuple[float, ...] = setting((5.0, 20.0, 80.0, 320.0), above=0)
+    """Events' worth of pull of an item's circumstances towards everyone's that are tried (each
+    above 0).
+    """
+    weights: tuple[float, ...] = setting((0.5, 1.0), least=0)
+    """Weights of the sum over columns that are tried (each 0 or more)."""
+    min_t: float = setting(3.0)
+    """A column is read from this t statistic of its gain in log-likelihood over held-out users on.
+    """
+    max_acts: int = setting(4000, least=1)
+    """Held-out events that choose (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +60,20 @@ class Context:
     popularity: np.ndarray
     """[N] float32."""
     weight: float
+    config: ContextConfig = ContextConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Context:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ContextConfig | None = None
+    ) -> Context:
         """Choose columns and shrinkage on half of the users, then count over all."""
-        context = behaviour.context
+        config, context = config or cls.config, behaviour.context
         assert context is not None, "fitted only where acts have circumstances"
         sizes, acts = context.columns.sizes, context.acts
         held = rng.random(len(context.members)) < 1 / 3
         kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
-        asked = asked.where(rng.permutation(len(asked.items))[:MAX_ACTS])
-        (damping, by_axes), weight, is_read = _chosen(kept, asked, sizes, behaviour.n_items)
+        asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
+        (damping, by_axes), weight, is_read = _chosen(kept, asked, sizes, behaviour.n_items, config)
         return cls(
             lifts=_lifts(acts, sizes, behaviour.n_items, (damping, by_axes)),
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
@@ -68,6 +81,7 @@ class Context:
             names=tuple(context.columns.names),
             popularity=_popularity(acts, behaviour.n_items),
             weight=weight,
+            config=config,
         )
 
     @property
@@ -120,7 +134,9 @@ class Context:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Context:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ContextConfig | None = None
+    ) -> Context:
         """From `arrays()`."""
         names = arrays["names"].tobytes().decode()
         return cls(
@@ -130,6 +146,7 @@ class Context:
             names=tuple(names.split("\n")) if names else (),
             popularity=arrays["popularity"],
             weight=float(arrays["weight"][0]),
+            config=config or cls.config,
         )
 
 
@@ -201,28 +218,30 @@ def _shrunk(tables: list[np.ndarray], ratios: list[np.ndarray], damping: float) 
 
 
 def _chosen(
-    kept: Acts, asked: Acts, sizes: np.ndarray, n_items: int
+    kept: Acts, asked: Acts, sizes: np.ndarray, n_items: int, config: ContextConfig
 ) -> tuple[tuple[float, bool], float, np.ndarray]:
     """Damping, whether by axes, weight and which columns are read: the likeliest for what held-out
     users took.
     """
     nothing = np.zeros(len(sizes), bool)
     if not len(asked.items) or not len(kept.items):
-        return (DAMPING[-1], False), 1.0, nothing
-    found = [(-np.inf, (DAMPING[-1], False), 1.0, nothing)]
+        return (config.damping[-1], False), 1.0, nothing
+    found = [(-np.inf, (config.damping[-1], False), 1.0, nothing)]
     popularity = np.log(_popularity(kept, n_items))
     base, counts = popularity[asked.items], _tables(kept, sizes, n_items)
     ways = (False, True) if sizes.sum() * n_items <= MAX_CELLS else (False,)
     for by_axes in ways:
         ratios = _axes_ratios(counts) if by_axes else [np.ones_like(table) for table in counts]
-        for damping in DAMPING:
+        for damping in config.damping:
             tables = _shrunk(counts, ratios, damping)
             gains = [
                 _gain(table, asked.codes[:, column], asked, popularity, base, 1.0)
                 for column, table in enumerate(tables)
             ]
-            is_read = np.array([_t_statistic(gain, asked.owners) > LEAST_T for gain in gains], bool)
-            for weight in WEIGHTS:
+            is_read = np.array(
+                [_t_statistic(gain, asked.owners) > config.min_t for gain in gains], bool
+            )
+            for weight in config.weights:
                 total = _total_gain(tables, is_read, asked, popularity, base, weight)
                 found.append((total, (damping, by_axes), weight, is_read))
     return max(found, key=lambda one: one[0])[1:]

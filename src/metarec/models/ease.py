@@ -26,26 +26,39 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import gram_blocks, kept_of, newest
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.knots import Knots
 
-RIDGE, ORDERED_RIDGE = 200.0, 1000.0
-"""Events' worth of pull towards zero; more where order carries meaning, since what was chosen
-together then says less of what comes.
+REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
+"""Where none is given; more where order carries meaning, since what was chosen together then says
+less of what comes.
 """
-MOST_ITEMS = 10_000
-"""Size of the head at most: 400 MB of float32, three times that for a moment."""
-FEWEST_EVENTS = 5
-"""An item of the head has at least this many: fewer do not carry a regression on thousands of
-others.
-"""
-KEPT = 500
-"""Weights kept for each item."""
-FEWEST_SHOWN = 1.5
+MIN_SHOWN = 1.5
 """One event has no pair to learn from; it is taken as this many, where the regression is nearly a
 cosine.
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class EaseConfig(ModelConfig):
+    """Hyper-parameters of EASE."""
+
+    regularization: float | None = setting(None, above=0)
+    """Events' worth of pull of the weights towards zero (above 0); unless given 200, or 1000 where
+    order carries meaning.
+    """
+    max_items: int = setting(10_000, least=2)
+    """Most popular items that are regressed on each other (2 or more): 10,000 take 400 MB, three
+    times that for a moment; all others are regressed one on one.
+    """
+    min_events: int = setting(5, least=1)
+    """Events of an item (1 or more) from which on it is among those: fewer do not carry a
+    regression on thousands of others.
+    """
+    kept: int = setting(500, least=1)
+    """Weights kept for each item (1 or more), the largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,7 @@ class Ease:
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    config: EaseConfig = EaseConfig()
     left_out: int = 0
     """Oldest events of the longest histories that were compared with no others, see
     `gram.newest`.
@@ -69,21 +83,27 @@ class Ease:
         return said if self.left_out else ""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Ease:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
+    ) -> Ease:
         """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
+        config = config or cls.config
         events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
         compared = newest(behaviour.whole, events)
-        ridge = ORDERED_RIDGE if behaviour.is_ordered else RIDGE
+        ridge = config.regularization or (
+            ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
+        )
         knots = _knots(behaviour.horizon.pool)
         weights = _weights(
-            compared, [_diagonal(events, behaviour, int(knot)) + ridge for knot in knots]
+            compared, [_diagonal(events, behaviour, int(knot)) + ridge for knot in knots], config
         )
         return cls(
             knots=knots,
             weights=weights,
             relevant_from=behaviour.relevant_from,
+            config=config,
             left_out=events.nnz - compared.nnz,
         )
 
@@ -129,7 +149,9 @@ class Ease:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Ease:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: EaseConfig | None = None
+    ) -> Ease:
         """From `arrays()`."""
 
         def at(knot: int) -> sp.csr_matrix:
@@ -146,6 +168,7 @@ class Ease:
             knots=knots,
             weights=tuple(at(knot) for knot in range(len(knots))),
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
@@ -159,19 +182,22 @@ def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.nda
     """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
     pair's chance being one.
     """
-    seen = np.maximum(np.minimum(shown, behaviour.pools), FEWEST_SHOWN)
+    seen = np.maximum(np.minimum(shown, behaviour.pools), MIN_SHOWN)
     chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
     return np.asarray(events.power(2).T @ chance)
 
 
-def _weights(events: sp.csr_matrix, diagonals: Sequence[np.ndarray]) -> tuple[sp.csr_matrix, ...]:
+def _weights(
+    events: sp.csr_matrix, diagonals: Sequence[np.ndarray], config: EaseConfig
+) -> tuple[sp.csr_matrix, ...]:
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
-    head = np.sort(by_count[: min(MOST_ITEMS, max(int((counts >= FEWEST_EVENTS).sum()), 2))])
+    enough = max(int((counts >= config.min_events).sum()), 2)
+    head = np.sort(by_count[: min(config.max_items, enough)])
     place = np.full(len(counts), -1)
     place[head] = np.arange(len(head))
-    most = kept_of(KEPT, int((counts > 0).sum()))
+    most = kept_of(config.kept, int((counts > 0).sum()))
     gram = np.zeros((len(head), len(head)), np.float32)
     tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
     for start, together in gram_blocks(events):

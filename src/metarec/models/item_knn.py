@@ -16,12 +16,19 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import gram_blocks, kept_of, newest
 
-SHRINK = 20.0
-"""Added to the geometric mean of two items' event counts: rare pairs count less."""
-KEPT = 1000
-"""Neighbors kept for each item at most."""
+
+@dataclass(frozen=True, kw_only=True)
+class ItemKnnConfig(ModelConfig):
+    """Hyper-parameters of item k-NN."""
+
+    shrinkage: float = setting(20.0, least=0)
+    """Added to the geometric mean of two items' event counts (0 or more): rare pairs count less.
+    """
+    neighbors: int = setting(1000, least=1)
+    """Most similar items kept for each item (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,7 @@ class ItemKnn:
     similarity: sp.csr_matrix
     """[N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    config: ItemKnnConfig = ItemKnnConfig()
     left_out: int = 0
     """Oldest events of the longest histories that were compared with no others, see
     `gram.newest`.
@@ -43,22 +51,26 @@ class ItemKnn:
         return said if self.left_out else ""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemKnn:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
+        config = config or cls.config
         events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
         norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
         compared = newest(behaviour.whole, events)
-        most = kept_of(KEPT, int((norms > 0).sum()))
+        most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
         for start, together in gram_blocks(compared):
             rows = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-            together.data /= norms[rows] * norms[together.indices] + SHRINK
+            together.data /= norms[rows] * norms[together.indices] + config.shrinkage
             together.data[rows == together.indices] = 0.0
             together.eliminate_zeros()
             blocks.append(strongest(together, most))
         return cls(
             similarity=sp.vstack(blocks, format="csr"),
             relevant_from=behaviour.relevant_from,
+            config=config,
             left_out=events.nnz - compared.nnz,
         )
 
@@ -85,11 +97,14 @@ class ItemKnn:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemKnn:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """From `arrays()`."""
         return cls(
             similarity=sparse_from(arrays),
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 

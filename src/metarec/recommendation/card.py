@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metarec.data.policies import facts_lines, policy_facts
+from metarec.models.config import config_line
 from metarec.recommendation.fitted import FittedModel
 
 
@@ -22,6 +23,7 @@ def model_card(model: FittedModel) -> str:
             f"- preset `{model.settings.preset}`, seed {model.settings.seed}, text read by "
             f"`{inputs.encoder.name}` ({inputs.reason})",
             f"- parts: popularity, {', '.join(model.ensemble.scorers)}",
+            *(f"  - {config_line(*pair)}" for pair in model.ensemble.configs.items()),
             *(f"- {line}" for line in model.notes),
             f"- learned for newcomers with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.errors import DataWarning
 from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.schema import BadInput, Catalog, Dataset, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
@@ -25,13 +27,14 @@ from metarec.features.text import item_text
 from metarec.features.training_context import TrainingContext
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
-from metarec.models.registry import REPEAT, context_models
+from metarec.models.registry import REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -101,10 +104,14 @@ def fit(
     horizon: Horizon | None = None,
     user_weights: Mapping[str, float] | None = None,
     checkpoint: str | Path | None = None,
+    workers: int = 1,
+    backend: str = "here",
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    check_backend(workers, backend)
     _check_size(data)
+    settings = replace(settings, models={**configs_of(data.models), **settings.models})
     named = policy or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
     past = Past.of(data, _whole_catalog(data))
@@ -124,8 +131,11 @@ def fit(
     if named is None:  # then the data say whether what was taken may come again
         data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
     names = (*settings.parts, *repeats, *context_models(behaviour))
-    steps = Steps.of(checkpoint, version)
-    ensemble = Ensemble.fit(behaviour, names, settings.seed, progress, steps).with_words(words)
+    steps = Steps.of(checkpoint, version, workers, backend)
+    _tell_untaught(settings, names)
+    ensemble = Ensemble.fit(
+        behaviour, names, settings.seed, progress, steps, settings.models
+    ).with_words(words)
     text = text.astype(np.float16)
     ratings, intervals = (
         _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
@@ -193,6 +203,14 @@ def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal
     return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(
         LEVEL
     ) else None
+
+
+def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
+    """Note which models are set but have nothing to learn from."""
+    for name in settings.models:
+        if name not in names:
+            told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+            warnings.warn(told, DataWarning, stacklevel=4)
 
 
 def _check_size(data: Dataset) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from metarec.data.schema import BadInput
 from metarec.features.text import check_person_template
+from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import MODELS
+from metarec.models.registry import JOIN_BY_DATA, MODELS, configs_of
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "item_knn", "content", "support_ridge"),
@@ -52,10 +54,15 @@ class Settings:
     """How a user is written as text, as for `features.text.user_text`; read by
     `learner="user_text"`.
     """
+    models: Mapping[str, ModelConfig] = field(default_factory=dict)
+    """Hyper-parameters of models by their ids, configs or mappings of some of their fields:
+    `{"ease": EaseConfig(regularization=50)}`. A model of no preset that is named here takes part.
+    """
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        object.__setattr__(self, "models", configs_of(self.models))
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and self.learner not in MODELS:
@@ -66,5 +73,6 @@ class Settings:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the scorers."""
-        parts = PRESETS[self.preset]
-        return parts if self.learner is None or self.learner in parts else (*parts, self.learner)
+        named = [self.learner] if self.learner is not None else []
+        named += [name for name in self.models if name not in JOIN_BY_DATA]
+        return tuple(dict.fromkeys([*PRESETS[self.preset], *named]))

@@ -19,6 +19,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
+from metarec.models.registry import configs_of
 from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
@@ -41,6 +42,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         "horizon": asdict(model.horizon),
         "policy": asdict(model.policy),
         "scorers": list(model.ensemble.scorers),
+        "models": {name: asdict(config) for name, config in model.ensemble.configs.items()},
         "data": {
             "name": training.name,
             "has_values": training.interactions.has_values,
@@ -166,7 +168,9 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"],
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
-            current_ids(config["scorers"]), under_current_ids(_below("ensemble", arrays))
+            current_ids(config["scorers"]),
+            under_current_ids(_below("ensemble", arrays)),
+            configs_of(config.get("models", {})),
         ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
         if new_item_arrays

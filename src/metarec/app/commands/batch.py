@@ -26,11 +26,6 @@ Out = Annotated[
         help="With --all-users: folder of the slates; a run that was killed goes on there.",
     ),
 ]
-Workers = Annotated[int, typer.Option(help="Processes at once.")]
-Backend = Annotated[
-    str,
-    typer.Option(help="Where workers run: here, or ray (the cluster that RAY_ADDRESS names)."),
-]
 UsersAPart = Annotated[int, typer.Option(help="With --all-users: users in each file.")]
 
 

@@ -127,6 +127,12 @@ PictureEncoder = Annotated[
     ),
 ]
 
+Workers = Annotated[int, typer.Option(help="Processes at once.")]
+Backend = Annotated[
+    str,
+    typer.Option(help="Where workers run: here, or ray (the cluster that RAY_ADDRESS names)."),
+]
+
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result for a program or for a reader."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.batch import AllUsers, Backend, Out, UsersAPart, Workers, to_all
+from metarec.app.commands.batch import AllUsers, Out, UsersAPart, to_all
 from metarec.app.commands.options import (
+    Backend,
     Bought,
     Context,
     Did,
@@ -24,6 +25,7 @@ from metarec.app.commands.options import (
     Viewed,
     Wish,
     WithinKm,
+    Workers,
     show,
     table,
 )

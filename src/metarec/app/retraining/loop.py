@@ -25,9 +25,11 @@ from metarec.data.read import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
+from metarec.feedback.copies import without_known
 from metarec.feedback.erasing import free_space
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
+from metarec.feedback.merging import with_merges
 from metarec.feedback.outcomes import (
     ValueScale,
     as_training_rows,
@@ -149,9 +151,10 @@ def _round(
         if tables
         else champion.training_data()
     )
+    old, trained = with_merges(store, old), with_merges(store, champion.training_data())
     scale = scale_of(champion)
     stored = with_propensity(store.as_frame(), store.slates())
-    new = as_training_rows(stored, scale)
+    new = without_known(as_training_rows(stored, scale), old.interactions.frame)
     if not new.height:
         raise BadInput(
             "the store holds no events to learn from; serve first, or check the store's url"
@@ -163,7 +166,7 @@ def _round(
     )
     judging, learning = split_judges(
         store,
-        champion.training_data(),
+        trained,
         whole.interactions.frame,
         offered=old,
     )

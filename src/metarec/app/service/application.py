@@ -30,6 +30,7 @@ from metarec.app.service.http import (
 )
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
+from metarec.app.service.merging import merge_routes
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
 from metarec.app.service.people import people_routes
@@ -115,6 +116,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         route
         for router in (
             friends_routes(service),
+            merge_routes(service),
             circumstances_routes(service),
             people_routes(service),
             catalog_routes(service),

@@ -79,7 +79,12 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *more_headers]
+                taken = f"total;dur={1000 * (time.perf_counter() - started):.1f}"
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *more_headers,
+                    (b"server-timing", taken.encode()),
+                ]
             await send(message)
 
         try:

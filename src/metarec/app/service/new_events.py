@@ -39,6 +39,7 @@ def _event(event: schemas.NewEvent, now: float) -> Event:
         kind=SEARCH if is_bare_search else event.kind,
         value=event.value,
         timestamp=now if event.timestamp is None else event.timestamp,
+        is_timed=event.timestamp is not None,
         slate_id=event.slate_id,
         context=_context_of(event),
     )

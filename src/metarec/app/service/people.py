@@ -250,7 +250,7 @@ def people_routes(service: Service) -> APIRouter:
                 forget, store, user_id, models=service.live.registry, data=settings.data
             )
         finally:
-            _note_forgotten(service, user_id)
+            note_forgotten(service, user_id)
         return Json(asdict(receipt))
 
     return router
@@ -280,7 +280,7 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
     }
 
 
-def _note_forgotten(service: Service, user_id: str) -> None:
+def note_forgotten(service: Service, user_id: str) -> None:
     """Slates asked for up to now are not remembered; the store knows this of those asked for before
     its tombstone, which is a moment older.
     """

@@ -373,6 +373,27 @@ class FriendsKept(Shape):
     friends: list[Friend]
 
 
+class MergeInto(Shape):
+    """Whom a user became."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "customer-17"}]})
+
+    into: Id
+
+
+class UserMerged(Shape):
+    """What one user gave another: events, slates, friends, attributes that the other lacked."""
+
+    user_id: str = Field(description="Whose it all is now.")
+    events: int = Field(description="Events given, searches among them.")
+    copies: int = Field(description="Events that the other had already; deleted.")
+    forgotten: int = Field(
+        description="Events from before the other asked to be forgotten; deleted."
+    )
+    slates: int
+    friends: int
+
+
 class ContextColumn(Shape):
     """A circumstance that the model reads."""
 

@@ -21,19 +21,72 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
 
-SIZES = {"dim": 64, "layers": 1, "heads": 2, "dropout": 0.3}
-TRAINING = SequenceTraining(steps=300, users_per_step=64, check_every=50, patience=2)
-HELD_OUT = 0.1
-"""Share of training users that only say when to stop."""
-MOST_JUDGED = 256
 AT_ONCE = 256
-"""People scored together."""
+"""Users scored together."""
 SETTINGS = "settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(ModelConfig):
+    """Hyper-parameters of a sequence Transformer."""
+
+    dim: int = setting(64, least=2)
+    """Width of tokens and embeddings (2 or more, a multiple of `heads`)."""
+    layers: int = setting(1, least=1)
+    """Blocks (1 or more)."""
+    heads: int = setting(2, least=1)
+    """Attention heads (1 or more)."""
+    dropout: float = setting(0.3, least=0, below=1)
+    """Dropout inside blocks and on tokens, in [0, 1)."""
+    id_dropout: float = setting(0.5, least=0, below=1)
+    """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    steps: int = setting(300, least=1)
+    """Training steps at most (1 or more)."""
+    users_per_step: int = setting(64, least=1)
+    """Histories in a step (1 or more)."""
+    learning_rate: float = setting(2e-3, above=0)
+    """Peak step size of AdamW (above 0)."""
+    weight_decay: float = setting(1e-2, least=0)
+    """Weight decay of AdamW (0 or more)."""
+    sampled: int = setting(0, least=0)
+    """Items sampled for the loss (0 or more); 0 for the full softmax."""
+    check_every: int = setting(50, least=1)
+    """Steps between two looks at held-out users (1 or more)."""
+    patience: int = setting(2, least=1)
+    """Looks without a better one before training stops (1 or more)."""
+    held_out: float = setting(0.1, least=0, below=1)
+    """Share of training users that only say when to stop, in [0, 1)."""
+    max_held_out: int = setting(256, least=1)
+    """Of them at most (1 or more)."""
+
+    def sizes(self, max_events: int) -> SequenceSizes:
+        """How large the network is."""
+        return SequenceSizes(
+            dim=self.dim,
+            layers=self.layers,
+            heads=self.heads,
+            dropout=self.dropout,
+            id_dropout=self.id_dropout,
+            max_events=max_events,
+        )
+
+    def training(self) -> SequenceTraining:
+        """How it learns."""
+        return SequenceTraining(
+            steps=self.steps,
+            users_per_step=self.users_per_step,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            sampled=self.sampled,
+            check_every=self.check_every,
+            patience=self.patience,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +97,17 @@ class Transformer:
     network: SequenceTransformer
     value_mean: float
     value_spread: float
+    config: TransformerConfig = TransformerConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Self:
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        config: TransformerConfig | None = None,
+    ) -> Self:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
-        values = behaviour.histories.values
+        config, values = config or cls.config, behaviour.histories.values
         mean, spread = (
             (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
         )
@@ -57,10 +116,8 @@ class Transformer:
         targets = _targets(behaviour)
         profile = behaviour.profiles if behaviour.profiles.shape[1] else None
         shuffled = rng.permutation(len(supports))
-        judged, learned = np.split(shuffled, [int(HELD_OUT * len(shuffled))])
-        able = judged[np.diff(targets.indptr)[judged] > 0][:MOST_JUDGED]
-        # Dim and layers are ints, dropout a float
-        sizes = SequenceSizes(**SIZES, max_events=behaviour.horizon.pool)  # type: ignore[arg-type]
+        judged, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
+        able = judged[np.diff(targets.indptr)[judged] > 0][: config.max_held_out]
         features = SequenceFeatures(
             kinds=["event"],
             value_mean=mean,
@@ -84,12 +141,12 @@ class Transformer:
             behaviour.content,
             features,
             form=cls.form,
-            sizes=sizes,
-            training=TRAINING,
+            sizes=config.sizes(behaviour.horizon.pool),
+            training=config.training(),
             rng=rng,
             validate=likelihood if len(able) else None,
         )
-        return cls(network=network, value_mean=mean, value_spread=spread)
+        return cls(network=network, value_mean=mean, value_spread=spread, config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
@@ -137,7 +194,7 @@ class Transformer:
         arrays["item_bias"] = np.concatenate(
             [arrays["item_bias"], np.log(popularity[known:]) + offset]
         ).astype(np.float32)
-        return self.from_arrays(arrays)
+        return self.from_arrays(arrays, self.config)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Weights by name; sizes as JSON in bytes."""
@@ -155,7 +212,9 @@ class Transformer:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: TransformerConfig | None = None
+    ) -> Self:
         """From `arrays()`."""
         settings: dict[str, Any] = json.loads(arrays[SETTINGS].tobytes())
         weights = {
@@ -173,7 +232,10 @@ class Transformer:
             )
         network.load_state_dict(weights)
         return cls(
-            network=network.eval(), value_mean=settings["mean"], value_spread=settings["spread"]
+            network=network.eval(),
+            value_mean=settings["mean"],
+            value_spread=settings["spread"],
+            config=config or cls.config,
         )
 
 
