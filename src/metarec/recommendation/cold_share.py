@@ -16,6 +16,8 @@ from metarec.models.content import Content
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.ranking import Ranking, SlateOptions
 
+KNOWN = 2.0
+"""Log-score that a cold item loses as 1 + its events grows by a factor e: a new item goes first."""
 CONTENT = "content"
 CANDIDATES = 5
 """Cold items that a reserved place draws from; the n-th is drawn with 1 / n of the first's chance.
@@ -55,7 +57,7 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
     content = model.ensemble.scorers.get(CONTENT)
     fit = content.fit_of(ranking.users, cold) if isinstance(content, Content) else np.nan
     found = np.where(np.isneginf(scores) | np.isnan(fit), scores, fit)
-    return np.asarray(found - np.log1p(model.n_events[cold]))
+    return np.asarray(found - KNOWN * np.log1p(model.n_events[cold]))
 
 
 def _fill(
@@ -73,7 +75,7 @@ def _fill(
     groups = [usual[place :: len(chances)][:CANDIDATES] for place in range(len(chances))]
     for place, (chance, group) in enumerate(zip(chances, groups, strict=True)):
         at = filled - 1 - place
-        if at < 0 or not len(group) or items[at] in cold:
+        if at < 0 or not len(group):
             continue
         weights = 1.0 / np.arange(1, len(group) + 1)
         weights /= weights.sum()
