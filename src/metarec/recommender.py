@@ -107,12 +107,20 @@ class Recommender(FittedModel):
         seed: int | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
+        progress: Progress = silent,
     ) -> Recommender:
         """This model's settings, and its policy where `data` have none, fitted on other data."""
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
         policy = data.policy or self.policy
         return self._of(
-            fitting.fit(data, settings, policy=policy, horizon=horizon, user_weights=user_weights)
+            fitting.fit(
+                data,
+                settings,
+                policy=policy,
+                horizon=horizon,
+                user_weights=user_weights,
+                progress=progress,
+            )
         )
 
     def behaviour(self) -> Behaviour:

@@ -33,6 +33,7 @@ from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy import stock_columns
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
@@ -185,8 +186,11 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, past.catalog.frame.columns)
     return ItemInputs.fit(
-        past.catalog,
+        Catalog(
+            frame=past.catalog.frame.drop(stock)
+        ),  # what can be had today says nothing of taste
         reader=reader,
         template=settings.item_template,
         fit_on=seen,

@@ -12,6 +12,7 @@ from metarec.data.places import degrees_of
 from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy import AVAILABLE
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -22,8 +23,12 @@ def with_items(model: M, frame: Any) -> M:
     Raises:
         BadInput: if there is no column `item_id`.
     """
-    given = _in_columns_of(model.catalog.frame, Catalog.of(frame).frame)
-    table = model.catalog.frame.update(given, on="item_id", how="left")
+    given = Catalog.of(frame).frame
+    before = model.catalog.frame
+    if AVAILABLE in given.columns and AVAILABLE not in before.columns:
+        before = before.with_columns(pl.lit(None, given.schema[AVAILABLE]).alias(AVAILABLE))
+    given = _in_columns_of(before, given)
+    table = before.update(given, on="item_id", how="left")
     fresh = given.join(table, on="item_id", how="anti")
     catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
     touched = catalog.vocabulary.indexes(given["item_id"])

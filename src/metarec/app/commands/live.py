@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -188,8 +189,10 @@ def retrain(
     """
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings
+    from metarec.runtime.logs import setup_logs
 
     where = load_settings(settings, model=_named(model), store=store, data=data)
+    setup_logs(where.log_level, as_json=where.log_json and not sys.stderr.isatty())
     done = run(
         where.model,
         where.store_url,

@@ -29,6 +29,7 @@ from metarec.app.service.http import (
     refuse_unknown_parameters,
 )
 from metarec.app.service.keys import Keys
+from metarec.app.service.listing import listing_routes
 from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.merging import merge_routes
 from metarec.app.service.meters import Meters
@@ -64,7 +65,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     """
     owned = store is None
     store = open_store(settings.store_url) if store is None else store
-    meters, live = Meters(), LiveModel(Registry(settings.model), store)
+    meters, live = Meters(), LiveModel(Registry(settings.model), store, settings.filter)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
     scorer: Batcher[Ask, Slate] = Batcher(
         lambda asks: answer_all(asks, rng),
@@ -119,6 +120,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             merge_routes(service),
             circumstances_routes(service),
             people_routes(service),
+            listing_routes(service),
             catalog_routes(service),
             operator_routes(service),
         )

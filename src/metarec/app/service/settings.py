@@ -102,6 +102,10 @@ class ServiceSettings:
     """Share of places reserved for items with few or no events where a request does not say: of
     ten places the last one in half of the slates; 0 reserves none.
     """
+    filter: str = ""
+    """Filter that every slate heeds, beside the request's own, such as `in_stock = true`; see the
+    guide of filters.
+    """
     inline_items: int = 100_000
     """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
     loop is not held up for longer than
