@@ -147,7 +147,11 @@ def people_routes(service: Service) -> APIRouter:
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
         costs = [
-            cost_of(one, options_of(one, settings.explore).explore, settings.max_cost)
+            cost_of(
+                one,
+                options_of(one, settings.explore, settings.cold_share).explore,
+                settings.max_cost,
+            )
             for one in body.requests
         ]
         if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:
