@@ -18,6 +18,7 @@ from metarec.app.commands.options import (
     PictureEncoder,
     Pictures,
     Preset,
+    Prior,
     Seed,
     Source,
     Workers,
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 def fit(
     data: Source,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="MODEL", help="Folder of the model; an older model there is replaced."
         ),
-    ],
+    ] = None,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     pictures: Pictures = None,
@@ -50,9 +51,19 @@ def fit(
             "docs/guide/which-meta-learner.md.",
         ),
     ] = None,
+    added: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="A model of no preset, or one that you registered, that takes part too; may be "
+            "repeated; see docs/guide/extending.md.",
+        ),
+    ] = None,
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
     domain: Domain = None,
+    prior: Prior = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -72,6 +83,12 @@ def fit(
             "the same fit that was killed."
         ),
     ] = True,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
+        ),
+    ] = False,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -88,7 +105,11 @@ def fit(
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
-    check_place(out)  # before the work, not after it
+    start = None if prior is None else Recommender.load(prior)  # refused before the work
+    if out is None and not plan:
+        raise BadInput("--out MODEL is missing: the folder that the model is written to")
+    if out is not None:
+        check_place(out)  # before the work, not after it
     check_backend(workers, backend)
     settings = Settings(
         preset=preset,
@@ -97,6 +118,7 @@ def fit(
         learner=learner,
         item_template=item_template,
         person_template=person_template,
+        models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
     )
     if person_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
@@ -110,6 +132,12 @@ def fit(
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
+    if plan or out is None:
+        from metarec.recommendation.plan import plan_fit
+
+        planned = plan_fit(learned, settings)
+        show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
+        return
     if resume and _steps_of(out).is_dir():
         note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
@@ -122,6 +150,8 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            prior=start,
+            models={name: learned.models.get(name, {}) for name in added or ()},
             checkpoint=_steps_of(out) if resume else None,
             workers=workers,
             backend=backend,
