@@ -40,6 +40,7 @@ def with_items(model: M, frame: Any) -> M:
         model.ensemble.with_content(grown_content)
         .with_words(users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings))
         .with_places(degrees_of(catalog.frame), item_text(catalog, model.settings.item_template))
+        .with_text(grown_text, None if model.prior is None else model.prior.taste(grown_text))
     )
     return replace(
         model,
