@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +64,18 @@ def fit(
     person_template: PersonTemplate = None,
     domain: Domain = None,
     prior: Prior = None,
+    mend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train with a mitigation of bias: reweighting, upsampling or gan (with --by), or "
+            "inverse-propensity; see docs/guide/auditing-and-mending-bias.md.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --mend: the attribute that tells groups apart."),
+    ] = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -132,6 +144,8 @@ def fit(
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
+    kept_out = people - learned.interactions.frame["user_id"].n_unique()
+    learned, weights, done = _mended(learned, mend, by, seed)
     if plan or out is None:
         from metarec.recommendation.plan import plan_fit
 
@@ -151,6 +165,7 @@ def fit(
             item_template=item_template,
             person_template=person_template,
             prior=start,
+            user_weights=weights,
             models={name: learned.models.get(name, {}) for name in added or ()},
             checkpoint=_steps_of(out) if resume else None,
             workers=workers,
@@ -160,7 +175,6 @@ def fit(
     seconds = time.perf_counter() - started
     model.save(out)
     keep_report(out, DATA, report.to_dict(), by="metarec fit")
-    kept_out = people - learned.interactions.frame["user_id"].n_unique()
     facts = {
         "model": str(out),
         "version": model.version,
@@ -174,11 +188,13 @@ def fit(
         "encoder": model.item_inputs.encoder.name,
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
+        "mended": done,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
-    notes = "".join(f"\n{line}" for line in model.notes)
+    said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
@@ -195,6 +211,26 @@ def fit(
 def _steps_of(model: Path) -> Path:
     """Where finished steps of a fit lie until its model is written."""
     return model.with_name(f".{model.name}.steps")
+
+
+def _mended(
+    data: Dataset, name: str | None, by: str | None, seed: int
+) -> tuple[Dataset, Any, str | None]:
+    """The data to fit on, weights of users, and what was done.
+
+    Raises:
+        BadInput: if the mitigation cannot be done.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.fairness.mitigation.training import mended
+    from metarec.runtime.rng import derive
+
+    if name is None:
+        if by is not None:
+            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
+        return data, None, None
+    found = mended(data, name, by, derive(seed, "mend"))
+    return found.data, found.weights, found.said
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:
