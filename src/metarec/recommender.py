@@ -343,9 +343,9 @@ class Recommender:
     @property
     def notes(self) -> list[str]:
         """What parts of the model say of how they learned, such as whom they left out."""
-        return [
-            str(scorer.note) for scorer in self.ensemble.scorers.values() if hasattr(scorer, "note")
-        ]
+        scorers, trend = self.ensemble.scorers.values(), self.ensemble.trend
+        said = [str(scorer.note) for scorer in scorers if hasattr(scorer, "note")]
+        return said if trend is None else [*said, trend.note]
 
     @property
     def reads_people(self) -> bool:
@@ -756,6 +756,7 @@ class Recommender:
             location=np.where(np.isnan(here), known, here),
             circumstances=self._context_columns.of_requests([r.context for r in requests]),
             searches=[list(request.searches) for request in requests],
+            at=np.array([np.nan if r.at is None else float(r.at) for r in requests], np.float64),
         )
 
     def _context_notes(self, request: Request) -> list[str]:

@@ -35,6 +35,8 @@ class Request:
     """User ids of whom they know; ids that training does not know are ignored and counted."""
     searches: Sequence[str] = ()
     """What they searched for, the newest last."""
+    at: float | None = None
+    """When they ask, seconds since 1970; the time of their newest event unless given."""
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None
