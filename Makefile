@@ -14,7 +14,7 @@ ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,export,sql,postgres,ann,explain,f
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow browser lint golden serve bench docs clean
+.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,10 @@ test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two id
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
+	$(PIP) -e '.[ray]'
+	$(BIN)/python -m pytest -m ray $(ARGS)
+
 # Chromium comes from the system; where it is missing and cannot be had, the tests say so and are skipped.
 browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real headless Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || [ "$$(id -u)" != 0 ] \
@@ -75,8 +79,26 @@ bench: $(VENV)/.all  ## speed of meta-training and of the service, as ratios in 
 	$(BIN)/python -m benchmarks.cli
 	$(BIN)/python benchmarks/serve.py
 
-docs: $(VENV)/.all  ## check that every command, setting and link the docs name is there
-	$(BIN)/python -m pytest tests/test_docs.py -q
+$(VENV)/.docs: pyproject.toml constraints/ci.txt | $(VENV)/.all
+	$(PIP) -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## the documentation site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build  # not --quiet, which lets warnings pass
+	@echo "make: open build/site/index.html"
+
+notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print
+	$(BIN)/python docs/_site/notebooks.py
+
+# The wheel is tried where nothing of this folder is seen: an empty environment, another folder.
+release: $(VENV)/.all  ## build the wheel and try it in an empty environment (PYTHON=python3.13)
+	rm -rf build/release && mkdir -p build/release
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w build/release .
+	$(PYTHON) -m venv build/release/env
+	build/release/env/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/ci.txt build/release/metarec-*.whl
+	$(BIN)/python docs/tutorials/shop.py build/release/shop
+	cd build/release && env/bin/metarec fit shop --out model --preset tiny --encoder tfidf \
+	  && env/bin/metarec recommend model --bought tent-1 -k 3 && env/bin/metarec --version
 
 clean:  ## remove caches and outputs, keep .venv
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from context_world import context_world
 from metarec.recommender import Recommender
 from world import tiny_world
 
@@ -30,4 +31,19 @@ def saved_model() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="metarec-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     fitted_model().save(folder / "model")
+    return folder / "model"
+
+
+@functools.cache
+def context_model() -> Recommender:
+    """A tiny model of the world with friends, places, moods and searches."""
+    return Recommender.fit(context_world(), preset="tiny", encoder="none")
+
+
+@functools.cache
+def saved_context_model() -> Path:
+    """Where `context_model()` lies on disk; copy it before writing there."""
+    folder = Path(tempfile.mkdtemp(prefix="metarec-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    context_model().save(folder / "model")
     return folder / "model"

@@ -16,20 +16,14 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "metarec"
 
 WIRED_BY_OTHER_ISSUES = {
-    "data/ingest.py": "reading of tables larger than memory",
-    "data/findings.py merged": "the same",
-    "data/sources/folder.py read_sides": "the same",
-    "data/sources/delimited.py sunk_as_it_should_be": "the same",
     "data/splits.py LastOutSplit": "reproduce: leave-last-out protocols",
     "data/splits.py split_leave_last": "the same",
-    "features/users.py UserBatch.with_support": "one Model interface",
     "models/few_shot/closed_form.py ridge_vectors": "timed by benchmarks/meta",
     "models/few_shot/functional.py params_of": "timed by benchmarks/meta",
     "models/few_shot/networks.py TransformerHead": "timed by benchmarks/meta",
     "models/few_shot/scorer.py FittedLearner.spreads": "one Model interface",
     "recommendation/index.py": "approximate retrieval for a million items",
     "runtime/device.py": "--device",
-    "runtime/jobs.py": "the same work here or on Ray",
 }
 """What is not reached yet, and what will reach it; an entry that is reached is refused."""
 CALLED_BY_LIBRARIES = {

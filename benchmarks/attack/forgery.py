@@ -44,6 +44,7 @@ def foreign_pages(port: int) -> dict[str, int]:
     form = {"content-type": "application/x-www-form-urlencoded"}
     return {
         "promotes with an empty POST": status(port, "POST", promote, None, evil),
+        "promotes with an empty POST that says nothing of itself": status(port, "POST", promote),
         "promotes with an empty form": status(port, "POST", promote, None, form),
         "forgets a user": status(port, "DELETE", "/v1/users/ann", None, evil),
         "stores events": status(port, "POST", "/v1/events", event("f"), evil),

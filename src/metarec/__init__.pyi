@@ -7,6 +7,8 @@ from metarec.data.schema import Catalog as Catalog
 from metarec.data.schema import Dataset as Dataset
 from metarec.data.schema import Interactions as Interactions
 from metarec.data.schema import Profiles as Profiles
+from metarec.evaluation.evaluate import Evaluation as Evaluation
+from metarec.evaluation.evaluate import evaluate as evaluate
 from metarec.explanation import explain as explain
 from metarec.recommendation.explained import Explanation as Explanation
 from metarec.recommendation.slate import Request as Request

@@ -518,3 +518,24 @@ def test_refused_items_stay_away_from_the_command_line(
         run("recommend", model, "--viewed", "b1", "--bought", "a1", "-k", "8", "--json")[1]
     )["items"]
     assert sum(item["item_id"].startswith("a") for item in bought) >= 5
+
+
+def test_a_killed_fit_goes_on_at_the_next_same_words(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metarec.recommendation import ensemble
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    model = tmp_path / "models" / "one"
+    words = ["fit", str(folder), "--out", str(model), "--preset", "tiny", "--encoder", "none"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ensemble, "train_gate", stop)
+        assert run(*words)[0] == 130
+        assert list((model.parent / ".one.steps").iterdir())
+        assert run(*words, "--no-resume")[0] == 130
+    code, _, said = run(*words)
+    assert code == 0
+    assert "finished steps of a fit that was killed" in said
+    assert [path.name for path in model.parent.iterdir()] == ["one"]

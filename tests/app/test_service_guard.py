@@ -61,6 +61,7 @@ def test_a_good_request_passes_with_a_number():
     status, body, headers = call(guarded(), body=b"hello")
     assert (status, body) == (200, b"hello")
     assert headers[b"x-request-id"]
+    assert headers[b"server-timing"].startswith(b"total;dur=")
     assert headers[b"x-content-type-options"] == b"nosniff"
 
 
@@ -229,7 +230,8 @@ JSON = (b"content-type", b"application/json")
     ("headers", "status"),
     [
         ([JSON], 200),
-        ([], 200),
+        ([], 403),
+        ([(b"x-requested-with", b"shop")], 200),
         ([JSON, (b"origin", b"http://127.0.0.1:8000")], 200),
         ([JSON, (b"origin", b"http://127.0.0.1:9999")], 403),
         ([JSON, (b"origin", b"http://evil.example")], 403),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -402,6 +404,7 @@ def test_all_that_is_kept_of_a_person_is_told(client):
         "profile": {},
         "events": [],
         "slates": 1,
+        "friends": 0,
     }
     like(client, "ann", "s00", "s01")
     done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
@@ -422,7 +425,7 @@ def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, 
         slate(client, user_id=name)
         client.get(f"/v1/users/{name}")
         receipt = client.delete(f"/v1/users/{name}").json()
-    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1}
+    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1, "friends": 0}
     assert receipt["bytes_erased"] is True
     assert {"place", "removed", "still_holds"} == set(receipt["places"][0])
     assert client.get(f"/v1/users/{name}").status_code == 404
@@ -441,6 +444,8 @@ CALLS = {
         ("POST", "/v1/explanations"),
         ("GET", "/v1/onboarding"),
         ("GET", "/v1/users/ann"),
+        ("GET", "/v1/users/ann/friends"),
+        ("GET", "/v1/circumstances"),
         ("GET", "/v1/items"),
         ("GET", "/v1/items/s00"),
         ("GET", "/v1/items/s00/similar"),
@@ -449,7 +454,13 @@ CALLS = {
         ("GET", "/metrics"),
         ("GET", "/v1/reports/x"),
     ],
-    "write": [("POST", "/v1/events"), ("PUT", "/v1/users/ann"), ("PUT", "/v1/items/new")],
+    "write": [
+        ("POST", "/v1/events"),
+        ("PUT", "/v1/users/ann"),
+        ("PUT", "/v1/users/ann/friends"),
+        ("POST", "/v1/users/ann/merge"),
+        ("PUT", "/v1/items/new"),
+    ],
     "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],
 }
 
@@ -533,7 +544,7 @@ def test_a_user_of_the_first_data_is_in_no_model_folder(client, model):
     assert "u007" not in trained_on(model)
     assert "u008" in trained_on(model)
     assert slate(client)["items"]
-    assert client.post(f"/v1/models/{second}/promote").status_code == 200
+    assert client.post(f"/v1/models/{second}/promote", json={}).status_code == 200
     assert slate(client)["model_version"] == second
 
 
@@ -596,7 +607,7 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
         (second, True),
     ]
     assert listed["promotions"][-1]["reason"] == "it is better"
-    assert elsewhere.post(f"/v1/models/{first}/promote").json() == {
+    assert elsewhere.post(f"/v1/models/{first}/promote", json={}).json() == {
         "current": first,
         "before": second,
     }
@@ -607,7 +618,7 @@ def test_items_added_while_serving_are_there_after_a_swap(start, model):
     client = start()
     client.put("/v1/items/new", json=NEW)
     _, second = second_model(client)
-    client.post(f"/v1/models/{second}/promote")
+    client.post(f"/v1/models/{second}/promote", json={})
     shown = slate(client, history=[{"item_id": "s00", "value": 5}], k=30)
     assert shown["model_version"] == second
     assert "new" in ids(shown)
@@ -622,18 +633,18 @@ def test_a_broken_model_is_refused_and_the_old_one_keeps_serving(start, model):
     client = start()
     first, second = second_model(client)
     break_model(client.app.state.service.live.registry.place_of(second))
-    answer = client.post(f"/v1/models/{second}/promote")
+    answer = client.post(f"/v1/models/{second}/promote", json={})
     assert answer.status_code == 409
     assert first in answer.json()["error"]
     assert slate(client)["model_version"] == first
     assert client.app.state.service.live.registry.current() == first
-    assert client.post("/v1/models/none/promote").status_code == 404
+    assert client.post("/v1/models/none/promote", json={}).status_code == 404
 
 
 def test_a_worker_started_on_a_broken_promotion_serves_the_model_before(start, model):
     client = start()
     first, second = second_model(client)
-    client.post(f"/v1/models/{second}/promote")
+    client.post(f"/v1/models/{second}/promote", json={})
     break_model(client.app.state.service.live.registry.place_of(second))
     assert slate(start())["model_version"] == first
 
@@ -661,7 +672,7 @@ def test_a_model_of_the_right_sizes_that_cannot_be_read_is_refused_for_the_one_t
     (registry.folder / "current").write_text(
         second, encoding="utf-8"
     )  # by hand: the pointer is no proof of what serves
-    answer = client.post(f"/v1/models/{second}/promote")
+    answer = client.post(f"/v1/models/{second}/promote", json={})
     assert answer.json() == {
         "error": f"model {second!r} could not be loaded; {first!r} keeps serving"
     }
@@ -732,7 +743,13 @@ def test_metrics_count_routes_not_people(client):
             "body.profile.a b",
         ),
         ("POST", "/v1/events", {"events": []}, 422, "events"),
-        ("POST", "/v1/events", {"events": [{"user_id": "a"}]}, 422, "body.events.0.item_id"),
+        (
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": "a"}]},
+            422,
+            "body.events.0: an event needs an item_id",
+        ),
         (
             "POST",
             "/v1/events",
@@ -902,6 +919,7 @@ def test_ids_may_hold_slashes(client):
         "events": 1,
         "slates": 0,
         "users": 1,
+        "friends": 0,
     }
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
@@ -1048,6 +1066,15 @@ def test_openapi_names_every_promised_route_with_examples(client):
     named = {schema.get("$ref", "").rsplit("/", 1)[-1] for schema in bodies} - {""}
     assert all(api["components"]["schemas"][name].get("examples") for name in named)
     assert client.get("/docs").status_code == 200
+
+
+def test_the_http_reference_is_as_reviewed(client):
+    """The site's page is made of this file: renewed by `make golden` and read in review."""
+    file = Path(__file__).parent.parent.parent / "docs" / "reference" / "openapi.json"
+    now = json.dumps(client.get("/openapi.json").json(), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("METAREC_RENEW_GOLDEN"):
+        file.write_text(now, encoding="utf-8")
+    assert file.read_text("utf-8") == now
 
 
 def test_drift_is_measured_against_what_was_trained_on(client):

@@ -14,8 +14,7 @@ from metarec import Dataset, Recommender, Request
 from metarec.data.newcomers import Horizon
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
-from metarec.models.transformer import scorer as transformers
-from metarec.models.transformer.training import SequenceTraining
+from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommender import PRESETS
 
@@ -161,12 +160,10 @@ def reader() -> Recommender:
 
 @pytest.fixture(scope="module", params=["decoder", "encoder", "encoder_decoder"])
 def transformer(request: pytest.FixtureRequest, reader: Recommender) -> Model:
-    with pytest.MonkeyPatch.context() as patch:
-        steps = 400 if request.param == "encoder" else 150  # half of its loss names masked items
-        quick = SequenceTraining(steps=steps, learning_rate=5e-3, patience=9)
-        patch.setattr(transformers, "TRAINING", quick)
-        behaviour = replace(reader.behaviour(), words=None)
-        return MODELS[request.param].fit(behaviour, np.random.default_rng(0))
+    steps = 400 if request.param == "encoder" else 150  # half of its loss names masked items
+    config = TransformerConfig(steps=steps, learning_rate=5e-3, patience=9)
+    behaviour = replace(reader.behaviour(), words=None)
+    return MODELS[request.param].fit(behaviour, np.random.default_rng(0), config)
 
 
 @pytest.mark.parametrize("about", ["kind", "gap", "moment"])

@@ -248,11 +248,25 @@ def test_a_killed_fit_goes_on_from_its_finished_parts(
         Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
     asked = []
     monkeypatch.setattr(ensemble, "gather_tasks", lambda *a: asked.append(a))
+    monkeypatch.setattr(ensemble._Fitted, "of", lambda *a: asked.append(a))
 
     resumed = Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
 
     assert not asked, "finished parts are read, not made again"
     np.testing.assert_array_equal(resumed.score([Request()]), whole.score([Request()]))
+
+
+@pytest.mark.parametrize(
+    ("workers", "backend"), [(2, "here"), pytest.param(2, "ray", marks=pytest.mark.ray)]
+)
+def test_a_fit_by_several_processes_gives_the_same_model(
+    rated_world: World, workers: int, backend: str
+) -> None:
+    options = {"preset": "tiny", "seed": 0, "encoder": "none"}
+    alone = Recommender.fit(rated_world.data, **options).ensemble.arrays()
+    spread = Recommender.fit(rated_world.data, **options, workers=workers, backend=backend)
+    for name, array in spread.ensemble.arrays().items():
+        np.testing.assert_array_equal(array, alone[name], err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
 
 from data.folders import START, events, item_table, user_table, write
+from metarec.app.cli import app
 from metarec.data.cleaning import read_clean
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.ingest import HASH_SEED, ingest
@@ -110,3 +112,23 @@ def test_what_cannot_be_ingested_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is no data folder"):
         ingest(tmp_path / "nowhere", tmp_path / "clean")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty.csv", "raw"]
+
+
+def test_the_command_keeps_friends_and_searches(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "raw",
+        "csv",
+        interactions=events(users=10),
+        items=item_table(),
+        friends=pl.DataFrame({"user_id": ["u01"], "friend_id": ["u02"]}),
+        searches=pl.DataFrame({"user_id": ["u03"], "query": ["tents"]}),
+    )
+    out = tmp_path / "clean"
+    found = CliRunner().invoke(
+        app, ["data", "clean", str(source), "--out", str(out), "--rows-at-once", "30"]
+    )
+    assert found.exit_code == 0, found.output
+    data, expected = read(out), read(source)
+    assert_frame_equal(data.relations.friends, expected.relations.friends)
+    assert_frame_equal(data.relations.searches, expected.relations.searches)
+    assert len(data.interactions) == len(expected.interactions)

@@ -62,6 +62,7 @@ def section(pack: DomainPack) -> str:
             "|---|---|",
             *rows,
             *(table if forbids else []),
+            *(["", f"Not shown: {code(policy.rules)}."] if policy.rules else []),
             "",
             f"Seen items {again} shown again. Kinds: {code(pack.kinds)}. Judge by {pack.metric}."
             + (f' Said with every slate: "{policy.notice}"' if policy.notice else ""),

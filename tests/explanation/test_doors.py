@@ -8,7 +8,7 @@ import torch
 
 from metarec.explanation.gradients import integrated_gradients
 from metarec.explanation.network_inputs import content_door, event_door, profile_door
-from metarec.models.deep_set.network import DeepSetNetwork, NetworkSizes
+from metarec.models.deep_set.network import DeepSetConfig, DeepSetNetwork
 
 pytest.importorskip("captum")
 ITEM = 4
@@ -23,7 +23,7 @@ def asked():
         6,
         torch.randn(12).log_softmax(0),
         torch.tensor([2.0, 4.0]),
-        NetworkSizes(dim=8),
+        DeepSetConfig(dim=8),
     )
     network.eval()
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_a_column_that_says_nothing_gets_nothing(asked):
 
 def test_a_network_without_content_is_explained_by_events_only():
     network = DeepSetNetwork(
-        torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), NetworkSizes(dim=8)
+        torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), DeepSetConfig(dim=8)
     ).eval()
     with pytest.raises(ValueError, match="items have no content"):
         content_door(network, torch.tensor([0]), torch.tensor([1.0]), torch.zeros(1), 0, [])

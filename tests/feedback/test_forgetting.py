@@ -24,7 +24,7 @@ from metarec.feedback.forgetting import (
     waiting_in_model,
     without_forgotten,
 )
-from metarec.feedback.forgotten_rows import tidy
+from metarec.feedback.forgotten_rows import clean_folder, remove_user, tidy
 from metarec.feedback.registry import Registry
 from metarec.feedback.tombstones import all_asked
 from metarec.runtime.artefacts import Artefact, read_artefact, write_artefact
@@ -82,7 +82,7 @@ def test_a_forgotten_person_leaves_rows_of_others_alone(store):
     fill(store, ["ann", "bob"], events=20)
     of_ann = len(store.events_of("ann"))
     receipt = forget(store, "ann")
-    assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1}
+    assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1, "friends": 0}
     assert receipt.bytes_erased == store.is_sqlite  # a server is rewritten at night, not now
     assert store.events_of("ann") == []
     assert store.profile_of("ann") == {}
@@ -393,3 +393,31 @@ def test_a_long_reader_on_a_server_stops_nobody(cluster):
     erase_server(store)
     assert waiting_for_erasure(store) == 0
     store.close()
+
+
+def test_friends_are_forgotten_both_ways_and_stay_so(store):
+    hold = threading.Event()
+    store.put_friends("ann", {"bob": 1.0, "cem": 1.0}).result()
+    store.put_friends("cem", {"ann": 1.0, "dan": 1.0}).result()
+    store.call(lambda connection: hold.wait(10))
+    queued = store.put_friends("dan", {"ann": 2.0, "bob": 1.0})  # behind the wish below
+    forgetting = ThreadPoolExecutor(1).submit(forget, store, "ann")
+    hold.set()
+    receipt = forgetting.result()
+    queued.result()
+    assert receipt.rows_deleted["friends"] >= 3
+    assert store.friends_of("ann") == {}
+    assert store.friends_of("cem") == {"dan": 1.0}
+    assert store.friends_of("dan") == {"bob": 1.0}
+
+
+def test_edges_leave_the_folders_of_models_whoever_knew_whom(store, tmp_path):
+    edges = pl.DataFrame(
+        {"user_id": ["ann", "bob", "bob"], "friend_id": ["bob", "ann", "cem"], "weight": 1.0}
+    )
+    for clean in (lambda at: remove_user(at, "ann"), lambda at: clean_folder(store, at)):
+        folder = tmp_path / "model"
+        write_artefact(folder, Artefact(config={}, tables={"friends": edges}))
+        forget(store, "ann")
+        assert clean(folder) == 2
+        assert read_artefact(folder).tables["friends"].rows() == [("bob", "cem", 1.0)]

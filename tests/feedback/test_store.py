@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import sqlite3
 import threading
+import time
 
 import polars as pl
 import pytest
@@ -448,3 +449,36 @@ def test_a_lock_on_a_server_is_waited_for_by_turns(database, monkeypatch):
             waiting.result(timeout=0.7)
     assert waiting.result(timeout=10).accepted == 1
     store.close()
+
+
+def test_friends_replace_those_before_and_other_processes_see_them(store, store_url):
+    store.put_friends("ann", {"bob": 1.0, "cem": 2.5}).result()
+    store.put_friends("ann", {"dan": 3.0, "bob": 1.0}).result()
+    other = open_store(store_url)
+    assert other.friends_of("ann") == {"bob": 1.0, "dan": 3.0}
+    assert other.friends().rows() == [("ann", "bob", 1.0), ("ann", "dan", 3.0)]
+    other.close()
+
+
+def test_searches_are_events_without_an_item_and_no_history(store):
+    search = event("s", item="", at=2.0, kind="search", query="green tea")
+    store.append([event("a", at=1.0), search, event("b", at=3.0)], strict=True).result()
+    assert store.append([search], strict=True).result().duplicates == 1
+    assert [item for item, *_ in store.person("ann", 5)[0]] == ["tea", "tea"]
+    assert store.as_frame()["event_id"].to_list() == ["a", "b"]
+    assert store.searches().rows() == [("ann", "green tea", 2.0)]
+    assert store.known_beside("ann").searches == ["green tea"]
+    store.append([event(f"later{n}", at=4.0 + n) for n in range(4)]).result()
+    assert store.known_beside("ann").searches == []  # spent
+    with pytest.raises(EventConflict, match="another query"):
+        store.append(
+            [event("s", item="", at=2.0, kind="search", query="black")], strict=True
+        ).result()
+
+
+def test_a_recent_event_says_where_its_user_is(store):
+    here = {"latitude": 52.5, "longitude": 13.4}
+    store.append([event("old", at=1.0, context=here)]).result()
+    assert store.known_beside("ann").location is None
+    store.append([event("new", at=time.time(), context=here)]).result()
+    assert store.known_beside("ann").location == (52.5, 13.4)

@@ -18,11 +18,13 @@ for module in ("fastapi", "uvicorn", "sqlalchemy", "playwright"):
 
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
+from context_world import group_of  # noqa: E402
 from journeys.running import Running  # noqa: E402
 from metarec.data.cleaning_config import CleaningConfig  # noqa: E402
 from metarec.data.report import report_on  # noqa: E402
 from metarec.evaluation.evaluate import evaluate  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
+from served_model import saved_context_model  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("METAREC_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -99,11 +101,17 @@ def visit(chromium, service):
 
 def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(visit):
     page = visit("docs", viewport={"width": 320, "height": 700})
-    slate = page.locator("details", has_text="/v1/recommendations")
-    slate.locator("summary").click()
+    slate = page.locator("details.route", has_text="POST/v1/recommendations").first
+    slate.locator("summary").first.click()
     expect(slate).to_contain_text("A slate for one person")
-    expect(slate.locator("pre")).to_contain_text("content-type: application/json")
-    expect(slate.locator("dt", has_text="history")).to_contain_text("list of object")
+    expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
+    expect(slate).to_contain_text("from metarec.client import Client")
+    expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
+    expect(slate.locator("dt", has_text="history").first).to_contain_text("list of object")
+    expect(slate.locator("dl.answer dt", has_text="slate_id")).to_contain_text("string")
+    slate.locator("details.try summary").click()
+    slate.get_by_role("button", name="Send").click()
+    expect(slate.locator("details.try pre")).to_contain_text('"slate_id"')
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
@@ -139,7 +147,7 @@ def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
     expect(page.locator("#headline")).to_have_text("We are getting to know you.")
     expect(page.locator("#moved li.entered").first).to_be_visible()
     expect(page.locator("#doubt svg")).to_be_visible()
-    foreseen = re.compile(r"would rate it [1-5]\.\d of 5; in 9 of 10 cases")
+    foreseen = re.compile(r"would rate it [1-5]\.\d of 5; usually between")
     expect(page.locator("#slate .forecast").first).to_have_attribute("aria-label", foreseen)
     expect(page.locator("#progress")).to_have_attribute("aria-label", "3 of 5 answers")
     page.reload()
@@ -628,3 +636,64 @@ def test_the_policy_stops_a_script_that_got_in(visit, has_policy):
         document.body.append(script);
     }""")
     assert page.evaluate("() => window.hacked") == (None if has_policy else 1)
+
+
+def of_group(items, group):
+    return sum(group_of(item) == group for item in items)
+
+
+def in_group(page, title):
+    return page.get_by_role("group", name=title, exact=True)
+
+
+def test_place_mood_friends_and_searches_each_change_the_list(visit, tmp_path):
+    model = shutil.copytree(saved_context_model(), tmp_path / "model")
+    with Running(model, str(tmp_path / "events.db")) as told:
+        page = visit(at=told)
+        first = settled(page)
+        mood = in_group(page, "mood")
+        mood.get_by_role("button", name="ink", exact=True).click()
+        expect(mood.get_by_role("button", name="ink")).to_have_attribute("aria-pressed", "true")
+        assert of_group(settled(page), "ink") >= 8 > of_group(first, "ink")
+        mood.get_by_role("button", name="ink", exact=True).click()
+        assert of_group(settled(page), "ink") < 8
+
+        place = in_group(page, "Place")
+        near = place.get_by_role("button", name=re.compile("^near")).nth(1)
+        there = f"i{near.inner_text().split()[-1]}"
+        near.click()
+        settled(page)
+        place.get_by_role("button", name="within 50 km").click()
+        assert {group_of(item) for item in settled(page)} == {group_of(there)}
+        page.reload()
+        assert {group_of(item) for item in settled(page)} == {group_of(there)}
+        in_group(page, "Place").get_by_role("button", name=re.compile("^near")).nth(1).click()
+        expect(page.get_by_role("button", name="within 50 km")).to_have_count(0)
+
+        friends = in_group(page, "Friends")
+        for friend in ("u3", "u7", "u11"):
+            friends.get_by_label("A friend's user id").fill(friend)
+            friends.get_by_role("button", name="Add").click()
+            expect(friends.get_by_role("button", name=f"Remove {friend}")).to_be_visible()
+        assert of_group(settled(page), "oak") >= 8
+        page.reload()
+        settled(page)
+        for friend in ("u3", "u7", "u11"):
+            in_group(page, "Friends").get_by_role("button", name=f"Remove {friend}").click()
+            expect(page.get_by_role("button", name=f"Remove {friend}")).to_have_count(0)
+
+        searches = in_group(page, "Searches")
+        searches.get_by_label("Search for").fill("rope please")
+        searches.get_by_role("button", name="Add").click()
+        expect(searches.get_by_role("button", name="rope please")).to_be_visible()
+        assert of_group(settled(page), "rope") >= 8
+
+
+def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted, tmp_path):
+    """A model without texts, friends, places and circumstances."""
+    model = tmp_path / "model"
+    Recommender.fit(Recommender.load(fitted).training, preset="tiny", encoder="none").save(model)
+    with Running(model, str(tmp_path / "events.db")) as plain:
+        page = visit(at=plain)
+        settled(page)
+        expect(page.locator("#circumstances")).to_be_hidden()

@@ -8,9 +8,10 @@ import scipy.sparse as sp
 
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
+from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context import Context
-from metarec.models.friends import SECOND_STEP, Friends
+from metarec.models.context import Context, ContextConfig, _chosen, _lifts
+from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place import Place
 from metarec.models.search import words_of
 
@@ -31,19 +32,23 @@ def _users(**known: object) -> UserBatch:
 def friends() -> Friends:
     """User 0 knows 1, who knows 0 and 2; each took the item of their number."""
     graph = np.array([[0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]], np.float32)
-    return Friends(taken=sp.csr_matrix(np.eye(3, dtype=np.float32)), graph=sp.csr_matrix(graph))
+    return Friends(
+        taken=sp.csr_matrix(np.eye(3, dtype=np.float32)),
+        graph=sp.csr_matrix(graph),
+        config=FriendsConfig(second_step=0.5),
+    )
 
 
 def test_friends_speak_and_their_friends_less(friends: Friends) -> None:
     told = friends.evidence(_users(friends=sp.csr_matrix([[0, 1.0, 0]])))
 
-    np.testing.assert_allclose(told.toarray(), [[SECOND_STEP / 2, 1.0, SECOND_STEP / 2]])
+    np.testing.assert_allclose(told.toarray(), [[0.25, 1.0, 0.25]])
 
 
 def test_nobody_is_their_own_friend_of_a_friend(friends: Friends) -> None:
     known = _users(friends=sp.csr_matrix([[0, 1.0, 0]]), members=np.array([0]))
 
-    np.testing.assert_allclose(friends.evidence(known).toarray(), [[0.0, 1.0, SECOND_STEP]])
+    np.testing.assert_allclose(friends.evidence(known).toarray(), [[0.0, 1.0, 0.5]])
 
 
 def test_who_names_no_friend_gets_no_evidence(friends: Friends) -> None:
@@ -110,3 +115,32 @@ def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:
 )
 def test_words_of_queries_in_any_script(text: str, words: list[str]) -> None:
     assert words_of(text) == words
+
+
+def _hourly_acts(rng: np.random.Generator, n: int = 2000) -> Acts:
+    """Each item is chosen in the six hours of its group more often."""
+    items = rng.integers(0, 80, n)
+    own = items // 20 * 6 + rng.integers(0, 6, n)
+    hours = np.where(rng.random(n) < 0.4, own, rng.integers(0, 24, n))
+    return Acts(
+        owners=np.arange(n) // 20,
+        items=items,
+        times=np.full(n, np.nan),
+        codes=np.stack([hours + 1, rng.integers(1, 4, n)], axis=1),
+        locations=np.full((n, 2), np.nan),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_chosen_alike_teach_each_other(seed: int) -> None:
+    rng, sizes = np.random.default_rng(seed), np.array([25, 4])
+    kept, asked = _hourly_acts(rng), _hourly_acts(rng)
+
+    def hits(shrinkage: tuple[float, bool]) -> float:
+        lifts = _lifts(kept, sizes, 80, shrinkage)[1:25]
+        best = np.argsort(-lifts, axis=1)[:, :10] // 20
+        return float((best == np.arange(24)[:, None] // 6).mean())
+
+    (damping, by_axes), _, is_read = _chosen(kept, asked, sizes, 80, ContextConfig())
+    assert list(is_read) == [True, False]
+    assert hits((damping, by_axes)) > 0.9 > hits((damping, False))

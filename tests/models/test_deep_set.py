@@ -13,8 +13,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
+    DeepSetConfig,
     DeepSetNetwork,
-    NetworkSizes,
     padded_support,
     train_network,
 )
@@ -37,7 +37,7 @@ def behaviour() -> Behaviour:
 @pytest.fixture(scope="module")
 def network(behaviour: Behaviour) -> DeepSetNetwork:
     return train_network(
-        behaviour, NetworkSizes(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
+        behaviour, DeepSetConfig(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
     )
 
 
@@ -89,7 +89,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
         network.pool,
         network.bias.detach(),
         torch.tensor([2.0, 4.0]),
-        NetworkSizes(dim=16, layers=2),
+        DeepSetConfig(dim=16, layers=2),
     ).eval()
     with torch.no_grad():
         for weights in (
@@ -107,7 +107,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
 
 
 def test_training_is_repeatable_and_leaves_the_global_generator_alone(behaviour: Behaviour) -> None:
-    sizes = NetworkSizes(dim=8, steps=3)
+    sizes = DeepSetConfig(dim=8, steps=3)
     before = torch.random.get_rng_state()
 
     first, second = (

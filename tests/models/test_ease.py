@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import pytest
 
 from metarec.data.newcomers import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import ease
-from metarec.models.ease import Ease
+from metarec.models.ease import Ease, EaseConfig
 from world import evidence_of
 
 POOL = 4
@@ -36,12 +35,8 @@ def column_solution(gram: np.ndarray, item: int) -> np.ndarray:
     return np.insert(np.linalg.solve(gram[np.ix_(others, others)], gram[others, item]), item, 0.0)
 
 
-def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events() -> None:
     """The diagonal comes from enumerating all supports, not from the formula."""
-    monkeypatch.setattr(ease, "RIDGE", 3.0)
-    monkeypatch.setattr(ease, "ORDERED_RIDGE", 3.0)
     behaviour = world(np.random.default_rng(0))
     shown = POOL
     gram = np.zeros((12, 12))
@@ -58,7 +53,7 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
         gram += together / pair
     gram[np.diag_indices(12)] += 3.0
     expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
-    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(regularization=3.0))
     assert fitted.knots.tolist() == [1, 2, 4]
     np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
 
@@ -85,15 +80,14 @@ def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count
     assert np.isclose(evidence[1].sum(), 1.0, atol=1e-5)
 
 
-def test_rare_items_are_regressed_alone_and_still_speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "MOST_ITEMS", 6)
+def test_rare_items_are_regressed_alone_and_still_speak() -> None:
     behaviour = world(np.random.default_rng(3))
-    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(max_items=6))
     counts = np.bincount(behaviour.histories.items, minlength=12)
     tail = np.argsort(-counts, kind="stable")[6:]
     events = behaviour.histories.matrix(12).toarray()
     together = events.T @ events
-    ridge = ease.ORDERED_RIDGE if behaviour.is_ordered else ease.RIDGE
+    ridge = ease.ORDERED_REGULARIZATION if behaviour.is_ordered else ease.REGULARIZATION
     chance = (behaviour.histories.lengths - 1) / (np.minimum(POOL, behaviour.pools) - 1)
     rare, other = int(tail[0]), int(tail[1])
     expected = together[rare, other] / ((events[:, rare] ** 2 * chance).sum() + ridge)

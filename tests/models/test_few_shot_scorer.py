@@ -17,8 +17,6 @@ from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.tasks import FewShotTasks
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import MODELS
-from metarec.models.transformer import scorer as transformers
-from metarec.models.transformer.training import SequenceTraining
 from world import evidence_of, tiny_world
 
 
@@ -73,13 +71,14 @@ def test_it_is_saved_loaded_and_grown_with_the_rest(model, rated_world, tmp_path
     assert grown.score_parts(requests)["r2d2"].shape == (2, len(model.catalog) + 1)
 
 
-def test_a_transformer_over_events_joins_the_same_way(rated_world, monkeypatch):
-    monkeypatch.setattr(
-        transformers,
-        "TRAINING",
-        SequenceTraining(steps=60, users_per_step=24, check_every=30, patience=2),
+def test_a_transformer_over_events_joins_the_same_way(rated_world):
+    model = Recommender.fit(
+        rated_world.data,
+        preset="tiny",
+        encoder="none",
+        learner="decoder",
+        models={"decoder": {"steps": 60, "users_per_step": 24, "check_every": 30}},
     )
-    model = Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="decoder")
     assert list(model.ensemble.scorers)[-1] == "decoder" and model.settings.learner == "decoder"
     parts = model.score_parts([Request(history=rated_world.history("garden", 3))])
     assert parts["decoder"].shape == (1, len(model.catalog)) and np.ptp(parts["decoder"]) > 0

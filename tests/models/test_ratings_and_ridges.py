@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from metarec.data.newcomers import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models import rating as ratings
-from metarec.models import support_ridge as episodic_ridge
-from metarec.models.rating import RatingHead
+from metarec.models.rating import NOISE, RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of
 
 N_ITEMS, PEOPLE = 15, 40
@@ -66,9 +66,9 @@ def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
 def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(episodic_ridge, "RANK", N_ITEMS - 1)
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
+    config = SupportRidgeConfig(rank=N_ITEMS - 1)
+    head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
     knot = 2
     dense, items = head.features(
         behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
@@ -77,13 +77,13 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     targets = behaviour.targets.matrix(N_ITEMS).toarray()
 
     primal = np.linalg.solve(
-        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ features + config.regularization * np.eye(features.shape[1]),
         features.T @ (targets - targets.mean(0)),
     )
     left, strength, right = np.linalg.svd(targets - targets.mean(0), full_matrices=False)
     kept = (left[:, : N_ITEMS - 1] * strength[: N_ITEMS - 1]) @ right[: N_ITEMS - 1]
     truncated = np.linalg.solve(
-        features.T @ features + episodic_ridge.REGULARISATION * np.eye(features.shape[1]),
+        features.T @ features + config.regularization * np.eye(features.shape[1]),
         features.T @ kept,
     )
 
@@ -115,11 +115,11 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
         head.features[support.items[met]].astype(float),
         head.features[asked.items[wanted]].astype(float),
     )
-    kernel = seen @ seen.T + ratings.OFFSET_VARIANCE + ratings.NOISE * np.eye(len(seen))
-    cross = query @ seen.T + ratings.OFFSET_VARIANCE
-    residual = support.values[met] - head.mean - head.item_bias[support.items[met]]
+    kernel = seen @ seen.T + head.offset_variance + NOISE * np.eye(len(seen))
+    cross = query @ seen.T + head.offset_variance
+    residual = (support.values[met] - head.mean) / head.unit - head.item_bias[support.items[met]]
     np.testing.assert_allclose(mean[wanted], cross @ np.linalg.solve(kernel, residual), atol=1e-4)
-    prior = (query**2).sum(1) + ratings.OFFSET_VARIANCE
+    prior = (query**2).sum(1) + head.offset_variance
     np.testing.assert_allclose(
         variance[wanted],
         prior - np.einsum("qs,sq->q", cross, np.linalg.solve(kernel, cross.T)),
@@ -137,3 +137,56 @@ def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: 
     np.testing.assert_array_equal(mean, 0.0)
     assert (after <= before + 1e-5).all()
     assert after.mean() < before.mean()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.25, 0.0), (0.7, 0.0), (2.5, -2.5), (1000.0, 7.0)])
+def test_the_unit_of_ratings_changes_no_prediction(
+    behaviour: Behaviour, scale: float, shift: float
+) -> None:
+    histories = behaviour.histories
+    moved = replace(histories, values=(histories.values * scale + shift).astype(np.float32))
+    other = replace(behaviour, histories=moved, whole=moved, relevant_from=4.0 * scale + shift)
+
+    plain = RatingHead.fit(behaviour, np.random.default_rng(0))
+    same = RatingHead.fit(other, np.random.default_rng(0))
+
+    for shots in (0, 1, 4):
+        asked = histories.after(4)
+        values, doubt = plain.predict(histories.first(shots), asked)
+        other_values, other_doubt = same.predict(moved.first(shots), asked)
+        np.testing.assert_allclose((other_values - shift) / scale, values, atol=2e-3)
+        np.testing.assert_allclose(other_doubt / scale, doubt, atol=2e-3)
+
+
+def test_ratings_that_are_all_the_same_are_predicted(behaviour: Behaviour) -> None:
+    constant = replace(behaviour.histories, values=np.full(len(behaviour.histories.items), 3.0))
+    head = RatingHead.fit(
+        replace(behaviour, histories=constant, whole=constant), np.random.default_rng(0)
+    )
+
+    values, _ = head.predict(constant.first(2), constant.after(2))
+
+    np.testing.assert_allclose(values, 3.0, atol=1e-6)
+
+
+def test_acts_without_a_rating_teach_no_prediction(behaviour: Behaviour) -> None:
+    histories = behaviour.histories
+    is_rated = histories.items != 0
+    mixed = replace(histories, is_rated=is_rated, values=np.where(is_rated, histories.values, 5.0))
+
+    head = RatingHead.fit(
+        replace(behaviour, histories=mixed, whole=mixed), np.random.default_rng(0)
+    )
+
+    assert head.item_bias[0] == 0.0
+
+
+def test_a_head_saved_without_a_unit_predicts_as_it_did(behaviour: Behaviour) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    head = replace(head, unit=1.0, offset_variance=0.1)
+    arrays = head.arrays()
+
+    old = RatingHead.from_arrays({**arrays, "scale": arrays["scale"][:3]})
+
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    np.testing.assert_array_equal(old.predict(support, asked), head.predict(support, asked))

@@ -15,6 +15,7 @@ from metarec.models.transformer.scorer import (
     CandidateTransformer,
     MaskedTransformer,
     Transformer,
+    TransformerConfig,
 )
 from world import evidence_of, read_events, read_lists
 
@@ -38,15 +39,14 @@ def behaviour(world):
     ids=lambda kind: kind.form,
 )
 def fitted(request, behaviour):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            transformers,
-            "TRAINING",
-            transformers.SequenceTraining(
-                steps=60, learning_rate=1e-2, sampled=64 * (request.param is CandidateTransformer)
-            ),
-        )
-        return request.param.fit(behaviour, np.random.default_rng(0))
+    config = TransformerConfig(
+        steps=60,
+        learning_rate=1e-2,
+        check_every=50,
+        patience=4,
+        sampled=64 * (request.param is CandidateTransformer),
+    )
+    return request.param.fit(behaviour, np.random.default_rng(0), config)
 
 
 def support(world, *tastes):

@@ -10,8 +10,8 @@ import pytest
 
 from metarec import Recommender, Request
 from metarec.data.schema import BadInput
-from metarec.models import user_text
 from metarec.models.registry import USER_TEXT
+from metarec.models.user_text import UserTextConfig
 from world import tiny_world
 
 
@@ -121,9 +121,13 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
         Recommender.fit(rated_world.data, person_template="{history}")
 
 
-def test_the_people_written_are_bounded_and_counted(rated_world, monkeypatch):
-    monkeypatch.setattr(user_text, "MOST_PEOPLE", 20)
-    model = Recommender.fit(rated_world.data, preset="tiny", encoder="tfidf", learner=USER_TEXT)
+def test_the_people_written_are_bounded_and_counted(rated_world):
+    model = Recommender.fit(
+        rated_world.data,
+        preset="tiny",
+        encoder="tfidf",
+        models={USER_TEXT: UserTextConfig(max_users=20)},
+    )
     assert model.notes == ["people written as text: 20 of 48"]
     assert "people written as text: 20 of 48" in model.card()
 

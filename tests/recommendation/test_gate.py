@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from metarec.recommendation import ensemble, gate_training
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train_gate
 
@@ -165,3 +166,25 @@ def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
         gate.parts(np.ones((4, 1)), np.zeros((4, 1)), {"silent": np.ones((2, 4))}, np.array([0, 1]))
     with pytest.raises(TypeError, match="Type-check error"):
         Gate(knots=np.array([0, 1]), **parts)
+
+
+def test_chosen_items_come_first_in_order_and_the_rest_is_filled_with_what_was_not_chosen() -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.05, 0.3, 0.9):
+        chosen = rng.random((20, 30)) < share
+        chosen[0] = True
+        index, is_real = gate_training._compressed(chosen)
+        slow = np.argsort(~chosen, axis=1, kind="stable")[:, : chosen.sum(1).max()]
+        np.testing.assert_array_equal(index, slow)
+        np.testing.assert_array_equal(is_real.sum(1), chosen.sum(1))
+    index, is_real = gate_training._compressed(np.eye(5, 100, dtype=bool))
+    np.testing.assert_array_equal(index[:, 0], np.arange(5))
+
+
+def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach_the_gate() -> None:
+    assert gate_training.users_at_once(60_000) == 64
+    assert gate_training.users_at_once(1_000_000) == 4
+    assert gate_training.users_at_once(100_000_000) == 1
+    assert ensemble.held_out_of(200_000) == ensemble.HELD_OUT
+    assert ensemble.held_out_of(400_000) == ensemble.HELD_OUT // 2
+    assert ensemble.held_out_of(10_000_000) == ensemble.MIN_HELD_OUT

@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
+from metarec.recommendation.order import order_slates
+from metarec.recommendation.ranking import Ordered, SlateOptions
+from metarec.recommendation.restrict import hide_items
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request
-from metarec.recommendation.slates import Ordered, SlateOptions, hide_items, order_slates
 
 CATALOG = Catalog.of(
     pl.DataFrame(
@@ -44,14 +46,13 @@ def ordered(options: SlateOptions, *requests: Request, seed: int = 0) -> Ordered
 def test_everyone_is_shown_only_what_they_may_be() -> None:
     people = (
         Request(),
-        Request(history=[("a", 1.0), ("unknown", 1.0)]),
+        Request(exclude=["a", "unknown"]),
         Request(exclude=["a", "b"]),
         Request(allow=["f", "c"]),
         Request(allow=[]),
-        Request(allow=["a", "b"], exclude=["a"], history=[("b", 1.0)]),
+        Request(allow=["a", "b"], exclude=["b", "a"]),
     )
     assert slates(SlateOptions(k=3), *people) == ["abc", "bcd", "cde", "cf", "", ""]
-    assert slates(SlateOptions(k=3, exclude_seen=False), people[1]) == ["abc"]
     assert slates(
         SlateOptions(k=3, filter='category = "y" or year = 1', rules=Rules(ban=["d"])), *people[:2]
     ) == ["ae", "e"]
@@ -68,7 +69,7 @@ def test_pins_quotas_and_diversity_together() -> None:
 
 def test_explored_slates_log_what_is_true_and_pins_are_sure() -> None:
     options = SlateOptions(k=3, explore=1.0, rules=Rules(pin=["b"]))
-    found = [ordered(options, Request(history=[("a", 1.0)]), seed=seed) for seed in range(300)]
+    found = [ordered(options, Request(exclude=["a"]), seed=seed) for seed in range(300)]
     assert all(CATALOG.frame["item_id"][int(one.items[0, 0])] == "b" for one in found)
     assert all(len(set(one.items[0])) == 3 for one in found)
     assert all(one.propensity[0, 0] == 1 for one in found)

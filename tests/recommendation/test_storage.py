@@ -20,7 +20,7 @@ from served_model import saved_model
 
 def test_a_model_that_lacks_something_is_named_as_such():
     whole = read_artefact(saved_model())
-    assert from_artefact(whole)["version"] == whole.config["version"]
+    assert from_artefact(whole).version == whole.config["version"]
     without_text = {name: array for name, array in whole.arrays.items() if name != "text"}
     for lacking in (
         {"arrays": without_text},

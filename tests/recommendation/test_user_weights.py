@@ -12,6 +12,7 @@ from metarec.data.newcomers import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models import rating
 from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease import Ease
@@ -19,7 +20,7 @@ from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.ensemble import _popularity, _standing
 from metarec.recommendation.gate_training import _drawn
 from world import World, evidence_of
@@ -85,11 +86,11 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Behaviour, "is_ordered", True)
-    monkeypatch.setattr("metarec.models.support_ridge.RANK", N_ITEMS - 1)
-    monkeypatch.setattr(
-        "metarec.models.support_ridge.TASTE_SCALE", 0.0
-    )  # tastes are a plain SVD of likes, not weighed
-    twice, heavy = (SupportRidge.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    # Factors are a plain SVD of likes, not weighed
+    config = SupportRidgeConfig(rank=N_ITEMS - 1, factor_scale=0.0)
+    twice, heavy = (
+        SupportRidge.fit(b, np.random.default_rng(0), config) for b in (copied, weighed)
+    )
     support = weighed.histories.first(3)
 
     np.testing.assert_allclose(
@@ -107,8 +108,10 @@ def test_popularity_and_standing_count_a_weight_as_copies(
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour
+    copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rating, "ITEM_DAMPING", (4.0,))  # else chosen on a draw of users
+
     twice, heavy = (RatingHead.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
 
     np.testing.assert_allclose(heavy.item_bias, twice.item_bias, atol=1e-5)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metarec.runtime.jobs import cpu_count, run_jobs
+from metarec.runtime.jobs import run_jobs
 from metarec.runtime.rng import derive
 
 
@@ -45,4 +45,16 @@ def test_bad_arguments_are_named() -> None:
         run_jobs(divide, [1], workers=0)
     with pytest.raises(ValueError, match="backend must be one of here, ray, got 'moon'"):
         run_jobs(divide, [1], backend="moon")
-    assert cpu_count() >= 1
+
+
+def test_who_listens_hears_of_every_item_and_items_are_asked_for_one_by_one() -> None:
+    asked: list[int] = []
+
+    class Lazy(list[int]):
+        def __getitem__(self, position: int) -> int:  # type: ignore[override]
+            asked.append(position)
+            return position + 1
+
+    heard: list[tuple[int, int]] = []
+    run_jobs(divide, Lazy(range(3)), tell=lambda done: heard.append((done, len(asked))))
+    assert heard == [(1, 1), (2, 2), (3, 3)]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from metarec.app.commands import audit, data, demo, evaluate, fit, live, recommend, store
+from metarec.app.commands import audit, data, demo, domains, evaluate, fit, live, recommend, store
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -29,12 +29,14 @@ app = typer.Typer(
 )
 app.command("demo", short_help="The whole journey on real data.")(demo.demo)
 app.add_typer(data.app, name="data", short_help="Get public data, list it, examine yours.")
+app.command("domains", short_help="What is known of a field.")(domains.domains)
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
 app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
-app.command("recommend", short_help="Recommend to one user.")(recommend.recommend)
+app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
+app.command("import", short_help="Put what users did into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
 

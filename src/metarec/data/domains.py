@@ -75,6 +75,46 @@ DEFAULT_POLICY = Policy(repeats_allowed=False)
 """Where no domain is named: what was seen is not shown again."""
 
 
+RELATIONS = ("shares", "equals", "at_most", "at_least")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saying:
+    """A true sentence about an item and a user, in words of the field."""
+
+    item: str
+    """Column of the items."""
+    user: str
+    """Attribute of the user."""
+    relation: str
+    """When it is true: `shares` a value, or the item's number `equals`, is `at_most` or `at_least`
+    the user's.
+    """
+    text: str
+    """The sentence; `{shared}` stands for what they share, `{item}` and `{user}` for their own
+    values.
+    """
+
+    def __post_init__(self) -> None:
+        if self.relation not in RELATIONS:
+            raise BadInput(
+                f"relation must be one of {', '.join(RELATIONS)}, got {self.relation!r} "
+                f"({self.text!r})"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A small table that shows a pack at work, made by `examples/domains/make.py`."""
+
+    folder: str
+    """Where it lies in the repository."""
+    shows: str
+    """What is true of it, in a sentence."""
+    commands: tuple[str, ...]
+    """What to type there, in order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DomainPack:
     """What is known of a field before its data are seen."""
@@ -89,6 +129,11 @@ class DomainPack:
     metric: str = "ndcg@10"
     """What to judge by."""
     metric_why: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Column or attribute -> how people of the field write it: `hba1c` is HbA1c."""
+    says: tuple[Saying, ...] = ()
+    """What explanations say of an item and a user where it is true."""
+    example: Example | None = None
 
     @property
     def metric_name(self) -> str:
@@ -132,4 +177,12 @@ def domain(name: str) -> DomainPack:
         policy=Policy.of_json({**policy, "domain": name}),
         metric=content["metric"]["name"],
         metric_why=content["metric"]["why"],
+        labels=content.get("labels", {}),
+        says=tuple(Saying(**one) for one in content.get("says", ())),
+        example=_example(content["example"], f"examples/domains/{name}"),
     )
+
+
+def _example(said: Mapping[str, Any], folder: str) -> Example:
+    lines = (line.replace("DATA", folder) for line in said["commands"])
+    return Example(folder=folder, shows=said["shows"], commands=tuple(lines))

@@ -216,6 +216,12 @@ def _written(
         items.write_parquet(half / "items.parquet")
     if sides.users is not None:
         sides.users.write_parquet(half / "users.parquet")
+    for name, table in (
+        ("friends", sides.relations.friends),
+        ("searches", sides.relations.searches),
+    ):
+        if table.height:
+            table.write_parquet(half / f"{name}.parquet")
     about = facts(
         parts,
         items,

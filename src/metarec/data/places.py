@@ -12,6 +12,7 @@ from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 
 LATITUDE, LONGITUDE = "latitude", "longitude"
+EARTH_KM = 6371.0
 SWAPPED_SHARE = 0.5
 """From this share of rows with a latitude beyond 90 the two columns are taken for swapped."""
 
@@ -30,6 +31,8 @@ def location_of(place: Any) -> tuple[float, float]:
         raise BadInput(
             f"a location is latitude and longitude in degrees, such as 52.5,13.4; got {place!r}"
         ) from error
+    if np.isnan(latitude) or np.isnan(longitude):
+        raise BadInput(f"a location needs both degrees as numbers, got {latitude:g},{longitude:g}")
     if not (-180.0 <= longitude <= 180.0 and -90.0 <= latitude <= 90.0):
         swapped = -90.0 <= longitude <= 90.0 and -180.0 <= latitude <= 180.0
         hint = f"; for swapped degrees write {longitude:g},{latitude:g}" if swapped else ""
@@ -51,6 +54,17 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
     places = np.stack(columns, axis=1)
     good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
     return np.where(good[:, None], places, np.nan)
+
+
+def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """[rows] kilometres between places [rows, 2] in degrees, row by row; NaN where either is
+    unknown.
+    """
+    lat, lon = np.radians(here[:, 0]), np.radians(here[:, 1])
+    lat2, lon2 = np.radians(there[:, 0]), np.radians(there[:, 1])
+    half = np.sin((lat2 - lat) / 2) ** 2
+    half = half + np.cos(lat) * np.cos(lat2) * np.sin((lon2 - lon) / 2) ** 2
+    return np.asarray(2 * EARTH_KM * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0))))
 
 
 def home_of(profiles: Sequence[Any]) -> np.ndarray:

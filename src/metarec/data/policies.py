@@ -159,7 +159,7 @@ class Needed:
         items = [e.item_column for e in policy.exclusions]
         users = [e.profile_attribute for e in policy.exclusions]
         items += [part.name for rule in rules for part in rule.items]
-        users += [part.name for rule in rules for part in rule.when]
+        users += [name for rule in rules for name in rule.asks]
         return cls(items=tuple(dict.fromkeys([*items, *single])), users=tuple(dict.fromkeys(users)))
 
 

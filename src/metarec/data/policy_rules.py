@@ -4,14 +4,15 @@ Left of `when` stands what an item says, right of it what a user says; both are 
 SIGN VALUE` joined by `and`. An item that satisfies the left part is not shown to a user who
 satisfies the right one. Numbers compare with `< <= > >= = !=`, text with `=` and `!=` (without
 regard to case; a cell of several tags equals each of them). Names and texts with spaces go in
-quotes.
+quotes. A number may also be what the user says: `weight_t > user.capacity_t`, which needs no
+`when`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ import polars as pl
 from metarec.data.errors import BadInput
 
 SHAPE = "ITEM_COLUMN SIGN VALUE when ATTRIBUTE SIGN VALUE"
+OF_USER = "user."
+"""What stands before an attribute of the user in place of a value."""
 _TOKEN = re.compile(
     r"""(?P<text> "[^"]*" | '[^']*' )
       | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
@@ -52,8 +55,14 @@ class Comparison:
     sign: str
     value: float | str
     """A number is compared as a number, a text as a tag."""
+    of_user: str | None = None
+    """Attribute of the user whose number stands in place of `value`; None where a value is
+    written.
+    """
 
     def __str__(self) -> str:
+        if self.of_user is not None:
+            return f"{self.name} {self.sign} {OF_USER}{self.of_user}"
         return (
             f"{self.name} {self.sign} {self.value:g}"
             if isinstance(self.value, float)
@@ -64,12 +73,15 @@ class Comparison:
         """Where it holds, and where a cell says nothing that can be compared: two bool [N]."""
         if isinstance(self.value, float):
             numbers = np.array([number_of(cell) for cell in cells], np.float64)
-            unknown = np.isnan(numbers)
-            return _COMPARE[self.sign](numbers, self.value) & ~unknown, unknown
+            return self.compare(numbers), np.isnan(numbers)
         wanted, tags = tag_of(self.value), [tags_of(cell) for cell in cells]
         unknown = np.array([said is None for said in tags], bool)
         has = np.array([said is not None and wanted in said for said in tags], bool)
         return (has if self.sign == "=" else ~has & ~unknown), unknown
+
+    def compare(self, numbers: np.ndarray) -> np.ndarray:
+        """Where it holds of numbers, bool [N]; nowhere where one is NaN."""
+        return np.asarray(_COMPARE[self.sign](numbers, self.value) & ~np.isnan(numbers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,26 @@ class PolicyRule:
     items: tuple[Comparison, ...]
     when: tuple[Comparison, ...]
 
+    @property
+    def asks(self) -> list[str]:
+        """Attributes of the user that decide whether it applies."""
+        stated = [part.of_user for part in self.items if part.of_user is not None]
+        return list(dict.fromkeys([*(part.name for part in self.when), *stated]))
+
+    def for_user(self, profile: Mapping[str, Any]) -> tuple[Comparison, ...] | None:
+        """What an item must satisfy not to be shown to this user; None where the rule says nothing
+        of them.
+        """
+        if not all(bool(part.holds([profile.get(part.name)])[0][0]) for part in self.when):
+            return None
+        parts = []
+        for part in self.items:
+            number = part.value if part.of_user is None else number_of(profile.get(part.of_user))
+            if number != number:  # not stated, or no number
+                return None
+            parts.append(replace(part, value=number, of_user=None))
+        return tuple(parts)
+
 
 def read_rule(text: str) -> PolicyRule:
     """Read one rule.
@@ -89,17 +121,20 @@ def read_rule(text: str) -> PolicyRule:
     """
     tokens = _tokens(text)
     whens = [place for place, (kind, word) in enumerate(tokens) if (kind, word) == ("word", "when")]
-    if len(whens) != 1:
+    asks_user = any(kind == "word" and word.startswith(OF_USER) for kind, word in tokens)
+    if len(whens) > 1 or not (whens or asks_user):
         found = "none" if not whens else f"{len(whens)}"
         raise BadInput(
             f"rule {text!r}: exactly one `when` is expected, found {found}; write {SHAPE}"
         )
-    items, when = tokens[: whens[0]], tokens[whens[0] + 1 :]
-    return PolicyRule(
-        text=text,
-        items=_comparisons(items, text, "before `when`"),
-        when=_comparisons(when, text, "after `when`"),
-    )
+    end = whens[0] if whens else len(tokens)
+    when = _comparisons(tokens[end + 1 :], text, "after `when`") if whens else ()
+    if any(part.of_user for part in when):
+        raise BadInput(
+            f"rule {text!r}: after `when`, {OF_USER}NAME compares a user with themselves; write it "
+            "before `when`"
+        )
+    return PolicyRule(text=text, items=_comparisons(tokens[:end], text, "before `when`"), when=when)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -139,6 +174,9 @@ def _comparison(part: Sequence[tuple[str, str]], text: str, where: str) -> Compa
     sign = _SAME_SIGN.get(sign, sign)
     if kind == "sign":
         raise BadInput(f"rule {text!r}: {where}, {said!r} compares with no value")
+    if kind == "word" and value.startswith(OF_USER):
+        own = value.removeprefix(OF_USER)
+        return Comparison(name=name.strip("\"'"), sign=sign, value=float("nan"), of_user=own)
     if kind != "number" and sign not in ("=", "!="):
         raise BadInput(
             f"rule {text!r}: {where}, {said!r} compares the text {value!r} with {sign}; only = "

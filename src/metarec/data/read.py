@@ -11,6 +11,7 @@ from typing import Any
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
+from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput, Dataset, DataWarning
 from metarec.data.sources.files import SUFFIXES, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
@@ -62,6 +63,7 @@ def open_tables(
         rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
     )
     tables = read_source(source, rules, reading, domain)
+    tables = with_merged_users(tables)
     named = tables.policy if domain is None else tables.policy or pack.policy
     loose = loose_tables(tables.interactions, tables.items, tables.users)
     found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]

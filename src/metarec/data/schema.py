@@ -5,7 +5,7 @@ Ids are text outside and indexes inside; `Vocabulary` is the one place that tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -479,6 +479,8 @@ class Dataset:
     """What slates must heed, where the data's TOML file or a domain says so."""
     relations: Relations
     """Friends and searches of users."""
+    models: Mapping[str, Mapping[str, Any]]
+    """Hyper-parameters of models, where the data's TOML file sets some (`[models.ease]`)."""
 
     def __init__(
         self,
@@ -490,6 +492,7 @@ class Dataset:
         policy: Policy | None = None,
         kinds: Kinds | None = None,
         relations: Relations | None = None,
+        models: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(interactions, Interactions):
             from metarec.data.frames import checked  # which is built on this module
@@ -523,6 +526,13 @@ class Dataset:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "relations", relations or Relations())
+        object.__setattr__(self, "models", models or {})
+
+    def __repr__(self) -> str:
+        events, items, users = (
+            len(part.frame) for part in (self.interactions, self.items, self.users)
+        )
+        return f"Dataset({self.name}: {events:,} events, {users:,} users, {items:,} items)"
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""

@@ -4,9 +4,10 @@ rows may still be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Any
 
 import polars as pl
 
@@ -38,6 +39,8 @@ class Tables:
     """Cleaning settings that came with the data (a TOML file's); None leaves them to the caller."""
     policy: Policy | None = None
     """What slates must heed, where a domain or a TOML file says so."""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Hyper-parameters of models, where a TOML file sets some."""
 
     def dataset(self) -> Dataset:
         """The nouns of stage 1."""
@@ -48,6 +51,7 @@ class Tables:
             name=self.name,
             policy=self.policy,
             relations=self.relations,
+            models=self.models,
         )
 
     def named(self, name: str) -> Tables:

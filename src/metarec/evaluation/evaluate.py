@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from metarec.data.domains import domain
 from metarec.data.newcomers import Horizon
@@ -26,6 +27,7 @@ from metarec.evaluation.examples import ShownUser, show_newcomers
 from metarec.evaluation.interface import Judged, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
+from metarec.evaluation.tables import html, latex
 from metarec.evaluation.verdict import Verdict, judge_worth
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -73,6 +75,25 @@ class Evaluation:
     """Whether the first model is what `fit` makes when it is told nothing."""
     domain: str | None = None
     """Domain that the data name; its metric is judged by too."""
+
+    def __repr__(self) -> str:
+        judged = ", ".join(self.curve.models)
+        return f"Evaluation({self.data}, {self.scenario}, {self.facts}, of {judged})"
+
+    def _repr_html_(self) -> str:
+        return html(self.curve)
+
+    def frame(self) -> pl.DataFrame:
+        """One row for each recommender, metric and number of events, with 95% intervals."""
+        return self.curve.frame()
+
+    def latex(self, metric: str = "ndcg@10", digits: int = 3) -> str:
+        """A booktabs table of one metric, the best of each column in bold.
+
+        Raises:
+            BadInput: for a metric that was not measured.
+        """
+        return latex(self.curve, metric, digits)
 
     @property
     def domain_metric(self) -> tuple[str, str] | None:

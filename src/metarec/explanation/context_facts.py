@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metarec.explanation.words import DID
+from metarec.features.request_context import RequestContext
 from metarec.models.context import Context
 from metarec.models.friends import Friends
 from metarec.models.place import Place
@@ -20,29 +22,45 @@ FEWEST_FRIENDS = 3
 """Of fewer friends a count would tell who it was."""
 
 
-def context_facts(model: Explained, request: Request, item: int) -> dict[str, str]:
-    """Part of the score -> what it rests on; only for models of whole recommenders."""
+def context_facts(model: Explained, request: Request, items: Sequence[int]) -> list[dict[str, str]]:
+    """For each item, part of the score -> what it rests on; only for models of whole
+    recommenders.
+    """
     ensemble = getattr(model, "ensemble", None)
     if ensemble is None or not hasattr(model, "users"):
-        return {}
-    users, facts = model.users([request])[0], {}
-    friends, place = ensemble.scorers.get(FRIENDS), ensemble.scorers.get(PLACE)
-    known = users.context.friends.indices
-    if isinstance(friends, Friends) and len(known) >= FEWEST_FRIENDS:
-        count = friends.who_took(known, item)
-        if count:
-            facts[FRIENDS] = f"{count} of your {len(known)} friends {_verb(model)} it"
-    if isinstance(place, Place):
-        km = place.km_to(users.context.location[0], item)
-        if not np.isnan(km):
-            facts[PLACE] = f"it is {_distance(km)} from you"
-    if isinstance(ensemble.scorers.get(CONTEXT), Context):
-        read = ensemble.scorers[CONTEXT].read_columns
+        return [{} for _ in items]
+    known = model.users([request])[0].context
+    told = _of_request(ensemble.scorers, request)
+    return [told | _of_item(model, ensemble.scorers, known, item) for item in items]
+
+
+def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
+    """What holds for any item."""
+    facts, context = {}, scorers.get(CONTEXT)
+    if isinstance(context, Context):
+        read = context.read_columns
         told = [f"{name} {request.context[name]}" for name in read if name in request.context]
         if told:
             facts[CONTEXT] = f"of how it is chosen at {', '.join(told)}"
     if request.searches:
         facts[SEARCH] = f'you searched for "{request.searches[-1]}"'
+    return facts
+
+
+def _of_item(
+    model: Explained, scorers: Mapping[str, Any], known: RequestContext, item: int
+) -> dict[str, str]:
+    """How many friends took it, and how far it is."""
+    facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
+    named = known.friends.indices
+    if isinstance(friends, Friends) and len(named) >= FEWEST_FRIENDS:
+        count = friends.who_took(named, item)
+        if count:
+            facts[FRIENDS] = f"{count} of your {len(named)} friends {_verb(model)} it"
+    if isinstance(place, Place):
+        km = place.km_to(known.location[0], item)
+        if not np.isnan(km):
+            facts[PLACE] = f"it is {_distance(km)} from you"
     return facts
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
+from metarec.explanation.field_facts import field_facts, labels_of
 from metarec.explanation.importance import (
     circumstance_effects,
     content_effects,
@@ -91,8 +92,10 @@ def explain(
             features,
             parts,
             liked_from=_liked_from(model),
-            facts=context_facts(model, request, column[0]),
+            facts=context_facts(model, request, [column[0]])[0],
+            labels=labels_of(model),
         ),
+        facts=field_facts(model, request, int(column[0])),
         notes=notes,
         model_version=str(getattr(model, "version", "")),
     )

@@ -46,6 +46,25 @@ DID = {
     "sell": "sold",
     "drop": "dropped",
     "skip": "skipped",
+    "buy": "bought",
+    "hold": "held",
+    "watchlist": "watched",
+    "apply": "applied for",
+    "cook": "cooked",
+    "eat": "ate",
+    "log": "logged",
+    "enroll": "enrolled in",
+    "preview": "looked at",
+    "submit": "handed in",
+    "certificate": "earned a certificate in",
+    "book": "booked",
+    "booking": "booked",
+    "checkin": "checked in at",
+    "wishlist": "wished for",
+    "accept": "accepted",
+    "deliver": "delivered",
+    "bid": "bid for",
+    "reorder": "ordered again",
 }
 """Kind of an event -> what the person did; other kinds are said plainly."""
 CIRCUMSTANCES = {
@@ -72,6 +91,7 @@ PARTS = {
     "place": "it is near",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
+    "acceptance": "those who took it kept it",
     "cold_items": "of the items nobody has met yet it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
     "trend": "it is chosen more lately",
@@ -143,14 +163,15 @@ def sentences(
     most: int = MOST_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Reasons for (and against) one item, the strongest first.
 
     Events, features and parts each measure the whole in their own way, so they take turns, the
     strongest of each kind first; parts speak only where nothing finer does (popularity and the
-    like, and a wish, always may). `facts` says more of some parts: how far, how many friends. With
-    `rather_for`, what speaks against the item is said only where nothing speaks for it, as beside
-    an item that is shown.
+    like, and a wish, always may). `facts` says more of some parts: how far, how many friends;
+    `labels` how a column or attribute is written. With `rather_for`, what speaks against the item
+    is said only where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
         speaks_for = sentences(
@@ -160,6 +181,7 @@ def sentences(
             liked_from=liked_from,
             most=most,
             facts=facts,
+            labels=labels,
         )
         if speaks_for:
             return speaks_for
@@ -179,7 +201,7 @@ def sentences(
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
-            (f.effect, _of_feature(f)) for f in features if f.name != "values"
+            (f.effect, _of_feature(f, labels)) for f in features if f.name != "values"
         ),  # the events say so themselves
         _shares(
             (effect, _of_part(name, effect, facts))
@@ -218,13 +240,11 @@ def _of_event(event: EventEffect, liked_from: float | None) -> str:
     return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
 
 
-def _of_feature(feature: FeatureEffect) -> str:
+def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None) -> str:
     lifts = feature.effect > 0
+    called = (labels or {}).get(feature.name, feature.name.replace("_", " "))
     if feature.about == "profile":
-        return (
-            f"people of your {feature.name.replace('_', ' ')} ({feature.value}) like it "
-            f"{'more' if lifts else 'less'}"
-        )
+        return f"people of your {called} ({feature.value}) like it {'more' if lifts else 'less'}"
     if feature.about == "circumstances":
         return (
             f"{'because of' if lifts else 'in spite of'} "
@@ -237,7 +257,7 @@ def _of_feature(feature: FeatureEffect) -> str:
         return f'{word} its {feature.name} says "{feature.value}"'
     if feature.name in {"categories", "tags", "genres", "category", "genre"}:
         return f"{word} it is {feature.value.lower()}"
-    return f"{word} its {feature.name.replace('_', ' ')} is {feature.value}"
+    return f"{word} its {called} is {feature.value}"
 
 
 def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import Interactions
 
 MAX_CATEGORIES = 50
@@ -21,7 +22,9 @@ MIN_EVENTS = 20
 """Events a value must have."""
 DAY = 86_400.0
 HOUR, WEEKDAY = "hour", "weekday"
-NOT_CONTEXT = frozenset({"session_id", "session", "event_id", "order_id", "slate_id", "query"})
+NOT_CONTEXT = frozenset(
+    {"session_id", "session", "event_id", "order_id", "slate_id", "query", LATITUDE, LONGITUDE}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

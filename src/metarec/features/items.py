@@ -193,9 +193,7 @@ def tags_of(frame: pl.DataFrame) -> list[str]:
 
 
 def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
-    """[N, tags] rare tags weigh more (inverse frequency of the fitted list's rows here), each row
-    of norm at most TAG_SHARE.
-    """
+    """[N, tags] the same for each tag of an item, each row of norm at most TAG_SHARE."""
     out = np.zeros((frame.height, len(tags)), np.float32)
     if not tags:
         return out

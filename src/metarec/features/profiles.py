@@ -14,6 +14,7 @@ import polars as pl
 
 from metarec.data.kinds import plain_kind
 from metarec.data.parsing import NO, YES, as_numbers
+from metarec.data.policy_rules import number_of
 from metarec.data.schema import Profiles
 
 MOST_CATEGORIES = 30
@@ -45,7 +46,7 @@ class ProfileInputs:
         categories: dict[str, list[str]] = {}
         edges: dict[str, list[float]] = {}
         for name in profiles.attributes:
-            column = frame[name].drop_nulls()
+            column = _without_units(frame[name].drop_nulls())
             if column.dtype == pl.Boolean or not column.dtype.is_numeric():
                 values = _common_values(
                     column.cast(pl.Utf8)
@@ -133,7 +134,16 @@ def _number(value: Any) -> float | None:
     if word in YES or word in NO:
         return float(word in YES)
     found = as_numbers(pl.Series([str(value)]))[0]
-    return None if found is None else float(found)
+    number = number_of(value) if found is None else float(found)  # `150 mmHg` is 150
+    return None if number != number else number
+
+
+def _without_units(column: pl.Series) -> pl.Series:
+    """Amounts with a unit behind them (`150 mmHg`) as numbers, where all of a column are."""
+    if column.dtype != pl.Utf8 or column.is_empty():
+        return column
+    numbers = pl.Series(column.name, [number_of(cell) for cell in column], pl.Float64)
+    return column if numbers.is_nan().any() else numbers
 
 
 def _common_values(column: pl.Series) -> list[str]:

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from metarec.data.places import degrees_of, home_of
+from metarec.data.places import LATITUDE, degrees_of
+from metarec.data.regions import Regions
 from metarec.data.schema import Catalog, Dataset
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
@@ -34,6 +35,8 @@ class Acts:
     """[A] float64 seconds; NaN without a clock."""
     codes: np.ndarray
     """[A, C] int64 codes of the context columns."""
+    locations: np.ndarray
+    """[A, 2] float64 degrees of where they happened; NaN where unknown."""
 
     def where(self, keep: np.ndarray) -> Acts:
         """Only some acts."""
@@ -69,7 +72,7 @@ class TrainingContext:
             members=np.arange(len(user_ids)),
             friends=friend_rows(data, user_ids),
             places=degrees_of(catalog.frame),
-            homes=home_of(data.users.of_users(user_ids)),
+            homes=Regions.fit(data.users.frame, catalog.frame).homes(data.users.of_users(user_ids)),
             columns=columns,
             acts=_acts(data, catalog, user_ids, columns),
             queries=_queries(data, user_ids),
@@ -113,17 +116,18 @@ class TrainingContext:
     def of_users(
         self, users: np.ndarray, support: Histories, acts: np.ndarray, pool: Histories
     ) -> RequestContext:
-        """These users as they would ask after `support`, under the circumstances of `acts` [B].
+        """These users as they would ask after `support`, where and under the circumstances of
+        `acts` [B].
 
         Who has no home and took nothing yet asks from a place of their `pool`, of which nothing is
         asked about.
         """
         times = self._at(self.acts.times, acts, np.nan)
+        here = self._at(self.acts.locations, acts, np.nan)
+        known = current_location(self.homes[users], self.places, support)
         return RequestContext(
             friends=self.friends[users],
-            location=current_location(
-                current_location(self.homes[users], self.places, support), self.places, pool
-            ),
+            location=np.where(np.isnan(here), current_location(known, self.places, pool), here),
             circumstances=self._at(self.acts.codes, acts, 0),
             searches=[
                 [text for text, at in self.queries[user] if not at >= time][-MAX_SEARCHES:]
@@ -207,10 +211,11 @@ def friend_matrix(
 def _acts(
     data: Dataset, catalog: Catalog, user_ids: Sequence[str], columns: ContextColumns
 ) -> Acts:
-    """Accepted acts; none where neither context nor searches need them."""
+    """Accepted acts; none where neither context, places nor searches need them."""
     events = data.interactions
     keep = (events.acts()["sign"] > 0).to_numpy()
-    if not columns.names and not data.relations.searches.height:
+    is_placed = LATITUDE in events.frame.columns
+    if not columns.names and not data.relations.searches.height and not is_placed:
         keep = np.zeros_like(keep)
     frame = events.frame.filter(pl.Series(keep))
     index = {user: place for place, user in enumerate(user_ids)}
@@ -221,6 +226,7 @@ def _acts(
         codes=columns.codes(with_clock(events).filter(pl.Series(keep)))
         if columns.names
         else np.zeros((frame.height, 0), np.int64),
+        locations=degrees_of(frame),
     )
 
 

@@ -8,13 +8,24 @@ from typing import Any, Literal
 
 import polars as pl
 
+from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import Dataset
 from metarec.features.items import SKIPPED, tag_columns, tags_of
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import TEXT_COLUMNS
 
 Use = Literal[
-    "id", "time", "rating", "amount", "kind", "context", "text", "tags", "number", "not used"
+    "id",
+    "time",
+    "rating",
+    "amount",
+    "kind",
+    "context",
+    "place",
+    "text",
+    "tags",
+    "number",
+    "not used",
 ]
 
 
@@ -83,6 +94,8 @@ def _of_context(column: pl.Series) -> ColumnUse:
         return _used("interactions", name, "not used", "it is empty")
     if stated.n_unique() == 1:
         return _used("interactions", name, "not used", f"it is always {_short(stated[0])}")
+    if name in (LATITUDE, LONGITUDE):
+        return _used("interactions", name, "place", "where events happened")
     if column.dtype.is_numeric():
         return _used("interactions", name, "context", "a number")
     if column.dtype in (pl.Utf8, pl.Boolean, pl.Categorical):

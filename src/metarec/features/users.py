@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,6 @@ class UserBatch:
     def attributes_of(self, user: int) -> Mapping[str, Any]:
         """What one user stated."""
         return self.attributes[user] if self.attributes else {}
-
-    def with_support(self, support: Histories) -> UserBatch:
-        """The same users as if they had accepted something else."""
-        return replace(self, support=support)
 
     def refusing(self) -> UserBatch:
         """The users as if they had accepted what they refused, and said nothing of themselves."""

@@ -23,7 +23,12 @@ from metarec.data.schema import BadInput
 from metarec.feedback import tables
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.forgotten_rows import each_folder, remove_user, without_forgotten
+from metarec.feedback.forgotten_rows import (
+    clean_folder,
+    each_folder,
+    remove_user,
+    without_forgotten,
+)
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.feedback.tombstones import digest_of, hold_off_writers, read_key
@@ -99,14 +104,18 @@ def forget(
     at, deleted = _bury(store, user_id, receipt_id, ahead=HOLD_SECONDS)
     is_erased = erase(store)
     others = [
-        *([] if models is None else _in_models(models, user_id)),
+        *(
+            []
+            if models is None
+            else _in_models(models, user_id, store if "merges" in deleted else None)
+        ),
         _in_data(data, user_id),
         _elsewhere(),
     ]
     with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
         at, late = _bury(store, user_id, receipt_id)
         if any(late.values()):  # it took longer than the first burial held
-            deleted = {name: count + late[name] for name, count in deleted.items()}
+            deleted = {name: count + late.get(name, 0) for name, count in deleted.items()}
             is_erased = erase(store)
     return ForgetReceipt(
         receipt_id=receipt_id,
@@ -141,16 +150,40 @@ def _bury(
             connection.execute(new)
         deleted = {
             str(table.name): connection.execute(
-                sa.delete(table).where(table.c.user_id == user_id)
+                sa.delete(table).where(_names(table, user_id))
             ).rowcount
             for table in PERSONAL
         }
+        if earlier := _bury_earlier(connection, user_id, time.time()):
+            deleted["merges"] = earlier
         counted = grave.c.rows_deleted + sum(deleted.values())
         connection.execute(renewed.values(rows_deleted=counted))
         return at, deleted
 
     at, deleted = store.call(bury).result()
     return float(at), deleted
+
+
+def _bury_earlier(connection: sa.Connection, user_id: str, at: float) -> int:
+    """Tombstones for whoever became this user, known by digests; gives how many there were."""
+    merges = tables.merges
+    digests = connection.execute(
+        sa.select(merges.c.digest).where(merges.c.user_id == user_id)
+    ).scalars()
+    rows = [
+        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": at, "rows_deleted": 1}
+        for digest in digests
+    ]
+    if rows:
+        connection.execute(sa.insert(tables.forgotten), rows)
+        connection.execute(sa.delete(merges).where(merges.c.user_id == user_id))
+    return len(rows)
+
+
+def _names(table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
+    """Rows that name a user, as whoever knows or is known, too."""
+    columns = [table.c[name] for name in ("user_id", "friend_id") if name in table.c]
+    return sa.or_(*(column == user_id for column in columns))
 
 
 def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list[Place]:
@@ -170,13 +203,20 @@ def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list
     return [*rows, Place(place="PostgreSQL server's files", still_holds=server)]
 
 
-def _in_models(models: Registry, user_id: str) -> list[Place]:
-    """Model folders without the user's rows, and what says so of each."""
+def _in_models(models: Registry, user_id: str, store: Store | None = None) -> list[Place]:
+    """Model folders without the user's rows, and what says so of each; with a store, without those
+    of everyone who is forgotten there, such as whoever became the user.
+    """
     done: dict[str, Any] = {"rows": {}, "problems": []}
+
+    def remove(folder: Path) -> int:
+        others = 0 if store is None else clean_folder(store, folder)
+        return remove_user(folder, user_id) + others
+
     try:
         with models.changing():
             models.sweep()
-            each_folder(models, lambda folder: remove_user(folder, user_id), done)
+            each_folder(models, remove, done)
             problems = dict(done["problems"])
             for version in [v for v in done.get("broken", ()) if models.remove(v)]:
                 del problems[version]
@@ -231,9 +271,10 @@ def _in_data(data: str, user_id: str) -> Place:
     except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
         said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
         return Place(place=f"data source {_shown(data)}", still_holds=said)
+    kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
     rows = sum(
         table.filter(pl.col("user_id").cast(pl.Utf8) == user_id).height
-        for table in (read.interactions, read.users)
+        for table in kept
         if table is not None
     )
     held = (

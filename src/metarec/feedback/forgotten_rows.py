@@ -5,7 +5,7 @@ of model folders.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,15 @@ def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
     return _without(frame, forgotten_among(store, frame["user_id"]))
 
 
+def edges_without_forgotten(
+    store: Store, friends: pl.DataFrame, *, but: Collection[str] = ()
+) -> pl.DataFrame:
+    """Edges of which neither end asked to be forgotten, `but` those who came back."""
+    ends = pl.concat([friends["user_id"], friends["friend_id"]])
+    asked = [user for user in forgotten_among(store, ends) if user not in but]
+    return friends.filter(~pl.col("user_id").is_in(asked) & ~pl.col("friend_id").is_in(asked))
+
+
 def _without(frame: pl.DataFrame, asked: dict[str, float]) -> pl.DataFrame:
     if not asked:
         return frame
@@ -59,6 +68,8 @@ def clean_folder(store: Store, folder: Path) -> int:
     def change(name: str, table: pl.DataFrame) -> pl.DataFrame:
         if "user_id" not in table.columns:
             return table
+        if name == "friends":
+            return edges_without_forgotten(store, table, but=since)
         asked = forgotten_among(store, table["user_id"])
         if name == "interactions":
             left = _without(table, asked)
@@ -78,9 +89,10 @@ def remove_user(folder: Path, user_id: str) -> int:
     """
 
     def change(_name: str, table: pl.DataFrame) -> pl.DataFrame:
-        if "user_id" not in table.columns:
+        columns = [name for name in ("user_id", "friend_id") if name in table.columns]
+        if not columns:
             return table
-        return table.filter(pl.col("user_id").ne_missing(user_id))
+        return table.filter(pl.all_horizontal(pl.col(columns).ne_missing(user_id)))
 
     return sum(rewrite_tables(folder, change).values())
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, inspect, text
 
 from metarec.data.schema import BadInput
+from metarec.feedback.events import copy_key
 
 
 def _run(connection: Connection, *statements: str) -> None:
@@ -109,17 +110,58 @@ def _tombstones(connection: Connection) -> None:
     )
 
 
+def _friends_and_searches(connection: Connection) -> None:
+    """Step 6: whom users know, and what they searched for."""
+    _run(
+        connection,
+        "CREATE TABLE friends (user_id TEXT NOT NULL, friend_id TEXT NOT NULL, weight DOUBLE "
+        "PRECISION NOT NULL, PRIMARY KEY (user_id, friend_id))",
+        "CREATE INDEX friends_of_friend ON friends (friend_id)",
+        "ALTER TABLE events ADD COLUMN query TEXT",
+        "CREATE INDEX searches_of_user ON events (user_id, timestamp) WHERE query IS NOT NULL",
+    )
+
+
+def _copies_and_merges(connection: Connection) -> None:
+    """Step 7: copies of an event are known by a key; who a user became is known by the digest of
+    the id given up.
+    """
+    _run(connection, "ALTER TABLE events ADD COLUMN copy_key TEXT")
+    query = (
+        "SELECT sequence, user_id, item_id, kind, timestamp FROM events WHERE query IS NULL "
+        "ORDER BY sequence"
+    )
+    keys: dict[tuple[str, str], int] = {}
+    for sequence, user, item, kind, timestamp in connection.execute(text(query)):
+        keys.setdefault((user, copy_key(item, kind, timestamp)), sequence)
+    update = text("UPDATE events SET copy_key = :key WHERE sequence = :sequence")
+    rows = [{"key": key, "sequence": sequence} for (_, key), sequence in keys.items()]
+    if rows:
+        connection.execute(update, rows)
+    _run(
+        connection,
+        "CREATE UNIQUE INDEX events_copy_of_user ON events (user_id, copy_key)",
+        "CREATE TABLE merges (digest TEXT NOT NULL PRIMARY KEY, user_id TEXT NOT NULL, timestamp "
+        "DOUBLE PRECISION NOT NULL)",
+        "CREATE INDEX merges_of_user ON merges (user_id)",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
     _forgotten_users,
     _event_ids_of_users,
     _tombstones,
+    _friends_and_searches,
+    _copies_and_merges,
 ]
 _TABLES_SINCE = {
     1: {"events", "slates"},
     2: {"items", "users", "facts"},
     3: {"forgotten"},
+    6: {"friends"},
+    7: {"merges"},
 }
 """Step -> the tables it made."""
 _COLUMNS = {

@@ -28,7 +28,14 @@ from metarec.feedback.engines import (
     server_engine,
     sqlite_engine,
 )
-from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
+from metarec.feedback.events import (
+    Appended,
+    Event,
+    EventConflict,
+    Impression,
+    KnownBeside,
+    StoreUnavailable,
+)
 from metarec.feedback.migrations import MIGRATIONS, Migrated, migrate, take_schema
 from metarec.feedback.tombstones import asked_at, hold_off_forgetting
 from metarec.feedback.writer import GroupWriter, Write, explained, first_line
@@ -42,7 +49,14 @@ _EVENT_FIELDS = (
     "value",
     "slate_id",
     "context",
+    "query",
 )
+N_SEARCHES = 5
+"""Stored searches that a request tells, the newest."""
+SPENT_AFTER = 5
+"""A stored search is no longer told after so many later events."""
+RECENT_SECONDS = 86_400.0
+"""So long a user is taken to be where their newest event happened."""
 
 
 class Store:
@@ -149,6 +163,15 @@ class Store:
             Write(body=self._put_profiles, content=(time.time(), (user_id, profile)), rows=1)
         )
 
+    def put_friends(self, user_id: str, friends: Mapping[str, float]) -> Future[None]:
+        """Set whom a user knows, and how well, replacing those given before; an edge is dropped
+        where either end asked to be forgotten meanwhile.
+        """
+        content = (time.time(), (user_id, friends))
+        return self._writer.submit(
+            Write(body=self._put_friends, content=content, rows=1 + len(friends))
+        )
+
     def call(self, change: Any) -> Future[Any]:
         """Run `change(connection)` in a transaction of the writer's thread, in its turn."""
         return self._writer.submit(Write(body=_call, content=change, rows=1))
@@ -201,6 +224,55 @@ class Store:
             profile
         ) if profile else {}
 
+    def known_beside(self, user_id: str) -> KnownBeside:
+        """Friends, newest searches, and where the user was within the last day."""
+        known = {"user_id": user_id}
+        with self.reading() as connection:
+            friends = connection.execute(_FRIENDS, known).all()
+            searches = connection.execute(
+                _SEARCHES, known | {"last": N_SEARCHES, "spent": SPENT_AFTER - 1}
+            ).all()
+            newest = connection.execute(_NEWEST, known).first()
+        return KnownBeside(
+            friends={friend: weight for friend, weight in friends},
+            searches=[query for (query,) in reversed(searches)],
+            location=None if newest is None else _place_in(*newest),
+        )
+
+    def friends_of(self, user_id: str) -> dict[str, float]:
+        """Whom a user knows, and how well; empty if nobody was named."""
+        with self.reading() as connection:
+            rows = connection.execute(_FRIENDS, {"user_id": user_id}).all()
+        return {friend: weight for friend, weight in rows}
+
+    def friends(self) -> pl.DataFrame:
+        """Every edge as it was given: `user_id, friend_id, weight`."""
+        columns = tables.friends.c
+        query = sa.select(columns.user_id, columns.friend_id, columns.weight).order_by(
+            columns.user_id, columns.friend_id
+        )
+        return self.frame(query, {"user_id": pl.Utf8, "friend_id": pl.Utf8, "weight": pl.Float64})
+
+    def searches(self) -> pl.DataFrame:
+        """Every search: `user_id, query, timestamp`, in order of arrival."""
+        events = tables.events.c
+        query = (
+            sa.select(events.user_id, events.query, events.timestamp)
+            .where(events.query.is_not(None))
+            .order_by(events.sequence)
+        )
+        return self.frame(query, {"user_id": pl.Utf8, "query": pl.Utf8, "timestamp": pl.Float64})
+
+    def contexts(self) -> pl.DataFrame:
+        """Circumstances of events on items as they were sent: `sequence, context` (JSON)."""
+        events = tables.events.c
+        query = (
+            sa.select(events.sequence, events.context)
+            .where(events.context.is_not(None) & events.query.is_(None))
+            .order_by(events.sequence)
+        )
+        return self.frame(query, {"sequence": pl.Int64, "context": pl.Utf8})
+
     def items_version(self) -> int:
         """A number that grows with every change of an item."""
         with self.reading() as connection:
@@ -243,8 +315,8 @@ class Store:
             return int(connection.execute(query).scalar_one())
 
     def as_frame(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
-        """Events in order of arrival, all columns but the context; only those of times `since`
-        (seconds since 1970), and of these only so many that arrived last, if asked.
+        """Events on items in order of arrival, all columns but the context; only those of times
+        `since` (seconds since 1970), and of these only so many that arrived last, if asked.
         """
         events = tables.events.c
         query = sa.select(
@@ -257,6 +329,7 @@ class Store:
             events.kind,
             events.slate_id,
         ).order_by(events.sequence if latest is None else events.sequence.desc())
+        query = query.where(events.query.is_(None))
         query = query if since is None else query.where(events.timestamp >= since)
         table = self.frame(
             query.limit(latest),
@@ -450,10 +523,8 @@ class Store:
         """The keys of the rows that were not there before."""
         if not rows:
             return []
-        insert = (
-            self._insert(table)
-            .on_conflict_do_nothing(index_elements=list(key))
-            .returning(*(table.c[name] for name in key))
+        insert = (  # whichever key is taken: copies of an event have ids of their own
+            self._insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
         )
         return [tuple(row) for row in connection.execute(insert, rows)]
 
@@ -496,6 +567,27 @@ class Store:
             self._upsert(connection, tables.users, "user_id", list(last.values()))
         return [None] * len(puts)
 
+    def _put_friends(
+        self,
+        connection: sa.Connection,
+        puts: Sequence[tuple[float, tuple[str, Mapping[str, float]]]],
+    ) -> list[None]:
+        named = {user for _, (user_id, friends) in puts for user in (user_id, *friends)}
+        asked = _asked(connection, named)
+        for at, (user_id, friends) in puts:
+            if at <= asked.get(user_id, -math.inf):
+                continue
+            gone = sa.delete(tables.friends).where(tables.friends.c.user_id == user_id)
+            connection.execute(gone)
+            rows = [
+                {"user_id": user_id, "friend_id": friend, "weight": weight}
+                for friend, weight in friends.items()
+                if at > asked.get(friend, -math.inf)
+            ]
+            if rows:
+                connection.execute(sa.insert(tables.friends), rows)
+        return [None] * len(puts)
+
     def _upsert(
         self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]
     ) -> None:
@@ -508,7 +600,20 @@ class Store:
 
 _HISTORY = sa.text(
     "SELECT item_id, value, kind, timestamp FROM events WHERE user_id = :user_id "
+    "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
+_FRIENDS = sa.text(
+    "SELECT friend_id, weight FROM friends WHERE user_id = :user_id ORDER BY friend_id"
+)
+_SEARCHES = sa.text(
+    "SELECT query FROM events WHERE user_id = :user_id AND query IS NOT NULL AND timestamp > "
+    "COALESCE((SELECT timestamp FROM events WHERE user_id = :user_id AND query IS NULL "
+    "ORDER BY timestamp DESC LIMIT 1 OFFSET :spent), -1) "
     "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
+_NEWEST = sa.text(
+    "SELECT context, timestamp FROM events WHERE user_id = :user_id "
+    "ORDER BY timestamp DESC, sequence DESC LIMIT 1"
 )
 _PROFILE = sa.text("SELECT profile FROM users WHERE user_id = :user_id")
 _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
@@ -543,6 +648,7 @@ def _event_row(event: Event) -> dict[str, Any]:
     return {
         **{name: getattr(event, name) for name in _EVENT_FIELDS},
         "context": json.dumps(event.context) if event.context else None,
+        "copy_key": event.copy_key,
     }
 
 
@@ -560,8 +666,9 @@ def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
     )
     stored = {_key(event): event for event in map(_event, connection.execute(query))}
     for event in events:
-        before = stored[_key(event)]
-        for name in ("item_id", "kind", "value", "slate_id", "context"):
+        if (before := stored.get(_key(event))) is None:
+            continue  # a copy of it stands under another id
+        for name in ("item_id", "query", "kind", "value", "slate_id", "context"):
             if getattr(before, name) != getattr(event, name):
                 raise EventConflict(
                     f"event_id {event.event_id!r} was used before by the same user with another "
@@ -571,6 +678,15 @@ def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
 
 def _event(row: Any) -> Event:
     return Event(**{**row._mapping, "context": json.loads(row.context) if row.context else {}})
+
+
+def _place_in(context: str | None, timestamp: float) -> tuple[float, float] | None:
+    """Where a recent event happened, of its context as JSON."""
+    if not context or timestamp < time.time() - RECENT_SECONDS:
+        return None
+    told = json.loads(context)
+    place = (told.get("latitude"), told.get("longitude"))
+    return place if all(isinstance(degree, int | float) for degree in place) else None
 
 
 def _slate_row(slate: Impression) -> dict[str, Any]:

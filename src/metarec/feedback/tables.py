@@ -23,7 +23,10 @@ events = sa.Table(
     sa.Column("value", sa.Double),
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
+    sa.Column("query", sa.Text),  # of a search, whose item_id is empty
+    sa.Column("copy_key", sa.Text),  # null where the time was made up; see `Event.copy_key`
     sa.UniqueConstraint("user_id", "event_id"),
+    sa.UniqueConstraint("user_id", "copy_key"),
 )
 
 slates = sa.Table(
@@ -54,6 +57,14 @@ users = sa.Table(
     sa.Column("profile", sa.Text, nullable=False),
 )
 
+friends = sa.Table(
+    "friends",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("friend_id", sa.Text, primary_key=True),
+    sa.Column("weight", sa.Double, nullable=False),
+)
+
 facts = sa.Table(
     "facts",
     metadata,
@@ -70,4 +81,12 @@ forgotten = sa.Table(
     sa.Column("rows_deleted", sa.Integer, nullable=False),
     sa.Column("left_model_at", sa.Double),
     sa.Column("erased_at", sa.Double),
+)
+
+merges = sa.Table(
+    "merges",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),  # of the id that was given up
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("timestamp", sa.Double, nullable=False),
 )

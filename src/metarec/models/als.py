@@ -18,15 +18,27 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
-DIM = 64
-REGULARISATION = 10.0
-CONFIDENCE = 10.0
-"""An event weighs 1 + this, an absent event 1."""
-SWEEPS = 6
-CONTENT_REGULARISATION = 10.0
+
+@dataclass(frozen=True, kw_only=True)
+class AlsConfig(ModelConfig):
+    """Hyper-parameters of ALS."""
+
+    dim: int = setting(64, least=1)
+    """Factors of each user and item (1 or more)."""
+    regularization: float = setting(10.0, above=0)
+    """Pull of factors towards zero (above 0)."""
+    confidence: float = setting(10.0, above=0)
+    """An event weighs 1 + this (above 0), an absent event 1."""
+    sweeps: int = setting(6, least=1)
+    """Times that users and items are solved in turn (1 or more)."""
+    content_regularization: float = setting(10.0, above=0)
+    """Pull towards zero of the map from content to factors (above 0), by which new items are
+    placed.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,39 +52,49 @@ class Als:
     from_content: np.ndarray
     """[C, D] float32: what content predicts of the factors."""
     relevant_from: float
+    config: AlsConfig = AlsConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Als:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: AlsConfig | None = None
+    ) -> Als:
         """Alternate ridge solves of users and items."""
-        by_user = behaviour.whole
+        config = config or cls.config
+        by_user, ridge, confidence = behaviour.whole, config.regularization, config.confidence
         weights = event_weights(by_user, behaviour.relevant_from)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
         people = (
             None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
         )
-        items = (rng.normal(0.0, 0.1, (behaviour.n_items, DIM)) * has_events[:, None]).astype(
-            np.float32
-        )
-        for _ in range(SWEEPS):
-            users = _confident(by_user, weights, items, _gram(items))
+        items = (
+            rng.normal(0.0, 0.1, (behaviour.n_items, config.dim)) * has_events[:, None]
+        ).astype(np.float32)
+        for _ in range(config.sweeps):
+            users = _confident(by_user, confidence * weights, items, _gram(items, ridge))
             items = _confident(
                 by_item,
-                weights[order],
+                confidence * weights[order],
                 users,
-                _gram(users, people),
+                _gram(users, ridge, people),
                 None if people is None else people[by_item.items],
             )
-        gram = _gram(items)
-        from_content = _ridge(behaviour.content[has_events], items[has_events])
+        gram = _gram(items, ridge)
+        from_content = _ridge(
+            behaviour.content[has_events], items[has_events], config.content_regularization
+        )
         items[~has_events] = behaviour.content[~has_events] @ from_content
         return cls(
-            items=items, gram=gram, from_content=from_content, relevant_from=behaviour.relevant_from
+            items=items,
+            gram=gram,
+            from_content=from_content,
+            relevant_from=behaviour.relevant_from,
+            config=config,
         )
 
     def fold_in(self, support: Histories) -> np.ndarray:
         """[B, D] factors of people from their support alone."""
-        weights = CONFIDENCE * event_weights(support, self.relevant_from)
+        weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
@@ -120,25 +142,24 @@ class Als:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Als:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], config: AlsConfig | None = None) -> Als:
         """From `arrays()`."""
         return cls(
             items=arrays["items"],
             gram=arrays["gram"],
             from_content=arrays["from_content"],
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
         )
 
 
-def _gram(factors: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def _gram(factors: np.ndarray, ridge: float, weights: np.ndarray | None = None) -> np.ndarray:
     weighted = factors if weights is None else factors * weights[:, None]
-    return np.asarray(
-        weighted.T @ factors + REGULARISATION * np.eye(factors.shape[1], dtype=np.float32)
-    )
+    return np.asarray(weighted.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32))
 
 
-def _ridge(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    gram = inputs.T @ inputs + CONTENT_REGULARISATION * np.eye(inputs.shape[1], dtype=np.float32)
+def _ridge(inputs: np.ndarray, outputs: np.ndarray, ridge: float) -> np.ndarray:
+    gram = inputs.T @ inputs + ridge * np.eye(inputs.shape[1], dtype=np.float32)
     return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
 
 
@@ -149,10 +170,8 @@ def _confident(
     gram: np.ndarray,
     people: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Ridge solutions where an event of weight w counts 1 + CONFIDENCE w, times the weight of its
-    person, and wants the value 1.
+    """Ridge solutions where an event of weight w (confidence included) counts 1 + w, times the
+    weight of its user, and wants the value 1.
     """
     counts = np.ones(len(weights), np.float32) if people is None else people
-    return ridge_rows(
-        rows, counts * (CONFIDENCE * weights), counts * (1.0 + CONFIDENCE * weights), factors, gram
-    )
+    return ridge_rows(rows, counts * weights, counts * (1.0 + weights), factors, gram)

@@ -5,7 +5,7 @@ where it knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,6 +15,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig
 
 DISLIKED_WEIGHT = 0.3
 """A low rating still says what a user comes across: it counts this much beside a liked event."""
@@ -34,9 +35,14 @@ class Model(Protocol):
     the gate asks it again about what they refused, and takes that away.
     """
 
+    @property
+    def config(self) -> ModelConfig:
+        """Its hyper-parameters; of the class, the defaults."""
+        ...
+
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Self:
-        """Learn from the training users."""
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator, config: Any = None) -> Self:
+        """Learn from the training users, with the default config or another one."""
         ...
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
@@ -58,8 +64,8 @@ class Model(Protocol):
         ...
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """The model that `arrays` described."""
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], config: Any = None) -> Self:
+        """The model that `arrays` described, fitted with `config`."""
         ...
 
 

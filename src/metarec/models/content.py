@@ -13,14 +13,20 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.runtime.scratch import column_pieces, product
 
-SHARPNESS = 6.0
-"""Evidence grows as exp(sharpness x cosine)."""
-DISLIKED = -0.5
-"""Weight of a disliked event beside 1 for a liked one: what a person dislikes pushes like things
-away.
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class ContentConfig(ModelConfig):
+    """Hyper-parameters of content."""
+
+    sharpness: float = setting(6.0, least=0)
+    """Evidence grows as exp(sharpness x cosine); 0 or more."""
+    disliked: float = setting(-0.5, least=-1, most=1)
+    """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0 what a user dislikes
+    pushes like items away.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +38,12 @@ class Content:
     popularity: np.ndarray
     """[N] float32 share of liked events, smoothed."""
     relevant_from: float
+    config: ContentConfig = ContentConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Content:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ContentConfig | None = None
+    ) -> Content:
         """Normalise the content; nothing is learned but popularity."""
         liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories))
         counts = (
@@ -44,6 +53,7 @@ class Content:
             directions=_directions(behaviour.content),
             popularity=(counts / counts.sum()).astype(np.float32),
             relevant_from=behaviour.relevant_from,
+            config=config or cls.config,
         )
 
     def evidence(
@@ -51,11 +61,11 @@ class Content:
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
         support = users.support
-        sign = np.where(support.values >= self.relevant_from, 1.0, DISLIKED)
+        sign = np.where(support.values >= self.relevant_from, 1.0, self.config.disliked)
         weight = (sign * support.strengths).astype(np.float32)
         taste = support.sums(weight[:, None] * self.directions[support.items])
         norms = np.linalg.norm(taste, axis=1, keepdims=True)
-        wanted = SHARPNESS * taste / np.maximum(norms, 1e-6)
+        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             evidence = np.exp(product(wanted, self._columns[:, piece]), out=out[:, piece])
@@ -85,12 +95,15 @@ class Content:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Content:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ContentConfig | None = None
+    ) -> Content:
         """From `arrays()`."""
         return cls(
             directions=arrays["directions"],
             popularity=arrays["popularity"],
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
         )
 
 

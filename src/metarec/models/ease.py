@@ -15,7 +15,7 @@ nothing (docs/experiments.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,25 +26,39 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
+from metarec.models.config import ModelConfig, setting
+from metarec.models.gram import gram_blocks, kept_of, newest
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.knots import Knots
 
-RIDGE, ORDERED_RIDGE = 200.0, 1000.0
-"""Events' worth of pull towards zero; more where order carries meaning, since what was chosen
-together then says less of what comes.
+REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
+"""Where none is given; more where order carries meaning, since what was chosen together then says
+less of what comes.
 """
-MOST_ITEMS = 10_000
-"""Size of the head at most: 400 MB of float32, three times that for a moment."""
-FEWEST_EVENTS = 5
-"""An item of the head has at least this many: fewer do not carry a regression on thousands of
-others.
-"""
-KEPT = 500
-"""Weights kept for each item."""
-FEWEST_SHOWN = 1.5
+MIN_SHOWN = 1.5
 """One event has no pair to learn from; it is taken as this many, where the regression is nearly a
 cosine.
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class EaseConfig(ModelConfig):
+    """Hyper-parameters of EASE."""
+
+    regularization: float | None = setting(None, above=0)
+    """Events' worth of pull of the weights towards zero (above 0); unless given 200, or 1000 where
+    order carries meaning.
+    """
+    max_items: int = setting(10_000, least=2)
+    """Most popular items that are regressed on each other (2 or more): 10,000 take 400 MB, three
+    times that for a moment; all others are regressed one on one.
+    """
+    min_events: int = setting(5, least=1)
+    """Events of an item (1 or more) from which on it is among those: fewer do not carry a
+    regression on thousands of others.
+    """
+    kept: int = setting(500, least=1)
+    """Weights kept for each item (1 or more), the largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +70,42 @@ class Ease:
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    config: EaseConfig = EaseConfig()
+    left_out: int = 0
+    """Oldest events of the longest histories that were compared with no others, see
+    `gram.newest`.
+    """
+
+    @property
+    def note(self) -> str:
+        """What was thinned; empty where nothing was."""
+        said = f"EASE left out the {self.left_out:,} oldest events of the longest histories"
+        return said if self.left_out else ""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Ease:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
+    ) -> Ease:
         """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour)).tocsc()
-        ridge = ORDERED_RIDGE if behaviour.is_ordered else RIDGE
-        together = (events.T @ events).tocsr()
-        knots = _knots(behaviour.horizon.pool)
-        weights = (
-            _weights(
-                together, np.diff(events.indptr), _diagonal(events, behaviour, int(knot)) + ridge
-            )
-            for knot in knots
+        config = config or cls.config
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
+        compared = newest(behaviour.whole, events)
+        ridge = config.regularization or (
+            ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
-        return cls(knots=knots, weights=tuple(weights), relevant_from=behaviour.relevant_from)
+        knots = _knots(behaviour.horizon.pool)
+        weights = _weights(
+            compared, [_diagonal(events, behaviour, int(knot)) + ridge for knot in knots], config
+        )
+        return cls(
+            knots=knots,
+            weights=weights,
+            relevant_from=behaviour.relevant_from,
+            config=config,
+            left_out=events.nnz - compared.nnz,
+        )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
@@ -112,10 +145,13 @@ class Ease:
             **weights,
             "knots": self.knots,
             "relevant_from": np.array([self.relevant_from], np.float32),
+            **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Ease:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: EaseConfig | None = None
+    ) -> Ease:
         """From `arrays()`."""
 
         def at(knot: int) -> sp.csr_matrix:
@@ -132,6 +168,8 @@ class Ease:
             knots=knots,
             weights=tuple(at(knot) for knot in range(len(knots))),
             relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+            left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
 
@@ -140,52 +178,72 @@ def _knots(pool: int) -> np.ndarray:
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
 
 
-def _diagonal(events: sp.csc_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
+def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
     """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
     pair's chance being one.
     """
-    seen = np.maximum(np.minimum(shown, behaviour.pools), FEWEST_SHOWN)
+    seen = np.maximum(np.minimum(shown, behaviour.pools), MIN_SHOWN)
     chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
     return np.asarray(events.power(2).T @ chance)
 
 
-def _weights(together: sp.csr_matrix, counts: np.ndarray, diagonal: np.ndarray) -> sp.csr_matrix:
-    """[N, N] weights, `KEPT` a row, from the Gram matrix [N, N], events of each item [N] and its
-    diagonal as it shall be [N].
-    """
+def _weights(
+    events: sp.csr_matrix, diagonals: Sequence[np.ndarray], config: EaseConfig
+) -> tuple[sp.csr_matrix, ...]:
+    """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
+    counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
-    head = np.sort(by_count[: min(MOST_ITEMS, max(int((counts >= FEWEST_EVENTS).sum()), 2))])
-    gram = torch.from_numpy(together[head][:, head].toarray())
-    gram.diagonal().copy_(torch.from_numpy(diagonal[head]))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram)).numpy()
+    enough = max(int((counts >= config.min_events).sum()), 2)
+    head = np.sort(by_count[: min(config.max_items, enough)])
+    place = np.full(len(counts), -1)
+    place[head] = np.arange(len(head))
+    most = kept_of(config.kept, int((counts > 0).sum()))
+    gram = np.zeros((len(head), len(head)), np.float32)
+    tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
+    for start, together in gram_blocks(events):
+        row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+        column = together.indices
+        among = (place[row] >= 0) & (place[column] >= 0)
+        gram[place[row[among]], place[column[among]]] = together.data[among]
+        tail = ~among & (row != column)
+        for diagonal, blocks in zip(diagonals, tails, strict=True):
+            alone = together.data[tail] / diagonal[row[tail]]
+            block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
+            blocks.append(strongest(block, most))
+    return tuple(
+        (
+            _placed(_among_head(gram, diagonal[head]), head, len(counts), most)
+            + sp.vstack(blocks, format="csr")
+        )
+        .tocsr()
+        .astype(np.float32)
+        for diagonal, blocks in zip(diagonals, tails, strict=True)
+    )
+
+
+def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] weights of the regression of each item of the head on all the others."""
+    whole = torch.from_numpy(gram.copy())
+    whole.diagonal().copy_(torch.from_numpy(diagonal))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy()
     among_head = inverse / -np.diag(inverse)[None, :]
     np.fill_diagonal(among_head, 0.0)
-    in_head = np.zeros(len(counts), bool)
-    in_head[head] = True
-    row = np.repeat(np.arange(len(counts)), np.diff(together.indptr))
-    with_tail = ~(in_head[row] & in_head[together.indices]) & (row != together.indices)
-    row, column = row[with_tail], together.indices[with_tail]
-    alone = sp.csr_matrix(
-        (together.data[with_tail] / diagonal[row], (row, column)), shape=together.shape
-    )
-    return (
-        (_placed(among_head, head, len(counts)) + strongest(alone, KEPT)).tocsr().astype(np.float32)
-    )
+    return np.asarray(among_head)
 
 
-def _placed(dense: np.ndarray, places: np.ndarray, n_items: int) -> sp.csr_matrix:
-    """[N, N] the `KEPT` largest entries by size of each row of `dense` [H, H], put in their
+def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
+    """[N, N] the `most` largest entries by size of each row of `dense` [H, H], put in their
     places.
     """
-    if dense.shape[1] <= KEPT:
+    if dense.shape[1] <= most:
         row, column = np.nonzero(dense)
     else:
         blocks = [
-            np.argpartition(-np.abs(block), KEPT, axis=1)[:, :KEPT]
+            np.argpartition(-np.abs(block), most, axis=1)[:, :most]
             for block in np.array_split(dense, max(1, len(dense) // 1000))
         ]
         column = np.concatenate(blocks).ravel()
-        row = np.repeat(np.arange(len(dense)), KEPT)
+        row = np.repeat(np.arange(len(dense)), most)
     return sp.csr_matrix(
         (dense[row, column], (places[row], places[column])), shape=(n_items, n_items)
     )

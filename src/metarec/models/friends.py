@@ -17,14 +17,20 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import training_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import sparse_arrays, sparse_from, strongest
 
-SECOND_STEP = 0.5
-"""What all friends of friends together say, beside all friends."""
-AGREEMENT = 2.0
-"""How much more a friend says who took the very same as the user (cosine 1)."""
-KEPT = 300
-"""Friends of friends kept for each user."""
+
+@dataclass(frozen=True, kw_only=True)
+class FriendsConfig(ModelConfig):
+    """Hyper-parameters of friends."""
+
+    second_step: float = setting(0.5, least=0)
+    """What all friends of friends together say, beside 1 for all friends (0 or more)."""
+    agreement: float = setting(2.0, least=0)
+    """How much more a friend says who took the very same as the user (0 or more)."""
+    kept: int = setting(300, least=1)
+    """Friends of friends kept for each user (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +41,16 @@ class Friends:
     """[V, N] what each training user took; nothing of whom the fit did not see."""
     graph: sp.csr_matrix
     """[V, V] two-step weights: row = the friend, column = whom they know."""
+    config: FriendsConfig = FriendsConfig()
     leaves_out_self = True
     """A user's own events are no evidence for them, so that the gate may learn from users whom this
     was fitted on; of their friends it would otherwise know fewer than of a new user's.
     """
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Friends:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: FriendsConfig | None = None
+    ) -> Friends:
         """Keep what everyone took and whom they know."""
         context = behaviour.context
         assert context is not None, "fitted only where there are friends"
@@ -53,6 +62,7 @@ class Friends:
         return cls(
             taken=_at(rows, context.members, n_members),
             graph=_at(steps, context.members, n_members),
+            config=config or cls.config,
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
@@ -60,10 +70,9 @@ class Friends:
         friends = users.context.friends
         if not friends.nnz:
             return sp.csr_matrix((len(users), self.taken.shape[1]), dtype=np.float32)
-        second = strongest(_without(friends @ self.graph, users.context.members), KEPT)
-        reached = _shares(self._agreeing(friends, users)) + SECOND_STEP * _shares(
-            self._agreeing(second, users)
-        )
+        second = strongest(_without(friends @ self.graph, users.context.members), self.config.kept)
+        beyond = _shares(self._agreeing(second, users))
+        reached = _shares(self._agreeing(friends, users)) + self.config.second_step * beyond
         return (reached @ self.taken).astype(np.float32).tocsr()
 
     def who_took(self, friends: np.ndarray, item: int) -> int:
@@ -80,7 +89,11 @@ class Friends:
         common = (own @ self._unit.T).multiply(reached.astype(bool)).tocsr()
         cosine = np.asarray(common[rows, reached.indices]).ravel() / norms[rows]
         return sp.csr_matrix(
-            (reached.data * (1.0 + AGREEMENT * cosine), reached.indices, reached.indptr),
+            (
+                reached.data * (1.0 + self.config.agreement * cosine),
+                reached.indices,
+                reached.indptr,
+            ),
             shape=reached.shape,
         )
 
@@ -106,7 +119,9 @@ class Friends:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Friends:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: FriendsConfig | None = None
+    ) -> Friends:
         """From `arrays()`."""
         return cls(
             **{
@@ -114,7 +129,8 @@ class Friends:
                     {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
                 )
                 for name in ("taken", "graph")
-            }
+            },
+            config=config or cls.config,
         )
 
 

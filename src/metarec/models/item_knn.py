@@ -16,11 +16,19 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, root_weights
+from metarec.models.config import ModelConfig, setting
+from metarec.models.gram import gram_blocks, kept_of, newest
 
-SHRINK = 20.0
-"""Added to the geometric mean of two items' event counts: rare pairs count less."""
-KEPT = 1000
-"""Neighbors kept for each item."""
+
+@dataclass(frozen=True, kw_only=True)
+class ItemKnnConfig(ModelConfig):
+    """Hyper-parameters of item k-NN."""
+
+    shrinkage: float = setting(20.0, least=0)
+    """Added to the geometric mean of two items' event counts (0 or more): rare pairs count less.
+    """
+    neighbors: int = setting(1000, least=1)
+    """Most similar items kept for each item (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +38,41 @@ class ItemKnn:
     similarity: sp.csr_matrix
     """[N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
+    config: ItemKnnConfig = ItemKnnConfig()
+    left_out: int = 0
+    """Oldest events of the longest histories that were compared with no others, see
+    `gram.newest`.
+    """
+
+    @property
+    def note(self) -> str:
+        """What was thinned; empty where nothing was."""
+        said = f"item k-NN left out the {self.left_out:,} oldest events of the longest histories"
+        return said if self.left_out else ""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemKnn:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
+        config = config or cls.config
         events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
-        together = (events.T @ events).tocsr()
         norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
-        rows = np.repeat(np.arange(behaviour.n_items), np.diff(together.indptr))
-        together.data /= norms[rows] * norms[together.indices] + SHRINK
-        together.data[rows == together.indices] = 0.0
-        together.eliminate_zeros()
-        return cls(similarity=strongest(together, KEPT), relevant_from=behaviour.relevant_from)
+        compared = newest(behaviour.whole, events)
+        most = kept_of(config.neighbors, int((norms > 0).sum()))
+        blocks = []
+        for start, together in gram_blocks(compared):
+            rows = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+            together.data /= norms[rows] * norms[together.indices] + config.shrinkage
+            together.data[rows == together.indices] = 0.0
+            together.eliminate_zeros()
+            blocks.append(strongest(together, most))
+        return cls(
+            similarity=sp.vstack(blocks, format="csr"),
+            relevant_from=behaviour.relevant_from,
+            config=config,
+            left_out=events.nnz - compared.nnz,
+        )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
@@ -62,26 +93,37 @@ class ItemKnn:
         return {
             **sparse_arrays(self.similarity),
             "relevant_from": np.array([self.relevant_from], np.float32),
+            **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemKnn:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ItemKnnConfig | None = None
+    ) -> ItemKnn:
         """From `arrays()`."""
-        return cls(similarity=sparse_from(arrays), relevant_from=float(arrays["relevant_from"][0]))
+        return cls(
+            similarity=sparse_from(arrays),
+            relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+            left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
+        )
 
 
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """Keep the `most` largest entries by size of each row."""
+    """Keep the `most` largest entries by size of each row, of equal ones the first."""
     lengths = np.diff(matrix.indptr)
     if lengths.max(initial=0) <= most:
         return matrix.astype(np.float32)
-    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
-    order = np.lexsort((-np.abs(matrix.data), rows))
-    rank = np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths)
-    kept = np.sort(order[rank < most])
+    size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
+    for row in np.flatnonzero(lengths > most):
+        inside = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        least = np.partition(size[inside], lengths[row] - most)[lengths[row] - most]
+        larger, equal = size[inside] > least, np.flatnonzero(size[inside] == least)
+        larger[equal[: most - int(larger.sum())]] = True
+        kept[inside] = larger
+    ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return sp.csr_matrix(
-        (matrix.data[kept].astype(np.float32), (rows[kept], matrix.indices[kept])),
-        shape=matrix.shape,
+        (matrix.data[kept].astype(np.float32), matrix.indices[kept], ends), shape=matrix.shape
     )
 
 

@@ -23,38 +23,60 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import event_weights, training_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 
-WINDOW = 20
-"""An event speaks for this many events that follow it."""
-RECENCIES, PULLS, RARITIES = (0.8, 0.6, 0.9), (30.0, 100.0, 10.0), (0.25, 0.0, 0.5)
-"""What is chosen from, the default first."""
-RARITY_DAMPING = 5.0
-KEPT = 500
-HELD_OUT, FEWEST_HELD_OUT = 200, 50
-"""Users by whom the constants are chosen; with fewer than `FEWEST_HELD_OUT` the defaults stay."""
-HELD_OUT_SHARE = 0.1
-MOST_CELLS = 20_000_000
+MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkovConfig(ModelConfig):
+    """Hyper-parameters of the Markov chain; of lists one value is chosen on held-out users, the
+    first where they are too few.
+    """
+
+    window: int = setting(20, least=1)
+    """An event speaks for this many events that follow it (1 or more)."""
+    recencies: tuple[float, ...] = setting((0.8, 0.6, 0.9), above=0, below=1)
+    """How much each step back counts beside the next newer one (each in (0, 1))."""
+    pulls: tuple[float, ...] = setting((30.0, 100.0, 10.0), above=0)
+    """Events' worth of pull of each item's weights towards zero (each above 0)."""
+    rarities: tuple[float, ...] = setting((0.25, 0.0, 0.5), least=0)
+    """Exponents of a target's count that its weights are divided by (each 0 or more): 0 favors
+    popular targets.
+    """
+    rarity_damping: float = setting(5.0, above=0)
+    """Added to that count (above 0)."""
+    kept: int = setting(500, least=1)
+    """Followers kept for each item (1 or more), the strongest."""
+    held_out: int = setting(200, least=1)
+    """Users that choose at most (1 or more)."""
+    held_out_share: float = setting(0.1, above=0, below=1)
+    """Share of the users that choose at most (in (0, 1))."""
+    min_held_out: int = setting(50, least=1)
+    """With fewer users that choose (1 or more) the first values stay."""
+
+    def chains(self) -> Iterator[Chain]:
+        """What is chosen from, the default first."""
+        for recency, pull, rarity in product(self.recencies, self.pulls, self.rarities):
+            yield Chain(recency=recency, pull=pull, rarity=rarity)
+
+
+DEFAULT = MarkovConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
     """The constants of the regression."""
 
-    recency: float = RECENCIES[0]
+    recency: float = DEFAULT.recencies[0]
     """Each step back counts this much less."""
-    pull: float = PULLS[0]
+    pull: float = DEFAULT.pulls[0]
     """Events' worth of pull of each item's weights towards zero."""
-    rarity: float = RARITIES[0]
+    rarity: float = DEFAULT.rarities[0]
     """Exponent of a target's count that its weights are divided by: 0 favors popular targets."""
-
-    @classmethod
-    def all(cls) -> Iterator[Chain]:
-        """What is chosen from, the default first."""
-        for recency, pull, rarity in product(RECENCIES, PULLS, RARITIES):
-            yield cls(recency=recency, pull=pull, rarity=rarity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +86,21 @@ class Markov:
     following: sp.csr_matrix
     """[N, N], row = the item seen, column = what follows it."""
     relevant_from: float
-    recency: float = RECENCIES[0]
+    recency: float = DEFAULT.recencies[0]
+    config: MarkovConfig = DEFAULT
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Markov:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig | None = None
+    ) -> Markov:
         """Choose the constants on held-out users, then count everyone's pairs with them."""
-        chain = choose_chain(behaviour, rng.spawn(1)[0])  # others draw as if nothing was chosen
+        config = config or cls.config
+        # Others draw as if nothing was chosen
+        chain = choose_chain(behaviour, rng.spawn(1)[0], config)
+        counts = _Counts.of(behaviour, chain.recency, config)
         return cls(
-            following=strongest(_Counts.of(behaviour, chain.recency).weights(chain), KEPT),
+            following=strongest(counts.weights(chain), config.kept),
+            config=config,
             relevant_from=behaviour.relevant_from,
             recency=chain.recency,
         )
@@ -97,28 +126,34 @@ class Markov:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Markov:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: MarkovConfig | None = None
+    ) -> Markov:
         """From `arrays()`; models saved before the recency was chosen have the default."""
+        config = config or cls.config
         return cls(
             following=sparse_from(arrays),
+            config=config,
             relevant_from=float(arrays["relevant_from"][0]),
-            recency=float(arrays.get("recency", [RECENCIES[0]])[0]),
+            recency=float(arrays.get("recency", [config.recencies[0]])[0]),
         )
 
 
-def choose_chain(behaviour: Behaviour, rng: np.random.Generator) -> Chain:
+def choose_chain(
+    behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig = DEFAULT
+) -> Chain:
     """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
     that they wanted later, and before their last event for that one.
     """
-    tasks = [*_held_out(behaviour, rng)]
+    tasks, default = [*_held_out(behaviour, rng, config)], next(config.chains())
     if not tasks:
-        return Chain()
+        return default
     asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
     rest = behaviour.users(np.setdiff1d(np.arange(len(behaviour.histories)), asked))
-    counts = {recency: _Counts.of(rest, recency) for recency in RECENCIES}
+    counts = {recency: _Counts.of(rest, recency, config) for recency in config.recencies}
     quality = {
         chain: float(np.mean([_ndcg(chain, counts[chain.recency], *task[1:]) for task in tasks]))
-        for chain in Chain.all()
+        for chain in config.chains()
     }
     return max(quality, key=lambda chain: quality[chain])  # the first of equals: the default
 
@@ -133,13 +168,14 @@ class _Counts:
     """[N] diagonal of G: summed squares of each item's recency in pasts."""
     total: np.ndarray
     """[N] events."""
+    config: MarkovConfig
 
     @classmethod
-    def of(cls, behaviour: Behaviour, recency: float) -> _Counts:
+    def of(cls, behaviour: Behaviour, recency: float, config: MarkovConfig) -> _Counts:
         histories, n_items = behaviour.whole, behaviour.n_items
         weights = training_weights(behaviour)
         following = sp.csr_matrix((n_items, n_items), dtype=np.float32)
-        for step in range(1, WINDOW + 1):
+        for step in range(1, config.window + 1):
             same = histories.owners[:-step] == histories.owners[step:]
             pairs = histories.items[:-step][same], histories.items[step:][same]
             data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
@@ -150,6 +186,7 @@ class _Counts:
             following=following,
             energy=np.bincount(histories.items, people * later, n_items).astype(np.float32),
             total=np.bincount(histories.items, people, n_items).astype(np.float32),
+            config=config,
         )
 
     def weights(self, chain: Chain) -> sp.csr_matrix:
@@ -162,7 +199,8 @@ class _Counts:
 
     def rareness(self, chain: Chain) -> np.ndarray:
         """[N] float32 factor of each target."""
-        return np.asarray((self.total + RARITY_DAMPING) ** -chain.rarity, np.float32)
+        damped = self.total + self.config.rarity_damping
+        return np.asarray(damped**-chain.rarity, np.float32)
 
 
 def _ages(histories: Histories) -> np.ndarray:
@@ -172,12 +210,13 @@ def _ages(histories: Histories) -> np.ndarray:
 
 
 def _held_out(
-    behaviour: Behaviour, rng: np.random.Generator
+    behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
     """(users, support, wanted), at the end of the pool and before the last event."""
     able = np.flatnonzero((behaviour.histories.lengths >= 3) & (behaviour.targets.lengths > 0))
-    most = min(HELD_OUT, int(HELD_OUT_SHARE * len(able)), MOST_CELLS // behaviour.n_items)
-    if most < FEWEST_HELD_OUT:
+    share = int(config.held_out_share * len(able))
+    most = min(config.held_out, share, MAX_CELLS // behaviour.n_items)
+    if most < config.min_held_out:
         return
     users = np.sort(rng.choice(able, most, replace=False))
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -189,7 +228,7 @@ def _held_out(
 def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) -> float:
     """Mean NDCG@10 of `wanted` among all items outside of `support`."""
     n_items = len(counts.total)
-    newest = support.where(_ages(support) < WINDOW)
+    newest = support.where(_ages(support) < counts.config.window)
     data = chain.recency ** _ages(newest) / (counts.energy[newest.items] + chain.pull)
     scores = (newest.matrix(n_items, data) @ counts.following).toarray() * counts.rareness(chain)
     scores[support.owners, support.items] = -1.0

@@ -16,23 +16,39 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
+from metarec.data.places import EARTH_KM, km_between
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 
-EARTH_KM = 6371.0
-SCALES = (0.5, 2.0, 8.0, 25.0, 80.0)
-"""Kilometres at which chances have clearly fallen."""
-POWERS = (1.0, 2.0, 0.0)
-"""Exponents of 1 + km / scale that are tried; 0 stands for exp(-km / scale)."""
-LOCATIONS = (1.0, 4.0, 16.0, 64.0)
-"""Weights of the current place that are tried, beside each place of the history."""
-EXPONENTS = (1.0, 0.5, 0.0)
-"""Exponents of popularity that are tried; 0 where an item is popular only for who lives near."""
-FLOOR = 1e-4
-"""Share of the largest kernel that is left to what is far away."""
-MAX_USERS, ROWS_AT_ONCE = 200, 64
-"""Training users that choose the decay; users scored at a time."""
+ROWS_AT_ONCE = 64
+"""Users scored at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceConfig(ModelConfig):
+    """Hyper-parameters of places; of lists one value is chosen by the likelihood of what training
+    users took later, starting from the second of `scales`, `locations` and `exponents`.
+    """
+
+    scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 25.0, 80.0), above=0)
+    """Kilometers that are tried, at which chances have clearly fallen (each above 0)."""
+    powers: tuple[float, ...] = setting((1.0, 2.0, 0.0), least=0)
+    """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
+    """
+    locations: tuple[float, ...] = setting((1.0, 4.0, 16.0, 64.0), least=0)
+    """Weights of the current place that are tried (each 0 or more), beside each place of the
+    history.
+    """
+    exponents: tuple[float, ...] = setting((1.0, 0.5, 0.0), least=0)
+    """Exponents of popularity that are tried (each 0 or more); 0 where an item is popular only for
+    who lives near.
+    """
+    floor: float = setting(1e-4, least=0)
+    """Share of the largest kernel that is left to what is far away (0 or more)."""
+    max_users: int = setting(200, least=1)
+    """Training users that choose (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +67,27 @@ class Place:
     """Weight of the current place beside each of the history."""
     exponent: float
     """Exponent of popularity."""
+    config: PlaceConfig = PlaceConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Place:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: PlaceConfig | None = None
+    ) -> Place:
         """Choose the decay by the likelihood of what followed the pool."""
         assert behaviour.context is not None, "fitted only where items have places"
+        config = config or cls.config
         counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items) + 0.5
         popularity = (counts / counts.sum()).astype(np.float32)
         asked = np.flatnonzero(behaviour.targets.lengths > 0)
-        users = np.sort(rng.permutation(asked)[:MAX_USERS])
+        users = np.sort(rng.permutation(asked)[: config.max_users])
         start = cls(
             places=behaviour.context.places,
             popularity=popularity,
-            scale=SCALES[1],
-            power=POWERS[0],
-            location=LOCATIONS[1],
-            exponent=EXPONENTS[1],
+            scale=_second(config.scales),
+            power=config.powers[0],
+            location=_second(config.locations),
+            exponent=_second(config.exponents),
+            config=config,
         )
         return _likeliest(start, behaviour, users) if len(users) else start
 
@@ -82,7 +103,7 @@ class Place:
         known, weights = known_places(users, self.places, self.location)
         kernel = self.kernel(self.distances(known.values_of))
         sums = known.histories.sums(kernel * weights[:, None])
-        sums += FLOOR * sums.max(1, keepdims=True)
+        sums += self.config.floor * sums.max(1, keepdims=True)
         return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
 
     @property
@@ -92,10 +113,7 @@ class Place:
 
     def km_to(self, location: np.ndarray, item: int) -> float:
         """Kilometres from a location [2] to an item; NaN where either is unknown."""
-        if np.isnan(location).any() or np.isnan(self.places[item]).any():
-            return float("nan")
-        here, there = _on_sphere(np.stack([location, self.places[item]]))
-        return float(EARTH_KM * 2 * np.arcsin(np.linalg.norm(here - there) / 2))
+        return float(km_between(location[None], self.places[item][None])[0])
 
     def likelihood(self, batch: UserBatch, asked: Histories) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
@@ -145,7 +163,9 @@ class Place:
         return {"places": self.places, "popularity": self.popularity, "decay": decay}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Place:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: PlaceConfig | None = None
+    ) -> Place:
         """From `arrays()`."""
         scale, power, location, exponent = (float(value) for value in arrays["decay"])
         return cls(
@@ -155,6 +175,7 @@ class Place:
             power=power,
             location=location,
             exponent=exponent,
+            config=config or cls.config,
         )
 
 
@@ -196,11 +217,11 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
     """
     support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
     batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
-    best, chosen = -np.inf, start
+    best, chosen, tries = -np.inf, start, start.config
     for scales, powers, locations, exponents in 2 * (
-        (SCALES, POWERS, (None,), (None,)),
-        ((None,), (None,), LOCATIONS, (None,)),
-        ((None,), (None,), (None,), EXPONENTS),
+        (tries.scales, tries.powers, (None,), (None,)),
+        ((None,), (None,), tries.locations, (None,)),
+        ((None,), (None,), (None,), tries.exponents),
     ):
         for tried in product(scales, powers, locations, exponents):
             scale, power, location, exponent = (
@@ -214,6 +235,10 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
             if likelihood > best:
                 best, chosen = likelihood, setting
     return chosen
+
+
+def _second(tried: tuple[float, ...]) -> float:
+    return tried[min(1, len(tried) - 1)]
 
 
 def _on_sphere(degrees: np.ndarray) -> np.ndarray:

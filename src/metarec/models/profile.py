@@ -12,9 +12,15 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 
-REGULARISATION = 100.0
-"""People's worth of pull towards the average person."""
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileConfig(ModelConfig):
+    """Hyper-parameters of the profile ridge."""
+
+    regularization: float = setting(100.0, above=0)
+    """Users' worth of pull towards the average user (above 0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +35,14 @@ class Profile:
     """[P] float32 mean of the profile columns."""
     weights: np.ndarray
     """[P, N] float32."""
+    config: ProfileConfig = ProfileConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Profile:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: ProfileConfig | None = None
+    ) -> Profile:
         """One primal ridge over the training users who have something to be asked about."""
+        config = config or cls.config
         people = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
         targets = behaviour.targets.users(people).matrix(behaviour.n_items)
         profiles = behaviour.profiles[people]
@@ -48,11 +58,17 @@ class Profile:
             if behaviour.weights is None
             else behaviour.weights_of(people)[:, None] * centred
         )
-        gram = weighted.T @ centred + REGULARISATION * np.eye(profiles.shape[1], dtype=np.float32)
+        eye = np.eye(profiles.shape[1], dtype=np.float32)
+        gram = weighted.T @ centred + config.regularization * eye
         # Centred columns are orthogonal to a constant, so the targets need no centring of their
         # own.
         weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
-        return cls(mean=mean, middle=middle.astype(np.float32), weights=weights.astype(np.float32))
+        return cls(
+            mean=mean,
+            middle=middle.astype(np.float32),
+            weights=weights.astype(np.float32),
+            config=config,
+        )
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
@@ -86,6 +102,13 @@ class Profile:
         return {"mean": self.mean, "middle": self.middle, "weights": self.weights}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Profile:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: ProfileConfig | None = None
+    ) -> Profile:
         """From `arrays()`."""
-        return cls(mean=arrays["mean"], middle=arrays["middle"], weights=arrays["weights"])
+        return cls(
+            mean=arrays["mean"],
+            middle=arrays["middle"],
+            weights=arrays["weights"],
+            config=config or cls.config,
+        )

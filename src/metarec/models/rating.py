@@ -23,17 +23,29 @@ from metarec.models.ridge_rows import ridge_rows
 from metarec.runtime.knots import Knots
 
 DIM = 12
-ITEM_DAMPING, USER_DAMPING = 4.0, 8.0
-"""Events' worth of pull towards zero of item and user offsets."""
+ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
+"""Events' worth of pull of an item's offset towards zero; the one of least error on people held out
+is taken, the first where nobody can be.
+"""
+USER_DAMPING = 8.0
+SPREAD = 1.12
+"""Standard deviation of ratings at which the constants below were set (that of MovieLens, 1 to 5):
+ratings are brought to it, so that their unit changes nothing.
+"""
 FACTOR_RIDGE = 3.0
 SWEEPS = 8
 NOISE = 0.75
-"""Variance of a rating around its expectation, on a scale where ratings of 1 to 5 are as given."""
-OFFSET_VARIANCE = 0.1
+"""Variance of a rating around its expectation."""
+OFFSET_VARIANCE = (0.1, 0.3)
+"""Variance of users' offsets; the one of least error on people held out is taken."""
 CONTENT_SCALE = 0.3
 NEWEST = 200
 """Support events that the process sees, the newest: bounds the solve."""
 HELD_OUT = 1500
+FOLDS, FEW_EVENTS = 5, 100_000
+"""Parts of the people that are held out in turn, up to so many events; above, the kernel is fitted
+twice only, and a third of the people is held out once.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,10 @@ class RatingHead:
     mean: float
     low: float
     high: float
+    unit: float
+    """Ratings for one step of the scale that everything below is on."""
+    offset_variance: float
+    """Of the offsets of users."""
     item_bias: np.ndarray
     """[N] float32."""
     features: np.ndarray
@@ -75,7 +91,7 @@ class RatingHead:
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
-        """Fit the kernel on everyone; fit the shares on people held out of a second kernel."""
+        """Fit the kernel on everyone; fit the shares on people held out of other kernels."""
         return cls.fit_checked(behaviour, rng)[0]
 
     @classmethod
@@ -85,34 +101,35 @@ class RatingHead:
         """`fit`, and its errors on the people held out: shares of one half of them are checked on
         the other.
         """
-        lengths = behaviour.histories.lengths
-        people = np.flatnonzero(
-            (lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events)
+        behaviour = behaviour.rated()
+        folds = _folds(behaviour, rng)
+        damping = _choose_damping(behaviour, folds)
+        heads = [cls._kernel(behaviour, rest, damping, rng) for rest, _ in folds]
+        rows = min(
+            (_Rehearsal.of(behaviour, folds, heads, offset) for offset in OFFSET_VARIANCE),
+            key=_Rehearsal.loss,
         )
-        rng.shuffle(people)
-        held_out = (
-            people[: min(HELD_OUT, max(1, len(people) // 3))]
-            if len(people)
-            else np.arange(min(1, len(behaviour.histories)))
-        )
-        rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-        plain = cls._kernel(behaviour.users(rest) if len(rest) else behaviour, rng)
-        shares, noise = _shares(plain, behaviour, held_out)
-        fitted = cls._kernel(behaviour, rng)
+        shares, noise = rows.shares(np.ones(rows.people, bool))
+        fitted = cls._kernel(behaviour, np.arange(len(behaviour.histories)), damping, rng)
         knots = np.array(behaviour.horizon.shots, np.int64)
-        return (
-            replace(fitted, knots=knots, shares=shares, noise=noise),
-            _held_out_errors(plain, behaviour, held_out[::2], held_out[1::2]),
-        )
+        fitted = replace(fitted, offset_variance=rows.offset_variance)
+        return replace(fitted, knots=knots, shares=shares, noise=noise), rows.errors()
 
     @classmethod
-    def _kernel(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
+    def _kernel(
+        cls, behaviour: Behaviour, users: np.ndarray, damping: float, rng: np.random.Generator
+    ) -> RatingHead:
+        """From these users."""
+        values, unit = behaviour.histories.values, _unit(behaviour)
+        behaviour = behaviour.users(users)
         histories = behaviour.histories
         mean, item_bias, user_bias = _offsets(
-            histories, behaviour.n_items, behaviour.weights_of(histories.owners)
+            histories, behaviour.n_items, behaviour.weights_of(histories.owners), damping, unit
         )
         residual = (
-            histories.values - mean - item_bias[histories.items] - user_bias[histories.owners]
+            (histories.values - mean) / unit
+            - item_bias[histories.items]
+            - user_bias[histories.owners]
         )
         factors = _factors(histories, residual, behaviour.n_items, rng)
         features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(
@@ -120,8 +137,10 @@ class RatingHead:
         )
         return cls(
             mean=mean,
-            low=float(histories.values.min()),
-            high=float(histories.values.max()),
+            low=float(values.min()),
+            high=float(values.max()),
+            unit=unit,
+            offset_variance=OFFSET_VARIANCE[0],
             item_bias=item_bias,
             features=features,
             knots=np.zeros(1, np.int64),
@@ -140,13 +159,15 @@ class RatingHead:
         is_real = newest.is_real.astype(np.float32)
         seen_BSF = self.features[newest.items] * is_real[..., None]
         asked_BQF = self.features[query.items]
-        residual = (newest.values - self.mean - self.item_bias[newest.items]) * is_real
+        residual = (
+            (newest.values - self.mean) / self.unit - self.item_bias[newest.items]
+        ) * is_real
         turned = seen_BSF.transpose(0, 2, 1)
         kernel = seen_BSF @ turned
-        kernel += OFFSET_VARIANCE * is_real[:, :, None] * is_real[:, None, :]
+        kernel += self.offset_variance * is_real[:, :, None] * is_real[:, None, :]
         np.einsum("bss->bs", kernel)[...] += NOISE
         cross = asked_BQF @ turned
-        cross += OFFSET_VARIANCE * is_real[:, None, :]
+        cross += self.offset_variance * is_real[:, None, :]
         # One solve for both: the first column gives the mean, the others what the support explains
         # of each asked event.
         solved = np.linalg.solve(
@@ -155,7 +176,7 @@ class RatingHead:
         mean = (cross @ solved[:, :, :1])[..., 0]
         explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
         variance = np.maximum(
-            np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + OFFSET_VARIANCE - explained, 0.0
+            np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + self.offset_variance - explained, 0.0
         )
         return mean[query.is_real], variance[query.is_real]
 
@@ -166,15 +187,11 @@ class RatingHead:
         process, variance = self.process(support, asked)
         rated = np.bincount(support.owners[support.is_rated], minlength=len(support))
         of_event = self._by_events.after(rated)[asked.owners]
-        values = (
-            self.mean
-            + of_event[:, 0]
-            + of_event[:, 1] * self.item_bias[asked.items]
-            + of_event[:, 2] * process
+        steps = (
+            of_event[:, 0] + of_event[:, 1] * self.item_bias[asked.items] + of_event[:, 2] * process
         )
-        return np.minimum(np.maximum(values, self.low), self.high), np.sqrt(
-            of_event[:, 3] ** 2 + variance
-        )
+        values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
+        return values, self.unit * np.sqrt(of_event[:, 3] ** 2 + variance)
 
     @cached_property
     def _by_events(self) -> Knots:
@@ -197,7 +214,7 @@ class RatingHead:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned, as named arrays."""
         return {
-            "scale": np.array([self.mean, self.low, self.high]),
+            "scale": np.array([self.mean, self.low, self.high, self.unit, self.offset_variance]),
             "item_bias": self.item_bias,
             "features": self.features,
             "knots": self.knots,
@@ -208,31 +225,82 @@ class RatingHead:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
         """From `arrays()`."""
-        mean, low, high = (float(x) for x in arrays["scale"])
+        scale = [float(x) for x in arrays["scale"]]
+        # Heads saved before ratings were brought to one spread name no unit.
+        mean, low, high, unit, offset_variance = (
+            scale if scale[3:] else [*scale, 1.0, OFFSET_VARIANCE[0]]
+        )
         return cls(
             mean=mean,
             low=low,
             high=high,
+            unit=unit,
+            offset_variance=offset_variance,
             **{
                 name: arrays[name] for name in ("item_bias", "features", "knots", "shares", "noise")
             },
         )
 
 
+def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Users learned from and users held out who have something to be asked; one fold of them where
+    they are many.
+    """
+    lengths = behaviour.histories.lengths
+    people = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
+    rng.shuffle(people)
+    everyone = np.arange(len(lengths))
+    if len(behaviour.histories.items) > FEW_EVENTS:
+        parts = [people[: min(HELD_OUT, max(1, len(people) // 3))]] if len(people) else []
+    else:
+        parts = [part for part in np.array_split(people, FOLDS) if len(part)]
+    folds = [(np.setdiff1d(everyone, part), part) for part in parts or [everyone[:1]]]
+    return [(rest if len(rest) else everyone, part) for rest, part in folds]
+
+
+def _unit(behaviour: Behaviour) -> float:
+    """Ratings for one step of the head's scale; 1 where all are the same."""
+    values = behaviour.histories.values
+    weights = behaviour.weights_of(behaviour.histories.owners)
+    mean = np.average(values, weights=weights)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) / SPREAD or 1.0
+
+
+def _choose_damping(behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Of `ITEM_DAMPING` the one whose item offsets are nearest to what people held out rate, beside
+    offsets of their own.
+    """
+    unit = _unit(behaviour)
+    errors = np.zeros(len(ITEM_DAMPING))
+    for rest, part in folds:
+        known = behaviour.users(rest)
+        weights = known.weights_of(known.histories.owners)
+        asked = behaviour.histories.users(part).after(behaviour.pools[part])
+        if not len(asked.items):
+            return ITEM_DAMPING[0]
+        for place, damping in enumerate(ITEM_DAMPING):
+            mean, bias, _ = _offsets(known.histories, known.n_items, weights, damping, unit)
+            left = (asked.values - mean) / unit - bias[asked.items]
+            own = np.bincount(asked.owners, left, len(part)) / (asked.lengths + USER_DAMPING)
+            size = np.abs(left - own[asked.owners]) / np.maximum(asked.lengths, 1)[asked.owners]
+            errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
+    return ITEM_DAMPING[int(errors.argmin())]
+
+
 def _offsets(
-    histories: Histories, n_items: int, weights: np.ndarray
+    histories: Histories, n_items: int, weights: np.ndarray, damping: float, unit: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean, item offsets [N] and user offsets [B], each shrunk, found in turns; events count
-    `weights` [E].
+    """Mean, and in steps of `unit` item offsets [N] and user offsets [B], each shrunk, found in
+    turns; events count `weights` [E].
     """
     mean = float(np.average(histories.values, weights=weights))
     owners, users = histories.owners, len(histories)
     item_count, user_count = np.bincount(histories.items, weights, n_items), histories.lengths
     item_bias, user_bias = np.zeros(n_items), np.zeros(users)
+    rest = (histories.values - mean) / unit
     for _ in range(5):
-        rest = histories.values - mean
         item_bias = np.bincount(histories.items, weights * (rest - user_bias[owners]), n_items) / (
-            item_count + ITEM_DAMPING
+            item_count + damping
         )
         user_bias = np.bincount(owners, rest - item_bias[histories.items], users) / (
             user_count + USER_DAMPING
@@ -259,57 +327,111 @@ def _factors(
     return np.asarray(rotated * (users @ spread).std(0), np.float32)
 
 
-def _shares(
-    head: RatingHead, behaviour: Behaviour, people: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """[K, 3] shares by least absolute error and [K] noise, on people that `head` has not seen."""
-    histories, pools = behaviour.histories.users(people), behaviour.pools[people]
-    asked = histories.after(pools)
-    shares, noise = [], []
-    for shots in behaviour.horizon.shots:
-        process, variance = head.process(histories.first(np.minimum(shots, pools)), asked)
-        columns = np.stack([np.ones_like(process), head.item_bias[asked.items], process], axis=1)
-        # Each person counts once, as in the mean of per-person errors that is reported.
-        weights = np.repeat(
-            behaviour.weights_of(people) / np.maximum(asked.lengths, 1), asked.lengths
+@dataclass(frozen=True, kw_only=True)
+class _Rehearsal:
+    """What heads said of values of people they had not seen, at each support size."""
+
+    shots: tuple[int, ...]
+    offset_variance: float
+    """Of the heads asked."""
+    columns: np.ndarray
+    """[K, E, 3]: what shares are of."""
+    variance: np.ndarray
+    """[K, E] of the process."""
+    targets: np.ndarray
+    """[E] values in steps from the head's mean."""
+    owners: np.ndarray
+    """[E] which of the people."""
+    weights: np.ndarray
+    """[E]: each person counts once, as in the mean of per-person errors that is reported."""
+    people: int
+
+    @classmethod
+    def of(
+        cls,
+        behaviour: Behaviour,
+        folds: list[tuple[np.ndarray, np.ndarray]],
+        heads: list[RatingHead],
+        offset_variance: float,
+    ) -> _Rehearsal:
+        """Each head is asked about the people held out of it."""
+        parts = [
+            _rehearse(replace(head, offset_variance=offset_variance), behaviour, part)
+            for head, (_, part) in zip(heads, folds, strict=True)
+        ]
+        people = np.concatenate([part for _, part in folds])
+        asked = behaviour.histories.users(people).after(behaviour.pools[people])
+        share = behaviour.weights_of(people) / np.maximum(asked.lengths, 1)
+        columns, variance, targets = zip(*parts, strict=True)
+        return cls(
+            shots=behaviour.horizon.shots,
+            offset_variance=offset_variance,
+            columns=np.concatenate(columns, axis=1),
+            variance=np.concatenate(variance, axis=1),
+            targets=np.concatenate(targets),
+            owners=asked.owners,
+            weights=share[asked.owners],
+            people=len(people),
         )
-        fitted = _least_absolute(columns, asked.values - head.mean, weights)
-        left = asked.values - head.mean - columns @ fitted
-        shares.append(fitted)
-        noise.append(
-            np.sqrt(
-                max(
-                    np.average(left**2 - variance, weights=weights),
-                    0.05 * np.average(left**2, weights=weights),
-                )
+
+    def loss(self) -> float:
+        """Mean absolute error with the shares of everyone, over all support sizes."""
+        shares, _ = self.shares(np.ones(self.people, bool))
+        said = np.einsum("kes,ks->ke", self.columns, shares)
+        return float((self.weights * np.abs(self.targets - said)).sum())
+
+    def shares(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[K, 3] shares by least absolute error and [K] noise, from some of the people."""
+        rows = who[self.owners]
+        targets, weights = self.targets[rows], self.weights[rows]
+        shares, noise = [], []
+        for columns, variance in zip(self.columns[:, rows], self.variance[:, rows], strict=True):
+            fitted = _least_absolute(columns, targets, weights)
+            squares = (targets - columns @ fitted) ** 2
+            shares.append(fitted)
+            left = max(
+                np.average(squares - variance, weights=weights),
+                0.05 * np.average(squares, weights=weights),
             )
-        )
-    return np.array(shares), np.array(noise)
+            noise.append(np.sqrt(left))
+        return np.array(shares), np.array(noise)
 
-
-def _held_out_errors(head: RatingHead, behaviour: Behaviour, *halves: np.ndarray) -> HeldOutErrors:
-    """Errors on each half of the people that `head` has not seen, with shares learned from the
-    other half.
-    """
-    shots, people = behaviour.horizon.shots, np.concatenate(halves)
-    if not all(map(len, halves)):
+    def errors(self) -> HeldOutErrors:
+        """Errors of each half of the people with shares learned from the other half."""
+        half = np.arange(self.people) % 2 == 0
+        ratios = np.zeros((len(self.shots), len(self.targets)))
+        if self.people < 2:
+            ratios, half = ratios[:, :0], half[:0]
+        for who in (half, ~half)[: 2 * len(half)]:
+            shares, noise = self.shares(~who)
+            rows = who[self.owners]
+            said = np.einsum("kes,ks->ke", self.columns[:, rows], shares)
+            spread = np.sqrt(noise[:, None] ** 2 + self.variance[:, rows])
+            ratios[:, rows] = np.abs(self.targets[rows] - said) / np.maximum(spread, 1e-12)
         return HeldOutErrors(
-            shots=shots, ratios=np.zeros((len(shots), 0)), owners=np.zeros(0, np.int64), people=0
+            shots=self.shots,
+            ratios=ratios,
+            owners=self.owners[: ratios.shape[1]],
+            people=len(half),
         )
-    found = []
-    for half, other in (halves, halves[::-1]):
-        shares, noise = _shares(head, behaviour, other)
-        checked = replace(head, knots=np.array(shots, np.int64), shares=shares, noise=noise)
-        histories, pools = behaviour.histories.users(half), behaviour.pools[half]
-        asked, rows = histories.after(pools), []
-        for count in shots:
-            values, spread = checked.predict(histories.first(np.minimum(count, pools)), asked)
-            rows.append(np.abs(asked.values - values) / np.maximum(spread, 1e-12))
-        found.append(np.stack(rows))
-    owners = behaviour.histories.users(people).after(behaviour.pools[people]).owners
-    return HeldOutErrors(
-        shots=shots, ratios=np.concatenate(found, axis=1), owners=owners, people=len(people)
-    )
+
+
+def _rehearse(
+    head: RatingHead, behaviour: Behaviour, part: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns [K, E, 3], variances [K, E] and targets [E] of what these people rated after their
+    pools.
+    """
+    histories, pools = behaviour.histories.users(part), behaviour.pools[part]
+    asked = histories.after(pools)
+    found = [
+        head.process(histories.first(np.minimum(shots, pools)), asked)
+        for shots in behaviour.horizon.shots
+    ]
+    general = np.stack([np.ones(len(asked.items)), head.item_bias[asked.items]], axis=1)
+    columns = [np.concatenate([general, process[:, None]], axis=1) for process, _ in found]
+    targets = (asked.values - head.mean) / head.unit
+    return np.stack(columns), np.stack([variance for _, variance in found]), targets
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:

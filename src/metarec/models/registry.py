@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, cast
+
+from metarec.data.errors import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
+from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
 from metarec.models.context import Context
 from metarec.models.deep_set.scorer import DeepSet
@@ -14,6 +20,7 @@ from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
+from metarec.models.names import current_id
 from metarec.models.place import Place
 from metarec.models.profile import Profile
 from metarec.models.repeat import Repeat
@@ -32,6 +39,8 @@ READ_CONTEXT = (FRIENDS, PLACE, CONTEXT, SEARCH)
 """Models of what is known beside history and profile: they join where data have it, and the gate
 weighs them by parameters of their own.
 """
+JOIN_BY_DATA = (*READ_CONTEXT, REPEAT)
+"""Models that take part where data can teach them, and not by name."""
 MODELS: dict[str, type[Model]] = {
     "profile": Profile,
     "item_knn": ItemKnn,
@@ -55,6 +64,39 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
+
+
+def model_class(name: str) -> type[Model]:
+    """The class of a model.
+
+    Raises:
+        BadInput: if there is none of this name.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    near = get_close_matches(str(name), MODELS, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"there is no model {name!r}{hint} (there are {', '.join(MODELS)})")
+
+
+def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
+    """The config of a model: the default's values, those `given` over them.
+
+    Raises:
+        BadInput: if there is no such model, or it has no such setting.
+    """
+    default = cast(ModelConfig, model_class(name).config)
+    return default if given is None else configured(name, default, given)
+
+
+def configs_of(given: Mapping[str, ModelConfig | Mapping[str, Any]]) -> dict[str, ModelConfig]:
+    """The configs of models by their ids, which may be old ones.
+
+    Raises:
+        BadInput: if there is no such model, or it has no such setting.
+    """
+    named = {current_id(name): settings for name, settings in given.items()}
+    return {name: config_of(name, settings) for name, settings in named.items()}
 
 
 def context_models(behaviour: Behaviour) -> tuple[str, ...]:

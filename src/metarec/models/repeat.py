@@ -9,7 +9,7 @@ recency and number to carry most). Where nothing was ever taken twice the model 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 
 STRENGTHS = np.array([0.35, 0.7], np.float32)
 """Ends of the cells of strength, beside the strongest kind."""
@@ -26,10 +27,16 @@ COUNTS = np.array([1.5, 2.5, 4.5], np.float32)
 AGES = np.array([0.5, 2.5, 9.5], np.float32)
 """Ends of the cells of recency, in events since."""
 SHAPE = (len(STRENGTHS) + 1, len(COUNTS) + 1, len(AGES) + 1)
-DAMPING = 20.0
-"""Items' worth of pull of a cell's share towards everyone's."""
 MIN_SHARE, MIN_REPEATS = 0.01, 20
 """Repeats among the targets after the cut from which on they are learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatConfig(ModelConfig):
+    """Hyper-parameters of repeats."""
+
+    damping: float = setting(20.0, above=0)
+    """Items' worth of pull of a cell's share towards everyone's (above 0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +46,26 @@ class Repeat:
     shares: np.ndarray
     """[strengths, counts, ages] float32."""
     n_items: int
+    config: RepeatConfig = RepeatConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Repeat:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: RepeatConfig | None = None
+    ) -> Repeat:
         """Count over the training users' pools."""
-        pool = behaviour.histories.first(behaviour.pools)
+        config, pool = config or cls.config, behaviour.histories.first(behaviour.pools)
         again = np.isin(_pairs(pool), _pairs(behaviour.repeats)).astype(np.float64)
         weights, cells = behaviour.weights_of(pool.owners), _cells(pool)
         size = int(np.prod(SHAPE))
         taken = np.bincount(cells, weights * again, size)
         every = np.bincount(cells, weights, size)
         mean = taken.sum() / max(every.sum(), 1e-9)
-        shares = (taken + DAMPING * mean) / (every + DAMPING)
-        return cls(shares=shares.reshape(SHAPE).astype(np.float32), n_items=behaviour.n_items)
+        shares = (taken + config.damping * mean) / (every + config.damping)
+        return cls(
+            shares=shares.reshape(SHAPE).astype(np.float32),
+            n_items=behaviour.n_items,
+            config=config,
+        )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
@@ -62,16 +76,22 @@ class Repeat:
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Repeat:
         """New items are in nobody's history."""
-        return Repeat(shares=self.shares, n_items=len(content))
+        return replace(self, n_items=len(content))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The shares and the size of the catalog."""
         return {"shares": self.shares, "n_items": np.array([self.n_items])}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Repeat:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: RepeatConfig | None = None
+    ) -> Repeat:
         """From `arrays()`."""
-        return cls(shares=arrays["shares"], n_items=int(arrays["n_items"][0]))
+        return cls(
+            shares=arrays["shares"],
+            n_items=int(arrays["n_items"][0]),
+            config=config or cls.config,
+        )
 
 
 def are_wanted(behaviour: Behaviour) -> bool:

@@ -97,9 +97,11 @@ def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
-    start = 0
+    width, start = np.maximum(lengths[order], dim), 0
     while start < len(order):
-        width = np.maximum(lengths[order[start:]], dim)
-        fits = int((np.arange(1, len(width) + 1) * width * dim <= BATCH_NUMBERS).sum())
+        # No row is narrower than the first, so no more than these can fit.
+        most = BATCH_NUMBERS // int(width[start] * dim)
+        widths = width[start : start + max(1, most)]
+        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= BATCH_NUMBERS).sum())
         yield order[start : start + max(1, fits)]
         start += max(1, fits)

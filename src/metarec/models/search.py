@@ -18,20 +18,27 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import sparse_arrays, sparse_from
 
-FOLLOWING = 5
-"""Items taken after a search that it speaks for, each later one less."""
-LATER = 0.8
-"""What each further item counts beside the one before it."""
-RECENCY = 0.6
-"""What each older query counts beside the next newer one."""
-DAMPING = 3.0
-"""Acts' worth of doubt of what a word leads to."""
-TEXT_SHARE = 0.5
-"""What the items' texts say beside what searchers took."""
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(ModelConfig):
+    """Hyper-parameters of searches."""
+
+    following: int = setting(5, least=1)
+    """Items taken after a search that it speaks for (1 or more), each later one less."""
+    decay: float = setting(0.8, above=0, most=1)
+    """What each further item counts beside the one before it, in (0, 1]."""
+    recency: float = setting(0.6, above=0, most=1)
+    """What each older query counts beside the next newer one, in (0, 1]."""
+    damping: float = setting(3.0, least=0)
+    """Events' worth of doubt of what a word leads to (0 or more)."""
+    text_share: float = setting(0.5, least=0)
+    """What the items' texts say beside 1 for what searchers took (0 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +53,14 @@ class Search:
     """[W, N] TF-IDF of the items' texts, items of length 1."""
     rarity: np.ndarray
     """[W] float32 inverse document frequency."""
+    config: SearchConfig = SearchConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Search:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: SearchConfig | None = None
+    ) -> Search:
         """Count what followed each word."""
-        context = behaviour.context
+        config, context = config or cls.config, behaviour.context
         assert context is not None, "fitted only where users searched"
         said = [words_of(text) for text in context.texts]
         asked = [[words_of(query) for query, _ in own] for own in context.queries]
@@ -59,13 +69,14 @@ class Search:
         )
         index = {word: place for place, word in enumerate(words)}
         texts, rarity = _tf_idf(said, index, behaviour.n_items)
-        counts = _followed(behaviour, asked, index)
+        counts = _followed(behaviour, asked, index, config)
         total = np.asarray(counts.sum(1)).ravel()
         return cls(
             words=tuple(words),
-            taken=(sp.diags(1.0 / (total + DAMPING)) @ counts).astype(np.float32).tocsr(),
+            taken=(sp.diags(1.0 / (total + config.damping)) @ counts).astype(np.float32).tocsr(),
             texts=texts,
             rarity=rarity,
+            config=config,
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
@@ -75,7 +86,8 @@ class Search:
             if not any(users.context.searches)
             else self._queries(users.context.searches)
         )
-        return (_shares(queries @ self.taken) + TEXT_SHARE * _shares(queries @ self.texts)).tocsr()
+        told = self.config.text_share * _shares(queries @ self.texts)
+        return (_shares(queries @ self.taken) + told).tocsr()
 
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
         rows, columns, data = [], [], []
@@ -86,7 +98,7 @@ class Search:
                     if place is not None:
                         rows.append(row)
                         columns.append(place)
-                        data.append(RECENCY**age * self.rarity[place])
+                        data.append(self.config.recency**age * self.rarity[place])
         return sp.csr_matrix(
             (np.array(data, np.float32), (rows, columns)), shape=(len(searches), len(self.words))
         )
@@ -122,12 +134,15 @@ class Search:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Search:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: SearchConfig | None = None
+    ) -> Search:
         """From `arrays()`."""
         words = arrays["words"].tobytes().decode()
         return cls(
             words=tuple(words.split("\n")) if words else (),
             rarity=arrays["rarity"],
+            config=config or cls.config,
             **{
                 name: sparse_from(
                     {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
@@ -175,7 +190,10 @@ def _tf_idf(
 
 
 def _followed(
-    behaviour: Behaviour, asked: Sequence[Sequence[Sequence[str]]], index: Mapping[str, int]
+    behaviour: Behaviour,
+    asked: Sequence[Sequence[Sequence[str]]],
+    index: Mapping[str, int],
+    config: SearchConfig,
 ) -> sp.csr_matrix:
     """[W, N] weighed acts that followed a query with each word."""
     context = behaviour.context
@@ -188,10 +206,10 @@ def _followed(
         times = acts.times[mine]
         for words, (_, at) in zip(own, context.queries[user], strict=True):
             first = 0 if np.isnan(at) else int(np.searchsorted(times, at))
-            for step, act in enumerate(mine[first : first + FOLLOWING]):
+            for step, act in enumerate(mine[first : first + config.following]):
                 rows += [index[word] for word in words]
                 columns += [acts.items[act]] * len(words)
-                data += [LATER**step] * len(words)
+                data += [config.decay**step] * len(words)
     return sp.csr_matrix(
         (np.array(data, np.float32), (rows, columns)), shape=(len(index), behaviour.n_items)
     )

@@ -22,17 +22,38 @@ from sklearn.utils.extmath import randomized_svd
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
-REGULARISATION = 100.0
-RANK = 40
-TASTES = 16
-"""Leading factors of liked items that let rare items share what is learned of common ones."""
-PROFILE_SCALE, TASTE_SCALE = 0.3, 0.3**0.5
-MOST_TASKS = 6000
-"""Training tasks at most: the dual solve is cubic in them."""
-MOST_ITEMS = 20_000
-"""Items that are features, the most popular first."""
+MAX_DENSE = 30_000_000
+"""Numbers of a table of tasks by items that is held whole; a larger one stays sparse."""
+MAX_SOLVED = 2000
+"""Tasks whose equations are solved at one blow, which is cubic in them; more by steps."""
+TOLERANCE, MAX_STEPS = 1e-7, 500
+"""The steps end where what is left is this share of the targets, far below float32's own error."""
+OVERSAMPLED, POWER_ITERATIONS = 10, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupportRidgeConfig(ModelConfig):
+    """Hyper-parameters of the support ridge."""
+
+    regularization: float = setting(100.0, above=0)
+    """Pull of the regression towards the average user (above 0)."""
+    rank: int = setting(40, least=1)
+    """Leading directions that targets are compressed to (1 or more)."""
+    factors: int = setting(16, least=1)
+    """Leading factors of liked items (1 or more) that let rare items share what is learned of
+    common ones.
+    """
+    profile_scale: float = setting(0.3, least=0)
+    """Scale of profile columns beside the items of the support (0 or more)."""
+    factor_scale: float = setting(0.3**0.5, least=0)
+    """Scale of the factors beside them (0 or more)."""
+    max_tasks: int = setting(6000, least=2)
+    """Training tasks at most (2 or more)."""
+    max_items: int = setting(20_000, least=2)
+    """Items that are features (2 or more), the most popular first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +69,26 @@ class SupportRidge:
     mean: np.ndarray
     """[N] float32 share of training users who liked each item afterwards."""
     tastes: np.ndarray
-    """[M, TASTES] float32 item factors."""
+    """[M, D] float32 item factors."""
     place: np.ndarray
     """[N] int64 place of each item among the M feature items, -1 if it is none."""
     relevant_from: float
+    config: SupportRidgeConfig = SupportRidgeConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> SupportRidge:
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        config: SupportRidgeConfig | None = None,
+    ) -> SupportRidge:
         """Solve one dual ridge for each knot."""
-        place, tastes = _feature_items(behaviour, rng)
-        histories, profiles, targets, pools, roots = _tasks(behaviour, rng)
-        centred, mean = _centred(targets, roots)
-        left, strength, directions = randomized_svd(
-            centred,
-            max(1, min(RANK, min(targets.shape) - 1)),
-            random_state=int(rng.integers(2**31)),
-            n_iter=3,
+        config = config or cls.config
+        place, tastes = _feature_items(behaviour, rng, config)
+        histories, profiles, targets, pools, roots = _tasks(behaviour, rng, config.max_tasks)
+        mean = _mean(targets, roots)
+        left, strength, directions = _leading(
+            targets, mean, roots, config.rank, int(rng.integers(2**31))
         )
         compressed = (left * strength).astype(np.float32)
         knots = _knots(behaviour.horizon.pool)
@@ -75,24 +100,18 @@ class SupportRidge:
             tastes=tastes,
             place=place,
             relevant_from=behaviour.relevant_from,
+            config=config,
         )
         weights = [
             _dual_ridge(
                 *blank.features(histories.first(np.minimum(knot, pools)), profiles),
                 compressed,
                 roots,
+                config.regularization,
             )
             for knot in knots
         ]
-        return cls(
-            knots=knots,
-            weights=np.stack(weights),
-            directions=blank.directions,
-            mean=mean,
-            tastes=tastes,
-            place=place,
-            relevant_from=behaviour.relevant_from,
-        )
+        return replace(blank, weights=np.stack(weights))
 
     def features(
         self, support: Histories, profiles: np.ndarray
@@ -105,8 +124,8 @@ class SupportRidge:
         items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
         dense = [
             np.ones((len(support), 1)),
-            PROFILE_SCALE * profiles,
-            *(TASTE_SCALE * (side @ self.tastes) for side in items),
+            self.config.profile_scale * profiles,
+            *(self.config.factor_scale * (side @ self.tastes) for side in items),
         ]
         return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(
             items, format="csr", dtype=np.float32
@@ -142,10 +161,17 @@ class SupportRidge:
             self.tastes[known.items[is_liked]],
             self.tastes[known.items[~is_liked]],
         )
-        summed = known.sums(scale[:, None] * np.concatenate([own, TASTE_SCALE * felt], axis=1))
+        summed = known.sums(
+            scale[:, None] * np.concatenate([own, self.config.factor_scale * felt], axis=1)
+        )
         compressed, felt = summed[:, : own.shape[1]], summed[:, own.shape[1] :]
         dense = np.concatenate(
-            [np.ones((len(support), 1), np.float32), PROFILE_SCALE * profiles, felt], axis=1
+            [
+                np.ones((len(support), 1), np.float32),
+                self.config.profile_scale * profiles,
+                felt,
+            ],
+            axis=1,
         ).astype(np.float32)
         for index in np.unique(knot):
             rows = knot == index
@@ -190,13 +216,19 @@ class SupportRidge:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SupportRidge:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: SupportRidgeConfig | None = None
+    ) -> SupportRidge:
         """From `arrays()`."""
         parts = {
             name: arrays[name]
             for name in ("knots", "weights", "directions", "mean", "tastes", "place")
         }
-        return cls(**parts, relevant_from=float(arrays["relevant_from"][0]))
+        return cls(
+            **parts,
+            relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+        )
 
 
 def _knots(pool: int) -> np.ndarray:
@@ -205,7 +237,9 @@ def _knots(pool: int) -> np.ndarray:
     )
 
 
-def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _feature_items(
+    behaviour: Behaviour, rng: np.random.Generator, config: SupportRidgeConfig
+) -> tuple[np.ndarray, np.ndarray]:
     """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
     unit mean square.
     """
@@ -213,18 +247,18 @@ def _feature_items(behaviour: Behaviour, rng: np.random.Generator) -> tuple[np.n
         behaviour.n_items
     )
     counts = np.asarray(liked.sum(0)).ravel()
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_ITEMS])
+    chosen = np.sort(np.argsort(-counts, kind="stable")[: config.max_items])
     place = np.full(behaviour.n_items, -1, np.int64)
     place[chosen] = np.arange(len(chosen))
     damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
-    dim = max(1, min(TASTES, min(damped.shape) - 1))
+    dim = max(1, min(config.factors, min(damped.shape) - 1))
     _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
     tastes = right.T / np.sqrt((right.T**2).sum(1).mean())
     return place, tastes.astype(np.float32)
 
 
 def _tasks(
-    behaviour: Behaviour, rng: np.random.Generator
+    behaviour: Behaviour, rng: np.random.Generator, most: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
     """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the
     weights [T] of the tasks.
@@ -233,12 +267,10 @@ def _tasks(
     """
     lengths = behaviour.histories.lengths
     able = np.flatnonzero(behaviour.pools < lengths)
-    if len(able) > MOST_TASKS:
-        able = np.sort(
-            rng.choice(able, MOST_TASKS, replace=False, p=lengths[able] / lengths[able].sum())
-        )
+    if len(able) > most:
+        able = np.sort(rng.choice(able, most, replace=False, p=lengths[able] / lengths[able].sum()))
     part = behaviour.users(able)
-    copies = 1 if behaviour.is_ordered else max(1, min(3, MOST_TASKS // max(len(able), 1)))
+    copies = 1 if behaviour.is_ordered else max(1, min(3, most // max(len(able), 1)))
     tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
     targets = []
     for histories in tasks:
@@ -258,17 +290,56 @@ def _tasks(
     )
 
 
-def _centred(targets: sp.csr_matrix, roots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Targets [T, N] less their mean, times the roots of the weights; and that mean [N]."""
+def _mean(targets: sp.csr_matrix, roots: np.ndarray | None) -> np.ndarray:
+    """[N] mean of the targets [T, N] by the weights of their users."""
     if roots is None:
-        mean = np.asarray(targets.mean(0), np.float32).ravel()
-        return np.asarray(targets.toarray() - mean), mean
-    mean = np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()
-    return np.asarray(roots[:, None] * (targets.toarray() - mean)), mean
+        return np.asarray(targets.mean(0), np.float32).ravel()
+    return np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()
+
+
+def _leading(
+    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, most: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading singular vectors [T, R], values [R] and directions [R, N] of the targets less their
+    mean, times the roots of the weights.
+    """
+    rank = max(1, min(most, min(targets.shape) - 1))
+    if targets.shape[0] * targets.shape[1] > MAX_DENSE:
+        return _leading_sparse(targets, mean, roots, rank, seed)
+    centred = np.asarray(targets.toarray() - mean)
+    if roots is not None:
+        centred = np.asarray(roots[:, None] * centred)
+    left, strength, directions = randomized_svd(centred, rank, random_state=seed, n_iter=3)
+    return left, strength, directions
+
+
+def _leading_sparse(
+    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, rank: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same without the dense matrix: (targets - 1 mean') V = targets V - 1 (mean' V) (Halko,
+    Martinsson and Tropp 2011, "Finding structure with randomness", algorithm 4.4).
+    """
+    scale = np.ones(targets.shape[0]) if roots is None else np.asarray(roots, np.float64)
+    asked = np.flatnonzero(np.diff(targets.tocsc().indptr))  # nobody is asked about the others
+    rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, asked]).astype(np.float32)
+    middle, scale = mean[asked], scale.astype(np.float32)
+    drawn = np.random.default_rng(seed).normal(size=(len(asked), rank + OVERSAMPLED))
+    basis = drawn.astype(np.float32)
+    for _ in range(1 + POWER_ITERATIONS):
+        left = np.linalg.qr(rows @ basis - np.outer(scale, middle @ basis))[0]
+        basis = rows.T @ left - np.outer(middle, scale @ left)
+    along, strength, small = np.linalg.svd(basis.T, full_matrices=False)
+    directions = np.zeros((rank, len(mean)), np.float32)
+    directions[:, asked] = small[:rank]
+    return (left @ along)[:, :rank], strength[:rank], directions
 
 
 def _dual_ridge(
-    dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, roots: np.ndarray | None
+    dense: np.ndarray,
+    items: sp.csr_matrix,
+    targets: np.ndarray,
+    roots: np.ndarray | None,
+    ridge: float,
 ) -> np.ndarray:
     """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks'
     weights (Y holds them already).
@@ -277,7 +348,34 @@ def _dual_ridge(
     """
     if roots is not None:
         dense, items = roots[:, None] * dense, sp.csr_matrix(sp.diags_array(roots) @ items)
+    if len(dense) > MAX_SOLVED:
+        solved = _solved_by_steps(dense, items, targets, ridge)
+        return np.concatenate([dense.T @ solved, items.T @ solved]).astype(np.float32)
     kernel = (items @ items.T).toarray().astype(np.float32) + dense @ dense.T
-    kernel[np.diag_indices_from(kernel)] += REGULARISATION
+    kernel[np.diag_indices_from(kernel)] += ridge
     solved = scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True)
     return np.concatenate([dense.T @ solved, items.T @ solved]).astype(np.float32)
+
+
+def _solved_by_steps(
+    dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, ridge: float
+) -> Float[np.ndarray, "tasks columns"]:
+    """(X X' + lambda I)^-1 Y by conjugate gradients, all columns of Y at once: X is so empty that a
+    step costs a thousandth of the matrix X X', and no matrix is ever held.
+    """
+    full, sparse = dense.astype(np.float64), items.astype(np.float64)
+    transposed = sparse.T.tocsr()
+    solved = np.zeros(targets.shape)
+    rest = targets.astype(np.float64)
+    along, size = rest.copy(), (rest**2).sum(0)
+    enough = TOLERANCE**2 * np.maximum(size, 1e-30)
+    for _ in range(MAX_STEPS):
+        image = full @ (full.T @ along) + sparse @ (transposed @ along) + ridge * along
+        step = size / np.maximum((along * image).sum(0), 1e-300)
+        solved += step * along
+        rest -= step * image
+        before, size = size, (rest**2).sum(0)
+        if (size <= enough).all():
+            break
+        along = rest + size / np.maximum(before, 1e-300) * along
+    return solved

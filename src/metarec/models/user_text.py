@@ -19,11 +19,25 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 
-MOST_PEOPLE = 1000
-"""Training people written as text, at most; each is read at up to three lengths of history."""
-FEW_EVENTS = 3
-"""The length between no event and the whole pool."""
+
+@dataclass(frozen=True, kw_only=True)
+class UserTextConfig(ModelConfig):
+    """Hyper-parameters of users written as text."""
+
+    max_users: int = setting(1000, least=2)
+    """Training users written as text, at most (2 or more); each is read at up to three lengths of
+    history.
+    """
+    few_events: int = setting(3, least=1)
+    """The length between no event and the whole pool (1 or more)."""
+    rank: int = setting(40, least=1)
+    """Leading directions that targets are compressed to (1 or more)."""
+    regularizations: tuple[float, ...] = setting((0.01, 0.1, 1.0, 10.0, 100.0), above=0)
+    """Pulls towards the average user that are tried (each above 0), in units of the mean squared
+    singular value, chosen by generalized cross-validation.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +51,19 @@ class UserText:
     """Who writes and reads; not saved with the scorer, as the item encoder is the model's
     (`with_words`).
     """
+    config: UserTextConfig = UserTextConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> UserText:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: UserTextConfig | None = None
+    ) -> UserText:
         """Read training people at up to three lengths of history, and learn what they liked after
         their pool.
 
         Raises:
             BadInput: if no encoder reads them.
         """
-        words = behaviour.words
+        config, words = config or cls.config, behaviour.words
         if words is None or not words.encoder.dim:
             reader = "none" if words is None else words.encoder.name
             raise BadInput(
@@ -55,13 +72,15 @@ class UserText:
                 "tfidf"
             )
         able = np.flatnonzero(behaviour.targets.lengths > 0)
-        rows = np.sort(rng.choice(able, min(MOST_PEOPLE, len(able)), replace=False))
+        rows = np.sort(rng.choice(able, min(config.max_users, len(able)), replace=False))
         people, pools = behaviour.histories.users(rows), behaviour.pools[rows]
         targets, told = (
             behaviour.targets.users(rows).matrix(behaviour.n_items),
             behaviour.told_of(rows),
         )
-        lengths = sorted({0, min(FEW_EVENTS, behaviour.horizon.pool), behaviour.horizon.pool})
+        lengths = sorted(
+            {0, min(config.few_events, behaviour.horizon.pool), behaviour.horizon.pool}
+        )
         supports = [people.first(np.minimum(length, pools)) for length in lengths]
         vectors = words.read(Histories.concat(supports), told * len(lengths))
         weights = (
@@ -73,10 +92,11 @@ class UserText:
                 sp.vstack([targets] * len(lengths)).tocsr(),
                 weights=weights,
                 seed=int(rng.integers(2**31)),
+                config=config,
             )
         except NobodyToRead:  # in a fold of a handful of people; the gate sees what that is worth
             tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
-        return cls(tower=tower, people=(len(rows), len(able)), words=words)
+        return cls(tower=tower, people=(len(rows), len(able)), words=words, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] from histories and what users stated of themselves.
@@ -110,16 +130,16 @@ class UserText:
         return {**self.tower.arrays(), "people": np.array(self.people)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserText:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: UserTextConfig | None = None
+    ) -> UserText:
         """From `arrays()`; `with_words` before it is asked."""
         written, able = arrays["people"].tolist()
-        return cls(tower=UserTextTower.from_arrays(arrays), people=(written, able))
-
-
-RANK = 40
-RIDGE = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Candidates in units of the mean squared singular value, chosen by generalised cross-validation.
-"""
+        return cls(
+            tower=UserTextTower.from_arrays(arrays),
+            people=(written, able),
+            config=config or cls.config,
+        )
 
 
 class NobodyToRead(BadInput):
@@ -151,6 +171,7 @@ class UserTextTower:
         *,
         weights: np.ndarray | None = None,
         seed: int = 0,
+        config: UserTextConfig | None = None,
     ) -> UserTextTower:
         """Learn the map from people's vectors to what they liked afterwards.
 
@@ -167,6 +188,7 @@ class UserTextTower:
         """
         from sklearn.utils.extmath import randomized_svd
 
+        config = config or UserTextConfig()
         if len(vectors) != targets.shape[0]:
             raise BadInput(
                 f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
@@ -190,9 +212,11 @@ class UserTextTower:
         root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
         dense = root * (liked.toarray() - mean)
         left, strength, directions = randomized_svd(
-            dense, min(RANK, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
+            dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
         )
-        found, ridge = _ridge(root * (vectors[usable] - center), left * strength)
+        found, ridge = _ridge(
+            root * (vectors[usable] - center), left * strength, config.regularizations
+        )
         return cls(
             center=center,
             weights=found.astype(np.float32),
@@ -247,14 +271,14 @@ class UserTextTower:
         return cls(**parts, ridge=float(arrays["ridge"].item()))
 
 
-def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.ndarray, float]:
     """Weights of the ridge with the least generalised cross-validation error (Golub, Heath & Wahba
     1979), and its strength.
     """
     left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
-    turned, best = left.T @ y, (np.inf, RIDGE[0])
+    turned, best = left.T @ y, (np.inf, tried[0])
     scale = float((strength**2).mean())
-    for candidate in (scale * factor for factor in RIDGE):
+    for candidate in (scale * factor for factor in tried):
         shrunk = strength**2 / (strength**2 + candidate)
         error = (
             float(((y - left @ (shrunk[:, None] * turned)) ** 2).sum())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +15,9 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.config import ModelConfig
 from metarec.models.place import Place
-from metarec.models.registry import CONTEXT, MODELS, READ_CONTEXT, REPEAT
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
 from metarec.models.trend import Trend
 from metarec.recommendation.gate import Gate
@@ -30,6 +32,7 @@ from metarec.recommendation.gate_training import (
 )
 from metarec.recommendation.gate_tuning import tuned
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
+from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
@@ -42,6 +45,10 @@ FOLDS = 3
 """Cross-fitting folds where training newcomers are few."""
 MANY, HELD_OUT = 2500, 1200
 """From this many training newcomers on, one held-out part of that size teaches the gate enough."""
+MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
+"""Scores of each model at one support size that teach the gate at most; a catalog of more than
+200,000 items holds fewer users out, these at least.
+"""
 SMOOTHING = 0.5
 """Likes added to every item before shares are taken."""
 CONTENT_RIDGE = 10.0
@@ -59,6 +66,9 @@ MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
 STANDING_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
+_STEP = ".step.safetensors"
+"""How the names of files of finished steps end."""
+Step = TypeVar("Step")
 _SCRATCH = Scratch()
 
 
@@ -99,24 +109,26 @@ class Ensemble:
         seed: int,
         progress: Progress = silent,
         steps: Steps | None = None,
+        configs: Mapping[str, ModelConfig] | None = None,
     ) -> Ensemble:
         """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
         `steps`.
+
+        Args:
+            configs: hyper-parameters by model, where they are not the defaults.
         """
-        steps = steps or Steps()
+        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
-        tasks: list[list[GateTasks]] = []
-        for fold, held_out in enumerate(folds):
-            progress(STAGE, fold / jobs, f"newcomers, part {fold + 1} of {len(folds)}")
-            tasks.append(
-                steps.remember(
-                    f"fold-{fold}",
-                    partial(_ask_held_out, behaviour, names, held_out, derive(seed, "fold", fold)),
-                )
-            )
-        progress(STAGE, len(folds) / jobs, "all users")
-        fitted = _Fitted.of(behaviour, names, derive(seed, "scorers"))
+        progress(STAGE, 0.0, f"{jobs} steps")
+        *tasks, scorers = run_jobs(
+            partial(_step, behaviour, given, seed, steps),
+            [*enumerate(folds), (-1, None)],
+            steps.workers,
+            backend=steps.backend,
+            tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
+        )
+        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
         progress(STAGE, 1.0)
@@ -133,9 +145,8 @@ class Ensemble:
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
-        return cls.from_arrays(
-            names, {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-        )
+        arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
+        return cls.from_arrays(names, arrays, whole.configs)
 
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
@@ -315,29 +326,53 @@ class Ensemble:
         }
         return {**own, **gate, **scorers}
 
+    @property
+    def configs(self) -> dict[str, ModelConfig]:
+        """Hyper-parameters of each scorer."""
+        return {name: scorer.config for name, scorer in self.scorers.items()}
+
     @classmethod
-    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Ensemble:
-        """From `arrays()` and the scorers' names."""
-
-        def under(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                key[len(prefix) + 1 :]: array
-                for key, array in arrays.items()
-                if key.startswith(f"{prefix}/")
-            }
-
-        scorers = {name: MODELS[name].from_arrays(under(name)) for name in names}
+    def from_arrays(
+        cls,
+        names: tuple[str, ...],
+        arrays: Mapping[str, np.ndarray],
+        configs: Mapping[str, ModelConfig],
+    ) -> Ensemble:
+        """From `arrays()`, the scorers' names and their configs, the default where there is
+        none.
+        """
         return cls(
             **{name: arrays[name] for name in OWN},
-            scorers=scorers,
+            scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
             gate=Gate.from_arrays(
-                tuple(name for name in names if name not in READ_CONTEXT), under("gate")
+                tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
             ),
-            context_gate=Gate.from_arrays(names, under("context_gate"))
+            context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if "context_gate/knots" in arrays
             else None,
-            trend=Trend.from_arrays(under("trend")) if "trend/weight" in arrays else None,
+            trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        key[len(prefix) + 1 :]: array
+        for key, array in arrays.items()
+        if key.startswith(f"{prefix}/")
+    }
+
+
+def _scorers_of(
+    configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Model]:
+    return {
+        name: model_class(name).from_arrays(_under(name, arrays), config)
+        for name, config in configs.items()
+    }
+
+
+_FITTED = ("popularity", "standing", "from_content")
+"""Arrays of what was fitted, beside those of its scorers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,40 +388,57 @@ class _Fitted:
     def of(
         cls,
         behaviour: Behaviour,
-        names: tuple[str, ...],
+        configs: Mapping[str, ModelConfig | None],
         rng: np.random.Generator,
         whole: Behaviour | None = None,
     ) -> _Fitted:
         """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
         popularity, from_content = _popularity(behaviour)
+
+        def fit(name: str, config: ModelConfig | None) -> Model:
+            model = model_class(name)
+            leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
+            taught = whole if whole is not None and leaves_out_self else behaviour
+            return model.fit(taught, rng, config)
+
         return cls(
             popularity=popularity,
             standing=_standing(behaviour),
             from_content=from_content,
-            scorers={
-                name: MODELS[name].fit(
-                    whole
-                    if whole is not None and getattr(MODELS[name], "leaves_out_self", False)
-                    else behaviour,
-                    rng,
-                )
-                for name in names
-            },
+            scorers={name: fit(name, config) for name, config in configs.items()},
         )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as named arrays."""
+        own = {name: getattr(self, name) for name in _FITTED}
+        scorers = {
+            f"{name}/{key}": array
+            for name, scorer in self.scorers.items()
+            for key, array in scorer.arrays().items()
+        }
+        return {**own, **scorers}
+
+    @classmethod
+    def from_arrays(
+        cls, configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+    ) -> _Fitted:
+        """From `arrays()`, with the config of each scorer."""
+        own = {name: arrays[name] for name in _FITTED}
+        return cls(**own, scorers=_scorers_of(configs, arrays))
 
     def ask(
         self, behaviour: Behaviour, shots: int, users: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-        asked, shares = behaviour.batch_of(users, support), []
-        told = _told(tuple(self.scorers), users)
-        for name, model in self.scorers.items():
+        asked, told = behaviour.batch_of(users, support), _told(tuple(self.scorers), users)
+        shares = np.empty((len(users), behaviour.n_items, len(self.scorers)), np.float32)
+        for place, (name, model) in enumerate(self.scorers.items()):
             evidence = dense(model.evidence(asked))
             if name in told:
                 evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
-            shares.append(evidence / np.where(total > 0, total, 1.0))
-        return np.stack(shares, axis=-1).astype(np.float32), self.popularity, self.standing
+            shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
+        return shares, self.popularity, self.standing
 
 
 def _gates(
@@ -433,20 +485,65 @@ def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
     return {name: heard[:, place] for place, name in enumerate(several)}
 
 
+def _step(
+    behaviour: Behaviour,
+    configs: Mapping[str, ModelConfig | None],
+    seed: int,
+    steps: Steps,
+    job: tuple[int, np.ndarray | None],
+) -> Any:
+    """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
+    plain arrays where they travel between processes.
+    """
+    fold, held_out = job
+    if held_out is None:
+        fitted = steps.remember(
+            "scorers",
+            partial(_Fitted.of, behaviour, configs, derive(seed, "scorers")),
+            _Fitted.arrays,
+            partial(_Fitted.from_arrays, configs),
+        )
+        return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
+    return steps.remember(
+        f"fold-{fold}",
+        partial(_ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold)),
+        _task_arrays,
+        _tasks_of,
+    )
+
+
+def _task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
+    """Tasks of every support size as named arrays."""
+    arrays = {
+        f"{knot}/{key}": value
+        for knot, tasks in enumerate(made)
+        for key, value in tasks.arrays().items()
+    }
+    return {**arrays, "knots": np.array([len(made)])}
+
+
+def _tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
+    """From `_task_arrays`."""
+    return [GateTasks.from_arrays(arrays, f"{knot}/") for knot in range(int(arrays["knots"][0]))]
+
+
 def _ask_held_out(
-    behaviour: Behaviour, names: tuple[str, ...], held_out: np.ndarray, rng: np.random.Generator
+    behaviour: Behaviour,
+    configs: Mapping[str, ModelConfig | None],
+    held_out: np.ndarray,
+    rng: np.random.Generator,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = _Fitted.of(behaviour.users(rest), names, rng, behaviour)
+    fitted = _Fitted.of(behaviour.users(rest), configs, rng, behaviour)
     tasks = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
-        with_repeats=REPEAT in names,
+        with_repeats=REPEAT in configs,
     )
-    if REPEAT not in names:
+    if REPEAT not in configs:
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
@@ -470,39 +567,54 @@ class Steps:
     folder: Path | None = None
     version: str = ""
     """Digest of data and settings: steps of another fit count as none."""
+    workers: int = 1
+    """Processes that do steps at once."""
+    backend: str = "here"
+    """Where they run, as for `runtime.jobs.run_jobs`."""
 
     @classmethod
-    def of(cls, folder: str | Path | None, version: str) -> Steps:
+    def of(
+        cls, folder: str | Path | None, version: str, workers: int = 1, backend: str = "here"
+    ) -> Steps:
         """Steps in `folder`, or nowhere."""
-        return cls(folder=None if folder is None else Path(folder), version=version)
+        place = None if folder is None else Path(folder)
+        return cls(folder=place, version=version, workers=workers, backend=backend)
 
-    def remember(self, name: str, make: Callable[[], list[GateTasks]]) -> list[GateTasks]:
-        """What step `name` gave before the fit was killed, else what it gives now."""
+    def remember(
+        self,
+        name: str,
+        make: Callable[[], Step],
+        arrays: Callable[[Step], Mapping[str, np.ndarray]],
+        made_of: Callable[[Mapping[str, np.ndarray]], Step],
+    ) -> Step:
+        """What step `name` gave before the fit was killed, else what it gives now.
+
+        Args:
+            arrays: what a step gave, as named arrays.
+            made_of: that again, from them.
+        """
         if self.folder is None:
             return make()
-        path = self.folder / f"{name}.safetensors"
+        path = self.folder / f"{name}{_STEP}"
         kept = read_checkpoint(path, of={"version": self.version})
         if kept is not None:
-            return [
-                GateTasks.from_arrays(kept.arrays, f"{knot}/")
-                for knot in range(int(kept.facts["knots"]))
-            ]
+            return made_of(kept.arrays)
         made = make()
-        arrays = {
-            f"{knot}/{key}": value
-            for knot, tasks in enumerate(made)
-            for key, value in tasks.arrays().items()
-        }
-        write_checkpoint(path, arrays, {"version": self.version, "knots": len(made)})
+        write_checkpoint(path, arrays(made), {"version": self.version})
         return made
 
     def forget(self) -> None:
         """Remove what was kept: the fit is done."""
         if self.folder is not None:
-            for path in self.folder.glob("fold-*.safetensors"):
+            for path in self.folder.glob(f"*{_STEP}"):
                 path.unlink()
             if self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()
+
+
+def held_out_of(n_items: int) -> int:
+    """Users who teach the gate where there are many, for a catalog of this size."""
+    return max(MIN_HELD_OUT, min(HELD_OUT, MAX_ASKED // n_items))
 
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
@@ -514,8 +626,9 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
     if not len(able):
         able = np.flatnonzero(behaviour.targets.lengths > 0)
     rng.shuffle(able)
-    if len(able) > MANY:
-        return [np.sort(able[:HELD_OUT])]
+    held_out = held_out_of(behaviour.n_items)
+    if len(able) > MANY or (held_out < HELD_OUT and len(able) > 2 * held_out):
+        return [np.sort(able[:held_out])]
     return [
         np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)
     ]

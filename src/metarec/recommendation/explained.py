@@ -79,6 +79,8 @@ class Explanation:
     """The fewest events whose removal takes it off the slate; None if it is not on the slate."""
     reasons: list[str]
     """The above as sentences, the strongest first."""
+    facts: list[str] = field(default_factory=list)
+    """What is true of the item and this user in words of the domain, whatever moved the score."""
     notes: list[str] = field(default_factory=list)
     """What was left out or assumed."""
     model_version: str = ""
@@ -97,6 +99,7 @@ class Explanation:
         lines += [f"  {reason}" for reason in self.reasons] or [
             "  nothing about you moves it: it stands where it stands for everyone"
         ]
+        lines += [f"  and: {fact}" for fact in self.facts]
         lines += ["parts of the score", *_bars(list(self.parts.items()))]
         if self.events:
             lines += [

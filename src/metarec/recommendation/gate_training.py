@@ -35,6 +35,10 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
+MOST_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
+"""Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
+where the catalog is large.
+"""
 _ASKED = "is_asked"
 
 
@@ -109,14 +113,13 @@ def gather_tasks(
     rng: np.random.Generator,
     *,
     with_repeats: bool = False,
-    batch: int = 64,
 ) -> list[GateTasks]:
     """Tasks of the held-out `users` at each support size of the horizon.
 
     Args:
         with_repeats: items of the support are candidates too, wanted where they were taken again.
     """
-    tasks = []
+    tasks, batch = [], users_at_once(behaviour.n_items)
     for shots in behaviour.horizon.shots:
         shown = shots if with_repeats else 0
         parts = [
@@ -128,12 +131,13 @@ def gather_tasks(
 
 
 def known_tasks(
-    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator, batch: int = 64
+    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator
 ) -> GateTasks:
     """Tasks of the held-out `users` as users known for long: all that came before the last thing
     they wanted is shown, and that is asked.
     """
     longer, most = as_known(behaviour), int(behaviour.histories.lengths.max(initial=0))
+    batch = users_at_once(behaviour.n_items)
     starts = range(0, len(users), batch)
     return _joined(
         [
@@ -141,6 +145,11 @@ def known_tasks(
             for some in (users[start : start + batch] for start in starts)
         ]
     )
+
+
+def users_at_once(n_items: int) -> int:
+    """Users of whom all models are asked at a time about a catalog of this size."""
+    return max(1, min(MOST_AT_ONCE, SCORES_AT_ONCE // n_items))
 
 
 def as_known(behaviour: Behaviour) -> Behaviour:
@@ -390,10 +399,19 @@ def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[B, N] choices as [B, C] indexes and which of them are real."""
+    """[B, N] choices as [B, C] indexes and which of them are real; the rest is filled with the
+    first items that were not chosen.
+    """
     counts = chosen.sum(1)
-    index = np.argsort(~chosen, axis=1, kind="stable")[:, : counts.max()]
-    return index, np.arange(index.shape[1])[None, :] < counts[:, None]
+    width = int(counts.max())
+    is_real = np.arange(width)[None, :] < counts[:, None]
+    index = np.zeros(is_real.shape, np.int64)
+    index[is_real] = np.nonzero(chosen)[1]
+    # Among the first 2 C items of a row at least C were not chosen, unless there are no more.
+    others = np.argsort(chosen[:, : 2 * width], axis=1, kind="stable")[:, :width]
+    rest = ~is_real
+    index[rest] = others[rest.nonzero()[0], (np.cumsum(rest, axis=1) - 1)[rest]]
+    return index, is_real
 
 
 def _joined(parts: list[GateTasks]) -> GateTasks:

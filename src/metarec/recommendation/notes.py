@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from metarec.data.errors import BadInput
+from metarec.data.policies import nearest
+from metarec.features.context_columns import ContextColumns
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommendation.slate import Request
+
+NEAR = 0.6
+"""How alike an unknown column must be to a known one to be named."""
 
 
 def context_notes(
@@ -14,6 +20,7 @@ def context_notes(
     models: Collection[str],
     unread: Mapping[str, Any],
     unknown_friends: int,
+    unknown_values: Mapping[str, Any],
     *,
     reads_text: bool,
 ) -> list[str]:
@@ -23,6 +30,7 @@ def context_notes(
         models: names of the models that rank.
         unread: entries of `request.context` of which the model learned nothing.
         unknown_friends: friends who are not among the training users.
+        unknown_values: entries whose column is read, and whose value no training event has.
         reads_text: whether searches can be matched with the items' texts.
     """
     notes = []
@@ -40,9 +48,27 @@ def context_notes(
         notes.append("this model learned from data without context, so the context was ignored")
     elif unread:
         notes.append(f"the model learned nothing of {_listed(unread)}, so it was ignored")
+    if unknown_values:
+        notes.append(f"no training event has {_listed(unknown_values)}, so it was ignored")
     if request.searches and SEARCH not in models and not reads_text:
         notes.append("this model has neither searches nor texts, so the searches were ignored")
     return notes
+
+
+def refuse_unknown_context(columns: ContextColumns, context: Mapping[str, Any]) -> None:
+    """Refuse circumstances of which no training event tells, where there are context columns:
+    ignored, a misspelled one would go unnoticed.
+
+    Raises:
+        BadInput: naming the column and the nearest known one.
+    """
+    for name in context:
+        if columns.names and name not in columns.names:
+            near = nearest(name, columns.names, NEAR)
+            hint = f"did you mean {near!r}? " if near else ""
+            raise BadInput(
+                f"context {name!r} is not known; {hint}known are {', '.join(columns.names)}"
+            )
 
 
 def _listed(context: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ and `notes` names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.kinds import Kinds
 from metarec.data.policies import Needed, bare, column_of, nearest
-from metarec.data.policy_rules import PolicyRule, number_of, read_rule, tags_of
+from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.recommendation.fulfilment import fulfilled_items, listed_items
 from metarec.recommendation.slate import Request
@@ -95,8 +95,9 @@ class PolicyCheck:
         for exclusion in self.policy.exclusions:
             yield from self._excluded(exclusion, profile)
         for rule in self._rules:
-            if self._applies(rule, profile):
-                yield rule.text, self._ruled_out[rule.text]
+            parts = rule.for_user(profile)
+            if parts is not None:
+                yield rule.text, self._items_of(parts)
 
     def _excluded(
         self, exclusion: Exclusion, profile: Mapping[str, Any]
@@ -254,14 +255,14 @@ class PolicyCheck:
 
     def _unreadable(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Stated attributes that a rule compares with a number and cannot."""
-        names = dict.fromkeys(
-            part.name
-            for rule in self._rules
-            for part in rule.when
-            if isinstance(part.value, float)
-            and tags_of(profile.get(part.name)) is not None
-            and part.holds([profile[part.name]])[1][0]
-        )
+        asked = [p.name for rule in self._rules for p in rule.when if isinstance(p.value, float)]
+        asked += [p.of_user for rule in self._rules for p in rule.items if p.of_user is not None]
+        names = [
+            name
+            for name in dict.fromkeys(asked)
+            if tags_of(profile.get(name)) is not None
+            and number_of(profile[name]) != number_of(profile[name])
+        ]
         yield from ((name, profile[name]) for name in names)
 
     def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
@@ -288,9 +289,7 @@ class PolicyCheck:
             for e in self.policy.exclusions
             if tags_of(profile.get(e.profile_attribute))
         ]
-        names += [
-            part.name for rule in self._rules if self._applies(rule, profile) for part in rule.items
-        ]
+        names += [part.name for rule in self._rules for part in rule.for_user(profile) or ()]
         names += [self.policy.available] if self.policy.available else []
         return [name for name in dict.fromkeys(names) if self._column(name) is not None]
 
@@ -339,8 +338,10 @@ class PolicyCheck:
         return {bare(name): name for name in (*Needed.by(self.policy).users, *users)}
 
     def _profile(self, request: Request) -> Mapping[str, Any]:
-        """A user's attributes under the names that the policy knows them by."""
-        profile = request.profile
+        """A user's attributes under the names that the policy knows them by; the circumstances of
+        the request say what the profile leaves open.
+        """
+        profile = {**request.context, **request.profile}
         if not profile or all(name in profile for name in self._asked_for):
             return profile
         by_name = {bare(name): value for name, value in profile.items()}
@@ -356,8 +357,13 @@ class PolicyCheck:
             if self._column(e.item_column) is not None
         ]
         return list(
-            dict.fromkeys([*exclusions, *(p.name for rule in self._rules for p in rule.when)])
+            dict.fromkeys([*exclusions, *(name for rule in self._rules for name in rule.asks)])
         )
+
+    def heeds(self, names: Iterable[str]) -> set[str]:
+        """Which of these attributes or circumstances decide something in this catalog."""
+        asked = {bare(name) for name in self._asked_for}
+        return {name for name in names if bare(name) in asked}
 
     def _values_of_users(self, attribute: str) -> set[str]:
         if attribute not in self._user_values:
@@ -422,17 +428,34 @@ class PolicyCheck:
         read = [read_rule(text) for text in self.policy.rules]
         return [rule for rule in read if all(self._column(p.name) is not None for p in rule.items)]
 
-    def _applies(self, rule: PolicyRule, profile: Mapping[str, Any]) -> bool:
-        return all(bool(part.holds([profile.get(part.name)])[0][0]) for part in rule.when)
+    def _items_of(self, parts: tuple[Comparison, ...]) -> np.ndarray:
+        """Indexes of the items of which all parts hold; those whose value a rule itself states are
+        found once, those that a user states are compared with the column's numbers.
+        """
+        masks = [self._mask(part) for part in parts]
+        return np.flatnonzero(np.logical_and.reduce(masks))
+
+    def _mask(self, part: Comparison) -> np.ndarray:
+        if isinstance(part.value, float):
+            return part.compare(self._numbers(part.name))
+        if part not in self._masks:
+            self._masks[part] = part.holds(self._cells(part.name))[0]
+        return self._masks[part]
 
     @cached_property
-    def _ruled_out(self) -> dict[str, np.ndarray]:
-        """Text of a rule -> indexes of the items that satisfy its left part."""
-        holds = {
-            rule.text: np.logical_and.reduce([p.holds(self._cells(p.name))[0] for p in rule.items])
-            for rule in self._rules
-        }
-        return {text: np.flatnonzero(mask) for text, mask in holds.items()}
+    def _masks(self) -> dict[Comparison, np.ndarray]:
+        return {}
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """A column as numbers, read once: float64 [N], NaN where a cell is none."""
+        if name not in self._columns_of_numbers:
+            cells = self._cells(name)
+            self._columns_of_numbers[name] = np.array([number_of(c) for c in cells], np.float64)
+        return self._columns_of_numbers[name]
+
+    @cached_property
+    def _columns_of_numbers(self) -> dict[str, np.ndarray]:
+        return {}
 
     @cached_property
     def _unavailable(self) -> np.ndarray | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from metarec.data.errors import BadInput
 
@@ -31,8 +32,12 @@ class Request:
     """Circumstances of the request, such as `{"hour": 22, "weather": "rain"}`."""
     location: tuple[float, float] | None = None
     """Where they are: latitude and longitude in degrees."""
-    friends: Sequence[str] = ()
-    """User ids of whom they know; ids that training does not know are ignored and counted."""
+    within_km: float | None = None
+    """Show only items so near; needs a location, or a home among the attributes."""
+    friends: Sequence[str] | Mapping[str, float] = ()
+    """User ids of whom they know, or how well by id; ids that training does not know are ignored
+    and counted.
+    """
     searches: Sequence[str] = ()
     """What they searched for, the newest last."""
     at: float | None = None
@@ -49,6 +54,23 @@ class Request:
         if not all(isinstance(event, tuple | list) for event in self.history):
             events = [e if isinstance(e, tuple | list) else (str(e), None) for e in self.history]
             object.__setattr__(self, "history", events)
+        km = self.within_km
+        if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
+            raise BadInput(f"within_km must be a number of kilometres above 0, got {km!r}")
+
+
+def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
+    """How well each friend is known; 1 where it is not said.
+
+    Raises:
+        BadInput: if a weight is no number above 0.
+    """
+    if not isinstance(friends, Mapping):
+        return [1.0] * len(friends)
+    for friend, weight in friends.items():
+        if not 0.0 < weight < np.inf:
+            raise BadInput(f"the weight of a friend must be above 0, got {weight} for {friend!r}")
+    return list(friends.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +95,24 @@ class Slate:
     model_version: str = ""
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""
+
+    def frame(self) -> pl.DataFrame:
+        """One row for each place: `place, item_id, score, uncertainty, propensity`, and `predicted`
+        where values are ratings.
+        """
+        columns: dict[str, Any] = {
+            "place": range(1, len(self.item_ids) + 1),
+            "item_id": self.item_ids,
+            "score": self.scores,
+            "uncertainty": self.uncertainty,
+            "propensity": self.propensity,
+        }
+        return pl.DataFrame(
+            columns if self.predicted is None else columns | {"predicted": self.predicted}
+        )
+
+    def __repr__(self) -> str:
+        return f"Slate({', '.join(self.item_ids)})"
+
+    def _repr_html_(self) -> str:
+        return str(self.frame()._repr_html_())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,12 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
+from metarec.models.registry import configs_of
+from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
@@ -29,32 +33,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def to_artefact(
-    *,
-    settings: Mapping[str, Any],
-    version: str,
-    catalog: Catalog,
-    training: Dataset,
-    horizon: Horizon,
-    policy: Policy,
-    item_inputs: ItemInputs,
-    profile_inputs: ProfileInputs,
-    content: np.ndarray,
-    text: np.ndarray,
-    ensemble: Ensemble,
-    new_items: NewItemPlaces | None,
-    ratings: RatingHead | None,
-    intervals: Conformal | None,
-    card: str,
-) -> Artefact:
+def to_artefact(model: FittedModel) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
-    encoder = item_inputs.encoder.state()
+    training, inputs, encoder = model.training, model.item_inputs, model.item_inputs.encoder.state()
     config = {
-        "version": version,
-        "settings": dict(settings),
-        "horizon": asdict(horizon),
-        "policy": asdict(policy),
-        "scorers": list(ensemble.scorers),
+        "version": model.version,
+        "settings": asdict(model.settings),
+        "horizon": asdict(model.horizon),
+        "policy": asdict(model.policy),
+        "scorers": list(model.ensemble.scorers),
+        "models": {name: asdict(config) for name, config in model.ensemble.configs.items()},
         "data": {
             "name": training.name,
             "has_values": training.interactions.has_values,
@@ -65,50 +53,52 @@ def to_artefact(
         },
         "item_inputs": {
             "encoder": encoder.settings,
-            "reason": item_inputs.reason,
-            "tags": item_inputs.tags,
-            "numbers": item_inputs.numbers,
-            "template": item_inputs.template,
+            "reason": inputs.reason,
+            "tags": inputs.tags,
+            "numbers": inputs.numbers,
+            "template": inputs.template,
         },
-        "profile_inputs": asdict(profile_inputs),
-        "intervals": None if intervals is None else intervals.to_json(),
+        "profile_inputs": asdict(model.profile_inputs),
+        "intervals": None if model.intervals is None else model.intervals.to_json(),
     }
     arrays = {
-        "content": content,
-        "text": text,
-        "center": item_inputs.center,
-        "components": item_inputs.components,
+        "content": model.content,
+        "text": model.text,
+        "center": inputs.center,
+        "components": inputs.components,
         **_under("encoder", encoder.arrays),
-        **_under("ensemble", ensemble.arrays()),
-        **(_under("new_items", new_items.arrays()) if new_items is not None else {}),
-        **(_under("ratings", ratings.arrays()) if ratings is not None else {}),
+        **_under("ensemble", model.ensemble.arrays()),
+        **(_under("new_items", model.new_items.arrays()) if model.new_items is not None else {}),
+        **(_under("ratings", model.ratings.arrays()) if model.ratings is not None else {}),
     }
     tables = {
-        "catalog": catalog.frame,
+        "catalog": model.catalog.frame,
         "interactions": training.interactions.frame,
         "items": training.items.frame,
         "users": training.users.frame,
         "friends": training.relations.friends,
         "searches": training.relations.searches,
     }
-    return Artefact(config=config, arrays=arrays, tables=tables, card=card)
+    return Artefact(config=config, arrays=arrays, tables=tables, card=model_card(model))
 
 
-def from_artefact(artefact: Artefact) -> dict[str, Any]:
-    """The parts that `to_artefact` sorted away, by the same names (without `card`).
+def from_artefact(artefact: Artefact) -> FittedModel:
+    """The model that `to_artefact` sorted away.
 
     Raises:
         BrokenArtefact: if one is missing, as in a model that another version of metarec wrote.
     """
     try:
         _check_lengths(artefact)
-        return _parts(artefact)
+        model = FittedModel(**_parts(artefact))
     except (KeyError, TypeError) as error:
         raise BrokenArtefact(
             f"the model cannot be read ({type(error).__name__}: {error}): another version of "
             f"metarec wrote it; "
             "fit again"
         ) from error
+    words = users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings)
+    return replace(model, ensemble=model.ensemble.with_words(words))
 
 
 def _check_lengths(artefact: Artefact) -> None:
@@ -178,7 +168,9 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"],
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
-            current_ids(config["scorers"]), under_current_ids(_below("ensemble", arrays))
+            current_ids(config["scorers"]),
+            under_current_ids(_below("ensemble", arrays)),
+            configs_of(config.get("models", {})),
         ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
         if new_item_arrays
@@ -188,10 +180,10 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     }
 
 
-def _settings(saved: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(saved: Mapping[str, Any]) -> Settings:
     """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
     learner = saved.get("learner")
-    return {**saved, "learner": RENAMED.get(str(learner), learner)}
+    return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner)})
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

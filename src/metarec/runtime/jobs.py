@@ -5,8 +5,8 @@ the same order.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from metarec.runtime.extras import require
 
@@ -14,39 +14,56 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BACKENDS = ("here", "ray")
+AHEAD = 2
+"""Items handed out for each worker before the first is back: more would only fill memory."""
 
 
 def run_jobs(
-    fn: Callable[[Item], Result], items: Sequence[Item], workers: int = 1, *, backend: str = "here"
+    fn: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int = 1,
+    *,
+    backend: str = "here",
+    tell: Callable[[int], None] | None = None,
 ) -> list[Result]:
     """`[fn(item) for item in items]`, spread over workers.
 
     `fn` and the items must be picklable when `workers` > 1; randomness must come from the item
     (`runtime.rng.derive`), so that who runs it does not matter. The first failure stops the run and
-    names the item.
+    names the item. An item is asked of `items` when a worker is about to be free for it.
 
     Args:
         workers: processes at once; 1 stays in this one.
         backend: `here`, or `ray` (extra `ray`; uses a running cluster if the environment names
-            one).
+            one). A worker that dies there is replaced and its items run again.
+        tell: hears how many items are done.
 
     Raises:
         ValueError: if `workers` or `backend` is out of range.
+    """
+    check_backend(workers, backend)
+    if backend == "ray":
+        return _on_ray(fn, items, workers, tell)
+    if workers == 1 or len(items) < 2:
+        results = []
+        for position in range(len(items)):
+            results.append(_named(fn, position, items[position]))
+            if tell is not None:
+                tell(position + 1)
+        return results
+    return _in_processes(fn, items, min(workers, len(items)), tell)
+
+
+def check_backend(workers: int, backend: str) -> None:
+    """Whether there is such a way to run jobs.
+
+    Raises:
+        ValueError: if not.
     """
     if workers < 1:
         raise ValueError(f"workers must be 1 or more, got {workers}")
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if backend == "ray":
-        return _on_ray(fn, items, workers)
-    if workers == 1 or len(items) < 2:
-        return [_named(fn, position, item) for position, item in enumerate(items)]
-    return _in_processes(fn, items, min(workers, len(items)))
-
-
-def cpu_count() -> int:
-    """Cores this process may use, which a container can hold below what the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _named(fn: Callable[[Item], Result], position: int, item: Item) -> Result:
@@ -57,23 +74,63 @@ def _named(fn: Callable[[Item], Result], position: int, item: Item) -> Result:
         raise
 
 
-def _in_processes(
-    fn: Callable[[Item], Result], items: Sequence[Item], workers: int
+def _collected(
+    submit: Callable[[int], Any],
+    n_items: int,
+    most: int,
+    wait: Callable[[list[Any]], list[Any]],
+    result: Callable[[Any], Result],
+    tell: Callable[[int], None] | None,
 ) -> list[Result]:
-    from concurrent.futures import ProcessPoolExecutor
+    """Results in the order of the items, of which at most `most` are under way at a time."""
+    results: dict[int, Result] = {}
+    running: dict[Any, int] = {}
+    waiting: Iterator[int] = iter(range(n_items))
+    while len(results) < n_items:
+        while len(running) < most and (position := next(waiting, None)) is not None:
+            running[submit(position)] = position
+        for handle in wait(list(running)):
+            results[running.pop(handle)] = result(handle)
+            if tell is not None:
+                tell(len(results))
+    return [results[position] for position in range(n_items)]
+
+
+def _in_processes(
+    fn: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    tell: Callable[[int], None] | None,
+) -> list[Result]:
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+    from concurrent.futures import wait as wait_for
     from multiprocessing import get_context
+
+    def first(handles: list[Future[Result]]) -> list[Future[Result]]:
+        return list(wait_for(handles, return_when=FIRST_COMPLETED).done)
 
     # spawn: a forked child of a process that has run torch may hang in its thread pools.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_named, fn, position, item) for position, item in enumerate(items)]
         try:
-            return [future.result() for future in futures]
+            return _collected(
+                lambda position: pool.submit(_named, fn, position, items[position]),
+                len(items),
+                AHEAD * workers,
+                first,
+                Future.result,
+                tell,
+            )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _on_ray(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+def _on_ray(
+    fn: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    tell: Callable[[int], None] | None,
+) -> list[Result]:
     ray = require("ray", "ray")
     started = not ray.is_initialized()
     if started:
@@ -86,9 +143,14 @@ def _on_ray(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -
     try:
         job = ray.remote(_named).options(num_cpus=1, max_retries=2)
         shared = ray.put(fn)
-        waiting = [job.remote(shared, position, item) for position, item in enumerate(items)]
-        results: list[Result] = ray.get(waiting)
-        return results
+        return _collected(
+            lambda position: job.remote(shared, position, items[position]),
+            len(items),
+            AHEAD * workers,
+            lambda handles: list(ray.wait(handles)[0]),
+            ray.get,
+            tell,
+        )
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error  # the job's own error, as in-process
     finally:

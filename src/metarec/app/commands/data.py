@@ -99,3 +99,27 @@ def check(
     )
     result = {**report.to_dict(), "columns": [use.to_dict() for use in uses]}
     show({**result, "encoding": advice.to_dict()}, text, as_json=as_json)
+
+
+@app.command("clean")
+def clean(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A data folder, or one file of events.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Data folder to write; must not exist yet.")],
+    rows_at_once: Annotated[
+        int, typer.Option(help="Events held in memory at a time; a million need some 0.3 GB.")
+    ] = 5_000_000,
+    as_json: Json = False,
+) -> None:
+    """Clean more events than fit in memory, a share of the users at a time, into a data folder."""
+    from metarec.data.ingest import ingest
+
+    report = ingest(
+        data, out, rows_at_once=rows_at_once, progress=lambda line: typer.echo(line, err=True)
+    )
+    show(
+        {**report.to_dict(), "folder": str(out)},
+        f"{report.to_text()}\n\n{out}\nnext: metarec fit {out}",
+        as_json=as_json,
+    )

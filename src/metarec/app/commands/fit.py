@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metarec.app.commands.options import (
+    Backend,
     Domain,
     Encoder,
     ItemTemplate,
@@ -19,6 +20,7 @@ from metarec.app.commands.options import (
     Preset,
     Seed,
     Source,
+    Workers,
     note,
     show,
 )
@@ -63,6 +65,15 @@ def fit(
         typer.Option(help="Clean the data first; `metarec data check` says what that takes out."),
     ] = True,
     seed: Seed = 0,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="Keep finished steps beside MODEL until it is written, and go on from those of "
+            "the same fit that was killed."
+        ),
+    ] = True,
+    workers: Workers = 1,
+    backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
@@ -74,9 +85,11 @@ def fit(
     from metarec.models.registry import USER_TEXT
     from metarec.recommender import Recommender, Settings
     from metarec.runtime.artefacts import check_place
+    from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
     check_place(out)  # before the work, not after it
+    check_backend(workers, backend)
     settings = Settings(
         preset=preset,
         seed=seed,
@@ -97,6 +110,8 @@ def fit(
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
+    if resume and _steps_of(out).is_dir():
+        note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
         model = Recommender.fit(
@@ -107,6 +122,9 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            checkpoint=_steps_of(out) if resume else None,
+            workers=workers,
+            backend=backend,
             progress=progress,
         )
     seconds = time.perf_counter() - started
@@ -128,6 +146,7 @@ def fit(
         "notes": model.notes,
         "policy": policy_facts(table, model.policy),
     }
+    fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     notes = "".join(f"\n{line}" for line in model.notes)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
@@ -136,11 +155,16 @@ def fit(
         f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
-        f"({facts['encoder_reason']}){notes}\npolicy:\n{heeded}\n"
+        f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"
         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
         f"{out}",
         as_json=as_json,
     )
+
+
+def _steps_of(model: Path) -> Path:
+    """Where finished steps of a fit lie until its model is written."""
+    return model.with_name(f".{model.name}.steps")
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, Model, Seed, show
+from metarec.app.commands.options import Json, Seed, show
 
 if TYPE_CHECKING:
     from metarec.feedback.forgetting import ForgetReceipt
@@ -22,17 +22,32 @@ Store = Annotated[
 ]
 
 
+ServedModel = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A model folder; the setting `model`, or METAREC_MODEL, unless given.",
+    ),
+]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", help="TOML file with any setting of the service."),
+]
+
+
+def _named(model: Path | None) -> str | None:
+    return None if model is None else str(model)
+
+
 def serve(
-    model: Model,
+    model: ServedModel = None,
     store: Store = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen at; 127.0.0.1 unless given.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="TOML file with any setting of the service.")
-    ] = None,
+    settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
     """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
@@ -40,11 +55,11 @@ def serve(
     from metarec.app.service.settings import load_settings
 
     where = load_settings(
-        settings, model=str(model), store=store, host=host, port=port, workers=workers
+        settings, model=_named(model), store=store, host=host, port=port, workers=workers
     )
     url = f"http://{where.host}:{where.port}"
     run(
-        str(model),
+        where.model,
         store,
         host=host,
         port=port,
@@ -58,10 +73,56 @@ def serve(
     )
 
 
+def import_(
+    model: ServedModel = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="What users did, as for `metarec fit`; what the model was fitted on unless given.",
+        ),
+    ] = None,
+    store: Store = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Put what users did into the event store, so that the service knows them; done again, it adds
+    only what is new.
+    """
+    from contextlib import closing
+
+    from metarec.app.importing import import_data
+    from metarec.app.service.settings import load_settings
+    from metarec.data.cleaning import read_clean
+    from metarec.feedback import open_store
+    from metarec.feedback.registry import Registry
+    from metarec.recommender import Recommender
+
+    where = load_settings(settings, model=_named(model), store=store)
+    registry = Registry(where.model)
+    loaded = Recommender.load(registry.place_of(registry.current()))
+    table = loaded.training_data() if data is None else read_clean(data)[0]
+    with closing(open_store(where.store_url)) as opened:
+        done = import_data(opened, table, loaded.vocabulary)
+    lines = [
+        f"{done.events:,} events stored, {done.known:,} were known, {done.profiles:,} profiles",
+        f"friends of {done.friends:,} users, {done.searches:,} searches",
+        *([f"{done.forgotten:,} of users who asked to be forgotten"] if done.forgotten else []),
+        *(
+            [f"{done.unknown_items:,} on items that the model does not know"]
+            if done.unknown_items
+            else []
+        ),
+    ]
+    show(done.as_dict(), "\n".join(lines), as_json=as_json)
+
+
 def forget(
-    model: Model,
+    model: ServedModel = None,
+    *,
     user: Annotated[str, typer.Option(help="Id of the user who asks to be forgotten.")],
     store: Store = None,
+    settings: SettingsFile = None,
     data: Annotated[
         str | None,
         typer.Option(help="What the models were fitted on, to see whether it holds the user."),
@@ -78,8 +139,8 @@ def forget(
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.feedback.registry import Registry
 
-    models = Registry(model)
-    where = load_settings(None, model=str(model), store=store, data=data)
+    where = load_settings(settings, model=_named(model), store=store, data=data)
+    models = Registry(where.model)
     events = open_store(
         where.store_url, create=False
     )  # an empty one would hold nobody, and its receipt would say that all went well
@@ -111,12 +172,13 @@ def _receipt(receipt: ForgetReceipt) -> str:
 
 
 def retrain(
-    model: Model,
+    model: ServedModel = None,
     store: Store = None,
     data: Annotated[
         str | None,
         typer.Option(help="What the first model was fitted on; what the model keeps unless given."),
     ] = None,
+    settings: SettingsFile = None,
     force: Annotated[bool, typer.Option("--force", help="Promote whatever was measured.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -127,11 +189,11 @@ def retrain(
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings
 
-    where = load_settings(None, model=str(model), store=store)
+    where = load_settings(settings, model=_named(model), store=store, data=data)
     done = run(
-        str(model),
+        where.model,
         where.store_url,
-        data=data,
+        data=where.data or None,
         seed=seed,
         force=force,
         keep=where.keep_versions,

@@ -39,6 +39,13 @@ Viewed = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="An item the user viewed; may be repeated."),
 ]
+Did = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=ID",
+        help="An event of any kind that the data have: complete=C12; may be repeated.",
+    ),
+]
 Profile = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="What is known of the user; may be repeated."),
@@ -56,6 +63,10 @@ Friend = Annotated[
 Near = Annotated[
     str | None,
     typer.Option(metavar="LAT,LON", help="Where they are, in degrees: 52.5,13.4."),
+]
+WithinKm = Annotated[
+    float | None,
+    typer.Option(metavar="KM", help="Only items so near to --near, or to the user's home."),
 ]
 Context = Annotated[
     list[str] | None,
@@ -114,6 +125,12 @@ PictureEncoder = Annotated[
         help="What reads the pictures: auto, efficientnet-lite0, colors, or the name "
         "or folder of any ViT-like model.",
     ),
+]
+
+Workers = Annotated[int, typer.Option(help="Processes at once.")]
+Backend = Annotated[
+    str,
+    typer.Option(help="Where workers run: here, or ray (the cluster that RAY_ADDRESS names)."),
 ]
 
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metarec.app.commands.batch import AllUsers, Out, UsersAPart, to_all
 from metarec.app.commands.options import (
+    Backend,
     Bought,
     Context,
+    Did,
     Dislike,
     Friend,
     Json,
@@ -21,6 +24,8 @@ from metarec.app.commands.options import (
     Seed,
     Viewed,
     Wish,
+    WithinKm,
+    Workers,
     show,
     table,
 )
@@ -36,10 +41,12 @@ def recommend(
     dislike: Dislike = None,
     bought: Bought = None,
     viewed: Viewed = None,
+    did: Did = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
     near: Near = None,
+    within_km: WithinKm = None,
     context: Context = None,
     search: Search = None,
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
@@ -68,17 +75,38 @@ def recommend(
         float, typer.Option(help="Strength of exploration; 0 shows the best as known.")
     ] = 0.0,
     seed: Seed = 0,
+    all_users: AllUsers = None,
+    out: Out = None,
+    users_a_part: UsersAPart = 5_000,
+    workers: Workers = 1,
+    backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
-    """Recommend to one user: what they liked, who they are, what they wish for."""
+    """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
     import numpy as np
 
+    from metarec.data.errors import BadInput
     from metarec.recommendation.rules import Rules
     from metarec.recommender import Recommender
 
+    if all_users is not None:
+        told = (like, dislike, bought, viewed, did, profile, wish, friend, near, within_km)
+        if any((*told, context, search, ban, pin, quota, explore)):
+            raise BadInput(
+                "--all-users takes what is known of each user from DATA; beside it only -k, "
+                "--filter and --diversity count"
+            )
+        from metarec.app.batch import BatchConfig
+
+        config = BatchConfig(k=k, where=where, diversity=diversity, users_a_part=users_a_part)
+        to_all(model, all_users, out, config, workers=workers, backend=backend, as_json=as_json)
+        return
+    if out is not None:
+        raise BadInput("--out says where the slates of --all-users DATA go; give both")
+
     loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
-    request = with_context(who, friend, near, context, search)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
+    request = with_context(loaded, who, friend, near, context, search, within_km)
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
@@ -142,6 +170,7 @@ def explain(
     dislike: Dislike = None,
     bought: Bought = None,
     viewed: Viewed = None,
+    did: Did = None,
     profile: Profile = None,
     wish: Wish = None,
     friend: Friend = None,
@@ -158,8 +187,8 @@ def explain(
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed)
-    request = with_context(who, friend, near, context, search)
+    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
+    request = with_context(loaded, who, friend, near, context, search)
     why = loaded.explain(request, item_id=item)
     result = why.to_json()
     if trace is not None:
@@ -182,6 +211,7 @@ def request_of(
     *,
     bought: list[str] | None = None,
     viewed: list[str] | None = None,
+    did: list[str] | None = None,
 ) -> Request:
     """A user as the command line describes them.
 
@@ -194,6 +224,7 @@ def request_of(
 
     given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
     history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+    history += [_event(text, _kind(kind, model), model) for kind, text in _kinds_done(did)]
     for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
@@ -205,26 +236,32 @@ def request_of(
 
 
 def with_context(
+    model: Recommender,
     request: Request,
     friend: list[str] | None,
     near: str | None,
     context: list[str] | None,
     search: list[str] | None,
+    within_km: float | None = None,
 ) -> Request:
     """The same user with friends, place, circumstances and searches.
 
     Raises:
-        BadInput: if a value cannot be read.
+        BadInput: if a value cannot be read, or the model knows no such circumstance.
     """
     from dataclasses import replace
 
     from metarec.data.places import location_of
+    from metarec.recommendation.notes import refuse_unknown_context
 
+    told = {name: _read(value) for name, value in _pairs(context, "--context")}
+    refuse_unknown_context(model.context_columns, told)
     return replace(
         request,
+        within_km=within_km,
         friends=friend or (),
         location=None if near is None else location_of(near.split(",")),
-        context={name: _read(value) for name, value in _pairs(context, "--context")},
+        context=told,
         searches=search or (),
     )
 
@@ -245,6 +282,32 @@ def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None,
     if kind == "like" and model.has_values:
         return text, model.value_range[1], "rating"
     return text, None, kind
+
+
+def _kinds_done(texts: list[str] | None) -> list[tuple[str, str]]:
+    """Kind and item of each `KIND=ID`; the id may hold a `=` itself."""
+    from metarec.data.schema import BadInput
+
+    for text in texts or ():
+        if "=" not in text:
+            raise BadInput(f"--did takes KIND=ID, got {text!r}")
+    return [(kind, item) for kind, _, item in (text.partition("=") for text in texts or ())]
+
+
+def _kind(name: str, model: Recommender) -> str:
+    """A kind that the model's table has.
+
+    Raises:
+        BadInput: naming the nearest, if it has none of this name.
+    """
+    from metarec.data.schema import BadInput
+
+    kinds = model.training.interactions.kinds
+    if not kinds.known(name):
+        near = kinds.nearest(name)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise BadInput(f"--did: kind {name!r} is not known{hint}")
+    return name
 
 
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 // What clicks changed: two lists side by side with a line for every item in both, and how doubt shrank.
 
 import { count, el, svg } from "./dom.js";
+import { sureWords } from "./items.js";
 
 const ROW = 34;
 
@@ -34,7 +35,7 @@ function side(name, items, kind) {
 }
 
 /** Mean spread of the predictions on the list after each number of events seen in this visit. */
-export function drawDoubt(place, trail, unit) {
+export function drawDoubt(place, trail) {
   const points = trail.filter((one) => one.doubt !== null);
   if (!points.length) {
     place.replaceChildren(el("p", { class: "quiet" }, "This model says nothing about how sure it is."));
@@ -42,9 +43,9 @@ export function drawDoubt(place, trail, unit) {
   }
   const [first, last] = [points[0], points.at(-1)];
   const change = (last.doubt - first.doubt) / first.doubt;
-  const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} than for a stranger, on average over the list.`;
+  const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} uncertain than for a new user, on average over the list.`;
   place.replaceChildren(
-    el("p", { class: "big-number" }, `± ${last.doubt.toFixed(2)}`, el("small", {}, unit)),
+    el("p", { class: "big-number" }, sureWords(last.doubt / first.doubt)),
     el("p", { class: "quiet" }, words),
     ...trailChart(points));
 }

@@ -52,7 +52,10 @@ export function allFacts(attributes) {
 
 /** What we think this person would rate it, in a sentence; empty where values are no ratings. */
 export const forecastWords = ({ predicted, interval }, range) => (range && interval
-  ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; in 9 of 10 cases ${interval.map((end) => end.toFixed(1)).join(" to ")}.` : "");
+  ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; usually between ${interval.map((end) => end.toFixed(1)).join(" and ")}.` : "");
+
+/** How sure we are, in words; `share` is the uncertainty beside that of what a new user is shown. */
+export const sureWords = (share) => (share > 0.85 ? "a guess" : share > 0.55 ? "some idea" : share > 0.3 ? "fairly sure" : "sure");
 
 /** Like and dislike. `now` says what was said before; `judge(kind)` is called with what is pressed, the same again to take it back. */
 export function judgeButtons(title, now, judge) {

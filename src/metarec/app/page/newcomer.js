@@ -1,10 +1,11 @@
 // The newcomer's view: tell something, see the list move, ask why.
 
-import { ask, item, remember } from "./api.js";
+import { ask, item, remember, timed } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
+import { meetCircumstances } from "./circumstances.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
-import { factLine, forecastWords, judgeButtons, tile } from "./items.js";
+import { factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
 import { asking, keep, newEvent, opinionOf, opinions, person, saveProfile, store, takesBack, takingBack } from "./person.js";
 import { showWhy } from "./why.js";
 
@@ -29,10 +30,22 @@ export async function showNewcomer() {
   drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
+  await meetCircumstances(refresh);
   if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
+  await sayExamples(shown.stranger.items.map((one) => one.item_id));
   if (!shown.trail.length) shown.trail.push(mark(shown.stranger, 0));
   await Promise.all([refresh(), drawQuestions()]);
 }
+
+/** Examples of what may be asked are words of the catalog that is served. */
+async function sayExamples(itemIds) {
+  const facts = (await Promise.all(itemIds.slice(0, 4).map(item))).map((one) => one.attributes || {});
+  const [first, second] = [...new Set(facts.flatMap((one) => words(one.categories).slice(0, 1)))];
+  byId("wish").placeholder = first ? `${first.toLowerCase()}${second ? `, no ${second.toLowerCase()}` : ""}` : "in your own words";
+  byId("filter").placeholder = first ? `categories = "${first}"` : "";
+}
+
+const words = (value) => (Array.isArray(value) ? value : value ? [value] : []).map(String);
 
 function fillFields() {
   byId("wish").value = person.wish;
@@ -54,25 +67,24 @@ async function refresh() {
   const mine = ++ticket;
   playing += 1; // a replay under way shows a list that is no longer so
   byId("slate").setAttribute("aria-busy", "true");
-  const began = performance.now();
-  let slate;
+  let slate, ms;
   try {
-    slate = await ask("POST", "v1/recommendations", {
-      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null,
+    [slate, ms] = await timed("POST", "v1/recommendations", {
+      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null, within_km: person.location ? person.withinKm : null,
     });
   } finally {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");
   }
   if (mine !== ticket) return; // a later click has asked again
   shown.before = shown.slate || shown.stranger;
-  shown.slate = { ...slate, ms: performance.now() - began };
+  shown.slate = { ...slate, ms };
   const known = opinions().length;
   shown.trail = shown.trail.filter((one) => one.shots === 0 || one.shots < known); // what was taken back is no longer a step
   if (known > 0) shown.trail.push(mark(slate, known));
   drawHero();
   drawSlate();
   drawMoved();
-  drawDoubt(byId("doubt"), shown.trail, unit());
+  drawDoubt(byId("doubt"), shown.trail);
   drawTold();
 }
 
@@ -80,7 +92,6 @@ const mark = (slate, shots) => ({
   shots, doubt: mean(slate.items.map((one) => one.uncertainty).filter((doubt) => doubt !== null)),
 });
 const mean = (numbers) => (numbers.length ? numbers.reduce((sum, x) => sum + x, 0) / numbers.length : null);
-const unit = () => (shown.range ? "on the rating scale" : "of the score");
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
@@ -108,7 +119,7 @@ function drawSlate() {
   glide(rows, old);
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
   const known = opinions().length;
-  byId("slate-note").textContent = `${known ? `${count(known, "event")} known` : "What a new user is shown"} · ranked in ${Math.round(slate.ms)} ms `;
+  byId("slate-note").textContent = `${known ? `${count(known, "event")} known` : "What a new user is shown"} · ranked in ${slate.ms < 10 ? slate.ms.toFixed(1) : Math.round(slate.ms)} ms `;
   if (known) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
   if (before && before !== slate) say(movedSentence(slate, was));
 }
@@ -164,9 +175,10 @@ function forecast(one) {
 function doubtMeter(doubt) {
   if (doubt === null) return el("span", { class: "doubt" });
   const most = Math.max(...[...(shown.stranger?.items || []), ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
-  const words = `Give or take ${doubt.toFixed(2)} ${unit()}`;
+  const share = doubt / most;
+  const words = sureWords(share);
   return el("span", { class: "doubt", role: "img", "aria-label": words, title: words },
-    el("span", { class: "doubt-bar", vars: { share: `${Math.round(100 * doubt / most)}%` } }), el("span", {}, `± ${doubt.toFixed(2)}`));
+    el("span", { class: "doubt-bar", vars: { share: `${Math.round(100 * share)}%` } }), el("span", {}, words));
 }
 
 /** Let rows travel from where they were to where they are. */
@@ -219,7 +231,7 @@ function arrive(place) {
 }
 
 function openWhy(one) {
-  showWhy(one, K, { unit: unit(), range: shown.range }, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
+  showWhy(one, K, shown.range, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
 }
 
 // ---------------------------------------------------------------- saying something

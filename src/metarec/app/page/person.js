@@ -4,7 +4,7 @@ import { ask, randomName } from "./api.js";
 
 const PLACE = "metarec.person";
 
-const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0 });
+const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0, context: {}, location: null, withinKm: null });
 
 function read() {
   try {
@@ -17,13 +17,13 @@ function read() {
 
 const found = read();
 
-export const person = { ...(found || blank()), profile: {}, events: [] };
+export const person = { ...(found || blank()), profile: {}, events: [], friends: [] };
 
 export function keep(changes = {}) {
   Object.assign(person, changes);
-  const { userId, skipped, wish, filter, diversity } = person;
+  const { userId, skipped, wish, filter, diversity, context, location, withinKm } = person;
   try {
-    localStorage.setItem(PLACE, JSON.stringify({ userId, skipped: skipped.slice(-500), wish, filter, diversity }));
+    localStorage.setItem(PLACE, JSON.stringify({ userId, skipped: skipped.slice(-500), wish, filter, diversity, context, location, withinKm }));
   } catch { /* a browser that keeps nothing: the visit lasts as long as the page */ }
 }
 
@@ -33,11 +33,25 @@ export async function load() {
   if (!found) return;
   try {
     const kept = await ask("GET", `v1/users/${encodeURIComponent(person.userId)}?last=200`);
-    Object.assign(person, { events: kept.events, profile: kept.profile });
+    Object.assign(person, { events: kept.events, profile: kept.profile, friends: [] });
+    if (kept.friends) person.friends = (await ask("GET", friendsAt())).friends.map((friend) => friend.friend_id);
   } catch (error) {
     if (error.status !== 404) throw error;
-    Object.assign(person, { events: [], profile: {} });
+    Object.assign(person, { events: [], profile: {}, friends: [] });
   }
+}
+
+const friendsAt = () => `v1/users/${encodeURIComponent(person.userId)}/friends`;
+
+export const saveFriends = (friends) => ask("PUT", friendsAt(), { friends });
+
+/** Queries, the newest first. */
+export const searched = () => person.events.filter((event) => event.query).map((event) => event.query).reverse();
+
+export async function storeSearch(query) {
+  const event = { event_id: randomName(), kind: "search", query };
+  await ask("POST", "v1/events", { events: [{ ...event, user_id: person.userId }] });
+  person.events.push({ ...event, item_id: null, timestamp: Date.now() / 1000 });
 }
 
 /** Tell the service what was done. The id is chosen first, so that trying again stores nothing twice. */
@@ -64,17 +78,19 @@ export const saveProfile = async (profile) => {
 export const forget = () => ask("DELETE", `v1/users/${encodeURIComponent(person.userId)}`);
 
 export function startOver() {
-  keep({ ...blank(), profile: {}, events: [] });
+  keep({ ...blank(), profile: {}, events: [], friends: [] });
 }
 
 /** The last word on each item that was not taken back, latest first: [{item_id, title, kind}]. */
 export function opinions() {
   const last = new Map();
-  for (const event of [...person.events].reverse()) if (!last.has(event.item_id)) last.set(event.item_id, event);
+  for (const event of [...person.events].reverse()) if (event.item_id && !last.has(event.item_id)) last.set(event.item_id, event);
   return [...last.values()].filter((event) => !takesBack(event));
 }
 
 export const opinionOf = (itemId) => opinions().find((one) => one.item_id === itemId) || null;
 
+const degrees = () => person.location && { lat: person.location.lat, lon: person.location.lon };
+
 /** The body of every question about this person. */
-export const asking = () => ({ user_id: person.userId, wish: person.wish || null });
+export const asking = () => ({ user_id: person.userId, wish: person.wish || null, context: person.context, location: degrees() });

@@ -2,19 +2,19 @@
 
 import { ask, item } from "./api.js";
 import { byId, el, icon } from "./dom.js";
-import { allFacts, factLine, forecastWords, judgeButtons, tile } from "./items.js";
+import { allFacts, factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
 import { askKey, wantsKey } from "./failures.js";
 import { asking } from "./person.js";
 
 const PARTS = {
   popularity: "Many people like it", item_statistics: "Its standing with everyone", profile: "People like you", item_knn: "People who chose what you chose",
-  ease: "Goes with what you chose", als: "Your taste", markov: "What comes next", support_ridge: "Learned from other newcomers",
+  ease: "Goes with what you chose", als: "Your taste", markov: "What comes next", support_ridge: "Learned from other new users",
   deep_set: "What a network makes of it", r2d2: "What you did so far",
   content: "What it is about", wish: "Your wish", cold_items: "New here, and like you",
 };
 
-/** `scale` says on what scale an item's uncertainty lies: `{unit, range}`, the range null where values are no ratings. */
-export async function showWhy(one, k, scale, judge) {
+/** `range` is that of the ratings, null where values are no ratings. */
+export async function showWhy(one, k, range, judge) {
   const drawer = byId("why");
   const body = el("div", { class: "drawer-body", "aria-busy": "true" },
     one.reasons?.length ? el("ul", { class: "reasons" }, one.reasons.map((reason) => el("li", {}, sentence(reason)))) : null,
@@ -34,9 +34,9 @@ export async function showWhy(one, k, scale, judge) {
     const [about, why] = await Promise.all([item(one.item_id), ask("POST", "v1/explanations", { ...asking(), item_id: one.item_id, k })]);
     if (drawer.dataset.item !== one.item_id) return;
     line.replaceWith(factLine(one.title, about.attributes));
-    body.replaceChildren(...explained(why, one, scale, about.attributes).filter(Boolean));
+    body.replaceChildren(...explained(why, one, range, about.attributes).filter(Boolean));
   } catch (error) {
-    const again = () => showWhy(one, k, scale, judge);
+    const again = () => showWhy(one, k, range, judge);
     body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message, " ", wantsKey(error)
       ? el("button", { type: "button", class: "link", onclick: () => askKey(error.message, again) }, "Enter another key") : null));
   } finally {
@@ -46,10 +46,10 @@ export async function showWhy(one, k, scale, judge) {
 
 const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
 
-function explained(why, one, { unit, range }, attributes) {
+function explained(why, one, range, attributes) {
   return [
     el("p", { class: "place-line" }, why.rank ? `Place ${why.rank} of everything you may be shown.` : "It may not be shown to you.",
-      " ", forecastWords(one, range) || (one.uncertainty === null ? "" : `Give or take ${one.uncertainty.toFixed(2)} ${unit}.`)),
+      " ", forecastWords(one, range) || (one.uncertainty === null ? "" : `How sure we are: ${sureWords(one.uncertainty)}.`)),
     why.reasons.length ? el("ul", { class: "reasons" }, why.reasons.map((reason) => el("li", {}, sentence(reason))))
       : el("p", {}, "Nothing about you moves it: it stands where it stands for everyone."),
     counterfactual(why),

@@ -16,6 +16,7 @@ import polars as pl
 from metarec.app.items import items_frame, upserted
 from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
+from metarec.app.retraining.beside import known_relations, with_circumstances
 from metarec.app.retraining.compare import as_judges, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
@@ -24,9 +25,11 @@ from metarec.data.read import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
+from metarec.feedback.copies import without_known
 from metarec.feedback.erasing import free_space
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
-from metarec.feedback.forgotten_rows import clean_folder, tidy
+from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
+from metarec.feedback.merging import with_merges
 from metarec.feedback.outcomes import (
     ValueScale,
     as_training_rows,
@@ -148,9 +151,10 @@ def _round(
         if tables
         else champion.training_data()
     )
+    old, trained = with_merges(store, old), with_merges(store, champion.training_data())
     scale = scale_of(champion)
     stored = with_propensity(store.as_frame(), store.slates())
-    new = as_training_rows(stored, scale)
+    new = without_known(as_training_rows(stored, scale), old.interactions.frame)
     if not new.height:
         raise BadInput(
             "the store holds no events to learn from; serve first, or check the store's url"
@@ -162,7 +166,7 @@ def _round(
     )
     judging, learning = split_judges(
         store,
-        champion.training_data(),
+        trained,
         whole.interactions.frame,
         offered=old,
     )
@@ -228,12 +232,17 @@ def _without_forgotten(model: Recommender, store: Store) -> Recommender:
     data = model.training
     events = without_forgotten(store, data.interactions.frame)
     users = without_forgotten(store, data.users.frame)
+    back = set(events["user_id"].unique())
     return replace(
         model,
         training=replace(
             data,
             interactions=data.interactions.keep(events),
             users=Profiles.of(users),
+            relations=Relations(
+                friends=edges_without_forgotten(store, data.relations.friends, but=back),
+                searches=without_forgotten(store, data.relations.searches),
+            ),
         ),
     )
 
@@ -323,16 +332,9 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
     """Old and new events, items and users as one data set, without forgotten people."""
-    before = without_forgotten(store, old.interactions.frame)
-    rows = pl.concat(
-        [
-            before.cast({"value": pl.Float32}),
-            new.select("user_id", "item_id", "timestamp", "value", "kind").with_columns(
-                pl.col("value").cast(pl.Float32)
-            ),
-        ],
-        how="diagonal",
-    )
+    before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
+    told = with_circumstances(new, store.contexts(), before.schema)
+    rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
     items = champion.catalog.frame  # holds the old items and those added while serving up to now
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
     if added:
@@ -347,17 +349,7 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         users=Profiles.of(users),
         name=old.name,
         policy=old.policy,
-        relations=_known_relations(store, old.relations),
-    )
-
-
-def _known_relations(store: Store, old: Relations) -> Relations:
-    """Friends and searches of users who did not ask to be forgotten; edges go both ways."""
-    swapped = pl.col("friend_id").alias("user_id"), pl.col("user_id").alias("friend_id")
-    one_way = without_forgotten(store, old.friends).select(*swapped, "weight")
-    return Relations(
-        friends=without_forgotten(store, one_way).sort("user_id", "friend_id"),
-        searches=without_forgotten(store, old.searches),
+        relations=known_relations(store, old.relations),
     )
 
 

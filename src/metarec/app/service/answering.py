@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 
 from metarec.app.service.live import Served
-from metarec.app.service.schemas import HistoryEvent, Person, RecommendationRequest
+from metarec.app.service.schemas import (
+    Friend,
+    HistoryEvent,
+    Person,
+    RecommendationRequest,
+)
 from metarec.data.schema import BadInput
+from metarec.feedback.events import KnownBeside
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
+from metarec.recommendation.notes import refuse_unknown_context
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
 
@@ -61,14 +68,17 @@ def request_of(
     *,
     exclude: Sequence[str] = (),
     allow: Sequence[str] | None = None,
+    within_km: float | None = None,
 ) -> Request:
     """The recommender's request for a person: what is stored of them (if `store` is given), then
     what they sent along.
 
     Raises:
-        BadInput: if an attribute sent along looks like one of the policy's, misspelled.
+        BadInput: if an attribute sent along looks like one of the policy's, misspelled, or the
+            model knows no such context column.
     """
     served.model.policy_check.refuse_misspelled(body.profile)
+    refuse_unknown_context(served.model.context_columns, body.context)
     stored, profile = (
         store.person(body.user_id, last)
         if store is not None and body.user_id is not None
@@ -85,13 +95,31 @@ def request_of(
             else store.person(body.user_id, MAX_OLDER)[0]
         )
         older = _seen_before([*known, *sent], history, served)
+    beside = (
+        store.known_beside(body.user_id)
+        if store is not None and body.user_id is not None and served.reads_beside
+        else KnownBeside()
+    )
     return Request(
         history=history,
         profile={**profile, **body.profile},
         wish=body.wish,
+        context=body.context,
+        location=beside.location if body.location is None else body.location.degrees,
+        within_km=within_km,
+        friends={**beside.friends, **weights_of(body.friends)},
+        searches=[*beside.searches, *body.searches],
         exclude=[*exclude, *older] if older else exclude,
         allow=allow,
     )
+
+
+def weights_of(friends: Sequence[str | Friend]) -> dict[str, float]:
+    """How well a user knows each friend; 1 where it is not said."""
+    return {
+        **{friend: 1.0 for friend in friends if isinstance(friend, str)},
+        **{f.friend_id: f.weight for f in friends if isinstance(f, Friend)},
+    }
 
 
 def _seen_before(

@@ -18,6 +18,8 @@ from metarec import __version__
 from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.circumstances import circumstances_routes
+from metarec.app.service.friends import friends_routes
 from metarec.app.service.guard import Guard
 from metarec.app.service.http import (
     Service,
@@ -28,6 +30,7 @@ from metarec.app.service.http import (
 )
 from metarec.app.service.keys import Keys
 from metarec.app.service.live import LiveModel, warm_text
+from metarec.app.service.merging import merge_routes
 from metarec.app.service.meters import Meters
 from metarec.app.service.operator import operator_routes
 from metarec.app.service.people import people_routes
@@ -111,7 +114,14 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     let_addresses_hold_ids()
     routes = [
         route
-        for router in (people_routes(service), catalog_routes(service), operator_routes(service))
+        for router in (
+            friends_routes(service),
+            merge_routes(service),
+            circumstances_routes(service),
+            people_routes(service),
+            catalog_routes(service),
+            operator_routes(service),
+        )
         for route in router.routes
     ]
     refuse_unknown_parameters(routes)

@@ -60,10 +60,21 @@ def forged(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | 
         )
     if site not in (b"none", b"same-origin") and not allowed:
         return "a page of another site may not change anything here"
-    if _says_empty(headers) and not _is_json(headers.get(b"content-type", b"application/json")):
-        # A form without fields; one with fields is refused where its body is read as JSON
-        return "a body must be JSON and say so with the header `content-type: application/json`"
+    if method == "POST" and _is_simple(headers):
+        return (
+            "a POST must say `content-type: application/json`, or send `x-requested-with`, with or "
+            "without a body; a page of another site cannot"
+        )
     return None
+
+
+def _is_simple(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser would send these for any page, without asking here first. What has a body
+    is refused where that is read as JSON, in words about that.
+    """
+    if b"x-requested-with" in headers or not _says_empty(headers):
+        return False
+    return not _is_json(headers.get(b"content-type", b""))
 
 
 def _says_empty(headers: Mapping[bytes, bytes]) -> bool:

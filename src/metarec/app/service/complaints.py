@@ -31,6 +31,7 @@ _PLAIN = {
     "extra_forbidden": "is not known here",
     "string_too_long": "may have {max_length:,} letters, got {length:,}",
     "string_too_short": "must have {min_length:,} or more letters",
+    "value_error": "{error}",
     "model_attributes_type": "must be an object, got {kind}",
 }
 

@@ -22,6 +22,10 @@ def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
     return {
         "history": 0.003 * len(body.history),
         "wish": 2.0 if body.wish else 0.0,
+        "friends": 0.002 * len(body.friends),
+        "searches": 1.0 if body.searches else 0.0,
+        "location and context": 0.5 if body.location or body.context else 0.0,
+        "within_km": 1.0 if body.within_km is not None else 0.0,
         "exclude and allow": 0.0002 * (len(body.exclude) + len(body.allow or ())),
         "filter": 2.0 + 1.1 * comparisons(body.filter) if body.filter else 0.0,
         "quota": 3.0 + 1.3 * len(body.quota) if body.quota else 0.0,

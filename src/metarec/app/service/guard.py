@@ -45,6 +45,7 @@ _HEADERS = frozenset(
         b"x-api-key",
         b"origin",
         b"sec-fetch-site",
+        b"x-requested-with",
         b"x-request-id",
     }
 )
@@ -78,7 +79,12 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *more_headers]
+                taken = f"total;dur={1000 * (time.perf_counter() - started):.1f}"
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *more_headers,
+                    (b"server-timing", taken.encode()),
+                ]
             await send(message)
 
         try:

@@ -25,6 +25,7 @@ from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
+from metarec.models.registry import READ_CONTEXT
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -66,6 +67,13 @@ class Served:
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""
         return ValueScale.of(self.model.training.interactions)
+
+    @cached_property
+    def reads_beside(self) -> bool:
+        """Whether stored friends, searches or places can change a slate."""
+        scorers = self.model.ensemble.scorers
+        has_text = bool(self.model.text.shape[1])
+        return has_text or any(name in scorers for name in READ_CONTEXT)
 
     @cached_property
     def _lower_titles(self) -> pl.Series:

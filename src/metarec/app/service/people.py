@@ -7,7 +7,6 @@ import logging
 import math
 import secrets
 import time
-import uuid
 from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -27,9 +26,11 @@ from metarec.app.service.catalog import Stated, described
 from metarec.app.service.costs import IN_LOOP, cost_of
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Served
+from metarec.app.service.new_events import as_events
 from metarec.app.service.reasons import explain_one, short_reasons
-from metarec.feedback.events import Event, EventConflict, Impression, StoreUnavailable
+from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
+from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
@@ -84,12 +85,12 @@ def people_routes(service: Service) -> APIRouter:
         options = options_of(body, settings.explore)
         cost = cost_of(body, options.explore, settings.max_cost)
         began = time.time()
-        if body.wish:
-            await service.live.warmed()
         served = service.live.served
         request, without_store = await known_or_not(
-            body, served, exclude=body.exclude, allow=body.allow
+            body, served, exclude=body.exclude, allow=body.allow, within_km=body.within_km
         )
+        if words_asked(request, served.model.ensemble.scorers):
+            await service.live.warmed()
         ask = Ask(served, request, options)
         slate = (
             await service.scorer.ask(ask)
@@ -130,21 +131,12 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.EventsStored, 409, 503),
     )
     async def append(body: schemas.EventBatch) -> Json:
-        now = time.time()
-        _check_times(body, now + settings.future_seconds)
-        events = [
-            Event(
-                event_id=e.event_id or uuid.uuid4().hex,
-                user_id=e.user_id,
-                item_id=e.item_id,
-                kind=e.kind,
-                value=e.value,
-                timestamp=now if e.timestamp is None else e.timestamp,
-                slate_id=e.slate_id,
-                context=e.context,
-            )
-            for e in body.events
-        ]
+        events = as_events(
+            body,
+            service.live.served.scale.kinds,
+            now=time.time(),
+            future_seconds=settings.future_seconds,
+        )
         try:
             done = await asyncio.wrap_future(store.append(events, strict=True))
         except EventConflict as error:
@@ -156,7 +148,9 @@ def people_routes(service: Service) -> APIRouter:
             {
                 "accepted": done.accepted,
                 "duplicates": done.duplicates,
-                "unknown_items": sum(event.item_id not in vocabulary for event in events),
+                "unknown_items": sum(
+                    e.query is None and e.item_id not in vocabulary for e in events
+                ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
             }
         )
@@ -256,21 +250,10 @@ def people_routes(service: Service) -> APIRouter:
                 forget, store, user_id, models=service.live.registry, data=settings.data
             )
         finally:
-            _note_forgotten(service, user_id)
+            note_forgotten(service, user_id)
         return Json(asdict(receipt))
 
     return router
-
-
-def _check_times(body: schemas.EventBatch, latest: float) -> None:
-    """Refuse times after `latest`: such an event would count as the newest for ever."""
-    for place, event in enumerate(body.events):
-        if event.timestamp is not None and event.timestamp > latest:
-            raise HTTPException(
-                422,
-                f"body.events.{place}.timestamp: {event.timestamp:.0f} lies in the future; send "
-                f"seconds since 1970 in UTC, or none for now",
-            )
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
@@ -281,10 +264,12 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
     return {
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
+        "friends": len(store.friends_of(user_id)),
         "events": [
             {
                 "event_id": e.event_id,
-                "item_id": e.item_id,
+                "item_id": e.item_id or None,
+                "query": e.query,
                 "kind": e.kind,
                 "value": e.value,
                 "timestamp": e.timestamp,
@@ -295,7 +280,7 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
     }
 
 
-def _note_forgotten(service: Service, user_id: str) -> None:
+def note_forgotten(service: Service, user_id: str) -> None:
     """Slates asked for up to now are not remembered; the store knows this of those asked for before
     its tombstone, which is a moment older.
     """

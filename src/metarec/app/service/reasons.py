@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from metarec.app.service.live import Served
+from metarec.explanation.context_facts import context_facts
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
 from metarec.explanation.relative_score import parts_at
@@ -28,10 +29,11 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     if not slate.item_ids:
         return []
     known = [event for event in request.history if str(event[0]) in vocabulary][-MOST_EVENTS:]
-    asked = Request(history=known, profile=request.profile, wish=request.wish)
+    asked = replace(request, history=known)
     effects = leave_one_out(model, [asked], [slate.item_ids])[0]
     columns = vocabulary.indexes(slate.item_ids)
     parts = parts_at(model, [asked], columns[None])
+    facts = context_facts(model, asked, columns.tolist())
     liked_from = served.scale.relevant_from if served.scale.has_values else None
     said = []
     for place in range(len(slate.item_ids)):
@@ -53,6 +55,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
                 liked_from=liked_from,
                 most=most,
                 rather_for=True,
+                facts=facts[place],
             )
         )
     return said

@@ -28,7 +28,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def serve(
-    model: str,
+    model: str | None = None,
     store: str | None = None,
     *,
     host: str | None = None,
@@ -41,7 +41,7 @@ def serve(
     """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
 
     Args:
-        model: folder of a saved model.
+        model: folder of a saved model; of the settings unless given.
         store: event store; `events.db` in the model's folder unless given.
         settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the
             environment.

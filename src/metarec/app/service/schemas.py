@@ -6,9 +6,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from metarec.data.places import location_of
 
 MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
+MAX_FRIENDS = 5_000
 
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
@@ -59,6 +69,38 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Location(Shape):
+    """A place on the map, in degrees."""
+
+    lat: Annotated[float, Field(json_schema_extra={"minimum": -90, "maximum": 90})]
+    lon: Annotated[float, Field(json_schema_extra={"minimum": -180, "maximum": 180})]
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Location:
+        location_of((self.lat, self.lon))
+        return self
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Latitude and longitude."""
+        return self.lat, self.lon
+
+
+class Friend(Shape):
+    """A user whom another knows."""
+
+    friend_id: Id
+    weight: float = Field(1.0, gt=0.0, le=1e6, description="How well they know each other.")
+
+
+Friends = Annotated[list[Id | Friend], Field(max_length=MAX_FRIENDS)]
+"""Ids, or ids with weights."""
+Query = Annotated[
+    str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True, pattern=r"\S")
+]
+"""What was typed into a search box."""
+
+
 class HistoryEvent(Shape):
     """One event of a history sent along, not stored."""
 
@@ -79,6 +121,24 @@ class Person(Shape):
     )
     profile: Attributes = Field(default_factory=dict)
     wish: Annotated[str, StringConstraints(max_length=500)] | None = None
+    context: Attributes = Field(
+        default_factory=dict,
+        description="Circumstances of the request, such as hour, weather or device; columns that "
+        "the model knows.",
+    )
+    location: Location | None = Field(
+        None,
+        description="Where the user is; else where their newest event of the last day happened, "
+        "or their home.",
+    )
+    friends: Friends = Field(
+        default_factory=list, description="Whom the user knows, beside those that are stored."
+    )
+    searches: list[Query] = Field(
+        default_factory=list,
+        max_length=20,
+        description="What the user searched for, oldest first, after the stored searches.",
+    )
 
 
 class RecommendationRequest(Person):
@@ -98,6 +158,13 @@ class RecommendationRequest(Person):
                     "k": 10,
                     "explain": True,
                 },
+                {
+                    "location": {"lat": 52.5, "lon": 13.4},
+                    "within_km": 5,
+                    "context": {"hour": 22, "weather": "rain"},
+                    "friends": ["u7", {"friend_id": "u9", "weight": 3}],
+                    "searches": ["trekking poles"],
+                },
             ]
         }
     )
@@ -112,6 +179,12 @@ class RecommendationRequest(Person):
     filter: Annotated[str, StringConstraints(max_length=2_000)] | None = Field(
         None,
         description='An expression over the catalog, such as `genre = "Sci-Fi" and year > 1990`.',
+    )
+    within_km: float | None = Field(
+        None,
+        gt=0.0,
+        le=50_000.0,
+        description="Only items so near to `location`, or to the user's home.",
     )
     pin: list[Id] = Field(
         default_factory=list, max_length=MAX_K, description="Item ids put first, in this order."
@@ -170,7 +243,7 @@ class Recommendations(Shape):
 
 
 class NewEvent(Shape):
-    """One thing a person did with an item."""
+    """One act of a user on an item, or a search: a `query` in place of an item."""
 
     event_id: Id | None = Field(
         None,
@@ -178,16 +251,28 @@ class NewEvent(Shape):
         "refused (409) where it is about something else. Made up where not given.",
     )
     user_id: Id
-    item_id: Id
+    item_id: Id | None = Field(None, description="Left out of a search, needed otherwise.")
+    query: Query | None = Field(
+        None, description="What was searched for, of an event of kind `search`."
+    )
     kind: Kind = Field(
         "event",
         description="rating, like, dislike, view, purchase, ..., or undo, which takes back all "
-        "said of the item.",
+        "said of the item, or search.",
     )
     value: Value | None = None
     timestamp: Seconds | None = Field(None, description="Seconds since 1970; now where not given.")
     slate_id: Id | None = Field(None, description="The slate in which the item was shown.")
-    context: Attributes = Field(default_factory=dict)
+    context: Attributes = Field(
+        default_factory=dict, description="Circumstances of the event: hour, weather, device, ..."
+    )
+    location: Location | None = Field(None, description="Where it happened.")
+
+    @model_validator(mode="after")
+    def _is_about_something(self) -> NewEvent:
+        if (self.item_id is None) == (self.query is None):
+            raise ValueError("an event needs an item_id, or, of kind search, a query")
+        return self
 
 
 class EventBatch(Shape):
@@ -205,7 +290,10 @@ class EventBatch(Shape):
                             "item_id": "181",
                             "kind": "rating",
                             "value": 4,
+                            "context": {"device": "phone"},
+                            "location": {"lat": 52.5, "lon": 13.4},
                         },
+                        {"user_id": "u1", "kind": "search", "query": "slow science fiction"},
                     ]
                 }
             ]
@@ -233,7 +321,8 @@ class StoredEvent(Shape):
     """An event as stored."""
 
     event_id: str
-    item_id: str
+    item_id: str | None = Field(description="Null for a search.")
+    query: str | None = Field(description="What was searched for.")
     kind: str
     value: float | None
     timestamp: float
@@ -246,6 +335,7 @@ class User(Shape):
     user_id: str
     profile: dict[str, Any]
     events: list[StoredEvent] = Field(description="The latest, oldest first.")
+    friends: int = Field(description="How many friends are kept; see /v1/users/{user_id}/friends.")
     slates: int = Field(description="How many slates shown to them are kept.")
 
 
@@ -257,6 +347,71 @@ class Profile(Shape):
     )
 
     profile: Attributes
+
+
+class FriendsOfUser(Shape):
+    """Whom a user knows; they replace those given before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"friends": ["u7", {"friend_id": "u9", "weight": 3}]}]}
+    )
+
+    friends: Friends
+
+
+class FriendsKept(Shape):
+    """The friends that are kept of a user."""
+
+    user_id: str
+    friends: list[Friend]
+
+
+class MergeInto(Shape):
+    """Whom a user became."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "customer-17"}]})
+
+    into: Id
+
+
+class UserMerged(Shape):
+    """What one user gave another: events, slates, friends, attributes that the other lacked."""
+
+    user_id: str = Field(description="Whose it all is now.")
+    events: int = Field(description="Events given, searches among them.")
+    copies: int = Field(description="Events that the other had already; deleted.")
+    forgotten: int = Field(
+        description="Events from before the other asked to be forgotten; deleted."
+    )
+    slates: int
+    friends: int
+
+
+class ContextColumn(Shape):
+    """A circumstance that the model reads."""
+
+    name: str
+    values: list[str] = Field(description="Its values; of a number, some from small to large.")
+    is_number: bool
+
+
+class NamedPlace(Shape):
+    """A place, by the item that stands there."""
+
+    title: str
+    lat: float
+    lon: float
+
+
+class Circumstances(Shape):
+    """What, beside events and attributes, changes a slate of the serving model."""
+
+    friends: bool
+    searches: bool
+    location: bool
+    context: list[ContextColumn]
+    places: list[NamedPlace] = Field(description="Some places far from each other.")
+    model_version: str
 
 
 class PlaceLookedAt(Shape):

@@ -38,6 +38,9 @@ rules = ["min_age > 17 when age < 18"]
 [cleaning]                   # see CleaningConfig
 k_core = 5
 
+[models.ease]                # hyper-parameters; docs/guide/models.md
+regularization = 500
+
 [[sources]]
 interactions = "orders.csv"  # files lie beside this one
 items = "products.parquet"
@@ -53,7 +56,7 @@ kind = "view"
 """
 """What such a file may say."""
 
-KEYS = {"name", "domain", "policy", "kinds", "cleaning", "sources"}
+KEYS = {"name", "domain", "policy", "kinds", "cleaning", "models", "sources"}
 SOURCE_KEYS = {
     "path",
     "interactions",
@@ -143,6 +146,7 @@ def read_config(
         rules=rules or own,
         kinds=_kinds_of_all(kinds, parts, _table(settings, "kinds", path), str(path)),
         policy=_of_all(policy, parts, path),
+        models=_models(settings, parts, path),
         findings=[*tables.findings, *unmet],
     )
 
@@ -176,6 +180,21 @@ def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Fi
             )
             findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
+
+
+def _models(
+    settings: Mapping[str, Any], parts: Sequence[Tables], path: Path
+) -> dict[str, Mapping[str, Any]]:
+    """Hyper-parameters of models: the file's over those of its sources; which there are is known
+    where models are.
+    """
+    own = _table(settings, "models", path)
+    for name, values in own.items():
+        if not isinstance(values, Mapping):
+            raise BadInput(
+                f"{path}: [models] holds a table for each model, got {name} = {values!r}"
+            )
+    return {name: values for part in parts for name, values in part.models.items()} | own
 
 
 def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:

@@ -28,8 +28,8 @@ def write_report(
     """Write the report as one HTML file and return where it is.
 
     Args:
-        path: a file ending in `.html`, or a folder, which then gets `report.html` and
-            `evaluation.json`.
+        path: a file ending in `.html`, or a folder, which then gets `report.html`,
+            `evaluation.json` and `curve.csv`.
         evaluation: what was found.
         data_report: what cleaning removed, to be told on the same page.
 
@@ -45,6 +45,7 @@ def write_report(
         (target / "evaluation.json").write_text(
             json.dumps(evaluation.to_json(), default=str), encoding="utf-8"
         )
+        evaluation.frame().write_csv(target / "curve.csv")
         target = target / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")

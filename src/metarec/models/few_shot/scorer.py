@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
 from metarec.models.few_shot.tasks import FewShotTasks, NobodyToAsk, Support, padded_support
 from metarec.models.few_shot.towers import TOWER, embed
-from metarec.models.few_shot.training import meta_train
+from metarec.models.few_shot.training import Training, meta_train
 from metarec.runtime.progress import Progress, silent
 
 CELLS = 200_000
@@ -56,6 +56,7 @@ class FittedLearner:
         objective: Objective = "ranking",
         settings: dict[str, Any] | None = None,
         columns: ItemColumns | None = None,
+        training: Training | None = None,
         validate: Callable[[FittedLearner], float] | None = None,
         progress: Progress = silent,
     ) -> FittedLearner:
@@ -63,6 +64,7 @@ class FittedLearner:
 
         Args:
             columns: of the same behaviour, where several learners share them.
+            training: how the prior is learned; as the method has it by default.
             validate: quality on people outside of `behaviour`, higher is better; the best prior
                 seen is kept.
 
@@ -89,7 +91,7 @@ class FittedLearner:
             draft.learner,
             tasks,
             draft.items,
-            training=draft.method.training,
+            training=training or draft.method.training,
             rng=rng,
             progress=progress,
             profile=behaviour.profiles.shape[1],
@@ -105,9 +107,10 @@ class FittedLearner:
         *,
         name: str,
         objective: Objective = "ranking",
+        settings: dict[str, Any] | None = None,
     ) -> FittedLearner:
         """The learner as it starts, for behaviour too scant to make tasks of."""
-        draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, None)
+        draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, settings)
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
         return replace(
             draft, prior=draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
@@ -271,6 +274,19 @@ def _items(columns: ItemColumns, content: np.ndarray, method: Method) -> ItemFea
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearnedConfig(Training):
+    """Hyper-parameters of a meta-learner: how its prior is learned, and settings of its own."""
+
+    learner: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the learner itself, such as `inner_lr`; those that its function takes."""
+
+    @classmethod
+    def of_method(cls, name: str) -> LearnedConfig:
+        """What the method called `name` is trained with."""
+        return cls(**asdict(get_method(name).training))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Learned:
     """Evidence = chance of each item to be liked next, as one meta-learner has it after the
     support.
@@ -279,14 +295,22 @@ class Learned:
     method: ClassVar[str]
     """Name of the meta-learner, set by `learned`."""
     learner: FittedLearner
+    config: LearnedConfig = LearnedConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Learned:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: LearnedConfig | None = None
+    ) -> Learned:
         """Meta-train it to rank, on the training users as newcomers."""
+        config = config or cls.config
+        settings = dict(config.learner)
         try:
-            return cls(learner=FittedLearner.fit(behaviour, rng, name=cls.method))
+            learner = FittedLearner.fit(
+                behaviour, rng, name=cls.method, settings=settings, training=config
+            )
         except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
-            return cls(learner=FittedLearner.untrained(behaviour, rng, name=cls.method))
+            learner = FittedLearner.untrained(behaviour, rng, name=cls.method, settings=settings)
+        return cls(learner=learner, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N]."""
@@ -304,11 +328,14 @@ class Learned:
         return self.learner.arrays()
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Learned:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: LearnedConfig | None = None
+    ) -> Learned:
         """From `arrays()`."""
-        return cls(learner=FittedLearner.from_arrays(arrays))
+        return cls(learner=FittedLearner.from_arrays(arrays), config=config or cls.config)
 
 
 def learned(name: str) -> type[Learned]:
     """The scorer that meta-trains the learner called `name`."""
-    return type(f"Learned[{name}]", (Learned,), {"method": name})
+    defaults = {"method": name, "config": LearnedConfig.of_method(name)}
+    return type(f"Learned[{name}]", (Learned,), defaults)

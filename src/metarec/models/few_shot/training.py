@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metarec.data.schema import BadInput
+from metarec.models.config import ModelConfig, setting
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Learner, Prior, ask
 from metarec.models.few_shot.tasks import Tasks
@@ -21,31 +21,26 @@ step size times this.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(ModelConfig):
     """How a prior is learned from tasks."""
 
-    outer_steps: int = 300
-    """Updates of the prior."""
-    tasks_per_step: int = 32
-    """Tasks in each meta-batch."""
-    outer_lr: float = 3e-3
-    """Peak step size of AdamW; it warms up over the first tenth and falls along a cosine."""
-    weight_decay: float = 1e-2
-    """Of matrices; vectors and single numbers do not decay."""
-    dropout: float = 0.2
-    """Share of item columns' entries hidden in each step."""
-    evaluate_every: int = 50
-    """Steps between two looks at the validation newcomers; the best prior seen is the one returned.
+    outer_steps: int = setting(300, least=1)
+    """Updates of the prior (1 or more)."""
+    tasks_per_step: int = setting(32, least=1)
+    """Tasks in each meta-batch (1 or more)."""
+    outer_lr: float = setting(3e-3, above=0)
+    """Peak step size of AdamW (above 0); it warms up over the first tenth and falls along a cosine.
     """
-    candidates_most: int = 2048
-    """Larger catalogs are sampled down to this many items in the outer softmax."""
-
-    def __post_init__(self) -> None:
-        for name in ("outer_steps", "tasks_per_step", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise BadInput(f"dropout must be in [0, 1), got {self.dropout}")
+    weight_decay: float = setting(1e-2, least=0)
+    """Of matrices (0 or more); vectors and single numbers do not decay."""
+    dropout: float = setting(0.2, least=0, below=1)
+    """Share of item columns' entries hidden in each step, in [0, 1)."""
+    evaluate_every: int = setting(50, least=1)
+    """Steps between two looks at held-out users (1 or more); the best prior seen is the one
+    returned.
+    """
+    candidates_most: int = setting(2048, least=2)
+    """Larger catalogs are sampled down to this many items in the outer softmax (2 or more)."""
 
 
 def meta_train(

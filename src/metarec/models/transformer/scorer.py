@@ -20,19 +20,72 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
 
-SIZES = {"dim": 64, "layers": 1, "heads": 2, "dropout": 0.3}
-TRAINING = SequenceTraining(steps=300, users_per_step=64, check_every=50, patience=2)
-HELD_OUT = 0.1
-"""Share of training users that only say when to stop."""
-MOST_JUDGED = 256
 AT_ONCE = 256
-"""People scored together."""
+"""Users scored together."""
 SETTINGS = "settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(ModelConfig):
+    """Hyper-parameters of a sequence Transformer."""
+
+    dim: int = setting(64, least=2)
+    """Width of tokens and embeddings (2 or more, a multiple of `heads`)."""
+    layers: int = setting(1, least=1)
+    """Blocks (1 or more)."""
+    heads: int = setting(2, least=1)
+    """Attention heads (1 or more)."""
+    dropout: float = setting(0.3, least=0, below=1)
+    """Dropout inside blocks and on tokens, in [0, 1)."""
+    id_dropout: float = setting(0.5, least=0, below=1)
+    """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    steps: int = setting(300, least=1)
+    """Training steps at most (1 or more)."""
+    users_per_step: int = setting(64, least=1)
+    """Histories in a step (1 or more)."""
+    learning_rate: float = setting(2e-3, above=0)
+    """Peak step size of AdamW (above 0)."""
+    weight_decay: float = setting(1e-2, least=0)
+    """Weight decay of AdamW (0 or more)."""
+    sampled: int = setting(0, least=0)
+    """Items sampled for the loss (0 or more); 0 for the full softmax."""
+    check_every: int = setting(50, least=1)
+    """Steps between two looks at held-out users (1 or more)."""
+    patience: int = setting(2, least=1)
+    """Looks without a better one before training stops (1 or more)."""
+    held_out: float = setting(0.1, least=0, below=1)
+    """Share of training users that only say when to stop, in [0, 1)."""
+    max_held_out: int = setting(256, least=1)
+    """Of them at most (1 or more)."""
+
+    def sizes(self, max_events: int) -> SequenceSizes:
+        """How large the network is."""
+        return SequenceSizes(
+            dim=self.dim,
+            layers=self.layers,
+            heads=self.heads,
+            dropout=self.dropout,
+            id_dropout=self.id_dropout,
+            max_events=max_events,
+        )
+
+    def training(self) -> SequenceTraining:
+        """How it learns."""
+        return SequenceTraining(
+            steps=self.steps,
+            users_per_step=self.users_per_step,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            sampled=self.sampled,
+            check_every=self.check_every,
+            patience=self.patience,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,28 +95,32 @@ class Transformer:
     form: ClassVar[str] = "decoder"
     network: SequenceTransformer
     reader: SequenceReader
+    config: TransformerConfig = TransformerConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Self:
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        config: TransformerConfig | None = None,
+    ) -> Self:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
-        reader = SequenceReader.fit(behaviour)
+        config, reader = config or cls.config, SequenceReader.fit(behaviour)
         shuffled = rng.permutation(len(behaviour.histories))
-        judged, learned = np.split(shuffled, [int(HELD_OUT * len(shuffled))])
+        judged, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
         data = _training_set(behaviour, reader, learned)
         asked = _training_set(behaviour, reader, judged[behaviour.targets.lengths[judged] > 0])
-        # Dim and layers are ints, dropout a float
-        sizes = SequenceSizes(**SIZES, max_events=behaviour.horizon.pool)  # type: ignore[arg-type]
         network = train_sequence(
             data,
             behaviour.content,
             reader,
             form=cls.form,
-            sizes=sizes,
-            training=TRAINING,
+            sizes=config.sizes(behaviour.horizon.pool),
+            training=config.training(),
             rng=rng,
-            validate=_likelihood(asked) if asked.targets.nnz else None,
+            validate=_likelihood(asked, config.max_held_out) if asked.targets.nnz else None,
         )
-        return cls(network=network, reader=reader)
+        return cls(network=network, reader=reader, config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
@@ -113,7 +170,7 @@ class Transformer:
         arrays["item_bias"] = np.concatenate(
             [arrays["item_bias"], np.log(popularity[known:]) + offset]
         ).astype(np.float32)
-        return self.from_arrays(arrays)
+        return self.from_arrays(arrays, self.config)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Weights by name; sizes as JSON in bytes."""
@@ -129,7 +186,9 @@ class Transformer:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: TransformerConfig | None = None
+    ) -> Self:
         """From `arrays()`."""
         settings: dict[str, Any] = json.loads(arrays[SETTINGS].tobytes())
         weights = {
@@ -148,7 +207,7 @@ class Transformer:
                 profile=settings["profile"],
             )
         network.load_state_dict(weights)
-        return cls(network=network.eval(), reader=reader)
+        return cls(network=network.eval(), reader=reader, config=config or cls.config)
 
 
 class MaskedTransformer(Transformer):
@@ -207,10 +266,10 @@ def _taken_then(behaviour: Behaviour, users: np.ndarray, targets: sp.csr_matrix)
     return sp.vstack(rows, format="csr") if rows else targets
 
 
-def _likelihood(asked: TrainingSet) -> Callable[[SequenceTransformer], float]:
-    """How likely the network finds what `MOST_JUDGED` of these users wanted."""
+def _likelihood(asked: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
+    """How likely the network finds what at most `most` of these users wanted."""
     rows = np.arange(asked.targets.shape[0])
-    rows = rows[:: max(1, len(rows) // MOST_JUDGED)][:MOST_JUDGED]
+    rows = rows[:: max(1, len(rows) // most)][:most]
     wanted = torch.from_numpy(asked.targets[rows].toarray().astype(np.float32))
     profile = None if asked.profile is None else asked.profile[rows]
     shown = as_tensors(asked.inputs.rows(rows), profile)

@@ -1,0 +1,61 @@
+"""`metarec recommend MODEL --all-users DATA --out DIR`: slates of everyone, for a nightly job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarec.app.commands.options import show
+
+if TYPE_CHECKING:
+    from metarec.app.batch import BatchConfig
+
+AllUsers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Recommend to every user of these data instead, into Parquet files under --out.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="With --all-users: folder of the slates; a run that was killed goes on there.",
+    ),
+]
+UsersAPart = Annotated[int, typer.Option(help="With --all-users: users in each file.")]
+
+
+def to_all(
+    model: Path,
+    source: str,
+    out: Path | None,
+    config: BatchConfig,
+    *,
+    workers: int,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """Write the slates of all users of a source and say what there is."""
+    from metarec.app.batch import recommend_all
+    from metarec.data.errors import BadInput
+    from metarec.data.read import read
+    from metarec.runtime.progress import on_terminal
+
+    if out is None:
+        raise BadInput("--all-users needs --out DIR, the folder that the slates are written to")
+    data = read(source)
+    with on_terminal(show=not as_json) as progress:
+        summary = recommend_all(
+            model, data, out, config, workers=workers, backend=backend, progress=progress
+        )
+    notes = [f"note: {many:,} slates: {note}" for note, many in summary["notes"].items()]
+    again = f", {summary['parts_found']} of them were there" if summary["parts_found"] else ""
+    text = (
+        f"{out}: {summary['rows']:,} rows for {summary['users']:,} users in {summary['parts']} "
+        f"files{again}; {summary['empty_slates']:,} users may be shown nothing"
+    )
+    show({"out": str(out), **summary}, "\n".join([text, *notes]), as_json=as_json)

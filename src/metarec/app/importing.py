@@ -1,0 +1,167 @@
+"""Events, attributes, friends and searches of a data set, put into an event store once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.feedback.copies import without_copies, without_known
+from metarec.feedback.events import Event
+from metarec.feedback.forgetting import without_forgotten
+from metarec.feedback.forgotten_rows import edges_without_forgotten
+from metarec.feedback.merging import with_merges
+from metarec.feedback.store import Store
+
+T = TypeVar("T")
+AT_ONCE = 2_000
+"""Rows handed to the store before it is waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import brought."""
+
+    events: int
+    """Stored now."""
+    known: int
+    """Copies of events that the store held; left as they were."""
+    forgotten: int
+    """Events of users who asked to be forgotten; left out."""
+    unknown_items: int
+    """Events among those stored on items that the model does not know."""
+    profiles: int
+    """Users whose attributes were stored; those who had some in the store keep them."""
+    friends: int
+    """Users whose friends were stored; those who had some in the store keep them."""
+    searches: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def import_data(store: Store, data: Dataset, vocabulary: Vocabulary) -> Imported:
+    """Put everything that a data set says of users into a store; done twice, it changes nothing
+    more.
+
+    Args:
+        vocabulary: items of the model that the store serves.
+
+    Raises:
+        StoreUnavailable: if the store cannot write; run it again, nothing is stored twice.
+    """
+    data = with_merges(store, data)
+    whole = data.interactions.frame
+    living = without_forgotten(store, whole)
+    fresh = without_known(without_copies(living), store.as_frame())
+    stored = _stored(store, (_event(row) for row in fresh.iter_rows(named=True)))
+    return Imported(
+        events=stored,
+        known=living.height - stored,
+        forgotten=whole.height - living.height,
+        unknown_items=int((vocabulary.indexes(fresh["item_id"]) < 0).sum()),
+        profiles=_profiles(store, data),
+        friends=_friends(store, data.relations.friends),
+        searches=_searches(store, data.relations.searches),
+    )
+
+
+def _event(row: dict[str, Any]) -> Event:
+    own = ("user_id", "item_id", "timestamp", "kind", "value")
+    value, told = row["value"], [row["item_id"], row["kind"], row["timestamp"]]
+    return Event(
+        event_id=_id_of(told),
+        user_id=row["user_id"],
+        item_id=row["item_id"],
+        timestamp=row["timestamp"],
+        kind=row["kind"],
+        value=None if value is None or not np.isfinite(value) else float(value),
+        context={
+            name: _plain(cell)
+            for name, cell in row.items()
+            if name not in own and name != "seq_pos" and cell is not None
+        },
+        is_timed=True,
+    )
+
+
+def _id_of(told: Sequence[Any]) -> str:
+    """An id that the same event has in every import."""
+    return "import-" + hashlib.blake2b(repr(list(told)).encode(), digest_size=12).hexdigest()
+
+
+def _stored(store: Store, events: Iterable[Event]) -> int:
+    return sum(store.append(batch).result().accepted for batch in _batches(events))
+
+
+def _profiles(store: Store, data: Dataset) -> int:
+    known = set(store.profiles()["user_id"])
+    users = without_forgotten(store, data.users.frame)["user_id"].cast(pl.Utf8).to_list()
+    users = [user for user in users if user not in known]
+    told = [
+        (user, {name: _plain(value) for name, value in profile.items()})
+        for user, profile in zip(users, data.users.of_users(users), strict=True)
+        if profile
+    ]
+    _wait(store.put_profile(user, profile) for user, profile in told)
+    return len(told)
+
+
+def _friends(store: Store, edges: pl.DataFrame) -> int:
+    known = set(store.friends()["user_id"])
+    by_user: dict[str, dict[str, float]] = {}
+    for user, friend, weight in (
+        edges_without_forgotten(store, edges).select("user_id", "friend_id", "weight").iter_rows()
+    ):
+        if user not in known and weight > 0:
+            by_user.setdefault(user, {})[friend] = weight
+    _wait(store.put_friends(user, friends) for user, friends in by_user.items())
+    return len(by_user)
+
+
+def _searches(store: Store, searches: pl.DataFrame) -> int:
+    """Those whose time is known: others cannot be told from a later search for the same."""
+    timed = without_forgotten(store, searches.drop_nulls("timestamp"))
+    return _stored(
+        store,
+        (
+            Event(
+                event_id=_id_of([query, at]),
+                user_id=user,
+                item_id="",
+                query=query,
+                kind="search",
+                timestamp=at,
+            )
+            for user, query, at in timed.select("user_id", "query", "timestamp").iter_rows()
+        ),
+    )
+
+
+def _batches(many: Iterable[T]) -> Iterable[list[T]]:
+    left = iter(many)
+    while batch := list(islice(left, AT_ONCE)):
+        yield batch
+
+
+def _wait(writes: Iterable[Future[Any]]) -> None:
+    for batch in _batches(writes):
+        for write in batch:
+            write.result()
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON holds it."""
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)

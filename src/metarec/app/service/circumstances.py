@@ -1,0 +1,84 @@
+"""Route that says what, beside events and attributes, a request may tell the serving model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+
+from metarec.app.service import schemas
+from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.live import Served
+from metarec.data.places import degrees_of, km_between
+from metarec.models.context import Context
+from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+from metarec.recommender import Recommender
+
+N_PLACES = 6
+"""Places far from each other that are named, to choose from."""
+
+
+def circumstances_routes(service: Service) -> APIRouter:
+    """Routes of this file."""
+    router = APIRouter()
+
+    @router.get(
+        "/v1/circumstances",
+        tags=["people"],
+        dependencies=service.keys.needs("read"),
+        summary="What, beside events and attributes, a request may tell the model",
+        **answers(schemas.Circumstances),
+    )
+    async def circumstances() -> Json:
+        return Json(told_to(service.live.served))
+
+    return router
+
+
+def told_to(served: Served) -> dict[str, Any]:
+    """Which of friends, places and searches the model reads, and its context columns."""
+    scorers = served.model.ensemble.scorers
+    return {
+        "friends": FRIENDS in scorers,
+        "searches": SEARCH in scorers or bool(served.model.text.shape[1]),
+        "location": PLACE in scorers,
+        "context": _columns(served.model),
+        "places": _places(served) if PLACE in scorers else [],
+        "model_version": served.model.version,
+    }
+
+
+def _columns(model: Recommender) -> list[dict[str, Any]]:
+    """Columns that the model reads, with the values of words and some of numbers."""
+    context, known = model.ensemble.scorers.get(CONTEXT), model.context_columns
+    if not isinstance(context, Context):
+        return []
+    return [
+        {
+            "name": name,
+            "values": known.categories.get(name) or [f"{end:g}" for end in known.edges[name]],
+            "is_number": name in known.edges,
+        }
+        for name in context.read_columns
+    ]
+
+
+def _places(served: Served) -> list[dict[str, Any]]:
+    """Items far from each other, the first in the middle."""
+    degrees = degrees_of(served.model.catalog.frame)
+    rows = np.flatnonzero(~np.isnan(degrees[:, 0]))
+    middle = np.median(degrees[rows], axis=0)
+    chosen = [int(rows[np.argmin(km_between(middle[None], degrees[rows]))])]
+    nearest = km_between(degrees[chosen], degrees[rows])
+    while len(chosen) < min(N_PLACES, len(rows)) and nearest.max() > 1.0:
+        chosen.append(int(rows[int(np.argmax(nearest))]))
+        nearest = np.minimum(nearest, km_between(degrees[chosen[-1:]], degrees[rows]))
+    return [
+        {
+            "title": served.titles[row],
+            "lat": float(degrees[row, 0]),
+            "lon": float(degrees[row, 1]),
+        }
+        for row in chosen
+    ]

@@ -1,0 +1,67 @@
+"""A curve as a table for a paper or a notebook: LaTeX and HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from metarec.evaluation.curve import CurveTable
+from metarec.evaluation.measure import METRICS
+
+ESCAPED = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
+
+
+def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
+    """A booktabs table: rows are recommenders, columns are numbers of events, the best in bold.
+
+    Args:
+        curve: what was measured.
+        metric: name of a metric in the curve.
+        digits: decimals, 1 or more.
+
+    Raises:
+        BadInput: for a metric that was not measured.
+    """
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * len(curve.shots)}}}",
+        r"\toprule",
+        rf"{metric.translate(ESCAPED)} after & {' & '.join(map(str, curve.shots))} \\",
+        r"\midrule",
+        *(
+            " & ".join([name.translate(ESCAPED), *_bold(cells, r"\textbf{", "}")]) + r" \\"
+            for name, cells in _rows(curve, metric, digits)
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
+    """The same table for a notebook."""
+    head = "".join(f"<th>{k}</th>" for k in curve.shots)
+    body = "".join(
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f"<td>{cell}</td>" for cell in _bold(cells, "<b>", "</b>"))
+        + "</tr>"
+        for name, cells in _rows(curve, metric, digits)
+    )
+    return (
+        f"<table><thead><tr><th>{escape(metric)} after events</th>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _rows(curve: CurveTable, metric: str, digits: int) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """Of each recommender measured: its numbers, and whether each is the best of its column."""
+    able = [name for name in curve.models if curve.has(name, metric)] or curve.models[:1]
+    means = {name: curve.mean(name, metric) for name in able}
+    pick = max if METRICS[metric].higher_is_better else min
+    best = [pick(float(mean[n]) for mean in means.values()) for n in range(len(curve.shots))]
+    return [
+        (name, [(f"{x:.{digits}f}", float(x) == top) for x, top in zip(mean, best, strict=True)])
+        for name, mean in means.items()
+    ]
+
+
+def _bold(cells: list[tuple[str, bool]], before: str, after: str) -> list[str]:
+    return [before + text + after if is_best else text for text, is_best in cells]

@@ -1,0 +1,201 @@
+"""What is true of one item and one user in words of the field: that it leads to their goal, that
+its sugar is below what their HbA1c rules out, that it follows what they completed.
+
+These are facts of the tables, not measured effects: reasons say what moved the score, facts what
+the two have to do with each other. They come from the policy and from the domain's sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from metarec.data.domains import NO_DOMAIN, DomainPack, Exclusion, Policy, Saying, domain
+from metarec.data.policies import bare, column_of
+from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
+from metarec.explanation.words import DID
+from metarec.features.events import parts_of
+from metarec.recommendation.fulfilment import fulfilled_items, listed_items
+
+if TYPE_CHECKING:
+    from metarec.explanation.relative_score import Explained
+    from metarec.recommendation.slate import Request
+
+MAX_NEXT = 3
+"""Later steps of a path that a sentence names."""
+UNITS = {"mg", "g", "kg", "t", "km", "min", "eur", "usd", "ml", "kcal"}
+"""What the end of a column's name says of its numbers."""
+BEYOND = {
+    ">": "above {}",
+    ">=": "of {} and more",
+    "<": "below {}",
+    "<=": "of {} and less",
+    "=": "of {}",
+    "!=": "other than {}",
+}
+WITHIN = {
+    ">": "not above",
+    ">=": "below",
+    "<": "not below",
+    "<=": "above",
+    "=": "not",
+    "!=": "equal to",
+}
+
+
+def field_facts(model: Explained, request: Request, item: int) -> list[str]:
+    """Sentences about the item at this column and the user of the request; none where the model
+    says nothing of a policy.
+    """
+    policy = getattr(model, "policy", None)
+    if policy is None:
+        return []
+    return list(dict.fromkeys(_Told(model, request, item, policy).sentences()))
+
+
+def labels_of(model: Explained) -> Mapping[str, str]:
+    """How people of the model's field write its columns and attributes."""
+    policy = getattr(model, "policy", None)
+    return NO_DOMAIN.labels if policy is None else _pack(policy).labels
+
+
+def _pack(policy: Policy) -> DomainPack:
+    return NO_DOMAIN if policy.domain is None else domain(policy.domain)
+
+
+class _Told:
+    """One item and one user, as the sentences need them."""
+
+    def __init__(self, model: Explained, request: Request, item: int, policy: Policy) -> None:
+        self.policy, self.pack, self.request = policy, _pack(policy), request
+        self.catalog, self.titles = model.catalog.frame, model.catalog.titles()
+        self.row = self.catalog.row(item, named=True)
+        self.vocabulary = model.vocabulary
+        self.kinds = model.policy_check.kinds if hasattr(model, "policy_check") else None
+        stated = {**request.context, **request.profile}
+        self.by_name = {bare(name): value for name, value in stated.items()}
+
+    def sentences(self) -> Iterator[str]:
+        yield from self._path()
+        for saying in self.pack.says:
+            yield from self._said(saying)
+        for text in self.policy.rules:
+            yield from self._rule(read_rule(text))
+        yield from self._exclusions()
+
+    # Lookups
+
+    def cell(self, name: str) -> Any:
+        """What the item says in the column that the policy or the pack means."""
+        column = column_of(name, self.catalog.columns, self.policy)
+        return None if column is None else self.row[column]
+
+    def stated(self, name: str) -> Any:
+        """What the user says."""
+        return self.by_name.get(bare(name))
+
+    def said(self, exclusion: Exclusion) -> str:
+        """A single value as the user wrote it."""
+        value = self.stated(exclusion.profile_attribute)
+        return str(value[0] if isinstance(value, list | tuple) and value else value)
+
+    def label(self, name: str) -> str:
+        """A name as people of the field write it, without the unit at its end."""
+        if name in self.pack.labels:
+            return str(self.pack.labels[name])
+        words = name.split("_")
+        return " ".join(words[:-1] if len(words) > 1 and words[-1].lower() in UNITS else words)
+
+    def amount(self, name: str, value: Any) -> str:
+        """A value with the unit that its column's name ends in, where it has none itself."""
+        unit = name.rsplit("_", 1)[-1]
+        known = unit if unit.lower() in UNITS and name not in self.pack.labels else ""
+        text = f"{value:g}" if isinstance(value, int | float) and value != int(value) else ""
+        text = text or (str(int(value)) if isinstance(value, float) else str(value))
+        return f"{text} {known}" if known and not text.endswith(known) else text
+
+    # Sentences
+
+    def _said(self, saying: Saying) -> Iterator[str]:
+        cell, stated = self.cell(saying.item), self.stated(saying.user)
+        if cell is None or stated is None:
+            return
+        shared = [tag for tag in tags_of(cell) or () if tag in (tags_of(stated) or ())]
+        item, user = number_of(cell), number_of(stated)
+        holds = {
+            "shares": bool(shared),
+            "equals": item == user,
+            "at_most": item <= user,
+            "at_least": item >= user,
+        }[saying.relation]
+        if holds:
+            yield saying.text.format(
+                shared=" and ".join(shared),
+                item=self.amount("", cell),
+                user=self.amount("", stated),
+            )
+
+    def _rule(self, rule: PolicyRule) -> Iterator[str]:
+        """How far the item is from what a rule keeps from this user."""
+        profile = {name: self.stated(name) for name in rule.asks}
+        parts = rule.for_user(profile)
+        if parts is None:
+            return
+        whys = [f"your {self.label(p.name)} is {self.stated(p.name)}" for p in rule.when]
+        for part, at in zip(rule.items, parts, strict=True):
+            cell = self.cell(part.name)
+            if cell is None or part.holds([cell])[1][0] and part.of_user is None:
+                yield f"its {self.label(part.name)} is not stated, so it was not checked"
+            elif not at.holds([cell])[0][0]:
+                yield self._kept(part, cell, whys)
+
+    def _kept(self, part: Comparison, cell: Any, whys: list[str]) -> str:
+        name, here = self.label(part.name), self.amount(part.name, cell)
+        if part.of_user is not None:
+            yours = self.amount(part.of_user, self.stated(part.of_user))
+            own = f"your {self.label(part.of_user)}, {yours}"
+            return f"its {name}, {here}, is {WITHIN[part.sign]} {own}"
+        limit = BEYOND[part.sign].format(self.amount(part.name, part.value))
+        return f"{' and '.join(whys)}, which rules out {name} {limit}; here it is {here}"
+
+    def _exclusions(self) -> Iterator[str]:
+        for exclusion in self.policy.exclusions:
+            stated = tags_of(self.stated(exclusion.profile_attribute))
+            if column_of(exclusion.item_column, self.catalog.columns, self.policy) is None:
+                continue
+            tags = tags_of(self.cell(exclusion.item_column))
+            if stated and tags is not None and not {*stated} & {*tags}:
+                attribute, column = map(
+                    self.label, (exclusion.profile_attribute, exclusion.item_column)
+                )
+                said = ", ".join(stated) if len(stated) > 1 else self.said(exclusion)
+                yield (f"{attribute} {said}: not among its {column} ({', '.join(tags) or 'none'})")
+
+    def _path(self) -> Iterator[str]:
+        """What had to come first and was done, and what this opens."""
+        column = self.policy.prerequisite_column
+        if column is None or self.kinds is None:
+            return
+        name = column_of(column, self.catalog.columns, self.policy)
+        if name is None:
+            return
+        done = {*fulfilled_items(self.request.history, self.kinds, self.policy.fulfilled_by)}
+        verbs = {str(e[0]): parts_of(e)[2] for e in self.request.history}
+        needed = [one for one in listed_items(self.row[name]) if one in done]
+        if needed:
+            did = DID.get(verbs.get(needed[0]) or "", "took")
+            yield f"it is the next step after {self._titles(needed)}, which you {did}"
+        opens = [
+            str(item)
+            for item, cell in zip(self.catalog["item_id"], self.catalog[name], strict=True)
+            if self.row["item_id"] in listed_items(cell)
+        ]
+        if opens:
+            more = f" and {len(opens) - MAX_NEXT} more" if len(opens) > MAX_NEXT else ""
+            yield f"it opens {self._titles(opens[:MAX_NEXT])}{more}"
+
+    def _titles(self, ids: list[str]) -> str:
+        return ", ".join(
+            self.titles[row] if row >= 0 else one
+            for one, row in zip(ids, self.vocabulary.indexes(ids).tolist(), strict=True)
+        )

@@ -1,0 +1,148 @@
+"""Hyper-parameters of models: one frozen dataclass for each model, checked when it is made.
+
+A config is written in Python (`EaseConfig(regularization=50)`) or as a table of numbers, as TOML
+has it (`[models.ease]`); `configured` turns the latter into the former.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, TypeAlias, TypeVar, get_type_hints
+
+from metarec.data.errors import BadInput
+
+C = TypeVar("C", bound="ModelConfig")
+Models: TypeAlias = "Mapping[str, ModelConfig | Mapping[str, Any]]"
+"""Hyper-parameters by the ids of models."""
+
+
+def setting(
+    default: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of a config, with the range its numbers (each, where there are several) lie in."""
+    return field(
+        default=default, metadata={"least": least, "above": above, "most": most, "below": below}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Hyper-parameters of one model; a value out of range is refused by name."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = _checked(type(self), one, getattr(self, one.name))
+            object.__setattr__(self, one.name, value)
+
+
+def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -> C:
+    """The config of a model: `given` as it is, or its values over the default's.
+
+    Raises:
+        BadInput: if it is another model's, or names a setting that the model has not.
+    """
+    if isinstance(given, ModelConfig):
+        if not isinstance(given, type(default)):
+            raise BadInput(
+                f"models.{model} is set by {type(default).__name__}, got {type(given).__name__}"
+            )
+        return given
+    if not isinstance(given, Mapping):
+        raise BadInput(f"models.{model} must be a table of settings, got {given!r}")
+    known = {one.name: one for one in fields(default)}
+    for name in given:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BadInput(
+                f"models.{model} has no setting {name!r}{hint} (there are {', '.join(known)})"
+            )
+    checked = {name: _checked(type(default), known[name], value) for name, value in given.items()}
+    return replace(default, **checked)
+
+
+def config_line(model: str, config: ModelConfig) -> str:
+    """A config for a reader: `ease: regularization 200, kept 500`."""
+    told = ", ".join(f"{name} {_told(value)}" for name, value in asdict(config).items())
+    return f"{model}: {told or 'no settings'}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return " | ".join(map(_told, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _checked(config: type[ModelConfig], one: Field[Any], value: Any) -> Any:
+    """A value of a field as its type has it.
+
+    Raises:
+        BadInput: if it is of another type or out of range.
+    """
+    value = _of_kind(config, one.name, value, get_type_hints(config)[one.name])
+    for number in value if isinstance(value, tuple) else (value,):
+        _check_range(config, one.name, number, one.metadata)
+    return value
+
+
+def _of_kind(config: type[ModelConfig], name: str, value: Any, kind: Any) -> Any:
+    """The value as its field's type has it: whole numbers are numbers, lists are tuples.
+
+    Raises:
+        BadInput: if it is of another type.
+    """
+    text = str(kind)
+    if value is None and "None" in text:
+        return None
+    if text.startswith("tuple") and isinstance(value, (tuple, list)) and value:
+        return tuple(_number(config, name, one, whole=False) for one in value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if "float" in text and not text.startswith("tuple"):
+        return _number(config, name, value, whole=False)
+    if "int" in text:
+        return _number(config, name, value, whole=True)
+    if kind is not bool and not text.startswith("tuple"):
+        return value
+    wanted = "true or false" if kind is bool else "a list of numbers"
+    raise BadInput(f"{_place(config, name)} must be {wanted}, got {value!r}")
+
+
+def _number(config: type[ModelConfig], name: str, value: Any, *, whole: bool) -> int | float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not isfinite(value) or (whole and value != int(value)):
+        what = "a whole number" if whole else "a number"
+        raise BadInput(f"{_place(config, name)} must be {what}, got {value!r}")
+    return int(value) if whole else float(value)
+
+
+def _check_range(
+    config: type[ModelConfig], name: str, value: Any, limits: Mapping[str, float | None]
+) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return
+    least, above, most, below = (limits.get(w) for w in ("least", "above", "most", "below"))
+    wrong = [
+        words
+        for is_wrong, words in (
+            (least is not None and value < least, f"{least} or more"),
+            (above is not None and value <= above, f"above {above}"),
+            (most is not None and value > most, f"{most} at most"),
+            (below is not None and value >= below, f"below {below}"),
+        )
+        if is_wrong
+    ]
+    if wrong:
+        raise BadInput(f"{_place(config, name)} must be {wrong[0]}, got {value!r}")
+
+
+def _place(config: type[ModelConfig], name: str) -> str:
+    return f"{config.__name__}.{name}"

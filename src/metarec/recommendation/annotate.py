@@ -1,0 +1,101 @@
+"""Last stage: what a slate says beside its items: scores, uncertainty, predicted values, notes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from metarec.features.histories import Histories
+from metarec.models.context import Context
+from metarec.models.registry import CONTEXT
+from metarec.recommendation.conformal import normal_interval
+from metarec.recommendation.exploration import posterior_spread
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.nearby import tell_far
+from metarec.recommendation.notes import context_notes
+from metarec.recommendation.ranking import Ranking
+from metarec.recommendation.rating import predict_at
+from metarec.recommendation.slate import Request, Slate
+
+LEVEL = 0.9
+"""Share of new users' values that intervals of predicted values are made to cover."""
+
+
+def annotate(model: FittedModel, ranking: Ranking) -> list[Slate]:
+    """The slates, whole."""
+    shown = _shown(ranking)
+    columns = _columns(model, ranking, shown)
+    names = model.vocabulary.names(shown.items.tolist())
+    slates = []
+    for row, (start, end) in enumerate(
+        zip(shown.offsets[:-1].tolist(), shown.offsets[1:].tolist(), strict=True)
+    ):
+        slates.append(
+            Slate(
+                item_ids=names[start:end],
+                model_version=model.version,
+                notes=_notes(model, ranking, row, shown.items[start:end].tolist()),
+                **{name: column[start:end] for name, column in columns.items()},
+            )
+        )
+    here = ranking.users.context.location
+    tell_far(slates, ranking.requests, here, model.request_reader.places)
+    return slates
+
+
+def _shown(ranking: Ranking) -> Histories:
+    """The places that are filled, in one line, user by user."""
+    is_filled = ranking.ordered.items >= 0
+    return Histories(
+        offsets=np.concatenate([[0], np.cumsum(is_filled.sum(1))]),
+        items=ranking.ordered.items[is_filled],
+        values=np.ones(int(is_filled.sum()), np.float32),
+    )
+
+
+def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str, np.ndarray]:
+    """[E] and [E, 2] columns of slates, over all filled places."""
+    is_filled, support = ranking.ordered.items >= 0, ranking.users.support
+    columns = {
+        "scores": ranking.scores[shown.owners, shown.items],
+        "propensity": ranking.ordered.propensity[is_filled],
+    }
+    if model.ratings is None:
+        items = np.maximum(ranking.ordered.items, 0)
+        spread = posterior_spread(model.item_directions, support, items)
+        return {**columns, "uncertainty": spread[is_filled]}
+    predicted, spread = predict_at(model, model.ratings, support, shown)
+    ends = normal_interval(predicted, spread, LEVEL, model.value_range)
+    return {
+        **columns,
+        "uncertainty": spread,
+        "predicted": predicted,
+        "interval": np.stack(ends, axis=1),
+    }
+
+
+def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> list[str]:
+    """What was ignored or assumed for one user who is `shown` items."""
+    request, unknown = ranking.requests[row], ranking.unknown[row]
+    notes = [*ranking.ordered.notes]
+    if unknown:
+        notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
+    if request.wish and not model.text.shape[1]:
+        notes.append("this catalog has no text, so the wish was ignored")
+    return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
+
+
+def _context_notes(model: FittedModel, request: Request) -> list[str]:
+    scorer = model.ensemble.scorers.get(CONTEXT)
+    read = scorer.read_columns if isinstance(scorer, Context) else []
+    heeded = model.policy_check.heeds(request.context)
+    asked = {name: value for name, value in request.context.items() if name not in heeded}
+    return context_notes(
+        replace(request, context=asked),
+        model.ensemble.scorers,
+        {name: value for name, value in asked.items() if name not in read},
+        model.request_reader.unknown_friends(request),
+        model.request_reader.unknown_values(asked, read),
+        reads_text=bool(model.text.shape[1]),
+    )

@@ -1,0 +1,36 @@
+"""The model card."""
+
+from __future__ import annotations
+
+from metarec.data.policies import facts_lines, policy_facts
+from metarec.models.config import config_line
+from metarec.recommendation.fitted import FittedModel
+
+
+def model_card(model: FittedModel) -> str:
+    """Markdown: what a model was fitted on and how, and its policy."""
+    events, inputs = model.training.interactions, model.item_inputs
+    low, high = model.value_range
+    values = f"ratings of {low:g} to {high:g}" if model.has_values else "none (implicit feedback)"
+    return "\n".join(
+        [
+            f"# metarec model {model.version}",
+            "",
+            f"Trained on *{model.training.name}*: {len(events):,} events of "
+            f"{model.trained_on['user_id'].n_unique():,} people "
+            f"on {model.trained_on['item_id'].n_unique():,} of {len(model.catalog):,} items.",
+            "",
+            f"- preset `{model.settings.preset}`, seed {model.settings.seed}, text read by "
+            f"`{inputs.encoder.name}` ({inputs.reason})",
+            f"- parts: popularity, {', '.join(model.ensemble.scorers)}",
+            *(f"  - {config_line(*pair)}" for pair in model.ensemble.configs.items()),
+            *(f"- {line}" for line in model.notes),
+            f"- learned for newcomers with {', '.join(map(str, model.horizon.shots))} events",
+            f"- values: {values}",
+            "",
+            "## Policy",
+            "",
+            *(f"- {line}" for line in facts_lines(policy_facts(model.training, model.policy))),
+            "",
+        ]
+    )

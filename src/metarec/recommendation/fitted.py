@@ -1,0 +1,191 @@
+"""What a fit leaves behind: the state that the stages of a recommendation read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from metarec.data.domains import Policy
+from metarec.data.newcomers import Horizon
+from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.features.context_columns import ContextColumns
+from metarec.features.events import EventReader
+from metarec.features.items import ItemInputs
+from metarec.features.people import UsersInWords
+from metarec.features.profiles import ProfileInputs
+from metarec.features.users import UserBatch
+from metarec.models.als import Als
+from metarec.models.base import ReadsWords
+from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.rating import RatingHead
+from metarec.recommendation.conformal import Conformal
+from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.exploration import directions_of
+from metarec.recommendation.policy import PolicyCheck
+from metarec.recommendation.settings import Settings
+from metarec.recommendation.slate import Request
+from metarec.recommendation.users import RequestReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedModel:
+    """Everything learned, with what follows from it at once."""
+
+    settings: Settings
+    catalog: Catalog
+    """Items in vocabulary order: every column of the scores."""
+    training: Dataset
+    """What it was fitted on (retraining starts from it)."""
+    horizon: Horizon
+    policy: Policy
+    item_inputs: ItemInputs
+    profile_inputs: ProfileInputs
+    content: np.ndarray
+    """[N, C] float32 content columns of the catalog."""
+    text: np.ndarray
+    """[N, E] float16 text embeddings of the catalog; queries in words are matched with them."""
+    ensemble: Ensemble
+    new_items: NewItemPlaces | None
+    """Orders cold items; None where the preset has none or too few items could teach it."""
+    ratings: RatingHead | None
+    """Predicts values; None where values are no ratings."""
+    version: str
+    """Digest of data and settings."""
+    intervals: Conformal | None = None
+    """How far predicted spreads are stretched, found on held-out training users; None where they
+    were too few.
+    """
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item id <-> column of the scores."""
+        return self.catalog.vocabulary
+
+    @property
+    def preset(self) -> str:
+        """Size of the model."""
+        return self.settings.preset
+
+    @property
+    def has_values(self) -> bool:
+        """Whether events carry ratings, so that `rate` answers."""
+        return self.training.interactions.has_values
+
+    @property
+    def notes(self) -> list[str]:
+        """What scorers say of how they learned, such as whom they left out."""
+        parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
+        said = (getattr(part, "note", "") for part in parts)
+        return [str(note) for note in said if note]
+
+    @property
+    def reads_people(self) -> bool:
+        """Whether a scorer reads users as text, so that whatever they state may count."""
+        return any(isinstance(scorer, ReadsWords) for scorer in self.ensemble.scorers.values())
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Smallest and largest value trained on."""
+        return self.training.interactions.value_range
+
+    @property
+    def relevant_from(self) -> float:
+        """The value from which an event counts as liked."""
+        return self.training.interactions.relevant_from
+
+    @property
+    def item_embeddings(self) -> np.ndarray:
+        """[N, D] float32: where behavior puts each item (from content for cold items)."""
+        factors = self.ensemble.scorers.get("als")
+        return factors.items if isinstance(factors, Als) else self.content
+
+    @cached_property
+    def item_directions(self) -> np.ndarray:
+        """[N, D] float32: the embeddings at length 1."""
+        return directions_of(self.item_embeddings)
+
+    @cached_property
+    def popularity_uncertainty(self) -> np.ndarray:
+        """[N] standard deviation of the log popularity of cold items; 0 for the others."""
+        is_met = np.zeros(len(self.catalog), bool)
+        is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
+        return self.ensemble.popularity_doubt(self.content, is_met)
+
+    @property
+    def trained_on(self) -> pl.DataFrame:
+        """The training events."""
+        return self.training.interactions.filled
+
+    @property
+    def trained_until(self) -> float | None:
+        """Time of the newest training event, seconds; None where there is no clock."""
+        newest = self.trained_on["timestamp"].max() if self.training.interactions.has_time else None
+        # Polars types max() as any literal
+        return None if newest is None else float(newest)  # type: ignore[arg-type]
+
+    def training_data(self) -> Dataset:
+        """What it was fitted on."""
+        return self.training
+
+    @cached_property
+    def policy_check(self) -> PolicyCheck:
+        """The policy over the catalog; whatever shows items goes through it."""
+        return PolicyCheck(
+            self.policy,
+            self.catalog.frame,
+            users=self.training.users.frame,
+            kinds=self.training.interactions.kinds,
+        )
+
+    def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What the policy could not check for one user and the items (indexes) they are shown, and
+        which attributes are not known.
+        """
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        notice = [self.policy.notice] if self.policy.notice else []
+        return [*odd, *self.policy_check.notes(request, shown), *notice]
+
+    @cached_property
+    def request_reader(self) -> RequestReader:
+        """Turns requests into users."""
+        return RequestReader(
+            training=self.training, catalog=self.catalog, profile_inputs=self.profile_inputs
+        )
+
+    @property
+    def reader(self) -> EventReader:
+        """What acts and values mean, in requests as in training."""
+        return self.request_reader.events
+
+    @property
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
+        return self.request_reader.context_columns
+
+    def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
+        """What is known of the users who ask, and for each how many events named unknown items."""
+        return self.request_reader.users(requests)
+
+    def fold_in(self, request: Request) -> dict[str, np.ndarray]:
+        """What adaptation knows of one user: the weights of the scorers, and the user's factors
+        where the model has some.
+        """
+        support = self.users([request])[0].support
+        params, als = self.ensemble.gate.at(support.lengths), self.ensemble.scorers.get("als")
+        return {**params, "factors": als.fold_in(support)} if isinstance(als, Als) else params
+
+
+def users_in_words(
+    catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings
+) -> UsersInWords:
+    """How this model's users are written as text: read by what reads its items."""
+    return UsersInWords(
+        encoder=inputs.encoder,
+        titles=catalog.titles(),
+        liked_from=liked_from,
+        template=settings.person_template,
+    )

@@ -1,0 +1,281 @@
+"""Fit: from data to everything a recommendation reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.errors import DataWarning
+from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.schema import BadInput, Catalog, Dataset, id_order
+from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.encoders.item_reader import item_reader
+from metarec.features.events import EventReader, Events
+from metarec.features.histories import Histories
+from metarec.features.items import ItemInputs
+from metarec.features.people import UsersInWords
+from metarec.features.profiles import ProfileInputs
+from metarec.features.text import item_text
+from metarec.features.training_context import TrainingContext
+from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.rating import RatingHead
+from metarec.models.registry import REPEAT, configs_of, context_models
+from metarec.models.repeat import are_wanted
+from metarec.recommendation.annotate import LEVEL
+from metarec.recommendation.conformal import Conformal, newcomers_needed
+from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.runtime.jobs import check_backend
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """Training events as arrays over the whole catalog."""
+
+    data: Dataset
+    catalog: Catalog
+    events: Events
+    whole: Histories
+    """What each user accepted."""
+    refused: Histories
+    user_ids: list[str]
+
+    @classmethod
+    def of(cls, data: Dataset, catalog: Catalog) -> Past:
+        """Read the events of `data` by the items of `catalog`."""
+        events, user_ids = EventReader.of(data.interactions).of_interactions(
+            data.interactions, catalog.vocabulary
+        )
+        whole, refused = events.joined()
+        return cls(
+            data=data,
+            catalog=catalog,
+            events=events,
+            whole=whole,
+            refused=refused,
+            user_ids=user_ids,
+        )
+
+    def behaviour(
+        self,
+        horizon: Horizon,
+        content: np.ndarray,
+        profile_inputs: ProfileInputs,
+        words: UsersInWords,
+        *,
+        item_template: str | None,
+        weights: np.ndarray | None = None,
+    ) -> Behaviour:
+        """What scorers learn from."""
+        data, stated = self.data, self.data.users.of_users(self.user_ids)
+        has_clock = data.interactions.has_time
+        return Behaviour(
+            **cut_histories(self.events, self.whole, horizon, has_clock=has_clock),
+            refused=self.refused,
+            profiles=profile_inputs.transform(stated),
+            content=content,
+            relevant_from=data.interactions.relevant_from,
+            horizon=horizon,
+            weights=weights,
+            told=stated,
+            words=replace(words, keeps=True),
+            context=TrainingContext.of(
+                data, self.catalog, self.user_ids, item_text(self.catalog, item_template)
+            ),
+        )
+
+
+def fit(
+    data: Dataset,
+    settings: Settings,
+    *,
+    policy: Policy | None = None,
+    horizon: Horizon | None = None,
+    user_weights: Mapping[str, float] | None = None,
+    checkpoint: str | Path | None = None,
+    workers: int = 1,
+    backend: str = "here",
+    progress: Progress = silent,
+) -> FittedModel:
+    """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    check_backend(workers, backend)
+    _check_size(data)
+    settings = replace(settings, models={**configs_of(data.models), **settings.models})
+    named = policy or data.policy
+    data = replace(data, policy=named or DEFAULT_POLICY)
+    past = Past.of(data, _whole_catalog(data))
+    item_inputs, content, text = _read_items(past, settings, progress)
+    profile_inputs = ProfileInputs.fit(data.users, past.user_ids)
+    words = users_in_words(past.catalog, item_inputs, data.interactions.relevant_from, settings)
+    behaviour = past.behaviour(
+        horizon or choose_horizon(past.whole.lengths),
+        content,
+        profile_inputs,
+        words,
+        item_template=settings.item_template,
+        weights=_weights_of(past.user_ids, user_weights),
+    )
+    version = _digest(data, settings, behaviour.weights)
+    repeats = (REPEAT,) if are_wanted(behaviour) else ()
+    if named is None:  # then the data say whether what was taken may come again
+        data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
+    names = (*settings.parts, *repeats, *context_models(behaviour))
+    steps = Steps.of(checkpoint, version, workers, backend)
+    _tell_untaught(settings, names)
+    ensemble = Ensemble.fit(
+        behaviour, names, settings.seed, progress, steps, settings.models
+    ).with_words(words)
+    text = text.astype(np.float16)
+    ratings, intervals = (
+        _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
+    )
+    return FittedModel(
+        settings=settings,
+        catalog=past.catalog,
+        training=data,
+        horizon=behaviour.horizon,
+        policy=data.policy or DEFAULT_POLICY,
+        item_inputs=item_inputs,
+        profile_inputs=profile_inputs,
+        content=content,
+        text=text,
+        ensemble=ensemble,
+        new_items=NewItemPlaces.fit(behaviour, text, derive(settings.seed, "new items"), progress)
+        if settings.preset in LEARNS_COLD_ITEMS
+        else None,
+        ratings=ratings,
+        version=version,
+        intervals=intervals,
+    )
+
+
+def behaviour_of(model: FittedModel) -> Behaviour:
+    """What a model's scorers learned from, every user counting the same."""
+    return Past.of(model.training, model.catalog).behaviour(
+        model.horizon,
+        model.content,
+        model.profile_inputs,
+        users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings),
+        item_template=model.settings.item_template,
+    )
+
+
+def _read_items(
+    past: Past, settings: Settings, progress: Progress
+) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
+    """What reads items, and its content columns and text embeddings of the catalog."""
+    seen = np.unique(past.events.items)
+    liked = past.whole.where(past.whole.values >= past.data.interactions.relevant_from)
+    reader = item_reader(
+        item_text(past.catalog, settings.item_template),
+        settings.encoder,
+        liked.matrix(len(past.catalog)),
+        rows=seen,
+        seed=settings.seed,
+        progress=progress,
+    )
+    return ItemInputs.fit(
+        past.catalog,
+        reader=reader,
+        template=settings.item_template,
+        fit_on=seen,
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:
+    """The head, and how far its spreads must be stretched; None where too few users could be held
+    out to say.
+    """
+    head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
+    return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(
+        LEVEL
+    ) else None
+
+
+def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
+    """Note which models are set but have nothing to learn from."""
+    for name in settings.models:
+        if name not in names:
+            told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+            warnings.warn(told, DataWarning, stacklevel=4)
+
+
+def _check_size(data: Dataset) -> None:
+    frame = data.interactions.frame
+    for column, what in (("user_id", "users"), ("item_id", "items")):
+        if frame[column].n_unique() < 2:
+            raise BadInput(
+                f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at "
+                f"least); give more events"
+            )
+
+
+def _whole_catalog(data: Dataset) -> Catalog:
+    """The catalog with every item that events name, in a fixed order: items of the catalog first as
+    given, then the others.
+    """
+    unlisted = (
+        data.interactions.frame.select("item_id")
+        .unique()
+        .join(data.items.frame, on="item_id", how="anti")
+        .sort(id_order("item_id"))
+    )
+    return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
+
+
+def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) -> np.ndarray | None:
+    """[U] float64 of mean 1."""
+    if weights is None:
+        return None
+    wrong = next(
+        ((user, weight) for user, weight in weights.items() if not 0.0 < weight < np.inf), None
+    )
+    if wrong is not None:
+        raise BadInput(
+            f"the weight of a user must be above 0 and finite, got {wrong[1]} for {wrong[0]!r}; "
+            "to leave a user out, take them out of the data"
+        )
+    given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
+    if np.isnan(given).all():
+        raise BadInput("user_weights names no user of the data; its keys are user ids")
+    given = np.where(np.isnan(given), np.nanmean(given), given)
+    return np.asarray(given / given.mean())
+
+
+def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
+    user weights.
+    """
+    rows = (
+        data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
+        .hash_rows(seed=0)
+        .sum()
+    )
+    more = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    if data.policy not in (None, DEFAULT_POLICY):
+        more.append(repr(data.policy))
+    facts = json.dumps(
+        [
+            asdict(settings),
+            data.interactions.kinds.to_dict(),
+            len(data.interactions),
+            len(data.items),
+            rows,
+            *more,
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]

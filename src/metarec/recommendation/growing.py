@@ -1,0 +1,55 @@
+"""A fitted model with more items, or with other content of the items it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from metarec.data.places import degrees_of
+from metarec.data.schema import Catalog
+from metarec.features.text import item_text
+from metarec.recommendation.fitted import FittedModel, users_in_words
+
+M = TypeVar("M", bound=FittedModel)
+
+
+def with_items(model: M, frame: Any) -> M:
+    """The same model, its catalog joined by the rows of `frame`.
+
+    Raises:
+        BadInput: if there is no column `item_id`.
+    """
+    given = _in_columns_of(model.catalog.frame, Catalog.of(frame).frame)
+    table = model.catalog.frame.update(given, on="item_id", how="left")
+    fresh = given.join(table, on="item_id", how="anti")
+    catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
+    touched = catalog.vocabulary.indexes(given["item_id"])
+    content, text = model.item_inputs.transform(Catalog(frame=catalog.frame[touched]))
+    more = ((0, len(fresh)), (0, 0))
+    grown_content, grown_text = np.pad(model.content, more), np.pad(model.text, more)
+    grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
+    ensemble = (
+        model.ensemble.with_content(grown_content)
+        .with_words(users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings))
+        .with_places(degrees_of(catalog.frame), item_text(catalog, model.settings.item_template))
+    )
+    return replace(
+        model,
+        catalog=catalog,
+        content=grown_content,
+        text=grown_text,
+        ensemble=ensemble,
+        new_items=None
+        if model.new_items is None
+        else model.new_items.with_content(grown_content, grown_text),
+        ratings=None if model.ratings is None else model.ratings.with_content(grown_content),
+    )
+
+
+def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+    """`given` with only the columns of `table`, in their types."""
+    columns = [name for name in given.columns if name in table.columns]
+    return given.select(columns).cast({name: table.schema[name] for name in columns}, strict=False)

@@ -1,0 +1,55 @@
+"""Only what is near: items farther from a user than they asked for are not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metarec.data.errors import BadInput
+from metarec.data.places import km_between
+from metarec.recommendation.slate import Request, Slate
+
+
+def hide_far(
+    scores: np.ndarray, requests: Sequence[Request], here: np.ndarray, places: np.ndarray
+) -> None:
+    """Set to -inf, in place, items beyond `Request.within_km` or without coordinates.
+
+    Args:
+        scores: [B, N].
+        here: [B, 2] degrees of where users are taken to be; NaN where unknown.
+        places: [N, 2] degrees of items.
+
+    Raises:
+        BadInput: if the items have no coordinates, or nothing says where a user is.
+    """
+    for row, request in enumerate(requests):
+        if request.within_km is None:
+            continue
+        if np.isnan(places[:, 0]).all():
+            raise BadInput(
+                "the items of this model have no coordinates, so within_km cannot be heeded; leave "
+                "it out"
+            )
+        if np.isnan(here[row]).any():
+            raise BadInput(
+                "within_km needs to know where the user is: tell a location, or latitude and "
+                "longitude among their attributes"
+            )
+        km = km_between(here[row : row + 1], places)
+        scores[row, ~(km <= request.within_km)] = -np.inf
+
+
+def tell_far(
+    slates: Sequence[Slate], requests: Sequence[Request], here: np.ndarray, places: np.ndarray
+) -> None:
+    """Note where nothing may be shown within the distance asked for."""
+    for row, (slate, request) in enumerate(zip(slates, requests, strict=True)):
+        if request.within_km is None or slate.item_ids:
+            continue
+        nearest = float(np.nanmin(km_between(here[row : row + 1], places)))
+        slate.notes.append(
+            f"nothing that may be shown lies within {request.within_km:g} km; the nearest item is "
+            f"{nearest:.1f} km away"
+        )

@@ -1,0 +1,146 @@
+"""Third stage: the order of what may be shown, with the probability of each place.
+
+Exploration or the plain ranking orders items; diversity or another reranker reorders them; pins and
+quotas have the last word. Exploration logs exact probabilities, which diversity and quotas would
+make untrue, so a slate that asks for those is not explored and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from metarec.data.schema import BadInput, Catalog, Vocabulary
+from metarec.features.histories import Histories
+from metarec.recommendation.diversity import Diversity
+from metarec.recommendation.exploration import explore, posterior_spread
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.rank import rank
+from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions
+from metarec.recommendation.rerank import chosen
+from metarec.recommendation.rules import apply_rules, category_matrix
+
+
+def order(
+    model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
+) -> Ranking:
+    """With slates as indexes."""
+    ordered = order_slates(
+        ranking.scores,
+        model.catalog,
+        options,
+        rng,
+        spread=_spread(model, ranking.users.support) if options.explore else None,
+        embeddings=model.item_embeddings if options.diversity else None,
+    )
+    return replace(ranking, ordered=ordered)
+
+
+def _spread(model: FittedModel, support: Histories) -> np.ndarray:
+    """[B, N] standard deviation of the scores: of a user's preferences, and of how popular each
+    cold item becomes.
+    """
+    trust = model.ensemble.gate.at(support.lengths)["trust"]
+    preferences = posterior_spread(model.item_directions, support)
+    doubt = model.popularity_uncertainty
+    return np.asarray(np.hypot(preferences, trust[:, None] * doubt), np.float32)
+
+
+def order_slates(
+    scores: np.ndarray,
+    catalog: Catalog,
+    options: SlateOptions,
+    rng: np.random.Generator,
+    *,
+    spread: np.ndarray | None = None,
+    embeddings: np.ndarray | None = None,
+) -> Ordered:
+    """Order what may be shown.
+
+    Args:
+        scores: [B, N] log-scores in the order of the catalog; -inf where an item may not be shown.
+        rng: orders equal scores, and draws where slates are explored.
+        spread: [B, N] standard deviation of each score, for exploration.
+        embeddings: [N, D], for diversity.
+
+    Raises:
+        BadInput: if exploration or diversity is asked for without what it needs.
+    """
+    if options.explore and spread is None:
+        raise BadInput(
+            "this model does not say how sure its scores are, so it cannot explore; ask with "
+            "explore=0"
+        )
+    if options.diversity and embeddings is None:
+        raise BadInput(
+            "this model has no item embeddings, so its slates cannot be made more diverse; ask "
+            "with diversity=0"
+        )
+    reranker = options.reranker
+    if options.diversity and embeddings is not None:
+        reranker = Diversity(embeddings=embeddings, weight=options.diversity)
+    if options.explore and spread is not None and not options.rules.quota and reranker is None:
+        return _explored(scores, catalog.vocabulary, options, spread, rng)
+    plain = reranker is None and not options.rules.quota and not options.rules.pin
+    items, values = rank(
+        scores, options.k if plain else min(scores.shape[1], max(200, 10 * options.k)), rng
+    )
+    if reranker is not None:
+        items = chosen(
+            items,
+            reranker.rerank(
+                items, values, items.shape[1] if options.rules.quota else options.k, rng
+            ),
+        )
+    if options.rules.quota or options.rules.pin:
+        has = (
+            category_matrix(catalog.frame, list(options.rules.quota), options.rules.quota_column)
+            if options.rules.quota
+            else np.zeros((len(catalog), 0), dtype=bool)
+        )
+        items = apply_rules(
+            items,
+            ~np.isneginf(scores),
+            options.k,
+            options.rules,
+            vocabulary=catalog.vocabulary,
+            has_category=has,
+        )
+    notes = (
+        ["not explored: diversity and quotas would make the logged probabilities untrue"]
+        if options.explore
+        else []
+    )
+    return Ordered(items=items, propensity=np.ones(items.shape), notes=notes)
+
+
+def _explored(
+    scores: np.ndarray,
+    vocabulary: Vocabulary,
+    options: SlateOptions,
+    spread: np.ndarray,
+    rng: np.random.Generator,
+) -> Ordered:
+    """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay
+    exact.
+    """
+    pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[: options.k]
+    pins = pins[pins >= 0]
+    rest = scores.copy()
+    rest[:, pins] = -np.inf
+    drawn, propensity = explore(
+        rest, spread, options.k, rng, strength=options.explore, pool=max(100, 2 * options.k)
+    )
+    if not len(pins):
+        return Ordered(items=drawn, propensity=propensity, notes=[])
+    line = np.concatenate(
+        [np.where(np.isneginf(scores[:, pins]), -1, pins[None, :]), drawn], axis=1
+    )
+    chance = np.concatenate([np.ones((len(line), len(pins))), propensity], axis=1)
+    order = np.argsort(line < 0, axis=1, kind="stable")[:, : options.k]
+    return Ordered(
+        items=np.take_along_axis(line, order, 1),
+        propensity=np.take_along_axis(chance, order, 1),
+        notes=[],
+    )

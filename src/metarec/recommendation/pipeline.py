@@ -1,0 +1,31 @@
+"""From requests to slates: score -> restrict -> order -> annotate.
+
+One value goes down through the stages; each returns it with what it found out, and none goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metarec.recommendation.annotate import annotate
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.order import order
+from metarec.recommendation.ranking import SlateOptions
+from metarec.recommendation.restrict import restrict
+from metarec.recommendation.score import score
+from metarec.recommendation.slate import Request, Slate
+
+
+def recommend(
+    model: FittedModel,
+    requests: Sequence[Request],
+    options: SlateOptions,
+    rng: np.random.Generator,
+) -> list[Slate]:
+    """One slate for each request."""
+    ranking = score(model, requests)
+    ranking = restrict(model, ranking, options)
+    ranking = order(model, ranking, options, rng)
+    return annotate(model, ranking)

@@ -1,0 +1,72 @@
+"""The value that goes down through the stages of a recommendation, and what shapes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.users import UserBatch
+from metarec.recommendation.rerank import Reranker
+from metarec.recommendation.rules import Rules
+from metarec.recommendation.slate import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlateOptions:
+    """What, beside the user, shapes a slate."""
+
+    k: int = 10
+    filter: str | None = None
+    """Which items may be shown, see `filters`."""
+    rules: Rules = field(default_factory=Rules)
+    diversity: float = 0.0
+    """Weight of newness within the slate, in [0, 1]."""
+    explore: float = 0.0
+    """Strength of exploration; 0 shows the best as known."""
+    reranker: Reranker | None = None
+    """Reorders for another aim (exposure, calibration); instead of `diversity`."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise BadInput(f"k must be 1 or more, got {self.k}")
+        if not 0.0 <= self.diversity <= 1.0:
+            raise BadInput(f"diversity must lie in [0, 1], got {self.diversity}")
+        if self.explore < 0.0:
+            raise BadInput(f"explore must be 0 or more, got {self.explore}")
+        if self.diversity and self.reranker is not None:
+            raise BadInput(
+                "a slate is reordered for one aim: give diversity or a reranker, not both"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ordered:
+    """Slates as indexes."""
+
+    items: np.ndarray
+    """[B, K] item indexes, best first, -1 where a user's slate is shorter."""
+    propensity: np.ndarray
+    """[B, K] probability in (0, 1] that this item was shown at this place."""
+    notes: list[str]
+    """What was not done, for every slate."""
+
+
+_NOTHING = Ordered(items=np.zeros((0, 0), np.int64), propensity=np.zeros((0, 0)), notes=[])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """B requests on their way to slates; every stage adds what it found out."""
+
+    requests: Sequence[Request]
+    users: UserBatch
+    """What is known of those who ask."""
+    unknown: np.ndarray
+    """[B] events that named items which are not in the catalog."""
+    scores: np.ndarray
+    """[B, N] log-scores; -inf from `restrict` on where an item may not be shown."""
+    ordered: Ordered = field(default_factory=lambda: _NOTHING)
+    """From `order`: the slates as indexes."""

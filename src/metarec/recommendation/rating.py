@@ -1,0 +1,47 @@
+"""Predicted values and their standard deviations, on the data's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.histories import Histories
+from metarec.models.rating import RatingHead
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.slate import Request
+
+
+def predict_ratings(
+    model: FittedModel, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Predicted values and standard deviations of each request's items.
+
+    Raises:
+        BadInput: if the training values are no ratings.
+    """
+    if model.ratings is None:
+        raise BadInput(
+            "this model was trained on events without ratings, so it ranks but does not rate"
+        )
+    support = model.users(requests)[0].support
+    index = [model.vocabulary.indexes(map(str, ids)) for ids in item_ids]
+    values, spread = predict_at(model, model.ratings, support, Histories.of_indexes(index))
+    cuts = np.cumsum([len(row) for row in index])[:-1]
+    return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
+
+
+def predict_at(
+    model: FittedModel, ratings: RatingHead, support: Histories, asked: Histories
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown
+    item, which gets the mean.
+    """
+    unknown = asked.items < 0
+    values, spread = ratings.predict(support, replace(asked, items=np.maximum(asked.items, 0)))
+    values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
+    if model.intervals is not None:
+        spread = spread * model.intervals.factor(support.lengths)[asked.owners]
+    return values, spread

@@ -1,0 +1,64 @@
+"""First stage: a log-score of every item for every user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from metarec.features.users import UserBatch
+from metarec.models.cold_items.reorder import PART
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.notes import words_asked
+from metarec.recommendation.ranking import Ranking
+from metarec.recommendation.slate import Request
+from metarec.recommendation.wishes import wish_scores
+from metarec.runtime.scratch import Scratch
+
+WISH_WEIGHT = 1.5
+"""Log-score of fitting the query in words one standard deviation better."""
+_SCRATCH = Scratch()
+
+
+def score(model: FittedModel, requests: Sequence[Request]) -> Ranking:
+    """Requests with their scores, in memory that the next call on this thread takes again."""
+    users, unknown = model.users(requests)
+    scores = _SCRATCH.array("scores", (len(requests), len(model.catalog)))
+    log_scores(model, requests, users, scores)
+    return Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
+
+
+def log_scores(
+    model: FittedModel,
+    requests: Sequence[Request],
+    users: UserBatch,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """[B, N] float32 log-scores of the whole catalog, seen items included."""
+    scores = model.ensemble.score(users, out)
+    if model.new_items is not None:
+        model.new_items.deal(scores, users.support)
+    for row, request in enumerate(requests):
+        words = words_asked(request, model.ensemble.scorers)
+        if words:
+            scores[row] += WISH_WEIGHT * _fit_to_words(model, words)
+    return scores
+
+
+def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+    """Addends of `log_scores` by name, each [B, N]."""
+    users, _ = model.users(requests)
+    parts = model.ensemble.parts(users)
+    if model.new_items is not None and model.new_items.is_needed:
+        parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
+    words = [words_asked(request, model.ensemble.scorers) for request in requests]
+    if any(words):
+        parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, said) for said in words])
+    return parts
+
+
+def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
+    """[N] how well each item's text fits a query in words; 0 without query or texts."""
+    if not words or not model.text.shape[1]:
+        return np.zeros(len(model.catalog), np.float32)
+    return wish_scores(words, model.text.astype(np.float32), model.item_inputs.encoder.encode)

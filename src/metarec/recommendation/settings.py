@@ -1,0 +1,78 @@
+"""What a fit may choose: the size of the model and how texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metarec.data.schema import BadInput
+from metarec.features.text import check_person_template
+from metarec.models.config import ModelConfig
+from metarec.models.few_shot.learners import get_method
+from metarec.models.names import current_id
+from metarec.models.registry import JOIN_BY_DATA, MODELS, configs_of
+
+PRESETS: dict[str, tuple[str, ...]] = {
+    "tiny": ("profile", "item_knn", "content", "support_ridge"),
+    "small": (
+        "profile",
+        "item_knn",
+        "ease",
+        "als",
+        "markov",
+        "content",
+        "support_ridge",
+        "deep_set",
+        "r2d2",
+    ),
+}
+"""The scorers of each preset: the one dial for size."""
+LEARNS_COLD_ITEMS = {"small"}
+"""Presets that also learn which cold item suits which user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a recommender was fitted."""
+
+    preset: str = "small"
+    """`tiny` or `small`."""
+    seed: int = 0
+    """Root of all randomness."""
+    encoder: str = "auto"
+    """Text encoder, as for `metarec.features.encoders.item_reader`; `none` leaves text out,
+    `minilm+lora` is fine-tuned on the events.
+    """
+    learner: str | None = None
+    """A meta-learner, or any other scorer such as `decoder`, that joins the scorers of the preset
+    under its own name; the gate learns its weight.
+    """
+    item_template: str | None = None
+    """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`.
+    """
+    person_template: str | None = None
+    """How a user is written as text, as for `features.text.user_text`; read by
+    `learner="user_text"`.
+    """
+    models: Mapping[str, ModelConfig] = field(default_factory=dict)
+    """Hyper-parameters of models by their ids, configs or mappings of some of their fields:
+    `{"ease": EaseConfig(regularization=50)}`. A model of no preset that is named here takes part.
+    """
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        object.__setattr__(self, "models", configs_of(self.models))
+        if self.learner is not None:
+            object.__setattr__(self, "learner", current_id(self.learner))
+        if self.learner is not None and self.learner not in MODELS:
+            get_method(self.learner)  # says which there are
+        if self.person_template is not None:
+            check_person_template(self.person_template)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the scorers."""
+        named = [self.learner] if self.learner is not None else []
+        named += [name for name in self.models if name not in JOIN_BY_DATA]
+        return tuple(dict.fromkeys([*PRESETS[self.preset], *named]))

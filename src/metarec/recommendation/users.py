@@ -1,0 +1,112 @@
+"""Requests as the batch of users that every model is asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from metarec.data.places import degrees_of, location_of
+from metarec.data.regions import Regions
+from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.features.context_columns import ContextColumns
+from metarec.features.events import EventReader
+from metarec.features.histories import Histories
+from metarec.features.profiles import ProfileInputs
+from metarec.features.request_context import RequestContext
+from metarec.features.training_context import current_location, friend_matrix
+from metarec.features.users import UserBatch
+from metarec.recommendation.slate import Request, friend_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestReader:
+    """Reads requests by what training knew: its items, users, columns and kinds of events."""
+
+    training: Dataset
+    catalog: Catalog
+    profile_inputs: ProfileInputs
+
+    def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
+        """What is known of the users who ask, and for each how many events named unknown items."""
+        events, unknown = self.events.of_requests(
+            [request.history for request in requests], self.catalog.vocabulary
+        )
+        support, refused = events.joined(newest_last=True)
+        profiles = [request.profile for request in requests]
+        return UserBatch(
+            support=support,
+            refused=refused,
+            profiles=self.profile_inputs.transform(profiles),
+            attributes=profiles,
+            context=self._context(requests, support),
+        ), unknown
+
+    @cached_property
+    def events(self) -> EventReader:
+        """What acts and values mean, in requests as in training."""
+        return EventReader.of(self.training.interactions)
+
+    def unknown_friends(self, request: Request) -> int:
+        """Friends who are not among the training users."""
+        return sum(str(friend) not in self._user_vocabulary for friend in request.friends)
+
+    def unknown_values(self, context: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
+        """Circumstances, of the columns that are `read`, whose value no training event has."""
+        codes = self._circumstances([context] if context else [])
+        return {
+            name: context[name]
+            for name, code in zip(self.context_columns.names, codes.sum(0), strict=True)
+            if name in read and context.get(name) is not None and not code
+        }
+
+    def _context(self, requests: Sequence[Request], support: Histories) -> RequestContext:
+        """Friends, place, circumstances and searches of requests."""
+        return RequestContext(
+            friends=self._friends([request.friends for request in requests]),
+            location=self._locations(requests, support),
+            circumstances=self._circumstances([request.context for request in requests]),
+            searches=[list(request.searches) for request in requests],
+            at=np.array([np.nan if r.at is None else float(r.at) for r in requests], np.float64),
+        )
+
+    def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:
+        friends = self._user_vocabulary.indexes(str(friend) for own in named for friend in own)
+        return friend_matrix(
+            np.repeat(np.arange(len(named)), [len(own) for own in named]),
+            friends,
+            np.array([weight for own in named for weight in friend_weights(own)], np.float32),
+            (len(named), len(self._user_vocabulary)),
+        )
+
+    def _locations(self, requests: Sequence[Request], support: Histories) -> np.ndarray:
+        """[B, 2] as stated, else home, else the newest place of the history."""
+        stated = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
+        home = self._regions.homes([request.profile for request in requests])
+        return np.where(np.isnan(stated), current_location(home, self.places, support), stated)
+
+    def _circumstances(self, contexts: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        return self.context_columns.of_requests(contexts)
+
+    @cached_property
+    def _user_vocabulary(self) -> Vocabulary:
+        ids = self.training.interactions.frame["user_id"].unique(maintain_order=True)
+        return Vocabulary(ids.to_list())
+
+    @cached_property
+    def _regions(self) -> Regions:
+        return Regions.fit(self.training.users.frame, self.catalog.frame)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """[N, 2] degrees of the items; NaN where unknown."""
+        return degrees_of(self.catalog.frame)
+
+    @cached_property
+    def context_columns(self) -> ContextColumns:
+        """Circumstances that training events tell of."""
+        return ContextColumns.fit(self.training.interactions)

@@ -1,0 +1,107 @@
+"""The service knows its people: imported events, merged visitors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("httpx")
+
+from starlette.testclient import TestClient  # noqa: E402
+
+from metarec.app.cli import main  # noqa: E402
+from metarec.app.service.application import create_app  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from served_model import fitted_model, saved_model  # noqa: E402
+
+
+@pytest.fixture
+def model(tmp_path):
+    return shutil.copytree(saved_model(), tmp_path / "model")
+
+
+@pytest.fixture
+def run(capsys):
+    def running(*words):
+        with pytest.raises(SystemExit) as end:
+            main([*map(str, words), "--json"])
+        said = capsys.readouterr()
+        assert end.value.code == 0, said.err
+        return json.loads(said.out)
+
+    return running
+
+
+def served(model):
+    app = create_app(ServiceSettings(model=str(model)))
+    return TestClient(app, base_url="http://127.0.0.1")
+
+
+def test_imported_people_are_known_once(model, run, tmp_path):
+    frame = fitted_model().training.interactions.frame
+    first = run("import", model)
+    assert first["events"] == frame.height
+    assert first["profiles"] == len(fitted_model().training.users)
+    assert run("import", model)["events"] == 0
+    more = frame.head(3).select("user_id", "item_id", "timestamp", "value", "kind")
+    extra = pl.DataFrame(
+        {"user_id": ["fresh"], "item_id": ["s01"], "timestamp": [2e9], "value": [5.0]}
+    )
+    table = tmp_path / "more.csv"
+    pl.concat([more, extra], how="diagonal_relaxed").write_csv(table)
+    again = run("import", model, table)
+    assert (again["events"], again["known"]) == (1, 3)
+    user = frame["user_id"][0]
+    with served(model) as client:
+        known = client.get(f"/v1/users/{user}").json()
+        theirs = frame.filter(pl.col("user_id") == user)
+        assert len(known["events"]) == theirs.height
+        assert {e["kind"] for e in known["events"]} == set(theirs["kind"])
+        slate = client.post("/v1/recommendations", json={"user_id": user}).json()
+        history = [
+            {"item_id": e["item_id"], "value": e["value"], "kind": e["kind"]}
+            for e in known["events"]
+        ]
+        sent = client.post(
+            "/v1/recommendations", json={"history": history, "profile": known["profile"]}
+        ).json()
+        assert slate["shots"] == theirs["item_id"].n_unique()
+        assert [i["item_id"] for i in slate["items"]] == [i["item_id"] for i in sent["items"]]
+
+
+def test_a_visitor_becomes_a_customer(model):
+    with served(model) as client:
+        events = [{"user_id": "v/1", "item_id": i, "kind": "like"} for i in ("s00", "s01")]
+        client.post("/v1/events", json={"events": events})
+        answer = client.post("/v1/users/v%2F1/merge", json={"into": "ann"})
+        assert answer.json() == {
+            "user_id": "ann",
+            "events": 2,
+            "copies": 0,
+            "forgotten": 0,
+            "slates": 0,
+            "friends": 0,
+        }
+        assert client.get("/v1/users/v%2F1").status_code == 404
+        assert len(client.get("/v1/users/ann").json()["events"]) == 2
+        same = client.post("/v1/users/ann/merge", json={"into": "ann"})
+        assert same.status_code == 422
+        assert "cannot be merged into themselves" in same.json()["error"]
+
+
+def test_the_same_settings_start_everything(model, run, tmp_path, monkeypatch):
+    settings = tmp_path / "service.toml"
+    store = tmp_path / "elsewhere.db"
+    settings.write_text(f'[service]\nmodel = "{model}"\nstore = "{store}"\n')
+    assert run("import", "--settings", settings)["events"] > 0
+    assert store.is_file()
+    monkeypatch.setenv("METAREC_MODEL", str(model))
+    monkeypatch.setenv("METAREC_STORE", str(store))
+    user = fitted_model().training.interactions.frame["user_id"][0]
+    assert run("forget", "--user", user)["rows_deleted"]["events"] > 0
+    assert run("import")["events"] == 0

@@ -1,0 +1,116 @@
+"""Copies count once, and a visitor becomes a customer."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from metarec.data.schema import BadInput, Dataset
+from metarec.feedback.copies import without_copies, without_known
+from metarec.feedback.events import Appended, Event, Impression
+from metarec.feedback.forgetting import forget, without_forgotten
+from metarec.feedback.merging import merge_user, with_merges
+
+
+def event(name, user="visitor", item="tea", at=100.0, **more):
+    more = {"is_timed": True, **more}
+    return Event(event_id=name, user_id=user, item_id=item, timestamp=at, **more)
+
+
+def slate(name, user="visitor"):
+    return Impression(
+        slate_id=name,
+        user_id=user,
+        item_ids=["tea"],
+        scores=[1.0],
+        propensity=[1.0],
+        model_version="v",
+        timestamp=5.0,
+        shots=0,
+    )
+
+
+def held(store, user):
+    return [(e.event_id, e.item_id) for e in store.events_of(user)]
+
+
+def test_a_copy_from_another_source_counts_once(store):
+    first = [event("web-1", at=100.12345), event("web-2", kind="purchase", at=100.12345)]
+    assert store.append(first, strict=True).result().accepted == 2
+    copies = [event("crm-1", at=100.123), event("crm-2", kind="Purchase", at=100.1234)]
+    assert store.append(copies, strict=True).result() == Appended(accepted=0, duplicates=2)
+    others = [event("crm-3", at=100.125), event("crm-4", user="bob"), event("c5", item="rice")]
+    assert store.append(others).result().accepted == 3
+    made_up = [event(f"now-{n}", at=200.0, is_timed=False) for n in range(3)]
+    assert store.append(made_up).result().accepted == 3  # nobody said that these are one
+
+
+def test_tables_know_copies_as_the_store_does():
+    rows = [("a", "x", "buy", 1.0004), ("a", "x", "Buy", 1.0), ("a", "x", "buy", 1.002)]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "kind", "timestamp"], orient="row")
+    assert without_copies(frame).rows() == [rows[0], rows[2]]
+    assert without_known(frame, frame[1:2]).rows() == [rows[2]]
+
+
+def test_everything_of_a_visitor_goes_to_the_customer(store):
+    store.append(
+        [event("1"), event("2", item="rice", at=50.0), event("3", item="soap", at=60.0)]
+    ).result()
+    store.append([event("1", user="customer"), event("2", user="customer", item="oil")]).result()
+    store.show([slate("s")]).result()
+    store.put_profile("visitor", {"city": "Ulm", "age": 3}).result()
+    store.put_profile("customer", {"age": 40}).result()
+    store.put_friends("visitor", {"bob": 2.0, "customer": 1.0}).result()
+    store.put_friends("cid", {"visitor": 1.0}).result()
+    done = merge_user(store, "visitor", "customer")
+    assert (done.events, done.copies, done.slates, done.friends) == (2, 1, 1, 2)
+    assert sorted(item for _, item in held(store, "customer")) == ["oil", "rice", "soap", "tea"]
+    assert len({name for name, _ in held(store, "customer")}) == 4
+    assert store.profile_of("customer") == {"city": "Ulm", "age": 40}
+    assert store.friends_of("customer") == {"bob": 2.0}
+    assert store.friends_of("cid") == {"customer": 1.0}
+    assert store.slates_of("customer") == 1
+    assert held(store, "visitor") == []
+    assert store.profile_of("visitor") == {}
+    assert (store.slates_of("visitor"), store.friends_of("visitor")) == (0, {})
+    again = merge_user(store, "visitor", "customer")
+    assert (again.events, again.copies) == (0, 0)
+    with pytest.raises(BadInput, match="cannot be merged into themselves"):
+        merge_user(store, "a", "a")
+
+
+def test_what_the_customer_asked_to_forget_does_not_come_back(store):
+    store.append([event("old", at=50.0), event("new", at=1e10)]).result()
+    forget(store, "customer")
+    assert merge_user(store, "visitor", "customer").forgotten == 1
+    assert [name for name, _ in held(store, "customer")] == ["new"]
+
+
+def older_data():
+    rows = [("visitor", "tea", 10.0), ("customer", "tea", 10.0), ("visitor", "rice", 20.0)]
+    rows += [("bob", "tea", 5.0), ("customer", "soap", 30.0)]
+    return Dataset(
+        interactions=pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row"),
+        users=pl.DataFrame({"user_id": ["visitor", "customer"], "city": ["Ulm", None]}),
+    )
+
+
+def test_older_data_are_read_under_the_new_id(store):
+    merge_user(store, "visitor", "guest")
+    merge_user(store, "guest", "customer")
+    data = with_merges(store, older_data())
+    frame = data.interactions.frame.sort("user_id", "timestamp")
+    assert frame.select("user_id", "item_id").rows() == [
+        ("bob", "tea"),
+        ("customer", "tea"),
+        ("customer", "rice"),
+        ("customer", "soap"),
+    ]
+    assert data.users.frame.rows() == [("customer", "Ulm")]
+
+
+def test_who_a_forgotten_customer_was_is_forgotten_too(store):
+    merge_user(store, "visitor", "customer")
+    assert forget(store, "customer").rows_deleted["merges"] == 1
+    left = without_forgotten(store, older_data().interactions.frame)
+    assert left["user_id"].to_list() == ["bob"]

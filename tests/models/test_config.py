@@ -1,0 +1,96 @@
+"""Hyper-parameters of models: checked by name, set from Python and TOML, saved with the model."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import metarec
+from metarec.data.errors import BadInput, DataWarning
+from metarec.models.config import ModelConfig
+from metarec.models.ease import EaseConfig
+from metarec.models.item_knn import ItemKnnConfig
+from metarec.models.registry import MODELS, config_of
+from metarec.recommender import Recommender
+from world import World
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
+    config = config_of(name)
+    assert isinstance(config, ModelConfig) and type(config).__doc__
+    source = Path(__import__(type(config).__module__, fromlist=["x"]).__file__).read_text("utf-8")
+    for one in fields(config):
+        told = source.split(f"    {one.name}: ", 1)
+        assert len(told) == 1 or '"""' in told[1].split("\n    @", 1)[0], one.name
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "ease",
+            {"regularisation": 1},
+            "models.ease has no setting 'regularisation'; did you mean 'regularization'",
+        ),
+        ("ease", {"regularization": -1.0}, "EaseConfig.regularization must be above 0, got -1.0"),
+        ("ease", {"kept": 0}, "EaseConfig.kept must be 1 or more, got 0"),
+        ("ease", {"kept": 1.5}, "EaseConfig.kept must be a whole number, got 1.5"),
+        ("ease", {"kept": True}, "EaseConfig.kept must be a whole number, got True"),
+        ("ease", {"regularization": "much"}, "EaseConfig.regularization must be a number"),
+        ("ease", {"regularization": float("nan")}, "EaseConfig.regularization must be a number"),
+        ("ease", ItemKnnConfig(), "models.ease is set by EaseConfig, got ItemKnnConfig"),
+        ("ease", 3, "models.ease must be a table of settings, got 3"),
+        ("markov", {"recencies": 0.5}, "MarkovConfig.recencies must be a list of numbers, got 0.5"),
+        ("markov", {"recencies": []}, "MarkovConfig.recencies must be a list of numbers"),
+        ("markov", {"recencies": [0.5, 1]}, "MarkovConfig.recencies must be below 1, got 1.0"),
+        ("eas", {}, "there is no model 'eas'; did you mean 'ease'"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(name: str, given: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        config_of(name, given)  # type: ignore[arg-type]
+
+
+def test_a_config_is_read_saved_and_printed(rated_world: World, tmp_path: Path) -> None:
+    def fit(**more: object) -> Recommender:
+        return Recommender.fit(rated_world.data, "tiny", encoder="none", **more)  # type: ignore
+
+    request = [metarec.Request(history=rated_world.history("space", 3))]
+    plain, same = fit(), fit(models={"item_knn": {"shrinkage": 20, "neighbors": 1000}})
+    np.testing.assert_array_equal(plain.score(request), same.score(request))
+    other = fit(models={"item_knn": ItemKnnConfig(shrinkage=0.0), "ease": {"kept": 7}})
+    assert list(other.ensemble.scorers)[-1] == "ease" and "ease" not in plain.ensemble.scorers
+    assert not np.array_equal(
+        other.score_parts(request)["item_knn"], plain.score_parts(request)["item_knn"]
+    )
+    assert "item_knn: shrinkage 0, neighbors 1000" in other.card()
+    other.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.ensemble.configs == other.ensemble.configs
+    assert again.settings == other.settings and again.settings.models["ease"] == EaseConfig(kept=7)
+    np.testing.assert_array_equal(again.score(request), other.score(request))
+
+
+def test_a_toml_file_sets_models_and_arguments_go_before_it(tmp_path: Path) -> None:
+    rows = [f"u{u},i{(u * k) % 7},{k}" for u in range(12) for k in range(1, 6)]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "metarec.toml").write_text(
+        "[models.item_knn]\nshrinkage = 3\n\n[models.content]\nsharpness = 2\n\n"
+        '[models.friends]\nkept = 3\n\n[[sources]]\ninteractions = "events.csv"\n'
+    )
+    data = metarec.read(tmp_path)
+    with pytest.warns(DataWarning, match="these data cannot teach friends: it takes no part"):
+        model = Recommender.fit(
+            data, "tiny", encoder="none", models={"content": {"sharpness": 4.0}}
+        )
+    assert model.ensemble.configs["item_knn"] == ItemKnnConfig(shrinkage=3.0)
+    assert model.settings.models["content"].sharpness == 4.0  # type: ignore[attr-defined]
+    (tmp_path / "metarec.toml").write_text(
+        'models = { ease = 3 }\nsources = [{ interactions = "events.csv" }]'
+    )
+    with pytest.raises(BadInput, match="holds a table for each model, got ease = 3"):
+        metarec.read(tmp_path)

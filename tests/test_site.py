@@ -1,0 +1,54 @@
+"""The documentation site's own parts: tutorials run, papers that the code names are listed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+EPRINT = re.compile(r"eprint=\{([\d.]+)\}")
+TITLE = re.compile(r"title=\{((?:[^{}]|\{[^{}]*\})*)\}")
+
+
+def code(notebook: Path) -> str:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.parametrize("notebook", TUTORIALS, ids=lambda path: path.stem)
+def test_every_cell_of_a_tutorial_runs(notebook: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code(notebook)],
+        cwd=notebook.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("notebook", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_shows_what_its_cells_print(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert any(cell.get("outputs") for cell in cells)
+    kinds = {one["output_type"] for cell in cells for one in cell.get("outputs", ())}
+    assert "error" not in kinds
+
+
+def test_every_entry_of_the_bibliography_is_on_its_page() -> None:
+    entries = (ROOT / "docs" / "references.bib").read_text("utf-8")
+    page = (ROOT / "docs" / "bibliography.md").read_text("utf-8")
+    assert [title for title in TITLE.findall(entries) if title not in page] == []
+    assert [number for number in EPRINT.findall(entries) if f"arXiv:{number}" not in page] == []
+
+
+def test_docs_name_no_machine_and_no_registry() -> None:
+    pages = [*ROOT.glob("docs/**/*.md"), *TUTORIALS]
+    told = {page.name: page.read_text("utf-8") for page in pages}
+    assert [name for name, text in told.items() if re.search(r"/(tmp|root|work)/", text)] == []
