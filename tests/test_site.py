@@ -48,6 +48,16 @@ def test_every_entry_of_the_bibliography_is_on_its_page() -> None:
     assert [number for number in EPRINT.findall(entries) if f"arXiv:{number}" not in page] == []
 
 
+def test_every_public_name_is_in_the_reference() -> None:
+    listed = (ROOT / "src" / "metarec" / "__init__.pyi").read_text("utf-8")
+    names = re.findall(r"^from ([\w.]+) import (\w+) as", listed, re.MULTILINE)
+    page = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8").splitlines()
+    homes = {f"::: {home}.{name}" for home, name in names}
+    # A package that takes its name from a module below tells it from there.
+    told = {line.rsplit(".", 1)[-1] for line in page if line.startswith("::: ")}
+    assert {home for home in homes if home.rsplit(".", 1)[-1] not in told} == set()
+
+
 def test_docs_name_no_machine_and_no_registry() -> None:
     pages = [*ROOT.glob("docs/**/*.md"), *TUTORIALS]
     told = {page.name: page.read_text("utf-8") for page in pages}

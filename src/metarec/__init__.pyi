@@ -7,9 +7,15 @@ from metarec.data.schema import Catalog as Catalog
 from metarec.data.schema import Dataset as Dataset
 from metarec.data.schema import Interactions as Interactions
 from metarec.data.schema import Profiles as Profiles
+from metarec.evaluation.baselines import register_baseline as register_baseline
 from metarec.evaluation.evaluate import Evaluation as Evaluation
 from metarec.evaluation.evaluate import evaluate as evaluate
 from metarec.explanation import explain as explain
+from metarec.features.encoders.encode import register_encoder as register_encoder
+from metarec.models.config import ModelConfig as ModelConfig
+from metarec.models.config import setting as setting
+from metarec.models.few_shot.learners import register_learner as register_learner
+from metarec.models.registry import register_model as register_model
 from metarec.recommendation.explained import Explanation as Explanation
 from metarec.recommendation.slate import Request as Request
 from metarec.recommendation.slate import Slate as Slate

@@ -20,6 +20,7 @@ from metarec.recommendation.card import model_card
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.onboarding import Questions
+from metarec.recommendation.prior import Prior
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
@@ -58,6 +59,7 @@ class Recommender(FittedModel):
         checkpoint: str | Path | None = None,
         workers: int = 1,
         backend: str = "here",
+        prior: Recommender | None = None,
         progress: Progress = silent,
     ) -> Recommender:
         """Learn from everyone's past; `BadInput` where data are too few, a weight or name is wrong.
@@ -71,6 +73,7 @@ class Recommender(FittedModel):
             user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
             checkpoint: folder of finished steps, from which a fit that was killed goes on.
             workers, backend: processes for the steps, `here` or on `ray`; the model is the same.
+            prior: a model of other data, to start at where that helps held-out users (`notes`).
             progress: called with how far each stage is.
         """
         settings = Settings(
@@ -92,6 +95,7 @@ class Recommender(FittedModel):
                 checkpoint=checkpoint,
                 workers=workers,
                 backend=backend,
+                prior=None if prior is None else prior.as_prior(),
                 progress=progress,
             )
         )
@@ -107,13 +111,26 @@ class Recommender(FittedModel):
         seed: int | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
+        progress: Progress = silent,
     ) -> Recommender:
         """This model's settings, and its policy where `data` have none, fitted on other data."""
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
         policy = data.policy or self.policy
         return self._of(
-            fitting.fit(data, settings, policy=policy, horizon=horizon, user_weights=user_weights)
+            fitting.fit(
+                data,
+                settings,
+                policy=policy,
+                horizon=horizon,
+                user_weights=user_weights,
+                prior=self.prior,
+                progress=progress,
+            )
         )
+
+    def as_prior(self) -> Prior:
+        """What holds elsewhere too: the gate, and a map from text to taste."""
+        return fitting.prior_of(self)
 
     def behaviour(self) -> Behaviour:
         """What its scorers learned from: for fitting another scorer beside them."""

@@ -539,3 +539,18 @@ def test_a_killed_fit_goes_on_at_the_next_same_words(
     assert code == 0
     assert "finished steps of a fit that was killed" in said
     assert [path.name for path in model.parent.iterdir()] == ["one"]
+
+
+def test_a_plan_says_what_a_fit_costs_and_fits_nothing(run: Run, folder: Path) -> None:
+    code, out, _ = run("fit", str(folder), "--plan", "--preset", "tiny", "--json")
+    assert code == 0
+    planned = json.loads(out)
+    assert planned["events"] == 672
+    assert planned["memory_mib"] > 0
+    code, out, _ = run("fit", str(folder), "--plan")
+    assert "not counted: ease" in out
+    code, _, said = run("fit", str(folder))
+    assert code == 2
+    assert "--out MODEL is missing" in said
+    code, out, _ = run("data", "check", str(folder), "--json")
+    assert json.loads(out)["plans"]["tiny"] == planned

@@ -47,7 +47,7 @@ def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
         ("markov", {"recencies": 0.5}, "MarkovConfig.recencies must be a list of numbers, got 0.5"),
         ("markov", {"recencies": []}, "MarkovConfig.recencies must be a list of numbers"),
         ("markov", {"recencies": [0.5, 1]}, "MarkovConfig.recencies must be below 1, got 1.0"),
-        ("eas", {}, "there is no model 'eas'; did you mean 'ease'"),
+        ("eas", {}, "there is no model 'eas' .did you mean 'ease'"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(name: str, given: object, said: str) -> None:

@@ -8,15 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from episodes import histories_of
 from metarec.features.behaviour import Behaviour
 from metarec.models.few_shot.inputs import ItemColumns, ValueScale
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.scorer import FittedLearner
-from metarec.models.few_shot.tasks import NewDomainTasks, padded_support
-from metarec.models.few_shot.training import Training, meta_train
+from metarec.models.few_shot.training import Training
 from models.tastes import TASTE, likes, two_tastes
 
 
@@ -198,28 +196,3 @@ def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
     assert (
         FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")._served.embedded is None
     )
-
-
-@pytest.mark.parametrize("name", ["r2d2", "anil", "prototypical", "neural_process", "history_maml"])
-def test_a_domain_held_out_is_served_from_what_was_liked_elsewhere(name, behaviour):
-    """Items of even numbers are one domain, odd ones the other; trained on new-domain tasks, a
-    taste shown in one is met in the other.
-    """
-    domains = np.arange(2 * TASTE) % 2
-    columns, rng = ItemColumns.fit(behaviour, np.random.default_rng(0)), np.random.default_rng(0)
-    items, learner = (
-        columns.features(behaviour.content, rng),
-        LEARNERS[name].make(objective="ranking"),
-    )
-    seen = ValueScale.fit(behaviour).seen(behaviour.histories, "liking")
-    tasks = NewDomainTasks(histories=seen, domains=domains, pool=4)
-    prior = meta_train(learner, tasks, items, training=LEARNERS[name].training, rng=rng)
-    shown = histories_of([[(taste * TASTE + i, 1.0) for i in (0, 2, 4)] for taste in (0, 1)])
-    support = padded_support(shown, None, 4)
-    with torch.no_grad():
-        scores = learner.score(prior, learner.adapt(prior, support, items), items)[
-            :, domains == 1
-        ].numpy()
-    of_first = (np.arange(2 * TASTE) < TASTE)[domains == 1]
-    assert scores[0, of_first].min() > scores[0, ~of_first].max()
-    assert scores[1, ~of_first].min() > scores[1, of_first].max()

@@ -275,7 +275,7 @@ def test_reptile_moves_towards_where_adapting_went():
 
 
 def test_unknown_names_are_answered_with_the_list():
-    with pytest.raises(BadInput, match="there is no meta-learner 'mamal'; there are ") as refused:
+    with pytest.raises(BadInput, match="no meta-learner 'mamal' .did you mean 'maml'") as refused:
         get_learner("mamal")
     assert set(str(refused.value).rpartition("there are ")[2].split(", ")) == set(LEARNERS)
     with pytest.raises(BadInput, match="maml cannot be made with {'depth': 3}"):

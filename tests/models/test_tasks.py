@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from episodes import histories_of
 from metarec.data.schema import BadInput
-from metarec.models.few_shot.tasks import FewShotTasks, NewDomainTasks, by_item
+from metarec.models.few_shot.tasks import FewShotTasks, by_item
 
 people = st.lists(
     st.lists(
@@ -114,31 +114,6 @@ def test_nobody_to_ask_is_said():
         FewShotTasks(histories=histories_of([[(0, 1.0)], [(1, 1.0), (2, -1.0)]]), n_items=3)
     with pytest.raises(BadInput, match="pool must be 1 or more, got 0"):
         FewShotTasks(histories=histories_of([[(0, 1.0), (1, 1.0)]]), n_items=2, pool=0)
-
-
-@settings(max_examples=40, deadline=None)
-@given(people=people, seed=st.integers(0, 9))
-def test_a_held_out_domain_is_asked_and_never_shown(people, seed):
-    domains = np.arange(30) % 3
-    try:
-        tasks = NewDomainTasks(histories=histories_of(people), domains=domains, pool=5)
-    except BadInput:
-        return
-    batch = tasks.sample(6, np.random.default_rng(seed))
-    for b, (shown, asked) in enumerate(
-        zip(rows_of(batch, "support"), rows_of(batch, "query"), strict=True)
-    ):
-        held_out = {int(domains[i]) for i in asked}
-        assert len(held_out) == 1
-        assert not held_out & {int(domains[i]) for i in shown}
-        assert {i for i in range(30) if batch.query.is_candidate[b, i]} == {
-            i for i in range(30) if domains[i] in held_out
-        }
-
-
-def test_one_domain_cannot_be_held_out():
-    with pytest.raises(BadInput, match="nobody acted in two categories"):
-        NewDomainTasks(histories=histories_of([[(0, 1.0), (3, 1.0)]]), domains=np.arange(30) % 3)
 
 
 def test_items_histories_are_their_raters_first_come_first():

@@ -157,8 +157,8 @@ def test_one_taste_weighed_up_is_what_a_stranger_is_shown(world: World) -> None:
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ({"u000": 0.0}, "weight of a person must be above 0 and finite, got 0.0 for 'u000'"),
-        ({"nobody": 2.0}, "user_weights names nobody of the data"),
+        ({"u000": 0.0}, "weight of a user must be above 0 and finite, got 0.0 for 'u000'"),
+        ({"nobody": 2.0}, "user_weights names no user of the data"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(

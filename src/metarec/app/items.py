@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.schema import BadInput
+from metarec.recommendation.policy import AVAILABLE
 
 
 def items_frame(
@@ -17,6 +18,8 @@ def items_frame(
     Raises:
         BadInput: if a value cannot be read as its column's type.
     """
+    if AVAILABLE not in schema and any(AVAILABLE in attributes for _, attributes in items):
+        schema = pl.Schema({**schema, AVAILABLE: pl.Boolean()})
     ignored = sorted(
         {
             name
@@ -47,6 +50,8 @@ def items_frame(
 def _as_column(value: Any, name: str, dtype: Any) -> Any:
     if value is None:
         return None
+    if dtype == pl.Boolean and not isinstance(value, bool):
+        return _truth(value, name)
     if isinstance(dtype, pl.List):
         parts = value if isinstance(value, list) else str(value).replace("|", ",").split(",")
         return [str(part).strip() for part in parts]
@@ -63,6 +68,16 @@ def _as_column(value: Any, name: str, dtype: Any) -> Any:
     return read
 
 
+def _truth(value: Any, name: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    said = words.get(str(value).strip().lower())
+    if isinstance(value, int | float):
+        said = value > 0
+    if said is None:
+        raise BadInput(f"{name} must be true or false, got {value!r}")
+    return said
+
+
 def _spoken(dtype: Any) -> str:
     return (
         "a number"
@@ -74,11 +89,10 @@ def _spoken(dtype: Any) -> str:
 
 
 def upserted(catalog: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-    """The catalog with rows replaced by id, new ones at its end; both of one schema."""
-    kept = catalog.join(changed.select("item_id"), on="item_id", how="anti", maintain_order="left")
-    order = pl.concat([catalog.select("item_id"), changed.select("item_id")]).unique(
-        maintain_order=True
-    )
-    return order.join(
-        pl.concat([kept, changed]), on="item_id", how="left", maintain_order="left"
-    ).select(catalog.columns)
+    """The catalog with what rows of the same id say over it, new ones at its end; an empty cell
+    changes nothing.
+    """
+    fresh = changed.join(catalog.select("item_id"), on="item_id", how="anti", maintain_order="left")
+    grown = pl.concat([catalog.clear(), changed.clear()], how="diagonal")
+    table = pl.concat([catalog, grown], how="diagonal").update(changed, on="item_id", how="left")
+    return pl.concat([table, fresh], how="diagonal")

@@ -22,11 +22,14 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
+from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
+from metarec.features.users import UserBatch
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from metarec.models.bert_two_tower import BertTwoTower
     from metarec.models.few_shot.inputs import ItemColumns
     from metarec.models.few_shot.scorer import FittedLearner
 
@@ -64,8 +67,19 @@ class LearnerInputs:
         met = train.items.vocabulary.indexes(
             train.interactions.frame["item_id"].unique(maintain_order=True)
         )
-        _, content, _ = ItemInputs.fit(train.items, encoder=encoder, fit_on=np.sort(met[met >= 0]))
-        content = np.where((known >= 0)[:, None], content[known], 0.0).astype(np.float32)
+        reads, content, text = ItemInputs.fit(
+            train.items, encoder=encoder, fit_on=np.sort(met[met >= 0])
+        )
+        content, text = (
+            np.where((known >= 0)[:, None], rows[known], 0.0).astype(np.float32)
+            for rows in (content, text)
+        )
+        titles = train.items.titles()
+        words = UsersInWords(
+            encoder=reads.encoder,
+            titles=[titles[row] if row >= 0 else "" for row in known],
+            liked_from=float(train.interactions.relevant_from),
+        )
         people = ProfileInputs.fit(train.users, user_ids)
         horizon = (
             SHORT
@@ -77,6 +91,9 @@ class LearnerInputs:
             refused=refused,
             profiles=people.transform(train.users.of_users(user_ids)),
             content=content,
+            text=text,
+            words=words,
+            told=train.users.of_users(user_ids),
             relevant_from=float(train.interactions.relevant_from),
             horizon=horizon,
         )
@@ -213,12 +230,49 @@ class LearnerRecommender:
         return requests if self.adapts else [replace(request, history=()) for request in requests]
 
 
+@dataclass(kw_only=True)
+class TextTowers:
+    """`bert_two_tower` alone, adapted to each user or not; both rows rest on one fit."""
+
+    name: str
+    adapts: bool = True
+    read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
+    same: TextTowers | None = None
+    """Whose fit to use; None fits."""
+    inputs: LearnerInputs | None = field(default=None, init=False)
+    model: BertTwoTower | None = field(default=None, init=False)
+
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Meta-train, or take what the other row learned."""
+        from metarec.models.bert_two_tower import BertTwoTower
+
+        if self.same is not None:
+            self.inputs, self.model = self.same.inputs, self.same.model
+            return
+        self.inputs = self.read(train, validation, rng)
+        self.model = BertTwoTower.fit(self.inputs.behaviour, rng)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.inputs).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, logits of r."""
+        support, profiles = fitted(self.name, self.inputs).read(requests)
+        stated = [request.profile for request in requests]
+        users = UserBatch(support=support, profiles=profiles, attributes=stated)
+        model = replace(fitted(self.name, self.model), adapts=self.adapts)
+        return model.scores(users)
+
+
 UNADAPTED = "no_adaptation"
+TEXT_TOWERS = "bert_two_tower"
 
 
 def learners_for(
     names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent
-) -> list[LearnerRecommender]:
+) -> list[LearnerRecommender | TextTowers]:
     """Unfitted recommenders for the learners named, or all of them and one that does not adapt;
     they share one reading of the data.
 
@@ -228,7 +282,8 @@ def learners_for(
     from metarec.models.few_shot.learners import LEARNERS, get_method
 
     for name in names or ():
-        get_method(name)
+        if name != TEXT_TOWERS:
+            get_method(name)
     known: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
     def read(train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> LearnerInputs:
@@ -239,11 +294,15 @@ def learners_for(
     unadapted = LearnerRecommender(
         name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress
     )
+    towers = TextTowers(name=TEXT_TOWERS, read=read)
+    plain = TextTowers(name=f"{TEXT_TOWERS}, not adapted", adapts=False, same=towers)
     return [
         *(
             LearnerRecommender(name=name, read=read, progress=progress)
             for name in names or LEARNERS
+            if name != TEXT_TOWERS
         ),
+        *([towers, plain] if names and TEXT_TOWERS in names else []),
         *([] if names else [unadapted]),
     ]
 
@@ -264,6 +323,8 @@ class OwnRecommender:
     person_template: str | None = None
     horizon: Horizon | None = None
     """Numbers of events to learn for; chosen from the training data where None."""
+    prior: Recommender | None = None
+    """A model fitted on other data, where this one starts."""
     progress: Progress = silent
     model: Recommender | None = field(default=None, init=False)
 
@@ -283,6 +344,7 @@ class OwnRecommender:
             item_template=self.item_template,
             person_template=self.person_template,
             horizon=self.horizon,
+            prior=self.prior,
             progress=self.progress,
         )
 

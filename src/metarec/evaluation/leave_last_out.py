@@ -17,7 +17,7 @@ import polars as pl
 from metarec.data.newcomers import ColdUser, as_newcomers, telling_acts
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import metrics
-from metarec.evaluation.baselines import BASELINES
+from metarec.evaluation.baselines import BASELINES, registered_baselines
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
 from metarec.evaluation.interface import Judged
 from metarec.evaluation.paper_protocols import ProtocolRow, Published
@@ -80,12 +80,13 @@ def judge_last_out(
     Raises:
         BadInput: for a name that is no baseline of this protocol.
     """
+    table = COMPARED | registered_baselines()
     for name in baselines or ():
-        if name not in COMPARED:
+        if name not in table:
             raise BadInput(
-                f"the protocol {NAME!r} has no baseline {name!r}; there are {', '.join(COMPARED)}"
+                f"the protocol {NAME!r} has no baseline {name!r}; there are {', '.join(table)}"
             )
-    compared = [COMPARED[name]() for name in baselines or COMPARED]
+    compared = [table[name]() for name in baselines or table]
     fewer, validation = _validation(published.train, derive(seed, "validation"))
     rows = []
     for n, model in enumerate([*compared, *models]):

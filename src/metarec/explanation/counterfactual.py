@@ -2,15 +2,15 @@
 
 The idea is PRINCE's (Ghazimatin et al. 2020, arXiv:1911.08378), here through the model itself: sets
 are tried from the smallest up, so a set found this way is a smallest one; where the number of sets
-outgrows `most_tries`, a greedy search takes over, its result is thinned until every event in it is
-needed, and the answer says that it may not be the smallest. Items of the whole history stay hidden
-throughout: a removed event is something the person did not tell us, not an item they have yet to
-see.
+outgrows `most_tries`, the events that hold the item most by themselves go first, as many as it
+takes, what is not needed of them is put back, and the answer says that it may not be the smallest.
+Items of the whole history stay hidden throughout: a removed event is something the user did not
+tell us, not an item they have yet to see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 from math import comb
 
@@ -31,12 +31,24 @@ from metarec.recommendation.slate import Request
 
 MOST_TRIES = 2000
 """Sets of events scored at most in the exact search, before the greedy one takes over."""
+THINNED = 16
+"""Rounds in which the greedy search puts back what is not needed; each scores every event of it."""
 
 
 def counterfactual(
-    model: Explained, request: Request, item_id: str, *, k: int = 10, most_tries: int = MOST_TRIES
+    model: Explained,
+    request: Request,
+    item_id: str,
+    *,
+    k: int = 10,
+    most_tries: int = MOST_TRIES,
+    among: Sequence[int] | None = None,
 ) -> Counterfactual:
     """Find the fewest events whose removal takes `item_id` off the slate of `k`.
+
+    Args:
+        among: positions of the events that may be removed, where removing all of them is enough;
+            else, and by default, any may.
 
     Raises:
         BadInput: if the item is not on the slate to begin with, or not in the catalog.
@@ -49,10 +61,15 @@ def counterfactual(
             f"the slate or give a larger k"
         )
     length = len(request.history)
-    if _stays(model, [without(request, range(length))], hidden, column, k)[0]:
+    rows = list(range(length) if among is None else among)
+    all_gone, some_gone = _stays(
+        model, [without(request, range(length)), without(request, rows)], hidden, column, k
+    )
+    if all_gone:
         found, smallest = None, True
     else:
-        found, smallest = _search(model, request, hidden, column, k, most_tries)
+        rows = list(range(length)) if some_gone else rows
+        found, smallest = _search(model, request, rows, hidden, column, k, most_tries)
     after = without(request, range(length) if found is None else found)
     # What is taken away may have been what another item needed first.
     slate = top(model.score([after]), hidden[None] | hidden_items(model, [after]), k)[0]
@@ -66,17 +83,23 @@ def counterfactual(
 
 
 def _search(
-    model: Explained, request: Request, hidden: np.ndarray, column: int, k: int, most_tries: int
+    model: Explained,
+    request: Request,
+    rows: list[int],
+    hidden: np.ndarray,
+    column: int,
+    k: int,
+    most_tries: int,
 ) -> tuple[list[int], bool]:
-    length, tried = len(request.history), 0
-    for size in range(1, length + 1):
-        tried += comb(length, size)
+    tried = 0
+    for size in range(1, len(rows) + 1):
+        tried += comb(len(rows), size)
         if tried > most_tries and size > 1:
-            return _greedy(model, request, hidden, column, k), False
-        found = _first(model, request, hidden, column, k, combinations(range(length), size))
+            return _greedy(model, request, rows, hidden, column, k), False
+        found = _first(model, request, hidden, column, k, combinations(rows, size))
         if found is not None:
             return found, True
-    raise AssertionError("removing every event was seen to take the item off the slate")
+    raise AssertionError("removing all of these events was seen to take the item off the slate")
 
 
 def _first(
@@ -100,22 +123,24 @@ def _first(
 
 
 def _greedy(
-    model: Explained, request: Request, hidden: np.ndarray, column: int, k: int
+    model: Explained, request: Request, rows: list[int], hidden: np.ndarray, column: int, k: int
 ) -> list[int]:
-    """Drop whichever event hurts the item most until it is off the slate, then put back every event
-    not needed.
+    """Drop the events that hold the item most until it is off the slate, then put back whatever
+    leaves it off, the least of a hold first.
     """
-    gone: list[int] = []
-    left = list(range(len(request.history)))
-    while _stays(model, [without(request, gone)], hidden, column, k)[0]:
-        margins = _margin(
-            model, [without(request, [*gone, row]) for row in left], hidden, column, k
-        )
-        gone.append(left.pop(int(margins.argmin())))
-    for row in list(gone):
-        fewer = [other for other in gone if other != row]
-        if not _stays(model, [without(request, fewer)], hidden, column, k)[0]:
-            gone = fewer
+
+    def margins(sets: list[list[int]]) -> np.ndarray:
+        return _margin(model, [without(request, gone) for gone in sets], hidden, column, k)
+
+    order = [rows[place] for place in np.argsort(margins([[row] for row in rows]), kind="stable")]
+    first = [order[:size] for size in range(1, len(order) + 1)]
+    gone = first[int(np.argmax(margins(first) <= 0))]
+    for _ in range(THINNED):
+        fewer = [[other for other in gone if other != row] for row in gone]
+        left = margins(fewer)
+        if left.min() > 0:
+            break
+        gone = fewer[int(left.argmin())]
     return sorted(gone)
 
 

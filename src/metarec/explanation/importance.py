@@ -9,7 +9,7 @@ and nothing is approximated by a stand-in model.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Self
 
@@ -25,9 +25,11 @@ from metarec.explanation.relative_score import (
 )
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import FeatureEffect
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.growing import with_each
 from metarec.recommendation.slate import Request
 
-MOST_FEATURES = 24
+MOST_FEATURES = 8
 """Content features of one item tried at most; tags come first, then whole columns, then words of
 the text.
 """
@@ -127,14 +129,19 @@ def _changed(
     weights, column = stranger_weights(model), int(columns_of(model, [row["item_id"]])[0])
     # The unchanged row goes the same way as the changed ones, so that giving an item again is not
     # taken for an effect.
-    given = (
-        model.with_items(pl.DataFrame([other], schema=model.catalog.frame.schema))
-        for other in [row, *lacking]
-    )
-    found = standing_of(np.concatenate([other.score([request]) for other in given]), weights)[
-        :, column
-    ]
+    given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
+    found = standing_of(
+        np.concatenate([other.score([request]) for other in _each(model, request, given)]), weights
+    )[:, column]
     return np.asarray(found[0] - found[1:])
+
+
+def _each(model: Growable, request: Request, rows: pl.DataFrame) -> Iterator[Explained]:
+    """The model with each of the rows changed; all at once where no search reads their words."""
+    if isinstance(model, FittedModel) and not request.searches:
+        yield from with_each(model, rows)
+    else:
+        yield from (model.with_items(rows[place]) for place in range(len(rows)))
 
 
 def _as_new(

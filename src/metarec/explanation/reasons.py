@@ -28,9 +28,18 @@ from metarec.explanation.relative_score import (
 )
 from metarec.explanation.words import sentences
 from metarec.features.events import parts_of
-from metarec.recommendation.explained import EventEffect, Explanation, FeatureEffect
+from metarec.recommendation.explained import (
+    Counterfactual,
+    EventEffect,
+    Explanation,
+    FeatureEffect,
+)
 from metarec.recommendation.slate import Request
 
+SCORED = 128
+"""Shortened histories that Shapley values, and removals that the counterfactual, ask about in all,
+or two orders of a history that is longer: what bounds the cost of an explanation.
+"""
 ADDS_UP_TO = 1e-6
 """Parts must add up to the score within this share of the person's largest score (they are
 float32), or the explanation says so.
@@ -74,6 +83,7 @@ def explain(
     features = _features(model, request, item_id, words, notes)
     # Asked for just now
     closest = nearest(model, request, item_id) if hasattr(model, "item_embeddings") else []  # type: ignore[arg-type]
+    found = _counterfactual(model, request, item_id, k, events) if rank and rank <= k else None
     return Explanation(
         item_id=item_id,
         title=titles[column[0]],
@@ -81,14 +91,12 @@ def explain(
         rank=rank,
         parts=parts,
         events=events,
-        shares=shapley(model, request, [item_id], rng=rng or np.random.default_rng(0))[
-            :, 0
-        ].tolist(),
+        shares=_shares(model, request, item_id, rng or np.random.default_rng(0)),
         features=features,
         nearest=[(events[row].item_id, events[row].title, cosine) for row, cosine in closest],
-        counterfactual=counterfactual(model, request, item_id, k=k) if rank and rank <= k else None,
+        counterfactual=found,
         reasons=sentences(
-            events,
+            _not_needed_against(events, found),
             features,
             parts,
             liked_from=_liked_from(model),
@@ -99,6 +107,37 @@ def explain(
         notes=notes,
         model_version=str(getattr(model, "version", "")),
     )
+
+
+def _shares(
+    model: Explained, request: Request, item_id: str, rng: np.random.Generator
+) -> list[float]:
+    """Shapley value of each event, exact where few sets are enough."""
+    orders = max(2, SCORED // (len(request.history) + 1))
+    found = shapley(
+        model, request, [item_id], rng=rng, permutations=orders, most_exact=SCORED.bit_length() - 1
+    )
+    return [float(share) for share in found[:, 0]]
+
+
+def _counterfactual(
+    model: Explained, request: Request, item_id: str, k: int, events: list[EventEffect]
+) -> Counterfactual:
+    """Only events that speak for the item are taken away, where that is enough: what speaks against
+    it must not be what keeps it there.
+    """
+    lifting = [row for row, event in enumerate(events) if event.effect > 0]
+    return counterfactual(model, request, item_id, k=k, most_tries=SCORED, among=lifting)
+
+
+def _not_needed_against(
+    events: list[EventEffect], found: Counterfactual | None
+) -> list[EventEffect]:
+    """Events that may be given as reasons: one without which the item leaves the list does not
+    speak against it, though by itself it lowers its lead over what others are shown.
+    """
+    needed = set(found.removed or ()) if found is not None else set()
+    return [e for row, e in enumerate(events) if e.effect > 0 or row not in needed]
 
 
 def _events(

@@ -53,6 +53,10 @@ class Behaviour:
     cut: np.ndarray | None = None
     """[U] events of each user in the pool; None: by the length of the history."""
 
+    text: np.ndarray | None = None
+    """[N, E] what the text encoder made of the items; None where nothing was read."""
+    taste: np.ndarray | None = None
+    """[N, D] where a prior puts the items; None without one."""
     context: TrainingContext | None = None
     """Friends, places, circumstances and searches; None where there are none."""
 

@@ -59,11 +59,9 @@ class Events:
         """
         joined = self._joined()
         if joined is None:  # nothing is repeated, and nothing taken back
-            order, arrays = np.arange(len(self.items)), {name: getattr(self, name) for name in _OWN}
-            arrays["counts"], refused = np.ones(len(order), np.float32), self.is_refusal
-        else:
-            arrays, rank, refused = joined
-            order = np.argsort(rank["last" if newest_last else "first"], kind="stable")
+            return self._alone(~self.is_refusal), self._alone(self.is_refusal)
+        arrays, rank, refused = joined
+        order = np.argsort(rank["last" if newest_last else "first"], kind="stable")
         return self._histories(arrays, order[~refused[order]]), self._histories(
             arrays, order[refused[order]]
         )
@@ -72,6 +70,8 @@ class Events:
         """For each (user, item) still standing: what joins its acts, where it ranks by its first
         and its last act, and whether it is refused; None where every act stands alone.
         """
+        if not self.is_undo.any() and (np.diff(np.sort(self._pairs)) > 0).all():
+            return None
         _, pair = np.unique(self._pairs, return_inverse=True)
         n_pairs, place = int(pair.max(initial=-1)) + 1, np.arange(len(pair))
         undone = np.full(n_pairs, -1)
@@ -98,7 +98,15 @@ class Events:
         arrays["counts"] = np.bincount(of, minlength=size).astype(np.float32)
         return arrays, {"first": first, "last": last}, self.is_refusal[strongest]
 
-    def _histories(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray) -> Histories:
+    def _alone(self, keep: np.ndarray) -> Histories:
+        """Histories of the events where `keep` [E] is True, none of which is repeated; without a
+        copy where all are.
+        """
+        arrays = {name: getattr(self, name) for name in _OWN}
+        arrays["counts"] = np.ones(len(keep), np.float32)
+        return self._histories(arrays, slice(None) if keep.all() else np.flatnonzero(keep))
+
+    def _histories(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray | slice) -> Histories:
         lengths = np.bincount(arrays["owners"][chosen], minlength=self.n_users)
         return Histories(
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
@@ -163,22 +171,30 @@ class EventReader:
         self, interactions: Interactions, vocabulary: Vocabulary
     ) -> tuple[Events, list[str]]:
         """Every user's events, and the user ids in their order."""
-        table = interactions.frame.select("user_id", "item_id", "timestamp", "value", "kind")
-        table = table.with_columns(interactions.acts())
+        frame = interactions.frame
         ids = pl.DataFrame(
             {"item_id": list(vocabulary.ids), "item": np.arange(len(vocabulary))},
             schema_overrides={"item_id": pl.Utf8},
         )
-        users = table["user_id"].unique(maintain_order=True)
-        table = table.join(ids, on="item_id", how="left", maintain_order="left")
-        table = table.with_columns(table["user_id"].rle_id().alias("owner"))
-        codes = {name: self._code(name) for name in table["kind"].unique().to_list()}
-        table = table.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+        users = frame["user_id"].unique(maintain_order=True)
+        codes = {name: self._code(name) for name in frame["kind"].unique().to_list()}
+        # Text stays where it is: rows are taken out of numbers alone.
+        items = frame.select("item_id").join(ids, on="item_id", how="left", maintain_order="left")[
+            "item"
+        ]
+        table = interactions.acts().with_columns(
+            frame["timestamp"],
+            frame["value"],
+            items,
+            frame["user_id"].rle_id().alias("owner"),
+            frame["kind"].replace_strict(codes, return_dtype=pl.Int16).alias("code"),
+        )
+        tells = (table["sign"] != 0) | table["is_undo"]
+        table = table if tells.all() else table.filter(tells)
         amount = table["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         rating = table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         strength = (table["strength"].to_numpy() / self.strongest).astype(np.float32)
         is_rated = ~np.isnan(rating)
-        kinds = table["kind"].replace_strict(codes, return_dtype=pl.Int16).to_numpy()
         return Events(
             n_users=len(users),
             owners=table["owner"].to_numpy().astype(np.int64),
@@ -188,9 +204,9 @@ class EventReader:
             values=np.where(is_rated, rating, self._level(amount, strength)).astype(np.float32),
             strengths=strength,
             is_rated=is_rated,
-            is_target=table["is_target"].to_numpy(),
-            kinds=kinds,
-            times=table["timestamp"].to_numpy()
+            is_target=table["is_target"].to_numpy(writable=True),
+            kinds=table["code"].to_numpy(writable=True),
+            times=table["timestamp"].to_numpy(writable=True)
             if interactions.has_time
             else np.full(table.height, np.nan),
         ), users.to_list()

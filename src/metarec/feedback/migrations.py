@@ -147,6 +147,11 @@ def _copies_and_merges(connection: Connection) -> None:
     )
 
 
+def _deleted_items(connection: Connection) -> None:
+    """Step 8: items may be deleted; what is known of them stays, for they may come back."""
+    _run(connection, "ALTER TABLE items ADD COLUMN is_deleted INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
@@ -155,6 +160,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _tombstones,
     _friends_and_searches,
     _copies_and_merges,
+    _deleted_items,
 ]
 _TABLES_SINCE = {
     1: {"events", "slates"},

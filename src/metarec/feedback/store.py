@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -150,10 +151,16 @@ class Store:
         )
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
-        """Add an item, or replace its attributes; gives the items' version that includes it."""
-        return self._writer.submit(
-            Write(body=self._put_items, content=(item_id, attributes), rows=1)
-        )
+        """Add an item, or change those attributes; gives the items' version that includes it."""
+        return self.put_items([(item_id, attributes)])
+
+    def put_items(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> Future[int]:
+        """Add items, or change those attributes, all or none; gives the items' version then."""
+        return self._writer.submit(Write(body=self._put_items, content=items, rows=len(items)))
+
+    def delete_item(self, item_id: str) -> Future[int]:
+        """Show an item no more, until it is put again; gives the items' version then."""
+        return self._writer.submit(Write(body=self._delete_items, content=item_id, rows=1))
 
     def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
         """Set a user's attributes, replacing those given before; dropped where the user asked to be
@@ -280,19 +287,41 @@ class Store:
 
     def items_since(self, version: int) -> list[tuple[str, dict[str, Any], int]]:
         """Items added or changed after `version`, as `(item_id, attributes, version)`, oldest
-        change first.
+        change first; deleted ones are not available.
         """
         items = tables.items.c
         query = (
-            sa.select(items.item_id, items.attributes, items.version)
+            sa.select(items.item_id, items.attributes, items.version, items.is_deleted)
             .where(items.version > version)
             .order_by(items.version)
         )
         with self.reading() as connection:
             return [
-                (item_id, json.loads(attributes), at)
-                for item_id, attributes, at in connection.execute(query)
+                (item_id, json.loads(attributes) | ({"available": False} if gone else {}), at)
+                for item_id, attributes, at, gone in connection.execute(query)
             ]
+
+    def deleted_items(self) -> frozenset[str]:
+        """Ids of items that were deleted and not put again."""
+        items = tables.items.c
+        with self.reading() as connection:
+            return frozenset(
+                connection.execute(sa.select(items.item_id).where(items.is_deleted == 1)).scalars()
+            )
+
+    def acts_by_item(self, since: float, until: float = math.inf) -> list[tuple[str, str, int]]:
+        """How often each kind of event happened to each item from `since` to before `until`
+        (seconds since 1970): `(item_id, kind, number)`.
+        """
+        events = tables.events.c
+        query = (
+            sa.select(events.item_id, events.kind, sa.func.count())
+            .where(events.timestamp >= since, events.query.is_(None))
+            .group_by(events.item_id, events.kind)
+        )
+        query = query if until == math.inf else query.where(events.timestamp < until)
+        with self.reading() as connection:
+            return [(item, kind, int(n)) for item, kind, n in connection.execute(query)]
 
     def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
         """A query's rows as a table, read in pieces so that ten million rows do not pass through
@@ -529,28 +558,45 @@ class Store:
         return [tuple(row) for row in connection.execute(insert, rows)]
 
     def _put_items(
-        self, connection: sa.Connection, puts: Sequence[tuple[str, Mapping[str, Any]]]
+        self,
+        connection: sa.Connection,
+        puts: Sequence[Sequence[tuple[str, Mapping[str, Any]]]],
     ) -> list[int]:
+        versions = self._next_versions(connection, [len(batch) for batch in puts])
+        known = _items_named(connection, {item_id for batch in puts for item_id, _ in batch})
+        rows: dict[str, dict[str, Any]] = {}
+        for batch, newest in zip(puts, versions, strict=True):
+            for place, (item_id, given) in enumerate(batch, start=newest - len(batch) + 1):
+                was_deleted, before = known.get(item_id, (False, {}))
+                back = {"available": True} if was_deleted else {}
+                known[item_id] = False, {**before, **back, **given}
+                rows[item_id] = _item_row(item_id, known[item_id][1], place, is_deleted=False)
+        if rows:
+            self._upsert(connection, tables.items, "item_id", list(rows.values()))
+        return versions
+
+    def _delete_items(self, connection: sa.Connection, item_ids: Sequence[str]) -> list[int]:
+        versions = self._next_versions(connection, [1] * len(item_ids))
+        known = _items_named(connection, set(item_ids))
+        rows = {
+            item_id: _item_row(item_id, known.get(item_id, (True, {}))[1], at, is_deleted=True)
+            for item_id, at in zip(item_ids, versions, strict=True)
+        }
+        self._upsert(connection, tables.items, "item_id", list(rows.values()))
+        return versions
+
+    def _next_versions(self, connection: sa.Connection, sizes: Sequence[int]) -> list[int]:
+        """The last version of each of several batches of changes."""
         raised = (
             sa.update(tables.facts)
             .where(tables.facts.c.name == "items_version")
             .values(
-                value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + len(puts), sa.Text)
+                value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + sum(sizes), sa.Text)
             )
             .returning(tables.facts.c.value)
         )
-        newest = int(connection.execute(raised).scalar_one())
-        versions = list(range(newest - len(puts) + 1, newest + 1))
-        last = {
-            item_id: {
-                "item_id": item_id,
-                "attributes": json.dumps(dict(attributes)),
-                "version": version,
-            }
-            for (item_id, attributes), version in zip(puts, versions, strict=True)
-        }
-        self._upsert(connection, tables.items, "item_id", list(last.values()))
-        return versions
+        before = int(connection.execute(raised).scalar_one()) - sum(sizes)
+        return [before + int(size) for size in np.cumsum(sizes)]
 
     def _put_profiles(
         self,
@@ -642,6 +688,32 @@ def file_of(url: str) -> Path | None:
     """
     known, _ = known_url(url)
     return Path(known.database) if known.get_backend_name() == "sqlite" and known.database else None
+
+
+def _items_named(
+    connection: sa.Connection, item_ids: Iterable[str]
+) -> dict[str, tuple[bool, dict[str, Any]]]:
+    """Whether each was deleted, and its attributes, of those that are stored."""
+    found: dict[str, tuple[bool, dict[str, Any]]] = {}
+    items, wanted = tables.items.c, list(item_ids)
+    for start in range(0, len(wanted), 500):
+        query = sa.select(items.item_id, items.is_deleted, items.attributes).where(
+            items.item_id.in_(wanted[start : start + 500])
+        )
+        for item_id, gone, attributes in connection.execute(query):
+            found[item_id] = bool(gone), json.loads(attributes)
+    return found
+
+
+def _item_row(
+    item_id: str, attributes: Mapping[str, Any], version: int, *, is_deleted: bool
+) -> dict[str, Any]:
+    return {
+        "item_id": item_id,
+        "attributes": json.dumps(dict(attributes)),
+        "version": version,
+        "is_deleted": int(is_deleted),
+    }
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -48,6 +48,7 @@ items = sa.Table(
     sa.Column("item_id", sa.Text, primary_key=True),
     sa.Column("attributes", sa.Text, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("is_deleted", sa.Integer, nullable=False),
 )
 
 users = sa.Table(

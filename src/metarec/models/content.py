@@ -50,7 +50,7 @@ class Content:
             np.bincount(liked.items, behaviour.weights_of(liked.owners), behaviour.n_items) + 0.5
         )
         return cls(
-            directions=_directions(behaviour.content),
+            directions=directions_of(behaviour.content),
             popularity=(counts / counts.sum()).astype(np.float32),
             relevant_from=behaviour.relevant_from,
             config=config or cls.config,
@@ -84,7 +84,7 @@ class Content:
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Content:
         """New and changed items count like all others."""
-        return replace(self, directions=_directions(content), popularity=popularity)
+        return replace(self, directions=directions_of(content), popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Directions, popularity and the liking threshold."""
@@ -107,7 +107,8 @@ class Content:
         )
 
 
-def _directions(content: np.ndarray) -> np.ndarray:
+def directions_of(content: np.ndarray) -> np.ndarray:
+    """[N, C] float32 rows of length 1; 0 where nothing is known."""
     return np.asarray(
         content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6), np.float32
     )

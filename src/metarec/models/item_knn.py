@@ -129,6 +129,8 @@ def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
 
 def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
     """The same matrix with empty rows and columns up to `n_items`."""
+    if matrix.shape == (n_items, n_items):
+        return matrix
     larger = matrix.copy()
     larger.resize((n_items, n_items))
     return larger

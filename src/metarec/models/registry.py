@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, cast
 
 from metarec.data.errors import BadInput
+from metarec.data.extensions import Extensions
 from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
+from metarec.models.bert_two_tower import BertTwoTower
+from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
 from metarec.models.context import Context
 from metarec.models.deep_set.scorer import DeepSet
 from metarec.models.ease import Ease
-from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.few_shot.learners import LEARNERS, is_learner
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
-from metarec.models.names import current_id
+from metarec.models.names import RENAMED, current_id
 from metarec.models.place import Place
 from metarec.models.profile import Profile
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge
+from metarec.models.transferred import Transferred
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
     MaskedTransformer,
@@ -49,6 +52,7 @@ MODELS: dict[str, type[Model]] = {
     "markov": Markov,
     "content": Content,
     REPEAT: Repeat,
+    "transferred": Transferred,
     FRIENDS: Friends,
     PLACE: Place,
     CONTEXT: Context,
@@ -59,6 +63,7 @@ MODELS: dict[str, type[Model]] = {
     "encoder": MaskedTransformer,
     "encoder_decoder": CandidateTransformer,
     USER_TEXT: UserText,
+    "bert_two_tower": BertTwoTower,
     **{name: learned(name) for name in LEARNERS},
 }
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
@@ -66,17 +71,47 @@ under its own name.
 """
 
 
+OTHERS = ("gate", "context_gate", "popularity", "item_statistics", "acceptance", "refused", "wish")
+"""Names of what else adds to a score or is saved beside models."""
+_MODELS: Extensions[type[Model]] = Extensions(
+    kind="model",
+    table=MODELS,
+    needs=("config", "fit", "evidence", "with_content", "arrays", "from_arrays"),
+    reserved=frozenset([*OTHERS, PART, *RENAMED]),
+)
+
+
+def register_model(name: str, model: type[Model]) -> None:
+    """Let a model take part in fits that name it: `Recommender.fit(data, models={name: {}})`,
+    `metarec fit --model NAME`. It is blended by the gate, saved with the rest, and must be
+    registered again where the saved model is loaded.
+
+    Args:
+        name: the model's id.
+        model: a class like those of `metarec.models`, see `metarec.models.base.Model`.
+
+    Raises:
+        BadInput: if the name is taken, or the class lacks a method.
+    """
+    if name in LEARNERS:
+        raise BadInput(f"the name {name!r} is taken; choose another one for the model")
+    _MODELS.register(name, model)
+
+
+def is_model(name: str) -> bool:
+    """Whether there is a model of this name."""
+    return _MODELS.has(name) or is_learner(name)
+
+
 def model_class(name: str) -> type[Model]:
-    """The class of a model.
+    """The class of a model; every meta-learner is one.
 
     Raises:
         BadInput: if there is none of this name.
     """
-    if name in MODELS:
-        return MODELS[name]
-    near = get_close_matches(str(name), MODELS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"there is no model {name!r}{hint} (there are {', '.join(MODELS)})")
+    if not _MODELS.has(name) and is_learner(name):
+        MODELS[name] = learned(name)
+    return _MODELS.find(name)
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:

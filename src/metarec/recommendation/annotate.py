@@ -17,6 +17,7 @@ from metarec.recommendation.notes import context_notes
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.rating import predict_at
 from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.unwanted import unwanted_notes
 
 LEVEL = 0.9
 """Share of new users' values that intervals of predicted values are made to cover."""
@@ -83,6 +84,8 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
+    if request.wish:
+        notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
     return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
 
 

@@ -15,10 +15,12 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
+from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
@@ -30,7 +32,8 @@ from metarec.recommendation.gate_training import (
     known_tasks,
     train_gate,
 )
-from metarec.recommendation.gate_tuning import tuned
+from metarec.recommendation.gate_tuning import ndcg_of, tuned
+from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
@@ -52,6 +55,8 @@ MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
 SMOOTHING = 0.5
 """Likes added to every item before shares are taken."""
 CONTENT_RIDGE = 10.0
+PULL = 2.0
+"""Pull of a prior's gate over the number of users that teach this one."""
 REFUSAL = 1.0
 """What a refusal takes away, beside what the same act as an acceptance would add."""
 REFUSED_ITEM = 4.0
@@ -100,6 +105,8 @@ class Ensemble:
     """
     trend: Trend | None = None
     """What is on the rise, for users of whom it is known when they ask."""
+    trial: Trial | None = None
+    """What a prior was worth on held-out users; not kept in files."""
 
     @classmethod
     def fit(
@@ -110,12 +117,14 @@ class Ensemble:
         progress: Progress = silent,
         steps: Steps | None = None,
         configs: Mapping[str, ModelConfig] | None = None,
+        prior: Prior | None = None,
     ) -> Ensemble:
         """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
         `steps`.
 
         Args:
             configs: hyper-parameters by model, where they are not the defaults.
+            prior: where the gate starts, if that helps held-out users.
         """
         steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
@@ -130,7 +139,12 @@ class Ensemble:
         )
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
-        gate, context_gate = _gates(behaviour, names, join_tasks(tasks), people, seed)
+        joined, trial = join_tasks(tasks), None
+        if prior is not None:
+            trial = _tried(_support_sizes(behaviour, names), names, joined, prior, seed)
+            if not trial.helps:
+                prior, joined, names = None, _without_taste(names, joined), _others(names)
+        gate, context_gate = _gates(behaviour, names, joined, people, seed, prior)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -138,7 +152,7 @@ class Ensemble:
             standing=fitted.standing,
             popularity_from_content=fitted.from_content,
             acceptance=_acceptance(behaviour),
-            scorers=fitted.scorers,
+            scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
             trend=Trend.fit(behaviour, derive(seed, "trend")),
@@ -146,7 +160,7 @@ class Ensemble:
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
         arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-        return cls.from_arrays(names, arrays, whole.configs)
+        return replace(cls.from_arrays(names, arrays, whole.configs), trial=trial)
 
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
@@ -287,6 +301,18 @@ class Ensemble:
                 scorers[name] = model.with_texts(texts)
         return replace(self, scorers=scorers)
 
+    def with_text(self, text: np.ndarray, taste: np.ndarray | None) -> Ensemble:
+        """The same ensemble for items whose texts were read as `text` [N, E], and which a prior
+        puts at `taste` [N, D].
+        """
+        scorers = dict(self.scorers)
+        for name, model in scorers.items():
+            if isinstance(model, BertTwoTower):
+                scorers[name] = model.with_text(text)
+            elif isinstance(model, Transferred) and taste is not None:
+                scorers[name] = model.with_taste(taste)
+        return replace(self, scorers=scorers)
+
     def with_content(self, content: np.ndarray) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
@@ -342,7 +368,10 @@ class Ensemble:
         none.
         """
         return cls(
-            **{name: arrays[name] for name in OWN},
+            popularity=arrays["popularity"],
+            standing=arrays["standing"],
+            popularity_from_content=arrays["popularity_from_content"],
+            acceptance=arrays["acceptance"],
             scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
             gate=Gate.from_arrays(
                 tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
@@ -447,6 +476,7 @@ def _gates(
     tasks: list[GateTasks],
     people: np.ndarray | None,
     seed: int,
+    prior: Prior | None,
 ) -> tuple[Gate, Gate | None]:
     """The gate between models of history and profile, and the one between all."""
     shots = _support_sizes(behaviour, names)
@@ -454,7 +484,9 @@ def _gates(
     more = len(names) - len(own)
     weights = None if people is None else [people] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
-    gate = train_gate(own, shots, plain, derive(seed, "gate"), weights=weights)
+    gate = train_gate(
+        own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
+    )
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
     enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
@@ -470,6 +502,45 @@ def _gates(
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
+
+
+def _from(prior: Prior | None, tasks: list[GateTasks]) -> dict[str, Any]:
+    """How a gate starts at a prior and how strongly it stays there, the less the more tasks."""
+    if prior is None:
+        return {}
+    return {"start": prior.gate, "pull": PULL / max(len(tasks[0].shares), 1)}
+
+
+def _others(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != TRANSFERRED)
+
+
+def _without_taste(names: tuple[str, ...], tasks: list[GateTasks]) -> list[GateTasks]:
+    """The same tasks without what the prior's taste says."""
+    kept = [place for place, name in enumerate(names) if name != TRANSFERRED]
+    return [replace(some, shares=some.shares[..., kept]) for some in tasks]
+
+
+def _tried(
+    shots: tuple[int, ...],
+    names: tuple[str, ...],
+    tasks: list[GateTasks],
+    prior: Prior,
+    seed: int,
+) -> Trial:
+    """The prior on each half of the held-out users, with gates learned on the other half."""
+    own = tuple(name for name in names if name not in READ_CONTEXT)
+    plain = [some.without(len(names) - len(own)) for some in tasks]
+    found: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    for half in range(2):
+        rows = np.arange(len(plain[0].shares)) % 2 == half
+        for with_prior, kept in found.items():
+            named, told = (own, plain) if with_prior else (_others(own), _without_taste(own, plain))
+            learn, judge = [some.rows(rows) for some in told], [some.rows(~rows) for some in told]
+            start = _from(prior, learn) if with_prior else {}
+            gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
+            kept.append(ndcg_of(gate, judge))
+    return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 
 def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:

@@ -47,7 +47,9 @@ class Counterfactual:
     removed: list[int] | None
     """Positions in the history, or None if the item stays on the slate even without any event."""
     is_smallest: bool
-    """True if no smaller set does it (every smaller one was tried)."""
+    """True if no smaller set does it (every smaller one was tried); in an explanation, no smaller
+    set of events that speak for the item.
+    """
     slate: list[str]
     """The first `k` without the removed events (without any event where `removed` is None)."""
 

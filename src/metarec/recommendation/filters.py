@@ -1,10 +1,10 @@
 """Filter expressions over the catalog: `genre = "Sci-Fi" and year > 1990`.
 
 The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by
-`and`, `or`, `not` and parentheses; text in quotes, numbers bare. Text compares without regard to
-case; in a column of tags (a list, or words joined by `|` or `,`) `=` and `in` mean "is one of its
-tags"; a missing value satisfies no comparison. Parsed by hand into polars expressions, so that
-nothing a stranger types is ever run.
+`and`, `or`, `not` and parentheses; text in quotes, numbers, `true` and `false` bare. Text compares
+without regard to case; in a column of tags (a list, or words joined by `|` or `,`) `=` and `in`
+mean "is one of its tags"; a missing value satisfies no comparison. Parsed by hand into polars
+expressions, so that nothing a stranger types is ever run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _TOKEN = re.compile(
                            | (?P<word> \w[\w.\-]* ) )""",
     re.VERBOSE,
 )
+_YES = ["true", "yes", "y", "t", "1", "on", "in stock", "in_stock", "instock", "available"]
+_NO = ["false", "no", "n", "f", "0", "off", "out of stock", "out_of_stock", "sold out", "none"]
 _COMPARE: dict[str, Callable[[pl.Expr, float], pl.Expr]] = {
     "=": lambda column, value: column == value,
     "!=": lambda column, value: column != value,
@@ -197,7 +199,10 @@ class _Parser:
                 f"filter {self.expression!r}: {sign!r} is no comparison; use = != < <= > >= in "
                 f"contains"
             )
-        value = self.value()
+        value = self.truth() if sign in ("=", "!=") else self.value()
+        if isinstance(value, bool):
+            holds = _is_true(self.items, name)
+            return holds if value == (sign == "=") else ~holds
         if isinstance(value, str):
             if sign not in ("=", "!="):
                 # Polars compares text too
@@ -234,6 +239,14 @@ class _Parser:
             f"filter {self.expression!r}: the catalog has no column {token.text!r} "
             f"(columns: {', '.join(self.items.columns)})"
         )
+
+    def truth(self) -> str | float | bool:
+        """`true`, `false`, or a value."""
+        token = self.tokens[0]
+        if token.kind == "word" and token.text.lower() in ("true", "false"):
+            self.tokens.pop(0)
+            return token.text.lower() == "true"
+        return self.value()
 
     def value(self) -> str | float:
         token = self.tokens[0]
@@ -293,6 +306,22 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
             ~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted)
         )
     return (column.str.strip_chars() == wanted) | is_tag
+
+
+def _is_true(items: pl.DataFrame, name: str) -> pl.Expr:
+    """Whether a cell says yes: true, a number above 0, or a word for it; a text that is neither yes
+    nor no satisfies neither `= true` nor `= false`.
+    """
+    dtype = items.schema[name]
+    if dtype == pl.Boolean:
+        return pl.col(name)
+    if dtype.is_numeric():
+        return pl.col(name) > 0
+    text = _text(items, name).str.strip_chars()
+    says = pl.when(text.is_in(_YES)).then(True).when(text.is_in(_NO)).then(False)
+    if not items.select(says.is_not_null().any()).item():
+        raise BadInput(f"column {name!r} says neither true nor false; compare it with its values")
+    return says
 
 
 def _contains(items: pl.DataFrame, name: str, part: str) -> pl.Expr:

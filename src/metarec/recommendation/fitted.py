@@ -26,6 +26,7 @@ from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.exploration import directions_of
 from metarec.recommendation.policy import PolicyCheck
+from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
@@ -59,6 +60,10 @@ class FittedModel:
     """How far predicted spreads are stretched, found on held-out training users; None where they
     were too few.
     """
+    prior: Prior | None = None
+    """What it started from; None where it started from nothing, or the prior did not help."""
+    transfer: tuple[str, ...] = ()
+    """What was found about the prior that was offered."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -80,7 +85,7 @@ class FittedModel:
         """What scorers say of how they learned, such as whom they left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
         said = (getattr(part, "note", "") for part in parts)
-        return [str(note) for note in said if note]
+        return [*self.transfer, *(str(note) for note in said if note)]
 
     @property
     def reads_people(self) -> bool:
@@ -102,6 +107,19 @@ class FittedModel:
         """[N, D] float32: where behavior puts each item (from content for cold items)."""
         factors = self.ensemble.scorers.get("als")
         return factors.items if isinstance(factors, Als) else self.content
+
+    @cached_property
+    def item_words(self) -> list[str]:
+        """[N] everything each item says of itself in words, without case."""
+        columns = [
+            self.catalog.frame[name].cast(pl.List(pl.Utf8)).list.join(" ")
+            if self.catalog.frame[name].dtype == pl.List(pl.Utf8)
+            else self.catalog.frame[name]
+            for name, kind in self.catalog.frame.schema.items()
+            if name != "item_id" and kind in (pl.Utf8, pl.List(pl.Utf8))
+        ]
+        rows = zip(*columns, strict=True) if columns else ((),) * len(self.catalog)
+        return [" ".join(str(cell) for cell in row if cell).casefold() for row in rows]
 
     @cached_property
     def item_directions(self) -> np.ndarray:

@@ -25,6 +25,7 @@ from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.features.training_context import TrainingContext
+from metarec.models.als import Als
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.registry import REPEAT, configs_of, context_models
@@ -33,6 +34,8 @@ from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, newcomers_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy import stock_columns
+from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
@@ -75,6 +78,7 @@ class Past:
         words: UsersInWords,
         *,
         item_template: str | None,
+        text: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> Behaviour:
         """What scorers learn from."""
@@ -90,6 +94,7 @@ class Past:
             weights=weights,
             told=stated,
             words=replace(words, keeps=True),
+            text=text,
             context=TrainingContext.of(
                 data, self.catalog, self.user_ids, item_text(self.catalog, item_template)
             ),
@@ -106,6 +111,7 @@ def fit(
     checkpoint: str | Path | None = None,
     workers: int = 1,
     backend: str = "here",
+    prior: Prior | None = None,
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
@@ -124,25 +130,40 @@ def fit(
         profile_inputs,
         words,
         item_template=settings.item_template,
+        text=text,
         weights=_weights_of(past.user_ids, user_weights),
     )
+    catalog = past.catalog
+    del past  # the models need its memory
     version = _digest(data, settings, behaviour.weights)
     repeats = (REPEAT,) if are_wanted(behaviour) else ()
     if named is None:  # then the data say whether what was taken may come again
         data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
     names = (*settings.parts, *repeats, *context_models(behaviour))
+    transfer: tuple[str, ...] = ()
+    if prior is not None:
+        prior.check_shares(names)
+        version = hashlib.sha256(f"{version} after {prior.version}".encode()).hexdigest()[:12]
+        taught = prior.taste_of(item_inputs.encoder, text)
+        if isinstance(taught, str):
+            transfer = (taught,)
+        else:
+            behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
     steps = Steps.of(checkpoint, version, workers, backend)
     _tell_untaught(settings, names)
     ensemble = Ensemble.fit(
-        behaviour, names, settings.seed, progress, steps, settings.models
+        behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
+    if prior is not None and ensemble.trial is not None:
+        transfer = (ensemble.trial.sentence(prior.source), *transfer)
+        prior = prior if ensemble.trial.helps else None
     text = text.astype(np.float16)
     ratings, intervals = (
         _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
     )
     return FittedModel(
         settings=settings,
-        catalog=past.catalog,
+        catalog=catalog,
         training=data,
         horizon=behaviour.horizon,
         policy=data.policy or DEFAULT_POLICY,
@@ -157,6 +178,8 @@ def fit(
         ratings=ratings,
         version=version,
         intervals=intervals,
+        prior=prior,
+        transfer=transfer,
     )
 
 
@@ -168,6 +191,27 @@ def behaviour_of(model: FittedModel) -> Behaviour:
         model.profile_inputs,
         users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings),
         item_template=model.settings.item_template,
+        text=model.text.astype(np.float32),
+    )
+
+
+def prior_of(model: FittedModel) -> Prior:
+    """What of a model holds on other data too."""
+    seen = np.zeros(len(model.catalog), bool)
+    seen[model.vocabulary.indexes(model.trained_on["item_id"].unique())] = True
+    encoder = model.item_inputs.encoder
+    text = model.text if reads_alike(encoder) else model.text[:, :0]
+    als = next((m for m in model.ensemble.scorers.values() if isinstance(m, Als)), None)
+    if als is None and text.any():  # the preset has none, and taste needs it
+        als = Als.fit(behaviour_of(model), derive(model.settings.seed, "taste"))
+    return Prior.of(
+        source=model.training.name,
+        version=model.version,
+        als=als,
+        gate=model.ensemble.gate,
+        encoder=encoder.name,
+        text=text,
+        seen=seen,
     )
 
 
@@ -185,8 +229,11 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, past.catalog.frame.columns)
     return ItemInputs.fit(
-        past.catalog,
+        Catalog(
+            frame=past.catalog.frame.drop(stock)
+        ),  # what can be had today says nothing of taste
         reader=reader,
         template=settings.item_template,
         fit_on=seen,

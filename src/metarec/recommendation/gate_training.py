@@ -81,6 +81,11 @@ class GateTasks:
         rows = {name: getattr(self, name)[knows] for name in self.__dataclass_fields__}
         return GateTasks(**{**rows, "is_relevant": relevant[knows]}), knows.numpy()
 
+    def rows(self, chosen: np.ndarray) -> GateTasks:
+        """Some of the tasks."""
+        which = torch.from_numpy(chosen)
+        return GateTasks(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
         return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
@@ -182,6 +187,7 @@ def train_gate(
     tell: Callable[[float], None] | None = None,
     weights: Sequence[np.ndarray] | None = None,
     start: Gate | None = None,
+    pull: float = 0.0,
 ) -> Gate:
     """Learn trust, weight and ease at each support size.
 
@@ -189,7 +195,8 @@ def train_gate(
         tell: hears the share of steps done.
         weights: for each support size [T] how often each task's person is drawn, beside the
             others; None: all alike.
-        start: a gate between the first of `names`, to go on from.
+        start: a gate between some of `names`, to go on from.
+        pull: how strongly to stay near `start`.
     """
     sizes = (len(shots), len(names))
     raw = {
@@ -199,7 +206,8 @@ def train_gate(
         "ease": torch.full(sizes, -1.0),
     }
     if start is not None:
-        _go_on_from(raw, start, np.array(shots))
+        _go_on_from(raw, start, names, np.array(shots))
+    anchor = {name: tensor.clone() for name, tensor in raw.items()}
     for tensor in raw.values():
         tensor.requires_grad_()
     total = LIKELIHOOD_STEPS + RANKING_STEPS
@@ -211,7 +219,7 @@ def train_gate(
                 group["lr"] = lr
             optimizer.zero_grad()
             # Torch leaves it untyped
-            (loss() + _roughness(raw)).backward()  # type: ignore[no-untyped-call]
+            (loss() + _roughness(raw) + pull * _distance(raw, anchor)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if tell is not None:
                 tell((done + 1) / total)
@@ -226,14 +234,28 @@ def train_gate(
     )
 
 
-def _go_on_from(raw: dict[str, Tensor], start: Gate, shots: np.ndarray) -> None:
+def _distance(raw: dict[str, Tensor], anchor: dict[str, Tensor]) -> Tensor:
+    return torch.stack([((raw[name] - anchor[name]) ** 2).sum() for name in raw]).sum()
+
+
+def _go_on_from(
+    raw: dict[str, Tensor], start: Gate, names: Sequence[str], shots: np.ndarray
+) -> None:
     """Begin at what `start` learned, for the models it has."""
-    at, models = start.at(shots), len(start.names)
+    found = start.at(shots)
+    here = [column for column, name in enumerate(names) if name in start.names]
+    there = [start.names.index(names[column]) for column in here]
+    at = {
+        "trust": found["trust"],
+        "regard": found["regard"],
+        "weight": found["weight"][:, there],
+        "ease": found["ease"][:, there],
+    }
     raw["trust"][:] = torch.from_numpy(at["trust"])
     raw["regard"][:] = torch.from_numpy(at["regard"])
     weight = np.maximum(at["weight"], 1e-4)
-    raw["weight"][:, :models] = torch.from_numpy(weight + np.log(-np.expm1(-weight)))
-    raw["ease"][:, :models] = torch.from_numpy(np.log(at["ease"]))
+    raw["weight"][:, here] = torch.from_numpy(weight + np.log(-np.expm1(-weight)))
+    raw["ease"][:, here] = torch.from_numpy(np.log(at["ease"]))
 
 
 def _schedule(

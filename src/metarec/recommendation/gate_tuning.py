@@ -73,6 +73,13 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
     )
 
 
+def ndcg_of(gate: Gate, tasks: list[GateTasks]) -> np.ndarray:
+    """[T] NDCG@10 of each user, the mean over support sizes."""
+    with one_thread():
+        found = [_ndcg(_at(gate, knot), some) for knot, some in enumerate(tasks)]
+    return np.asarray(np.mean(found, axis=0))
+
+
 def _at(gate: Gate, knot: int) -> _Knot:
     return _Knot(
         trust=float(gate.trust[knot]),

@@ -12,6 +12,7 @@ from metarec.data.places import degrees_of
 from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy import AVAILABLE
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -22,8 +23,12 @@ def with_items(model: M, frame: Any) -> M:
     Raises:
         BadInput: if there is no column `item_id`.
     """
-    given = _in_columns_of(model.catalog.frame, Catalog.of(frame).frame)
-    table = model.catalog.frame.update(given, on="item_id", how="left")
+    given = Catalog.of(frame).frame
+    before = model.catalog.frame
+    if AVAILABLE in given.columns and AVAILABLE not in before.columns:
+        before = before.with_columns(pl.lit(None, given.schema[AVAILABLE]).alias(AVAILABLE))
+    given = _in_columns_of(before, given)
+    table = before.update(given, on="item_id", how="left")
     fresh = given.join(table, on="item_id", how="anti")
     catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
     touched = catalog.vocabulary.indexes(given["item_id"])
@@ -35,6 +40,7 @@ def with_items(model: M, frame: Any) -> M:
         model.ensemble.with_content(grown_content)
         .with_words(users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings))
         .with_places(degrees_of(catalog.frame), item_text(catalog, model.settings.item_template))
+        .with_text(grown_text, None if model.prior is None else model.prior.taste(grown_text))
     )
     return replace(
         model,
@@ -47,6 +53,34 @@ def with_items(model: M, frame: Any) -> M:
         else model.new_items.with_content(grown_content, grown_text),
         ratings=None if model.ratings is None else model.ratings.with_content(grown_content),
     )
+
+
+def with_each(model: M, rows: pl.DataFrame) -> list[M]:
+    """For each of the `rows`, of items that the model holds, the same model with that item changed;
+    their content is read in one go. Only what scores read is changed: not the catalog, nor
+    predicted ratings.
+    """
+    given = Catalog(frame=_in_columns_of(model.catalog.frame, rows))
+    contents, texts = model.item_inputs.transform(given)
+    texts, changed = texts.astype(np.float16), []
+    for item_id, content, text in zip(given.frame["item_id"], contents, texts, strict=True):
+        column = int(model.vocabulary.indexes([item_id])[0])
+        rows_of, words_of = model.content.copy(), model.text.copy()
+        rows_of[column], words_of[column] = content, text
+        new_items = model.new_items
+        if new_items is not None and column in new_items.rows:
+            new_items = new_items.with_content(rows_of, words_of)
+        other = replace(
+            model,
+            content=rows_of,
+            text=words_of,
+            ensemble=model.ensemble.with_content(rows_of),
+            new_items=new_items,
+        )
+        # Requests are read as before, and the reader has looked at the catalog already.
+        vars(other)["request_reader"] = model.request_reader
+        changed.append(other)
+    return changed
 
 
 def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:

@@ -31,6 +31,8 @@ NOT_AVAILABLE = frozenset(
     | {"缺货", "售罄", "下架", "ausverkauft", "agotado", "épuisé", "esaurito"}
 )
 """Texts by which a column of availability says no."""
+AVAILABLE = "available"
+"""Column of the items that every model heeds, whatever its policy says."""
 NEAR = 0.75
 """How alike an unknown name must be to one of the policy's to be taken for its misspelling."""
 LONGEST_CODE = 2
@@ -171,7 +173,7 @@ class PolicyCheck:
         if not self.policy.repeats_allowed and any(str(e[0]) == item_id for e in request.history):
             why.append("it was seen before")
         if self._unavailable is not None and item in self._unavailable:
-            why.append(f"its {self.policy.available!r} says no")
+            why.append(f"its {self.policy.available or AVAILABLE!r} says no")
         if self._required is not None:
             done = set(self._fulfilled(request))
             needed = self.vocabulary.names(self._required[item].indices.tolist())
@@ -459,13 +461,15 @@ class PolicyCheck:
 
     @cached_property
     def _unavailable(self) -> np.ndarray | None:
-        """Indexes of items that cannot be had; None where the policy or the catalog says nothing
-        of it. An empty cell says nothing, so its item may be shown, and a note says so.
+        """Indexes of items that cannot be had, by the policy's column and by `available`; None
+        where the catalog has neither. An empty cell says nothing, so its item may be shown, and a
+        note says so.
         """
-        name = self.policy.available
-        if name is None or self._column(name) is None:
+        names = stock_columns(self.policy, self.items.columns)
+        if not names:
             return None
-        return np.flatnonzero([_says_no(cell) for cell in self._cells(name)])
+        says_no = [[_says_no(cell) for cell in self.items[name].to_list()] for name in names]
+        return np.flatnonzero(np.any(says_no, axis=0))
 
     @cached_property
     def _needed(self) -> list[list[str]] | None:
@@ -498,6 +502,13 @@ class PolicyCheck:
             for item, ids in enumerate(self._needed or ())
         }
         return {item: ids for item, ids in lost.items() if ids}
+
+
+def stock_columns(policy: Policy, columns: Sequence[str]) -> list[str]:
+    """Columns of the items that say whether an item can be had: the policy's, and `available`."""
+    named = None if policy.available is None else column_of(policy.available, columns, policy)
+    found = [*([named] if named is not None else []), *(c for c in columns if c == AVAILABLE)]
+    return list(dict.fromkeys(found))
 
 
 def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:

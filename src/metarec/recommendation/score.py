@@ -12,6 +12,7 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.slate import Request
+from metarec.recommendation.unwanted import put_last
 from metarec.recommendation.wishes import wish_scores
 from metarec.runtime.scratch import Scratch
 
@@ -58,7 +59,12 @@ def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np
 
 
 def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
-    """[N] how well each item's text fits a query in words; 0 without query or texts."""
-    if not words or not model.text.shape[1]:
-        return np.zeros(len(model.catalog), np.float32)
-    return wish_scores(words, model.text.astype(np.float32), model.item_inputs.encoder.encode)
+    """[N] how well each item's text fits a query in words, items that name what it does not want
+    last; 0 without a query.
+    """
+    fit = np.zeros(len(model.catalog), np.float32)
+    if not words:
+        return fit
+    if model.text.shape[1]:
+        fit = wish_scores(words, model.text.astype(np.float32), model.item_inputs.encoder.encode)
+    return put_last(fit, words, model.item_words)

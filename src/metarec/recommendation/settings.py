@@ -10,7 +10,7 @@ from metarec.features.text import check_person_template
 from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import JOIN_BY_DATA, MODELS, configs_of
+from metarec.models.registry import JOIN_BY_DATA, configs_of, is_model
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "item_knn", "content", "support_ridge"),
@@ -65,7 +65,7 @@ class Settings:
         object.__setattr__(self, "models", configs_of(self.models))
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))
-        if self.learner is not None and self.learner not in MODELS:
+        if self.learner is not None and not is_model(self.learner):
             get_method(self.learner)  # says which there are
         if self.person_template is not None:
             check_person_template(self.person_template)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,14 @@ class Slate:
     model_version: str = ""
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""
+
+    def after(self, offset: int) -> Slate:
+        """Its places after the first `offset`."""
+        arrays = ("scores", "uncertainty", "propensity", "predicted", "interval")
+        cut: dict[str, Any] = {
+            n: None if (a := getattr(self, n)) is None else a[offset:] for n in arrays
+        }
+        return replace(self, item_ids=self.item_ids[offset:], **cut)
 
     def frame(self) -> pl.DataFrame:
         """One row for each place: `place, item_id, score, uncertainty, propensity`, and `predicted`

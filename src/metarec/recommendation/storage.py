@@ -19,16 +19,17 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
-from metarec.models.registry import configs_of
+from metarec.models.registry import configs_of, is_model
 from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -60,6 +61,8 @@ def to_artefact(model: FittedModel) -> Artefact:
         },
         "profile_inputs": asdict(model.profile_inputs),
         "intervals": None if model.intervals is None else model.intervals.to_json(),
+        "prior": None if model.prior is None else model.prior.facts(),
+        "transfer": list(model.transfer),
     }
     arrays = {
         "content": model.content,
@@ -70,6 +73,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         **_under("ensemble", model.ensemble.arrays()),
         **(_under("new_items", model.new_items.arrays()) if model.new_items is not None else {}),
         **(_under("ratings", model.ratings.arrays()) if model.ratings is not None else {}),
+        **(_under("prior", model.prior.arrays()) if model.prior is not None else {}),
     }
     tables = {
         "catalog": model.catalog.frame,
@@ -99,6 +103,16 @@ def from_artefact(artefact: Artefact) -> FittedModel:
         ) from error
     words = users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings)
     return replace(model, ensemble=model.ensemble.with_words(words))
+
+
+def _check_registered(names: Sequence[str]) -> None:
+    """Whether every model that was fitted is one here; those that users add may not be."""
+    for name in names:
+        if not is_model(name):
+            raise BrokenArtefact(
+                f"the model {name!r} takes part and is not registered here: import the module that "
+                f"calls metarec.register_model({name!r}, ...), or install its package, then load"
+            )
 
 
 def _check_lengths(artefact: Artefact) -> None:
@@ -133,7 +147,8 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
-    facts = config["data"]
+    facts, names = config["data"], current_ids(config["scorers"])
+    _check_registered(names)
     inputs = config["item_inputs"]
     encoder = encoder_from_state(
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
@@ -168,7 +183,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "content": arrays["content"],
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
-            current_ids(config["scorers"]),
+            names,
             under_current_ids(_below("ensemble", arrays)),
             configs_of(config.get("models", {})),
         ),
@@ -177,6 +192,10 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         else None,
         "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
+        "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
+        if config.get("prior")
+        else None,
+        "transfer": tuple(config.get("transfer", ())),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import TextIO
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -57,3 +58,23 @@ def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | N
     logger.handlers[:] = [handler]
     logger.setLevel(levels[level])
     logger.propagate = False
+
+
+class LoggedProgress:
+    """Progress as log lines, for jobs that nobody watches: a line when a stage begins, and one for
+    each quarter of it that took more than some seconds.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds, self._told = seconds, (0.0, 0)
+        self._stage = ""
+
+    def __call__(self, stage: str, done: float, note: str = "") -> None:
+        """Log what is new."""
+        now, quarter = time.monotonic(), int(min(max(done, 0.0), 1.0) * 4)
+        is_new = stage != self._stage
+        if not is_new and (quarter <= self._told[1] or now - self._told[0] < self._seconds):
+            return
+        self._stage, self._told = stage, (now, quarter)
+        told = {"stage": stage, "done": round(done, 2), **({"note": note} if note else {})}
+        logging.getLogger("metarec.progress").info("progress", extra=told)

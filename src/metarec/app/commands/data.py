@@ -82,6 +82,8 @@ def check(
     from metarec.data.cleaning import read_clean
     from metarec.features.encoders.choose import advise
     from metarec.features.usage import column_use, usage_text
+    from metarec.recommendation.plan import plan_fit
+    from metarec.recommendation.settings import PRESETS, Settings
 
     cleaned, report = read_clean(data, domain=domain)
     advice = advise(cleaned.items, pictures=pictures)
@@ -89,15 +91,18 @@ def check(
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")
     uses = column_use(cleaned)
+    plans = {name: plan_fit(cleaned, Settings(preset=name)) for name in PRESETS}
     text = "\n\n".join(
         [
             report.to_text(),
             usage_text(uses),
             "\n".join(advice.lines()),
+            "\n".join(f"{name}: {line}" for name, one in plans.items() for line in one.lines()),
             *([str(html)] if html is not None else []),
         ]
     )
     result = {**report.to_dict(), "columns": [use.to_dict() for use in uses]}
+    result["plans"] = {name: one.to_dict() for name, one in plans.items()}
     show({**result, "encoding": advice.to_dict()}, text, as_json=as_json)
 
 

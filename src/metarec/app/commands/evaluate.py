@@ -5,7 +5,7 @@ every baseline.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,16 +17,20 @@ from metarec.app.commands.options import (
     PictureEncoder,
     Pictures,
     Preset,
+    Prior,
     Seed,
     Source,
     note,
     show,
 )
 
+DOMAIN_COLD = "domain-cold"
+
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.evaluate import Evaluation
     from metarec.evaluation.interface import Judged
+    from metarec.evaluation.scenarios import Scenario
 
 
 def evaluate(
@@ -46,8 +50,8 @@ def evaluate(
     scenario: Annotated[
         str,
         typer.Option(
-            help="Who or what is new: user-cold, item-cold, both-cold, warm, or time (users first "
-            "seen after a moment)."
+            help="Who or what is new: user-cold, item-cold, both-cold, warm, time (users first "
+            "seen after a moment), or domain-cold (few users of its own, with --prior)."
         ),
     ] = "user-cold",
     protocol: Annotated[
@@ -63,6 +67,14 @@ def evaluate(
             metavar="KIND",
             help="Judge by events of this kind alone, such as purchase; the kinds marked as "
             "targets unless given.",
+        ),
+    ] = None,
+    prior: Prior = None,
+    users: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="With --scenario domain-cold: so many users of DATA to fit on; may be repeated; "
+            "20, 50 and 200 unless given."
         ),
     ] = None,
     support: Annotated[
@@ -122,8 +134,14 @@ def evaluate(
     from metarec.features.pictures import with_pictures
     from metarec.runtime.progress import on_terminal
 
-    if scenario not in SCENARIOS:
-        raise BadInput(f"--scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}")
+    if scenario not in (*SCENARIOS, DOMAIN_COLD):
+        known = ", ".join([*SCENARIOS, DOMAIN_COLD])
+        raise BadInput(f"--scenario must be one of {known}, got {scenario!r}")
+    if (scenario == DOMAIN_COLD) != (prior is not None) or (users and prior is None):
+        raise BadInput(
+            f"--scenario {DOMAIN_COLD} goes with --prior MODEL, a model fitted on other data, and "
+            "--prior and --users with it alone"
+        )
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput(
             "--folds cross-validates over people: it goes with --scenario user-cold and without "
@@ -153,6 +171,18 @@ def evaluate(
         )
     if protocol not in (None, "leave-last-out") and baseline:
         raise BadInput("--baseline goes with --protocol leave-last-out, not with the other ones")
+    if prior is not None:
+        refused = (folds, protocol, model, learner, every, pictures, out, user_text)
+        if any(refused):
+            raise BadInput(
+                f"--scenario {DOMAIN_COLD} compares fits with and without a prior: it goes without "
+                "--folds, --protocol, --model, --learner, --all, --pictures, --out and "
+                "--people-as-text"
+            )
+        _domain_cold(
+            data, prior, users, preset, encoder, baseline, _horizon(support), seed, as_json
+        )
+        return
     table, report = read_clean(data)
     if kind is not None:
         table = _aimed_at(table, kind)
@@ -185,7 +215,7 @@ def evaluate(
                 table,
                 models=[ours, *written, *learners],
                 baselines=baseline,
-                scenario=scenario,
+                scenario=cast("Scenario", scenario),  # domain-cold is done
                 horizon=horizon,
                 seed=seed,
                 progress=progress,
@@ -200,6 +230,40 @@ def evaluate(
     show(result, text, as_json=as_json)
     if model is not None:
         keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec evaluate")
+
+
+def _domain_cold(
+    data: str,
+    prior: Path,
+    users: list[int] | None,
+    preset: str,
+    encoder: str,
+    baselines: list[str] | None,
+    horizon: Any,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.domain_cold import FIRST_WEEKS, judge_domain_cold, to_text
+    from metarec.recommender import Recommender
+    from metarec.runtime.progress import on_terminal
+
+    source = Recommender.load(prior)
+    table, _ = read_clean(data)
+    with on_terminal(show=not as_json) as progress:
+        found = judge_domain_cold(
+            table,
+            source,
+            users=users or FIRST_WEEKS,
+            preset=preset,
+            encoder=encoder,
+            baselines=baselines,
+            horizon=horizon,
+            seed=seed,
+            progress=progress,
+        )
+    result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
+    show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
 
 
 def _aimed_at(data: Dataset, kind: str) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from metarec.app.commands.options import (
     PictureEncoder,
     Pictures,
     Preset,
+    Prior,
     Seed,
     Source,
     Workers,
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 def fit(
     data: Source,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="MODEL", help="Folder of the model; an older model there is replaced."
         ),
-    ],
+    ] = None,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     pictures: Pictures = None,
@@ -50,9 +51,31 @@ def fit(
             "docs/guide/which-meta-learner.md.",
         ),
     ] = None,
+    added: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="A model of no preset, or one that you registered, that takes part too; may be "
+            "repeated; see docs/guide/extending.md.",
+        ),
+    ] = None,
     item_template: ItemTemplate = None,
     person_template: PersonTemplate = None,
     domain: Domain = None,
+    prior: Prior = None,
+    mend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train with a mitigation of bias: reweighting, upsampling or gan (with --by), or "
+            "inverse-propensity; see docs/guide/auditing-and-mending-bias.md.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --mend: the attribute that tells groups apart."),
+    ] = None,
     hold_out: Annotated[
         float,
         typer.Option(
@@ -72,6 +95,12 @@ def fit(
             "the same fit that was killed."
         ),
     ] = True,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
+        ),
+    ] = False,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -88,7 +117,11 @@ def fit(
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
-    check_place(out)  # before the work, not after it
+    start = None if prior is None else Recommender.load(prior)  # refused before the work
+    if out is None and not plan:
+        raise BadInput("--out MODEL is missing: the folder that the model is written to")
+    if out is not None:
+        check_place(out)  # before the work, not after it
     check_backend(workers, backend)
     settings = Settings(
         preset=preset,
@@ -97,6 +130,7 @@ def fit(
         learner=learner,
         item_template=item_template,
         person_template=person_template,
+        models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
     )
     if person_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
@@ -110,6 +144,14 @@ def fit(
         note("; ".join(["pictures read", *missed]))
     people = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
+    kept_out = people - learned.interactions.frame["user_id"].n_unique()
+    learned, weights, done = _mended(learned, mend, by, seed)
+    if plan or out is None:
+        from metarec.recommendation.plan import plan_fit
+
+        planned = plan_fit(learned, settings)
+        show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
+        return
     if resume and _steps_of(out).is_dir():
         note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
@@ -122,6 +164,9 @@ def fit(
             learner=learner,
             item_template=item_template,
             person_template=person_template,
+            prior=start,
+            user_weights=weights,
+            models={name: learned.models.get(name, {}) for name in added or ()},
             checkpoint=_steps_of(out) if resume else None,
             workers=workers,
             backend=backend,
@@ -130,7 +175,6 @@ def fit(
     seconds = time.perf_counter() - started
     model.save(out)
     keep_report(out, DATA, report.to_dict(), by="metarec fit")
-    kept_out = people - learned.interactions.frame["user_id"].n_unique()
     facts = {
         "model": str(out),
         "version": model.version,
@@ -144,11 +188,13 @@ def fit(
         "encoder": model.item_inputs.encoder.name,
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
+        "mended": done,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
-    notes = "".join(f"\n{line}" for line in model.notes)
+    said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
@@ -165,6 +211,26 @@ def fit(
 def _steps_of(model: Path) -> Path:
     """Where finished steps of a fit lie until its model is written."""
     return model.with_name(f".{model.name}.steps")
+
+
+def _mended(
+    data: Dataset, name: str | None, by: str | None, seed: int
+) -> tuple[Dataset, Any, str | None]:
+    """The data to fit on, weights of users, and what was done.
+
+    Raises:
+        BadInput: if the mitigation cannot be done.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.fairness.mitigation.training import mended
+    from metarec.runtime.rng import derive
+
+    if name is None:
+        if by is not None:
+            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
+        return data, None, None
+    found = mended(data, name, by, derive(seed, "mend"))
+    return found.data, found.weights, found.said
 
 
 def _without(data: Dataset, share: float, seed: int) -> Dataset:

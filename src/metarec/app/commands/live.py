@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
     settings: SettingsFile = None,
+    mcp: Annotated[
+        bool,
+        typer.Option("--mcp", help="Answer agents at /mcp: recommend, explain, similar, search."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
@@ -55,7 +60,13 @@ def serve(
     from metarec.app.service.settings import load_settings
 
     where = load_settings(
-        settings, model=_named(model), store=store, host=host, port=port, workers=workers
+        settings,
+        model=_named(model),
+        store=store,
+        host=host,
+        port=port,
+        workers=workers,
+        mcp=mcp or None,
     )
     url = f"http://{where.host}:{where.port}"
     run(
@@ -64,6 +75,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        mcp=mcp or None,
         settings_file=None if settings is None else str(settings),
         checked=lambda: show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},
@@ -188,8 +200,10 @@ def retrain(
     """
     from metarec.app.retraining.loop import retrain as run
     from metarec.app.service.settings import load_settings
+    from metarec.runtime.logs import setup_logs
 
     where = load_settings(settings, model=_named(model), store=store, data=data)
+    setup_logs(where.log_level, as_json=where.log_json and not sys.stderr.isatty())
     done = run(
         where.model,
         where.store_url,

@@ -95,6 +95,14 @@ Domain = Annotated[
         "education, health, ...; see docs/guide/policies.md.",
     ),
 ]
+Prior = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model fitted on other data, where this one starts; used only where it helps "
+        "held-out users.",
+    ),
+]
 ItemTemplate = Annotated[
     str | None,
     typer.Option(

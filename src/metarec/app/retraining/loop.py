@@ -40,6 +40,7 @@ from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
 from metarec.feedback.registry import KEEP_VERSIONS, Registry
 from metarec.feedback.store import Store
 from metarec.recommender import Recommender
+from metarec.runtime.logs import LoggedProgress
 
 log = logging.getLogger("metarec.retrain")
 
@@ -159,6 +160,7 @@ def _round(
         raise BadInput(
             "the store holds no events to learn from; serve first, or check the store's url"
         )
+    log.info("events read", extra={"old": len(old.interactions), "new": new.height})
     whole, report = clean(
         joined(store, old, new, champion),
         tables.rules if tables else None,
@@ -180,7 +182,7 @@ def _round(
     if not force and (refused := too_few(len(judges.newcomers), rails)):
         raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
-    fit = fit or partial(champion.fit_like, seed=seed)
+    fit = fit or partial(champion.fit_like, seed=seed, progress=LoggedProgress())
     weights, horizon = how_to_learn(train, stored)
     challenger = fit(train, user_weights=weights, horizon=horizon)
     if challenger.version == champion.version:
@@ -192,6 +194,7 @@ def _round(
     with registry.changing():  # who is forgotten now is taken out here, or by those who forget
         _without_forgotten(challenger, store).save(place)
         keep_report(place, DATA, report.to_dict(), by="metarec retrain")
+    log.info("challenger trained", extra={"challenger": challenger.version})
     comparisons = [
         *compare(champion, challenger, judges, train, seed),
         *compare_on_log(champion, challenger, read_log(store, scale, profiles)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +49,14 @@ class Ask:
     options: Options
 
 
-def options_of(body: RecommendationRequest, explore: float) -> Options:
-    """The options of a request; `explore` where it does not say."""
+def options_of(body: RecommendationRequest, explore: float, only: str = "") -> Options:
+    """The options of a request; `explore` where it does not say, and the filter `only` beside its
+    own.
+    """
+    both = f"({only}) and ({body.filter})" if only and body.filter else body.filter or only
     return Options(
-        k=body.k,
-        filter=body.filter or None,
+        k=body.k + body.offset,
+        filter=both or None,
         pin=tuple(body.pin),
         quota=tuple(sorted(body.quota.items())),
         diversity=body.diversity,
@@ -69,6 +73,7 @@ def request_of(
     exclude: Sequence[str] = (),
     allow: Sequence[str] | None = None,
     within_km: float | None = None,
+    basket: Sequence[str] = (),
 ) -> Request:
     """The recommender's request for a person: what is stored of them (if `store` is given), then
     what they sent along.
@@ -84,7 +89,8 @@ def request_of(
         if store is not None and body.user_id is not None
         else ([], {})
     )
-    sent = [_sent(event) for event in body.history]
+    sent = [_sent(event) for event in body.events]
+    sent += [(item_id, None, "add_to_cart", time.time()) for item_id in basket]
     history = as_history([*stored, *sent][-last:], served.scale)
     is_cut = len(stored) == last or len(stored) + len(sent) > last
     older: list[str] = []
@@ -109,7 +115,7 @@ def request_of(
         within_km=within_km,
         friends={**beside.friends, **weights_of(body.friends)},
         searches=[*beside.searches, *body.searches],
-        exclude=[*exclude, *older] if older else exclude,
+        exclude=[*exclude, *older, *basket] if older or basket else exclude,
         allow=allow,
     )
 

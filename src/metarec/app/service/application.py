@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
+from metarec.app.service.agents import agent_routes
 from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
@@ -29,6 +30,7 @@ from metarec.app.service.http import (
     refuse_unknown_parameters,
 )
 from metarec.app.service.keys import Keys
+from metarec.app.service.listing import listing_routes
 from metarec.app.service.live import LiveModel, warm_text
 from metarec.app.service.merging import merge_routes
 from metarec.app.service.meters import Meters
@@ -64,7 +66,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     """
     owned = store is None
     store = open_store(settings.store_url) if store is None else store
-    meters, live = Meters(), LiveModel(Registry(settings.model), store)
+    meters, live = Meters(), LiveModel(Registry(settings.model), store, settings.filter)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
     scorer: Batcher[Ask, Slate] = Batcher(
         lambda asks: answer_all(asks, rng),
@@ -119,11 +121,14 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             merge_routes(service),
             circumstances_routes(service),
             people_routes(service),
+            listing_routes(service),
             catalog_routes(service),
             operator_routes(service),
         )
         for route in router.routes
     ]
+    if settings.mcp:
+        routes += agent_routes(service, routes).routes
     refuse_unknown_parameters(routes)
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON

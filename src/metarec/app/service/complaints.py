@@ -73,7 +73,7 @@ def _place(error: Any, body: Any) -> Place:
         return whole
     place: list[str | int] = ["body"]
     value: Any = body
-    for part in whole[1:]:
+    for number, part in enumerate(whole[1:], start=2):
         if part in (
             value
             if isinstance(value, dict)
@@ -82,7 +82,7 @@ def _place(error: Any, body: Any) -> Place:
             else ()
         ):
             value = value[part]
-        elif error["type"] != "missing" and part != "[key]":
+        elif (error["type"] != "missing" or number < len(whole)) and part != "[key]":
             continue
         place.append(part)
     return tuple(place)

@@ -33,7 +33,7 @@ def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
         "diversity": 1.0 + 0.035 * body.k if body.diversity else 0.0,
         "explore": 7.0 + 0.02 * body.k if explored else 0.0,
         "explain": 4.0 + 0.07 * body.k if body.explain else 0.0,
-        "k": 0.005 * body.k,
+        "k": 0.005 * (body.k + body.offset),
     }
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -191,6 +192,8 @@ def _with_known_parameters(app: ASGIApp, known: Sequence[str]) -> ASGIApp:
             for name in QueryParams(scope["query_string"]):
                 if name not in known:
                     there = f"; known are {', '.join(known)}" if known else "; none is"
+                    near = get_close_matches(name, known, 1)
+                    there = f"; did you mean {near[0]!r}?" if near else there
                     raise HTTPException(422, f"query.{name[:80]}: is not known here{there}")
         await app(scope, receive, send)
 

@@ -11,21 +11,25 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from scipy.sparse import csr_matrix
 
 from metarec.app.items import items_frame
 from metarec.app.probe import warm
+from metarec.data.policies import nearest
+from metarec.data.schema import BadInput
 from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.models.registry import READ_CONTEXT
+from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -38,6 +42,10 @@ memory as a model.
 """
 
 
+Likeness = Literal["taste", "also_viewed", "bought_together"]
+"""By what items are alike."""
+
+
 @dataclass(frozen=True)
 class Served:
     """A recommender with what answering needs beside it, all of one moment."""
@@ -45,6 +53,10 @@ class Served:
     model: Recommender
     items_version: int
     """Version of the store's items that the model holds."""
+    deleted: frozenset[str] = frozenset()
+    """Items that the store holds as deleted; the model does not show them."""
+    only: str = ""
+    """Filter that every slate heeds."""
 
     @cached_property
     def titles(self) -> list[str]:
@@ -92,22 +104,61 @@ class Served:
         has = category_matrix(self.model.catalog.frame, categories)
         return [name for place, name in enumerate(categories) if not has[:, place].any()]
 
-    def attributes_of(self, rows: list[int]) -> list[dict[str, Any]]:
-        """Content of the items at these rows, without what is missing."""
-        table = self.model.catalog.frame[rows].drop("item_id")
+    def attributes_of(self, rows: list[int], fields: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Content of the items at these rows, without what is missing; only these columns, if any
+        are named.
+
+        Raises:
+            BadInput: if there is no such column.
+        """
+        columns = self.model.catalog.frame.drop("item_id")
+        for name in fields:
+            if name not in columns.columns:
+                near = nearest(name, columns.columns, 0.5)
+                hint = f"did you mean {near!r}?" if near else f"there are {columns.columns}"
+                raise BadInput(f"fields: the catalog has no column {name!r}; {hint}")
+        table = (columns.select(fields) if fields else columns)[rows]
         return [
             {name: _plain(value) for name, value in row.items() if value is not None}
             for row in table.iter_rows(named=True)
         ]
+
+    def row_of(self, item_id: str) -> int:
+        """Row of an item; -1 where there is none, or it was deleted."""
+        return -1 if item_id in self.deleted else int(self.model.vocabulary.indexes([item_id])[0])
+
+    @cached_property
+    def passes(self) -> np.ndarray:
+        """[N] whether each item is there and passes the service's own filter."""
+        passes = filter_mask(self.only, self.model.catalog.frame)
+        gone = self.model.vocabulary.indexes(self.deleted)
+        passes[gone[gone >= 0]] = False
+        return passes
+
+    @cached_property
+    def _is_there(self) -> pl.Series:
+        there = np.ones(len(self.model.vocabulary), bool)
+        gone = self.model.vocabulary.indexes(self.deleted)
+        there[gone[gone >= 0]] = False
+        return pl.Series(there)
+
+    @cached_property
+    def trained_counts(self) -> np.ndarray:
+        """[N] acts in favour of each item in training."""
+        events = self.model.training.interactions
+        liked = events.frame.filter(events.acts()["sign"] > 0)
+        rows = self.model.vocabulary.indexes(liked["item_id"])
+        counts = np.bincount(rows[rows >= 0], minlength=len(self.model.vocabulary))
+        return counts.astype(np.float64)
 
     def search(self, words: str, most: int) -> list[int]:
         """Rows of items whose title holds all words; those that begin with them first, then in
         catalog order.
         """
         lowered = words.lower().split()
-        holds = pl.Series([True] * len(self._lower_titles))
+        holds = self._is_there
         for word in lowered:
-            holds &= self._lower_titles.str.contains(word, literal=True)
+            holds = holds & self._lower_titles.str.contains(word, literal=True)
         found = holds.arg_true()
         begins = self._lower_titles[found].str.starts_with(" ".join(lowered))
         return (
@@ -116,14 +167,35 @@ class Served:
             .to_list()
         )
 
-    def similar(
-        self, row: int, most: int, request: Request | None = None
-    ) -> tuple[list[int], list[float]]:
-        """Rows of the items most like another, and how alike each is: the cosine of embeddings,
-        which say who takes to an item, and where this item has a text the mean of it and the cosine
-        of texts. Only items that the policy shows to the user of `request`, or to somebody of whom
-        nothing is known.
+    @cached_property
+    def _met_together(self) -> dict[str, csr_matrix]:
+        """Way -> [N, N] users who met both items that way, over the geometric mean of those who met
+        each: buying together, and viewing where nothing was bought.
         """
+        events = self.model.training.interactions
+        said = events.frame.with_columns(events.acts().select("sign", "is_target"))
+        said = said.filter(pl.col("sign") > 0)
+        return {
+            "also_viewed": self._cosines(said.filter(~pl.col("is_target"))),
+            "bought_together": self._cosines(said.filter(pl.col("is_target"))),
+        }
+
+    def _cosines(self, events: pl.DataFrame) -> csr_matrix:
+        pairs = events.select("user_id", "item_id").unique()
+        users = pairs["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
+        items = self.model.vocabulary.indexes(pairs["item_id"])
+        shape = (int(users.max()) + 1 if len(users) else 0, len(self.model.vocabulary))
+        met = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=shape)
+        norm = 1.0 / np.sqrt(np.maximum(np.asarray(met.sum(0)).ravel(), 1.0))
+        return csr_matrix(met.multiply(norm[None, :]))
+
+    def _closeness(self, row: int, by: Likeness) -> np.ndarray:
+        """[N] how close each item is to the one at `row`; not above 0 where it is not at all."""
+        if by != "taste":
+            met = self._met_together[by]
+            together = np.asarray((met.T @ met[:, [row]]).todense(), np.float32).ravel()
+            together[together <= 0.0] = -np.inf
+            return together
         closeness = self._directions @ self._directions[row]
         text = self.model.text
         if text.shape[1] and text[row].any():
@@ -132,7 +204,20 @@ class Served:
                 _unit(text[start : start + _ROWS]) @ asked for start in range(0, len(text), _ROWS)
             ]
             closeness = (closeness + np.concatenate(pieces)) / 2.0
+        return np.asarray(closeness)
+
+    def similar(
+        self, row: int, most: int, request: Request | None = None, by: Likeness = "taste"
+    ) -> tuple[list[int], list[float]]:
+        """Rows of the items most like another, and how alike each is: the cosine of embeddings,
+        which say who takes to an item, and where this item has a text the mean of it and the cosine
+        of texts. Only items that the policy shows to the user of `request`, or to somebody of whom
+        nothing is known. Instead by what the same users met: `also_viewed`,
+        `bought_together`.
+        """
+        closeness = self._closeness(row, by)
         closeness[row] = -np.inf
+        closeness[~self.passes] = -np.inf
         closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
         most = min(most, len(closeness) - 1)
         best = (
@@ -148,7 +233,7 @@ class Served:
 class LiveModel:
     """The served model of one worker, kept up to date."""
 
-    def __init__(self, registry: Registry, store: Store) -> None:
+    def __init__(self, registry: Registry, store: Store, only: str = "") -> None:
         """Load the current model and the items added while serving.
 
         A current model that cannot be read is passed over for the one that served before, so that a
@@ -157,13 +242,15 @@ class LiveModel:
         Raises:
             BrokenArtefact: if no model can be read.
         """
-        self.registry, self._store = registry, store
+        self.registry, self._store, self._only = registry, store, only
         self._lock = threading.Lock()
         self._refused = ""
         self.warming: asyncio.Task[None] | None = None
         """Loading what the first slates do not need, aside."""
         self._version, model = self._first_that_loads()
         self.served = self._with_new_items(Served(model, 0))
+        # A filter that cannot be read is told before anybody asks
+        log.debug("shown at most", extra={"items": int(self.served.passes.sum())})
 
     def _first_that_loads(self) -> tuple[str, Recommender]:
         first: Exception | None = None
@@ -249,12 +336,14 @@ class LiveModel:
     def _with_new_items(self, served: Served) -> Served:
         rows = self._store.items_since(served.items_version)
         if not rows:
-            return served
+            return served if served.only == self._only else replace(served, only=self._only)
         frame = items_frame(
             [(item_id, attributes) for item_id, attributes, _ in rows],
             served.model.catalog.frame.schema,
         )[0]
-        return Served(served.model.with_items(frame), rows[-1][2])
+        return Served(
+            served.model.with_items(frame), rows[-1][2], self._store.deleted_items(), self._only
+        )
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

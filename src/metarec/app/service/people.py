@@ -8,6 +8,7 @@ import math
 import secrets
 import time
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -42,6 +43,8 @@ WITHOUT_STORE = (
     "what is kept of this person cannot be read just now; the slate is made from what "
     "was sent along"
 )
+IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
+"""Whether slates made here are kept as shown."""
 UserId = Annotated[schemas.Id, Path(description="The user's id as you write it.")]
 
 
@@ -74,20 +77,22 @@ def people_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
-    @router.post(
-        "/v1/recommendations",
-        tags=["people"],
-        dependencies=read,
-        summary="A slate for one person",
-        **answers(schemas.Recommendations, 501, 503),
-    )
-    async def recommend(body: schemas.RecommendationRequest) -> Json:
-        options = options_of(body, settings.explore)
+    async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
+        options = options_of(body, settings.explore, settings.filter)
         cost = cost_of(body, options.explore, settings.max_cost)
+        if body.offset and options.explore:
+            raise HTTPException(
+                422, "body.offset: pages of an explored slate differ; ask with explore 0"
+            )
         began = time.time()
         served = service.live.served
         request, without_store = await known_or_not(
-            body, served, exclude=body.exclude, allow=body.allow, within_km=body.within_km
+            body,
+            served,
+            exclude=body.exclude,
+            allow=body.allow,
+            within_km=body.within_km,
+            basket=body.basket,
         )
         if words_asked(request, served.model.ensemble.scorers):
             await service.live.warmed()
@@ -97,8 +102,9 @@ def people_routes(service: Service) -> APIRouter:
             if cost <= IN_LOOP
             else (await service.pools.heavy.run(answer_all, [ask], np.random.default_rng()))[0]
         )
+        slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
-        if body.user_id is not None and settings.log_slates:
+        if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
             _remember(service, slate_id, body.user_id, slate, served.known(request), began)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
@@ -111,7 +117,9 @@ def people_routes(service: Service) -> APIRouter:
             else slate.notes
         )
         notes = [*notes, *_unsaid(body, served)]
-        return Json(
+        return _with_fields(
+            served,
+            body.fields,
             _shown(
                 served,
                 slate_id,
@@ -120,8 +128,38 @@ def people_routes(service: Service) -> APIRouter:
                 reasons,
                 notes,
                 without_store=without_store,
-            )
+            ),
         )
+
+    @router.post(
+        "/v1/recommendations",
+        tags=["people"],
+        dependencies=read,
+        summary="A slate for one person",
+        **answers(schemas.Recommendations, 501, 503),
+    )
+    async def recommend(body: schemas.RecommendationRequest) -> Json:
+        return Json(await slate_for(body))
+
+    @router.post(
+        "/v1/recommendations/batch",
+        tags=["people"],
+        dependencies=read,
+        summary="Slates for several people",
+        **answers(schemas.SlateBatch, 501, 503),
+    )
+    async def batch(body: schemas.RecommendationBatch) -> Json:
+        costs = [
+            cost_of(one, options_of(one, settings.explore).explore, settings.max_cost)
+            for one in body.requests
+        ]
+        if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:
+            raise HTTPException(
+                422,
+                f"the dear requests of this batch cost more than {settings.max_cost:g} plain "
+                f"slates together; send them one by one",
+            )
+        return Json({"slates": await asyncio.gather(*map(slate_for, body.requests))})
 
     @router.post(
         "/v1/events",
@@ -164,7 +202,7 @@ def people_routes(service: Service) -> APIRouter:
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
         served = service.live.served
-        if body.item_id not in served.model.vocabulary:
+        if served.row_of(body.item_id) < 0:
             raise HTTPException(
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
             )
@@ -198,7 +236,8 @@ def people_routes(service: Service) -> APIRouter:
             for i in ids
         ]
         request = await as_request(stated_person(user_id, profile, history=said), served)
-        asked = {*skip, *like, *dislike}
+        hidden = np.flatnonzero(~served.passes).tolist()
+        asked = {*skip, *like, *dislike, *served.model.vocabulary.names(hidden)}
         chosen = await service.pools.heavy.run(
             lambda: served.model.questions([request], k, exclude=[sorted(asked)])
         )
@@ -354,9 +393,19 @@ def _unheeded(
     ]
 
 
+def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
+    """An answer whose items have the columns asked for."""
+    if not fields:
+        return shown
+    rows = served.model.vocabulary.indexes(item["item_id"] for item in shown["items"]).tolist()
+    for item, attributes in zip(shown["items"], served.attributes_of(rows, fields), strict=True):
+        item["attributes"] = attributes
+    return shown
+
+
 def _unsaid(body: schemas.Person, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference."""
-    silent = [event.kind for event in body.history if not served.scale.says(event.kind)]
+    silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
     if not silent:
         return []
     return [

@@ -4,6 +4,7 @@ from these.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -19,10 +21,36 @@ from metarec.data.places import location_of
 
 MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
 MAX_FRIENDS = 5_000
+MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
+_ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
-Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
-"""An id as its owner writes it: 1 to 256 characters without control characters."""
+Id = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL),
+    BeforeValidator(
+        lambda given: (
+            str(given)
+            if isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**18
+            else given
+        )
+    ),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_ID,
+                    "pattern": _NO_CONTROL,
+                },
+                {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
+            ]
+        }
+    ),
+]
+"""An id as its owner writes it: 1 to 256 characters without control characters, or a whole number.
+"""
 Kind = Annotated[
     str,
     StringConstraints(
@@ -31,8 +59,36 @@ Kind = Annotated[
 ]
 """What was done, in any words; what a model does not know counts as positive."""
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+
+
+def _seconds(given: Any) -> Any:
+    """A time written as ISO 8601 has it, as seconds; without a zone it is UTC."""
+    if not isinstance(given, str):
+        return given
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        return given
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 Seconds = Annotated[
-    float, Field(allow_inf_nan=False, ge=0.0, le=1e11, description="Seconds since 1970.")
+    float,
+    Field(
+        allow_inf_nan=False,
+        ge=0.0,
+        le=1e11,
+        description="Seconds since 1970, or a time as ISO 8601 has it.",
+    ),
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0.0, "maximum": 1e11},
+                {"type": "string", "pattern": _ISO},
+            ]
+        }
+    ),
 ]
 _EXACT = 2**53 - 1
 """Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one
@@ -116,8 +172,10 @@ class Person(Shape):
     """
 
     user_id: Id | None = None
-    history: list[HistoryEvent] = Field(
-        default_factory=list, max_length=MAX_HISTORY, description="Oldest first."
+    history: list[Id | HistoryEvent] = Field(
+        default_factory=list,
+        max_length=MAX_HISTORY,
+        description="Oldest first; an item id alone counts as liked.",
     )
     profile: Attributes = Field(default_factory=dict)
     wish: Annotated[str, StringConstraints(max_length=500)] | None = None
@@ -139,6 +197,11 @@ class Person(Shape):
         max_length=20,
         description="What the user searched for, oldest first, after the stored searches.",
     )
+
+    @property
+    def events(self) -> list[HistoryEvent]:
+        """The history, item ids alone as events."""
+        return [HistoryEvent(item_id=e) if isinstance(e, str) else e for e in self.history]
 
 
 class RecommendationRequest(Person):
@@ -170,6 +233,23 @@ class RecommendationRequest(Person):
     )
 
     k: Whole = Field(10, ge=1, le=MAX_K, description="Length of the slate.")
+    offset: Whole = Field(
+        0,
+        ge=0,
+        le=MAX_OFFSET,
+        description="Places to pass over, for further pages of the same ranking; not with "
+        "exploration.",
+    )
+    basket: list[Id] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Items in the cart: they count as put there just now, and are not shown.",
+    )
+    fields: list[Annotated[str, StringConstraints(min_length=1, max_length=80)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Columns of the items to give with each, such as price and image.",
+    )
     exclude: list[Id] = Field(
         default_factory=list, max_length=10_000, description="Item ids never to show."
     )
@@ -226,6 +306,9 @@ class ShownItem(Shape):
     )
     propensity: float
     reasons: list[str] | None = None
+    attributes: dict[str, Any] | None = Field(
+        None, description="The columns asked for with `fields`."
+    )
 
 
 class Recommendations(Shape):
@@ -240,6 +323,24 @@ class Recommendations(Shape):
         description="True where the store is away: the slate is made from what was sent along, as "
         "for a stranger."
     )
+
+
+class RecommendationBatch(Shape):
+    """Slates for several people at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"requests": [{"user_id": "u1", "k": 5}, {"history": ["50"], "k": 5}]}]
+        }
+    )
+
+    requests: list[RecommendationRequest] = Field(min_length=1, max_length=MAX_SLATES)
+
+
+class SlateBatch(Shape):
+    """A slate for each request, in their order."""
+
+    slates: list[Recommendations]
 
 
 class NewEvent(Shape):
@@ -501,7 +602,21 @@ class ItemContent(Shape):
         }
     )
 
-    attributes: Attributes = Field(min_length=1)
+    attributes: Attributes = Field(default_factory=dict)
+    available: bool | None = Field(
+        None, description="Whether it can be had; what cannot is shown nowhere."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ItemContent:
+        if not self.attributes and self.available is None:
+            raise ValueError("name attributes, or say available")
+        return self
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it as attributes."""
+        return self.attributes | ({} if self.available is None else {"available": self.available})
 
 
 class ItemAdded(Shape):
@@ -510,6 +625,37 @@ class ItemAdded(Shape):
     item_id: str
     items_version: int
     notes: list[str]
+
+
+class ItemsAdded(Shape):
+    """The items of a feed are stored and recommendable here; elsewhere within a second."""
+
+    items: int
+    items_version: int
+    notes: list[str]
+
+
+class ItemDeleted(Shape):
+    """The item is shown no more; what users did with it still teaches."""
+
+    item_id: str
+    items_version: int
+
+
+class CountedItem(Item):
+    """An item and what it is ranked by."""
+
+    number: float = Field(
+        description="Acts in its favour (popular), how much more often than before in standard "
+        "deviations (trending), or its place (newest)."
+    )
+
+
+class RankedItems(Shape):
+    """Items, the first first; none that cannot be had or that the service's filter leaves out."""
+
+    items: list[CountedItem]
+    days: float | None
 
 
 class Question(Item):

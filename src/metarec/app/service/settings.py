@@ -98,6 +98,12 @@ class ServiceSettings:
     """
     explore: float = 0.0
     """Strength of exploration where a request does not say; 0 shows the best as known."""
+    filter: str = ""
+    """Filter that every slate heeds, beside the request's own, such as `in_stock = true`; see the
+    guide of filters.
+    """
+    mcp: bool = False
+    """Answer agents by the Model Context Protocol at `/mcp`, with tools that only read."""
     inline_items: int = 100_000
     """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
     loop is not held up for longer than

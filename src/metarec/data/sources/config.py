@@ -38,7 +38,7 @@ rules = ["min_age > 17 when age < 18"]
 [cleaning]                   # see CleaningConfig
 k_core = 5
 
-[models.ease]                # hyper-parameters; docs/guide/models.md
+[models.ease]                # hyper-parameters; docs/guide/extending.md
 regularization = 500
 
 [[sources]]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.baselines.ease import ease
 from metarec.evaluation.baselines.factors import ials
@@ -31,15 +32,44 @@ NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
 """Baselines that mean something only where people state values."""
 
 
+OURS = tuple(BASELINES)
+_BASELINES: Extensions[Callable[[], Judged]] = Extensions(
+    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=lambda make: make()
+)
+
+
+def register_baseline(name: str, make: Callable[[], Judged]) -> None:
+    """Let a baseline be compared with in every evaluation, as those of this package are.
+
+    Args:
+        name: what tables call it; the same as its `name`.
+        make: makes an unfitted one: a class or a function without arguments.
+
+    Raises:
+        BadInput: if the name is taken or another than its own, or it lacks a method.
+    """
+    _BASELINES.register(name, make)
+    own = make().name
+    if own != name:
+        del BASELINES[name]
+        raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
+
+
+def registered_baselines() -> dict[str, Callable[[], Judged]]:
+    """Baselines that others added."""
+    _BASELINES.load()
+    return {name: make for name, make in BASELINES.items() if name not in OURS}
+
+
 def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Judged]:
     """Unfitted baselines that suit the data, or those named.
 
     Raises:
         BadInput: for a name that is not a baseline.
     """
+    registered_baselines()
     for name in names or ():
-        if name not in BASELINES:
-            raise BadInput(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
+        _BASELINES.find(name)
     suit = [
         n
         for n in names or BASELINES
@@ -62,4 +92,6 @@ __all__ = [
     "item_mean_user_offset",
     "rated_popular",
     "rating_knn",
+    "register_baseline",
+    "registered_baselines",
 ]

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
+from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.counts import CountEncoder
-from metarec.features.encoders.locate import SHORT_NAMES, find_local, locate, wants_online
+from metarec.features.encoders.locate import (
+    SHORT_NAMES,
+    TEXT_NAMES,
+    find_local,
+    locate,
+    wants_online,
+)
 from metarec.features.encoders.pretrained import (
     ENGINES,
     POOLINGS,
@@ -65,6 +72,52 @@ class LostEncoder:
     def state(self) -> EncoderState:
         """As it was given."""
         return self._state
+
+
+class RegisteredEncoder(TextEncoder, Protocol):
+    """A text encoder that others add: what `register_encoder` takes the class of."""
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], rng: np.random.Generator) -> Self:
+        """Learn from the texts of training items."""
+        ...
+
+    @classmethod
+    def from_state(cls, state: EncoderState) -> Self:
+        """The encoder whose `state` this is."""
+        ...
+
+
+_ENCODERS: Extensions[type[RegisteredEncoder]] = Extensions(
+    kind="encoder",
+    table={},
+    needs=("fit", "encode", "state", "from_state", "name", "dim"),
+    reserved=frozenset([*TEXT_NAMES, "pretrained"]),
+)
+
+
+def register_encoder(name: str, encoder: type[RegisteredEncoder]) -> None:
+    """Let a text encoder be named: `Recommender.fit(data, encoder=NAME)`, `--encoder NAME`. It must
+    be registered again where a saved model is loaded.
+
+    Args:
+        name: the encoder's id; also the `kind` in the settings of its `state()`.
+        encoder: its class.
+
+    Raises:
+        BadInput: if the name is taken, or the class lacks a method.
+    """
+    _ENCODERS.register(name, encoder)
+
+
+def _fit_registered(name: str, texts: Sequence[str], rng: np.random.Generator) -> RegisteredEncoder:
+    encoder = _ENCODERS.find(name).fit(texts, rng)
+    kind = encoder.state().settings.get("kind")
+    if kind != name:
+        raise BadInput(
+            f"the encoder {name!r} gives a state of kind {kind!r}; set settings['kind'] to {name!r}"
+        )
+    return encoder
 
 
 def fit_text_encoder(
@@ -125,6 +178,8 @@ def fit_text_encoder(
             rng=rng,
             progress=progress,
         ), reason
+    if _ENCODERS.has(name):
+        return _fit_registered(name, [texts[row] for row in rows], rng), reason
     name, options = read_name(name, options)
     located = locate(name)
     return PretrainedEncoder(
@@ -157,8 +212,11 @@ def encoder_from_state(
         if find_local(name) is None and not wants_online():
             return LostEncoder(state)
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
+    if _ENCODERS.has(str(kind)):
+        return _ENCODERS.find(str(kind)).from_state(state)
     raise BadInput(
-        f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec?"
+        f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec, or with "
+        f"an encoder that is not registered here (metarec.register_encoder)?"
     )
 
 

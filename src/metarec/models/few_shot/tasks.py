@@ -179,61 +179,9 @@ class FewShotTasks:
         return TaskBatch(support=support, query=_query(shown.after(pools), self, rng, is_candidate))
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewDomainTasks:
-    """A person's events outside one category are the support, those inside it the query, ranked
-    among its items.
-    """
-
-    histories: Histories
-    """Training histories; values as in `Support`."""
-    domains: np.ndarray
-    """[N] int64: the category of each item."""
-    profiles: np.ndarray | None = None
-    pool: int = 20
-    """At most this many support events."""
-    in_order: bool = True
-    liked_only: bool = True
-    query_most: int = 64
-
-    def __post_init__(self) -> None:
-        if not len(self._eligible):
-            raise BadInput("nobody acted in two categories, so no category can be held out")
-
-    @cached_property
-    def _eligible(self) -> np.ndarray:
-        """Events that may name the category to hold out: liked, and their owner acted elsewhere
-        too.
-        """
-        domains, owners = self.domains[self.histories.items], self.histories.owners
-        pairs = owners * (int(self.domains.max()) + 1) + domains
-        inside = np.unique(pairs, return_inverse=True, return_counts=True)
-        elsewhere = self.histories.lengths[owners] > inside[2][inside[1]]
-        return np.flatnonzero(elsewhere & ((self.histories.values > 0) | (not self.liked_only)))
-
-    def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw people, each with one category to hold out, as likely as it is among their
-        events.
-        """
-        events = rng.choice(self._eligible, size=tasks)
-        users, held_out = self.histories.owners[events], self.domains[self.histories.items[events]]
-        shown = self.histories.users(users)
-        shown = shown if self.in_order else shown.shuffled(rng)
-        is_inside = self.domains[shown.items] == held_out[shown.owners]
-        outside = shown.where(~is_inside)
-        shots = rng.integers(0, np.minimum(self.pool, outside.lengths) + 1)
-        support = padded_support(
-            outside.first(shots), None if self.profiles is None else self.profiles[users], self.pool
-        )
-        return TaskBatch(
-            support=support,
-            query=_query(shown.where(is_inside), self, rng, self.domains == held_out[:, None]),
-        )
-
-
 def _query(
     asked: Histories,
-    tasks: FewShotTasks | NewDomainTasks,
+    tasks: FewShotTasks,
     rng: np.random.Generator,
     is_candidate: np.ndarray,
 ) -> Query:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput
 from metarec.models.few_shot.learner import Learner
 from metarec.models.few_shot.learners.deep_kernel import DeepKernel
@@ -71,7 +72,39 @@ LEARNERS: dict[str, Method] = {
     "r2d2": Method(make=r2d2, family="closed form"),
     "deep_kernel": Method(make=DeepKernel, family="closed form"),
 }
-"""Every meta-learner of this package."""
+"""Every meta-learner: those of this package, and those registered."""
+
+
+def _made(method: Method) -> object:
+    if not isinstance(method, Method):
+        raise BadInput(f"a meta-learner is registered as a Method, got {method!r}")
+    return method.make(objective="ranking" if method.ranks else "rating")
+
+
+_LEARNERS: Extensions[Method] = Extensions(
+    kind="meta-learner",
+    table=LEARNERS,
+    needs=("name", "objective", "init", "adapt", "score", "loss"),
+    made=_made,
+)
+
+
+def register_learner(name: str, method: Method) -> None:
+    """Let a meta-learner be named: `metarec fit --learner NAME`, `metarec evaluate --learner NAME`.
+
+    Args:
+        name: the learner's id.
+        method: how to make it, and how it is trained.
+
+    Raises:
+        BadInput: if the name is taken, or what `method` makes lacks a method of a learner.
+    """
+    _LEARNERS.register(name, method)
+
+
+def is_learner(name: str) -> bool:
+    """Whether there is a meta-learner of this name."""
+    return _LEARNERS.has(name)
 
 
 def get_method(name: str) -> Method:
@@ -80,9 +113,7 @@ def get_method(name: str) -> Method:
     Raises:
         BadInput: if there is none.
     """
-    if name not in LEARNERS:
-        raise BadInput(f"there is no meta-learner {name!r}; there are {', '.join(LEARNERS)}")
-    return LEARNERS[name]
+    return _LEARNERS.find(name)
 
 
 def get_learner(name: str, **settings: Any) -> Learner:

@@ -1,0 +1,135 @@
+"""Lists for everybody: what is popular, trending and new, of a category and a window of days."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from metarec.app.service import schemas
+from metarec.app.service.catalog import Fields, Most, Offset, described, names_in
+from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.live import Served
+from metarec.feedback.store import Store
+from metarec.recommendation.rules import category_matrix
+from metarec.recommendation.slate import Request
+
+DAY = 86_400.0
+Order = Literal["popular", "trending", "newest"]
+Days = Annotated[
+    float | None,
+    Query(gt=0.0, le=3_650.0, description="Only what happened in so many days before now."),
+]
+Category = Annotated[str | None, Query(max_length=200, description="Only items of this category.")]
+
+
+def listing_routes(service: Service) -> APIRouter:
+    """Routes of this file; they go before those whose addresses end with an id."""
+    router = APIRouter(tags=["items"])
+    read = service.keys.needs("read")
+
+    async def listed(
+        order: Order, days: float | None, category: str | None, k: int, offset: int, fields: str
+    ) -> Json:
+        served = service.live.served
+        numbers = await asyncio.to_thread(_numbers, order, served, service.store, days)
+        rows = best(served, numbers, category)[offset : offset + k]
+        items = described(served, rows, names_in(fields))
+        told = [
+            {**item, "number": float(numbers[row])} for item, row in zip(items, rows, strict=True)
+        ]
+        return Json({"items": told, "days": days})
+
+    @router.get(
+        "/v1/items/popular",
+        dependencies=read,
+        summary="Items with the most acts in their favour",
+        **answers(schemas.RankedItems, 503),
+    )
+    async def popular(
+        days: Days = None,
+        category: Category = None,
+        k: Most = 20,
+        offset: Offset = 0,
+        fields: Fields = "",
+    ) -> Json:
+        return await listed("popular", days, category, k, offset, fields)
+
+    @router.get(
+        "/v1/items/trending",
+        dependencies=read,
+        summary="Items met more often in the last days than in as many days before",
+        **answers(schemas.RankedItems, 503),
+    )
+    async def trending(
+        days: Days = 7.0,
+        category: Category = None,
+        k: Most = 20,
+        offset: Offset = 0,
+        fields: Fields = "",
+    ) -> Json:
+        return await listed("trending", days or 7.0, category, k, offset, fields)
+
+    @router.get(
+        "/v1/items/newest",
+        dependencies=read,
+        summary="Items by their date, else by when they were added",
+        **answers(schemas.RankedItems, 503),
+    )
+    async def newest(
+        category: Category = None, k: Most = 20, offset: Offset = 0, fields: Fields = ""
+    ) -> Json:
+        return await listed("newest", None, category, k, offset, fields)
+
+    return router
+
+
+def best(served: Served, numbers: np.ndarray, category: str | None) -> list[int]:
+    """Rows of the items that may be shown to anybody, the highest number first; items of number 0
+    or less are left out.
+    """
+    may = served.passes & served.model.policy_check.allowed([Request()])[0] & (numbers > 0)
+    if category is not None:
+        may &= category_matrix(served.model.catalog.frame, [category])[:, 0]
+    order = np.argsort(-numbers, kind="stable")
+    return [int(row) for row in order if may[row]]
+
+
+def _numbers(order: Order, served: Served, store: Store, days: float | None) -> np.ndarray:
+    now = time.time()
+    if order == "newest":
+        return _dates(served)
+    if order == "trending":
+        span = (days or 7.0) * DAY
+        late = _counts(served, store, now - span, np.inf)
+        early = _counts(served, store, now - 2 * span, now - span)
+        return np.asarray((late - early) / np.sqrt(np.maximum(late + early, 1.0)))
+    if days is not None:
+        return _counts(served, store, now - days * DAY, np.inf)
+    later = _counts(served, store, served.model.trained_until or 0.0, np.inf)
+    return np.asarray(served.trained_counts + later)
+
+
+def _counts(served: Served, store: Store, since: float, until: float) -> np.ndarray:
+    """[N] acts in favour of each item."""
+    counts = np.zeros(len(served.model.vocabulary))
+    for item_id, kind, number in store.acts_by_item(since, until):
+        row = served.row_of(item_id)
+        if row >= 0 and served.scale.kinds.of(kind).sign == "positive":
+            counts[row] += number
+    return counts
+
+
+def _dates(served: Served) -> np.ndarray:
+    """[N] place from the oldest, 1, to the newest, N: by the catalog's first column of dates, items
+    without one after all others; by the order of the catalog where there is none.
+    """
+    frame = served.model.catalog.frame.with_row_index("row")
+    dated = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]
+    order = frame.sort([*dated[:1], "row"], nulls_last=True)["row"].to_numpy()
+    places = np.empty(len(order))
+    places[order] = np.arange(1, len(order) + 1)
+    return places

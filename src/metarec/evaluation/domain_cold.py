@@ -1,0 +1,143 @@
+"""A domain in its first weeks: fitted on few users of its own, with and without what was learned
+elsewhere, judged on the same users whom neither has seen.
+
+Items are those of all training users, so that what the few have not touched may still be shown.
+Baselines choose their settings on the validation users of the whole set, which favors them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import ColdUserSplit, Horizon, split_newcomers
+from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.evaluation.adapters import OwnRecommender
+from metarec.evaluation.baselines import baselines_for
+from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.significance import Difference
+from metarec.recommender import Recommender
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+FIRST_WEEKS = (20, 50, 200)
+"""Users of the target, unless asked otherwise."""
+BASELINES = ("Popular", "ContentRidge", "ItemKNN")
+WITH, WITHOUT = "with prior", "without"
+METRIC = "ndcg@10"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstWeeks:
+    """One number of users of the target."""
+
+    users: int
+    curve: CurveTable
+    said: list[str]
+    """What the fit found of the prior."""
+
+    @property
+    def differences(self) -> list[Difference]:
+        """With the prior against without, on the same users, at each number of events."""
+        return self.curve.differences(WITH, WITHOUT, METRIC)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "users": self.users,
+            "shots": list(self.curve.shots),
+            METRIC: {m: self.curve.mean(m, METRIC).tolist() for m in self.curve.models},
+            "differences": [asdict(one) for one in self.differences],
+            "prior": self.said,
+        }
+
+
+def judge_domain_cold(
+    data: Dataset,
+    prior: Recommender,
+    *,
+    users: Sequence[int] = FIRST_WEEKS,
+    preset: str = "small",
+    encoder: str = "auto",
+    baselines: Sequence[str] | None = None,
+    horizon: Horizon | None = None,
+    seed: int = 0,
+    most: int = 1000,
+    progress: Progress = silent,
+) -> list[FirstWeeks]:
+    """Fit and judge at each number of users.
+
+    Raises:
+        BadInput: if a number of users is below 2 or above what there is to train on.
+    """
+    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    there = split.train.interactions.frame["user_id"].n_unique()
+    wrong = next((n for n in users if not 2 <= n <= there), None)
+    if wrong is not None:
+        raise BadInput(
+            f"--users takes numbers from 2 to {there}, the training users of {data.name}, "
+            f"got {wrong}"
+        )
+    names = [n for n in BASELINES if n != "ContentRidge" or len(data.items.frame.columns) > 1]
+    asked = list(baselines) if baselines is not None else names
+    found = []
+    for number in sorted(users):
+        few = replace(split, train=_few(split.train, number, seed))
+        judged = [
+            OwnRecommender(name=WITH, preset=preset, encoder=encoder, prior=prior),
+            OwnRecommender(name=WITHOUT, preset=preset, encoder=encoder),
+        ]
+        found.append(_judged(few, split.train, judged, asked, number, seed, progress))
+    return found
+
+
+def _judged(
+    few: ColdUserSplit,
+    whole: Dataset,
+    ours: list[OwnRecommender],
+    baselines: list[str],
+    number: int,
+    seed: int,
+    progress: Progress,
+) -> FirstWeeks:
+    models = [*ours, *baselines_for(few.train, baselines)]
+    for place, model in enumerate(models):
+        rng = derive(seed, "fit", number)  # the same draws with and without
+        model.fit(few.train, few.validation, rng)
+        progress("fitting", (place + 1) / len(models), f"{model.name}, {number} users")
+    items = whole.interactions.frame.select("item_id").unique()
+    listed = items.sort(id_order("item_id"))["item_id"].to_list()
+    trial = Trial.of(few.test, few.train, candidates=listed)
+    curve = learning_curve(models, few, trial=trial, seed=seed)
+    said = list(ours[0].model.transfer) if ours[0].model is not None else []
+    return FirstWeeks(users=number, curve=curve, said=said)
+
+
+def _few(train: Dataset, number: int, seed: int) -> Dataset:
+    """The data of some users, with the whole catalog; those of fewer are among those of more."""
+    events = train.interactions.frame
+    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    chosen = users.gather(derive(seed, "few").permutation(len(users))[:number])
+    listed = events.select("item_id").unique().join(train.items.frame, on="item_id", how="anti")
+    catalog = pl.concat([train.items.frame, listed], how="diagonal")
+    kept = train.with_interactions(events.filter(pl.col("user_id").is_in(chosen.implode())))
+    return replace(kept, items=replace(kept.items, frame=catalog))
+
+
+def to_text(found: Sequence[FirstWeeks]) -> str:
+    """A table for each number of users, and what became of the prior."""
+    lines = []
+    for one in found:
+        lines.append(f"{one.users} users of the target; NDCG@10 after so many events")
+        lines.append(f"{'':<14}" + "".join(f"{k:>9}" for k in one.curve.shots))
+        for model in one.curve.models:
+            means = one.curve.mean(model, METRIC)
+            lines.append(f"{model:<14}" + "".join(f"{mean:>9.3f}" for mean in means))
+        cells = (f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in one.differences)
+        lines += ["with prior - without: " + ", ".join(cells), *one.said, ""]
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""Mitigation before training: the data, or the weights of users, that a fit is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.data.schema import BadInput, Dataset
+from metarec.fairness.mitigation.augment import augment_with_gan
+from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
+from metarec.fairness.mitigation.upsampling import upsample
+
+BY_GROUP = ("reweighting", "upsampling", "gan")
+"""Those that even out the groups of a column."""
+PROPENSITY = "inverse-propensity"
+TRAINING_MITIGATIONS = (*BY_GROUP, PROPENSITY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mended:
+    """What to fit on."""
+
+    data: Dataset
+    weights: Mapping[str, float] | None
+    """Of users; None: all the same."""
+    said: str
+    """What was done, in a sentence."""
+
+
+def mended(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mended:
+    """The training data under a mitigation.
+
+    Raises:
+        BadInput: if there is none of this name, it needs a column and none is given (or takes none
+            and one is given), or no training user states it.
+    """
+    if name not in TRAINING_MITIGATIONS:
+        raise BadInput(
+            f"--mend must be one of {', '.join(TRAINING_MITIGATIONS)}, got {name!r}; the others of "
+            "`metarec audit --mend` change slates, not the model"
+        )
+    if (by is None) == (name in BY_GROUP):
+        needs = "needs --by COLUMN, an attribute of users" if by is None else "takes no --by"
+        raise BadInput(f"--mend {name} {needs}")
+    if name == PROPENSITY or by is None:
+        weights = inverse_propensity(train)
+        return Mended(data=train, weights=weights, said=f"{_range(weights)} by {PROPENSITY}")
+    if name == "reweighting":
+        weights = reweigh(train, by)
+        said = f"{_range(weights)}, so that groups of {by!r} count the same"
+        return Mended(data=train, weights=weights, said=said)
+    more = (
+        upsample(train, by, rng) if name == "upsampling" else augment_with_gan(train, by, rng).data
+    )
+    added = _users(more) - _users(train)
+    made = "copied" if name == "upsampling" else "made up by a GAN"
+    said = f"{added:,} users {made}, so that groups of {by!r} are of one size"
+    return Mended(data=more, weights=None, said=said)
+
+
+def _users(data: Dataset) -> int:
+    return int(data.interactions.frame["user_id"].n_unique())
+
+
+def _range(weights: Mapping[str, float]) -> str:
+    low, high = min(weights.values()), max(weights.values())
+    return f"users weigh {low:.2f} to {high:.2f}"

@@ -1,0 +1,301 @@
+"""The article's recommender as a model of the gate: u* and v* from the text encoder, r = sigma(W_r
+[u* . v*]), squared error, and MAML over W_r and the adapters.
+
+Finn et al. 2017, arXiv:1703.03400. The encoder is frozen: u* reads what a user states, v* what an
+item says. Two adapters take both to `DIM` numbers; what moves with a user's events is W_r, the
+user's adapter vector and a `DIM` x `DIM` adapter behind the item's, so that a catalog is projected
+once for everyone. Popularity joins the score, as in every ranking learner here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from metarec.data.schema import BadInput
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.people import UsersInWords
+from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
+from metarec.runtime.device import one_thread
+
+DIM = 32
+OUTER_LR, TASKS = 5e-3, 32
+MAX_SUPPORT, MAX_QUERY = 20, 20
+MOVES = ("user_shift", "item_mix", "relation", "offset")
+"""What adapts to a user; the adapters themselves and the weight of popularity are shared."""
+
+Params = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertTwoTowerConfig(ModelConfig):
+    """Hyper-parameters of bert_two_tower."""
+
+    inner_steps: int = setting(3, least=0)
+    """Gradient steps on a user's events; 0 or more."""
+    inner_lr: float = setting(1.0, above=0)
+    """Step size of the inner loop; above 0."""
+    outer_steps: int = setting(120, least=0)
+    """Updates of the prior, 32 users each."""
+    anchors: int = setting(64, least=1)
+    """Items drawn by the root of their popularity that stand for what was not taken."""
+
+
+def untrained(user_dim: int, item_dim: int, draw: torch.Generator) -> Params:
+    """Small random adapters; what moves with a user begins at nothing, popularity at 1."""
+    return {
+        "user": torch.randn(user_dim, DIM, generator=draw) / max(user_dim, 1) ** 0.5,
+        "item": torch.randn(item_dim, DIM, generator=draw) / max(item_dim, 1) ** 0.5,
+        "user_shift": torch.zeros(DIM),
+        "item_mix": torch.zeros(DIM, DIM),
+        "relation": torch.randn(2 * DIM, generator=draw) / DIM**0.5,
+        "offset": torch.zeros(1),
+        "popularity": torch.ones(1),
+    }
+
+
+def logits(params: Params, u: Tensor, v: Tensor, log_popularity: Tensor) -> Tensor:
+    """[Q] of r = sigma(W_r [u* . v*]) for one user `u` [U], items `v` [Q, DIM] that the shared
+    adapter took, and their log popularity [Q].
+    """
+    item = torch.tanh(v + v @ params["item_mix"])
+    user = torch.tanh(u @ params["user"] + params["user_shift"])
+    both = torch.cat([user * item, item], dim=-1)
+    return both @ params["relation"] + params["offset"] + params["popularity"] * log_popularity
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertTwoTower:
+    """Evidence = odds r / (1 - r), adapted to the user's events by gradient steps."""
+
+    params: dict[str, np.ndarray]
+    text: np.ndarray
+    """[N, E] float32 embeddings of the items."""
+    log_popularity: np.ndarray
+    """[N] float32, mean 0."""
+    anchors: np.ndarray
+    """[M] int64."""
+    relevant_from: float
+    words: UsersInWords | None = None
+    """Who reads what users state; handed in by `with_words`."""
+    config: BertTwoTowerConfig = BertTwoTowerConfig()
+    adapts: bool = True
+    """False serves the prior to everyone, so that what adapting adds can be seen."""
+
+    @classmethod
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        config: BertTwoTowerConfig | None = None,
+    ) -> BertTwoTower:
+        """Meta-train on the training users: their pools are supports, what they wanted later is
+        asked.
+
+        Raises:
+            BadInput: if no encoder reads texts.
+        """
+        words, text = behaviour.words, behaviour.text
+        if words is None or text is None or not text.shape[1] or not text.any():
+            raise BadInput(
+                "bert_two_tower encodes users and items as text, and here no encoder reads any; "
+                "give items a title or a text, and an encoder such as minilm or tfidf"
+            )
+        wanted = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
+        counts = np.bincount(wanted.items, minlength=behaviour.n_items) + 0.5
+        drawn = np.sqrt(counts) / np.sqrt(counts).sum()
+        some = min((config or cls.config).anchors, behaviour.n_items)
+        log_popularity = np.log(counts) - np.log(counts).mean()
+        blank = cls(
+            params={},
+            text=np.asarray(text, np.float32),
+            log_popularity=log_popularity.astype(np.float32),
+            anchors=rng.choice(behaviour.n_items, some, replace=False, p=drawn),
+            relevant_from=behaviour.relevant_from,
+            words=words,
+            config=config or cls.config,
+        )
+        return replace(blank, params=_meta_train(blank, behaviour, rng))
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] odds, each row scaled to at most 1."""
+        scores = self.scores(users)
+        odds: np.ndarray = np.exp(scores - scores.max(axis=1, keepdims=True)).astype(np.float32)
+        if out is None:
+            return odds
+        out[:] = odds
+        return out
+
+    def scores(self, users: UserBatch) -> np.ndarray:
+        """[B, N] logits of r."""
+        u = torch.from_numpy(self.read(users))
+        prior = {name: torch.from_numpy(value) for name, value in self.params.items()}
+        tasks = self.tasks(users.support)
+        with one_thread():
+            moved = {name: prior[name].expand(len(u), *prior[name].shape) for name in MOVES}
+            if self.adapts:
+                moved = vmap(self._adapt, in_dims=(None, 0, 0, 0, 0))(prior, u, *tasks)
+            whole = self._catalog(prior)
+            popularity = torch.from_numpy(self.log_popularity)
+
+            rows = [
+                logits(
+                    prior | {name: value[row] for name, value in moved.items()},
+                    u[row],
+                    whole,
+                    popularity,
+                )
+                for row in range(len(u))
+            ]
+        return np.asarray(torch.stack(rows).detach().numpy())
+
+    def read(self, users: UserBatch) -> np.ndarray:
+        """[B, U] what users state, as text, read by the encoder; zeros where nothing is stated."""
+        assert self.words is not None, "a model from arrays is given its words before it is asked"
+        nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(users))
+        found = self.words.read(nothing, users.attributes or [{}] * len(users))
+        return np.asarray(found, np.float32)
+
+    def tasks(self, support: Histories) -> tuple[Tensor, Tensor, Tensor]:
+        """Items [B, S], 1 where liked and 0 where not [B, S], and what is real [B, S]."""
+        latest = support.after(np.maximum(support.lengths - MAX_SUPPORT, 0))
+        liked = latest.values >= self.relevant_from
+        return _padded(latest, liked, MAX_SUPPORT)
+
+    def _adapt(
+        self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
+    ) -> Params:
+        """The inner loop: squared error on the support beside anchors that were not taken."""
+        asked = torch.cat([items, torch.from_numpy(self.anchors)])
+        v = torch.from_numpy(self.text)[asked] @ prior["item"]
+        known = torch.from_numpy(self.log_popularity)[asked]
+        count = real.sum()
+
+        def loss(own: Params) -> Tensor:
+            r = torch.sigmoid(logits({**prior, **own}, u, v, known))
+            errors = (r[: len(items)] - liked).square() * real
+            others = r[len(items) :].square().mean()
+            return (errors.sum() / count.clamp(min=1) + others) * count / (count + 1)
+
+        own = {name: prior[name] for name in MOVES}
+        for _ in range(self.config.inner_steps):
+            slopes = grad(loss)(own)
+            own = {name: value - self.config.inner_lr * slopes[name] for name, value in own.items()}
+        return own
+
+    def query_loss(
+        self, prior: Params, u: Tensor, task: tuple[Tensor, Tensor, Tensor], asked: Tensor
+    ) -> Tensor:
+        """Squared error after adapting, on items taken later [Q] and others; -1 pads."""
+        own = self._adapt(prior, u, *task)
+        taken, others = asked[:MAX_QUERY], asked[MAX_QUERY:]
+        real = (taken >= 0).float()
+        items = torch.cat([taken.clamp(min=0), others])
+        v = torch.from_numpy(self.text)[items] @ prior["item"]
+        known = torch.from_numpy(self.log_popularity)[items]
+        r = torch.sigmoid(logits({**prior, **own}, u, v, known))
+        errors = (r[: len(taken)] - 1).square() * real
+        return errors.sum() / real.sum().clamp(min=1) + r[len(taken) :].square().mean()
+
+    def _catalog(self, prior: Params) -> Tensor:
+        return torch.from_numpy(self.text) @ prior["item"]
+
+    def with_words(self, words: UsersInWords) -> BertTwoTower:
+        """The same model with this reader."""
+        return replace(self, words=words)
+
+    def with_content(self, content: np.ndarray, popularity: np.ndarray) -> BertTwoTower:
+        """Of new items nothing is read until `with_text`."""
+        log = np.log(popularity).astype(np.float32)
+        more = len(content) - len(self.text)
+        return replace(
+            self, text=np.pad(self.text, ((0, more), (0, 0))), log_popularity=log - log.mean()
+        )
+
+    def with_text(self, text: np.ndarray) -> BertTwoTower:
+        """The same model for items of these embeddings."""
+        return replace(self, text=np.asarray(text, np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned."""
+        return {
+            "text": self.text,
+            "log_popularity": self.log_popularity,
+            "anchors": self.anchors,
+            "relevant_from": np.array([self.relevant_from], np.float32),
+            **{f"params.{name}": value for name, value in self.params.items()},
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: BertTwoTowerConfig | None = None
+    ) -> BertTwoTower:
+        """From `arrays()`; `with_words` before it is asked."""
+        return cls(
+            params={
+                name.removeprefix("params."): value
+                for name, value in arrays.items()
+                if name.startswith("params.")
+            },
+            text=arrays["text"],
+            log_popularity=arrays["log_popularity"],
+            anchors=arrays["anchors"],
+            relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+        )
+
+
+def _meta_train(
+    model: BertTwoTower, behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The outer loop: the prior moves against the query loss after adapting."""
+    able = np.flatnonzero(behaviour.targets.lengths > 0)
+    first = behaviour.histories.users(able).first(0)
+    stated = torch.from_numpy(model.read(behaviour.batch_of(able, first)))
+    with one_thread():
+        draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        prior = untrained(stated.shape[1], model.text.shape[1], draw)
+        for value in prior.values():
+            value.requires_grad_()
+        optimiser = torch.optim.Adam(prior.values(), lr=OUTER_LR)
+        each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
+        for _ in range(model.config.outer_steps if len(able) else 0):
+            rows = rng.integers(0, len(able), TASKS)
+            task, asked = _drawn(model, behaviour, able[rows], rng)
+            loss = each(prior, stated[rows], task, asked).mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return {name: value.detach().numpy() for name, value in prior.items()}
+
+
+def _drawn(
+    model: BertTwoTower, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Supports of a size drawn for each user, and what to ask them about."""
+    shots = rng.choice(behaviour.horizon.shots, len(users))
+    support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
+    targets = behaviour.targets.users(users)
+    items, _, real = _padded(targets, np.ones(len(targets.items), bool), MAX_QUERY)
+    taken = torch.where(real > 0, items, -1)
+    others = torch.from_numpy(
+        rng.integers(0, behaviour.n_items, (len(users), model.config.anchors))
+    )
+    return model.tasks(support), torch.cat([taken, others], dim=1)
+
+
+def _padded(histories: Histories, marks: np.ndarray, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Items, marks and what is real, the first `width` of each user: three [B, width]."""
+    keep = histories.positions < width
+    at = histories.owners[keep], histories.positions[keep]
+    items = np.zeros((len(histories), width), np.int64)
+    mark, real = np.zeros((2, len(histories), width), np.float32)
+    items[at], mark[at], real[at] = histories.items[keep], marks[keep], 1.0
+    return torch.from_numpy(items), torch.from_numpy(mark), torch.from_numpy(real)

@@ -1,0 +1,196 @@
+"""What a fit will cost and what it will thin, from counted work and before any of it.
+
+Work is counted from the data: pairs of events, tasks, scores. Seconds come from rates measured on
+one core (docs/scale.md); a busy or older machine takes longer. Steps whose cost depends on how soon
+they converge are named, not guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.newcomers import Horizon, choose_horizon, items_of_users
+from metarec.data.schema import Dataset
+from metarec.features.behaviour import pools_of
+from metarec.models import gram
+from metarec.models.item_knn import ItemKnnConfig
+from metarec.models.registry import config_of
+from metarec.models.support_ridge import SupportRidgeConfig
+from metarec.recommendation.ensemble import FOLDS, HELD_OUT, MANY, held_out_of
+from metarec.recommendation.gate_training import SCORES_AT_ONCE, users_at_once
+from metarec.recommendation.settings import Settings
+
+COUNTED = frozenset({"profile", "item_knn", "content", "support_ridge"})
+"""Models whose work is known beforehand."""
+BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 280.0, 2200.0
+"""Memory of the program itself, of an event while histories are cut, and of an item's columns."""
+EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 1.2e-6, 2.5e-8, 1e-4
+"""To read an event, to compare a pair of events, to choose an item's neighbors."""
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.5e-8, 5e-4, 1.0
+"""A score while the gate learns, a task of the ridge, and the gate at one support size with one
+model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitPlan:
+    """A fit before it starts."""
+
+    events: int
+    users: int
+    items: int
+    seconds: dict[str, float]
+    """CPU seconds of each step whose work is counted."""
+    uncounted: list[str]
+    """Models whose cost is not known beforehand."""
+    memory_mib: float
+    """Peak of the whole process."""
+    thinned: list[str]
+    """What will be left out for size; empty where nothing is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {**asdict(self), "seconds_total": round(sum(self.seconds.values()), 1)}
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        total = sum(self.seconds.values())
+        steps = ", ".join(f"{name} {cpu:,.0f}" for name, cpu in self.seconds.items())
+        beside = f"; not counted: {', '.join(self.uncounted)}" if self.uncounted else ""
+        return [
+            f"Fit: {self.events:,} events of {self.users:,} users on {self.items:,} items",
+            f"  CPU about {total:,.0f} s of one core ({steps}){beside}",
+            f"  memory about {self.memory_mib / 1024:.1f} GiB"
+            + (" and what these models need" if self.uncounted else ""),
+            *(f"  thinned: {what}" for what in self.thinned or ["nothing"]),
+        ]
+
+
+def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
+    """What fitting `data` with `settings` will take."""
+    lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
+    horizon = choose_horizon(lengths)
+    n_items = int(
+        pl.concat([data.items.frame["item_id"], data.interactions.frame["item_id"]]).n_unique()
+    )
+    acting = data.interactions.frame["item_id"].n_unique()
+    models = [name for name in settings.parts if name in COUNTED]
+    knn = config_of("item_knn", settings.models.get("item_knn"))
+    ridge = config_of("support_ridge", settings.models.get("support_ridge"))
+    assert isinstance(knn, ItemKnnConfig)
+    assert isinstance(ridge, SupportRidgeConfig)
+    most_tasks = ridge.max_tasks
+    return FitPlan(
+        events=len(data.interactions),
+        users=len(lengths),
+        items=n_items,
+        seconds=_seconds(len(data.interactions), lengths, horizon, n_items, models, most_tasks),
+        uncounted=[name for name in settings.parts if name not in COUNTED],
+        memory_mib=_memory(
+            len(data.interactions),
+            lengths,
+            n_items,
+            gram.kept_of(knn.neighbors, acting) * acting,
+            models,
+        ),
+        thinned=_thinned(
+            lengths,
+            horizon,
+            n_items,
+            settings,
+            (gram.kept_of(knn.neighbors, acting), knn.neighbors),
+            most_tasks,
+        ),
+    )
+
+
+def _compared(lengths: np.ndarray) -> np.ndarray:
+    """Events of each user that are compared with each other."""
+    most = gram.longest_compared(lengths)
+    return np.minimum(lengths, most) if most else lengths
+
+
+def _teachers(lengths: np.ndarray, horizon: Horizon, n_items: int) -> tuple[int, int]:
+    """How many users teach the gate, and in how many folds."""
+    able = int((lengths >= horizon.min_events).sum()) or len(lengths)
+    held_out = held_out_of(n_items)
+    if able > MANY or (held_out < HELD_OUT and able > 2 * held_out):
+        return held_out, 1
+    return able, min(FOLDS, max(2, able))
+
+
+def _seconds(
+    events: int,
+    lengths: np.ndarray,
+    horizon: Horizon,
+    n_items: int,
+    models: list[str],
+    most_tasks: int,
+) -> dict[str, float]:
+    """CPU seconds of each step; every model is fitted once a fold and once more."""
+    teachers, folds = _teachers(lengths, horizon, n_items)
+    sizes = len(horizon.shots) + 1
+    seconds = {"read": events * EVENT_SECONDS}
+    if "item_knn" in models:
+        pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
+        seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * pairs + ITEM_SECONDS * n_items)
+    if "support_ridge" in models:
+        tasks = min(_tasks(lengths, horizon), most_tasks)
+        seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * tasks
+    seconds["gate"] = SCORE_SECONDS * teachers * sizes * n_items * len(
+        models
+    ) + GATE_SECONDS * sizes * len(models)
+    return {name: round(cpu, 1) for name, cpu in seconds.items()}
+
+
+def _tasks(lengths: np.ndarray, horizon: Horizon) -> int:
+    return int((pools_of(lengths, horizon) < lengths).sum())
+
+
+def _memory(
+    events: int, lengths: np.ndarray, n_items: int, most_entries: int, models: list[str]
+) -> float:
+    """MiB at the peak."""
+    pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
+    entries = min(float(most_entries), pairs) if "item_knn" in models else 0.0
+    scores = users_at_once(n_items) * n_items if n_items <= SCORES_AT_ONCE else n_items
+    held = (
+        events * EVENT_BYTES
+        + n_items * ITEM_BYTES
+        + 16.0 * entries
+        + 4.0 * scores * (len(models) + 8)
+    )
+    return BASE_MIB + held / 2**20
+
+
+def _thinned(
+    lengths: np.ndarray,
+    horizon: Horizon,
+    n_items: int,
+    settings: Settings,
+    neighbors: tuple[int, int],
+    most_tasks: int,
+) -> list[str]:
+    """What is left out for size, in words."""
+    said = []
+    cut = int((lengths - _compared(lengths)).sum())
+    counted = [name for name in ("item_knn", "ease") if name in settings.parts]
+    if cut and counted:
+        said.append(
+            f"{' and '.join(counted)} compare the newest {gram.longest_compared(lengths):,} events "
+            f"of each user ({cut:,} older ones left out)"
+        )
+    kept, wanted = neighbors
+    if "item_knn" in settings.parts and kept < wanted:
+        said.append(f"item_knn keeps {kept:,} neighbors of each item instead of {wanted:,}")
+    tasks = _tasks(lengths, horizon)
+    if "support_ridge" in settings.parts and tasks > most_tasks:
+        said.append(f"support_ridge learns from {most_tasks:,} of {tasks:,} users")
+    able = int((lengths >= horizon.min_events).sum())
+    teachers, _ = _teachers(lengths, horizon, n_items)
+    if 0 < teachers < able:
+        said.append(f"the gate learns from {teachers:,} of {able:,} users")
+    return said

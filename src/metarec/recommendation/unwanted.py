@@ -1,0 +1,71 @@
+"""What a query in words does not want, where items name it: "no gore", "不要恐怖".
+
+An encoder knows what a text is about, not what it rules out, so items whose title, tags or texts
+say the unwanted words come after all others; where none says them, a note does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from metarec.recommendation.wishes import read_wish
+
+LAST = -50.0
+"""Added to how well an item fits a query that does not want it."""
+_UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
+"""Scripts without spaces between words."""
+
+
+def unwanted_in(query: str) -> list[str]:
+    """The phrases that a query does not want."""
+    return [phrase.text for phrase in read_wish(query) if phrase.sign < 0]
+
+
+def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
+    """[N] bool: items whose text says the phrase: all its words, in the singular or the plural; as
+    it stands in scripts without spaces.
+    """
+    if _UNSPACED.search(phrase):
+        return np.array([phrase in text for text in texts], bool)
+    words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
+    patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
+    found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
+    return np.array(found, bool)
+
+
+def put_last(fit: np.ndarray, query: str, texts: Sequence[str]) -> np.ndarray:
+    """[N] how well items fit, those that name what is unwanted after all others."""
+    for phrase in unwanted_in(query):
+        fit = np.where(named(phrase, texts), LAST, fit)
+    return fit
+
+
+def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
+    """What was done about each phrase that is unwanted, and whether the query can be read at
+    all.
+    """
+    notes = []
+    for phrase in unwanted_in(query):
+        count = int(named(phrase, texts).sum())
+        items = "item that names" if count == 1 else "items that name"
+        notes.append(
+            f"not wanted: {phrase!r}; {count} {items} it come after all others"
+            if count
+            else f"not wanted: {phrase!r}; no item names it, so items about it may still be shown"
+        )
+    reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
+    if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
+        notes.append(
+            f"the query is in a script that {encoder} has not learned from this catalog, so it was "
+            "hardly understood; ask in the catalog's language, or fit with --encoder multilingual"
+        )
+    return notes
+
+
+def _either_number(word: str) -> str:
+    """A pattern for a word and its plural, or its singular."""
+    stem = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    return rf"{re.escape(stem)}(?:s|es)?"

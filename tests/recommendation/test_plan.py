@@ -1,0 +1,60 @@
+"""A plan counts what the fit will do and says what it will thin."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec.data.schema import Dataset
+from metarec.models import gram
+from metarec.models.item_knn import ItemKnn
+from metarec.recommendation import ensemble
+from metarec.recommendation.plan import plan_fit
+from metarec.recommendation.settings import Settings
+from metarec.recommender import Recommender
+
+
+def data(users: int = 60, items: int = 50, longest: int = 20) -> Dataset:
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"i{item}")
+        for user in range(users)
+        for item in rng.permutation(items)[: rng.integers(6, longest)]
+    ]
+    return Dataset(interactions=pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
+
+
+def test_nothing_is_thinned_where_data_are_small_and_more_data_cost_more() -> None:
+    small, large = (plan_fit(data(users), Settings(preset="tiny")) for users in (60, 600))
+    assert small.thinned == []
+    assert small.uncounted == []
+    assert sum(large.seconds.values()) > sum(small.seconds.values()) > 0
+    assert large.memory_mib > small.memory_mib
+    assert plan_fit(data(), Settings(preset="small")).uncounted
+    assert "  thinned: nothing" in small.lines()
+
+
+def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = data()
+    monkeypatch.setattr(gram, "MAX_PAIRS", 4000)
+    monkeypatch.setattr(gram, "MAX_ENTRIES", 500)
+    monkeypatch.setattr(gram, "MIN_KEPT", 1)
+    monkeypatch.setattr(ensemble, "MAX_ASKED", 500)
+    monkeypatch.setattr(ensemble, "MIN_HELD_OUT", 7)
+    said = " ".join(plan_fit(table, Settings(preset="tiny")).thinned)
+    model = Recommender.fit(table, "tiny", encoder="none")
+    knn = model.ensemble.scorers["item_knn"]
+    assert isinstance(knn, ItemKnn)
+    assert f"({knn.left_out:,} older ones left out)" in said
+    assert f"keeps {np.diff(knn.similarity.indptr).max()} neighbors" in said
+    assert f"learns from {ensemble.held_out_of(50)} of" in said
+
+
+def test_settings_of_models_count() -> None:
+    few = Settings(preset="tiny", models={"support_ridge": {"max_tasks": 20}})
+    assert any(
+        "support_ridge learns from 20 of 60" in line for line in plan_fit(data(), few).thinned
+    )

@@ -1,0 +1,66 @@
+"""What a query in words does not want is put last where items name it, and told otherwise."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from metarec.data.schema import Dataset
+from metarec.recommendation.slate import Request
+from metarec.recommendation.unwanted import named, unwanted_in, unwanted_notes
+from metarec.recommender import Recommender
+
+TAGS = ["horror", "comedy", "科幻 恐怖", "科幻"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Recommender:
+    items = pl.DataFrame(
+        {
+            "item_id": [f"f{n:02d}" for n in range(40)],
+            "title": [f"film {n}" for n in range(40)],
+            "categories": [TAGS[n % 4] for n in range(40)],
+        }
+    )
+    events = pl.DataFrame(
+        {
+            "user_id": [f"u{n // 8}" for n in range(240)],
+            "item_id": [f"f{(n * 7) % 40:02d}" for n in range(240)],
+        }
+    )
+    return Recommender.fit(Dataset(interactions=events, items=items), preset="tiny", encoder="none")
+
+
+@pytest.mark.parametrize(
+    ("query", "tag"),
+    [("something nice, no horror", "horror"), ("without comedies or comedy", "comedy"),
+     ("想看科幻片，不要恐怖", "恐怖"), ("not horrors", "horror")],
+)  # fmt: skip
+def test_items_that_name_it_come_last(model: Recommender, query: str, tag: str) -> None:
+    slate = model.recommend([Request(wish=query)], k=40)[0]
+    tags = [TAGS[int(item[1:]) % 4] for item in slate.item_ids]
+    unwanted = [tag in one for one in tags]
+    assert any(unwanted)
+    assert unwanted == sorted(unwanted)
+    assert any("come after all others" in note for note in slate.notes)
+
+
+def test_what_no_item_names_is_told(model: Recommender) -> None:
+    notes = model.recommend([Request(wish="comedy, no gore")])[0].notes
+    assert "not wanted: 'gore'; no item names it, so items about it may still be shown" in notes
+
+
+def test_words_are_matched_whole() -> None:
+    texts = ["a war film", "a warm film", "wars", "glass", "gloss"]
+    assert named("war", texts).tolist() == [True, False, True, False, False]
+    assert named("glass", texts).tolist() == [False, False, False, True, False]
+    assert not named("", texts).any()
+    assert unwanted_in("slow science fiction, no gore") == ["gore"]
+
+
+def test_a_query_that_the_encoder_cannot_read_is_told() -> None:
+    told = unwanted_notes("户外过夜用的东西", ["a tent"], "TF-IDF")
+    assert len(told) == 1
+    assert "a script that TF-IDF has not learned" in told[0]
+    assert unwanted_notes("户外过夜用的东西", ["帐篷"], "TF-IDF") == []
+    assert unwanted_notes("a tent", ["a tent"], "TF-IDF") == []
