@@ -93,6 +93,7 @@ def audit(
     from metarec.data.cleaning import read_clean
     from metarec.fairness.audit import audit as look
     from metarec.fairness.audit_report import to_html
+    from metarec.fairness.cold_exposure import cold_exposure
     from metarec.recommender import Recommender
 
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
@@ -110,6 +111,11 @@ def audit(
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
     texts, sections = [found.to_text()], {}
+    reserved = cold_exposure(judged, trial, shots, seed=seed)
+    if reserved is not None:
+        result["cold_items"] = reserved.to_json()
+        texts.append(reserved.to_text())
+        sections["What a share for cold items shows and costs"] = f"<p>{reserved.to_text()}</p>"
     if explanations:
         faithful = _faithful(judged, trial, seed)
         result["explanations"] = faithful.to_json()

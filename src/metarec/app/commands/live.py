@@ -49,6 +49,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
     settings: SettingsFile = None,
+    mcp: Annotated[
+        bool,
+        typer.Option("--mcp", help="Answer agents at /mcp: recommend, explain, similar, search."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
@@ -56,7 +60,13 @@ def serve(
     from metarec.app.service.settings import load_settings
 
     where = load_settings(
-        settings, model=_named(model), store=store, host=host, port=port, workers=workers
+        settings,
+        model=_named(model),
+        store=store,
+        host=host,
+        port=port,
+        workers=workers,
+        mcp=mcp or None,
     )
     url = f"http://{where.host}:{where.port}"
     run(
@@ -65,6 +75,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        mcp=mcp or None,
         settings_file=None if settings is None else str(settings),
         checked=lambda: show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},

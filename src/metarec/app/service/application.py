@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
+from metarec.app.service.agents import agent_routes
 from metarec.app.service.answering import Ask, answer_all
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
@@ -126,6 +127,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         )
         for route in router.routes
     ]
+    if settings.mcp:
+        routes += agent_routes(service, routes).routes
     refuse_unknown_parameters(routes)
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON

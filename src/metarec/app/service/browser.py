@@ -31,7 +31,7 @@ _DATA = ((b"cache-control", b"no-store"), (b"content-security-policy", b"frame-a
 
 def is_data(path: str) -> bool:
     """Whether an address is of the interface, not of the page's own files."""
-    return path.startswith("/v1/") or path in ("/v1", "/metrics", "/healthz", "/readyz")
+    return path.startswith("/v1/") or path in ("/v1", "/mcp", "/metrics", "/healthz", "/readyz")
 
 
 def answer_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:

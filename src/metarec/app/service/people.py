@@ -8,6 +8,7 @@ import math
 import secrets
 import time
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -42,6 +43,8 @@ WITHOUT_STORE = (
     "what is kept of this person cannot be read just now; the slate is made from what "
     "was sent along"
 )
+IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
+"""Whether slates made here are kept as shown."""
 UserId = Annotated[schemas.Id, Path(description="The user's id as you write it.")]
 
 
@@ -75,7 +78,7 @@ def people_routes(service: Service) -> APIRouter:
         return request_of(body, served, None, settings.history_length, **more), True
 
     async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
-        options = options_of(body, settings.explore, settings.filter)
+        options = options_of(body, settings.explore, settings.cold_share, settings.filter)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
             raise HTTPException(
@@ -101,7 +104,7 @@ def people_routes(service: Service) -> APIRouter:
         )
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
-        if body.user_id is not None and settings.log_slates:
+        if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
             _remember(service, slate_id, body.user_id, slate, served.known(request), began)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
@@ -147,7 +150,11 @@ def people_routes(service: Service) -> APIRouter:
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
         costs = [
-            cost_of(one, options_of(one, settings.explore).explore, settings.max_cost)
+            cost_of(
+                one,
+                options_of(one, settings.explore, settings.cold_share).explore,
+                settings.max_cost,
+            )
             for one in body.requests
         ]
         if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:
