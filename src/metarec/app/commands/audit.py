@@ -183,7 +183,7 @@ def _whom(
         split.horizon.shots,
         [
             "the model had learned from everyone here, so one of the same settings, fitted "
-            "without the people judged, stands in for it."
+            "without the test users, stands in for it."
         ],
     )
 
