@@ -87,7 +87,8 @@ class FittedModel:
     @property
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
-        said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
+        parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
+        said = (getattr(part, "note", "") for part in parts)
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property

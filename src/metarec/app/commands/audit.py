@@ -59,6 +59,13 @@ def audit(
             help="Also say what each part of the score is worth; with --out, a model card.",
         ),
     ] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="Also say which columns the model rests on: what is lost when one is shuffled.",
+        ),
+    ] = False,
     mend: Annotated[
         bool,
         typer.Option(
@@ -118,6 +125,13 @@ def audit(
     if ablation is not None:
         result["parts"] = ablation.to_json()
         texts.append(ablation.to_text())
+    if features:
+        from metarec.fairness.features import audit_features
+
+        rested = audit_features(judged, trial, shots, seed=seed)
+        result["features"] = rested.to_json()
+        texts.append(rested.to_text())
+        sections["Which columns the model rests on"] = f"<pre>{escape(rested.to_text())}</pre>"
     tried = _tried(judged, table, names[0], metric, seed) if mend else None
     if tried is not None:
         result["prices"] = tried.table.to_json()
@@ -169,7 +183,7 @@ def _whom(
         split.horizon.shots,
         [
             "the model had learned from everyone here, so one of the same settings, fitted "
-            "without the people judged, stands in for it."
+            "without the test users, stands in for it."
         ],
     )
 

@@ -148,7 +148,13 @@ def recommend(
         [str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]]
         for place, one in enumerate(places, start=1)
     ]
-    head = ["", "title", "score", "doubt" if slate.interval is None else "rating (9 in 10)", "id"]
+    head = [
+        "",
+        "title",
+        "score",
+        "uncertainty" if slate.interval is None else "rating (9 in 10)",
+        "id",
+    ]
     text = table(head, rows) if rows else "nothing may be shown: loosen the filter or the bans"
     show(
         {"items": places, "notes": slate.notes, "model_version": slate.model_version},
