@@ -22,7 +22,6 @@ WIRED_BY_OTHER_ISSUES = {
     "models/few_shot/functional.py params_of": "timed by benchmarks/meta",
     "models/few_shot/networks.py TransformerHead": "timed by benchmarks/meta",
     "models/few_shot/scorer.py FittedLearner.spreads": "one Model interface",
-    "models/transformer/inputs.py SequenceFeatures.of_histories": "one Model interface",
     "recommendation/index.py": "approximate retrieval for a million items",
     "runtime/device.py": "--device",
 }

@@ -161,6 +161,7 @@ class Recommender(FittedModel):
         rules: Rules | None = None,
         diversity: float = 0.0,
         explore: float = 0.0,
+        cold_share: float = 0.0,
         reranker: Reranker | None = None,
         rng: np.random.Generator | None = None,
     ) -> list[Slate]:
@@ -172,6 +173,7 @@ class Recommender(FittedModel):
             rules: pins, bans and quotas.
             diversity: in [0, 1]; 0 ranks by score alone.
             explore: strength of Thompson sampling, which shows more of cold items; 0 does not.
+            cold_share: of places for cold items (0.05: half a place of ten), by chance.
             reranker: reorders the best items for another aim.
             rng: breaks ties and explores; seeded by the model's seed by default.
         """
@@ -181,6 +183,7 @@ class Recommender(FittedModel):
             rules=rules or Rules(),
             diversity=diversity,
             explore=explore,
+            cold_share=cold_share,
             reranker=reranker,
         )
         rng = rng or derive(self.settings.seed, "slates")

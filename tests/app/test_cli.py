@@ -260,7 +260,8 @@ def test_recommend_heeds_taste_filter_bans_and_wish(
     assert all(int(item_id[1:]) > 5 for item_id in kept)
     code, out, _ = run("recommend", str(model), "--wish", "a garden, no space", "-k", "5")
     assert code == 0
-    assert len(out.splitlines()) == 6
+    assert len(out.splitlines()) == 7
+    assert out.splitlines()[-1].startswith("note: not wanted: 'space'")
     assert run("recommend", str(model), "--pin", "g03", "-k", "2", "--json")[1].count('"g03"') == 1
 
 

@@ -30,7 +30,9 @@ BERLIN = {"lat": CITIES[0][0], "lon": CITIES[0][1]}
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("context")
     model = shutil.copytree(saved_context_model(), folder / "model")
-    app = create_app(ServiceSettings(model=str(model), store=str(folder / "events.db")))
+    app = create_app(
+        ServiceSettings(model=str(model), store=str(folder / "events.db"), cold_share=0)
+    )
     with TestClient(app, base_url="http://127.0.0.1") as running:
         yield running
 

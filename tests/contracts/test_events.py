@@ -12,7 +12,9 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.newcomers import Horizon
+from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
+from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommender import PRESETS
 
@@ -130,3 +132,52 @@ def test_the_same_acts_give_the_same_numbers_after_a_save(fitted: Recommender, t
         Request(history=["tent0", 5]),
     ]
     np.testing.assert_array_equal(again.score(asked), fitted.score(asked))
+
+
+def read_by_transformers() -> Dataset:
+    """What follows depends on one thing alone: tents after a slow step, after a purchase, and in
+    the morning; cups after a quick one, after views, and at night.
+    """
+    rng, rows = np.random.default_rng(0), []
+    for user in range(160):
+        taste, about = user % 2, ("kind", "gap", "hour")[user % 3]
+        at = 1.7e9 + 1e5 * user
+        for step in range(10):
+            item = f"{TASTES[taste]}{rng.integers(12)}" if step >= 4 else f"any{step}"
+            at += 86_400.0 if taste == 0 and about == "gap" else 20.0
+            kind = "purchase" if step >= 4 or (taste == 0 and about == "kind") else "view"
+            hour = ("morning", "night")[taste] if about == "hour" else None
+            rows.append((f"u{user}", item, at, kind, hour))
+    names = ["user_id", "item_id", "timestamp", "kind", "moment"]
+    frame = pl.DataFrame(rows, schema=names, orient="row")
+    return Dataset(interactions=frame, name="one thing")
+
+
+@pytest.fixture(scope="module")
+def reader() -> Recommender:
+    return Recommender.fit(read_by_transformers(), preset="tiny", encoder="none", horizon=SHORT)
+
+
+@pytest.fixture(scope="module", params=["decoder", "encoder", "encoder_decoder"])
+def transformer(request: pytest.FixtureRequest, reader: Recommender) -> Model:
+    steps = 400 if request.param == "encoder" else 150  # half of its loss names masked items
+    config = TransformerConfig(steps=steps, learning_rate=5e-3, patience=9)
+    behaviour = replace(reader.behaviour(), words=None)
+    return MODELS[request.param].fit(behaviour, np.random.default_rng(0), config)
+
+
+@pytest.mark.parametrize("about", ["kind", "gap", "moment"])
+def test_transformers_read_kinds_gaps_and_circumstances(
+    transformer: Model, reader: Recommender, about: str
+) -> None:
+    def asked(taste: int) -> Request:
+        kind = ("purchase", "view")[taste] if about == "kind" else "view"
+        gap = (86_400.0, 20.0)[taste] if about == "gap" else 20.0
+        history = [(f"any{n}", None, kind, 1.7e9 + gap * n) for n in range(4)]
+        moment = {"moment": ("morning", "night")[taste]} if about == "moment" else {}
+        return Request(history=history, context=moment)
+
+    evidence = dense(transformer.evidence(reader.users([asked(0), asked(1)])[0]))
+    tents, cups = (reader.vocabulary.indexes(f"{t}{n}" for n in range(12)) for t in TASTES)
+    share = evidence[:, tents].sum(1) / evidence[:, [*tents, *cups]].sum(1)
+    assert share[0] > share[1] + 0.1

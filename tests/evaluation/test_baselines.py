@@ -9,7 +9,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
 from evaluation.worlds import split_of
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, DataWarning
+from metarec.evaluation import baselines
 from metarec.evaluation.baselines import BASELINES, baselines_for
 from metarec.evaluation.baselines.content import describe_items, words_of_items
 from metarec.evaluation.baselines.ease import solve
@@ -21,6 +22,7 @@ from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.interface import Judged, Rates
 from metarec.features.events import EventReader
 from metarec.recommendation.slate import Request
+from world import World
 
 PERSONAL = ("ContentRidge", "ItemKNN", "EASE", "iALS")
 
@@ -309,3 +311,18 @@ def test_rating_knn_equals_a_slow_version(rated_world):
     mine, shown = biases.residuals(support).toarray(), support.seen.toarray()
     expected = biases.predict(support) + (mine @ similarity) / (shown @ np.abs(similarity) + 1.5)
     assert _neighbour_predictor(biases, got, 1.5)(support) == pytest.approx(expected, abs=1e-5)
+
+
+def test_baselines_that_data_are_too_large_for_are_left_out_with_the_reason(
+    rated_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "MAX_INVERTED", 10)
+    with pytest.warns(DataWarning, match="EASE inverts a matrix of .* above 10, so it is left out"):
+        names = [model.name for model in baselines_for(rated_world.data)]
+    assert names == [name for name in BASELINES if name != "EASE"]
+    with pytest.raises(BadInput, match="EASE inverts .*; leave it out"):
+        baselines_for(rated_world.data, ["EASE"])
+    monkeypatch.setattr(baselines, "MAX_INVERTED", 10**6)
+    monkeypatch.setattr(baselines, "MAX_TOGETHER", 100)
+    with pytest.warns(DataWarning, match="ItemKNN holds up to .* pairs of items"):
+        assert "ItemKNN" not in [model.name for model in baselines_for(rated_world.data)]

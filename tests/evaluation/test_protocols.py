@@ -123,32 +123,13 @@ def test_knowing_everything_is_perfect(name, data):
             np.testing.assert_allclose(values[~np.isnan(values)], 1.0)
 
 
-def test_binary_metrics_by_hand(data):
-    """Two liked of three asked, ranked 1st and 3rd: NDCG@3 = (1 + 1/2) / (1 + 1/log2(3)), MAP@3 =
-    (1 + 2/3) / 2.
-    """
-    from metarec.evaluation.paper_protocols import _binary
-
-    found = _binary(
-        np.array([3.0, 2.0, 1.0]),
-        np.array([True, False, True]),
-        np.zeros(3, int),
-        1,
-        (3,),
-        np.random.default_rng(0),
-    )
-    assert found["precision@3"][0] == pytest.approx(2 / 3)
-    assert found["ndcg@3"][0] == pytest.approx(1.5 / (1 + 1 / np.log2(3)))
-    assert found["map@3"][0] == pytest.approx((1 + 2 / 3) / 2)
-
-
 def test_what_does_not_fit_is_said(data):
     acts = Dataset(interactions=data.interactions.frame.drop("value"), name="acts")
     with pytest.raises(
         BadInput, match="'melu' is about ratings, and acts holds acts without values"
     ):
         melu_split(acts)
-    with pytest.raises(BadInput, match="takes people with 40 to 200 events; there are 0"):
+    with pytest.raises(BadInput, match="takes people with 30 to 200 events; there are 0"):
         tanp_split(rated(events=12))
 
 

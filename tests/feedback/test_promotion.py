@@ -51,6 +51,26 @@ def test_one_comparison_decides_alone(comparison, passes):
         )
 
 
+@pytest.mark.parametrize(
+    ("worse", "rows", "promotes"), [(13, 14, False), (11, 14, True), (6, 6, True), (7, 7, False)]
+)
+def test_a_small_loss_nearly_everywhere_is_believed(worse, rows, promotes):
+    unsure = [
+        mean(0.30, 0.299 if row < worse else 0.301, low=-0.02, high=0.02) for row in range(rows)
+    ]
+    time_taken = Comparison(name="ms", champion=2.0, challenger=2.1, reading="ratio")
+
+    decision = decide([*unsure, time_taken], newcomers=100, rails=Guardrails())
+
+    assert decision.promote is promotes
+    assert all(verdict.passed for verdict in decision.verdicts)
+    assert promotes or decision.reason.startswith(f"worse in {worse} of {rows} rows")
+
+
+def test_equal_rows_say_nothing_by_their_signs():
+    assert decide([mean(0.3, 0.3)] * 14, newcomers=100, rails=Guardrails()).promote
+
+
 def test_too_few_people_promote_nothing():
     decision = decide([mean(0.3, 0.6)], newcomers=29, rails=Guardrails())
     assert not decision.promote

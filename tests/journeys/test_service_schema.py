@@ -37,22 +37,24 @@ ALWAYS = [
 ]
 SAYS_MORE_THAN_ITS_SCHEMA = {
     "POST /v1/events",
+    "POST /v1/explanations",
     "POST /v1/recommendations",
     "POST /v1/recommendations/batch",
     "POST /v1/users/{user_id}/merge",
-    "GET /v1/items",
-    "GET /v1/items/{item_id}",
-    "GET /v1/items/popular",
-    "GET /v1/items/trending",
-    "GET /v1/items/newest",
+    "PUT /v1/users/{user_id}/friends",
     "PATCH /v1/items/{item_id}",
     "PUT /v1/items/{item_id}",
+    "GET /v1/items",
+    "GET /v1/items/newest",
+    "GET /v1/items/popular",
+    "GET /v1/items/trending",
+    "GET /v1/items/{item_id}",
     "GET /v1/items/{item_id}/similar",
     "GET /v1/onboarding",
 }
-"""A filter, an item's year, a column, a line of a feed, whom a user became, a time in the far
-future or an attribute without its `NAME=` may be of the right type and still wrong, which only the
-catalog, the clock and the policy can say.
+"""A filter, a field, an item's year, a time in the far future, an attribute without its `NAME=`, a
+circumstance or a user who would be their own friend may be of the right type and still wrong, which
+only the catalog, the model, the clock and the policy can say.
 """
 NO_JSON = {"PUT /v1/items"}
 """A feed, a JSON object a line, which cases are not made for here."""

@@ -3,12 +3,13 @@ without a history.
 """
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from metarec.data.schema import BadInput, Interactions
-from metarec.models.transformer.inputs import SequenceFeatures
+from metarec.data.schema import BadInput
+from metarec.features.events import EventReader
+from metarec.features.histories import Histories
+from metarec.models.transformer.inputs import SequenceReader, log_gaps
 from metarec.models.transformer.network import (
     FORMS,
     ItemVectors,
@@ -28,31 +29,32 @@ from world import read_events
 SIZES = SequenceSizes(dim=16, layers=1, dropout=0.0, max_events=12)
 
 
+NOTHING = np.zeros((0, 0), np.int64)
+
+
 def training_set(world, length=12):
     vocabulary = world.data.items.vocabulary
-    features = SequenceFeatures.fit(world.data.interactions)
-    inputs, _ = features.of_interactions(world.data.interactions, vocabulary, length)
     histories, _ = read_events(world.data.interactions, vocabulary)
-    return TrainingSet(inputs=inputs, targets=histories.matrix(len(vocabulary))), features
+    reader = SequenceReader(value_mean=1.0)
+    inputs = reader.read(histories, NOTHING, length)
+    return TrainingSet(inputs=inputs, targets=histories.matrix(len(vocabulary))), reader
 
 
-def scores(model, features, world, histories):
+def scores(model, reader, world, histories):
+    known = EventReader.of(world.data.interactions)
+    read = known.accepted(histories, world.data.items.vocabulary)
     with torch.no_grad():
-        return model.score(
-            as_tensors(
-                features.of_histories(histories, world.data.items.vocabulary, SIZES.max_events)
-            )
-        ).numpy()
+        return model.score(as_tensors(reader.read(read, NOTHING, SIZES.max_events))).numpy()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_withheld_item_comes_first(world, form):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     training = SequenceTraining(steps=200, learning_rate=1e-2)
     model = train_sequence(
         data,
         np.zeros((24, 0)),
-        features,
+        reader,
         form=form,
         sizes=SIZES,
         training=training,
@@ -60,43 +62,43 @@ def test_the_withheld_item_comes_first(world, form):
     )
     users = list(world.withheld)[::8]
     histories = [world.history_of(user) for user in users]
-    found = scores(model, features, world, histories)
+    found = scores(model, reader, world, histories)
     vocabulary = world.data.items.vocabulary
     for row, user in enumerate(users):
         seen = vocabulary.indexes(item for item, _ in histories[row])
         found[row, seen] = -np.inf
         assert vocabulary.ids[found[row].argmax()] == world.withheld[user]
-    nobody = scores(model, features, world, [[]])
+    nobody = scores(model, reader, world, [[]])
     assert np.isfinite(nobody).all() and nobody.std() < found[np.isfinite(found)].std()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_batched_equals_one_by_one_and_padding_changes_nothing(world, form):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     torch.manual_seed(0)
     model = SequenceTransformer(torch.randn(24, 5), SIZES, form=form, kinds=2).eval()
     histories = [world.history("space", n) for n in (0, 1, 3, 7)]
-    together = scores(model, features, world, histories)
+    together = scores(model, reader, world, histories)
     assert together.std(axis=0).max() > 1e-3
     for row, history in enumerate(histories):
         np.testing.assert_allclose(
-            scores(model, features, world, [history])[0], together[row], atol=1e-5
+            scores(model, reader, world, [history])[0], together[row], atol=1e-5
         )
 
 
 def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     torch.manual_seed(0)
     model = SequenceTransformer(torch.randn(24, 5), SIZES, form="encoder_decoder").eval()
     histories = [world.history("space", 3), world.history("garden", 3)]
-    whole = scores(model, features, world, histories)
+    whole = scores(model, reader, world, histories)
     monkeypatch.setattr("metarec.models.transformer.network.CANDIDATE_NUMBERS", 0)
-    np.testing.assert_allclose(scores(model, features, world, histories), whole, atol=1e-6)
+    np.testing.assert_allclose(scores(model, reader, world, histories), whole, atol=1e-6)
 
 
 def test_order_matters_only_through_places(world):
     """The causal form cannot see what follows a prefix: the tokens of a prefix stay as they are."""
-    data, features = training_set(world)
+    data, reader = training_set(world)
     torch.manual_seed(0)
     model = SequenceTransformer(torch.zeros(24, 0), SIZES, form="decoder").eval()
     inputs = as_tensors(data.inputs.rows(np.arange(4)))
@@ -108,13 +110,13 @@ def test_order_matters_only_through_places(world):
     assert not torch.allclose(before[:, 6:], after[:, 6:])
 
 
-@pytest.mark.parametrize("field", ["kinds", "values", "gaps", "context"])
+@pytest.mark.parametrize("field", ["kinds", "values", "gaps", "circumstances"])
 def test_every_part_of_a_token_counts(world, field):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     torch.manual_seed(0)
-    model = SequenceTransformer(torch.zeros(24, 0), SIZES, kinds=3, context=2).eval()
+    model = SequenceTransformer(torch.zeros(24, 0), SIZES, kinds=3, circumstances=2).eval()
     inputs = as_tensors(data.inputs.rows(np.arange(4)))
-    inputs["context"] = torch.zeros(*inputs["items"].shape, 2)
+    inputs["circumstances"] = torch.zeros(4, 2)
     changed = {**inputs, field: (inputs[field] + 1) % 3}
     with torch.no_grad():
         assert (model.score(inputs) - model.score(changed)).abs().max() > 1e-4
@@ -122,9 +124,9 @@ def test_every_part_of_a_token_counts(world, field):
 
 def test_profile_moves_the_empty_history(world):
     torch.manual_seed(0)
-    data, features = training_set(world)
+    data, reader = training_set(world)
     model = SequenceTransformer(torch.zeros(24, 0), SIZES, profile=2).eval()
-    empty = features.of_histories([[], []], world.data.items.vocabulary, 12)
+    empty = reader.read(Histories.of_indexes([np.zeros(0, np.int64)] * 2), NOTHING, 12)
     with torch.no_grad():
         found = model.score(as_tensors(empty, np.array([[1, 0], [0, 1]])))
     assert (found[0] - found[1]).abs().max() > 1e-4
@@ -158,7 +160,7 @@ def test_untied_weights_score_with_a_second_table():
 
 
 def test_stops_early_and_keeps_the_best(world):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     seen = []
 
     def validate(model):
@@ -169,7 +171,7 @@ def test_stops_early_and_keeps_the_best(world):
     model = train_sequence(
         data,
         np.zeros((24, 0)),
-        features,
+        reader,
         sizes=SIZES,
         training=training,
         rng=np.random.default_rng(0),
@@ -180,7 +182,7 @@ def test_stops_early_and_keeps_the_best(world):
 
 
 def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -188,7 +190,7 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
         train_sequence(
             data,
             np.zeros((24, 0)),
-            features,
+            reader,
             sizes=SIZES,
             training=SequenceTraining(steps=3),
             rng=np.random.default_rng(1),
@@ -201,17 +203,17 @@ def test_same_seed_same_model_and_the_global_generator_is_left_alone(world):
 
 @pytest.mark.parametrize("form", ["decoder", "encoder"])
 def test_sampled_softmax_learns_too(world, form):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     model = train_sequence(
         data,
         np.zeros((24, 0)),
-        features,
+        reader,
         form=form,
         sizes=SIZES,
         rng=np.random.default_rng(0),
         training=SequenceTraining(steps=400, learning_rate=1e-2, sampled=64),
     )
-    found = scores(model, features, world, [world.history("space", 3)])[0]
+    found = scores(model, reader, world, [world.history("space", 3)])[0]
     space = world.data.items.vocabulary.indexes(world.items_of_taste["space"][3:])
     garden = world.data.items.vocabulary.indexes(world.items_of_taste["garden"])
     assert found[space].min() > found[garden].max()
@@ -222,7 +224,7 @@ def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, f
     """People who like much count as much as in the full softmax, and what else they like stays in
     its sum.
     """
-    data, features = training_set(world)
+    data, reader = training_set(world)
     targets = data.targets[:6].tolil()
     targets[:4, 2:] = 0  # four people who like little beside two who like much
     few = TrainingSet(inputs=data.inputs.rows(np.arange(6)), targets=targets.tocsr())
@@ -243,7 +245,7 @@ def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, f
 
 
 def test_bad_arguments_are_named(world):
-    data, features = training_set(world)
+    data, reader = training_set(world)
     with pytest.raises(BadInput, match="form must be one of.*got 'rnn'"):
         SequenceTransformer(torch.zeros(3, 0), SIZES, form="rnn")
     with pytest.raises(BadInput, match="steps must be 1 or more, got 0"):
@@ -251,44 +253,35 @@ def test_bad_arguments_are_named(world):
     empty = TrainingSet(inputs=data.inputs, targets=data.targets * 0)
     empty.targets.eliminate_zeros()
     with pytest.raises(BadInput, match="no training user has an event left"):
-        train_sequence(empty, np.zeros((24, 0)), features, rng=np.random.default_rng(0))
+        train_sequence(empty, np.zeros((24, 0)), reader, rng=np.random.default_rng(0))
 
 
-def test_events_are_read_with_kind_value_gap_and_context():
-    events = Interactions.of(
-        pl.DataFrame(
-            {
-                "user_id": ["a", "a", "a", "b"],
-                "item_id": ["x", "y", "z", "x"],
-                "timestamp": [0.0, 10.0, 1000.0, 5.0],
-                "value": [1.0, 2.0, 3.0, 2.0],
-                "kind": ["view", "buy", "view", "view"],
-                "hour": [1, 2, 3, 2],
-                "device": ["tv", "pc", None, "tv"],
-            }
-        )
+def test_events_are_read_with_kind_value_gap_and_circumstances():
+    histories = Histories(
+        offsets=np.array([0, 3, 4, 4]),
+        items=np.array([7, 1, 2, 0]),
+        values=np.array([1, 2, 3, 2], np.float32),
+        kinds=np.array([1, 2, 3, 1], np.int16),
+        times=np.array([0.0, 10.0, 1000.0, np.nan]),
     )
-    features = SequenceFeatures.fit(events)
-    from metarec.data.schema import Vocabulary
-
-    vocabulary = Vocabulary(["x", "y", "z"])
-    read, users = features.of_interactions(events, vocabulary, 2)
-    assert users == ["a", "b"]
-    assert read.items.tolist() == [[1, 2], [0, 0]] and read.is_real.tolist() == [
-        [True, True],
-        [True, False],
-    ]
-    assert read.kinds.tolist() == [[1, 2], [2, 0]]
-    assert read.gaps[0, 1] > read.gaps[0, 0] > 0 == read.gaps[1, 0]
-    assert read.values[0, 1] > 0 == read.values[1, 0]
-    assert read.context[0].tolist() == [[0.0, 0.0, 1.0], pytest.approx([2**0.5, 0.0, 0.0])]
-    served = features.of_histories(
-        [[("y", 2.0, "buy", 10.0), ("z", 3.0, "sold", 1000.0)], [], [("nowhere", 1.0)]],
-        vocabulary,
-        2,
+    reader = SequenceReader(
+        n_kinds=3, value_mean=2.0, value_spread=0.5, gap_spread=2.0, sizes=(3, 2)
     )
-    assert served.items.tolist() == [[1, 2], [0, 0], [0, 0]] and served.is_real.sum(
-        axis=1
-    ).tolist() == [2, 0, 0]
-    assert served.kinds[0].tolist() == [1, 0]
-    np.testing.assert_allclose(served.values[0], read.values[0])
+    read = reader.read(histories, np.array([[2, 1], [0, 1], [0, 0]]), 2)
+    assert read.items.tolist() == [[1, 2], [0, 0], [0, 0]]
+    assert read.is_real.tolist() == [[True, True], [True, False], [False, False]]
+    assert read.kinds.tolist() == [[2, 0], [1, 0], [0, 0]]  # the third was never met in training
+    assert read.values[0].tolist() == [0.0, 2.0] and read.values[1].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(read.gaps, [[0, np.log1p(990) / 2], [0, 0], [0, 0]], rtol=1e-6)
+    assert read.circumstances.tolist() == [[0, 0, 1, 0, 1], [0, 0, 0, 0, 1], [0] * 5]
+    assert not reader.read(histories, NOTHING, 2).circumstances.any()
+
+
+def test_gaps_are_0_at_the_start_without_a_clock_and_where_time_runs_backwards():
+    histories = Histories(
+        offsets=np.array([0, 0, 3, 5]),
+        items=np.arange(5),
+        values=np.ones(5, np.float32),
+        times=np.array([50.0, 40.0, 41.0, np.nan, 60.0]),
+    )
+    np.testing.assert_allclose(log_gaps(histories), [0, 0, np.log(2), 0, 0])

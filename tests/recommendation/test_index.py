@@ -30,6 +30,15 @@ def test_finds_the_largest_inner_products_and_survives_the_disk(tmp_path: Path) 
     assert np.array_equal(ItemIndex.load(tmp_path / "items.usearch").search(queries, 100), found)
 
 
+def test_a_few_items_of_great_length_do_not_hide_the_others() -> None:
+    """Factors of popular items are many times as long as those of the rest."""
+    rng = np.random.default_rng(2)
+    items = clustered(6000, 64, 0) * rng.pareto(1.5, size=(6000, 1)).astype(np.float32)
+    queries = clustered(40, 64, 1)
+    exact, _ = rank(queries @ items.T, 10, np.random.default_rng(0))
+    assert recall(ItemIndex.build(items, threads=1).search(queries, 100), exact) >= 0.99
+
+
 def test_asks_for_more_than_there_is_and_for_another_width() -> None:
     index = ItemIndex.build(np.eye(4, dtype=np.float32), threads=1)
     assert sorted(index.search(np.ones((1, 4)), 9)[0].tolist()) == [0, 1, 2, 3]

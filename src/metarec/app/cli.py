@@ -12,7 +12,18 @@ from collections.abc import Sequence
 
 import typer
 
-from metarec.app.commands import audit, data, demo, domains, evaluate, fit, live, recommend, store
+from metarec.app.commands import (
+    audit,
+    data,
+    demo,
+    domains,
+    evaluate,
+    fit,
+    live,
+    recommend,
+    reproduce,
+    store,
+)
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -32,6 +43,7 @@ app.add_typer(data.app, name="data", short_help="Get public data, list it, exami
 app.command("domains", short_help="What is known of a field.")(domains.domains)
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
 app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
+app.command("reproduce", short_help="Published tables on their own files.")(reproduce.reproduce)
 app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)

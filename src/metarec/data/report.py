@@ -279,7 +279,7 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
         )
     if not facts["profiles"]:
         lines.append(
-            "Users have no profile: a newcomer without events gets what is popular; age, place or "
+            "Users have no profile: a new user without events gets what is popular; age, place or "
             "language in users.csv "
             "would help."
         )

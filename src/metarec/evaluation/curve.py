@@ -214,7 +214,7 @@ def learning_curve(
             found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
-        progress("judging newcomers", (n + 1) / len(judged), model.name)
+        progress("evaluating users", (n + 1) / len(judged), model.name)
     return CurveTable(
         shots=shots,
         user_ids=[n.user_id for n in trial.newcomers],

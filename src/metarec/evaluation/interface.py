@@ -67,7 +67,16 @@ class KnowsItsDoubt(Protocol):
 
 
 def requests_at(newcomers: Sequence[ColdUser], shots: int) -> list[Request]:
-    """What a model sees of each newcomer after `shots` events: the first of the pool, and the
-    profile.
+    """What a model sees of each newcomer after `shots` events: the first of the pool, the profile,
+    and when they come.
     """
-    return [Request(history=n.first(shots), profile=n.profile) for n in newcomers]
+    return [
+        Request(history=n.first(shots), profile=n.profile, at=_arrival(n) if shots == 0 else None)
+        for n in newcomers
+    ]
+
+
+def _arrival(newcomer: ColdUser) -> float | None:
+    """Seconds of the first event; None where its time is unknown."""
+    first = next(iter(newcomer.pool), ())
+    return None if len(first) < 4 or first[3] is None else float(first[3])

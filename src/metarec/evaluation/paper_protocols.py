@@ -23,12 +23,13 @@ from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import Judged, Rates
 from metarec.evaluation.significance import interval, resample
+from metarec.evaluation.tanp_scores import tanp_scores
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 MELU_EVENTS, MELU_ASKED = (13, 100), 10
-TANP_EVENTS, TANP_SHOWN = (40, 200), 20
+TANP_EVENTS, TANP_SHOWN = (30, 200), 20
 NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 
@@ -45,7 +46,7 @@ class Published:
     cuts: tuple[int, ...]
     """Lengths of list measured."""
     is_graded: bool
-    """NDCG by the rating itself (MeLU), or by whether it is liked (TaNP)."""
+    """NDCG by the rating itself (MeLU), or what `tanp_scores` counts."""
 
 
 def melu_split(data: Dataset, *, seed: int = 0) -> Published:
@@ -99,8 +100,8 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
     """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): people 7 : 1 : 2, 20 events
     at random shown, the rest asked.
 
-    People with 40 to 200 events take part; the query's items are ranked among themselves, a rating
-    in the upper quarter of the scale is relevant.
+    People with 30 to 200 events take part; of those judged, events on items that training does not
+    hold are left out. The query's items are ranked among themselves and scored by `tanp_scores`.
 
     Raises:
         BadInput: if the data hold no ratings, or nobody has so many events.
@@ -112,18 +113,26 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
     def of(chosen: np.ndarray) -> pl.DataFrame:
         return events.filter(pl.col("user_id").is_in(pl.Series(chosen, dtype=pl.Utf8).implode()))
 
+    trained = of(people[:first])
+    known = pl.col("item_id").is_in(trained["item_id"].unique().implode())
     validation, judged = (
-        _tasks(data, of(part), lambda _: TANP_SHOWN, rng)
+        _tasks(data, _enough(of(part).filter(known)), lambda _: TANP_SHOWN, rng)
         for part in (people[first:second], people[second:])
     )
     return Published(
         name="tanp",
-        train=_without_order(data, of(people[:first]), rng),
+        train=_without_order(data, trained, rng),
         validation=_liking(validation),
         scenarios={"new people": judged},
         cuts=(5, 7, 10),
         is_graded=False,
     )
+
+
+def _enough(events: pl.DataFrame) -> pl.DataFrame:
+    """Those of people with enough of them for TaNP."""
+    counts = events.group_by("user_id").len().filter(pl.col("len").is_between(*TANP_EVENTS))
+    return events.join(counts, on="user_id", how="semi", maintain_order="left")
 
 
 PROTOCOLS: dict[str, Callable[..., Published]] = {"melu": melu_split, "tanp": tanp_split}
@@ -308,46 +317,7 @@ def measure_queries(
             f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(newcomers), k, rng)
             for k in published.cuts
         }
-    return found | _binary(
-        predicted,
-        actual >= published.train.interactions.relevant_from,
-        owner,
-        len(newcomers),
-        published.cuts,
-        rng,
-    )
-
-
-def _binary(
-    predicted: np.ndarray,
-    liked: np.ndarray,
-    owner: np.ndarray,
-    people: int,
-    cuts: Sequence[int],
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Precision, NDCG and average precision of each person's own list at each cut; NaN for a person
-    who likes nothing asked.
-    """
-    order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
-    place = np.arange(len(order)) - np.searchsorted(owner[order], np.arange(people))[owner[order]]
-    most = max(cuts)
-    hits = np.zeros((people, most))
-    inside = place < most
-    hits[owner[order][inside], place[inside]] = liked[order][inside]
-    relevant = np.bincount(owner, weights=liked, minlength=people)
-    discount = 1 / np.log2(np.arange(most) + 2)
-    found: dict[str, np.ndarray] = {}
-    for k in cuts:
-        best = np.cumsum(discount[:k])[np.clip(relevant.astype(int), 1, k) - 1]
-        precision_here = np.cumsum(hits[:, :k], axis=1) / (np.arange(k) + 1)
-        values = {
-            f"precision@{k}": hits[:, :k].mean(1),
-            f"ndcg@{k}": hits[:, :k] @ discount[:k] / best,
-            f"map@{k}": (precision_here * hits[:, :k]).sum(1) / np.clip(relevant, 1, k),
-        }
-        found |= {name: np.where(relevant > 0, value, np.nan) for name, value in values.items()}
-    return found
+    return found | tanp_scores(predicted, actual, owner, len(newcomers), published.cuts, rng)
 
 
 def _rated(data: Dataset, protocol: str) -> pl.DataFrame:

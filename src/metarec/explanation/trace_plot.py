@@ -60,7 +60,7 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
         shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together"
     )
     axes.axhline(0, color=QUIET, linewidth=0.8)
-    _finish(axes, "What each part adds to its standing", "log-score above what a stranger is shown")
+    _finish(axes, "What each part adds to its standing", "log-score above what a new user is shown")
     _legend(axes)
 
 

@@ -94,6 +94,7 @@ PARTS = {
     "acceptance": "those who took it kept it",
     "cold_items": "of the items nobody has met yet it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
+    "trend": "it is chosen more lately",
 }
 AGAINST = {
     "popularity": "few people know it",
@@ -117,6 +118,7 @@ AGAINST = {
     "cold_items": "other items nobody has met yet suit you better",
     "refused": "it is like what you refused",
     "acceptance": "many who took it gave it back or refused it",
+    "trend": "it was chosen more in the past than lately",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {
@@ -124,6 +126,7 @@ BY_THEMSELVES = {
     "item_statistics",
     "wish",
     "acceptance",
+    "trend",
     "friends",
     "place",
     "context",

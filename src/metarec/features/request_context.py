@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-_MEMBERS = "members"
+_MEMBERS, _AT = "members", "at"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,14 @@ class RequestContext:
     """[B] queries, the newest last."""
     members: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
     """[B] int64 place among the V training users of users who are such; -1 for new ones."""
+    at: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
+    """[B] float64 seconds at which they ask; NaN where unknown."""
 
     def __post_init__(self) -> None:
         if getattr(self, _MEMBERS) is None:
             object.__setattr__(self, _MEMBERS, np.full(len(self.searches), -1))
+        if getattr(self, _AT) is None:
+            object.__setattr__(self, _AT, np.full(len(self.searches), np.nan))
 
     def rows(self, indexes: np.ndarray) -> RequestContext:
         """Some of the users."""
@@ -40,6 +44,7 @@ class RequestContext:
             circumstances=self.circumstances[indexes],
             searches=[self.searches[row] for row in indexes],
             members=self.members[indexes],
+            at=self.at[indexes],
         )
 
     @classmethod

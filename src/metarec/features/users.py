@@ -40,6 +40,15 @@ class UserBatch:
     def __len__(self) -> int:
         return len(self.support)
 
+    @property
+    def asked_at(self) -> np.ndarray:
+        """[B] float64 seconds at which they ask, else of their newest event; NaN where unknown."""
+        newest = np.full(len(self), -np.inf)
+        known = ~np.isnan(self.support.times)
+        np.maximum.at(newest, self.support.owners[known], self.support.times[known])
+        told = np.where(np.isneginf(newest), np.nan, newest)
+        return np.asarray(np.where(np.isnan(self.context.at), told, self.context.at))
+
     def attributes_of(self, user: int) -> Mapping[str, Any]:
         """What one user stated."""
         return self.attributes[user] if self.attributes else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -39,6 +40,7 @@ class Content:
     """[N] float32 share of liked events, smoothed."""
     relevant_from: float
     config: ContentConfig = ContentConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength"})
 
     @classmethod
     def fit(
@@ -60,18 +62,32 @@ class Content:
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N]; zero for a person without support."""
-        support = users.support
-        sign = np.where(support.values >= self.relevant_from, 1.0, self.config.disliked)
-        weight = (sign * support.strengths).astype(np.float32)
-        taste = support.sums(weight[:, None] * self.directions[support.items])
-        norms = np.linalg.norm(taste, axis=1, keepdims=True)
+        taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        out = np.empty((len(support), len(self.directions)), np.float32) if out is None else out
+        out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             evidence = np.exp(product(wanted, self._columns[:, piece]), out=out[:, piece])
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
         return out
+
+    def fit_of(self, users: UserBatch, items: np.ndarray) -> np.ndarray:
+        """[B, I] how well some items fit each user, on the scale of log-scores and whatever their
+        popularity; NaN for users without support.
+        """
+        taste, norms = self._taste(users)
+        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        found = wanted @ self.directions[items].T
+        return np.where(norms > 1e-6, found, np.nan)
+
+    def _taste(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
+        """[B, C] signed sum of the support, and its length [B, 1]."""
+        support = users.support
+        sign = np.where(support.values >= self.relevant_from, 1.0, self.config.disliked)
+        weight = (sign * support.strengths).astype(np.float32)
+        taste = support.sums(weight[:, None] * self.directions[support.items])
+        norms = np.linalg.norm(taste, axis=1, keepdims=True)
+        return taste, norms
 
     @cached_property
     def _columns(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +21,7 @@ from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
+from metarec.models.trend import Trend
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
@@ -102,6 +103,8 @@ class Ensemble:
     """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
     ranked as if there were none.
     """
+    trend: Trend | None = None
+    """What is on the rise, for users of whom it is known when they ask."""
     trial: Trial | None = None
     """What a prior was worth on held-out users; not kept in files."""
 
@@ -152,6 +155,7 @@ class Ensemble:
             scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
+            trend=Trend.fit(behaviour, derive(seed, "trend")),
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
         # the same order.
@@ -163,6 +167,8 @@ class Ensemble:
         parts = self._gated(users)
         if self.acceptance.any():
             parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
+        if self.trend is not None:
+            parts["trend"] = self.trend.part(users.asked_at)
         if len(users.refused.items):
             against = self._gated(users.refusing())
             lifts = sum(part for name, part in against.items() if name in self.gate.names)
@@ -190,6 +196,8 @@ class Ensemble:
         self._score_told(users, out)
         if self._is_refused:
             out += REFUSED_ITEM * self.acceptance
+        if self.trend is not None:
+            out += self.trend.part(users.asked_at)
         if len(users.refused.items):
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
@@ -278,7 +286,9 @@ class Ensemble:
         return replace(
             self,
             scorers={
-                name: scorer.with_words(words) if isinstance(scorer, ReadsWords) else scorer
+                name: cast(ReadsWords, scorer).with_words(words)
+                if "text" in scorer.reads
+                else scorer
                 for name, scorer in self.scorers.items()
             },
         )
@@ -325,6 +335,7 @@ class Ensemble:
             standing=standing,
             acceptance=acceptance,
             scorers=scorers,
+            trend=None if self.trend is None else self.trend.with_content(content),
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -334,6 +345,8 @@ class Ensemble:
         if self.context_gate is not None:
             arrays = self.context_gate.arrays()
             gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
+        if self.trend is not None:
+            gate |= {f"trend/{name}": array for name, array in self.trend.arrays().items()}
         scorers = {
             f"{name}/{key}": array
             for name, scorer in self.scorers.items()
@@ -368,6 +381,7 @@ class Ensemble:
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if "context_gate/knots" in arrays
             else None,
+            trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
 
 

@@ -95,7 +95,7 @@ class Explanation:
         """What a person reads in a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
         lines = [
-            f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a stranger "
+            f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a new user "
             f"is shown"
         ]
         lines += [f"  {reason}" for reason in self.reasons] or [

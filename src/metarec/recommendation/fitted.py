@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import Policy
 from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Vocabulary
@@ -19,7 +20,6 @@ from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.models.als import Als
-from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
@@ -30,6 +30,9 @@ from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
+
+COLD_BELOW = CleaningConfig.cold_below
+"""Items with fewer training events are cold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +86,14 @@ class FittedModel:
     @property
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
-        said = (getattr(scorer, "note", "") for scorer in self.ensemble.scorers.values())
+        parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
+        said = (getattr(part, "note", "") for part in parts)
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property
     def reads_people(self) -> bool:
         """Whether a scorer reads users as text, so that whatever they state may count."""
-        return any(isinstance(scorer, ReadsWords) for scorer in self.ensemble.scorers.values())
+        return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -131,6 +135,17 @@ class FittedModel:
         is_met = np.zeros(len(self.catalog), bool)
         is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
         return self.ensemble.popularity_doubt(self.content, is_met)
+
+    @cached_property
+    def cold_items(self) -> np.ndarray:
+        """Indexes of items with fewer than `COLD_BELOW` training events."""
+        return np.flatnonzero(self.n_events < COLD_BELOW)
+
+    @cached_property
+    def n_events(self) -> np.ndarray:
+        """[N] training events of each item."""
+        rows = self.vocabulary.indexes(self.trained_on["item_id"])
+        return np.bincount(rows, minlength=len(self.catalog))
 
     @property
     def trained_on(self) -> pl.DataFrame:

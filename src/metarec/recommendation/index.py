@@ -1,9 +1,9 @@
 """Approximate retrieval for catalogs too large to score whole (extra `ann`).
 
-The largest inner products are found as nearest neighbours on a sphere: an item gets one more
-coordinate that makes all lengths equal, a query gets 0 there (Bachrach et al. 2014, RecSys). The
-neighbours come from usearch's HNSW graph (Malkov and Yashunin 2018, arXiv:1603.09320); whoever asks
-scores them exactly, so approximation costs recall only.
+The graph is usearch's HNSW (Malkov and Yashunin 2018, arXiv:1603.09320) over inner products as they
+are: made equal in length by one more coordinate (Bachrach et al. 2014, RecSys), all short items
+stand in one place beside a few long ones, and a third of the best was missed. Whoever asks scores
+what is found exactly, so approximation costs recall only.
 """
 
 from __future__ import annotations
@@ -45,20 +45,14 @@ class ItemIndex:
         config = config or IndexConfig()
         usearch = require("usearch.index", "ann")
         graph = usearch.Index(
-            ndim=embeddings.shape[1] + 1,
-            metric="cos",
+            ndim=embeddings.shape[1],
+            metric="ip",
             dtype="f32",
             connectivity=config.connectivity,
             expansion_add=config.build_effort,
             expansion_search=config.search_effort,
         )
-        length = np.linalg.norm(embeddings, axis=1)
-        rest = np.sqrt(np.maximum(length.max(initial=1e-12) ** 2 - length**2, 0.0))
-        graph.add(
-            np.arange(len(embeddings)),
-            np.column_stack([embeddings, rest]).astype(np.float32),
-            threads=threads,
-        )
+        graph.add(np.arange(len(embeddings)), np.asarray(embeddings, np.float32), threads=threads)
         return cls(graph, len(embeddings), embeddings.shape[1])
 
     def search(self, queries: np.ndarray, n_candidates: int) -> np.ndarray:
@@ -72,9 +66,7 @@ class ItemIndex:
             raise ValueError(
                 f"queries of width {queries.shape[-1]} asked of an index of width {self.dim}"
             )
-        wide = np.column_stack(
-            [np.atleast_2d(queries), np.zeros(len(np.atleast_2d(queries)))]
-        ).astype(np.float32)
+        wide = np.atleast_2d(queries).astype(np.float32)
         wanted = min(n_candidates, self.n_items)
         found = self._graph.search(wide, wanted)
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(wide), -1)
@@ -98,7 +90,7 @@ class ItemIndex:
         graph.expansion_search = (
             config or IndexConfig()
         ).search_effort  # the file does not keep it
-        return cls(graph, len(graph), graph.ndim - 1)
+        return cls(graph, len(graph), graph.ndim)
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:

@@ -55,15 +55,17 @@ def context_notes(
     return notes
 
 
-def refuse_unknown_context(columns: ContextColumns, context: Mapping[str, Any]) -> None:
+def refuse_unknown_context(
+    columns: ContextColumns, context: Mapping[str, Any], heeded: Collection[str]
+) -> None:
     """Refuse circumstances of which no training event tells, where there are context columns:
-    ignored, a misspelled one would go unnoticed.
+    ignored, a misspelled one would go unnoticed; what the policy heeds is known, too.
 
     Raises:
         BadInput: naming the column and the nearest known one.
     """
     for name in context:
-        if columns.names and name not in columns.names:
+        if columns.names and name not in columns.names and name not in heeded:
             near = nearest(name, columns.names, NEAR)
             hint = f"did you mean {near!r}? " if near else ""
             raise BadInput(

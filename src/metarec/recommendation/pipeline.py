@@ -1,4 +1,4 @@
-"""From requests to slates: score -> restrict -> order -> annotate.
+"""From requests to slates: score -> restrict -> order -> reserve -> annotate.
 
 One value goes down through the stages; each returns it with what it found out, and none goes back.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metarec.recommendation.annotate import annotate
+from metarec.recommendation.cold_share import reserve
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.order import order
 from metarec.recommendation.ranking import SlateOptions
@@ -28,4 +29,5 @@ def recommend(
     ranking = score(model, requests)
     ranking = restrict(model, ranking, options)
     ranking = order(model, ranking, options, rng)
+    ranking = reserve(model, ranking, options, rng)
     return annotate(model, ranking)

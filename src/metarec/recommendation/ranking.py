@@ -26,6 +26,8 @@ class SlateOptions:
     """Weight of newness within the slate, in [0, 1]."""
     explore: float = 0.0
     """Strength of exploration; 0 shows the best as known."""
+    cold_share: float = 0.0
+    """Share of places reserved for cold items, see `cold_share`."""
     reranker: Reranker | None = None
     """Reorders for another aim (exposure, calibration); instead of `diversity`."""
 
@@ -34,6 +36,8 @@ class SlateOptions:
             raise BadInput(f"k must be 1 or more, got {self.k}")
         if not 0.0 <= self.diversity <= 1.0:
             raise BadInput(f"diversity must lie in [0, 1], got {self.diversity}")
+        if not 0.0 <= self.cold_share <= 0.5:
+            raise BadInput(f"cold_share must lie in [0, 0.5], got {self.cold_share}")
         if self.explore < 0.0:
             raise BadInput(f"explore must be 0 or more, got {self.explore}")
         if self.diversity and self.reranker is not None:

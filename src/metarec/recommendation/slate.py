@@ -40,6 +40,8 @@ class Request:
     """
     searches: Sequence[str] = ()
     """What they searched for, the newest last."""
+    at: float | None = None
+    """When they ask, seconds since 1970; the time of their newest event unless given."""
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None

@@ -71,6 +71,7 @@ class RequestReader:
             location=self._locations(requests, support),
             circumstances=self._circumstances([request.context for request in requests]),
             searches=[list(request.searches) for request in requests],
+            at=np.array([np.nan if r.at is None else float(r.at) for r in requests], np.float64),
         )
 
     def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:

@@ -59,6 +59,13 @@ def audit(
             help="Also say what each part of the score is worth; with --out, a model card.",
         ),
     ] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="Also say which columns the model rests on: what is lost when one is shuffled.",
+        ),
+    ] = False,
     mend: Annotated[
         bool,
         typer.Option(
@@ -86,6 +93,7 @@ def audit(
     from metarec.data.cleaning import read_clean
     from metarec.fairness.audit import audit as look
     from metarec.fairness.audit_report import to_html
+    from metarec.fairness.cold_exposure import cold_exposure
     from metarec.recommender import Recommender
 
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
@@ -103,6 +111,11 @@ def audit(
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
     texts, sections = [found.to_text()], {}
+    reserved = cold_exposure(judged, trial, shots, seed=seed)
+    if reserved is not None:
+        result["cold_items"] = reserved.to_json()
+        texts.append(reserved.to_text())
+        sections["What a share for cold items shows and costs"] = f"<p>{reserved.to_text()}</p>"
     if explanations:
         faithful = _faithful(judged, trial, seed)
         result["explanations"] = faithful.to_json()
@@ -112,6 +125,13 @@ def audit(
     if ablation is not None:
         result["parts"] = ablation.to_json()
         texts.append(ablation.to_text())
+    if features:
+        from metarec.fairness.features import audit_features
+
+        rested = audit_features(judged, trial, shots, seed=seed)
+        result["features"] = rested.to_json()
+        texts.append(rested.to_text())
+        sections["Which columns the model rests on"] = f"<pre>{escape(rested.to_text())}</pre>"
     tried = _tried(judged, table, names[0], metric, seed) if mend else None
     if tried is not None:
         result["prices"] = tried.table.to_json()
@@ -163,7 +183,7 @@ def _whom(
         split.horizon.shots,
         [
             "the model had learned from everyone here, so one of the same settings, fitted "
-            "without the people judged, stands in for it."
+            "without the test users, stands in for it."
         ],
     )
 

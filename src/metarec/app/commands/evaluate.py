@@ -408,7 +408,7 @@ def _cross_validated(
             ]
         )
     head = (
-        f"NDCG@10 of {len(curve.user_ids):,} newcomers in {folds} folds, ± half of the 95% "
+        f"NDCG@10 of {len(curve.user_ids):,} new users in {folds} folds, ± half of the 95% "
         f"interval, after so many events"
     )
     return {

@@ -198,7 +198,7 @@ def fit(
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
-        f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} people "
+        f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} users "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
         f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"

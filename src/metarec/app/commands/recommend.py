@@ -74,6 +74,9 @@ def recommend(
     explore: Annotated[
         float, typer.Option(help="Strength of exploration; 0 shows the best as known.")
     ] = 0.0,
+    cold_share: Annotated[
+        float, typer.Option(help="Share of places for items with few or no events, in [0, 0.5].")
+    ] = 0.0,
     seed: Seed = 0,
     all_users: AllUsers = None,
     out: Out = None,
@@ -91,7 +94,7 @@ def recommend(
 
     if all_users is not None:
         told = (like, dislike, bought, viewed, did, profile, wish, friend, near, within_km)
-        if any((*told, context, search, ban, pin, quota, explore)):
+        if any((*told, context, search, ban, pin, quota, explore, cold_share)):
             raise BadInput(
                 "--all-users takes what is known of each user from DATA; beside it only -k, "
                 "--filter and --diversity count"
@@ -119,6 +122,7 @@ def recommend(
         rules=rules,
         diversity=diversity,
         explore=explore,
+        cold_share=cold_share,
         rng=np.random.default_rng(seed),
     )[0]
     titles = titles_of(loaded, slate.item_ids)
@@ -144,7 +148,13 @@ def recommend(
         [str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]]
         for place, one in enumerate(places, start=1)
     ]
-    head = ["", "title", "score", "doubt" if slate.interval is None else "rating (9 in 10)", "id"]
+    head = [
+        "",
+        "title",
+        "score",
+        "uncertainty" if slate.interval is None else "rating (9 in 10)",
+        "id",
+    ]
     text = table(head, rows) if rows else "nothing may be shown: loosen the filter or the bans"
     show(
         {"items": places, "notes": slate.notes, "model_version": slate.model_version},
@@ -255,7 +265,7 @@ def with_context(
     from metarec.recommendation.notes import refuse_unknown_context
 
     told = {name: _read(value) for name, value in _pairs(context, "--context")}
-    refuse_unknown_context(model.context_columns, told)
+    refuse_unknown_context(model.context_columns, told, model.policy_check.heeds(told))
     return replace(
         request,
         within_km=within_km,

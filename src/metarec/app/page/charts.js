@@ -61,7 +61,7 @@ export function curve(series, metric) {
     marks.map((at) => [svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
     shots.map((events) => svg("text", { x: x(events), y: height - box.bottom + 18, "text-anchor": "middle" }, String(events))),
-    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, "events known of a newcomer"),
+    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, "events known of a new user"),
     drawn.filter((one) => one.ours).map((one) => svg("path", { class: "band", d: band(one.points) })),
     drawn.map((one) => svg("path", { class: one.ours ? "line ours" : "line", d: path(one.points) })),
     labels.map(({ one, y: at }) => svg("text", { class: one.ours ? "end ours" : "end", x: width - box.right + 8, y: at + 4 }, one.name)));

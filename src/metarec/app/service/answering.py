@@ -38,6 +38,7 @@ class Options:
     quota: tuple[tuple[str, int], ...] = ()
     diversity: float = 0.0
     explore: float = 0.0
+    cold_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,14 @@ class Ask:
     options: Options
 
 
-def options_of(body: RecommendationRequest, explore: float, only: str = "") -> Options:
-    """The options of a request; `explore` where it does not say, and the filter `only` beside its
-    own.
+def options_of(
+    body: RecommendationRequest, explore: float, cold_share: float, only: str = ""
+) -> Options:
+    """The options of a request; `explore` and `cold_share` where it does not say, and the filter
+    `only` beside its own. Further pages reserve nothing, so that no item comes twice by chance.
     """
     both = f"({only}) and ({body.filter})" if only and body.filter else body.filter or only
+    share = cold_share if body.cold_share is None else body.cold_share
     return Options(
         k=body.k + body.offset,
         filter=both or None,
@@ -61,6 +65,7 @@ def options_of(body: RecommendationRequest, explore: float, only: str = "") -> O
         quota=tuple(sorted(body.quota.items())),
         diversity=body.diversity,
         explore=explore if body.explore is None else body.explore,
+        cold_share=0.0 if body.offset else share,
     )
 
 
@@ -83,7 +88,10 @@ def request_of(
             model knows no such context column.
     """
     served.model.policy_check.refuse_misspelled(body.profile)
-    refuse_unknown_context(served.model.context_columns, body.context)
+    model = served.model
+    refuse_unknown_context(
+        model.context_columns, body.context, model.policy_check.heeds(body.context)
+    )
     stored, profile = (
         store.person(body.user_id, last)
         if store is not None and body.user_id is not None
@@ -173,6 +181,7 @@ def answer_all(asks: Sequence[Ask], rng: np.random.Generator) -> list[Slate]:
             rules=rules,
             diversity=options.diversity,
             explore=options.explore,
+            cold_share=options.cold_share,
             rng=rng,
         )
         for row, slate in zip(rows, answers, strict=True):

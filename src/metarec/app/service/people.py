@@ -78,7 +78,7 @@ def people_routes(service: Service) -> APIRouter:
         return request_of(body, served, None, settings.history_length, **more), True
 
     async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
-        options = options_of(body, settings.explore, settings.filter)
+        options = options_of(body, settings.explore, settings.cold_share, settings.filter)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
             raise HTTPException(
@@ -150,7 +150,11 @@ def people_routes(service: Service) -> APIRouter:
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
         costs = [
-            cost_of(one, options_of(one, settings.explore).explore, settings.max_cost)
+            cost_of(
+                one,
+                options_of(one, settings.explore, settings.cold_share).explore,
+                settings.max_cost,
+            )
             for one in body.requests
         ]
         if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:

@@ -291,6 +291,13 @@ class RecommendationRequest(Person):
         le=10.0,
         description="Strength of exploration; the service's own where not given.",
     )
+    cold_share: float | None = Field(
+        None,
+        ge=0.0,
+        le=0.5,
+        description="Share of places reserved for items with few or no events; the service's own "
+        "where not given.",
+    )
     explain: bool = Field(default=False, description="Give a short reason with each item.")
 
 

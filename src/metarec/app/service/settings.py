@@ -98,6 +98,10 @@ class ServiceSettings:
     """
     explore: float = 0.0
     """Strength of exploration where a request does not say; 0 shows the best as known."""
+    cold_share: float = 0.05
+    """Share of places reserved for items with few or no events where a request does not say: of
+    ten places the last one in half of the slates; 0 reserves none.
+    """
     filter: str = ""
     """Filter that every slate heeds, beside the request's own, such as `in_stock = true`; see the
     guide of filters.
@@ -132,6 +136,8 @@ class ServiceSettings:
     log_json: bool = True
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.cold_share <= 0.5:
+            raise BadInput(f"cold_share must lie in [0, 0.5], got {self.cold_share}")
         for name, low in (
             ("port", 0),
             ("workers", 1),

@@ -134,7 +134,7 @@ def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
         shown.higher_is_better
     ]
     axes.set_title(f"{shown.label}: {shown.meaning}{better}", fontsize=10, loc="left")
-    axes.set_xlabel("events shown of each newcomer (square-root scale)", fontsize=9)
+    axes.set_xlabel("events known of each new user (square-root scale)", fontsize=9)
     axes.set_xticks(_positions(curve.shots), [str(k) for k in curve.shots])
     quiet_axes(axes)
 

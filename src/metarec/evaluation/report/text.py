@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_text(evaluation: Evaluation, width: int = 120) -> str:
-    """The learning curve, errors where there are values, the verdict, costs, and some newcomers."""
+    """The learning curve, errors where there are values, the verdict, costs, and some new users."""
     from rich.console import Console
 
     console = Console(
@@ -72,9 +72,9 @@ def head(evaluation: Evaluation) -> str:
         if "encoder_reason" in (settings := cost.settings)
     )
     return (
-        f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} people judged, "
-        f"{facts['chosen_by']:,} others to choose "
-        f"settings by; fitted on {facts['training_people']:,} people and "
+        f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} test users, "
+        f"{facts['chosen_by']:,} validation users; "
+        f"fitted on {facts['training_people']:,} users and "
         f"{facts['training_events']:,} events; "
         f"{facts['items_listed']:,} items listed{read}"
     )
@@ -91,7 +91,7 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
     best = means.min(axis=0) if METRICS[metric].higher_is_better is False else means.max(axis=0)
     title = (
         f"{METRICS[metric].label} after so many events, ± half of the 95% interval (* best); "
-        f"seconds to fit, ms for a newcomer"
+        f"seconds to fit, ms a user"
     )
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
@@ -117,9 +117,9 @@ def _short(value: float) -> str:
 
 
 def show(person: ShownUser, shown_by: str) -> list[str]:
-    """One newcomer in a few lines."""
+    """One new user in a few lines."""
     who = ", ".join(f"{k} {v}" for k, v in person.profile.items()) or "nothing known"
-    lines = [f"A newcomer ({who}), served by {shown_by}; liked {person.liked_later} things later"]
+    lines = [f"A new user ({who}), served by {shown_by}; liked {person.liked_later} things later"]
     for slate in person.slates:
         marked = [
             f"{'✓ ' if hit else ''}{title}"

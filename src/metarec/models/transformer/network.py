@@ -5,9 +5,9 @@ Three forms of one model. `decoder`: causal, each event predicts what comes next
 al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, then each candidate
 looks it up by cross-attention, so that a person is read differently for different candidates (the
 idea of Zhou et al. 2018, DIN, arXiv:1706.06978). Where we differ from the papers: a token carries
-kind, value, recency and context beside the item, an item is its content plus a collaborative
-residual that is dropped at random, and a first token holds the profile, so that a newcomer without
-events is scored too.
+kind, value and time since the event before beside the item, an item is its content plus a
+collaborative residual that is dropped at random, and a first token holds the profile and the
+circumstances of the request, so that a user without events is scored too.
 
 Shape letters: B users, L events, N items, C candidates, D width, F content features.
 """
@@ -26,6 +26,8 @@ from metarec.data.schema import BadInput
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.transformer.inputs import SequenceInputs
 
+OF_USER = frozenset({"profile", "circumstances"})
+"""Inputs of a user, not of each event."""
 FORMS = ("decoder", "encoder", "encoder_decoder")
 CANDIDATE_NUMBERS = 4_000_000
 """Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
@@ -91,7 +93,7 @@ class SequenceTransformer(nn.Module):
     Args:
         content_NF: content features of each item, `[N, 0]` if there are none.
         kinds: how many kinds of events there are, the unknown one included.
-        context: width of the context features.
+        circumstances: width of the circumstances of requests; 0 for none.
         profile: width of the profile features; 0 for none.
     """
 
@@ -102,7 +104,7 @@ class SequenceTransformer(nn.Module):
         *,
         form: str = "decoder",
         kinds: int = 2,
-        context: int = 0,
+        circumstances: int = 0,
         profile: int = 0,
     ) -> None:
         super().__init__()
@@ -113,8 +115,9 @@ class SequenceTransformer(nn.Module):
         self.scored = None if sizes.tie_weights else ItemVectors(content_NF, dim, sizes.id_dropout)
         self.item_bias = nn.Parameter(torch.zeros(len(content_NF)))
         self.kind = nn.Embedding(kinds, dim)
-        self.numbers = nn.Linear(2 + context, dim)  # value, recency, context
+        self.numbers = nn.Linear(2, dim)  # value, time since the event before
         self.profile = nn.Linear(profile, dim) if profile else None
+        self.circumstances = nn.Linear(circumstances, dim, bias=False) if circumstances else None
         self.start, self.mask = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
         self.place = nn.Embedding(sizes.max_events + 2, dim)
         for table in (self.kind, self.place, self.numbers):
@@ -153,9 +156,7 @@ class SequenceTransformer(nn.Module):
         who_BLD = items_ND[items_BL]
         if masked_BL is not None:
             who_BLD = torch.where(masked_BL[..., None], self.mask, who_BLD)
-        numbers = torch.cat(
-            [inputs["values"][..., None], inputs["gaps"][..., None], inputs["context"]], dim=-1
-        )
+        numbers = torch.stack([inputs["values"], inputs["gaps"]], dim=-1)
         if masked_BL is not None:
             numbers = numbers.masked_fill(
                 masked_BL[..., None], 0.0
@@ -164,6 +165,8 @@ class SequenceTransformer(nn.Module):
         start_BD = self.start.expand(len(items_BL), -1)
         if self.profile is not None:
             start_BD = start_BD + self.profile(inputs["profile"])
+        if self.circumstances is not None:
+            start_BD = start_BD + self.circumstances(inputs["circumstances"])
         x_BLD = torch.cat([start_BD[:, None], events_BLD], dim=1)
         x_BLD = self.dropout(x_BLD + self.place(torch.arange(x_BLD.shape[1], device=x_BLD.device)))
         is_real_BL = torch.cat([torch.ones_like(is_real_BL[:, :1]), is_real_BL], dim=1)
@@ -226,7 +229,7 @@ def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], T
     """Histories with one empty event after the last real one, and a mask that is True there."""
     is_real_BL = inputs["is_real"]
     grown = {
-        name: torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1) if name != "profile" else rows
+        name: rows if name in OF_USER else torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)
         for name, rows in inputs.items()
     }
     masked_BL = torch.zeros_like(grown["is_real"])
@@ -237,8 +240,7 @@ def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], T
 def as_tensors(inputs: SequenceInputs, profile: np.ndarray | None = None) -> dict[str, Tensor]:
     """Feature arrays as what `SequenceTransformer` reads; `profile` [B, P]."""
     tensors = {
-        name: torch.from_numpy(getattr(inputs, name))
-        for name in ("items", "kinds", "values", "gaps", "context", "is_real")
+        name: torch.from_numpy(getattr(inputs, name)) for name in inputs.__dataclass_fields__
     }
     return (
         tensors

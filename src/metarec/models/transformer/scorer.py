@@ -9,7 +9,7 @@ gate learns what it is worth.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
+from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
@@ -95,9 +94,9 @@ class Transformer:
 
     form: ClassVar[str] = "decoder"
     network: SequenceTransformer
-    value_mean: float
-    value_spread: float
+    reader: SequenceReader
     config: TransformerConfig = TransformerConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
 
     @classmethod
     def fit(
@@ -107,53 +106,31 @@ class Transformer:
         config: TransformerConfig | None = None,
     ) -> Self:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
-        config, values = config or cls.config, behaviour.histories.values
-        mean, spread = (
-            (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
-        )
-        supports = behaviour.histories.first(behaviour.pools)
-        inputs = _inputs(supports, behaviour.horizon.pool, mean, spread)
-        targets = _targets(behaviour)
-        profile = behaviour.profiles if behaviour.profiles.shape[1] else None
-        shuffled = rng.permutation(len(supports))
+        config, reader = config or cls.config, SequenceReader.fit(behaviour)
+        shuffled = rng.permutation(len(behaviour.histories))
         judged, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
-        able = judged[np.diff(targets.indptr)[judged] > 0][: config.max_held_out]
-        features = SequenceFeatures(
-            kinds=["event"],
-            value_mean=mean,
-            value_spread=spread,
-            gap_spread=0.0,
-            numbers={},
-            categories={},
-        )
-        wanted = torch.from_numpy(targets[able].toarray().astype(np.float32))
-        shown = as_tensors(inputs.rows(able), None if profile is None else profile[able])
-
-        def likelihood(model: SequenceTransformer) -> float:
-            return -float(softmax_loss(model.score(shown), wanted))
-
+        data = _training_set(behaviour, reader, learned)
+        asked = _training_set(behaviour, reader, judged[behaviour.targets.lengths[judged] > 0])
         network = train_sequence(
-            TrainingSet(
-                inputs=inputs.rows(learned),
-                targets=targets[learned],
-                profile=None if profile is None else profile[learned],
-            ),
+            data,
             behaviour.content,
-            features,
+            reader,
             form=cls.form,
             sizes=config.sizes(behaviour.horizon.pool),
             training=config.training(),
             rng=rng,
-            validate=likelihood if len(able) else None,
+            validate=_likelihood(asked, config.max_held_out) if asked.targets.nnz else None,
         )
-        return cls(network=network, value_mean=mean, value_spread=spread, config=config)
+        return cls(network=network, reader=reader, config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
     ) -> Float[np.ndarray, "people items"]:
         """[B, N] chances that add up to 1."""
         support, profiles = users.support, users.profiles
-        inputs = _inputs(support, self.network.sizes.max_events, self.value_mean, self.value_spread)
+        inputs = self.reader.read(
+            support, users.context.circumstances, self.network.sizes.max_events
+        )
         has_profile = self.network.profile is not None
         parts = []
         with torch.inference_mode():
@@ -201,10 +178,8 @@ class Transformer:
         profile = self.network.profile
         settings = {
             "sizes": asdict(self.network.sizes),
-            "kinds": self.network.kind.num_embeddings,
+            "reader": self.reader.to_dict(),
             "profile": 0 if profile is None else profile.in_features,
-            "mean": self.value_mean,
-            "spread": self.value_spread,
         }
         return {
             **{name: value.detach().numpy() for name, value in self.network.state_dict().items()},
@@ -222,21 +197,18 @@ class Transformer:
             for name, value in arrays.items()
             if name != SETTINGS
         }
+        reader = SequenceReader.from_dict(settings["reader"])
         with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
             network = SequenceTransformer(
                 weights["items.content"],
                 SequenceSizes(**settings["sizes"]),
                 form=cls.form,
-                kinds=settings["kinds"],
+                kinds=reader.n_kinds,
+                circumstances=reader.n_circumstances,
                 profile=settings["profile"],
             )
         network.load_state_dict(weights)
-        return cls(
-            network=network.eval(),
-            value_mean=settings["mean"],
-            value_spread=settings["spread"],
-            config=config or cls.config,
-        )
+        return cls(network=network.eval(), reader=reader, config=config or cls.config)
 
 
 class MaskedTransformer(Transformer):
@@ -266,15 +238,40 @@ def _targets(behaviour: Behaviour) -> sp.csr_matrix:
     return liked.matrix(behaviour.n_items, each[liked.owners])
 
 
-def _inputs(histories: Histories, length: int, mean: float, spread: float) -> SequenceInputs:
-    padded = histories.padded(length)
-    shape = padded.items.shape
-    values = np.where(padded.is_real, (padded.values - mean) / spread, 0.0).astype(np.float32)
-    return SequenceInputs(
-        items=padded.items,
-        kinds=padded.is_real.astype(np.int64),
-        values=values,
-        gaps=np.zeros(shape, np.float32),
-        context=np.zeros((*shape, 0), np.float32),
-        is_real=padded.is_real,
-    )
+def _training_set(behaviour: Behaviour, reader: SequenceReader, users: np.ndarray) -> TrainingSet:
+    """What these training users show and want; where acts have circumstances everyone stands twice:
+    without any, and asked for what they took under those of one act.
+    """
+    targets, codes = _targets(behaviour)[users], np.zeros((len(users), 0), np.int64)
+    context = behaviour.context
+    if context is not None and context.has_circumstances:
+        told = behaviour.batch_of(users, behaviour.pool.users(users)).context.circumstances
+        codes = np.concatenate([np.zeros_like(told), told])
+        targets = sp.vstack([targets, _taken_then(behaviour, users, targets)], format="csr")
+        users = np.concatenate([users, users])
+    profile = behaviour.profiles[users] if behaviour.profiles.shape[1] else None
+    inputs = reader.read(behaviour.pool.users(users), codes, behaviour.horizon.pool)
+    return TrainingSet(inputs=inputs, targets=targets, profile=profile)
+
+
+def _taken_then(behaviour: Behaviour, users: np.ndarray, targets: sp.csr_matrix) -> sp.csr_matrix:
+    """`targets` [len(users), N] without what was taken under other circumstances than those
+    told.
+    """
+    assert behaviour.context is not None
+    acts, rows = behaviour.asked_acts, []
+    for start in range(0, len(users), AT_ONCE):
+        some = users[start : start + AT_ONCE]
+        then = behaviour.context.taken_then(some, behaviour.targets, acts)
+        rows.append(targets[start : start + AT_ONCE].multiply(then).tocsr())
+    return sp.vstack(rows, format="csr") if rows else targets
+
+
+def _likelihood(asked: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
+    """How likely the network finds what at most `most` of these users wanted."""
+    rows = np.arange(asked.targets.shape[0])
+    rows = rows[:: max(1, len(rows) // most)][:most]
+    wanted = torch.from_numpy(asked.targets[rows].toarray().astype(np.float32))
+    profile = None if asked.profile is None else asked.profile[rows]
+    shown = as_tensors(asked.inputs.rows(rows), profile)
+    return lambda network: -float(softmax_loss(network.score(shown), wanted))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.models.transformer.inputs import SequenceFeatures, SequenceInputs
+from metarec.models.transformer.inputs import SequenceInputs, SequenceReader
 from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.runtime.progress import Progress, silent
@@ -79,7 +79,7 @@ class TrainingSet:
 def train_sequence(
     data: TrainingSet,
     content: np.ndarray,
-    features: SequenceFeatures,
+    reader: SequenceReader,
     *,
     form: str = "decoder",
     sizes: SequenceSizes | None = None,
@@ -106,8 +106,8 @@ def train_sequence(
             torch.from_numpy(content.astype(np.float32)),
             sizes,
             form=form,
-            kinds=len(features.kinds) + 1,
-            context=features.context_width,
+            kinds=reader.n_kinds,
+            circumstances=reader.n_circumstances,
             profile=0 if data.profile is None else data.profile.shape[1],
         )
         popularity = np.asarray(data.targets.sum(axis=0)).ravel() + 0.5

@@ -1,0 +1,44 @@
+"""`metarec reproduce`: published tables on their authors' files, measured beside published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarec.app.commands.options import Encoder, Json, Preset, Seed, show
+
+
+def reproduce(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A table: tanp-lastfm, beauty or lastfm-loo.")
+    ],
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="PATH", help="Its files; without them, where to get them is said."),
+    ] = None,
+    preset: Preset = "small",
+    encoder: Encoder = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Reproduce a published table: metarec and simple baselines on the files of its authors, with
+    their split and their scorer, beside what the papers say.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.evaluation.adapters import OwnRecommender
+    from metarec.evaluation.paper_protocols import as_json as plain
+    from metarec.evaluation.paper_protocols import describe_rows
+    from metarec.evaluation.reproduce import published_lines, table_of
+    from metarec.evaluation.reproduce import reproduce as measure
+    from metarec.runtime.progress import on_terminal
+
+    table = table_of(name)
+    if path is None:
+        raise BadInput(f"give the files: metarec reproduce {name} PATH; they are {table.files}")
+    with on_terminal(show=not as_json) as progress:
+        ours = OwnRecommender(preset=preset, encoder=encoder, progress=progress)
+        rows = measure(name, path, [ours], seed=seed, progress=progress)
+    result = {"table": name, "published": table.published, "rows": plain(rows)}
+    show(result, f"{describe_rows(rows)}\n{published_lines(name)}", as_json=as_json)

@@ -1,0 +1,191 @@
+"""Published tables on the files of their authors: read as they split them, scored as they score.
+
+Nothing is shipped: the files come from the repository that each table names. Published figures are
+copied from the papers and stand beside what is measured here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.newcomers import ColdUser
+from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation import leave_last_out as last_out
+from metarec.evaluation.baselines import BASELINES
+from metarec.evaluation.interface import Judged
+from metarec.evaluation.paper_protocols import ProtocolRow, Published, judge_by_protocol
+from metarec.runtime.progress import Progress, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One published table."""
+
+    files: str
+    """What of which repository to give."""
+    published: dict[str, dict[str, float]]
+    """Model -> metric -> what its paper says."""
+    read: Callable[[Path], Dataset | Published]
+    """From the files: a split of their own, or data of which each user's last event is asked."""
+
+
+def tanp_lastfm(folder: Path) -> Published:
+    """The split that TaNP's authors ship: training users, validation and test episodes by name."""
+    ratings = _json(folder / "interaction_dict_y.json")
+    values = {
+        (user, item): float(value)
+        for user, items in _json(folder / "interaction_dict_x.json").items()
+        for item, value in zip(items, ratings[user], strict=True)
+    }
+    train = Dataset(
+        interactions=pl.DataFrame(
+            [(u, i, values[u, i], "rating") for u, i in _pairs(folder / "training")],
+            schema=["user_id", "item_id", "value", "kind"],
+            orient="row",
+        ),
+        name="TaNP's Last.FM",
+    )
+    validation, judged = (_episodes(folder / part, values) for part in ("validation", "testing"))
+    return Published(
+        name="tanp",
+        train=train,
+        validation=[user for user in validation if user.relevant],
+        scenarios={"new users": judged},
+        cuts=(5, 7, 10),
+        is_graded=False,
+    )
+
+
+def sequences(file: Path) -> Dataset:
+    """A line for each user: the user, then items in their order."""
+    rows = []
+    for line in _text(file).splitlines():
+        user, *items = line.split()
+        rows += [(user, item, float(place)) for place, item in enumerate(items)]
+    if not rows:
+        raise BadInput(f"{file} holds no sequences: lines of a user and items are expected")
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    return Dataset(interactions=events, name=file.stem)
+
+
+TABLES: dict[str, Table] = {
+    "tanp-lastfm": Table(
+        files="the folder lastfm_20 of TaNP/data.zip in github.com/IIEdm/TaNP",
+        published={"TaNP": {"ndcg@5": 0.782, "map@5": 0.714, "ndcg@10": 0.829}},
+        read=tanp_lastfm,
+    ),
+    "beauty": Table(
+        files="data/Beauty.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={
+            "eSASRec": {"hit_rate@10": 0.0928, "ndcg@10": 0.0523},
+            "SASRec, sampled softmax": {"hit_rate@10": 0.0921, "ndcg@10": 0.0531},
+            "TIGER": {"hit_rate@10": 0.0648, "ndcg@10": 0.0384},
+        },
+        read=sequences,
+    ),
+    "lastfm-loo": Table(
+        files="data/LastFM.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={"S3-Rec": {"hit_rate@10": 0.0743, "ndcg@10": 0.0427}},
+        read=sequences,
+    ),
+}
+COMPARED = ("ItemMean+UserOffset", "ItemKNN", "EASE")
+"""Baselines that stand beside, where a table has a split of its own."""
+
+
+def reproduce(
+    name: str,
+    path: Path,
+    models: Sequence[Judged],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[ProtocolRow]:
+    """Measure `models` and the baselines of the table `name` on the files at `path`.
+
+    Raises:
+        BadInput: for an unknown table, or files that are not the ones it needs.
+    """
+    table = table_of(name)
+    if not path.exists():
+        raise BadInput(f"{path} is not there; {name} needs {table.files}")
+    found = table.read(path)
+    if isinstance(found, Published):
+        compared = [BASELINES[baseline]() for baseline in COMPARED]
+        return judge_by_protocol(found, [*compared, *models], seed=seed, progress=progress)
+    split = last_out.leave_last_out_split(found)
+    return last_out.judge_last_out(split, models, seed=seed, progress=progress)
+
+
+def table_of(name: str) -> Table:
+    """The table of this name.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    if name not in TABLES:
+        raise BadInput(f"there is no table {name!r}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def published_lines(name: str) -> str:
+    """What the papers say, for a terminal."""
+    rows = [
+        f"  {model:<24}" + "  ".join(f"{metric} {value:.4g}" for metric, value in said.items())
+        for model, said in table_of(name).published.items()
+    ]
+    return "\n".join(["published:", *rows])
+
+
+def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUser]:
+    users = []
+    for place in range(len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))):
+        shown, asked = (_named(folder, part, place) for part in ("supp", "query"))
+        query = [(item, values[user, item]) for user, item in asked]
+        users.append(
+            ColdUser(
+                user_id=asked[0][0],
+                profile={},
+                pool=[(item, values[user, item]) for user, item in shown],
+                query=query,
+                relevant=[item for item, value in query if value > 0],
+            )
+        )
+    if not users:
+        raise BadInput(f"{folder} holds no episodes: give {TABLES['tanp-lastfm'].files}")
+    return users
+
+
+def _pairs(folder: Path) -> list[tuple[str, str]]:
+    count = len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))
+    return [
+        pair
+        for place in range(count)
+        for part in ("supp", "query")
+        for pair in _named(folder, part, place)
+    ]
+
+
+def _named(folder: Path, part: str, place: int) -> list[tuple[str, str]]:
+    """(user, item) of each line of one side of an episode."""
+    lines = _text(folder / "evidence" / f"{part}_x_{place}_u_m_ids.txt").splitlines()
+    return [(user, item) for user, item in (line.split() for line in lines)]
+
+
+def _json(file: Path) -> dict[str, list[str]]:
+    try:
+        return {str(user): list(map(str, row)) for user, row in json.loads(_text(file)).items()}
+    except (ValueError, AttributeError) as error:
+        raise BadInput(f"{file} is not the file of that name: {error}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} cannot be read: {error}") from error

@@ -1,0 +1,66 @@
+"""TaNP's own scores (Lin et al. 2021, arXiv:2103.06137), as its authors' program counts them.
+
+Nothing is relevant by itself: a place of the list is a hit if its rating is among the user's own
+`k` highest, each of which can be hit once. Average precision is over `k` places, and the gain of a
+rating y in NDCG is 2^y - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def tanp_scores(
+    predicted: np.ndarray,
+    actual: np.ndarray,
+    owner: np.ndarray,
+    people: int,
+    cuts: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Precision, NDCG and average precision [people] at each cut; equal predictions are ordered by
+    chance.
+
+    Args:
+        predicted: [E] what each asked item is ordered by.
+        actual: [E] its rating.
+        owner: [E] the user asked, ascending.
+    """
+    order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
+    ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, people)))
+    found = {f"{name}@{k}": np.zeros(people) for k in cuts for name in ("precision", "ndcg", "map")}
+    for user, values in enumerate(ranked):
+        for k in cuts:
+            precision, ndcg, average = _scores(values, k)
+            found[f"precision@{k}"][user] = precision
+            found[f"ndcg@{k}"][user] = ndcg
+            found[f"map@{k}"][user] = average
+    return found
+
+
+def _scores(values: np.ndarray, k: int) -> tuple[float, float, float]:
+    """Of one user's ratings in the order shown; NaN for a user of whom nothing is asked or whose
+    ratings gain nothing.
+    """
+    if not len(values):
+        return (np.nan,) * 3
+    best, shown = np.sort(values)[::-1][:k], values[:k]
+    discount = 1.0 / np.log2(np.arange(len(shown)) + 2.0)
+    ideal = float((2.0**best - 1.0) @ discount)
+    hits = _hits(shown, best)
+    average = float((np.cumsum(hits) / (np.arange(len(hits)) + 1.0)) @ hits) / k
+    gain = float((2.0**shown - 1.0) @ discount)
+    return float(hits.sum()) / k, gain / ideal if ideal else np.nan, average
+
+
+def _hits(shown: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """[k] 1 where a place holds one of the best ratings that no place before it has used up."""
+    left = dict(zip(*np.unique(best, return_counts=True), strict=True))
+    hits = np.zeros(len(shown))
+    for place, value in enumerate(shown):
+        if left.get(value, 0) > 0:
+            left[value] -= 1
+            hits[place] = 1.0
+    return hits

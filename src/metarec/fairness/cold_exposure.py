@@ -1,0 +1,93 @@
+"""What a share of places reserved for cold items shows, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from metarec.evaluation import metrics
+from metarec.evaluation.interface import requests_at
+from metarec.evaluation.measure import Trial
+from metarec.recommendation.slate import Request, Slate
+from metarec.recommender import Recommender
+from metarec.runtime.rng import derive
+
+K = 10
+MAX_USERS = 500
+"""Users who are asked for, so that an audit of many ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdExposure:
+    """Slates of ten with and without reserved places, after one number of events."""
+
+    shots: int
+    share: float
+    """Of places that are reserved."""
+    cold_items: int
+    """In the catalog: items with fewer than 5 training events."""
+    places: tuple[float, float]
+    """Share of places with cold items: without and with the reserve."""
+    items: tuple[int, int]
+    """Different cold items shown: without and with."""
+    ndcg: tuple[float, float]
+    """NDCG@10: without and with; the difference is the cost."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """One sentence for a terminal."""
+        (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
+        return (
+            f"Cold items ({self.cold_items:,} of the catalog) after {self.shots} events: a share "
+            f"of {self.share:g} of places reserved for them brings {told:.1%} of places "
+            f"({bare:.1%} without) and {many:,} of them ({few:,}) to somebody; NDCG@10 {after:.4f} "
+            f"({before:.4f}), a cost of {before - after:+.4f}."
+        )
+
+
+def cold_exposure(
+    model: Recommender, trial: Trial, shots: Sequence[int], *, share: float = 0.05, seed: int = 0
+) -> ColdExposure | None:
+    """Measure at the middle of these numbers of events; None where no item is cold."""
+    if not len(model.cold_items):
+        return None
+    middle, people = sorted(shots)[len(shots) // 2], trial.newcomers[:MAX_USERS]
+    requests = [
+        replace(request, exclude=[event[0] for event in person.pool])
+        for request, person in zip(requests_at(people, middle), people, strict=True)
+    ]
+    liked = [set(person.relevant) for person in people]
+    bare, told = (_slates(model, requests, of, seed) for of in (0.0, share))
+    cold = set(model.vocabulary.names(model.cold_items.tolist()))
+    shown = [[item for slate in slates for item in slate.item_ids] for slates in (bare, told)]
+    return ColdExposure(
+        shots=middle,
+        share=share,
+        cold_items=len(cold),
+        places=_pair(shown, lambda items: float(np.mean([item in cold for item in items]))),
+        items=_pair(shown, lambda items: len(cold & set(items))),
+        ndcg=_pair([bare, told], lambda slates: _ndcg(slates, liked)),
+    )
+
+
+def _slates(
+    model: Recommender, requests: Sequence[Request], share: float, seed: int
+) -> list[Slate]:
+    return model.recommend(requests, k=K, cold_share=share, rng=derive(seed, "cold exposure"))
+
+
+def _ndcg(slates: Sequence[Slate], liked: Sequence[set[str]]) -> float:
+    hits = np.zeros((len(slates), K), bool)
+    for row, (slate, own) in enumerate(zip(slates, liked, strict=True)):
+        hits[row, : len(slate.item_ids)] = [item in own for item in slate.item_ids]
+    return float(metrics.ndcg(hits, np.array([len(own) for own in liked]), K).mean())
+
+
+def _pair(two: Sequence[Any], of: Any) -> tuple[Any, Any]:
+    return of(two[0]), of(two[1])

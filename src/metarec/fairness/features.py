@@ -1,0 +1,108 @@
+"""Which columns a model rests on: what quality new users lose when one is shuffled.
+
+A column of the users is shuffled among the users judged, a column of the items among the items, so
+that its values stay and what they belong to does not (Breiman 2001, doi:10.1023/A:1010933404324).
+The model is not fitted again, so columns that say the same stand in for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.evaluation.interface import Scores
+from metarec.evaluation.measure import Trial
+from metarec.evaluation.significance import Difference, paired_difference, resample
+from metarec.fairness.outcomes import judge
+from metarec.recommender import Recommender
+from metarec.runtime.rng import derive
+
+METRIC = "ndcg@10"
+NOT_CONTENT = ("item_id", "image", "image_url", "url")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnWorth:
+    """One column."""
+
+    of: str
+    """`users` or `items`."""
+    column: str
+    loss: Difference
+    """NDCG@10 as it is minus with the column shuffled, the mean over numbers of events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureAudit:
+    """Every column, the one most rested on first."""
+
+    columns: list[ColumnWorth]
+    users: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        rows = [{"of": c.of, "column": c.column, **asdict(c.loss)} for c in self.columns]
+        return {"metric": METRIC, "users": self.users, "columns": rows}
+
+    def to_text(self) -> str:
+        """A line a column."""
+        head = f"what {self.users:,} users lose of NDCG@10 when a column is shuffled [95%]"
+        if not self.columns:
+            return f"{head}: there is no column to shuffle"
+        return "\n".join(
+            [
+                head,
+                *(
+                    f"  {c.of}: {c.column:<24} {c.loss.mean:+.4f} "
+                    f"[{c.loss.low:+.4f}, {c.loss.high:+.4f}]"
+                    + ("" if c.loss.low > 0 or c.loss.high < 0 else "  no clear difference")
+                    for c in self.columns
+                ),
+            ]
+        )
+
+
+def audit_features(
+    model: Recommender, trial: Trial, shots: Sequence[int], *, seed: int = 0
+) -> FeatureAudit:
+    """Shuffle each column in turn, and ask the model again."""
+    before = judge(model, trial, shots, seed=seed).values(METRIC)
+    weights = resample(len(before), derive(seed, "features", "bootstrap"))
+    found = [
+        ColumnWorth(
+            of=of,
+            column=column,
+            loss=paired_difference(
+                before, judge(asked, shown, shots, seed=seed).values(METRIC), weights
+            ),
+        )
+        for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))
+    ]
+    return FeatureAudit(
+        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.newcomers)
+    )
+
+
+def _shuffled(
+    model: Recommender, trial: Trial, rng: np.random.Generator
+) -> Iterator[tuple[str, str, Scores, Trial]]:
+    """(whose column, its name, model to ask, users to ask about)."""
+    users = trial.newcomers
+    for name in dict.fromkeys(name for user in users for name in user.profile):
+        order = rng.permutation(len(users))
+        profiles = [
+            {**user.profile, name: users[other].profile.get(name)}
+            for user, other in zip(users, order, strict=True)
+        ]
+        mixed = [replace(u, profile=p) for u, p in zip(users, profiles, strict=True)]
+        yield "users", name, model, replace(trial, newcomers=mixed)
+    frame = model.catalog.frame
+    for name in (column for column in frame.columns if column not in NOT_CONTENT):
+        if frame[name].n_unique() > 1:
+            order = rng.permutation(frame.height)
+            mixed_items = frame.with_columns(pl.Series(name, frame[name].gather(order)))
+            yield "items", name, model.with_items(mixed_items), trial

@@ -1,0 +1,239 @@
+"""What is on the rise: how much more often an item is taken lately than over all time.
+
+Events fade with a half-life, so that last month's fashion does not outrank this week's; what an
+item's content says of its category's trend fills in where events are few, new items included. How
+fast events fade, and what that is worth beside popularity and item k-NN, is chosen on training
+users alone: everything before some moment is counted, and users are asked what they took after it.
+Where that gains nothing, or times are no common clock, there is no trend.
+
+Items' age and drift are what Ji et al. 2020, "A re-visit of the popularity baseline in recommender
+systems", arXiv:2005.13829, find missing in popularity counted over all time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from metarec.data.validity import LEAST_EPOCH
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.base import event_weights
+
+HALF_LIVES = (1 / 400, 1 / 100, 1 / 25, 1 / 8)
+"""Half-lives that are tried, as shares of the time that the events span."""
+DAMPINGS = (3.0, 0.3)
+"""Faded events' worth of pull towards what content says that are tried."""
+WEIGHTS = (0.5, 1.0, 2.0)
+"""Weights that are tried; at 1 faded popularity takes the place of popularity."""
+MOMENTS = 24
+"""Moments at which the trend is kept, with the same number of events between them."""
+CONTENT_RIDGE = 30.0
+CUTS = (0.6, 0.8)
+"""Shares of the events before the moments after which users are asked."""
+MAX_USERS, MIN_USERS = 200, 30
+"""Users asked after each moment at most, and in all at least."""
+MAX_CELLS = 10_000_000
+"""Scores held while choosing, over users and items."""
+LEAST_T = 3.0
+"""A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on."""
+PLACES, SECONDS_A_DAY = 10, 86_400.0
+SHRINK = 4.0
+"""Added to the norm of an item's events in item k-NN while choosing."""
+EASE = 0.3
+"""Share of popularity at which item k-NN starts to count while choosing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """An addend of the log-score for users of whom it is known when they ask."""
+
+    moments: np.ndarray
+    """[G] float64 seconds, ascending, the end of training the last."""
+    lifts: np.ndarray
+    """[G, N] float32 log of faded popularity over popularity, counted before each moment."""
+    from_content: np.ndarray
+    """[C + 1, G] float32 what content columns and 1 say of a lift."""
+    half_life: float
+    """Seconds after which an event counts half."""
+    weight: float
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Trend | None:
+        """The trend at several moments; None where none is found or worth anything."""
+        if not has_clock(behaviour.whole):
+            return None
+        chosen = _chosen(behaviour, rng)
+        if chosen is None:
+            return None
+        half_life, damping, weight = chosen
+        times = np.sort(behaviour.whole.times)
+        moments = np.unique(np.quantile(times, np.linspace(0, 1, MOMENTS + 1)[1:]))
+        lifts, from_content = _lifts(behaviour, moments, half_life, damping)
+        return cls(
+            moments=moments,
+            lifts=lifts,
+            from_content=from_content,
+            half_life=half_life,
+            weight=weight,
+        )
+
+    @property
+    def note(self) -> str:
+        """What was found."""
+        days = self.half_life / SECONDS_A_DAY
+        return f"trend: events count half after {days:.3g} days, weight {self.weight:g}"
+
+    def part(self, at: Float[np.ndarray, "users"]) -> Float[np.ndarray, "users items"]:
+        """[B, N] float32 addends for users who ask at these seconds; 0 where that is unknown or
+        before the first moment.
+        """
+        known = np.concatenate([self.lifts, np.zeros((1, self.lifts.shape[1]), np.float32)])
+        moment = np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
+        return np.asarray(np.float32(self.weight) * known[moment])
+
+    def with_content(self, content: Float[np.ndarray, "items columns"]) -> Trend:
+        """New items rise as their content does."""
+        new = _with_one(content[self.lifts.shape[1] :]) @ self.from_content
+        return replace(self, lifts=np.concatenate([self.lifts, new.T.astype(np.float32)], axis=1))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Everything learned."""
+        return {
+            "moments": self.moments,
+            "lifts": self.lifts,
+            "from_content": self.from_content,
+            "half_life": np.array([self.half_life]),
+            "weight": np.array([self.weight]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Trend:
+        """From `arrays()`."""
+        return cls(
+            moments=arrays["moments"],
+            lifts=arrays["lifts"],
+            from_content=arrays["from_content"],
+            half_life=float(arrays["half_life"][0]),
+            weight=float(arrays["weight"][0]),
+        )
+
+
+def has_clock(histories: Histories) -> bool:
+    """Whether all times are moments of one clock, neither unknown nor places in an order."""
+    times = histories.times
+    if not len(times) or np.isnan(times).any():
+        return False
+    return bool(np.median(times) >= LEAST_EPOCH and times.max() > times.min())
+
+
+def _lifts(
+    behaviour: Behaviour, moments: np.ndarray, half_life: float, damping: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """[G, N] log lifts at each moment, and [C + 1, G] what content says of them."""
+    events = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
+    weights = behaviour.weights_of(events.owners) * events.strengths
+    total = np.bincount(events.items, weights, behaviour.n_items)
+    faded = np.stack(
+        [
+            np.bincount(events.items, weights * _left(events.times, at, half_life), len(total))
+            for at in moments
+        ]
+    )
+    even = faded.sum(1, keepdims=True) * total / max(total.sum(), 1e-9)
+    rough = np.log((faded + damping) / (even + damping))
+    columns, seen = _with_one(behaviour.content), total > 0
+    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.eye(columns.shape[1])
+    from_content = np.linalg.solve(gram, columns[seen].T @ rough[:, seen].T)
+    told = np.exp(columns @ from_content).T
+    lifts = np.log((faded + damping * told) / (even + damping))
+    return lifts.astype(np.float32), from_content.astype(np.float32)
+
+
+def _left(times: np.ndarray, at: float, half_life: float) -> np.ndarray:
+    """[E] what is left of each event at a moment; nothing is known of later ones."""
+    return np.where(times < at, 0.5 ** (np.maximum(at - times, 0.0) / half_life), 0.0)
+
+
+def _with_one(content: np.ndarray) -> np.ndarray:
+    return np.concatenate([content, np.ones((len(content), 1))], axis=1).astype(np.float64)
+
+
+def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, float, float] | None:
+    """Half-life in seconds, damping and weight; None where no trend gains."""
+    whole = behaviour.whole
+    span = float(whole.times.max() - whole.times.min())
+    cuts = np.quantile(whole.times, CUTS)
+    ends = [*cuts[1:], np.inf]
+    gains = [_gains(behaviour, cut, end, span, rng) for cut, end in zip(cuts, ends, strict=True)]
+    found = np.concatenate(gains, axis=1)  # [settings, users]
+    if found.shape[1] < MIN_USERS:
+        return None
+    means = found.mean(1)
+    best = int(means.argmax())
+    least = LEAST_T * found[best].std() / np.sqrt(found.shape[1])
+    if means[best] <= max(least, 1e-9) or any(g.size and g[best].mean() < 0 for g in gains):
+        return None
+    behind = found[best] - found
+    close = behind.mean(1) <= behind.std(1) / np.sqrt(found.shape[1]) + 1e-9
+    settings = [*product(HALF_LIVES, DAMPINGS, WEIGHTS)]
+    # Of settings that chance alone may set apart, the one that changes least.
+    least_change = min(np.flatnonzero(close), key=lambda row: (settings[row][2], -means[row]))
+    share, damping, weight = settings[least_change]
+    return share * span, damping, weight
+
+
+def _gains(
+    behaviour: Behaviour, cut: float, end: float, span: float, rng: np.random.Generator
+) -> np.ndarray:
+    """[settings, users] what each trend gains in NDCG@10 of what users took between two moments,
+    by what was known before them.
+    """
+    whole, n_items = behaviour.whole, behaviour.n_items
+    before = whole.where(whole.times < cut)
+    past = replace(behaviour, histories=before, whole=before, cut=None, context=None)
+    met = np.bincount(before.items, minlength=n_items) > 0
+    is_asked = (whole.times >= cut) & (whole.times < end) & behaviour.is_wanted(whole)
+    asked = whole.where(is_asked & met[whole.items])
+    able = rng.permutation(np.flatnonzero(asked.lengths))[: min(MAX_USERS, MAX_CELLS // n_items)]
+    if not len(able):
+        return np.zeros((len(HALF_LIVES) * len(DAMPINGS) * len(WEIGHTS), 0))
+    base, wanted, gains = _base(past, able, met), asked.users(able), []
+    plain = _ndcg(base, wanted)
+    for share, damping in product(HALF_LIVES, DAMPINGS):
+        lifts, _ = _lifts(past, np.array([cut]), share * span, damping)
+        gains += [_ndcg(base + np.float32(w) * lifts, wanted) - plain for w in WEIGHTS]
+    return np.stack(gains)
+
+
+def _base(past: Behaviour, users: np.ndarray, met: np.ndarray) -> np.ndarray:
+    """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
+    support = past.whole.users(users)
+    counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
+    popularity = counts / counts.sum()
+    events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from))
+    rarity = sp.diags(1.0 / (np.sqrt(np.asarray(events.power(2).sum(0)).ravel()) + SHRINK))
+    found = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
+    found /= np.maximum(found.sum(1, keepdims=True), 1e-9)
+    scores = np.log(popularity) + np.log1p(found / (EASE * popularity))
+    scores[:, ~met] = -np.inf
+    scores[support.owners, support.items] = -np.inf
+    return np.asarray(scores, np.float32)
+
+
+def _ndcg(scores: np.ndarray, wanted: Histories) -> np.ndarray:
+    """[B] NDCG@10."""
+    places = min(PLACES, scores.shape[1] - 1)
+    top = np.argpartition(-scores, places, axis=1)[:, :places]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    is_wanted = np.zeros(scores.shape, bool)
+    is_wanted[wanted.owners, wanted.items] = True
+    hits = np.take_along_axis(is_wanted, np.take_along_axis(top, order, 1), 1)
+    discount = 1.0 / np.log2(np.arange(places) + 2.0)
+    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
+    return np.asarray((hits * discount).sum(1) / best)

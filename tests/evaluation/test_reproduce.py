@@ -1,0 +1,87 @@
+"""Published tables: files are read as their authors wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.reproduce import (
+    TABLES,
+    published_lines,
+    reproduce,
+    sequences,
+    tanp_lastfm,
+)
+
+
+@pytest.fixture(scope="module")
+def episodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small lastfm_20: 40 users with 32 items, half of them taken."""
+    folder, rng = tmp_path_factory.mktemp("lastfm_20"), np.random.default_rng(0)
+    items, ratings = {}, {}
+    for user in range(40):
+        own = rng.permutation(50)[:32]
+        items[str(user)] = [str(item) for item in own]
+        ratings[str(user)] = [int(item % 2 == user % 2) for item in own]
+    (folder / "interaction_dict_x.json").write_text(json.dumps(items))
+    (folder / "interaction_dict_y.json").write_text(json.dumps(ratings))
+    for part, users in (
+        ("training", range(24)),
+        ("validation", range(24, 30)),
+        ("testing", range(30, 40)),
+    ):
+        (folder / part / "evidence").mkdir(parents=True)
+        for place, user in enumerate(users):
+            for name, rows in (("supp", slice(0, 20)), ("query", slice(20, None))):
+                lines = [f"{user}\t{item}\n" for item in items[str(user)][rows]]
+                file = folder / part / "evidence" / f"{name}_x_{place}_u_m_ids.txt"
+                file.write_text("".join(lines))
+    return folder
+
+
+def test_tanp_s_episodes_are_read_as_they_were_split(episodes: Path) -> None:
+    found = tanp_lastfm(episodes)
+
+    judged = found.scenarios["new users"]
+    assert [user.user_id for user in judged] == [str(n) for n in range(30, 40)]
+    assert all(len(user.pool) == 20 and len(user.query) == 12 for user in judged)
+    assert {value for user in judged for _, value in user.query} == {0.0, 1.0}
+    assert found.train.interactions.has_values
+    assert found.train.interactions.frame["user_id"].n_unique() == 24
+    assert len(found.train.interactions) == 24 * 32
+
+
+def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
+    rows = {row.model: row for row in reproduce("tanp-lastfm", episodes, [])}
+
+    assert set(rows) == {"chance", "item mean", "ItemMean+UserOffset", "ItemKNN", "EASE"}
+    assert rows["EASE"].means["ndcg@5"] > rows["chance"].means["ndcg@5"] + 0.2
+    assert rows["EASE"].people == 10
+    assert "TaNP" in published_lines("tanp-lastfm")
+
+
+def test_sequences_are_read_in_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "Beauty.txt"
+    file.write_text("1 7 3 9\n2 3 7\n")
+
+    data = sequences(file)
+
+    frame = data.interactions.frame.filter(data.interactions.frame["user_id"] == "1")
+    assert frame.sort("timestamp")["item_id"].to_list() == ["7", "3", "9"]
+    assert len(data.interactions) == 5
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no table 'x'; there are tanp-lastfm"):
+        reproduce("x", tmp_path, [])
+    with pytest.raises(BadInput, match="is not there; beauty needs data/Beauty.txt of github"):
+        reproduce("beauty", tmp_path / "no", [])
+    with pytest.raises(BadInput, match="interaction_dict_y.json cannot be read"):
+        reproduce("tanp-lastfm", tmp_path, [])
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(BadInput, match="holds no sequences"):
+        TABLES["beauty"].read(tmp_path / "empty.txt")

@@ -1,0 +1,92 @@
+"""Reserved places bring fresh items to whom they suit, with true propensities, at a stated cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metarec.data.schema import Dataset
+from metarec.recommendation.cold_share import CANDIDATES, reserved
+from metarec.recommendation.slate import Request
+from metarec.recommender import Recommender
+
+TOPICS = ("tent", "stove", "kayak", "drum", "chess", "lamp", "rose", "boot")
+SIZE, SHARE = 100, 0.05
+
+
+@pytest.fixture(scope="module")
+def model() -> Recommender:
+    """A shop of 800 items whose users look at one topic, and one fresh item of each topic."""
+    rng = np.random.default_rng(0)
+    events = [
+        (f"u{user}", f"i{user % 8 * SIZE + item}", float(user * 100 + step))
+        for user in range(640)
+        for step, item in enumerate(rng.choice(SIZE, 10, replace=False))
+    ]
+    items = [
+        f"{topic} {'red blue big old new'.split()[n % 5]}" for topic in TOPICS for n in range(SIZE)
+    ]
+    data = Dataset(
+        interactions=pl.DataFrame(events, schema=["user_id", "item_id", "timestamp"], orient="row"),
+        items=pl.DataFrame({"item_id": [f"i{n}" for n in range(8 * SIZE)], "title": items}),
+        name="outdoors",
+    )
+    fresh = [{"item_id": f"new {topic}", "title": topic} for topic in TOPICS]
+    return Recommender.fit(data, preset="tiny", encoder="tfidf").with_items(pl.DataFrame(fresh))
+
+
+def looker(topic: int, seed: int) -> Request:
+    rng = np.random.default_rng(seed)
+    return Request(history=[f"i{topic * SIZE + n}" for n in rng.choice(SIZE, 5, replace=False)])
+
+
+def test_a_fresh_item_reaches_the_first_twenty_of_its_users_within_ten_impressions(
+    model: Recommender,
+) -> None:
+    users = [looker(n % 8, n) for n in range(40)]
+    rng = np.random.default_rng(0)
+    plain = model.recommend(users, k=20)
+    without = [f"new {TOPICS[n % 8]}" in slate.item_ids for n, slate in enumerate(plain)]
+    reached = np.zeros(len(users), bool)
+    for _ in range(10):
+        slates = model.recommend(users, k=20, cold_share=SHARE, rng=rng)
+        reached |= [f"new {TOPICS[n % 8]}" in slate.item_ids for n, slate in enumerate(slates)]
+    assert np.mean(without) < 0.5
+    assert reached.mean() >= 0.95
+
+
+def test_propensities_are_the_frequencies(model: Recommender) -> None:
+    user, n = looker(0, 1), 3000
+    slates = model.recommend([user] * n, k=10, cold_share=SHARE, rng=np.random.default_rng(1))
+    told: dict[str, float] = {}
+    for slate in slates:
+        told[slate.item_ids[9]] = slate.propensity[9]
+        np.testing.assert_array_equal(slate.propensity[:9], 1.0)
+    shown = [slate.item_ids[9] for slate in slates]
+    assert len(told) == 1 + CANDIDATES
+    assert sum(told.values()) == pytest.approx(1.0)
+    for item, chance in told.items():
+        assert shown.count(item) / n == pytest.approx(chance, abs=0.035)
+
+
+def test_the_share_of_places_is_the_share_asked_for() -> None:
+    for share, k in ((0.05, 10), (0.05, 20), (0.2, 12), (0.0, 10), (0.1, 10)):
+        assert reserved(share, k).sum() == pytest.approx(share * k)
+
+
+@pytest.mark.parametrize("how", [{"filter": 'title contains "tent"'}, {"explore": 1.0}, {}])
+def test_what_may_not_be_shown_is_not_and_nothing_twice(model: Recommender, how: dict) -> None:
+    user = Request(history=["i1", "i2"], exclude=["new tent"])
+    for slate in model.recommend([user] * 50, k=20, cold_share=0.3, **how):
+        assert "new tent" not in slate.item_ids
+        assert len(set(slate.item_ids)) == len(slate.item_ids) == 20
+        assert (slate.propensity > 0).all()
+
+
+def test_without_cold_items_nothing_is_reserved(model: Recommender) -> None:
+    cold = model.vocabulary.names(model.cold_items.tolist())
+    assert {f"new {topic}" for topic in TOPICS} < set(cold)
+    some = Request(history=["i1"], exclude=cold)
+    told = [model.recommend([some], k=10, cold_share=share)[0] for share in (0.0, 0.5)]
+    assert told[0].item_ids == told[1].item_ids
