@@ -92,7 +92,7 @@ def test_the_guides_baseline_is_one_in_every_sentence(
         ("register_model", "network", object, "the name 'network' is taken"),
         ("register_model", "r2d2", object, "the name 'r2d2' is taken"),
         ("register_model", "a/b", object, "has letters, digits and _, got 'a/b'"),
-        ("register_model", "mine", object, "the model 'mine' lacks config, fit, evidence"),
+        ("register_model", "mine", object, "the model 'mine' lacks reads, config, fit, evidence"),
         ("register_learner", "maml", LEARNERS["maml"], "the name 'maml' is taken"),
         ("register_learner", "mine", 3, "a meta-learner is registered as a Method, got 3"),
         ("register_encoder", "tfidf", object, "the name 'tfidf' is taken"),

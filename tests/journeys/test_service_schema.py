@@ -43,10 +43,15 @@ SAYS_MORE_THAN_ITS_SCHEMA = {
     "POST /v1/users/{user_id}/merge",
     "PUT /v1/users/{user_id}/friends",
     "PUT /v1/items/{item_id}",
+    "GET /v1/items",
+    "GET /v1/items/newest",
+    "GET /v1/items/popular",
+    "GET /v1/items/trending",
+    "GET /v1/items/{item_id}",
     "GET /v1/items/{item_id}/similar",
     "GET /v1/onboarding",
 }
-"""A filter, an item's year, a time in the far future, an attribute without its `NAME=`, a
+"""A filter, a field, an item's year, a time in the far future, an attribute without its `NAME=`, a
 circumstance or a user who would be their own friend may be of the right type and still wrong, which
 only the catalog, the model, the clock and the policy can say.
 """

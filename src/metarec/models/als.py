@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import event_weights
+from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
@@ -53,6 +54,7 @@ class Als:
     """[C, D] float32: what content predicts of the factors."""
     relevant_from: float
     config: AlsConfig = AlsConfig()
+    reads: ClassVar[frozenset[str]] = EVENTS
 
     @classmethod
     def fit(

@@ -5,7 +5,7 @@ where it knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,6 +26,27 @@ Evidence: TypeAlias = np.ndarray | sp.csr_matrix
 """[B, N] at least 0; sparse, each item once in a row, from a model that knows few items at a time.
 """
 
+READABLE = frozenset(
+    {
+        "item",
+        "order",
+        "rating",
+        "strength",
+        "count",
+        "profile",
+        "location",
+        "friends",
+        "searches",
+        "context",
+        "text",
+    }
+)
+"""What a model may read of a request: of each event its item, place in order, rating, strength of
+its kind and number of acts; of the user the rest, `text` being all of that in words.
+"""
+EVENTS = frozenset({"item", "rating", "strength", "count"})
+"""What `event_weights` reads."""
+
 
 class Model(Protocol):
     """One model behind the gate.
@@ -34,6 +55,11 @@ class Model(Protocol):
     weighs it against popularity, so only its proportions matter. A model reads what users accepted;
     the gate asks it again about what they refused, and takes that away.
     """
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What it reads of a request, of `READABLE`; nothing else changes its evidence."""
+        ...
 
     @property
     def config(self) -> ModelConfig:
@@ -69,9 +95,8 @@ class Model(Protocol):
         ...
 
 
-@runtime_checkable
-class ReadsWords(Protocol):
-    """A model that reads users as text, and is handed who writes and reads them."""
+class ReadsWords(Model, Protocol):
+    """A model that reads `text`: users in words; it is handed who writes and reads them."""
 
     def with_words(self, words: UsersInWords) -> Model:
         """The same model, writing and reading users by `words`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -86,6 +87,7 @@ class BertTwoTower:
     words: UsersInWords | None = None
     """Who reads what users state; handed in by `with_words`."""
     config: BertTwoTowerConfig = BertTwoTowerConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "profile", "text"})
     adapts: bool = True
     """False serves the prior to everyone, so that what adapting adds can be seen."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -39,6 +40,7 @@ class Content:
     """[N] float32 share of liked events, smoothed."""
     relevant_from: float
     config: ContentConfig = ContentConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength"})
 
     @classmethod
     def fit(

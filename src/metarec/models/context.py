@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -61,6 +62,7 @@ class Context:
     """[N] float32."""
     weight: float
     config: ContextConfig = ContextConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"context"})
 
     @classmethod
     def fit(

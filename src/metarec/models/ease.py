@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,7 +26,7 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
-from metarec.models.base import event_weights, root_weights
+from metarec.models.base import EVENTS, event_weights, root_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import gram_blocks, kept_of, newest
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
@@ -71,6 +72,7 @@ class Ease:
     """K times [N, N], row = the item seen, column = the item it speaks for."""
     relevant_from: float
     config: EaseConfig = EaseConfig()
+    reads: ClassVar[frozenset[str]] = EVENTS
     left_out: int = 0
     """Oldest events of the longest histories that were compared with no others, see
     `gram.newest`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,6 +43,7 @@ class Friends:
     graph: sp.csr_matrix
     """[V, V] two-step weights: row = the friend, column = whom they know."""
     config: FriendsConfig = FriendsConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"friends", "item"})
     leaves_out_self = True
     """A user's own events are no evidence for them, so that the gate may learn from users whom this
     was fitted on; of their friends it would otherwise know fewer than of a new user's.

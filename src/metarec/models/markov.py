@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,7 +23,7 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import event_weights, training_weights
+from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
 
@@ -88,6 +89,7 @@ class Markov:
     relevant_from: float
     recency: float = DEFAULT.recencies[0]
     config: MarkovConfig = DEFAULT
+    reads: ClassVar[frozenset[str]] = EVENTS | {"order"}
 
     @classmethod
     def fit(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -68,6 +69,7 @@ class Place:
     exponent: float
     """Exponent of popularity."""
     config: PlaceConfig = PlaceConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
     @classmethod
     def fit(

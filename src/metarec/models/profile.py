@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -36,6 +37,7 @@ class Profile:
     weights: np.ndarray
     """[P, N] float32."""
     config: ProfileConfig = ProfileConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"profile"})
 
     @classmethod
     def fit(

@@ -76,7 +76,7 @@ OTHERS = ("gate", "context_gate", "popularity", "item_statistics", "acceptance",
 _MODELS: Extensions[type[Model]] = Extensions(
     kind="model",
     table=MODELS,
-    needs=("config", "fit", "evidence", "with_content", "arrays", "from_arrays"),
+    needs=("reads", "config", "fit", "evidence", "with_content", "arrays", "from_arrays"),
     reserved=frozenset([*OTHERS, PART, *RENAMED]),
 )
 

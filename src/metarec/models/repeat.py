@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,6 +48,7 @@ class Repeat:
     """[strengths, counts, ages] float32."""
     n_items: int
     config: RepeatConfig = RepeatConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "strength", "count"})
 
     @classmethod
     def fit(

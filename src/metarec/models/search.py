@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -54,6 +55,7 @@ class Search:
     rarity: np.ndarray
     """[W] float32 inverse document frequency."""
     config: SearchConfig = SearchConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"searches"})
 
     @classmethod
     def fit(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.linalg
@@ -74,6 +75,7 @@ class SupportRidge:
     """[N] int64 place of each item among the M feature items, -1 if it is none."""
     relevant_from: float
     config: SupportRidgeConfig = SupportRidgeConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength", "profile"})
 
     @classmethod
     def fit(

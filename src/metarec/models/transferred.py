@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Transferred:
 
     content: Content
     config: ContentConfig = ContentConfig()
+    reads: ClassVar[frozenset[str]] = Content.reads
 
     @classmethod
     def fit(

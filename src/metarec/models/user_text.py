@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -52,6 +53,7 @@ class UserText:
     (`with_words`).
     """
     config: UserTextConfig = UserTextConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile", "text"})
 
     @classmethod
     def fit(

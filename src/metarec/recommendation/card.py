@@ -23,7 +23,11 @@ def model_card(model: FittedModel) -> str:
             f"- preset `{model.settings.preset}`, seed {model.settings.seed}, text read by "
             f"`{inputs.encoder.name}` ({inputs.reason})",
             f"- parts: popularity, {', '.join(model.ensemble.scorers)}",
-            *(f"  - {config_line(*pair)}" for pair in model.ensemble.configs.items()),
+            *(
+                f"  - {config_line(name, scorer.config)}; "
+                f"reads {', '.join(sorted(scorer.reads)) or 'nothing of a request'}"
+                for name, scorer in model.ensemble.scorers.items()
+            ),
             *(f"- {line}" for line in model.notes),
             f"- learned for newcomers with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -286,7 +286,9 @@ class Ensemble:
         return replace(
             self,
             scorers={
-                name: scorer.with_words(words) if isinstance(scorer, ReadsWords) else scorer
+                name: cast(ReadsWords, scorer).with_words(words)
+                if "text" in scorer.reads
+                else scorer
                 for name, scorer in self.scorers.items()
             },
         )

@@ -20,7 +20,6 @@ from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.models.als import Als
-from metarec.models.base import ReadsWords
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
@@ -94,7 +93,7 @@ class FittedModel:
     @property
     def reads_people(self) -> bool:
         """Whether a scorer reads users as text, so that whatever they state may count."""
-        return any(isinstance(scorer, ReadsWords) for scorer in self.ensemble.scorers.values())
+        return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())
 
     @property
     def value_range(self) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class DeepSet:
 
     network: DeepSetNetwork
     config: DeepSetConfig = DeepSetConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
 
     @classmethod
     def fit(

@@ -296,6 +296,7 @@ class Learned:
     """Name of the meta-learner, set by `learned`."""
     learner: FittedLearner
     config: LearnedConfig = LearnedConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "profile"})
 
     @classmethod
     def fit(
@@ -337,5 +338,9 @@ class Learned:
 
 def learned(name: str) -> type[Learned]:
     """The scorer that meta-trains the learner called `name`."""
-    defaults = {"method": name, "config": LearnedConfig.of_method(name)}
+    defaults = {
+        "method": name,
+        "config": LearnedConfig.of_method(name),
+        "reads": get_method(name).reads,
+    }
     return type(f"Learned[{name}]", (Learned,), defaults)

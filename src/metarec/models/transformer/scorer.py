@@ -96,6 +96,7 @@ class Transformer:
     network: SequenceTransformer
     reader: SequenceReader
     config: TransformerConfig = TransformerConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
 
     @classmethod
     def fit(

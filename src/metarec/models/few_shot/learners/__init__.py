@@ -51,6 +51,8 @@ class Method:
     """Sees items by their content, as its paper has it, instead of collaborative factors and
     content.
     """
+    reads: frozenset[str] = frozenset({"item", "rating", "profile"})
+    """What it reads of a request, see `metarec.models.base.READABLE`."""
 
 
 LEARNERS: dict[str, Method] = {
@@ -60,7 +62,11 @@ LEARNERS: dict[str, Method] = {
     "meta_sgd": Method(make=meta_sgd, family="gradient"),
     "reptile": Method(make=reptile, family="gradient"),
     "cavia": Method(make=cavia, family="gradient"),
-    "history_maml": Method(make=history_maml, family="gradient"),
+    "history_maml": Method(
+        make=history_maml,
+        family="gradient",
+        reads=frozenset({"item", "order", "rating", "profile"}),
+    ),
     "melu": Method(make=melu, family="gradient", ranks=False, values="unit", content_only=True),
     "two_tower": Method(make=two_tower, family="gradient", ranks=False, values="unit"),
     "siamese": Method(make=Siamese, family="metric"),
@@ -69,7 +75,7 @@ LEARNERS: dict[str, Method] = {
     "neural_process": Method(make=NeuralProcess, family="amortised"),
     "tanp": Method(make=tanp, family="amortised", ranks=False, values="unit", content_only=True),
     "bayesian_ridge": Method(make=bayesian_ridge, family="closed form"),
-    "r2d2": Method(make=r2d2, family="closed form"),
+    "r2d2": Method(make=r2d2, family="closed form", reads=frozenset({"item", "rating"})),
     "deep_kernel": Method(make=DeepKernel, family="closed form"),
 }
 """Every meta-learner: those of this package, and those registered."""

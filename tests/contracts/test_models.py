@@ -1,0 +1,186 @@
+"""What every model of the registry must do: save and load, batches, new items, untouched inputs,
+and reading what it declares and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from context_world import context_world
+from metarec import Dataset, Recommender, Request
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
+from metarec.models.base import READABLE, Model, dense
+from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.registry import MODELS, USER_TEXT, config_of
+from metarec.recommendation.fitting import behaviour_of
+
+TWO_TOWER = "bert_two_tower"
+"""Reads users by a pretrained encoder; tests of its own give it one."""
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "deep_set": {"steps": 8},
+    **dict.fromkeys(("decoder", "encoder", "encoder_decoder"), {"steps": 8}),
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Recommender:
+    """A world of friends, places, circumstances and searches, with ratings, homes and texts."""
+    data, rng = context_world(), np.random.default_rng(0)
+    events, groups = data.interactions.frame, "tea rope ink oak".split()
+    titles = [f"thing {n} of {groups[n // 12]}" for n in range(48)]
+    users = pl.DataFrame(
+        {"user_id": [f"u{n}" for n in range(72)], "home": [f"h{n % 4}" for n in range(72)]}
+    )
+    rated = Dataset(
+        interactions=events.with_columns(
+            value=pl.Series(rng.integers(1, 6, events.height), dtype=pl.Float32)
+        ),
+        items=data.items.frame.with_columns(title=pl.Series(titles)),
+        users=users,
+        relations=data.relations,
+    )
+    return Recommender.fit(rated, "tiny", encoder="tfidf")
+
+
+@pytest.fixture(scope="module")
+def behaviour(world: Recommender) -> Behaviour:
+    learned = behaviour_of(world)
+    return replace(learned, taste=learned.content)  # as another data set might have told it
+
+
+@pytest.fixture(scope="module")
+def asked(world: Recommender) -> UserBatch:
+    """Three users of whom everything is known."""
+    requests = [
+        Request(
+            history=[(f"i{12 * n + k}", value) for k, value in ((1, 5.0), (3, 2.0), (4, 4.0))],
+            profile={"home": f"h{n}"},
+            context={"mood": ("tea", "rope", "ink")[n]},
+            location=((52.5, 13.4), (48.1, 11.6), (50.1, 8.7))[n],
+            friends=[f"u{n}", f"u{n + 4}"],
+            searches=[("tea please", "rope please", "ink please")[n]],
+        )
+        for n in range(3)
+    ]
+    return world.users(requests)[0]
+
+
+@pytest.fixture(scope="module", params=[n for n in MODELS if n != TWO_TOWER])
+def fitted(request: pytest.FixtureRequest, behaviour: Behaviour) -> tuple[str, Model]:
+    name = request.param
+    quick = {"outer_steps": 3} if name in LEARNERS else QUICK.get(name, {})
+    before = copy.deepcopy(behaviour.histories.values), behaviour.content.copy()
+    model = MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, quick))
+    np.testing.assert_array_equal(before[0], behaviour.histories.values)
+    np.testing.assert_array_equal(before[1], behaviour.content)
+    return name, model
+
+
+def evidence(model: Model, users: UserBatch) -> np.ndarray:
+    return np.array(dense(model.evidence(users)))
+
+
+def changed(users: UserBatch, support: Histories) -> UserBatch:
+    return replace(users, support=support)
+
+
+def _rolled(users: UserBatch) -> UserBatch:
+    turned = np.arange(len(users.support.items)).reshape(3, 3)[:, [2, 1, 0]].ravel()
+    names = ("items", "values", "strengths", "is_rated", "is_target", "kinds", "times", "counts")
+    support = users.support
+    return changed(users, replace(support, **{n: getattr(support, n)[turned] for n in names}))
+
+
+def _context(users: UserBatch, **fields: Any) -> UserBatch:
+    return replace(users, context=replace(users.context, **fields))
+
+
+CHANGES: dict[str, Callable[[UserBatch], UserBatch]] = {
+    "item": lambda u: changed(u, replace(u.support, items=(u.support.items + 17) % 48)),
+    "rating": lambda u: changed(u, replace(u.support, values=6.0 - u.support.values)),
+    "strength": lambda u: changed(
+        u, replace(u.support, strengths=np.tile(np.float32([0.2, 1.0, 0.5]), 3))
+    ),
+    "count": lambda u: changed(
+        u, replace(u.support, counts=np.tile(np.float32([1.0, 4.0, 9.0]), 3))
+    ),
+    "order": _rolled,
+    "profile": lambda u: replace(
+        u, profiles=u.profiles[::-1].copy(), attributes=list(u.attributes)[::-1]
+    ),
+    "location": lambda u: _context(u, location=u.context.location[::-1].copy()),
+    "friends": lambda u: _context(u, friends=sp.csr_matrix(u.context.friends[::-1])),
+    "searches": lambda u: _context(u, searches=list(u.context.searches)[::-1]),
+    "context": lambda u: _context(u, circumstances=u.context.circumstances[::-1].copy()),
+}
+"""What may be read -> users of whom only that is another."""
+
+
+def test_it_reads_what_it_declares_and_nothing_else(
+    fitted: tuple[str, Model], asked: UserBatch
+) -> None:
+    name, model = fitted
+    assert set(CHANGES) == READABLE - {"text"} and model.reads <= READABLE
+    before = evidence(model, asked)
+    moved = {
+        what
+        for what, change in CHANGES.items()
+        if not np.allclose(evidence(model, change(asked)), before, rtol=1e-4, atol=1e-9)
+    }
+    # What text tells depends on the encoder: TF-IDF knows the words of titles alone.
+    assert moved == (model.reads - {"text"} if name != USER_TEXT else {"item"}), name
+    assert ("text" in model.reads) == (name == USER_TEXT)
+
+
+def test_a_batch_is_its_users_one_by_one_and_is_left_as_it_was(
+    fitted: tuple[str, Model], asked: UserBatch
+) -> None:
+    kept = copy.deepcopy(asked)
+    whole = evidence(fitted[1], asked)
+    assert whole.shape == (3, 48) and whole.min() >= 0 and np.isfinite(whole).all()
+    alone = [evidence(fitted[1], asked.rows(np.array([row]))) for row in range(3)]
+    np.testing.assert_allclose(np.concatenate(alone), whole, rtol=2e-4, atol=1e-6)
+    for name in ("items", "values", "strengths"):
+        np.testing.assert_array_equal(getattr(asked.support, name), getattr(kept.support, name))
+    np.testing.assert_array_equal(asked.profiles, kept.profiles)
+
+
+def test_saved_and_loaded_it_is_the_same(
+    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+) -> None:
+    name, model = fitted
+    again = MODELS[name].from_arrays(dict(model.arrays()), model.config)
+    if "text" in model.reads:
+        again = again.with_words(behaviour.words)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(evidence(again, asked), evidence(model, asked), rtol=1e-5, atol=1e-7)
+    assert again.config == model.config
+
+
+def test_new_items_are_appended_and_the_others_stay(
+    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+) -> None:
+    content = np.concatenate([behaviour.content, behaviour.content[:2]])
+    popularity = np.full(50, 1 / 50, np.float32)
+    grown = evidence(fitted[1].with_content(content, popularity), asked)
+    before = evidence(fitted[1], asked)
+    assert grown.shape == (3, 50) and np.isfinite(grown).all()
+    for row in np.flatnonzero(before.any(1)):
+        if fitted[0] in (
+            "content",
+            "transferred",
+            "place",
+            "context",
+        ):  # times popularity, which is told anew
+            continue
+        shares = grown[row, :48] / grown[row, :48].sum()
+        np.testing.assert_allclose(shares, before[row] / before[row].sum(), rtol=1e-3, atol=1e-6)
