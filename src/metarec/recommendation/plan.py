@@ -28,6 +28,8 @@ COUNTED = frozenset({"profile", "item_knn", "content", "support_ridge"})
 """Models whose work is known beforehand."""
 BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 280.0, 2200.0
 """Memory of the program itself, of an event while histories are cut, and of an item's columns."""
+TASK_BYTES = 120_000.0
+"""Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
 EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 1.2e-6, 2.5e-8, 1e-4
 """To read an event, to compare a pair of events, to choose an item's neighbors."""
 SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.5e-8, 5e-4, 1.0
@@ -83,19 +85,16 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
     assert isinstance(knn, ItemKnnConfig)
     assert isinstance(ridge, SupportRidgeConfig)
     most_tasks = ridge.max_tasks
+    entries = gram.kept_of(knn.neighbors, acting) * acting
+    teachers, _ = _teachers(lengths, horizon, n_items)
     return FitPlan(
         events=len(data.interactions),
         users=len(lengths),
         items=n_items,
         seconds=_seconds(len(data.interactions), lengths, horizon, n_items, models, most_tasks),
         uncounted=[name for name in settings.parts if name not in COUNTED],
-        memory_mib=_memory(
-            len(data.interactions),
-            lengths,
-            n_items,
-            gram.kept_of(knn.neighbors, acting) * acting,
-            models,
-        ),
+        memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
+        + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20,
         thinned=_thinned(
             lengths,
             horizon,
