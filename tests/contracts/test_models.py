@@ -43,7 +43,8 @@ def world() -> Recommender:
     )
     rated = Dataset(
         interactions=events.with_columns(
-            value=pl.Series(rng.integers(1, 6, events.height), dtype=pl.Float32)
+            value=pl.Series(rng.integers(1, 6, events.height), dtype=pl.Float32),
+            timestamp=pl.col("timestamp") + pl.Series(rng.integers(0, 50, events.height)),
         ),
         items=data.items.frame.with_columns(title=pl.Series(titles)),
         users=users,
@@ -113,6 +114,10 @@ CHANGES: dict[str, Callable[[UserBatch], UserBatch]] = {
     ),
     "count": lambda u: changed(
         u, replace(u.support, counts=np.tile(np.float32([1.0, 4.0, 9.0]), 3))
+    ),
+    "kind": lambda u: changed(u, replace(u.support, kinds=1 - u.support.kinds.clip(0, 1))),
+    "time": lambda u: changed(
+        u, replace(u.support, times=1.7e9 + np.tile([0.0, 60.0, 9e5], 3).cumsum())
     ),
     "order": _rolled,
     "profile": lambda u: replace(

@@ -114,6 +114,8 @@ def test_our_own_event_store(tmp_path: Path) -> None:
         ]
     ).result()
     store.put_item("i9", {"title": "New", "price": 3}).result()
+    store.put_item("i8", {"title": "Gone"}).result()
+    store.delete_item("i8").result()
     store.put_profile("u1", {"age": 31}).result()
     store.close()
     with pytest.warns(DataWarning, match="none of the item table's ids is an id of the events"):

@@ -32,6 +32,8 @@ READABLE = frozenset(
         "order",
         "rating",
         "strength",
+        "kind",
+        "time",
         "count",
         "profile",
         "location",
@@ -41,8 +43,9 @@ READABLE = frozenset(
         "text",
     }
 )
-"""What a model may read of a request: of each event its item, place in order, rating, strength of
-its kind and number of acts; of the user the rest, `text` being all of that in words.
+"""What a model may read of a request: of each event its item, place in order, rating, kind,
+strength of the kind, time and number of acts; of the user the rest, `text` being all of that in
+words.
 """
 EVENTS = frozenset({"item", "rating", "strength", "count"})
 """What `event_weights` reads."""

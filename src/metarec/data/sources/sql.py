@@ -133,14 +133,19 @@ def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) ->
         )
     frame = _open_json(_one_type(pl.concat(portions, how="vertical_relaxed")))
     return (
-        frame.drop(
-            c
-            for c in STORE_ONLY
-            if c in frame.columns and "event_id" in frame.columns or c == "version" in frame.columns
-        ),
+        _without_books(frame),
         Place(query if not is_select else f"the query of {shown}"),
         findings,
     )
+
+
+def _without_books(frame: pl.DataFrame) -> pl.DataFrame:
+    """Without what our own event store keeps for itself, and without items deleted there."""
+    columns = set(frame.columns)
+    if {"version", "is_deleted"} <= columns:
+        frame = frame.filter(pl.col("is_deleted") == 0).drop("is_deleted")
+    books = STORE_ONLY if "event_id" in columns else ("version",)
+    return frame.drop(columns.intersection(books))
 
 
 def _is_select(query: str) -> bool:

@@ -96,7 +96,9 @@ class Transformer:
     network: SequenceTransformer
     reader: SequenceReader
     config: TransformerConfig = TransformerConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"item", "order", "rating", "kind", "time", "context", "profile"}
+    )
 
     @classmethod
     def fit(
