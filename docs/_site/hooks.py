@@ -28,6 +28,15 @@ INLINE_MATH = re.compile(r"(?<![\\$`\w])\$(?!\s)([^$`\n]+?)(?<!\s)\$(?![\w$])")
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Every experiment has its place in the navigation."""
+    folder = Path(config.docs_dir) / "experiments"
+    pages = sorted((page.parent.name for page in folder.glob("*/README.md")), reverse=True)
+    measured = ["experiments/README.md", *(f"experiments/{name}/README.md" for name in pages)]
+    config.nav[-1] = {"Measured": measured}
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     made = {

@@ -117,7 +117,7 @@ def test_work_is_counted_in_distinct_tokens_and_weights():
 )
 def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts):
     """However many texts there are: a small network of one's own was not better than words, see
-    docs/experiments.md.
+    docs/experiments.
     """
     monkeypatch.setattr(choose, "find_local", lambda name: None)
     name, reason = choose_text_encoder(texts)

@@ -10,7 +10,7 @@ regression for each of a few k, and a support between two of them takes both in 
 
 A dense solve is cubic, so it is made over the most popular items, the head; wherever an item of the
 tail is concerned, each item is regressed on the other alone. Measured on five data sets, that loses
-nothing (docs/experiments.md).
+nothing (docs/experiments).
 """
 
 from __future__ import annotations

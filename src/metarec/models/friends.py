@@ -2,7 +2,7 @@
 
 Friends speak by the weight of the edge; users who are reached through several friends speak too,
 less where a friend knows many (Adamic and Adar 2003, "Friends and neighbors on the web"). On
-Last.fm that second step adds as much as tuning the first (docs/experiments.md).
+Last.fm that second step adds as much as tuning the first (docs/experiments).
 """
 
 from __future__ import annotations

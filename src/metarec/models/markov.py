@@ -4,7 +4,7 @@ Single-target linear regression as in SLIST (Choi et al. 2021, "Session-aware li
 models") and TALE (arXiv:2412.07382): every event is a target once, its input is the past with
 weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
 matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
-data, where order matters most (docs/experiments.md). It stays sparse and is what is fitted here: a
+data, where order matters most (docs/experiments). It stays sparse and is what is fitted here: a
 directed co-occurrence that shrinks rare items. Its three constants are chosen on held-out training
 users. Silent where order carries no meaning, which the gate finds out.
 """

@@ -5,7 +5,7 @@ a person must not be trusted about that person). The gate first maximises the li
 they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
 LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
 places count). Measured on validation newcomers, the second step is what made the gate better than
-the best of its parts; likelihood alone was not (docs/experiments.md).
+the best of its parts; likelihood alone was not (docs/experiments).
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
 
     Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen
     people taught a gate to distrust popularity, and where the best ten places hold little that
-    anybody likes, hundreds taught it standing that misled (docs/experiments.md).
+    anybody likes, hundreds taught it standing that misled (docs/experiments).
     """
     steps = sum(
         ((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale

@@ -35,14 +35,14 @@ middling catalog.
 MULTILINGUAL = SHORT_NAMES["multilingual"]
 SPEED = {"fp32": 4.0e10, "bf16": 1.0e11}
 """Tokens times weights of the layers that two processor cores do in a second: MiniLM was measured
-at 1.8 to 2.2e10 on one core (`docs/experiments.md`), with half the bits 2.5 times as fast.
+at 1.8 to 2.2e10 on one core (`docs/experiments`), with half the bits 2.5 times as fast.
 """
 TOKENS_A_WORD, TOKENS_A_TEXT = 1.2, 2.0
 """Word pieces for each word, and marks around each text."""
 FLOOR = "tfidf"
 """Taken where no pretrained model may be. A small network trained on behaviour was clearly better
 on none of four catalogs (105 to 600
-items) and clearly worse on one (`docs/experiments.md`); as neither knows any language, that speaks
+items) and clearly worse on one (`docs/experiments`); as neither knows any language, that speaks
 for all of them.
 """
 DECODER_COST = 10.0

@@ -52,7 +52,7 @@ ONE_WORD = 'This item: "{text}" means in one word: "'
 """Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023,
 arXiv:2307.16645); without it the last token
 says what follows the last word, which put new office goods at .119 instead of .272
-(docs/experiments.md).
+(docs/experiments).
 """
 MOST_TOKENS = 512
 LETTERS_PER_TOKEN = 16

@@ -3,7 +3,7 @@
 The gate learns from items that people have met, whose popularity and companions it knows. Of items
 without a single event it knows neither; hidden items ranked among themselves by the gate alone
 stood behind plain likeness of texts and expected popularity on two data sets of three
-(docs/experiments.md). A learner of new items, trained on exactly that, orders them better, but its
+(docs/experiments). A learner of new items, trained on exactly that, orders them better, but its
 scores compare new items with each other only. So the scores stay what the gate made them, and are
 dealt anew among the new items in the learner's order: how many of them reach a slate is the gate's
 to say, which of them the learner's.

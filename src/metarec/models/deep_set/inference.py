@@ -4,7 +4,7 @@
 one person nearly all of its time goes into starting them. Here the weights do not change any more:
 scales and shifts of norms are taken into the layers that follow, what stands beside each other is
 one product, and modules are not called at all. A test holds the two to the same numbers;
-one user's answer takes half the time, .3 ms of a slate's 3.3 (docs/experiments.md, 2026-11-28).
+one user's answer takes half the time, .3 ms of a slate's 3.3 (docs/experiments, 2026-11-28).
 
 Shape letters as in `network`; T = L + 1 tokens, the first of which is the person before
 any event.
