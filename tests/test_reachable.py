@@ -16,14 +16,10 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "metarec"
 
 WIRED_BY_OTHER_ISSUES = {
-    "data/splits.py LastOutSplit": "reproduce: leave-last-out protocols",
-    "data/splits.py split_leave_last": "the same",
     "models/few_shot/closed_form.py ridge_vectors": "timed by benchmarks/meta",
     "models/few_shot/functional.py params_of": "timed by benchmarks/meta",
     "models/few_shot/networks.py TransformerHead": "timed by benchmarks/meta",
     "models/few_shot/scorer.py FittedLearner.spreads": "one Model interface",
-    "recommendation/index.py": "approximate retrieval for a million items",
-    "runtime/device.py": "--device",
 }
 """What is not reached yet, and what will reach it; an entry that is reached is refused."""
 CALLED_BY_LIBRARIES = {

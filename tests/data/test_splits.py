@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from data.folders import START, events
 from metarec.data.newcomers import ColdUser, ColdUserSplit, Horizon, split_newcomers
-from metarec.data.schema import BadInput, Dataset, DataWarning
-from metarec.data.splits import split_by_time, split_folds, split_leave_last
+from metarec.data.schema import BadInput, Dataset
+from metarec.data.splits import split_by_time, split_folds
 
 SMALL = Horizon(shots=(0, 1), pool=2, min_events=4)
 
@@ -63,34 +63,6 @@ def test_a_cut_in_time_lets_nothing_back(data: Dataset, share: float) -> None:
     first_seen = data.interactions.frame.group_by("user_id").agg(pl.col("timestamp").min())
     late = set(first_seen.filter(pl.col("timestamp") >= split.cut)["user_id"])
     assert {n.user_id for n in split.newcomers} <= late
-
-
-@settings(max_examples=40, deadline=None)
-@given(datasets(), st.integers(1, 3))
-@pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
-def test_the_last_events_are_the_last(data: Dataset, last: int) -> None:
-    split = split_leave_last(data, last=last)
-    train, held = split.train.interactions.frame, split.held_out.interactions.frame
-    assert train.height + held.height == len(data.interactions)
-    both = (
-        train.group_by("user_id")
-        .agg(pl.col("timestamp").max())
-        .join(
-            held.group_by("user_id").agg(pl.col("timestamp").min().alias("first"), pl.len()),
-            on="user_id",
-            how="full",
-        )
-    )
-    assert both["user_id"].null_count() == 0  # nobody is held out whole
-    there = both.drop_nulls("first")
-    assert (there["timestamp"] <= there["first"]).all() and (there["len"] == last).all()
-
-
-def test_leave_last_out_warns_of_its_leak() -> None:
-    with pytest.warns(DataWarning, match="lets training see what is popular after"):
-        split_leave_last(Dataset(interactions=events()))
-    with pytest.raises(BadInput, match="last must be 1 or more, got 0"):
-        split_leave_last(Dataset(interactions=events()), last=0)
 
 
 def parts_are_apart(split: ColdUserSplit) -> None:

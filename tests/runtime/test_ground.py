@@ -9,7 +9,6 @@ import logging
 import numpy as np
 import pytest
 
-from metarec.runtime.device import choose_device
 from metarec.runtime.extras import MissingExtra, require
 from metarec.runtime.logs import setup_logs
 from metarec.runtime.progress import on_terminal, silent
@@ -35,15 +34,6 @@ def test_streams_depend_on_seed_and_name_only() -> None:
         derive(0, "user", "4", "2"),
     ]
     assert len({float(stream.random()) for stream in streams}) == len(streams)
-
-
-def test_devices() -> None:
-    assert choose_device("cpu") == "cpu"
-    assert choose_device() in ("cpu", "cuda", "mps")
-    with pytest.raises(
-        ValueError, match="device must be one of auto, cpu, cuda, mps, got 'abacus'"
-    ):
-        choose_device("abacus")
 
 
 def test_logs_as_json_carry_what_extra_held_and_nothing_else() -> None:

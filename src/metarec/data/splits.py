@@ -1,10 +1,7 @@
-"""Cuts without leakage beside the split by newcomers: at a moment, at each user's last events, and
-in folds over users.
-"""
+"""Cuts without leakage beside the split by users: at a moment, and in folds over users."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +15,7 @@ from metarec.data.newcomers import (
     items_of_users,
     newcomers_of,
 )
-from metarec.data.schema import BadInput, Dataset, DataWarning, id_order
+from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.data.validity import LEAST_EPOCH
 
 
@@ -101,48 +98,6 @@ def _moment(times: pl.Series, share: float) -> float:
         later = ordered.filter(ordered > cut)
         cut = float(later[0]) if len(later) else cut
     return cut
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastOutSplit:
-    """Each user's last events held out."""
-
-    train: Dataset
-    held_out: Dataset
-
-
-def split_leave_last(data: Dataset, *, last: int = 1) -> LastOutSplit:
-    """Hold out each user's `last` events; users with no more than that stay whole in training.
-
-    Common in papers, and it leaks: other users' training events lie after a user's held-out one, so
-    the model knows what will be popular (Ji et al. 2023, arXiv:2010.11060). Cut by time, or by
-    newcomers, where figures must hold in practice. A held-out event on an item that the same user
-    has in training is kept where it is.
-
-    Raises:
-        BadInput: if `last` is less than 1.
-    """
-    if last < 1:
-        raise BadInput(f"last must be 1 or more, got {last}")
-    events = data.interactions.frame
-    warnings.warn(
-        "leave-last-out lets training see what is popular after the held-out events; figures are "
-        "optimistic",
-        DataWarning,
-        stacklevel=2,
-    )
-    if not data.interactions.has_time:
-        warnings.warn(
-            f"{data.name} has no times, so each user's last {last} are random ones",
-            DataWarning,
-            stacklevel=2,
-        )
-    from_end = pl.len().over("user_id") - 1 - pl.int_range(pl.len()).over("user_id")
-    held = events.select((from_end < last) & (pl.len().over("user_id") > last)).to_series()
-    return LastOutSplit(
-        train=data.with_interactions(events.filter(~held)),
-        held_out=data.with_interactions(events.filter(held)),
-    )
 
 
 def split_folds(
