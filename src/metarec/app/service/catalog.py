@@ -18,9 +18,9 @@ from metarec.app.service.feed import read_feed
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live import Likeness, Served
 
-ItemId = Annotated[schemas.Id, Path(description="The item's id as you write it.")]
+ItemId = Annotated[schemas.IdText, Path(description="The item's id as you write it.")]
 Asking = Annotated[
-    schemas.Id | None, Query(description="Whom they are for: what is kept of them counts.")
+    schemas.IdText | None, Query(description="Whom they are for: what is kept of them counts.")
 ]
 Stated = Annotated[
     list[Annotated[str, Query(max_length=300)]],

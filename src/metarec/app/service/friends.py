@@ -11,7 +11,7 @@ from metarec.app.service import schemas
 from metarec.app.service.answering import weights_of
 from metarec.app.service.http import Json, Service, answers
 
-UserId = Annotated[schemas.Id, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
 
 
 def friends_routes(service: Service) -> APIRouter:

@@ -14,7 +14,7 @@ from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.people import note_forgotten
 from metarec.feedback.merging import merge_user
 
-UserId = Annotated[schemas.Id, Path(description="The id that is given up.")]
+UserId = Annotated[schemas.IdText, Path(description="The id that is given up.")]
 
 
 def merge_routes(service: Service) -> APIRouter:

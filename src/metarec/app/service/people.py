@@ -45,7 +45,7 @@ WITHOUT_STORE = (
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
-UserId = Annotated[schemas.Id, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
 
 
 def people_routes(service: Service) -> APIRouter:
@@ -223,12 +223,12 @@ def people_routes(service: Service) -> APIRouter:
         **answers(schemas.Questions, 503),
     )
     async def onboarding(
-        user_id: Annotated[schemas.Id | None, Query()] = None,
+        user_id: Annotated[schemas.IdText | None, Query()] = None,
         # FastAPI copies it
-        like: Annotated[list[schemas.Id], Query(max_length=100)] = [],  # noqa: B006
-        dislike: Annotated[list[schemas.Id], Query(max_length=100)] = [],  # noqa: B006
+        like: Annotated[list[schemas.IdText], Query(max_length=100)] = [],  # noqa: B006
+        dislike: Annotated[list[schemas.IdText], Query(max_length=100)] = [],  # noqa: B006
         skip: Annotated[
-            list[schemas.Id], Query(max_length=1000, description="Items not to ask about.")
+            list[schemas.IdText], Query(max_length=1000, description="Items not to ask about.")
         ] = [],  # noqa: B006
         k: Annotated[int, Query(ge=1, le=50)] = 5,
         profile: Stated = [],  # noqa: B006

@@ -35,9 +35,10 @@ def _id_text(given: Any) -> Any:
     return str(given) if is_number else given
 
 
+IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
+"""An id in an address or a query, where all is text."""
 Id = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL),
+    IdText,
     BeforeValidator(_id_text),
     WithJsonSchema(
         {
