@@ -28,10 +28,12 @@ _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 
 
 def _id_text(given: Any) -> Any:
-    """A whole number as text; JSON knows no difference between 5 and 5.0."""
-    if isinstance(given, float) and given.is_integer() and abs(given) <= 2**53:
+    """A whole number as text; JSON knows no difference between 5 and 5.0. Larger ones, which not
+    every reader of JSON tells apart, are refused and go as text.
+    """
+    if isinstance(given, float) and given.is_integer() and abs(given) < 2**53:
         given = int(given)
-    is_number = isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**18
+    is_number = isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**53
     return str(given) if is_number else given
 
 
