@@ -107,7 +107,7 @@ def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(vis
     expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
     expect(slate).to_contain_text("from metarec.client import Client")
     expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
-    expect(slate.locator("dt", has_text="history").first).to_contain_text("list of object")
+    expect(slate.locator("dt", has_text="history").first).to_contain_text("list of string")
     expect(slate.locator("dl.answer dt", has_text="slate_id")).to_contain_text("string")
     slate.locator("details.try summary").click()
     slate.get_by_role("button", name="Send").click()
