@@ -54,8 +54,9 @@ def to_all(
         )
     notes = [f"note: {many:,} slates: {note}" for note, many in summary["notes"].items()]
     again = f", {summary['parts_found']} of them were there" if summary["parts_found"] else ""
+    files = "1 file" if summary["parts"] == 1 else f"{summary['parts']} files"
     text = (
-        f"{out}: {summary['rows']:,} rows for {summary['users']:,} users in {summary['parts']} "
-        f"files{again}; {summary['empty_slates']:,} users may be shown nothing"
+        f"{out}: {summary['rows']:,} rows for {summary['users']:,} users in {files}{again}; "
+        f"{summary['empty_slates']:,} users may be shown nothing"
     )
     show({"out": str(out), **summary}, "\n".join([text, *notes]), as_json=as_json)
