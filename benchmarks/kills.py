@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+# The tests' own processes and servers, found once their folder is on the path (hence E402).
 from feedback.cluster import private_cluster  # noqa: E402
 from journeys.kills import Outcome, kill_again_and_again  # noqa: E402
 from journeys.kills_amid import (  # noqa: E402

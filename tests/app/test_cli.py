@@ -21,20 +21,6 @@ TINY = ["--preset", "tiny", "--encoder", "tfidf"]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout, stderr."""
-
-    def run_words(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main(words)
-        shown = capsys.readouterr()
-        return int(end.value.code or 0), shown.out, shown.err
-
-    return run_words
-
-
-@pytest.fixture
 def folder(tmp_path: Path, rated_world: World) -> Path:
     """The tiny world as a data folder."""
     rated_world.data.interactions.frame.write_csv(tmp_path / "interactions.csv")

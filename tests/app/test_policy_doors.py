@@ -16,7 +16,6 @@ pytest.importorskip("httpx")
 
 from starlette.testclient import TestClient  # noqa: E402
 
-from metarec.app import cli  # noqa: E402
 from metarec.app.retraining.loop import retrain  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
@@ -67,20 +66,6 @@ def client(folder: Path, tmp_path: Path) -> Iterator[TestClient]:
     app = create_app(ServiceSettings(model=str(folder), store=str(tmp_path / "events.db")))
     with TestClient(app, base_url="http://127.0.0.1") as started:
         yield started
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout, stderr."""
-
-    def run_words(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main(words)
-        shown = capsys.readouterr()
-        return int(end.value.code or 0), shown.out, shown.err
-
-    return run_words
 
 
 # Python

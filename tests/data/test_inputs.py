@@ -80,7 +80,8 @@ def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
 
 
 def test_chinese_names_of_columns(tmp_path: Path) -> None:
-    table(tmp_path, "用户,商品,行为,时间\n甲,x,浏览,2024-01-01\n乙,y,购买,2024-01-02\n")
+    rows = "甲,x,浏览,2024-01-01\n乙,y,购买,2024-01-02\n"
+    table(tmp_path, f"用户,商品,行为,时间\n{rows}")
     assert set(events(tmp_path)["kind"]) == {"浏览", "购买"}
 
 
@@ -523,6 +524,7 @@ def test_ingest_reads_as_read_does(tmp_path: Path) -> None:
 
 
 def test_bare_ids_are_a_history() -> None:
-    assert list(metarec.Request(history=["20", 7]).history) == [("20", None), ("7", None)]  # type: ignore[list-item]
+    asked = metarec.Request(history=["20", 7])  # type: ignore[list-item]
+    assert list(asked.history) == [("20", None), ("7", None)]
     with pytest.raises(BadInput, match="list of events"):
         metarec.Request(history="20")  # type: ignore[arg-type]

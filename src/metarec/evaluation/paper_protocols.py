@@ -215,7 +215,7 @@ class Chance:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Remember the values there are."""
         self.table, self.rng = TrainingTable.of(train, 0), rng
 
@@ -230,7 +230,7 @@ class Chance:
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:  # noqa: ARG002  # whoever asks
+    ) -> list[np.ndarray]:  # whoever asks
         """Random training values."""
         values = fitted(self.name, self.table).events.values
         return [self.rng.choice(values, size=len(ids)) for ids in item_ids]
@@ -248,7 +248,7 @@ class ItemMean:
     """[N]"""
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Average, pulled towards the mean of all by two values."""
         self.table = TrainingTable.of(train, 0)
         biases = Biases.of(self.table, 2.0, 10.0)
@@ -265,7 +265,7 @@ class ItemMean:
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:  # noqa: ARG002  # whoever asks
+    ) -> list[np.ndarray]:  # whoever asks
         """The means."""
         return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
 

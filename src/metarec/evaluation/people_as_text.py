@@ -46,7 +46,7 @@ class TextRoute:
     scorer: UserText | None = field(default=None, init=False)
 
     # The model has them
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit the scorer on what the model beside has learned from."""
         self.scorer = UserText.fit(self.model.behaviour(), rng)
 
@@ -93,7 +93,7 @@ class WithUserText:
     """Number of events -> weight of the text route; 0 where it did not help."""
 
     # Both are fitted
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Choose the weights; both routes were fitted before."""
         seed = int(rng.integers(2**31))
         for shots in self.text.model.horizon.shots:

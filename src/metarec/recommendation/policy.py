@@ -27,7 +27,8 @@ from metarec.recommendation.slate import Request
 
 NOT_AVAILABLE = frozenset(
     {"false", "f", "no", "n", "off", "not available", "unavailable", "sold out", "nein", "nicht"}
-    | {"out of stock", "outofstock", "not in stock", "discontinued", "inactive", "none", "否", "无"}
+    | {"out of stock", "outofstock", "not in stock", "discontinued", "inactive", "none"}
+    | {"否", "无"}
     | {"缺货", "售罄", "下架", "ausverkauft", "agotado", "épuisé", "esaurito"}
 )
 """Texts by which a column of availability says no."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from metarec.runtime.manifest import CONFIG, BrokenArtefact, read_manifest
 
@@ -86,7 +87,8 @@ def take_lock(handle: int, *, wait: bool) -> bool:
         import msvcrt
 
         try:
-            msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            locks: Any = msvcrt  # whose names type checkers know on Windows alone
+            locks.locking(handle, locks.LK_LOCK if wait else locks.LK_NBLCK, 1)
         except OSError:
             return False
         return True
