@@ -130,7 +130,7 @@ def test_content_ridge_refuses_to_rate_acts(world):
         model.rate([Request()], [["s00"]])
 
 
-def test_no_validation_newcomers_means_the_default_setting(world):
+def test_no_validation_new_users_means_the_default_setting(world):
     split, model = split_of(world), BASELINES["EASE"]()
     model.fit(split.train, [], np.random.default_rng(0))
     assert model.settings["reg"] == 1600.0
@@ -156,8 +156,8 @@ def test_a_repeated_item_in_a_history_counts_once_with_its_last_value(rated_worl
     assert support.liked.sum() == 2.0
 
 
-def _likes(rng, people, items, share=0.2):
-    return csr_matrix((rng.random((people, items)) < share).astype(np.float32))
+def _likes(rng, users, items, share=0.2):
+    return csr_matrix((rng.random((users, items)) < share).astype(np.float32))
 
 
 def _support(matrix):
@@ -175,19 +175,19 @@ def _support(matrix):
 @pytest.mark.parametrize("shape", [(60, 15), (15, 60), (12, 2100)])
 def test_ease_equals_its_definition_from_either_side(shape):
     rng = np.random.default_rng(0)
-    people, reg = _likes(rng, *shape), 7.0
-    dense = people.toarray().astype(np.float64)
+    users, reg = _likes(rng, *shape), 7.0
+    dense = users.toarray().astype(np.float64)
     inverse = np.linalg.inv(dense.T @ dense + reg * np.eye(shape[1]))
     weights = np.eye(shape[1]) - inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     asked = _likes(rng, 5, shape[1])
-    assert solve(people, reg)(_support(asked)) == pytest.approx(asked.toarray() @ weights, abs=2e-4)
+    assert solve(users, reg)(_support(asked)) == pytest.approx(asked.toarray() @ weights, abs=2e-4)
 
 
 def test_ials_solves_each_row_exactly_and_lowers_its_loss():
     rng = np.random.default_rng(1)
     likes, reg, alpha = _likes(rng, 40, 25), 0.7, 3.0
-    likes = csr_matrix(likes.toarray() * (np.arange(40) != 3)[:, None])  # one person without likes
+    likes = csr_matrix(likes.toarray() * (np.arange(40) != 3)[:, None])  # one user without likes
     fixed = rng.normal(size=(25, 4)).astype(np.float32)
     solved = solve_side(fixed, likes, reg=reg, alpha=alpha)
     dense = likes.toarray()
@@ -237,10 +237,10 @@ def test_ridge_weights_equal_scikit_learn():
     )
     weights = ridge_weights(features, support, target, 2.5)
     assert weights[0] == pytest.approx(np.zeros(6))
-    for person in (1, 2, 3):
-        own = rows == person
+    for user in (1, 2, 3):
+        own = rows == user
         theirs = Ridge(alpha=2.5, fit_intercept=False).fit(features[items[own]], target[own]).coef_
-        assert weights[person] == pytest.approx(theirs, abs=1e-4)
+        assert weights[user] == pytest.approx(theirs, abs=1e-4)
 
 
 def test_biases_find_offsets_that_made_the_values(rated_world):

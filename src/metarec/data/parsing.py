@@ -38,7 +38,7 @@ NOTHING = (
 )
 """What stands for a missing number or time."""
 NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
-"""What no person writes as a word: a missing text (`None` and `NA` may be words)."""
+"""What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
 YES = ("true", "yes", "y", "t", "是", "真")
 NO = ("false", "no", "n", "f", "否", "假")
 """Words for true and false, in lower case."""

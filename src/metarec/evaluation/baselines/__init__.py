@@ -1,5 +1,5 @@
 """The simple recommenders that so often win; always printed, always tuned on the same validation
-newcomers.
+new users.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BASELINES: dict[str, Callable[[], Judged]] = {
     "iALS": ials,
 }
 NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
-"""Baselines that mean something only where people state values."""
+"""Baselines that mean something only where users state values."""
 
 
 MAX_INVERTED = 20_000

@@ -1,7 +1,7 @@
 """EASE: the linear autoencoder with a zero diagonal, in closed form (Steck 2019, arXiv:1905.03375).
 
-`B = I - P / diag(P)` with `P = (X'X + reg I)^-1`. Where there are fewer people than items, P is
-never formed: by Woodbury `P = (I - X' (XX' + reg I)^-1 X) / reg`, so memory grows with people
+`B = I - P / diag(P)` with `P = (X'X + reg I)^-1`. Where there are fewer users than items, P is
+never formed: by Woodbury `P = (I - X' (XX' + reg I)^-1 X) / reg`, so memory grows with users
 squared instead.
 """
 
@@ -23,39 +23,39 @@ LARGE = 6000
 
 
 def ease() -> TunedRanker:
-    """The ridge penalty is chosen on validation newcomers."""
+    """The ridge penalty is chosen on validation new users."""
     return TunedRanker(name="EASE", variants=_variants)
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
-    people = table.events.liked
-    regs = REGS if min(people.shape) < LARGE else REGS[:2]
+    users = table.events.liked
+    regs = REGS if min(users.shape) < LARGE else REGS[:2]
     for reg in regs:
-        yield Variant(settings={"reg": reg}, score_all=solve(people, reg))
+        yield Variant(settings={"reg": reg}, score_all=solve(users, reg))
 
 
-def solve(people: csr_matrix, reg: float) -> ScoreAll:
-    """Fit on likes `[people, N]`; whichever side of the matrix is smaller is inverted."""
+def solve(users: csr_matrix, reg: float) -> ScoreAll:
+    """Fit on likes `[users, N]`; whichever side of the matrix is smaller is inverted."""
     return (
-        _solve_over_items(people, reg)
-        if people.shape[1] <= people.shape[0]
-        else _solve_over_people(people, reg)
+        _solve_over_items(users, reg)
+        if users.shape[1] <= users.shape[0]
+        else _solve_over_users(users, reg)
     )
 
 
-def _solve_over_items(people: csr_matrix, reg: float) -> ScoreAll:
-    weights = inverse((people.T @ people).toarray(), reg)
+def _solve_over_items(users: csr_matrix, reg: float) -> ScoreAll:
+    weights = inverse((users.T @ users).toarray(), reg)
     weights /= -np.diag(weights)
     np.fill_diagonal(weights, 0.0)
     return lambda support: np.asarray(support.liked @ weights, dtype=np.float32)
 
 
-def _solve_over_people(people: csr_matrix, reg: float) -> ScoreAll:
-    kernel = inverse((people @ people.T).toarray(), reg)
+def _solve_over_users(users: csr_matrix, reg: float) -> ScoreAll:
+    kernel = inverse((users @ users.T).toarray(), reg)
     # X'KX is symmetric: its diagonal is the column sum of X * (KX), gathered over the events alone.
-    inside = np.zeros(people.shape[1])
-    for start in range(0, people.shape[1], 2048):  # [people, block] at a time, never [people, N]
-        block = people[:, start : start + 2048]
+    inside = np.zeros(users.shape[1])
+    for start in range(0, users.shape[1], 2048):  # [users, block] at a time, never [users, N]
+        block = users[:, start : start + 2048]
         inside[start : start + 2048] = np.asarray(
             block.multiply(kernel @ block.toarray()).sum(axis=0)
         ).ravel()
@@ -63,7 +63,7 @@ def _solve_over_people(people: csr_matrix, reg: float) -> ScoreAll:
 
     def score_all(support: Events) -> np.ndarray:
         shown = support.liked.toarray()
-        times_p = (shown - (people.T @ (kernel @ (people @ support.liked.T).toarray())).T) / reg
+        times_p = (shown - (users.T @ (kernel @ (users @ support.liked.T).toarray())).T) / reg
         return np.asarray(shown - times_p / diagonal, dtype=np.float32)
 
     return score_all

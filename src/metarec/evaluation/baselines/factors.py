@@ -1,4 +1,4 @@
-"""iALS: matrix factors of implicit feedback, a newcomer folded in by one solve (Hu, Koren and
+"""iALS: matrix factors of implicit feedback, a new user folded in by one solve (Hu, Koren and
 Volinsky 2008).
 
 Minimises `sum (1 + alpha x_ui) (x_ui - u_u . v_i)^2 + reg (|u|^2 + |v|^2)` over all cells, by
@@ -53,20 +53,20 @@ def _fit(table: TrainingTable, factors: int, reg: float, alpha: float) -> Varian
 
 
 def fold_in_with(items: np.ndarray, reg: float, alpha: float) -> ScoreAll:
-    """Score people by folding their likes into fixed item factors `[N, F]`."""
+    """Score users by folding their likes into fixed item factors `[N, F]`."""
     return lambda support: solve_side(items, support.liked, reg=reg, alpha=alpha) @ items.T
 
 
 def factorise(
-    people: csr_matrix, factors: int, *, reg: float, alpha: float, rng: np.random.Generator
+    by_user: csr_matrix, factors: int, *, reg: float, alpha: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Item factors float32 `[N, F]` of likes `[people, N]`."""
-    items = (rng.standard_normal((people.shape[1], factors)) * 0.1 / np.sqrt(factors)).astype(
+    """Item factors float32 `[N, F]` of likes `[users, N]`."""
+    items = (rng.standard_normal((by_user.shape[1], factors)) * 0.1 / np.sqrt(factors)).astype(
         np.float32
     )
-    by_item = people.T.tocsr()
+    by_item = by_user.T.tocsr()
     for _ in range(ROUNDS):
-        users = solve_side(items, people, reg=reg, alpha=alpha)
+        users = solve_side(items, by_user, reg=reg, alpha=alpha)
         items = solve_side(users, by_item, reg=reg, alpha=alpha)
     return np.asarray(items)
 

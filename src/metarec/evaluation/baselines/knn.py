@@ -1,4 +1,4 @@
-"""ItemKNN: what people who liked your items also liked.
+"""ItemKNN: what users who liked your items also liked.
 
 Cosine between columns of the matrix of likes, damped for rare pairs (Sarwar et al. 2001; Deshpande
 and Karypis 2004): `count(i, j) / (sqrt(count(i) count(j)) + shrink)`. Each item of the support
@@ -22,7 +22,7 @@ EVERY = 0
 
 def item_knn() -> TunedRanker:
     """Neighbours, shrinkage, and whether disliked items vote too, chosen on validation
-    newcomers.
+    new users.
     """
     return TunedRanker(name="ItemKNN", variants=_variants)
 
@@ -48,9 +48,9 @@ def _voting(votes: csr_matrix, voters: str) -> ScoreAll:
     return lambda support: (getattr(support, voters) @ votes).toarray()
 
 
-def count_together(people: csr_matrix) -> csr_matrix:
-    """How many people have both items, float32 `[N, N]`; the diagonal counts each item alone."""
-    return (people.T @ people).tocsr()
+def count_together(users: csr_matrix) -> csr_matrix:
+    """How many users have both items, float32 `[N, N]`; the diagonal counts each item alone."""
+    return (users.T @ users).tocsr()
 
 
 def cosine(together: csr_matrix, shrink: float) -> csr_matrix:

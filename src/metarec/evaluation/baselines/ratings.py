@@ -1,7 +1,7 @@
 """Baselines that predict values: biases, and neighbours of what they leave unexplained (content is
 in `ridge`).
 
-Each is chosen by the mean absolute error on validation newcomers. Its order is the predicted value
+Each is chosen by the mean absolute error on validation new users. Its order is the predicted value
 plus a weighted log popularity (chosen by NDCG@10), since a list by predicted value alone is led by
 items hardly anyone met.
 """
@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset
 from metarec.evaluation.baselines.knn import count_together
 from metarec.evaluation.baselines.table import Events, TrainingTable
@@ -80,7 +80,7 @@ class Biases:
 
     @classmethod
     def of(cls, table: TrainingTable, damp_item: float, damp_user: float) -> Biases:
-        """Offsets of the training events, found in turn: an item met mostly by harsh people is
+        """Offsets of the training events, found in turn: an item met mostly by harsh users is
         better than its mean says.
         """
         events, count = table.events, len(table.vocabulary)
@@ -98,28 +98,28 @@ class Biases:
         return found
 
     def user(self, events: Events) -> np.ndarray:
-        """[people] offsets; 0 for a person without events."""
+        """[users] offsets; 0 for a user without events."""
         residual = events.values - self.mean - self.item[events.items]
-        people = events.shape[0]
-        return np.bincount(events.rows, weights=residual, minlength=people) / (
-            np.bincount(events.rows, minlength=people) + self.damp_user
+        users = events.shape[0]
+        return np.bincount(events.rows, weights=residual, minlength=users) / (
+            np.bincount(events.rows, minlength=users) + self.damp_user
         )
 
     def residuals(self, events: Events) -> csr_matrix:
-        """What the biases leave unexplained, float32 `[people, N]`."""
+        """What the biases leave unexplained, float32 `[users, N]`."""
         return events.matrix(
             events.values - self.mean - self.item[events.items] - self.user(events)[events.rows]
         )
 
     def predict(self, events: Events) -> np.ndarray:
-        """[people, N] values."""
+        """[users, N] values."""
         return np.asarray(
             self.mean + self.item[None, :] + self.user(events)[:, None], dtype=np.float32
         )
 
 
 def item_mean_user_offset() -> TunedRater:
-    """The damped mean of the item plus the damped offset of the person: the floor of every rating
+    """The damped mean of the item plus the damped offset of the user: the floor of every rating
     predictor.
     """
     return TunedRater(name="ItemMean+UserOffset", variants=_bias_variants)
@@ -137,7 +137,7 @@ def rating_knn() -> TunedRater:
     """Item neighbours of what biases leave unexplained (Koren 2010).
 
     Similarity is the cosine of residual columns times `together / (together + shrink)`; the
-    person's residuals are averaged by it, with `pull` added to the sum of weights.
+    user's residuals are averaged by it, with `pull` added to the sum of weights.
     """
     return TunedRater(name="RatingKNN", variants=_knn_variants)
 

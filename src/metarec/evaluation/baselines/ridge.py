@@ -1,9 +1,9 @@
-"""ContentRidge: a person is a weighting of what items are about; of other people only how popular
+"""ContentRidge: a user is a weighting of what items are about; of other users only how popular
 things are.
 
 Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of iALS with content
 as its fixed item factors. Where there are values, both are tried for the order, and the better on
-validation newcomers is kept.
+validation new users is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.factors import fold_in_with
@@ -122,13 +122,13 @@ def _ridge_predictor(
 def ridge_weights(
     features: np.ndarray, support: Events, target: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """`(F_S' F_S + penalty I)^-1 F_S' y` of every person, `[people, D]`, by padded dual solves
+    """`(F_S' F_S + penalty I)^-1 F_S' y` of every user, `[users, D]`, by padded dual solves
     (support is small).
     """
-    people, lengths = support.shape[0], np.bincount(support.rows, minlength=support.shape[0])
+    users, lengths = support.shape[0], np.bincount(support.rows, minlength=support.shape[0])
     longest = max(int(lengths.max(initial=0)), 1)
     place = np.arange(len(support.rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items, y = np.zeros((people, longest), np.int64), np.zeros((people, longest), np.float32)
+    items, y = np.zeros((users, longest), np.int64), np.zeros((users, longest), np.float32)
     is_real = np.arange(longest) < lengths[:, None]
     items[support.rows, place], y[support.rows, place] = support.items, target
     shown = features[items] * is_real[:, :, None]
