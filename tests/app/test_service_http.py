@@ -960,9 +960,9 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
 
 def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
-    from metarec.app.service import people
+    from metarec.app.service import users
 
-    monkeypatch.setattr(people, "LOOK_AGAIN", 0.3)
+    monkeypatch.setattr(users, "LOOK_AGAIN", 0.3)
     client = start()
     like(client, "ann", "s00", "s01")
     known = slate(client, user_id="ann", k=3)
@@ -1095,7 +1095,7 @@ def test_drift_is_measured_against_what_was_trained_on(client):
                 ]
             },
         )
-    looked = client.app.state.service.watch.look(now=time.time() + 60)
+    looked = client.app.state.service.monitor.look(now=time.time() + 60)
     assert looked.drift.events == 400
     assert looked.drift.popularity_psi > 0.2
     assert looked.drift.cold_user_share == 1.0
@@ -1105,10 +1105,10 @@ def test_drift_is_measured_against_what_was_trained_on(client):
 
 
 def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
-    from metarec.app.service import watch
+    from metarec.app.service import monitoring
 
-    monkeypatch.setattr(watch, "MOST_SLATES", 5)
-    monkeypatch.setattr(watch, "MOST_EVENTS", 6)
+    monkeypatch.setattr(monitoring, "MOST_SLATES", 5)
+    monkeypatch.setattr(monitoring, "MOST_EVENTS", 6)
     client = start()
     store = client.app.state.service.store
     for _ in range(12):
@@ -1121,7 +1121,7 @@ def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
         monkeypatch.setattr(
             store, name, lambda *a, real=real, **k: asked.append(real(*a, **k)) or asked[-1]
         )
-    looked = client.app.state.service.watch.look(now=time.time() + 1)
+    looked = client.app.state.service.monitor.look(now=time.time() + 1)
     assert (looked.outcomes["slates"], looked.outcomes["slates_measured"]) == (12.0, 5.0)
     assert looked.drift.events == 9
     assert max(frame.height for frame in asked) == 6
@@ -1179,10 +1179,10 @@ def test_what_costs_too_much_is_refused_and_its_dearest_part_named(client):
 
 
 def test_costly_requests_wait_aside_and_no_longer_than_they_may(start, monkeypatch):
-    from metarec.app.service import people
+    from metarec.app.service import users
 
     hold = threading.Event()
-    monkeypatch.setattr(people, "explain_one", lambda *_: hold.wait(20) and {})
+    monkeypatch.setattr(users, "explain_one", lambda *_: hold.wait(20) and {})
     client = start(heavy_threads=1, heavy_waiting=1, heavy_seconds=1.0)
     told = []
 

@@ -13,10 +13,10 @@ from starlette.types import Scope
 
 from metarec.app.items import items_frame
 from metarec.app.service import schemas
-from metarec.app.service.answering import request_of, stated_person
 from metarec.app.service.feed import read_feed
 from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import Likeness, Served
+from metarec.app.service.live_model import Likeness, Served
+from metarec.app.service.request_conversion import request_of, stated_person
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id as you write it.")]
 Asking = Annotated[
@@ -160,7 +160,7 @@ def catalog_routes(service: Service) -> APIRouter:
         return version, notes
 
     async def taken_up() -> None:
-        service.meters.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
+        service.metrics.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
 
     return router
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import weights_of
 from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.request_conversion import weights_of
 
 UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
 

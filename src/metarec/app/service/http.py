@@ -26,16 +26,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metarec.app.service.answering import Ask
+from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
-from metarec.app.service.complaints import complaint
-from metarec.app.service.keys import Keys
-from metarec.app.service.live import LiveModel
-from metarec.app.service.meters import Meters
-from metarec.app.service.pools import Pools
+from metarec.app.service.live_model import LiveModel
+from metarec.app.service.metrics import Metrics
+from metarec.app.service.monitoring import Monitor
+from metarec.app.service.request_conversion import ScoreRequest
 from metarec.app.service.schemas import Problem
 from metarec.app.service.settings import ServiceSettings
-from metarec.app.service.watch import Watch
+from metarec.app.service.thread_pools import Pools
+from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.store import Store
@@ -54,11 +54,11 @@ class Service:
     settings: ServiceSettings
     store: Store
     live: LiveModel
-    meters: Meters
-    keys: Keys
-    scorer: Batcher[Ask, Slate]
+    metrics: Metrics
+    keys: ApiKeys
+    scorer: Batcher[ScoreRequest, Slate]
     pools: Pools
-    watch: Watch
+    monitor: Monitor
     forgotten_at: dict[str, float] = field(default_factory=dict)
     """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
 
@@ -279,7 +279,7 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return problem(
-            422, complaint(error.errors(), error.body, request.headers.get("content-type"))
+            422, validation_message(error.errors(), error.body, request.headers.get("content-type"))
         )
 
     @app.exception_handler(HTTPException)

@@ -16,19 +16,19 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import (
-    Ask,
+from metarec.app.service.catalog import Stated, described
+from metarec.app.service.event_conversion import as_events
+from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.live_model import Served
+from metarec.app.service.reasons import explain_one, short_reasons
+from metarec.app.service.request_conversion import (
+    ScoreRequest,
     answer_all,
     options_of,
     request_of,
     stated_person,
 )
-from metarec.app.service.catalog import Stated, described
-from metarec.app.service.costs import IN_LOOP, cost_of
-from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import Served
-from metarec.app.service.new_events import as_events
-from metarec.app.service.reasons import explain_one, short_reasons
+from metarec.app.service.request_cost import IN_LOOP, cost_of
 from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -48,11 +48,11 @@ IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
 
 
-def people_routes(service: Service) -> APIRouter:
+def user_routes(service: Service) -> APIRouter:
     """Routes of this file."""
     router = APIRouter()
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
-    store, settings, meters = service.store, service.settings, service.meters
+    store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
 
     async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
@@ -96,7 +96,7 @@ def people_routes(service: Service) -> APIRouter:
         )
         if words_asked(request, served.model.ensemble.scorers):
             await service.live.warmed()
-        ask = Ask(served, request, options)
+        ask = ScoreRequest(served, request, options)
         slate = (
             await service.scorer.ask(ask)
             if cost <= IN_LOOP
@@ -183,8 +183,8 @@ def people_routes(service: Service) -> APIRouter:
             done = await asyncio.wrap_future(store.append(events, strict=True))
         except EventConflict as error:
             raise HTTPException(409, str(error)) from error
-        meters.events.labels("accepted").inc(done.accepted)
-        meters.events.labels("duplicate").inc(done.duplicates)
+        metrics.events.labels("accepted").inc(done.accepted)
+        metrics.events.labels("duplicate").inc(done.duplicates)
         vocabulary = service.live.served.model.vocabulary
         return Json(
             {
@@ -355,12 +355,12 @@ def _remember(
 
     def counted(done: Future[int]) -> None:
         if done.cancelled() or done.exception() is not None:
-            service.meters.impressions_lost.inc()
+            service.metrics.impressions_lost.inc()
 
     try:
         service.store.show([impression]).add_done_callback(counted)
     except StoreUnavailable:
-        service.meters.impressions_lost.inc()
+        service.metrics.impressions_lost.inc()
 
 
 def _unheeded(

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path
 
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.people import note_forgotten
+from metarec.app.service.users import note_forgotten
 from metarec.feedback.merging import merge_user
 
 UserId = Annotated[schemas.IdText, Path(description="The id that is given up.")]
