@@ -821,6 +821,15 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
         ("POST", "/readyz", "GET, HEAD"),
         ("DELETE", "/", "GET, HEAD"),
         ("DELETE", "/docs", "GET, HEAD"),
+        ("DELETE", "/v1/users/ann/friends", "GET, PUT"),
+        ("PATCH", "/v1/users/ann/friends", "GET, PUT"),
+        ("GET", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/users/ann/merge", "POST"),
+        ("DELETE", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/items/s00/similar", "GET"),
+        ("PATCH", "/v1/items/s00/similar", "GET"),
+        ("DELETE", "/v1/items/s00/similar", "GET"),
+        ("PUT", "/v1/users/ann%2Fmerge/merge", "POST"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
@@ -932,6 +941,40 @@ def test_ids_may_hold_slashes(client):
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
     assert 'route="/v1/users/{user_id}",status="200"} 4.0' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/v1/users/ann/freinds"),
+        ("DELETE", "/v1/users/ann/"),
+        ("DELETE", "/v1/users//ann"),
+        ("PUT", "/v1/users/ann/profile"),
+        ("GET", "/v1/users/ann/events"),
+        ("PUT", "/v1/items/s00/stock"),
+        ("DELETE", "/v1/items/s00/"),
+        ("GET", "/v1/items/popular/s00"),
+        ("GET", "/v1/items/a/b/similar"),
+    ],
+)
+def test_what_is_no_part_of_a_user_or_item_is_no_other_user_or_item(client, method, path):
+    like(client, "ann", "s00")
+    answer = client.request(method, path, json={"profile": {}, "attributes": {}})
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": "there is nothing at this address; a `/` within an id is written %2F"
+    }
+    counts = client.app.state.service.store.counts()
+    assert (counts["events"], counts["users"], counts["items"], counts["forgotten"]) == (1, 0, 0, 0)
+
+
+def test_users_may_be_called_like_what_users_have(client):
+    for name in ("ann/friends", "ann/merge", "friends"):
+        like(client, name, "s00")
+        address = f"/v1/users/{name.replace('/', '%2F')}"
+        assert client.get(address).json()["user_id"] == name
+        assert client.get(f"{address}/friends").json() == {"user_id": name, "friends": []}
+        assert client.delete(address).json()["rows_deleted"]["events"] == 1
 
 
 def test_an_item_may_be_called_like_the_address_of_those_alike(client):

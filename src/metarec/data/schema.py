@@ -316,9 +316,14 @@ def _with_values(table: pl.DataFrame, kinds: Kinds) -> tuple[pl.DataFrame, bool]
     table = table.with_columns(numbers.cast(pl.Float32).alias("value"))
     rated = [name for name in table["kind"].unique().to_list() if kinds.is_rating(name)]
     ratings = table.filter(pl.col("kind").is_in(rated))["value"].drop_nulls()
-    if len(ratings) and ratings.min() != ratings.max():
+    if len(ratings) and ratings.min() != ratings.max() and not _are_thumbs(ratings):
         return table, True
     return table.with_columns(_amounts()), False
+
+
+def _are_thumbs(ratings: pl.Series) -> bool:
+    """Whether numbers say yes and no, 1 and -1, rather than how much: below 0 is a refusal."""
+    return set(ratings.unique().to_list()) == {-1.0, 1.0}
 
 
 def _amounts() -> pl.Expr:

@@ -296,14 +296,14 @@ def measure_queries(
     model: Judged, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [users], each user's query ranked among itself: by predicted value where the
-    model has one, else by score.
+    training data are rated and the model predicts one, else by score.
     """
     requests = [Request(history=n.pool, profile=n.profile) for n in cold_users]
     asked = [[item_id for item_id, _ in n.rated] for n in cold_users]
     owner = np.repeat(np.arange(len(cold_users)), [len(ids) for ids in asked])
     actual = np.array([value for n in cold_users for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
-    if isinstance(model, Rates):
+    if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = np.clip(
             np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
         )

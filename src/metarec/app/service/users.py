@@ -18,7 +18,7 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from metarec.app.service import schemas
 from metarec.app.service.catalog import Stated, described
 from metarec.app.service.event_conversion import as_events
-from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.live_model import Served
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.app.service.request_conversion import (
@@ -44,12 +44,12 @@ WITHOUT_STORE = (
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
-UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 def user_routes(service: Service) -> APIRouter:
     """Routes of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=IdRoute)
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
     store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
@@ -261,9 +261,9 @@ def user_routes(service: Service) -> APIRouter:
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         kept = await service.read(lambda: _kept(service, user_id, last))
-        if not any(kept.values()):
+        if not any(value for name, value in kept.items() if name != "user_id"):
             raise HTTPException(404, "nothing is kept of this user")
-        return Json({"user_id": user_id, **kept})
+        return Json(kept)
 
     @router.put(
         "/v1/users/{user_id:id}",
@@ -275,8 +275,7 @@ def user_routes(service: Service) -> APIRouter:
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
         service.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        kept = await service.read(lambda: _kept(service, user_id, 100))
-        return Json({"user_id": user_id, **kept})
+        return Json(await service.read(lambda: _kept(service, user_id, 100)))
 
     @router.delete(
         "/v1/users/{user_id:id}",
@@ -299,11 +298,12 @@ def user_routes(service: Service) -> APIRouter:
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a user, with the `last` events; each part is empty, or 0, where
-    there is nothing.
+    """What the store holds of a user under the id they have now, with the `last` events; each
+    part is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
     return {
+        "user_id": store.id_now(user_id),
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
