@@ -309,7 +309,7 @@ def print_table(done) -> None:
 
 def drift(client, old) -> None:
     """New items take half of all attention; the watch must notice."""
-    watch = client.app.state.service.watch
+    watch = client.app.state.service.monitor
     before = watch.look(time.time() + 100)
     counts = (
         old.interactions.frame.group_by("item_id").len().sort("len", "item_id")["item_id"].to_list()

@@ -541,3 +541,18 @@ def test_a_plan_says_what_a_fit_costs_and_fits_nothing(run: Run, folder: Path) -
     assert "--out MODEL is missing" in said
     code, out, _ = run("data", "check", str(folder), "--json")
     assert json.loads(out)["plans"]["tiny"] == planned
+
+
+def test_tuning_is_bounded_told_and_refused_where_it_cannot_be(
+    run: Run, shop_folder: Path, tmp_path: Path
+) -> None:
+    model = str(tmp_path / "model")
+    words = ["fit", str(shop_folder), "--preset", "tiny", "--encoder", "none"]
+    code, out, _ = run(*words, "--out", model, "--tune", "0.001", "--json")
+    assert code == 0
+    assert json.loads(out)["tuned"]["fits"] == 1  # no time for a second one
+    for given, told in (("0", "minutes above 0"), ("nan", "minutes above 0")):
+        code, _, said = run(*words, "--out", model, "--tune", given)
+        assert (code, told in said) == (2, True)
+    code, _, said = run(*words, "--plan", "--tune", "3")
+    assert (code, "give one of them" in said) == (2, True)

@@ -15,7 +15,7 @@ import yaml
 pytest.importorskip("fastapi")
 
 from metarec.app.cli import app  # noqa: E402
-from metarec.app.service.meters import Meters  # noqa: E402
+from metarec.app.service.metrics import Metrics  # noqa: E402
 from metarec.app.service.settings import PREFIX, ServiceSettings, load_settings  # noqa: E402
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -48,7 +48,7 @@ def test_every_setting_command_route_and_metric_exists(path):
     found = re.findall(r"(?<![\w.])(/(?:v1/[a-z/]+|healthz|readyz|metrics))\b", text)
     assert set(found) <= set(ROUTES)
     metrics = {re.sub("_(bucket|sum|count)$", "", n) for n in re.findall(r"metarec_\w+", text)}
-    page = Meters().page().decode()
+    page = Metrics().page().decode()
     known = {m for m in re.findall(r"^# TYPE (\w+) ", page, re.MULTILINE)}
     assert metrics <= known
 

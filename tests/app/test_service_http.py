@@ -821,6 +821,15 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
         ("POST", "/readyz", "GET, HEAD"),
         ("DELETE", "/", "GET, HEAD"),
         ("DELETE", "/docs", "GET, HEAD"),
+        ("DELETE", "/v1/users/ann/friends", "GET, PUT"),
+        ("PATCH", "/v1/users/ann/friends", "GET, PUT"),
+        ("GET", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/users/ann/merge", "POST"),
+        ("DELETE", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/items/s00/similar", "GET"),
+        ("PATCH", "/v1/items/s00/similar", "GET"),
+        ("DELETE", "/v1/items/s00/similar", "GET"),
+        ("PUT", "/v1/users/ann%2Fmerge/merge", "POST"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
@@ -934,6 +943,40 @@ def test_ids_may_hold_slashes(client):
     assert 'route="/v1/users/{user_id}",status="200"} 4.0' in client.get("/metrics").text
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/v1/users/ann/freinds"),
+        ("DELETE", "/v1/users/ann/"),
+        ("DELETE", "/v1/users//ann"),
+        ("PUT", "/v1/users/ann/profile"),
+        ("GET", "/v1/users/ann/events"),
+        ("PUT", "/v1/items/s00/stock"),
+        ("DELETE", "/v1/items/s00/"),
+        ("GET", "/v1/items/popular/s00"),
+        ("GET", "/v1/items/a/b/similar"),
+    ],
+)
+def test_what_is_no_part_of_a_user_or_item_is_no_other_user_or_item(client, method, path):
+    like(client, "ann", "s00")
+    answer = client.request(method, path, json={"profile": {}, "attributes": {}})
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": "there is nothing at this address; a `/` within an id is written %2F"
+    }
+    counts = client.app.state.service.store.counts()
+    assert (counts["events"], counts["users"], counts["items"], counts["forgotten"]) == (1, 0, 0, 0)
+
+
+def test_users_may_be_called_like_what_users_have(client):
+    for name in ("ann/friends", "ann/merge", "friends"):
+        like(client, name, "s00")
+        address = f"/v1/users/{name.replace('/', '%2F')}"
+        assert client.get(address).json()["user_id"] == name
+        assert client.get(f"{address}/friends").json() == {"user_id": name, "friends": []}
+        assert client.delete(address).json()["rows_deleted"]["events"] == 1
+
+
 def test_an_item_may_be_called_like_the_address_of_those_alike(client):
     for item_id in ("a%2Fb", "a%2Fsimilar", "s00%2Fsimilar"):
         assert client.put(f"/v1/items/{item_id}", json=NEW).status_code == 200
@@ -960,9 +1003,9 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
 
 def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
-    from metarec.app.service import people
+    from metarec.app.service import users
 
-    monkeypatch.setattr(people, "LOOK_AGAIN", 0.3)
+    monkeypatch.setattr(users, "LOOK_AGAIN", 0.3)
     client = start()
     like(client, "ann", "s00", "s01")
     known = slate(client, user_id="ann", k=3)
@@ -1095,7 +1138,7 @@ def test_drift_is_measured_against_what_was_trained_on(client):
                 ]
             },
         )
-    looked = client.app.state.service.watch.look(now=time.time() + 60)
+    looked = client.app.state.service.monitor.look(now=time.time() + 60)
     assert looked.drift.events == 400
     assert looked.drift.popularity_psi > 0.2
     assert looked.drift.cold_user_share == 1.0
@@ -1105,10 +1148,10 @@ def test_drift_is_measured_against_what_was_trained_on(client):
 
 
 def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
-    from metarec.app.service import watch
+    from metarec.app.service import monitoring
 
-    monkeypatch.setattr(watch, "MOST_SLATES", 5)
-    monkeypatch.setattr(watch, "MOST_EVENTS", 6)
+    monkeypatch.setattr(monitoring, "MOST_SLATES", 5)
+    monkeypatch.setattr(monitoring, "MOST_EVENTS", 6)
     client = start()
     store = client.app.state.service.store
     for _ in range(12):
@@ -1121,7 +1164,7 @@ def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
         monkeypatch.setattr(
             store, name, lambda *a, real=real, **k: asked.append(real(*a, **k)) or asked[-1]
         )
-    looked = client.app.state.service.watch.look(now=time.time() + 1)
+    looked = client.app.state.service.monitor.look(now=time.time() + 1)
     assert (looked.outcomes["slates"], looked.outcomes["slates_measured"]) == (12.0, 5.0)
     assert looked.drift.events == 9
     assert max(frame.height for frame in asked) == 6
@@ -1179,10 +1222,10 @@ def test_what_costs_too_much_is_refused_and_its_dearest_part_named(client):
 
 
 def test_costly_requests_wait_aside_and_no_longer_than_they_may(start, monkeypatch):
-    from metarec.app.service import people
+    from metarec.app.service import users
 
     hold = threading.Event()
-    monkeypatch.setattr(people, "explain_one", lambda *_: hold.wait(20) and {})
+    monkeypatch.setattr(users, "explain_one", lambda *_: hold.wait(20) and {})
     client = start(heavy_threads=1, heavy_waiting=1, heavy_seconds=1.0)
     told = []
 

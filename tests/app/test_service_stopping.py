@@ -146,7 +146,7 @@ def _parent(place: str) -> None:
 
 
 def _child(place: str) -> None:
-    from metarec.app.service.lifeline import end_with_parent
+    from metarec.app.service.parent_process import end_with_parent
 
     end_with_parent()
     Path(place).write_text(str(os.getpid()))

@@ -124,6 +124,8 @@ def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Datas
     if not events.has_time:
         config = replace(config, time_units=False, impossible_times=False)
     frame, findings = valid_events(events.frame, Place(data.name), config)
+    said = {f.rule for f in found if f.action == "noted"}  # when the file was read
+    findings = [f for f in findings if f.action != "noted" or f.rule not in said]
     if not findings:
         return data
     found += findings

@@ -296,14 +296,14 @@ def measure_queries(
     model: Judged, newcomers: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [people], each person's query ranked among itself: by predicted value where the
-    model has one, else by score.
+    training data are rated and the model predicts one, else by score.
     """
     requests = [Request(history=n.pool, profile=n.profile) for n in newcomers]
     asked = [[item_id for item_id, _ in n.rated] for n in newcomers]
     owner = np.repeat(np.arange(len(newcomers)), [len(ids) for ids in asked])
     actual = np.array([value for n in newcomers for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
-    if isinstance(model, Rates):
+    if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = np.clip(
             np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
         )

@@ -28,11 +28,11 @@ from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 class AlsConfig(ModelConfig):
     """Hyper-parameters of ALS."""
 
-    dim: int = setting(64, least=1)
+    dim: int = setting(64, least=1, tried=(16, 128))
     """Factors of each user and item (1 or more)."""
-    regularization: float = setting(10.0, above=0)
+    regularization: float = setting(10.0, above=0, tried=(1, 100))
     """Pull of factors towards zero (above 0)."""
-    confidence: float = setting(10.0, above=0)
+    confidence: float = setting(10.0, above=0, tried=(1, 60))
     """An event weighs 1 + this (above 0), an absent event 1."""
     start: float = setting(0.1, above=0)
     """Standard deviation of item factors before the first sweep (above 0)."""

@@ -22,7 +22,7 @@ from metarec.runtime.scratch import column_pieces, product
 class ContentConfig(ModelConfig):
     """Hyper-parameters of content."""
 
-    sharpness: float = setting(6.0, least=0)
+    sharpness: float = setting(6.0, least=0, tried=(1, 20))
     """Evidence grows as exp(sharpness x cosine); 0 or more."""
     disliked: float = setting(-0.5, least=-1, most=1)
     """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0 what a user dislikes

@@ -47,7 +47,7 @@ cosine.
 class EaseConfig(ModelConfig):
     """Hyper-parameters of EASE."""
 
-    regularization: float | None = setting(None, above=0)
+    regularization: float | None = setting(None, above=0, tried=(20, 3000))
     """Events' worth of pull of the weights towards zero (above 0); unless given 200, or 1000 where
     order carries meaning.
     """

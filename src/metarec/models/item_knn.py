@@ -25,10 +25,10 @@ from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 class ItemKnnConfig(ModelConfig):
     """Hyper-parameters of item k-NN."""
 
-    shrinkage: float = setting(20.0, least=0)
+    shrinkage: float = setting(20.0, least=0, tried=(1, 200))
     """Added to the geometric mean of two items' event counts (0 or more): rare pairs count less.
     """
-    neighbors: int = setting(1000, least=1)
+    neighbors: int = setting(1000, least=1, tried=(50, 2000))
     """Most similar items kept for each item (1 or more)."""
 
 

@@ -20,7 +20,7 @@ from metarec.models.config import ModelConfig, setting
 class ProfileConfig(ModelConfig):
     """Hyper-parameters of the profile ridge."""
 
-    regularization: float = setting(100.0, above=0)
+    regularization: float = setting(100.0, above=0, tried=(10, 1000))
     """Users' worth of pull towards the average user (above 0)."""
 
 

@@ -39,15 +39,15 @@ OVERSAMPLED, POWER_ITERATIONS = 10, 3
 class SupportRidgeConfig(ModelConfig):
     """Hyper-parameters of the support ridge."""
 
-    regularization: float = setting(100.0, above=0)
+    regularization: float = setting(100.0, above=0, tried=(10, 1000))
     """Pull of the regression towards the average user (above 0)."""
-    rank: int = setting(40, least=1)
+    rank: int = setting(40, least=1, tried=(10, 80))
     """Leading directions that targets are compressed to (1 or more)."""
-    factors: int = setting(16, least=1)
+    factors: int = setting(16, least=1, tried=(4, 48))
     """Leading factors of liked items (1 or more) that let rare items share what is learned of
     common ones.
     """
-    profile_scale: float = setting(0.3, least=0)
+    profile_scale: float = setting(0.3, least=0, tried=(0.03, 3))
     """Scale of profile columns beside the items of the support (0 or more)."""
     factor_scale: float = setting(0.3**0.5, least=0)
     """Scale of the factors beside them (0 or more)."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +30,9 @@ from metarec.app.commands.options import (
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
+    from metarec.evaluation.tuning import Tuned
+    from metarec.recommender import Recommender, Settings
+    from metarec.runtime.progress import Progress
 
 
 def fit(
@@ -101,6 +106,14 @@ def fit(
             "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
         ),
     ] = False,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Search the settings of the models for that long first, by users held out; needs "
+            "metarec[hpo].",
+        ),
+    ] = None,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -149,6 +162,8 @@ def fit(
     if plan or out is None:
         from metarec.recommendation.plan import plan_fit
 
+        if tune is not None:
+            raise BadInput(f"--plan counts one fit, --tune {tune:g} makes many: give one of them")
         planned = plan_fit(learned, settings)
         show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
         return
@@ -156,8 +171,8 @@ def fit(
         note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
-        model = Recommender.fit(
-            learned,
+        fit_on = partial(
+            Recommender.fit,
             preset=preset,
             seed=seed,
             encoder=encoder,
@@ -166,10 +181,15 @@ def fit(
             person_template=person_template,
             prior=start,
             user_weights=weights,
-            models={name: learned.models.get(name, {}) for name in added or ()},
-            checkpoint=_steps_of(out) if resume else None,
             workers=workers,
             backend=backend,
+        )
+        models = {name: learned.models.get(name, {}) for name in added or ()}
+        tuned = _tuned(learned, fit_on, settings, tune, progress)
+        model = fit_on(
+            learned,
+            models={**models, **(tuned.models if tuned else {})},
+            checkpoint=_steps_of(out) if resume else None,
             progress=progress,
         )
     seconds = time.perf_counter() - started
@@ -189,11 +209,13 @@ def fit(
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
         "mended": done,
+        "tuned": tuned.to_dict() if tuned else None,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} people kept out" if kept_out else ""
     said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    said += [tuned.said, *tuned.toml()] if tuned else []
     notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
@@ -205,6 +227,30 @@ def fit(
         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
         f"{out}",
         as_json=as_json,
+    )
+
+
+def _tuned(
+    data: Dataset,
+    fit_on: Callable[..., Recommender],
+    settings: Settings,
+    minutes: float | None,
+    progress: Progress,
+) -> Tuned | None:
+    """What `--tune MINUTES` found."""
+    if minutes is None:
+        return None
+    from metarec.evaluation.tuning import tune
+    from metarec.models.registry import configs_of
+
+    return tune(
+        data,
+        lambda part, models: fit_on(part, models=models),
+        {**configs_of(data.models), **settings.models},
+        settings.parts,
+        minutes=minutes,
+        seed=settings.seed,
+        progress=progress,
     )
 
 

@@ -15,13 +15,10 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
-from metarec.app.service.agents import agent_routes
-from metarec.app.service.answering import Ask, answer_all
+from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
-from metarec.app.service.circumstances import circumstances_routes
 from metarec.app.service.friends import friends_routes
-from metarec.app.service.guard import Guard
 from metarec.app.service.http import (
     Service,
     Shortcut,
@@ -29,16 +26,19 @@ from metarec.app.service.http import (
     let_addresses_hold_ids,
     refuse_unknown_parameters,
 )
-from metarec.app.service.keys import Keys
-from metarec.app.service.listing import listing_routes
-from metarec.app.service.live import LiveModel, warm_text
-from metarec.app.service.merging import merge_routes
-from metarec.app.service.meters import Meters
-from metarec.app.service.operator import operator_routes
-from metarec.app.service.people import people_routes
-from metarec.app.service.pools import Pools
+from metarec.app.service.item_rankings import item_rankings_routes
+from metarec.app.service.live_model import LiveModel, warm_text
+from metarec.app.service.mcp import mcp_routes
+from metarec.app.service.metrics import Metrics
+from metarec.app.service.middleware import Middleware
+from metarec.app.service.monitoring import DAY, Monitor
+from metarec.app.service.operations import operations_routes
+from metarec.app.service.request_conversion import ScoreRequest, answer_all
+from metarec.app.service.request_inputs import request_inputs_routes
 from metarec.app.service.settings import ServiceSettings
-from metarec.app.service.watch import DAY, Watch
+from metarec.app.service.thread_pools import Pools
+from metarec.app.service.user_merging import merge_routes
+from metarec.app.service.users import user_routes
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry
@@ -66,22 +66,22 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     """
     owned = store is None
     store = open_store(settings.store_url) if store is None else store
-    meters, live = Meters(), LiveModel(Registry(settings.model), store, settings.filter)
+    metrics, live = Metrics(), LiveModel(Registry(settings.model), store, settings.filter)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
-    scorer: Batcher[Ask, Slate] = Batcher(
-        lambda asks: answer_all(asks, rng),
-        seen=meters.batch.observe,
+    scorer: Batcher[ScoreRequest, Slate] = Batcher(
+        lambda requests: answer_all(requests, rng),
+        seen=metrics.batch.observe,
         in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items,
     )
     service = Service(
         settings=settings,
         store=store,
         live=live,
-        meters=meters,
-        keys=Keys(settings.keys),
+        metrics=metrics,
+        keys=ApiKeys(settings.keys),
         scorer=scorer,
         pools=Pools(settings),
-        watch=Watch(store, live, meters),
+        monitor=Monitor(store, live, metrics),
     )
 
     @asynccontextmanager
@@ -119,16 +119,16 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         for router in (
             friends_routes(service),
             merge_routes(service),
-            circumstances_routes(service),
-            people_routes(service),
-            listing_routes(service),
+            request_inputs_routes(service),
+            user_routes(service),
+            item_rankings_routes(service),
             catalog_routes(service),
-            operator_routes(service),
+            operations_routes(service),
         )
         for route in router.routes
     ]
     if settings.mcp:
-        routes += agent_routes(service, routes).routes
+        routes += mcp_routes(service, routes).routes
     refuse_unknown_parameters(routes)
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON
@@ -136,7 +136,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     install_error_answers(app, routes, tell_details=store.is_sqlite)
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
-    app.add_middleware(Guard, settings=settings, meters=meters)
+    app.add_middleware(Middleware, settings=settings, metrics=metrics)
     if (
         settings.cors_origins
     ):  # around the guard, whose refusals a browser would not show to the page otherwise
@@ -179,15 +179,15 @@ async def warm_up(live: LiveModel) -> None:
 
 async def follow(service: Service) -> None:
     """Take up new items and promoted models until the service stops."""
-    live, meters = service.live, service.meters
+    live, metrics = service.live, service.metrics
     while True:
         await asyncio.sleep(service.settings.watch_seconds)
         try:
-            meters.items_added.inc(await asyncio.to_thread(live.refresh_items))
+            metrics.items_added.inc(await asyncio.to_thread(live.refresh_items))
             swapped = await asyncio.to_thread(live.refresh_model)
             if swapped is not None:
-                meters.swaps.labels("done" if swapped else "refused").inc()
-            await asyncio.to_thread(service.watch.look)
+                metrics.swaps.labels("done" if swapped else "refused").inc()
+            await asyncio.to_thread(service.monitor.look)
         except StoreUnavailable:
             continue  # readyz and the routes say so
         except Exception as error:  # one bad item must not stop the watch for good

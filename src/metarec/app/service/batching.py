@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-Ask = TypeVar("Ask")
+ScoreRequest = TypeVar("ScoreRequest")
 Answer = TypeVar("Answer")
 
 
-class Batcher(Generic[Ask, Answer]):
+class Batcher(Generic[ScoreRequest, Answer]):
     """Collects what is asked within turns of the event loop that follow each other, or while the
     batch before is in its thread.
     """
 
     def __init__(
         self,
-        answer_all: Callable[[Sequence[Ask]], Sequence[Answer]],
+        answer_all: Callable[[Sequence[ScoreRequest]], Sequence[Answer]],
         *,
         in_thread: Callable[[], bool],
         most: int = 64,
@@ -32,9 +32,9 @@ class Batcher(Generic[Ask, Answer]):
         """Prepare; nothing runs before the first ask.
 
         Args:
-            answer_all: answers several asks at once, in their order.
+            answer_all: answers several requests at once, in their order.
             in_thread: whether the next batch should leave the event loop free.
-            most: asks in one batch.
+            most: requests in one batch.
             seen: told the size of each batch.
         """
         self._answer_all, self._in_thread, self._most, self._seen = (
@@ -43,12 +43,12 @@ class Batcher(Generic[Ask, Answer]):
             most,
             seen,
         )
-        self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[ScoreRequest, asyncio.Future[Answer]]] = []
         self._due = False
         self._known = 0
         self._thread = ThreadPoolExecutor(1, "metarec-scorer")
 
-    async def ask(self, what: Ask) -> Answer:
+    async def ask(self, what: ScoreRequest) -> Answer:
         """The answer to one ask."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -72,26 +72,28 @@ class Batcher(Generic[Ask, Answer]):
         self._known = 0
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         self._seen(len(batch))
-        asks = [ask for ask, _ in batch]
+        requests = [ask for ask, _ in batch]
         if not self._in_thread():
-            self._finish(batch, self._answers(asks))
+            self._finish(batch, self._answers(requests))
             return
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._answers, asks)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._answers, requests)
         running.add_done_callback(lambda done: self._finish(batch, done.result()))
 
-    def _answers(self, asks: list[Ask]) -> list[Answer | Exception]:
+    def _answers(self, requests: list[ScoreRequest]) -> list[Answer | Exception]:
         """Answers, or what went wrong; a bad ask among good ones spoils only itself."""
         try:
-            return list(self._answer_all(asks))
+            return list(self._answer_all(requests))
         except Exception as error:  # it belongs to whoever asked, and the batch must end
             return (
                 [error]
-                if len(asks) == 1
-                else [answer for ask in asks for answer in self._answers([ask])]
+                if len(requests) == 1
+                else [answer for ask in requests for answer in self._answers([ask])]
             )
 
     def _finish(
-        self, batch: list[tuple[Ask, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]
+        self,
+        batch: list[tuple[ScoreRequest, asyncio.Future[Answer]]],
+        answers: Sequence[Answer | Exception],
     ) -> None:
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # the client has gone

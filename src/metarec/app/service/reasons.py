@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.app.service.live import Served
+from metarec.app.service.live_model import Served
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain

@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 
 from metarec.app.retraining.loop import retrain
-from metarec.app.service.lifeline import end_with_parent
+from metarec.app.service.parent_process import end_with_parent
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store

@@ -11,9 +11,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from metarec.app.service.lifeline import end_with_parent
 from metarec.app.service.limits import LimitedServer, Limits
 from metarec.app.service.metrics_folder import put_metrics_away
+from metarec.app.service.parent_process import end_with_parent
 
 log = logging.getLogger("metarec.service")
 PUT_AWAY = 5.0

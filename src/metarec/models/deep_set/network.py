@@ -47,7 +47,7 @@ class DeepSetConfig(ModelConfig):
     """Width of events, items and users (2 or more, even)."""
     layers: int = setting(1, least=0)
     """Transformer blocks beside the set reader (0 or more)."""
-    dropout: float = setting(0.4, least=0, below=1)
+    dropout: float = setting(0.4, least=0, below=1, tried=(0.1, 0.7))
     """On events and inside blocks, in [0, 1)."""
     id_dropout: float = setting(0.5, least=0, below=1)
     """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
@@ -63,7 +63,7 @@ class DeepSetConfig(ModelConfig):
     """Users in a step (1 or more)."""
     prefixes: int = setting(5, least=1)
     """Support sizes of each user in a step (1 or more): 0 and others drawn evenly."""
-    lr: float = setting(2e-3, above=0)
+    lr: float = setting(2e-3, above=0, tried=(5e-4, 8e-3))
     """Peak step size of AdamW (above 0)."""
 
     def steps_for(self, users: int) -> int:

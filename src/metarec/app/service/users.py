@@ -16,19 +16,19 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.answering import (
-    Ask,
+from metarec.app.service.catalog import Stated, described
+from metarec.app.service.event_conversion import as_events
+from metarec.app.service.http import IdRoute, Json, Service, answers
+from metarec.app.service.live_model import Served
+from metarec.app.service.reasons import explain_one, short_reasons
+from metarec.app.service.request_conversion import (
+    ScoreRequest,
     answer_all,
     options_of,
     request_of,
     stated_person,
 )
-from metarec.app.service.catalog import Stated, described
-from metarec.app.service.costs import IN_LOOP, cost_of
-from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import Served
-from metarec.app.service.new_events import as_events
-from metarec.app.service.reasons import explain_one, short_reasons
+from metarec.app.service.request_cost import IN_LOOP, cost_of
 from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -45,14 +45,14 @@ WITHOUT_STORE = (
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
-UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
-def people_routes(service: Service) -> APIRouter:
+def user_routes(service: Service) -> APIRouter:
     """Routes of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=IdRoute)
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
-    store, settings, meters = service.store, service.settings, service.meters
+    store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
 
     async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
@@ -96,7 +96,7 @@ def people_routes(service: Service) -> APIRouter:
         )
         if words_asked(request, served.model.ensemble.scorers):
             await service.live.warmed()
-        ask = Ask(served, request, options)
+        ask = ScoreRequest(served, request, options)
         slate = (
             await service.scorer.ask(ask)
             if cost <= IN_LOOP
@@ -183,8 +183,8 @@ def people_routes(service: Service) -> APIRouter:
             done = await asyncio.wrap_future(store.append(events, strict=True))
         except EventConflict as error:
             raise HTTPException(409, str(error)) from error
-        meters.events.labels("accepted").inc(done.accepted)
-        meters.events.labels("duplicate").inc(done.duplicates)
+        metrics.events.labels("accepted").inc(done.accepted)
+        metrics.events.labels("duplicate").inc(done.duplicates)
         vocabulary = service.live.served.model.vocabulary
         return Json(
             {
@@ -262,9 +262,9 @@ def people_routes(service: Service) -> APIRouter:
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         kept = await service.read(lambda: _kept(service, user_id, last))
-        if not any(kept.values()):
+        if not any(value for name, value in kept.items() if name != "user_id"):
             raise HTTPException(404, "nothing is kept of this user")
-        return Json({"user_id": user_id, **kept})
+        return Json(kept)
 
     @router.put(
         "/v1/users/{user_id:id}",
@@ -276,8 +276,7 @@ def people_routes(service: Service) -> APIRouter:
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
         service.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        kept = await service.read(lambda: _kept(service, user_id, 100))
-        return Json({"user_id": user_id, **kept})
+        return Json(await service.read(lambda: _kept(service, user_id, 100)))
 
     @router.delete(
         "/v1/users/{user_id:id}",
@@ -300,11 +299,12 @@ def people_routes(service: Service) -> APIRouter:
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a person, with the `last` events; each part is empty, or 0, where
-    there is nothing.
+    """What the store holds of a person under the id they have now, with the `last` events; each
+    part is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
     return {
+        "user_id": store.id_now(user_id),
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
@@ -355,12 +355,12 @@ def _remember(
 
     def counted(done: Future[int]) -> None:
         if done.cancelled() or done.exception() is not None:
-            service.meters.impressions_lost.inc()
+            service.metrics.impressions_lost.inc()
 
     try:
         service.store.show([impression]).add_done_callback(counted)
     except StoreUnavailable:
-        service.meters.impressions_lost.inc()
+        service.metrics.impressions_lost.inc()
 
 
 def _unheeded(

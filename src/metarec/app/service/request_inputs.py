@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import Served
+from metarec.app.service.live_model import Served
 from metarec.data.places import degrees_of, km_between
 from metarec.models.context import Context
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
@@ -19,7 +19,7 @@ N_PLACES = 6
 """Places far from each other that are named, to choose from."""
 
 
-def circumstances_routes(service: Service) -> APIRouter:
+def request_inputs_routes(service: Service) -> APIRouter:
     """Routes of this file."""
     router = APIRouter()
 

@@ -25,11 +25,11 @@ LOADS = 0.5
 """Seconds for which readiness waits for what is being loaded before it says no."""
 
 
-def operator_routes(service: Service) -> APIRouter:
+def operations_routes(service: Service) -> APIRouter:
     """Routes of this file."""
     router = APIRouter(tags=["operator"])
     read, admin = service.keys.needs("read"), service.keys.needs("admin")
-    store, live, meters = service.store, service.live, service.meters
+    store, live, counters = service.store, service.live, service.metrics
     started = time.time()
 
     @router.get("/healthz", summary="The process lives", **answers(schemas.Health))
@@ -68,9 +68,9 @@ def operator_routes(service: Service) -> APIRouter:
         responses={200: {"content": {"text/plain": {}}}},
     )
     async def metrics() -> Response:
-        meters.waiting.set(store.waiting)
+        counters.waiting.set(store.waiting)
         return Response(
-            await asyncio.to_thread(meters.page), media_type="text/plain; version=0.0.4"
+            await asyncio.to_thread(counters.page), media_type="text/plain; version=0.0.4"
         )
 
     @router.get(
@@ -83,7 +83,7 @@ def operator_routes(service: Service) -> APIRouter:
         return Json(await asyncio.to_thread(_status))
 
     def _status() -> dict[str, Any]:
-        served, looked, now = live.served, service.watch.look(), time.time()
+        served, looked, now = live.served, service.monitor.look(), time.time()
         by_minute = store.events_by_minute(now)
         return {
             "model_version": served.model.version,

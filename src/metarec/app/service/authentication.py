@@ -20,7 +20,7 @@ _bearer = HTTPBearer(
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
 
-class Keys:
+class ApiKeys:
     """The keys of a service, as digests, so that neither a dump nor the time of a comparison tells
     them.
     """

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from metarec.app.service import schemas
 from metarec.app.service.catalog import Fields, Most, Offset, described, names_in
 from metarec.app.service.http import Json, Service, answers
-from metarec.app.service.live import Served
+from metarec.app.service.live_model import Served
 from metarec.feedback.store import Store
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
@@ -26,7 +26,7 @@ Days = Annotated[
 Category = Annotated[str | None, Query(max_length=200, description="Only items of this category.")]
 
 
-def listing_routes(service: Service) -> APIRouter:
+def item_rankings_routes(service: Service) -> APIRouter:
     """Routes of this file; they go before those whose addresses end with an id."""
     router = APIRouter(tags=["items"])
     read = service.keys.needs("read")

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from metarec.app.service.guard import Guard, RateLimit
 from metarec.app.service.http import without_details
-from metarec.app.service.meters import Meters
+from metarec.app.service.metrics import Metrics
+from metarec.app.service.middleware import Middleware, RateLimit
 from metarec.app.service.settings import ServiceSettings
 
 
@@ -54,7 +54,7 @@ def call(guard, path="/things/ann-private", body=b"", headers=(), client="1.2.3.
 
 
 def guarded(**settings):
-    return Guard(echo, settings=ServiceSettings(model="m", **settings), meters=Meters())
+    return Middleware(echo, settings=ServiceSettings(model="m", **settings), metrics=Metrics())
 
 
 def test_a_good_request_passes_with_a_number():
@@ -168,7 +168,7 @@ def test_an_unforeseen_error_is_one_sentence_and_its_log_holds_nobody(caplog):
     assert b"ann-private" not in body
     said = [record.__dict__ for record in caplog.records]
     assert any(
-        record.get("kind") == "RuntimeError" and "test_service_guard.py" in str(record["at"])
+        record.get("kind") == "RuntimeError" and "test_service_middleware.py" in str(record["at"])
         for record in said
     )
     assert any(record.get("route") == "/things/{id}" for record in said)
@@ -273,7 +273,7 @@ def test_a_request_keeps_its_id_if_it_is_one():
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_client_that_leaves_is_no_fault_here(caplog, chunked):
-    meters, sent = Meters(), []
+    metrics, sent = Metrics(), []
 
     async def leaves(_scope, receive, _send):
         while (await receive())["type"] != "http.disconnect":
@@ -285,14 +285,14 @@ def test_a_client_that_leaves_is_no_fault_here(caplog, chunked):
     async def send(message):
         sent.append(message)
 
-    guard = Guard(leaves, settings=ServiceSettings(model="m"), meters=meters)
+    guard = Middleware(leaves, settings=ServiceSettings(model="m"), metrics=metrics)
     headers = [(b"host", b"127.0.0.1"), *([(b"transfer-encoding", b"chunked")] if chunked else [])]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": ("a", 1)}
     with caplog.at_level(logging.WARNING):
         asyncio.run(guard(scope, receive, send))
     assert (sent, caplog.records) == ([], [])
-    assert b'status="499"' in meters.page()
-    assert b'status="500"' not in meters.page()
+    assert b'status="499"' in metrics.page()
+    assert b'status="500"' not in metrics.page()
 
 
 def test_the_audit_log_says_who_was_refused_and_who_changed_what(caplog):

@@ -36,7 +36,7 @@ _PLAIN = {
 }
 
 
-def complaint(errors: Sequence[Any], body: Any, content_type: str | None) -> str:
+def validation_message(errors: Sequence[Any], body: Any, content_type: str | None) -> str:
     """One sentence on all errors of a request.
 
     Args:

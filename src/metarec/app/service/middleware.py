@@ -20,11 +20,11 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metarec.app.service import audit
-from metarec.app.service.browser import answer_headers, forged, is_data
+from metarec.app.service import audit_log
+from metarec.app.service.authentication import KEY_NEEDED, KEY_UNKNOWN, ApiKeys
+from metarec.app.service.browser_security import answer_headers, forged, is_data
 from metarec.app.service.http import replayed
-from metarec.app.service.keys import KEY_NEEDED, KEY_UNKNOWN, Keys
-from metarec.app.service.meters import Meters
+from metarec.app.service.metrics import Metrics
 from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
@@ -53,13 +53,13 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
 Header = tuple[bytes, bytes]
 
 
-class Guard:
+class Middleware:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, meters: Meters) -> None:
-        self._app, self._settings, self._meters = app, settings, meters
+    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
         self._rate = RateLimit(settings.requests_per_second, settings.burst)
-        self._keys = Keys(settings.keys)
+        self._keys = ApiKeys(settings.keys)
         self._numbers, self._process = itertools.count(1), f"{os.getpid():x}"
         self._origins = frozenset(settings.cors_origins)
         self._hosts = set(settings.hosts) or (
@@ -165,9 +165,9 @@ class Guard:
         route = getattr(
             scope.get("route"), "path_format", "none"
         )  # the template, not the path: paths hold ids
-        self._meters.answered(route, status, seconds)
-        if (what := audit.what_happened(scope["method"], scope["path"], status)) is not None:
-            audit.note(
+        self._metrics.answered(route, status, seconds)
+        if (what := audit_log.what_happened(scope["method"], scope["path"], status)) is not None:
+            audit_log.note(
                 what,
                 request=asked.number,
                 method=scope["method"],
@@ -207,7 +207,7 @@ class _Asked:
     """Digest of the known key that was sent."""
 
     @classmethod
-    def of(cls, scope: Scope, keys: Keys, number: str) -> _Asked:
+    def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Asked:
         """Who sent this request; `number` is its id where it has none."""
         headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
         own = headers.get(b"x-request-id")

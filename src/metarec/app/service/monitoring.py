@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 import polars as pl
 
-from metarec.app.service.live import LiveModel
-from metarec.app.service.meters import Meters
+from metarec.app.service.live_model import LiveModel
+from metarec.app.service.metrics import Metrics
 from metarec.feedback import tables
 from metarec.feedback.drift import Drift, RetrainRule, advise_retraining, measure_drift
 from metarec.feedback.forgetting import waiting_in_model
@@ -29,7 +29,7 @@ MOST_SLATES, MOST_EVENTS = 10_000, 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
+class Measured:
     """The last look."""
 
     at: float = 0.0
@@ -40,24 +40,24 @@ class Watched:
     outcomes: dict[str, float] = field(default_factory=dict)
 
 
-class Watch:
+class Monitor:
     """Looks at the store now and then, the more seldom the longer a look takes."""
 
     def __init__(
-        self, store: Store, live: LiveModel, meters: Meters, rule: RetrainRule | None = None
+        self, store: Store, live: LiveModel, metrics: Metrics, rule: RetrainRule | None = None
     ) -> None:
-        self._store, self._live, self._meters, self._rule = (
+        self._store, self._live, self._metrics, self._rule = (
             store,
             live,
-            meters,
+            metrics,
             rule or RetrainRule(),
         )
         self._lock = threading.Lock()
-        self._last = Watched()
+        self._last = Measured()
         self._next = 0.0
         """When to look again, on the monotonic clock."""
 
-    def look(self, now: float | None = None) -> Watched:
+    def look(self, now: float | None = None) -> Measured:
         """The last look, or a new one if that is too old, or one as of the moment `now`."""
         with self._lock:
             began = time.monotonic()
@@ -67,7 +67,7 @@ class Watch:
                 self._next = began + max(EVERY_SECONDS, took / MOST_TIME)
             return self._last
 
-    def _measure(self, now: float) -> Watched:
+    def _measure(self, now: float) -> Measured:
         served = self._live.served
         trained = served.model.trained_on
         drift = self._drift(trained, served.model.trained_until)
@@ -80,8 +80,8 @@ class Watch:
             else []
         )
         for name, value in (asdict(drift) if drift else {}).items():
-            self._meters.drift.labels(name).set(value)
-        return Watched(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
+            self._metrics.drift.labels(name).set(value)
+        return Measured(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
 
     def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
         """Measured on the latest events; their number is told for all of them."""

@@ -22,7 +22,7 @@ for all.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-class Meters:
+class Metrics:
     """What is counted. Labels are routes and outcomes, never people."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.app.service.live import Served
+from metarec.app.service.live_model import Served
 from metarec.app.service.schemas import (
     Friend,
     HistoryEvent,
@@ -30,7 +30,7 @@ MAX_OLDER = 20_000
 
 @dataclass(frozen=True)
 class Options:
-    """What, beside the person, shapes a slate; asks with equal options are answered together."""
+    """What, beside the user, shapes a slate; requests with equal options are answered together."""
 
     k: int
     filter: str | None = None
@@ -42,7 +42,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ScoreRequest:
     """One person's wish for a slate from one model."""
 
     served: Served
@@ -161,21 +161,21 @@ def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
     return event.item_id, event.value, event.kind, event.timestamp or 0.0
 
 
-def answer_all(asks: Sequence[Ask], rng: np.random.Generator) -> list[Slate]:
+def answer_all(requests: Sequence[ScoreRequest], rng: np.random.Generator) -> list[Slate]:
     """A slate for each ask; those that share a model and options are scored in one go."""
     groups: dict[tuple[int, Options], list[int]] = {}
-    for row, ask in enumerate(asks):
+    for row, ask in enumerate(requests):
         groups.setdefault((id(ask.served), ask.options), []).append(row)
-    slates: list[Slate | None] = [None] * len(asks)
+    slates: list[Slate | None] = [None] * len(requests)
     for (_, options), rows in groups.items():
-        model = asks[rows[0]].served.model
+        model = requests[rows[0]].served.model
         rules = (
             Rules(pin=options.pin, quota=dict(options.quota))
             if options.pin or options.quota
             else None
         )
         answers = model.recommend(
-            [asks[row].request for row in rows],
+            [requests[row].request for row in rows],
             k=options.k,
             filter=options.filter,
             rules=rules,

@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute
 
 from metarec import __version__
 from metarec.app.service import schemas
-from metarec.app.service.complaints import complaint
 from metarec.app.service.http import Json, Service
-from metarec.app.service.people import IS_REMEMBERED
+from metarec.app.service.users import IS_REMEMBERED
+from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.extras import MissingExtra
@@ -91,7 +91,7 @@ class Fault(ValueError):
         self.code = code
 
 
-def agent_routes(service: Service, routes: Sequence[BaseRoute]) -> APIRouter:
+def mcp_routes(service: Service, routes: Sequence[BaseRoute]) -> APIRouter:
     """The one address of the protocol; `routes` are those that its tools ask."""
     router = APIRouter()
     endpoints = {
@@ -175,7 +175,7 @@ async def _called(
         answer = bytes((await endpoints[tool.path](**told)).body)
     except ValidationError as error:
         errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
-        return _said(complaint(errors, given, "application/json"), is_error=True)
+        return _said(validation_message(errors, given, "application/json"), is_error=True)
     except REFUSED as error:
         said = error.detail if isinstance(error, HTTPException) else error
         return _said(str(said), is_error=True)
