@@ -53,7 +53,7 @@ def test_everything_is_judged_on_the_same_users(evaluation, told):
     assert "diversity@10" in evaluation.curve.metrics
     assert [t for t in told if t[0] == "fitting"][-1][1] == 1.0
     assert all(c.fit_seconds >= 0 and c.ms_per_cold_user > 0 for c in evaluation.costs.values())
-    assert evaluation.costs["ItemKNN"].settings["neighbours"] in {200, 50, "all"}
+    assert evaluation.costs["ItemKNN"].settings["neighbors"] in {200, 50, "all"}
 
 
 def test_the_verdict_is_against_baselines_alone(evaluation):

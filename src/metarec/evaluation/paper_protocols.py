@@ -18,7 +18,7 @@ import polars as pl
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Interactions, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.baselines.ratings import Biases
+from metarec.evaluation.baselines.ratings import offsets_of
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import Judged, Rates
@@ -251,8 +251,8 @@ class ItemMean:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Average, pulled towards the mean of all by two values."""
         self.table = TrainingTable.of(train, 0)
-        biases = Biases.of(self.table, 2.0, 10.0)
-        self.values = (biases.mean + biases.item).astype(np.float32)
+        offsets = offsets_of(self.table, 2.0, 10.0)
+        self.values = (offsets.mean + offsets.items).astype(np.float32)
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -34,6 +34,8 @@ class AlsConfig(ModelConfig):
     """Pull of factors towards zero (above 0)."""
     confidence: float = setting(10.0, above=0, tried=(1, 60))
     """An event weighs 1 + this (above 0), an absent event 1."""
+    start: float = setting(0.1, above=0)
+    """Standard deviation of item factors before the first sweep (above 0)."""
     sweeps: int = setting(6, least=1)
     """Times that users and items are solved in turn (1 or more)."""
     content_regularization: float = setting(10.0, above=0)
@@ -70,7 +72,7 @@ class Als:
             None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
         )
         items = (
-            rng.normal(0.0, 0.1, (behaviour.n_items, config.dim)) * has_events[:, None]
+            rng.normal(0.0, config.start, (behaviour.n_items, config.dim)) * has_events[:, None]
         ).astype(np.float32)
         for _ in range(config.sweeps):
             users = _confident(by_user, confidence * weights, items, _gram(items, ridge))
@@ -81,16 +83,21 @@ class Als:
                 _gram(users, ridge, user_weights),
                 None if user_weights is None else user_weights[by_item.items],
             )
-        gram = _gram(items, ridge)
+        found = cls.of_factors(items, behaviour.relevant_from, config)
         from_content = _ridge(
             behaviour.content[has_events], items[has_events], config.content_regularization
         )
         items[~has_events] = behaviour.content[~has_events] @ from_content
+        return replace(found, items=items, from_content=from_content)
+
+    @classmethod
+    def of_factors(cls, items: np.ndarray, relevant_from: float, config: AlsConfig) -> Als:
+        """Fixed item factors [N, D], into which users are folded in."""
         return cls(
             items=items,
-            gram=gram,
-            from_content=from_content,
-            relevant_from=behaviour.relevant_from,
+            gram=_gram(items, config.regularization),
+            from_content=np.zeros((0, items.shape[1]), np.float32),
+            relevant_from=relevant_from,
             config=config,
         )
 

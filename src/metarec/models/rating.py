@@ -19,6 +19,7 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.offsets import Offsets
 from metarec.models.ridge_rows import ridge_rows
 from metarec.runtime.knots import Knots
 
@@ -28,6 +29,8 @@ ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
 is taken, the first where nobody can be.
 """
 USER_DAMPING = 8.0
+ROUNDS = 5
+"""Times item and user offsets are found in turn."""
 SPREAD = 1.12
 """Standard deviation of ratings at which the constants below were set (that of MovieLens, 1 to 5):
 ratings are brought to it, so that their unit changes nothing.
@@ -123,25 +126,18 @@ class RatingHead:
         values, unit = behaviour.histories.values, _unit(behaviour)
         behaviour = behaviour.users(users)
         histories = behaviour.histories
-        mean, item_bias, user_bias = _offsets(
-            histories, behaviour.n_items, behaviour.weights_of(histories.owners), damping, unit
-        )
-        residual = (
-            (histories.values - mean) / unit
-            - item_bias[histories.items]
-            - user_bias[histories.owners]
-        )
-        factors = _factors(histories, residual, behaviour.n_items, rng)
+        offsets = _offsets(behaviour, damping, unit)
+        factors = _factors(histories, offsets.residuals(histories), behaviour.n_items, rng)
         features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(
             np.float32
         )
         return cls(
-            mean=mean,
+            mean=offsets.mean,
             low=float(values.min()),
             high=float(values.max()),
             unit=unit,
             offset_variance=OFFSET_VARIANCE[0],
-            item_bias=item_bias,
+            item_bias=offsets.items.astype(np.float32),
             features=features,
             knots=np.zeros(1, np.int64),
             shares=np.array([[0.0, 1.0, 1.0]]),
@@ -274,38 +270,28 @@ def _choose_damping(behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarr
     errors = np.zeros(len(ITEM_DAMPING))
     for rest, part in folds:
         known = behaviour.users(rest)
-        weights = known.weights_of(known.histories.owners)
         asked = behaviour.histories.users(part).after(behaviour.pools[part])
         if not len(asked.items):
             return ITEM_DAMPING[0]
         for place, damping in enumerate(ITEM_DAMPING):
-            mean, bias, _ = _offsets(known.histories, known.n_items, weights, damping, unit)
-            left = (asked.values - mean) / unit - bias[asked.items]
-            own = np.bincount(asked.owners, left, len(part)) / (asked.lengths + USER_DAMPING)
-            size = np.abs(left - own[asked.owners]) / np.maximum(asked.lengths, 1)[asked.owners]
+            left = _offsets(known, damping, unit).residuals(asked)
+            size = np.abs(left) / np.maximum(asked.lengths, 1)[asked.owners]
             errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
     return ITEM_DAMPING[int(errors.argmin())]
 
 
-def _offsets(
-    histories: Histories, n_items: int, weights: np.ndarray, damping: float, unit: float
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean, and in steps of `unit` item offsets [N] and user offsets [B], each shrunk, found in
-    turns; events count `weights` [E].
-    """
-    mean = float(np.average(histories.values, weights=weights))
-    owners, users = histories.owners, len(histories)
-    item_count, user_count = np.bincount(histories.items, weights, n_items), histories.lengths
-    item_bias, user_bias = np.zeros(n_items), np.zeros(users)
-    rest = (histories.values - mean) / unit
-    for _ in range(5):
-        item_bias = np.bincount(histories.items, weights * (rest - user_bias[owners]), n_items) / (
-            item_count + damping
-        )
-        user_bias = np.bincount(owners, rest - item_bias[histories.items], users) / (
-            user_count + USER_DAMPING
-        )
-    return mean, item_bias.astype(np.float32), user_bias.astype(np.float32)
+def _offsets(behaviour: Behaviour, damping: float, unit: float) -> Offsets:
+    """Of the training users, by their weights."""
+    histories = behaviour.histories
+    return Offsets.of(
+        histories,
+        behaviour.n_items,
+        item_damping=damping,
+        user_damping=USER_DAMPING,
+        rounds=ROUNDS,
+        weights=behaviour.weights_of(histories.owners),
+        unit=unit,
+    )
 
 
 def _factors(
