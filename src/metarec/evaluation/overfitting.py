@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser, ColdUserSplit, newcomers_of, split_newcomers
+from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation.adapters import LearnerInputs, OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
@@ -141,7 +141,7 @@ def measure_overfitting(
     Raises:
         BadInput: if a tenth of the training users is too few to ask.
     """
-    split = split_newcomers(data, rng=derive(seed, "split"), most=MOST)
+    split = split_cold_users(data, rng=derive(seed, "split"), most=MOST)
     parts = [_share(split.train, share, seed) for share in SHARES]
     catalog = parts[0].interactions.frame.select("item_id").unique().sort(id_order("item_id"))
     asked, notes = _asked(data, split, parts[0], catalog)
@@ -179,9 +179,9 @@ def _asked(
     are the same for all fits.
     """
     met = fewest.interactions.frame["user_id"].unique().sort()
-    known = newcomers_of(data, met, catalog, split.horizon)[:MOST]
+    known = cold_users_of(data, met, catalog, split.horizon)[:MOST]
     new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
-    new = newcomers_of(data, new_ids, catalog, split.horizon)
+    new = cold_users_of(data, new_ids, catalog, split.horizon)
     if min(len(known), len(new)) < 2:
         raise BadInput(
             f"--overfitting asks users with {split.horizon.min_events} items or more of a tenth of "
