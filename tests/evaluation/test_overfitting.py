@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metarec.data.cold_users import ColdUser
 
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput
 from metarec.evaluation.overfitting import (
     NEW,
