@@ -52,7 +52,7 @@ def served(network, items, values, profile):
 
 
 @pytest.mark.parametrize(
-    ("door", "names"), [(event_input, "abc"), (profile_input, "xyz"), (content_input, "vwxyz")]
+    ("input", "names"), [(event_input, "abc"), (profile_input, "xyz"), (content_input, "vwxyz")]
 )
 def test_the_interface_s_value_is_what_is_served_and_attributions_add_up(asked, input, names):
     opened = input(*asked, ITEM, list(names))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metarec.models.smoothing import Ease
+from metarec.models.ease import Ease
 
 from metarec import Recommender, Request
 from metarec.data.cold_users import SHORT
