@@ -76,8 +76,8 @@ def test_the_guides_baseline_is_one_in_every_sentence(
 
     found = metarec.evaluate(rated_world.data, models=[Ours()], baselines=["Newest"])
     assert found.baselines == ["Newest"] and found.models == ["ours"]
-    verdict = found.verdict()
-    assert verdict is not None and {s.best for s in verdict.standings} == {"Newest"}
+    comparison = found.comparison()
+    assert comparison is not None and {s.best for s in comparison.differences} == {"Newest"}
     assert "Newest" in to_text(found)
     assert "Newest" in metarec.evaluate(rated_world.data).baselines
     rows = evaluate_last_out(leave_last_out_split(rated_world.data), [], baselines=["Newest"])

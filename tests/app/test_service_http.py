@@ -282,8 +282,9 @@ def test_an_explanation_says_where_an_item_stands(client):
     assert answer.status_code == 200
     assert answer.json()["item_id"] == "s01"
     assert sum(answer.json()["parts"].values()) == pytest.approx(
-        answer.json()["standing"], abs=1e-3
+        answer.json()["relative_score"], abs=1e-3
     )
+    assert answer.json()["standing"] == answer.json()["relative_score"]
     assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metarec.models.ease import Ease
 
 from metarec import Recommender, Request
 from metarec.data.cold_users import SHORT
@@ -16,6 +15,7 @@ from metarec.features.histories import Histories
 from metarec.models import rating
 from metarec.models.als import Als
 from metarec.models.content import Content
+from metarec.models.ease import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile

@@ -69,6 +69,7 @@ def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[
     is_long = len(known) > MAX_EVENTS
     asked = replace(request, history=known[-MAX_EVENTS:]) if is_long else request
     found = explain(served.model, asked, item_id, k=k, rng=np.random.default_rng(0)).to_json()
+    found["standing"] = found["relative_score"]  # its name before, for clients written then
     if is_long:
         found["notes"] = [
             *found["notes"],
