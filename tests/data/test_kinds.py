@@ -7,8 +7,10 @@ import json
 import polars as pl
 import pytest
 
+from metarec.data.cleaning import clean
 from metarec.data.domains import domain, domains, pack_kinds
-from metarec.data.kinds import Kind, Kinds, plain_kind
+from metarec.data.kind_names import plain_kind
+from metarec.data.kinds import Kind, Kinds
 from metarec.data.schema import BadInput, Dataset, Interactions
 
 
@@ -52,6 +54,51 @@ def test_different_kinds_stay_different() -> None:
 def test_defaults(name: str, sign: str, target: bool) -> None:
     kind = Kinds.default().of(name)
     assert (kind.sign, kind.target) == (sign, target)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("disliked", "dislike"),
+        ("Returns", "return"),
+        ("bought", "buy"),
+        ("skipped", "skip"),
+        ("refusal", "refuse"),
+        ("item_returned", "returned"),
+        ("orderCancelled", "cancelled"),
+        ("dropped out", "dropout"),
+        ("added to cart", "addtocart"),
+        ("Skipped Song", "skip"),
+        ("unliked", "unlike"),
+        ("已购买", "购买"),
+        ("申请退款", "退款"),
+        ("商品浏览", "浏览"),
+    ],
+)
+def test_a_kind_is_what_its_name_is_formed_from(name: str, key: str) -> None:
+    kinds = Kinds.default()
+    assert kinds.key(name) == key
+    assert kinds.of(name) == kinds.entries[key]
+    assert kinds.over({name: -0.5}).of(name) == Kind(sign="negative", strength=0.5)
+
+
+@pytest.mark.parametrize("name", ["no_return", "not_liked", "return_visit", "购买退货", "passed"])
+def test_a_name_that_may_say_something_else_is_asked_about(name: str) -> None:
+    assert Kinds.default().unknown([name]) == [name]
+
+
+def test_what_a_formed_name_says_holds_for_events_and_is_told() -> None:
+    events = _events(["bought", "item_returned", "purchase"])
+    assert events.target_kinds == {"buy", "purchase"}
+    assert events.acts()["sign"].to_list() == [1, -1, 1]
+    assert events.acts()["is_target"].to_list() == [True, False, True]
+    _, report = clean(Dataset(interactions=events.frame))
+    told = report.facts["kind_use"]
+    assert {k["kind"]: k["read_as"] for k in told} == {
+        "bought": "buy",
+        "item_returned": "returned",
+        "purchase": None,
+    }
 
 
 def test_an_unknown_kind_is_positive_and_has_a_nearest_name() -> None:

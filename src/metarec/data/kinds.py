@@ -7,8 +7,6 @@ English and Chinese names, a domain pack goes over them, the user's `[kinds]` ov
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -17,6 +15,7 @@ from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
+from metarec.data.kind_names import forms, plain_kind
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -57,7 +56,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.1: ("hover peek", ""),
         0.2: (
             "view pageview page_view item_view product_view detail_view view_item open preview "
-            "browse visit_page pv 浏览 查看 打开 预览 访问",
+            "browse visit_page pv view_content 浏览 查看 打开 预览 访问",
             "",
         ),
         0.3: ("click tap play start read click_item 点击 播放 阅读", ""),
@@ -70,45 +69,51 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.6: (
             "cart add_to_cart add_cart basket add_to_basket bid "
             "submit hold 加购 加入购物车 加购物车 "
-            "出价 提交 持有",
+            "出价 投标 提交 持有 持仓",
             "",
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
             "enroll register apply log begin_checkout "
-            "checkout_started 关注 订阅 报名 注册 申请",
-            "like upvote thumbs_up 👍 点赞 赞 喜欢",
+            "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
+            "like upvote thumbs_up thumb_up swipe_right 👍 点赞 赞 喜欢",
         ),
-        0.9: ("", "love comment reply accept check_in checkin ❤ 评论 回复 接受 签到"),
+        0.9: (
+            "",
+            "love superlike comment reply accept check_in checkin ❤ 评论 回复 接受 接单 签到",
+        ),
         1.0: (
             "event 事件",
             "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
             "share repost retweet complete completion "
-            "finish certificate deliver delivered delivery "
+            "finish certificate deliver delivered delivery play_complete watch_complete hire "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
-            "下单 支付 付款 成交 订单 交易 复购 "
-            "分享 转发 完成 学完 送达 预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
+            "下单 支付 付款 成交 订单 交易 复购 买入 申购 "
+            "分享 转发 完成 完课 完播 学完 送达 签收 好评 "
+            "预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
         ),
     },
     "negative": {
-        0.3: ("skip 跳过", ""),
+        0.3: ("skip ignore fast_forward 跳过 忽略", ""),
         0.6: (
             "remove_from_cart removed_from_cart cart_remove delete_from_cart remove_from_wishlist "
-            "移出购物车 移除 删除购物车",
+            "remove delete trash 移出购物车 移除 删除 删除购物车",
             "",
         ),
         0.8: (
             "cancel cancelled canceled cancellation sell sold drop dropped dropout unfollow "
-            "unsubscribe unenrol unenroll withdraw 取消 取消订单 卖出 退课 退出 "
+            "unsubscribe unenrol unenroll withdraw redeem churn quit opt_out no_show cancel_order "
+            "取消 取消订单 取消预订 卖出 赎回 退课 退学 退出 退票 退保 流失 "
             "取消关注 取关 退订",
             "",
         ),
         1.0: (
             "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
             "decline declined reject rejected refuse block mute report spam not_interested "
-            "uninterested dismiss complain complaint ban uninstall 👎 踩 不喜欢 "
-            "不感兴趣 没兴趣 隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 投诉 差评 卸载",
+            "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
+            "nope see_less show_less less_like_this 👎 踩 不喜欢 讨厌 负反馈 "
+            "不感兴趣 没兴趣 隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
             "",
         ),
     },
@@ -132,14 +137,6 @@ RATING_NAMES = "event rating ratings rate rated score review reviewed 事件 评
 """Kinds whose value, where there is one, is a rating on a scale."""
 
 
-def plain_kind(name: str) -> str:
-    """A kind's name without case and separators between words: `Add To Cart`, `add_to_cart` and
-    `addToCart` are one; `-1` and `1` are not.
-    """
-    text = unicodedata.normalize("NFKC", str(name)).casefold().strip()
-    return re.sub(r"(?<=\w)[\s_\-./]+(?=\w)", "", text.strip("_ ")) or text
-
-
 RATING_KINDS = frozenset(plain_kind(name) for name in RATING_NAMES.split())
 
 
@@ -155,17 +152,26 @@ class Kinds:
         """Common English and Chinese names."""
         return _default()
 
+    def key(self, name: str) -> str:
+        """The entry that a kind is: that of its `plain_kind` name, else of what the name is formed
+        from (`disliked`, `item_returned`, `已购买`); the plain name where there is neither.
+        """
+        plain = plain_kind(name)
+        if plain in self.entries:
+            return plain
+        return next((form for form in forms(name) if form in self.entries), plain)
+
     def known(self, name: str) -> bool:
-        """Whether the table has the kind, however its name is written."""
-        return plain_kind(name) in self.entries
+        """Whether the table has the kind, however its name is written or formed."""
+        return self.key(name) in self.entries
 
     def of(self, name: str) -> Kind:
         """What acts of this kind say; an unknown kind is positive with strength 1."""
-        return self.entries.get(plain_kind(name), UNKNOWN)
+        return self.entries.get(self.key(name), UNKNOWN)
 
     def is_rating(self, name: str) -> bool:
         """Whether the value of such an event is a rating on a scale."""
-        return plain_kind(name) in RATING_KINDS and self.of(name).sign == "positive"
+        return self.key(name) in RATING_KINDS and self.of(name).sign == "positive"
 
     def nearest(self, name: str) -> str | None:
         """The known name most like an unknown one; None if none is like it."""

@@ -155,6 +155,8 @@ def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
     lines = [f"  {'kind':<24}{'rows':>12}  {'sign':<10}{'strength':>8}  target"]
     for kind in kinds[:MOST_KINDS]:
         aside = [] if kind["known"] else ["not a known kind"]
+        if kind.get("read_as"):
+            aside.append(f"read as {kind['read_as']!r}")
         if kind["rated"]:
             aside.append(f"{kind['rated']:,} ratings")
         if kind["refused"] and kind["sign"] == "positive":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.schema import Dataset, id_codes, id_order
 from metarec.data.validity import LEAST_EPOCH
 
@@ -55,8 +55,10 @@ class Coded:
 
     def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
         """Mask of events of these kinds."""
-        plain = {plain_kind(name) for name in names}
-        wanted = [code for code, kind in enumerate(self.kinds) if plain_kind(kind) in plain]
+        wanted_keys = {self.table.key(name) for name in names}
+        wanted = [
+            code for code, kind in enumerate(self.kinds) if self.table.key(kind) in wanted_keys
+        ]
         return self.frame["kind"].is_in(wanted)
 
     def rows(self, mask: pl.Series) -> pl.Series:

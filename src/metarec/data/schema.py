@@ -15,7 +15,7 @@ import polars as pl
 
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
-from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_seconds
 from metarec.data.relations import Relations
 
@@ -122,7 +122,7 @@ class Interactions:
     kinds: Kinds = field(default_factory=Kinds.default)
     """What each kind of event says about preference."""
     target_kinds: frozenset[str] = frozenset()
-    """Kinds that recommendations of these data are for, by `plain_kind` name: the positive targets
+    """Kinds that recommendations of these data are for, by `Kinds.key`: the positive targets
     that occur, else every positive kind that does. Decided on the data as a whole, so that a part
     of them without purchases does not take views for targets.
     """
@@ -240,7 +240,7 @@ def _kind_table(names: Sequence[str], events: Interactions) -> pl.DataFrame:
             "kind": names,
             "sign": [{"positive": 1, "negative": -1}.get(k.sign, 0) for k in kinds],
             "strength": [k.strength for k in kinds],
-            "is_target": [plain_kind(name) in events.target_kinds for name in names],
+            "is_target": [events.kinds.key(name) in events.target_kinds for name in names],
             "is_undo": [k.sign == "undo" for k in kinds],
             "is_rating": [events.has_values and events.kinds.is_rating(name) for name in names],
         },
@@ -259,7 +259,7 @@ def _targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[
     """The positive targets that occur; where there are none, and no ratings to stand for them,
     every positive kind.
     """
-    positive = {plain_kind(n): kinds.of(n) for n in names if kinds.of(n).sign == "positive"}
+    positive = {kinds.key(n): kinds.of(n) for n in names if kinds.of(n).sign == "positive"}
     targets = frozenset(n for n, kind in positive.items() if kind.target)
     return targets if targets or has_values else frozenset(positive)
 

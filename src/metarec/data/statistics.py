@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.kinds import plain_kind
+from metarec.data.kind_names import plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.schema import Dataset
 from metarec.data.validity import LEAST_EPOCH
 
@@ -156,12 +157,19 @@ def _said(data: Dataset) -> dict[str, dict[str, Any]]:
         name: {
             "sign": events.kinds.of(name).sign,
             "strength": events.kinds.of(name).strength,
-            "target": plain_kind(name) in events.target_kinds
+            "target": events.kinds.key(name) in events.target_kinds
             or (events.has_values and events.kinds.is_rating(name)),
             "known": events.kinds.known(name),
+            "read_as": _read_as(name, events.kinds),
         }
         for name in events.frame["kind"].unique()
     }
+
+
+def _read_as(name: str, kinds: Kinds) -> str | None:
+    """The kind that an unlisted name is formed from."""
+    key = kinds.key(name)
+    return key if kinds.known(name) and key != plain_kind(name) else None
 
 
 def _summed(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame:

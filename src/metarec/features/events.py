@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
 from metarec.features.histories import PER_EVENT, Histories
 
@@ -151,15 +151,13 @@ class EventReader:
     @classmethod
     def of(cls, interactions: Interactions) -> EventReader:
         """The reader of these events."""
-        acts = interactions.acts()
+        acts, kinds = interactions.acts(), interactions.kinds
         positive = acts.filter((acts["sign"] > 0) & ~acts["is_undo"])["strength"]
         low, high = interactions.value_range
         return cls(
-            kinds=interactions.kinds,
-            names=tuple(
-                sorted(set(map(plain_kind, interactions.frame["kind"].unique().to_list())))
-            ),
-            targets=frozenset(map(plain_kind, interactions.target_kinds)),
+            kinds=kinds,
+            names=tuple(sorted(set(map(kinds.key, interactions.frame["kind"].unique().to_list())))),
+            targets=frozenset(map(kinds.key, interactions.target_kinds)),
             has_ratings=interactions.has_values,
             low=low,
             high=high,
@@ -255,7 +253,8 @@ class EventReader:
         strength = min(known.strength / self.strongest, 1.0)
         amount = np.array([np.nan if value is None else value], np.float32)
         level = float(self._level(amount, np.array([strength], np.float32))[0])
-        return sign, known.sign == "undo", level, strength, False, plain_kind(name) in self.targets
+        is_target = self.kinds.key(name) in self.targets
+        return sign, known.sign == "undo", level, strength, False, is_target
 
     def _level(self, amounts: np.ndarray, strengths: np.ndarray) -> np.ndarray:
         """[E] where acts without a rating stand among values: on a rating scale in its liked part,
@@ -266,7 +265,7 @@ class EventReader:
         return np.asarray(np.where(np.isnan(amounts), 1.0, np.abs(amounts)) * strengths)
 
     def _code(self, kind: str | None) -> int:
-        return self._codes.get(plain_kind(kind or "event"), 0)
+        return self._codes.get(self.kinds.key(kind or "event"), 0)
 
     @cached_property
     def _codes(self) -> dict[str, int]:

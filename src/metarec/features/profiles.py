@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.kinds import plain_kind
+from metarec.data.kind_names import plain_kind
 from metarec.data.parsing import NO, YES, as_numbers
 from metarec.data.policy_rules import number_of
 from metarec.data.schema import Profiles

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.kinds import Kind, Kinds, plain_kind
+from metarec.data.kind_names import plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.schema import NO_KIND
 
 TAKES_FROM = 0.6
@@ -20,7 +21,6 @@ GAVE_UP = frozenset(
     "fail failed failing quit left expire expired dropping withdrew withdrawn noshow".split()
 )
 """Kinds that give an item up and are no usual names of acts."""
-_ENDINGS = ("s", "d", "ed", "led", "ped", "ing", "ling", "ping")
 
 
 def fulfils(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
@@ -31,8 +31,8 @@ def fulfils(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
         only: the only kinds that do, where the policy names some.
     """
     if only:
-        return plain_kind(kind) in {plain_kind(one) for one in only}
-    said = _said(kind, kinds)
+        return kinds.key(kind) in {kinds.key(one) for one in only}
+    said = kinds.of(kind)
     return said.sign == "positive" and said.strength >= TAKES_FROM and not gives_up(kind, kinds)
 
 
@@ -40,14 +40,7 @@ def gives_up(kind: str, kinds: Kinds) -> bool:
     """Whether events of a kind refuse an item, give it up or take it back."""
     if not kinds.known(kind) and plain_kind(kind) in GAVE_UP:
         return True
-    return _said(kind, kinds).sign in ("negative", "undo")
-
-
-def _said(kind: str, kinds: Kinds) -> Kind:
-    """What a kind says, `viewed` and `unenrolled` as what they are formed from."""
-    name = plain_kind(kind)
-    forms = [name, *(name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending))]
-    return kinds.of(next((form for form in forms if kinds.known(form)), kind))
+    return kinds.of(kind).sign in ("negative", "undo")
 
 
 def fulfilled_items(

@@ -274,12 +274,11 @@ def _aimed_at(data: Dataset, kind: str) -> Dataset:
     """
     from dataclasses import replace
 
-    from metarec.data.kinds import plain_kind
     from metarec.data.schema import BadInput
 
     events = data.interactions
-    found = {plain_kind(name): name for name in events.frame["kind"].unique()}
-    if plain_kind(kind) not in found:
+    found = {events.kinds.key(name): name for name in events.frame["kind"].unique()}
+    if events.kinds.key(kind) not in found:
         raise BadInput(
             f"--kind {kind!r}: no event of {data.name} is of this kind; there are "
             f"{', '.join(sorted(found.values()))}"
@@ -289,7 +288,8 @@ def _aimed_at(data: Dataset, kind: str) -> Dataset:
             f"--kind {kind!r} is {events.kinds.of(kind).sign}; a target must be positive, which "
             f"[kinds] in the TOML file can say"
         )
-    return replace(data, interactions=replace(events, target_kinds=frozenset({plain_kind(kind)})))
+    targets = frozenset({events.kinds.key(kind)})
+    return replace(data, interactions=replace(events, target_kinds=targets))
 
 
 def _horizon(support: list[int] | None) -> Any:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
 from metarec.data.findings import Finding
-from metarec.data.kinds import Kinds, plain_kind
+from metarec.data.kind_names import plain_kind
+from metarec.data.kinds import Kinds
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table

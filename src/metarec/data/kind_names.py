@@ -1,0 +1,108 @@
+"""Names of kinds however people form them: `disliked`, `returns` and `item_returned` are what they
+are formed from, `已购买` is `购买`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+_IRREGULAR = {
+    "bought": "buy",
+    "hid": "hide",
+    "ate": "eat",
+    "withdrew": "withdraw",
+    "withdrawn": "withdraw",
+    "withdrawal": "withdraw",
+    "refusal": "refuse",
+    "rejection": "reject",
+    "redemption": "redeem",
+    "subscription": "subscribe",
+    "registration": "register",
+    "acceptance": "accept",
+    "dismissal": "dismiss",
+    "removal": "remove",
+    "deletion": "delete",
+}
+_ENDINGS = (
+    ("ies", "y"),
+    ("ied", "y"),
+    ("es", ""),
+    ("s", ""),
+    ("d", ""),
+    ("ed", ""),
+    ("ing", ""),
+    ("ing", "e"),
+)
+_DOUBLED = re.compile(r"([bdgklmnprt])\1(?:ed|ing)$")
+MIN_STEM = 3
+"""Letters that a name must keep when an ending is taken away."""
+_OBJECTS = frozenset(
+    "item product order purchase cart basket wishlist course class lesson song track video movie "
+    "film post article page content ad listing job load fund offer recommendation suggestion "
+    "candidate game app recipe deal story photo image place restaurant hotel shop store user "
+    "customer client member visitor event action act type the a an this my by from in on of "
+    "partial full new first web mobile goods".split()
+)
+"""Words that say what an act is on or who acts, not what it is."""
+_BEFORE = "已 用户 商品 主动 申请 发起".split()
+_AFTER = "了 过 商品 行为 操作 成功".split()
+"""What may stand before and after a Chinese verb."""
+
+
+@lru_cache(maxsize=4096)
+def plain_kind(name: str) -> str:
+    """A kind's name without case and separators between words: `Add To Cart`, `add_to_cart` and
+    `addToCart` are one; `-1` and `1` are not.
+    """
+    text = unicodedata.normalize("NFKC", str(name)).casefold().strip()
+    return re.sub(r"(?<=\w)[\s_\-./]+(?=\w)", "", text.strip("_ ")) or text
+
+
+def forms(name: str) -> Iterator[str]:
+    """`plain_kind` names that a name may be formed from, the likeliest first, itself left out."""
+    yield from _stems(plain_kind(name))
+    words = _words(name)
+    if len(words) > 1:
+        yield "".join(next(_stems(word), word) for word in words)
+        for word in words:
+            yield from ("".join(stem if w == word else w for w in words) for stem in _stems(word))
+        said = [word for word in words if not _is_object(word)]
+        about = [word for word in words if _is_object(word)]
+        if len(said) == 1 or not said:
+            for word in said or about:
+                yield word
+                yield from _stems(word)
+    yield from _unwrapped(plain_kind(name))
+
+
+def _words(name: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", str(name)))
+    return re.findall(r"[^\W_]+", apart.casefold())
+
+
+def _is_object(word: str) -> bool:
+    return word in _OBJECTS or word.removesuffix("s") in _OBJECTS
+
+
+def _stems(word: str) -> Iterator[str]:
+    """What an English word may be an inflection of."""
+    if word in _IRREGULAR:
+        yield _IRREGULAR[word]
+    if not word.isascii():
+        return
+    if _DOUBLED.search(word):
+        yield _DOUBLED.sub(r"\1", word)
+    for ending, instead in _ENDINGS:
+        stem = word.removesuffix(ending) + instead
+        if word.endswith(ending) and len(stem) >= MIN_STEM:
+            yield stem
+
+
+def _unwrapped(text: str) -> Iterator[str]:
+    bare = [text.removeprefix(start) for start in _BEFORE if text.startswith(start)] or [text]
+    for one in bare:
+        yield one
+        yield from (one.removesuffix(end) for end in _AFTER if one.endswith(end))
