@@ -57,7 +57,7 @@ class Arm:
     """Share of all users, in (0, 1]."""
     model: str = ""
     """A version of the registry; the one that serves when the experiment starts where empty."""
-    settings: ArmSettings = ArmSettings()
+    settings: ArmSettings = field(default_factory=ArmSettings)
 
     def __post_init__(self) -> None:
         check_name(self.name, "an arm")
@@ -103,7 +103,7 @@ class Experiment:
     """How long after the first slate what a user does counts; then the user counts, once."""
     new_below: int = 5
     """Users with fewer events at their first slate are new."""
-    guardrails: Guardrails = Guardrails()
+    guardrails: Guardrails = field(default_factory=Guardrails)
     started_at: float = 0.0
     """Seconds since 1970."""
     status: str = "running"
@@ -237,6 +237,15 @@ def settings_in_effect(store: Store) -> ArmSettings:
         return ArmSettings()
     found = Experiment.of(json.loads(plan))
     return found.arm_named(found.winner).settings
+
+
+def versions_in_use(store: Store) -> frozenset[str]:
+    """Versions that the running experiment serves, or that the last promotion may be taken back
+    to.
+    """
+    found = [one for one in experiments(store) if one.status in ("running", "promoted")]
+    before = {one.model_before for one in found[:2]} - {""}
+    return frozenset().union(before, *(one.models for one in found if one.status == "running"))
 
 
 def start(store: Store, planned: Experiment) -> Experiment:
