@@ -396,7 +396,7 @@ def test_exploration_shows_other_slates_and_says_how_likely(client):
     assert all(0 < item["propensity"] <= 1 for s in shown for item in s["items"])
 
 
-def test_all_that_is_kept_of_a_person_is_told(client):
+def test_all_that_is_kept_of_a_user_is_told(client):
     slate(client, user_id="ann", k=2)
     eventually(lambda: client.get("/v1/users/ann").status_code == 200)
     assert client.get("/v1/users/ann").json() == {
@@ -417,7 +417,7 @@ def test_all_that_is_kept_of_a_person_is_told(client):
     assert client.get("/v1/users/ben").json() == {"error": "nothing is kept of this user"}
 
 
-def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
+def test_a_forgotten_user_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
     name = "ann-of-the-hill"
     with caplog.at_level(logging.DEBUG):
         like(client, name, "s00", "s01", context={"note": name})
@@ -702,7 +702,7 @@ def test_status_says_what_an_operator_wants(client, model):
     assert client.get("/v1/reports/..%2Fconfig").status_code == 404
 
 
-def test_metrics_count_routes_not_people(client):
+def test_metrics_count_routes_not_users(client):
     client.get("/v1/users/ann-of-the-hill")
     like(client, "ann-of-the-hill", "s00")
     slate(client)
@@ -821,6 +821,15 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
         ("POST", "/readyz", "GET, HEAD"),
         ("DELETE", "/", "GET, HEAD"),
         ("DELETE", "/docs", "GET, HEAD"),
+        ("DELETE", "/v1/users/ann/friends", "GET, PUT"),
+        ("PATCH", "/v1/users/ann/friends", "GET, PUT"),
+        ("GET", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/users/ann/merge", "POST"),
+        ("DELETE", "/v1/users/ann/merge", "POST"),
+        ("PUT", "/v1/items/s00/similar", "GET"),
+        ("PATCH", "/v1/items/s00/similar", "GET"),
+        ("DELETE", "/v1/items/s00/similar", "GET"),
+        ("PUT", "/v1/users/ann%2Fmerge/merge", "POST"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
@@ -934,6 +943,40 @@ def test_ids_may_hold_slashes(client):
     assert 'route="/v1/users/{user_id}",status="200"} 4.0' in client.get("/metrics").text
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/v1/users/ann/freinds"),
+        ("DELETE", "/v1/users/ann/"),
+        ("DELETE", "/v1/users//ann"),
+        ("PUT", "/v1/users/ann/profile"),
+        ("GET", "/v1/users/ann/events"),
+        ("PUT", "/v1/items/s00/stock"),
+        ("DELETE", "/v1/items/s00/"),
+        ("GET", "/v1/items/popular/s00"),
+        ("GET", "/v1/items/a/b/similar"),
+    ],
+)
+def test_what_is_no_part_of_a_user_or_item_is_no_other_user_or_item(client, method, path):
+    like(client, "ann", "s00")
+    answer = client.request(method, path, json={"profile": {}, "attributes": {}})
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "error": "there is nothing at this address; a `/` within an id is written %2F"
+    }
+    counts = client.app.state.service.store.counts()
+    assert (counts["events"], counts["users"], counts["items"], counts["forgotten"]) == (1, 0, 0, 0)
+
+
+def test_users_may_be_called_like_what_users_have(client):
+    for name in ("ann/friends", "ann/merge", "friends"):
+        like(client, name, "s00")
+        address = f"/v1/users/{name.replace('/', '%2F')}"
+        assert client.get(address).json()["user_id"] == name
+        assert client.get(f"{address}/friends").json() == {"user_id": name, "friends": []}
+        assert client.delete(address).json()["rows_deleted"]["events"] == 1
+
+
 def test_an_item_may_be_called_like_the_address_of_those_alike(client):
     for item_id in ("a%2Fb", "a%2Fsimilar", "s00%2Fsimilar"):
         assert client.put(f"/v1/items/{item_id}", json=NEW).status_code == 200
@@ -958,7 +1001,7 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
     assert "metarec_impressions_lost_total 1.0" in client.get("/metrics").text
 
 
-def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
+def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
     from metarec.app.service import users
 

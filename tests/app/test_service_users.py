@@ -1,4 +1,4 @@
-"""The service knows its people: imported events, merged visitors."""
+"""The service knows its users: imported events, merged visitors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def served(model):
     return TestClient(app, base_url="http://127.0.0.1")
 
 
-def test_imported_people_are_known_once(model, run, tmp_path):
+def test_imported_users_are_known_once(model, run, tmp_path):
     frame = fitted_model().training.interactions.frame
     first = run("import", model)
     assert first["events"] == frame.height
@@ -87,11 +87,23 @@ def test_a_visitor_becomes_a_customer(model):
             "slates": 0,
             "friends": 0,
         }
-        assert client.get("/v1/users/v%2F1").status_code == 404
-        assert len(client.get("/v1/users/ann").json()["events"]) == 2
+        late = {"user_id": "v/1", "item_id": "s02", "kind": "like"}
+        assert client.post("/v1/events", json={"events": [late]}).json()["accepted"] == 1
+        for name in ("v%2F1", "ann"):
+            kept = client.get(f"/v1/users/{name}").json()
+            assert (kept["user_id"], len(kept["events"])) == ("ann", 3)
+        asked = client.post("/v1/recommendations", json={"user_id": "v/1"}).json()
+        assert asked["shots"] == 3
+        put = client.put("/v1/users/v%2F1", json={"profile": {"home": "north"}}).json()
+        assert (put["user_id"], put["slates"]) == ("ann", 1)
+        known = client.put("/v1/users/v%2F1/friends", json={"friends": ["bob", "ann"]}).json()
+        assert known == {"user_id": "ann", "friends": [{"friend_id": "bob", "weight": 1.0}]}
         same = client.post("/v1/users/ann/merge", json={"into": "ann"})
         assert same.status_code == 422
         assert "cannot be merged into themselves" in same.json()["error"]
+        deleted = client.delete("/v1/users/v%2F1").json()["rows_deleted"]
+        assert deleted == {"events": 3, "slates": 1, "users": 1, "friends": 1, "merges": 1}
+        assert client.get("/v1/users/ann").status_code == 404
 
 
 def test_the_same_settings_start_everything(model, run, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput
@@ -48,11 +49,26 @@ def test_tanp_s_episodes_are_read_as_they_were_split(episodes: Path) -> None:
 
     judged = found.scenarios["new users"]
     assert [user.user_id for user in judged] == [str(n) for n in range(30, 40)]
-    assert all(len(user.pool) == 20 and len(user.query) == 12 for user in judged)
+    assert all(len(user.query) == 12 for user in judged)
     assert {value for user in judged for _, value in user.query} == {0.0, 1.0}
-    assert found.train.interactions.has_values
     assert found.train.interactions.frame["user_id"].n_unique() == 24
-    assert len(found.train.interactions) == 24 * 32
+
+
+def test_artists_drawn_by_chance_are_no_acts(episodes: Path) -> None:
+    found = tanp_lastfm(episodes)
+
+    assert not found.train.interactions.has_values
+    frame = found.train.interactions.frame.with_columns(
+        same=pl.col("item_id").cast(int) % 2 == pl.col("user_id").cast(int) % 2
+    )
+    assert frame["same"].all()
+    shown = [
+        (int(user.user_id), int(item))
+        for user in found.scenarios["new users"]
+        for item, *_ in user.pool
+    ]
+    assert shown
+    assert all(user % 2 == item % 2 for user, item in shown)
 
 
 def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
@@ -60,7 +76,7 @@ def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
 
     assert set(rows) == {"chance", "item mean", "ItemMean+UserOffset", "ItemKNN", "EASE"}
     assert rows["EASE"].means["ndcg@5"] > rows["chance"].means["ndcg@5"] + 0.2
-    assert rows["EASE"].people == 10
+    assert rows["EASE"].users == 10
     assert "TaNP" in published_lines("tanp-lastfm")
 
 

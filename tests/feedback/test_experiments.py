@@ -29,7 +29,6 @@ from metarec.feedback.experiments import (
     ArmSettings,
     Experiment,
     ExperimentConflict,
-    canonical_user,
     experiment_named,
     experiments,
     note_promoted,
@@ -332,11 +331,12 @@ def test_merged_users_are_one_and_who_saw_two_arms_is_left_out(store):
     show(store, experiment, visitor, at + 1)
     show(store, experiment, customer, at + 2)
     merge_user(store, visitor, customer)
-    assert canonical_user(store, visitor) == customer
-    assert canonical_user(store, other) == other
     count_all(store, experiment, at + 3)
     assert row_of(store, visitor) is None
     assert (row_of(store, customer)["slates"], row_of(store, customer)["is_crossed"]) == (2, 0)
+    show(store, experiment, visitor, at + 3)  # under the id given up
+    count_all(store, experiment, at + 4)
+    assert (row_of(store, visitor), row_of(store, customer)["slates"]) == (None, 3)
     show(store, experiment, other, at + 4)
     merge_user(store, customer, other)
     found = results(store, experiment, at + 5)

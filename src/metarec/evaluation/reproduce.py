@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import leave_last_out as last_out
 from metarec.evaluation.baselines import BASELINES
@@ -35,7 +35,11 @@ class Table:
 
 
 def tanp_lastfm(folder: Path) -> Published:
-    """The split that TaNP's authors ship: training users, validation and test episodes by name."""
+    """The split that TaNP's authors ship: training users, validation and test episodes by name.
+
+    A 1 is an artist listened to, a 0 one drawn at random, who says nothing of the user: acts are
+    learned from and shown, not values, and what is asked is ordered by score.
+    """
     ratings = _json(folder / "interaction_dict_y.json")
     values = {
         (user, item): float(value)
@@ -44,8 +48,8 @@ def tanp_lastfm(folder: Path) -> Published:
     }
     train = Dataset(
         interactions=pl.DataFrame(
-            [(u, i, values[u, i], "rating") for u, i in _pairs(folder / "training")],
-            schema=["user_id", "item_id", "value", "kind"],
+            [(u, i, "listen") for u, i in _pairs(folder / "training") if values[u, i] > 0],
+            schema=["user_id", "item_id", "kind"],
             orient="row",
         ),
         name="TaNP's Last.FM",
@@ -151,7 +155,7 @@ def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUs
             ColdUser(
                 user_id=asked[0][0],
                 profile={},
-                pool=[(item, values[user, item]) for user, item in shown],
+                pool=[(item, 1.0, "listen") for user, item in shown if values[user, item] > 0],
                 query=query,
                 relevant=[item for item, value in query if value > 0],
             )

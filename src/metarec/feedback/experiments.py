@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
 from metarec.feedback.store import Store
-from metarec.feedback.tombstones import digest_of, read_key
 
 MEASURES = ("clicks", "conversions", "reward")
 """What arms may be compared by; `refusals` and `slates` are told beside them."""
@@ -345,17 +344,6 @@ def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
         "promoted",
         lambda found: replace(found, status="rolled back", reason=reason),
     )
-
-
-def canonical_user(store: Store, user_id: str) -> str:
-    """Whom a user was merged into; the user themselves where nobody was."""
-    merges = tables.merges.c
-    with store.reading() as connection:
-        if connection.execute(sa.select(merges.digest).limit(1)).first() is None:
-            return user_id
-        digest = digest_of(read_key(connection), user_id)
-        found = connection.execute(sa.select(merges.user_id).where(merges.digest == digest))
-        return str(found.scalar() or user_id)
 
 
 def _changed(store: Store, name: str, status: str, change: Any) -> Experiment:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from metarec.data.read import open_tables
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
+from metarec.feedback.aliases import id_now
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgotten_rows import (
@@ -89,8 +91,8 @@ class ForgetReceipt:
 def forget(
     store: Store, user_id: str, *, models: Registry | None = None, data: str = ""
 ) -> ForgetReceipt:
-    """Delete everything that is kept of a user: rows of the store, and of the training tables of
-    all model versions.
+    """Delete everything that is kept of a user, by the id they have now or one that they gave up:
+    rows of the store, and of the training tables of all model versions.
 
     Args:
         models: the models that learn from the store.
@@ -100,25 +102,25 @@ def forget(
         StoreUnavailable: if the rows could not be deleted now, as on a full disk; nothing is
             changed then.
     """
-    receipt_id = uuid.uuid4().hex
-    at, deleted = _bury(store, user_id, receipt_id, ahead=HOLD_SECONDS)
+    grave: Grave = store.call(partial(_dig, user_id=user_id)).result()
+    deleted, at = grave.deleted, grave.until
     is_erased = erase(store)
     others = [
         *(
             []
             if models is None
-            else _in_models(models, user_id, store if "merges" in deleted else None)
+            else _in_models(models, grave.user_id, store if "merges" in deleted else None)
         ),
-        _in_data(data, user_id),
+        _in_data(data, {user_id, grave.user_id}),
         _elsewhere(),
     ]
     with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
-        at, late = _bury(store, user_id, receipt_id)
+        at, late = store.call(partial(_close, grave=grave)).result()
         if any(late.values()):  # it took longer than the first burial held
             deleted = {name: count + late.get(name, 0) for name, count in deleted.items()}
             is_erased = erase(store)
     return ForgetReceipt(
-        receipt_id=receipt_id,
+        receipt_id=grave.receipts[0],
         timestamp=at,
         rows_deleted=deleted,
         bytes_erased=is_erased,
@@ -127,57 +129,75 @@ def forget(
     )
 
 
-def _bury(
-    store: Store, user_id: str, receipt_id: str, *, ahead: float = 0.0
-) -> tuple[float, dict[str, int]]:
-    """Put up the tombstone, or renew it, and delete what is there, in one transaction without
-    writers beside it; gives its time and the rows deleted.
+@dataclass(frozen=True, kw_only=True)
+class Grave:
+    """What one wish to be forgotten put up."""
 
-    A tombstone `ahead` of its time lets no process store anything of the user while files are
-    rewritten; the last burial brings it back to the present.
+    user_id: str
+    """The id that the user has now."""
+    receipts: Sequence[str]
+    """Of the tombstones: of that id, then of each that the user gave up."""
+    until: float
+    """So long, seconds since 1970, nothing of the user is stored unless `_close` ends it before."""
+    deleted: dict[str, int]
+    """Rows deleted from each table."""
+
+
+def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
+    """Put up the tombstones and delete what is there, in one transaction without writers beside it.
+
+    They are ahead of their time: no process stores anything of the user while files are rewritten.
+    `_close` brings them back to the present.
     """
-    grave = tables.forgotten
-
-    def bury(connection: sa.Connection) -> tuple[float, dict[str, int]]:
-        hold_off_writers(connection)
-        at = time.time() + ahead
-        renewed = sa.update(grave).where(grave.c.receipt_id == receipt_id)
-        if not connection.execute(renewed.values(timestamp=at)).rowcount:
-            digest = digest_of(read_key(connection), user_id)
-            new = sa.insert(grave).values(
-                receipt_id=receipt_id, digest=digest, timestamp=at, rows_deleted=0
-            )
-            connection.execute(new)
-        deleted = {
-            str(table.name): connection.execute(
-                sa.delete(table).where(_names(table, user_id))
-            ).rowcount
-            for table in PERSONAL
-        }
-        if earlier := _bury_earlier(connection, user_id, time.time()):
-            deleted["merges"] = earlier
-        counted = grave.c.rows_deleted + sum(deleted.values())
-        connection.execute(renewed.values(rows_deleted=counted))
-        return at, deleted
-
-    at, deleted = store.call(bury).result()
-    return float(at), deleted
-
-
-def _bury_earlier(connection: sa.Connection, user_id: str, at: float) -> int:
-    """Tombstones for whoever became this user, known by digests; gives how many there were."""
+    hold_off_writers(connection)
+    until, user_id = time.time() + HOLD_SECONDS, id_now(connection, user_id)
     merges = tables.merges
-    digests = connection.execute(
+    earlier = connection.execute(
         sa.select(merges.c.digest).where(merges.c.user_id == user_id)
     ).scalars()
-    rows = [
-        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": at, "rows_deleted": 1}
-        for digest in digests
+    graves = [
+        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": until}
+        for digest in (digest_of(read_key(connection), user_id), *earlier)
     ]
-    if rows:
-        connection.execute(sa.insert(tables.forgotten), rows)
+    connection.execute(
+        sa.insert(tables.forgotten), [{**grave, "rows_deleted": 0} for grave in graves]
+    )
+    deleted = _delete(connection, user_id)
+    if len(graves) > 1:
+        deleted["merges"] = len(graves) - 1
         connection.execute(sa.delete(merges).where(merges.c.user_id == user_id))
-    return len(rows)
+    receipts = [str(grave["receipt_id"]) for grave in graves]
+    _count(connection, receipts, deleted)
+    return Grave(user_id=user_id, receipts=receipts, until=until, deleted=deleted)
+
+
+def _close(connection: sa.Connection, *, grave: Grave) -> tuple[float, dict[str, int]]:
+    """Delete once more, and let the user come back from now on; gives that time and the rows."""
+    hold_off_writers(connection)
+    at, buried = time.time(), tables.forgotten
+    connection.execute(
+        sa.update(buried).where(buried.c.receipt_id.in_(grave.receipts)).values(timestamp=at)
+    )
+    deleted = _delete(connection, grave.user_id)
+    _count(connection, grave.receipts, deleted)
+    return at, deleted
+
+
+def _delete(connection: sa.Connection, user_id: str) -> dict[str, int]:
+    return {
+        str(table.name): connection.execute(sa.delete(table).where(_names(table, user_id))).rowcount
+        for table in PERSONAL
+    }
+
+
+def _count(connection: sa.Connection, receipts: Sequence[str], deleted: Mapping[str, int]) -> None:
+    """Note in the first tombstone how many rows went."""
+    buried = tables.forgotten
+    connection.execute(
+        sa.update(buried)
+        .where(buried.c.receipt_id == receipts[0])
+        .values(rows_deleted=buried.c.rows_deleted + sum(deleted.values()))
+    )
 
 
 def _names(table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
@@ -255,7 +275,7 @@ def _in_reports(models: Registry, user_id: str) -> Place:
     return Place(place="reports kept with models", still_holds=said if holding else "")
 
 
-def _in_data(data: str, user_id: str) -> Place:
+def _in_data(data: str, user_ids: Collection[str]) -> Place:
     """Whether the data source holds the user; it is the operator's, and stays as it is."""
     if not data:
         unknown = (
@@ -273,7 +293,7 @@ def _in_data(data: str, user_id: str) -> Place:
         return Place(place=f"data source {_shown(data)}", still_holds=said)
     kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
     rows = sum(
-        table.filter(pl.col("user_id").cast(pl.Utf8) == user_id).height
+        table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height
         for table in kept
         if table is not None
     )

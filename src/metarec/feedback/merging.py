@@ -1,25 +1,30 @@
 """A visitor who became a customer: everything kept of one user goes to another, and the id given up
-is kept nowhere. Its keyed digest remains, so that older data are read under the new id.
+is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent under it,
+are the other's.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from metarec.data.merged_users import one_row_each, related
+from metarec.data.merged_users import one_row_each, related, renamed
+from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Dataset, Profiles
 from metarec.feedback import tables
+from metarec.feedback.aliases import id_now, ids_now_among
 from metarec.feedback.copies import without_copies
 from metarec.feedback.exposures import merge_exposures
+from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
 from metarec.feedback.store import Store
-from metarec.feedback.tombstones import asked_at, digest_of, hold_off_forgetting, read_key
+from metarec.feedback.tombstones import asked_at, digest_of, hold_off_writers, read_key
 
 _SAME = ("item_id", "kind", "value", "query")
 
@@ -28,6 +33,8 @@ _SAME = ("item_id", "kind", "value", "query")
 class Merged:
     """What one user gave another."""
 
+    user_id: str
+    """Whose it is now."""
     events: int
     """Events that are the other's now."""
     copies: int
@@ -39,35 +46,39 @@ class Merged:
 
 
 def merge_user(store: Store, user_id: str, into: str) -> Merged:
-    """Give everything kept of `user_id` to `into`, in one transaction; the attributes of `into` go
-    first. Nothing is changed where nothing is kept.
+    """Give everything kept of `user_id` to `into`, or to whom `into` became, in one transaction;
+    the attributes of `into` go first. What comes under `user_id` from then on is theirs. An id that
+    was given up before may be given to another: what it brought until then stays where it is.
 
     Raises:
         BadInput: if they are the same user.
         StoreUnavailable: if the store cannot write.
     """
-    if user_id == into:
-        raise BadInput(f"a user cannot be merged into themselves; name whom {user_id!r} became")
-
-    def merge(connection: sa.Connection) -> Merged:
-        hold_off_forgetting(connection)
-        asked = asked_at(connection, [into]).get(into)
-        forgotten = 0 if asked is None else _drop_older(connection, user_id, asked)
-        copies = _drop_copies(connection, user_id, into)
-        done = Merged(
-            events=_moved(connection, tables.events, user_id, into),
-            copies=copies,
-            forgotten=forgotten,
-            slates=_moved(connection, tables.slates, user_id, into),
-            friends=_move_friends(connection, user_id, into),
-        )
-        merge_exposures(connection, user_id, into)
-        _move_profile(connection, user_id, into, is_kept=asked is None)
-        _note(connection, user_id, into)
-        return done
-
-    given: Merged = store.call(merge).result()
+    given: Merged = store.call(partial(_merge, user_id=user_id, named=into)).result()
     return given
+
+
+def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
+    hold_off_writers(connection)  # what they write must be there, or find the merge noted
+    into = id_now(connection, named)
+    if user_id == into:
+        whom = f"{named!r} became that user" if named != into else f"name whom {into!r} became"
+        raise BadInput(f"a user cannot be merged into themselves; {whom}")
+    asked = asked_at(connection, [into]).get(into)
+    forgotten = 0 if asked is None else _drop_older(connection, user_id, asked)
+    copies = _drop_copies(connection, user_id, into)
+    done = Merged(
+        user_id=into,
+        events=_moved(connection, tables.events, user_id, into),
+        copies=copies,
+        forgotten=forgotten,
+        slates=_moved(connection, tables.slates, user_id, into),
+        friends=_move_friends(connection, user_id, into),
+    )
+    merge_exposures(connection, user_id, into)
+    _move_profile(connection, user_id, into, is_kept=asked is None)
+    _note(connection, user_id, into)
+    return done
 
 
 def _drop_older(connection: sa.Connection, user_id: str, asked: float) -> int:
@@ -168,47 +179,47 @@ def _note(connection: sa.Connection, user_id: str, into: str) -> None:
     connection.execute(sa.insert(merges).values(digest=digest, user_id=into, timestamp=now))
 
 
-def became(store: Store, user_ids: pl.Series) -> dict[str, tuple[str, float]]:
-    """Who of these users became somebody else: whom, and when, seconds since 1970."""
-    with store.reading() as connection:
-        merges = tables.merges.c
-        found = {
-            digest: (str(user), float(at))
-            for digest, user, at in connection.execute(
-                sa.select(merges.digest, merges.user_id, merges.timestamp)
-            )
-        }
-        key = read_key(connection) if found else b""
-    if not found:
-        return {}
-    digests = {user: digest_of(key, user) for user in user_ids.drop_nulls().unique().to_list()}
-    return {user: found[digest] for user, digest in digests.items() if digest in found}
-
-
 def with_merges(store: Store, data: Dataset) -> Dataset:
-    """Older data with what users did before they became others given to those."""
-    ids = [data.interactions.frame["user_id"], data.users.frame["user_id"]]
-    known = became(store, pl.concat([column.cast(pl.Utf8) for column in ids]))
-    if not known:
+    """Older data with everything of users who became others given to those, but for what they asked
+    to forget before.
+    """
+    with store.reading() as connection:
+        now = ids_now_among(connection, _users_in(data))
+    if not now:
         return data
-    now = {user: other for user, (other, _) in known.items()}
+    living = _without_forgotten(store, data, now)
+    events = renamed(living.interactions.frame, now)
+    return replace(
+        living,
+        interactions=living.interactions.keep(without_copies(events)),
+        users=Profiles.of(one_row_each(living.users.frame, now)),
+        relations=related(living.relations, now),
+    )
+
+
+def _users_in(data: Dataset) -> pl.Series:
+    """Everyone who is named."""
+    friends = data.relations.friends
+    columns = [
+        data.interactions.frame["user_id"],
+        data.users.frame["user_id"],
+        data.relations.searches["user_id"],
+        friends["user_id"],
+        friends["friend_id"],
+    ]
+    return pl.concat([column.cast(pl.Utf8) for column in columns])
+
+
+def _without_forgotten(store: Store, data: Dataset, users: Collection[str]) -> Dataset:
+    """Data without what these users asked to forget under the ids that stand in them."""
+    others = set(_users_in(data)) - set(users)
+    relations = data.relations
     return replace(
         data,
-        interactions=data.interactions.keep(_events_of(data.interactions.frame, known)),
-        users=Profiles.of(one_row_each(data.users.frame, now)),
-        relations=related(data.relations, now),
+        interactions=data.interactions.keep(without_forgotten(store, data.interactions.frame)),
+        users=Profiles.of(without_forgotten(store, data.users.frame)),
+        relations=Relations(
+            friends=edges_without_forgotten(store, relations.friends, but=others),
+            searches=without_forgotten(store, relations.searches),
+        ),
     )
-
-
-def _events_of(frame: pl.DataFrame, known: Mapping[str, tuple[str, float]]) -> pl.DataFrame:
-    until = pl.col("user_id").replace_strict(
-        {user: at for user, (_, at) in known.items()}, default=None, return_dtype=pl.Float64
-    )
-    then = pl.col("user_id").replace({user: other for user, (other, _) in known.items()})
-    moved = frame.with_columns(
-        pl.when(pl.col("timestamp") <= until)
-        .then(then)
-        .otherwise(pl.col("user_id"))
-        .alias("user_id")
-    )
-    return without_copies(moved)

@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -22,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
+from metarec.feedback.aliases import ids_now
 from metarec.feedback.engines import (
     BUSY_SECONDS,
     STATEMENT_SECONDS,
@@ -39,9 +42,10 @@ from metarec.feedback.events import (
 )
 from metarec.feedback.exposures import mark_answered, note_exposures
 from metarec.feedback.migrations import MIGRATIONS, Migrated, migrate, take_schema
-from metarec.feedback.tombstones import asked_at, hold_off_forgetting
+from metarec.feedback.tombstones import asked_at, digest_of, hold_off_forgetting, read_key
 from metarec.feedback.writer import GroupWriter, Write, explained, first_line
 
+R = TypeVar("R", Event, Impression)
 _EVENT_FIELDS = (
     "event_id",
     "user_id",
@@ -198,13 +202,19 @@ class Store:
 
     # reads
 
+    def id_now(self, user_id: str) -> str:
+        """Whom a user became by a merge, or who they are."""
+        with self.reading() as connection:
+            found = connection.execute(sa.select(self._now(user_id))).scalar_one()
+        return str(found)
+
     def events_of(self, user_id: str, last: int | None = None) -> list[Event]:
         """The events of a user, oldest first; only the `last` ones if asked."""
         columns = [tables.events.c[name] for name in _EVENT_FIELDS]
         newest_first = (tables.events.c.timestamp.desc(), tables.events.c.sequence.desc())
         query = (
             sa.select(*columns)
-            .where(tables.events.c.user_id == user_id)
+            .where(tables.events.c.user_id == self._now(user_id))
             .order_by(*newest_first)
             .limit(last)
         )
@@ -215,7 +225,7 @@ class Store:
     def profile_of(self, user_id: str) -> dict[str, Any]:
         """The attributes given for a user; empty if none were."""
         with self.reading() as connection:
-            found = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
+            found = connection.execute(_PROFILE, self._named(user_id)).scalar()
         return json.loads(found) if found else {}
 
     def slates_of(self, user_id: str) -> int:
@@ -223,30 +233,31 @@ class Store:
         query = (
             sa.select(sa.func.count())
             .select_from(tables.slates)
-            .where(tables.slates.c.user_id == user_id)
+            .where(tables.slates.c.user_id == self._now(user_id))
         )
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def person(
+    def user(
         self, user_id: str, last: int
     ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
-        """What a request needs of a person, and no more.
+        """What a request needs of a user, and no more.
 
         Returns:
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
             attributes.
         """
+        known = self._named(user_id)
         with self.reading() as connection:
-            rows = connection.execute(_HISTORY, {"user_id": user_id, "last": last}).all()
-            profile = connection.execute(_PROFILE, {"user_id": user_id}).scalar()
+            rows = connection.execute(_HISTORY, known | {"last": last}).all()
+            profile = connection.execute(_PROFILE, known).scalar()
         return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
             profile
         ) if profile else {}
 
     def known_beside(self, user_id: str) -> KnownBeside:
         """Friends, newest searches, and where the user was within the last day."""
-        known = {"user_id": user_id}
+        known = self._named(user_id)
         with self.reading() as connection:
             friends = connection.execute(_FRIENDS, known).all()
             searches = connection.execute(
@@ -262,7 +273,7 @@ class Store:
     def friends_of(self, user_id: str) -> dict[str, float]:
         """Whom a user knows, and how well; empty if nobody was named."""
         with self.reading() as connection:
-            rows = connection.execute(_FRIENDS, {"user_id": user_id}).all()
+            rows = connection.execute(_FRIENDS, self._named(user_id)).all()
         return {friend: weight for friend, weight in rows}
 
     def friends(self) -> pl.DataFrame:
@@ -452,6 +463,21 @@ class Store:
                 for name, table in tables.metadata.tables.items()
             }
 
+    @cached_property
+    def _key(self) -> bytes:
+        with self.reading() as connection:
+            return read_key(connection)
+
+    def _named(self, user_id: str) -> dict[str, Any]:
+        """What the queries below need of a user."""
+        return {"user_id": user_id, "digest": digest_of(self._key, user_id)}
+
+    def _now(self, user_id: str) -> sa.ColumnElement[str]:
+        """The id that a user has now, as part of a query."""
+        merges, digest = tables.merges.c, digest_of(self._key, user_id)
+        became = sa.select(merges.user_id).where(merges.digest == digest).scalar_subquery()
+        return sa.func.coalesce(became, user_id)
+
     @contextmanager
     def reading(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """A connection that sees what is committed; a `long` read may come in pieces (a server
@@ -480,11 +506,8 @@ class Store:
     def _append(
         self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
     ) -> list[Appended]:
-        asked = _asked(connection, (event.user_id for _, batch in batches for event in batch))
+        kept = _living(connection, batches)
         first: dict[tuple[str, str], Event] = {}
-        kept = [
-            [event for event in batch if not _is_older(event, at, asked)] for at, batch in batches
-        ]
         for batch in kept:
             for event in batch:
                 first.setdefault(_key(event), event)
@@ -515,20 +538,15 @@ class Store:
     ) -> list[Appended]:
         answers = self._append(connection, batches)
         if any(answer.duplicates for answer in answers):
-            for _, batch in batches:
+            for batch in _living(connection, batches):
                 _check_same(connection, batch)
         return answers
 
     def _show(
         self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Impression]]]
     ) -> list[int]:
-        asked = _asked(connection, (slate.user_id for _, batch in batches for slate in batch))
-        first = {
-            slate.slate_id: slate
-            for at, batch in batches
-            for slate in batch
-            if not _is_older(slate, at, asked)
-        }
+        kept = _living(connection, batches)
+        first = {slate.slate_id: slate for batch in kept for slate in batch}
         new = set(
             self._insert_new(
                 connection,
@@ -601,9 +619,9 @@ class Store:
         connection: sa.Connection,
         puts: Sequence[tuple[float, tuple[str, Mapping[str, Any]]]],
     ) -> list[None]:
-        asked = _asked(connection, (user_id for _, (user_id, _) in puts))
+        asked, now = _asked(connection, (user_id for _, (user_id, _) in puts))
         last = {
-            user_id: {"user_id": user_id, "profile": json.dumps(dict(profile))}
+            now[user_id]: {"user_id": now[user_id], "profile": json.dumps(dict(profile))}
             for at, (user_id, profile) in puts
             if at > asked.get(user_id, -math.inf)
         }
@@ -617,16 +635,20 @@ class Store:
         puts: Sequence[tuple[float, tuple[str, Mapping[str, float]]]],
     ) -> list[None]:
         named = {user for _, (user_id, friends) in puts for user in (user_id, *friends)}
-        asked = _asked(connection, named)
+        asked, now = _asked(connection, named)
         for at, (user_id, friends) in puts:
             if at <= asked.get(user_id, -math.inf):
                 continue
-            gone = sa.delete(tables.friends).where(tables.friends.c.user_id == user_id)
-            connection.execute(gone)
-            rows = [
-                {"user_id": user_id, "friend_id": friend, "weight": weight}
+            own = now[user_id]
+            connection.execute(sa.delete(tables.friends).where(tables.friends.c.user_id == own))
+            known = {
+                now[friend]: weight
                 for friend, weight in friends.items()
-                if at > asked.get(friend, -math.inf)
+                if at > asked.get(friend, -math.inf) and now[friend] != own
+            }
+            rows = [
+                {"user_id": own, "friend_id": friend, "weight": weight}
+                for friend, weight in known.items()
             ]
             if rows:
                 connection.execute(sa.insert(tables.friends), rows)
@@ -642,24 +664,26 @@ class Store:
         connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
+_NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
+"""The id that a user has now."""
 _HISTORY = sa.text(
-    "SELECT item_id, value, kind, timestamp FROM events WHERE user_id = :user_id "
+    f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} "
     "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
 )
 _FRIENDS = sa.text(
-    "SELECT friend_id, weight FROM friends WHERE user_id = :user_id ORDER BY friend_id"
+    f"SELECT friend_id, weight FROM friends WHERE user_id = {_NOW} ORDER BY friend_id"
 )
 _SEARCHES = sa.text(
-    "SELECT query FROM events WHERE user_id = :user_id AND query IS NOT NULL AND timestamp > "
-    "COALESCE((SELECT timestamp FROM events WHERE user_id = :user_id AND query IS NULL "
+    f"SELECT query FROM events WHERE user_id = {_NOW} AND query IS NOT NULL AND timestamp > "
+    f"COALESCE((SELECT timestamp FROM events WHERE user_id = {_NOW} AND query IS NULL "
     "ORDER BY timestamp DESC LIMIT 1 OFFSET :spent), -1) "
     "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
 )
 _NEWEST = sa.text(
-    "SELECT context, timestamp FROM events WHERE user_id = :user_id "
+    f"SELECT context, timestamp FROM events WHERE user_id = {_NOW} "
     "ORDER BY timestamp DESC, sequence DESC LIMIT 1"
 )
-_PROFILE = sa.text("SELECT profile FROM users WHERE user_id = :user_id")
+_PROFILE = sa.text(f"SELECT profile FROM users WHERE user_id = {_NOW}")
 _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
 
 
@@ -667,10 +691,37 @@ def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
     return [change(connection) for change in changes]
 
 
-def _asked(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, float]:
-    """Who of them asked to be forgotten, and when; nobody more does until the transaction ends."""
+def _asked(
+    connection: sa.Connection, user_ids: Iterable[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Who of them asked to be forgotten, by this id or the one they have now, and when; and the id
+    that each has now. Nobody more is forgotten or merged until the transaction ends.
+    """
     hold_off_forgetting(connection)
-    return asked_at(connection, user_ids)
+    users = set(user_ids)
+    became = ids_now(connection, users)
+    asked = asked_at(connection, users | set(became.values()))
+    for user, other in became.items():
+        if other in asked:
+            asked[user] = max(asked[other], asked.get(user, -math.inf))
+    return asked, {user: became.get(user, user) for user in users}
+
+
+def _living(
+    connection: sa.Connection, batches: Sequence[tuple[float, Sequence[R]]]
+) -> list[list[R]]:
+    """The rows of each batch under the ids that their users have now, without what belongs to
+    whatever those asked to forget.
+    """
+    asked, now = _asked(connection, (row.user_id for _, batch in batches for row in batch))
+    return [
+        [
+            row if now[row.user_id] == row.user_id else replace(row, user_id=now[row.user_id])
+            for row in batch
+            if not _is_older(row, at, asked)
+        ]
+        for at, batch in batches
+    ]
 
 
 def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:

@@ -26,11 +26,13 @@ def setting(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    tried: tuple[float, float] | None = None,
 ) -> Any:
-    """A field of a config, with the range its numbers (each, where there are several) lie in."""
-    return field(
-        default=default, metadata={"least": least, "above": above, "most": most, "below": below}
-    )
+    """A field of a config, with the range its numbers (each, where there are several) lie in, and
+    the part of it that `fit --tune` tries.
+    """
+    limits = {"least": least, "above": above, "most": most, "below": below}
+    return field(default=default, metadata={**limits, "tried": tried})
 
 
 @dataclass(frozen=True, kw_only=True)

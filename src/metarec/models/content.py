@@ -1,4 +1,4 @@
-"""Items like those a person liked, by content alone: the evidence that also reaches items nobody
+"""Items like those a user liked, by content alone: the evidence that also reaches items nobody
 has met.
 """
 
@@ -22,7 +22,7 @@ from metarec.runtime.scratch import column_pieces, product
 class ContentConfig(ModelConfig):
     """Hyper-parameters of content."""
 
-    sharpness: float = setting(6.0, least=0)
+    sharpness: float = setting(6.0, least=0, tried=(1, 20))
     """Evidence grows as exp(sharpness x cosine); 0 or more."""
     disliked: float = setting(-0.5, least=-1, most=1)
     """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0 what a user dislikes
@@ -59,9 +59,9 @@ class Content:
         )
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]; zero for a person without support."""
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N]; zero for a user without support."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
@@ -91,7 +91,7 @@ class Content:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[C, N]: products for few people at once are much faster over this order than over the
+        """[C, N]: products for few users at once are much faster over this order than over the
         other.
         """
         return np.ascontiguousarray(self.directions.T)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +16,13 @@ from metarec.app.commands.options import (
     Encoder,
     ItemTemplate,
     Json,
-    PersonTemplate,
     PictureEncoder,
     Pictures,
     Preset,
     Prior,
     Seed,
     Source,
+    UserTemplate,
     Workers,
     note,
     show,
@@ -28,6 +30,9 @@ from metarec.app.commands.options import (
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
+    from metarec.evaluation.tuning import Tuned
+    from metarec.recommender import Recommender, Settings
+    from metarec.runtime.progress import Progress
 
 
 def fit(
@@ -61,7 +66,7 @@ def fit(
         ),
     ] = None,
     item_template: ItemTemplate = None,
-    person_template: PersonTemplate = None,
+    user_template: UserTemplate = None,
     domain: Domain = None,
     prior: Prior = None,
     mend: Annotated[
@@ -101,6 +106,14 @@ def fit(
             "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
         ),
     ] = False,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Search the settings of the models for that long first, by users held out; needs "
+            "metarec[hpo].",
+        ),
+    ] = None,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -129,12 +142,12 @@ def fit(
         encoder=encoder,
         learner=learner,
         item_template=item_template,
-        person_template=person_template,
+        user_template=user_template,
         models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
     )
-    if person_template is not None and USER_TEXT not in settings.parts:
+    if user_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
-            f"--person-template says how people are written, but nobody reads them; add --learner "
+            f"--user-template says how users are written, but nobody reads them; add --learner "
             f"{USER_TEXT}"
         )
     table, report = read_clean(data, None if clean else OFF, domain=domain)
@@ -142,13 +155,15 @@ def fit(
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))
-    people = table.interactions.frame["user_id"].n_unique()
+    users = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
-    kept_out = people - learned.interactions.frame["user_id"].n_unique()
+    kept_out = users - learned.interactions.frame["user_id"].n_unique()
     learned, weights, done = _mended(learned, mend, by, seed)
     if plan or out is None:
         from metarec.recommendation.plan import plan_fit
 
+        if tune is not None:
+            raise BadInput(f"--plan counts one fit, --tune {tune:g} makes many: give one of them")
         planned = plan_fit(learned, settings)
         show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
         return
@@ -156,20 +171,25 @@ def fit(
         note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
     started = time.perf_counter()
     with on_terminal(show=not as_json) as progress:
-        model = Recommender.fit(
-            learned,
+        fit_on = partial(
+            Recommender.fit,
             preset=preset,
             seed=seed,
             encoder=encoder,
             learner=learner,
             item_template=item_template,
-            person_template=person_template,
+            user_template=user_template,
             prior=start,
             user_weights=weights,
-            models={name: learned.models.get(name, {}) for name in added or ()},
-            checkpoint=_steps_of(out) if resume else None,
             workers=workers,
             backend=backend,
+        )
+        models = {name: learned.models.get(name, {}) for name in added or ()}
+        tuned = _tuned(learned, fit_on, settings, tune, progress)
+        model = fit_on(
+            learned,
+            models={**models, **(tuned.models if tuned else {})},
+            checkpoint=_steps_of(out) if resume else None,
             progress=progress,
         )
     seconds = time.perf_counter() - started
@@ -180,7 +200,7 @@ def fit(
         "version": model.version,
         "preset": preset,
         "events": len(learned.interactions),
-        "people": people - kept_out,
+        "users": users - kept_out,
         "held_out": kept_out,
         "items": len(model.catalog),
         "seconds": round(seconds, 2),
@@ -189,22 +209,48 @@ def fit(
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
         "mended": done,
+        "tuned": tuned.to_dict() if tuned else None,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
-    aside = f"; {kept_out:,} people kept out" if kept_out else ""
+    aside = f"; {kept_out:,} users kept out" if kept_out else ""
     said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    said += [tuned.said, *tuned.toml()] if tuned else []
     notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
-        f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} users "
+        f"{out}: model {model.version}, {facts['events']:,} events of {facts['users']:,} users "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
         f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"
         f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
         f"{out}",
         as_json=as_json,
+    )
+
+
+def _tuned(
+    data: Dataset,
+    fit_on: Callable[..., Recommender],
+    settings: Settings,
+    minutes: float | None,
+    progress: Progress,
+) -> Tuned | None:
+    """What `--tune MINUTES` found."""
+    if minutes is None:
+        return None
+    from metarec.evaluation.tuning import tune
+    from metarec.models.registry import configs_of
+
+    return tune(
+        data,
+        lambda part, models: fit_on(part, models=models),
+        {**configs_of(data.models), **settings.models},
+        settings.parts,
+        minutes=minutes,
+        seed=settings.seed,
+        progress=progress,
     )
 
 
@@ -249,8 +295,8 @@ def _without(data: Dataset, share: float, seed: int) -> Dataset:
     if not share:
         return data
     events = data.interactions.frame
-    people = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
-    kept_out = people.gather(
-        derive(seed, "hold out").permutation(len(people))[: int(share * len(people))]
+    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    kept_out = users.gather(
+        derive(seed, "hold out").permutation(len(users))[: int(share * len(users))]
     )
     return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))

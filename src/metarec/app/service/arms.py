@@ -24,7 +24,6 @@ from metarec.feedback.experiments import (
     ArmSettings,
     Experiment,
     ExperimentConflict,
-    canonical_user,
     running_experiment,
     settings_in_effect,
     stop,
@@ -108,7 +107,7 @@ class Arms:
         if user_id is None:
             return replace(self.outside(), experiment=known.running, arm=ANONYMOUS)
         try:
-            canonical = canonical_user(self._store, user_id)
+            canonical = self._store.id_now(user_id)
         except StoreUnavailable:
             canonical = user_id
         arm = known.running.arm_of(canonical)

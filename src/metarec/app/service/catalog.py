@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.routing import APIRoute
-from starlette.routing import Match
-from starlette.types import Scope
 
 from metarec.app.items import items_frame
 from metarec.app.service import schemas
 from metarec.app.service.feed import read_feed
-from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.live_model import Likeness, Served
-from metarec.app.service.request_conversion import request_of, stated_person
+from metarec.app.service.request_conversion import request_of, stated_user
 
-ItemId = Annotated[schemas.IdText, Path(description="The item's id as you write it.")]
+ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 Asking = Annotated[
     schemas.IdText | None, Query(description="Whom they are for: what is kept of them counts.")
 ]
@@ -35,7 +32,7 @@ Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so man
 
 def catalog_routes(service: Service) -> APIRouter:
     """Routes of this file."""
-    router = APIRouter(tags=["items"])
+    router = APIRouter(tags=["items"], route_class=IdRoute)
     read, write = service.keys.needs("read"), service.keys.needs("write")
 
     @router.get(
@@ -54,6 +51,12 @@ def catalog_routes(service: Service) -> APIRouter:
         rows = await asyncio.to_thread(served.search, q, k + offset)
         return Json({"items": described(served, rows[offset:], names_in(fields))})
 
+    @router.get(
+        "/v1/items/{item_id:id}/similar",
+        dependencies=read,
+        summary="Items like another",
+        **answers(schemas.SimilarItems, 404, 503),
+    )
     async def similar(
         item_id: ItemId,
         k: Most = 10,
@@ -66,9 +69,9 @@ def catalog_routes(service: Service) -> APIRouter:
         fields: Fields = "",
     ) -> Json:
         served = service.live.served
-        row, person = _row(served, item_id), stated_person(user_id, profile)
+        row, user = _row(served, item_id), stated_user(user_id, profile)
         request = await service.read(
-            lambda: request_of(person, served, service.store, service.settings.history_length)
+            lambda: request_of(user, served, service.store, service.settings.history_length)
         )
         rows, closeness = await asyncio.to_thread(served.similar, row, k, request, by)
         return Json(
@@ -82,16 +85,6 @@ def catalog_routes(service: Service) -> APIRouter:
                 "notes": served.model.policy_notes(request, rows),
             }
         )
-
-    # Before the routes of one item, whose ids may hold `/`.
-    router.add_api_route(
-        "/v1/items/{item_id:id}/similar",
-        similar,
-        dependencies=read,
-        summary="Items like another",
-        route_class_override=_Similar,
-        **answers(schemas.SimilarItems, 404, 503),
-    )
 
     @router.get(
         "/v1/items/{item_id:id}",
@@ -163,21 +156,6 @@ def catalog_routes(service: Service) -> APIRouter:
         service.metrics.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
 
     return router
-
-
-class _Similar(APIRoute):
-    """Where items alike are asked for: an id that itself ends in `/similar` is told from it by how
-    the slash was written, as `%2F`.
-    """
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether a request is for this route."""
-        written = scope.get("raw_path")
-        return (
-            super().matches(scope)
-            if written is None or written.endswith(b"/similar")
-            else (Match.NONE, {})
-        )
 
 
 def _row(served: Served, item_id: str) -> int:

@@ -8,25 +8,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 
 from metarec.app.service import schemas
-from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.request_conversion import weights_of
 
-UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 def friends_routes(service: Service) -> APIRouter:
-    """Routes of this file; they go before those whose addresses end with an id."""
-    router = APIRouter()
+    """Routes of this file."""
+    router = APIRouter(route_class=IdRoute)
     read, write = (service.keys.needs(role) for role in ("read", "write"))
     store = service.store
 
     async def kept(user_id: str) -> Json:
-        found = await service.read(lambda: store.friends_of(user_id))
-        return Json({"user_id": user_id, "friends": _listed(found)})
+        found, now = await service.read(lambda: (store.friends_of(user_id), store.id_now(user_id)))
+        return Json({"user_id": now, "friends": _listed(found)})
 
     @router.get(
         "/v1/users/{user_id:id}/friends",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
         summary="Whom a user knows",
         **answers(schemas.FriendsKept, 503),
@@ -36,7 +36,7 @@ def friends_routes(service: Service) -> APIRouter:
 
     @router.put(
         "/v1/users/{user_id:id}/friends",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
         summary="Set whom a user knows; the answer is what is kept",
         **answers(schemas.FriendsKept, 503),

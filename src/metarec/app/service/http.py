@@ -23,7 +23,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metarec.app.service.arms import Arms
@@ -46,6 +46,7 @@ from metarec.runtime.extras import MissingExtra
 log = logging.getLogger("metarec.service")
 T = TypeVar("T")
 NOTHING_HERE = "there is nothing at this address; /docs lists those there are"
+WRITE_AS = "there is nothing at this address; a `/` within an id is written %2F"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Service:
 
 
 class AnyId(Convertor[str]):
-    """An id in an address, as in `{user_id:id}`: the rest of the address, for ids may hold `/`.
+    """An id in an address, as in `{user_id:id}`; it may hold a `/`, written `%2F` (see `IdRoute`).
 
     Starlette's own `path` ends before a line's end, so that the id of somebody else would be read
     from an id that is none.
@@ -92,6 +93,21 @@ class AnyId(Convertor[str]):
 def let_addresses_hold_ids() -> None:
     """Make `{name:id}` known to the framework; before any route is written with it."""
     register_url_convertor("id", AnyId())
+
+
+class IdRoute(APIRoute):
+    """A route whose address holds an id: one part of the address as it was written, so that
+    `x/friends` is what `x` has and `x%2Ffriends` a user.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route; a server that does not tell how an address was
+        written is believed.
+        """
+        written = scope.get("raw_path")
+        if written is not None and written.count(b"/") != self.path.count("/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 class Json(JSONResponse):
@@ -286,14 +302,14 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        takes = _methods_at(routes, request.scope["path"])
+        takes = _methods_at(routes, request.scope)
         # The page stands behind all routes and is asked where none takes the method; it knows of no
         # other address than its files.
         if error.status_code == 405 or (
             error.status_code == 404 and takes and request.method not in takes
         ):
             if not takes and request.scope["path"].startswith("/v1/"):
-                return problem(404, NOTHING_HERE)
+                return problem(404, _nothing_at(routes, request.scope["path"]))
             allowed = ", ".join(sorted(takes or {"GET", "HEAD"}))
             return problem(
                 405,
@@ -301,7 +317,7 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
                 {"Allow": allowed},
             )
         if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
-            return problem(404, NOTHING_HERE)
+            return problem(404, _nothing_at(routes, request.scope["path"]))
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(BadInput)
@@ -320,11 +336,17 @@ def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_det
         )
 
 
-def _methods_at(routes: Sequence[BaseRoute], path: str) -> set[str]:
+def _methods_at(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """What may be done at an address, by all its routes together."""
     return {
         method
         for route in routes
-        if isinstance(route, Route) and route.path_regex.match(path)
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+
+
+def _nothing_at(routes: Sequence[BaseRoute], path: str) -> str:
+    """What to say of an address that no route has."""
+    is_id = any(isinstance(route, IdRoute) and route.path_regex.match(path) for route in routes)
+    return WRITE_AS if is_id else NOTHING_HERE

@@ -1,4 +1,4 @@
-"""Routes for people: slates, events, explanations, what to ask, what is kept, forgetting."""
+"""Routes for users: slates, events, explanations, what to ask, what is kept, forgetting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metarec.app.service import schemas
 from metarec.app.service.arms import Placed
 from metarec.app.service.catalog import Stated, described
 from metarec.app.service.event_conversion import as_events
-from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.live_model import Served
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.app.service.request_conversion import (
@@ -27,7 +27,7 @@ from metarec.app.service.request_conversion import (
     answer_all,
     options_of,
     request_of,
-    stated_person,
+    stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, cost_of
 from metarec.data.schema import BadInput
@@ -42,22 +42,21 @@ LOOK_AGAIN = 1.0
 FORGOTTEN_SECONDS = 600.0
 """A slate takes less."""
 WITHOUT_STORE = (
-    "what is kept of this person cannot be read just now; the slate is made from what "
-    "was sent along"
+    "what is kept of this user cannot be read just now; the slate is made from what was sent along"
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
-UserId = Annotated[schemas.IdText, Path(description="The user's id as you write it.")]
+UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 def user_routes(service: Service) -> APIRouter:
     """Routes of this file."""
-    router = APIRouter()
+    router = APIRouter(route_class=IdRoute)
     read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
     store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
 
-    async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
+    async def as_request(body: schemas.UserInput, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
         return await service.read(
@@ -65,7 +64,7 @@ def user_routes(service: Service) -> APIRouter:
         )
 
     async def known_or_not(
-        body: schemas.Person, served: Served, **more: Any
+        body: schemas.UserInput, served: Served, **more: Any
     ) -> tuple[Request, bool]:
         """The request, and whether it had to be made without a store that is away; for a while
         nobody waits for it again.
@@ -157,9 +156,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/recommendations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="A slate for one person",
+        summary="A slate for one user",
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
@@ -167,9 +166,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/recommendations/batch",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Slates for several people",
+        summary="Slates for several users",
         **answers(schemas.SlateBatch, 501, 503),
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
@@ -191,7 +190,7 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/events",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
         **answers(schemas.EventsStored, 409, 503),
@@ -223,9 +222,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/explanations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Why an item stands where it stands for a person",
+        summary="Why an item stands where it stands for a user",
         **answers(dict[str, Any], 404, 501, 503),
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
@@ -241,9 +240,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/onboarding",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What to ask a newcomer, given the answers so far",
+        summary="What to ask a new user, given the answers so far",
         **answers(schemas.Questions, 503),
     )
     async def onboarding(
@@ -263,7 +262,7 @@ def user_routes(service: Service) -> APIRouter:
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
-        request = await as_request(stated_person(user_id, profile, history=said), served)
+        request = await as_request(stated_user(user_id, profile, history=said), served)
         hidden = np.flatnonzero(~served.passes).tolist()
         asked = {*skip, *like, *dislike, *served.model.vocabulary.names(hidden)}
         chosen = await service.pools.heavy.run(
@@ -279,35 +278,34 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What is kept of a person",
+        summary="What is kept of a user",
         **answers(schemas.User, 404, 503),
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
         kept = await service.read(lambda: _kept(service, user_id, last))
-        if not any(kept.values()):
+        if not any(value for name, value in kept.items() if name != "user_id"):
             raise HTTPException(404, "nothing is kept of this user")
-        return Json({"user_id": user_id, **kept})
+        return Json(kept)
 
     @router.put(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
-        summary="Set a person's attributes; the answer is what is kept of them",
+        summary="Set a user's attributes; the answer is what is kept of them",
         **answers(schemas.User, 503),
     )
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
         service.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        kept = await service.read(lambda: _kept(service, user_id, 100))
-        return Json({"user_id": user_id, **kept})
+        return Json(await service.read(lambda: _kept(service, user_id, 100)))
 
     @router.delete(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=admin,
-        summary="Forget a person",
+        summary="Forget a user",
         **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
@@ -324,11 +322,12 @@ def user_routes(service: Service) -> APIRouter:
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a person, with the `last` events; each part is empty, or 0, where
-    there is nothing.
+    """What the store holds of a user under the id they have now, with the `last` events; each
+    part is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
     return {
+        "user_id": store.id_now(user_id),
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
@@ -438,7 +437,7 @@ def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> di
     return shown
 
 
-def _unsaid(body: schemas.Person, served: Served) -> list[str]:
+def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference."""
     silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
     if not silent:
