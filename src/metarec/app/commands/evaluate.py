@@ -94,6 +94,14 @@ def evaluate(
             "encoder: alone, and together with ours.",
         ),
     ] = False,
+    overfitting: Annotated[
+        bool,
+        typer.Option(
+            "--overfitting",
+            help="Instead compare users trained on with new ones, fitted on 10, 30 and 100% of the "
+            "users, beside a plain Transformer.",
+        ),
+    ] = False,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     item_template: ItemTemplate = None,
@@ -181,6 +189,15 @@ def evaluate(
             data, prior, users, preset, encoder, baseline, _horizon(support), seed, as_json
         )
         return
+    if overfitting:
+        others = (folds, protocol, model, learner, every, baseline, pictures, out, user_text)
+        if any(others) or scenario != "user-cold":
+            raise BadInput(
+                "--overfitting is a comparison of its own: it goes with --preset, --encoder, "
+                "--kind, --seed and --json alone"
+            )
+        _overfitting(data, kind, preset, encoder, seed, as_json)
+        return
     table, report = read_clean(data)
     if kind is not None:
         table = _aimed_at(table, kind)
@@ -262,6 +279,22 @@ def _domain_cold(
         )
     result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
     show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
+
+
+def _overfitting(
+    data: str, kind: str | None, preset: str, encoder: str, seed: int, as_json: bool
+) -> None:
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.overfitting import measure_overfitting
+    from metarec.runtime.progress import on_terminal
+
+    table, _ = read_clean(data)
+    table = table if kind is None else _aimed_at(table, kind)
+    with on_terminal(show=not as_json) as progress:
+        found = measure_overfitting(
+            table, preset=preset, encoder=encoder, seed=seed, progress=progress
+        )
+    show({"data": table.name} | found.to_dict(), "\n".join(found.lines()), as_json=as_json)
 
 
 def _aimed_at(data: Dataset, kind: str) -> Dataset:
