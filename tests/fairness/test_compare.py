@@ -2,6 +2,8 @@
 met.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -58,6 +60,30 @@ def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
         "calibration",
     ]
     assert fits == [(150, False), (150, True), (150, True), (240, False), (240, False)]
+
+
+def test_the_gap_that_was_named_is_the_one_looked_at(split):
+    """The profile has three groups here, and the pair named is not the widest."""
+    third = [
+        replace(user, profile={"group": "third"}) if n % 3 == 0 else user
+        for n, user in enumerate(split.test)
+    ]
+    named = frozenset({"many", "third"})
+    found = compare_mitigations(
+        lambda train, weights: Blind.fit(train),
+        replace(split, test=third),
+        "group",
+        pair=named,
+        only=["cleaning"],
+    )
+    assert {found.table.gap.worst, found.table.gap.best} == named
+    widest = compare_mitigations(
+        lambda train, weights: Blind.fit(train),
+        replace(split, test=third),
+        "group",
+        only=["cleaning"],
+    )
+    assert {widest.table.gap.worst, widest.table.gap.best} != named
 
 
 def test_cleaning_that_takes_nothing_out_changes_nothing_and_says_so(tried):

@@ -274,6 +274,7 @@ class _Search:
         found = dict(given)
         for name, field in self._space:
             value = self._asked.params[_key((name, field))]
+            value = value if isinstance(value, int) else float(f"{value:.3g}")  # as it is printed
             found[name] = replace(found.get(name, config_of(name)), **{field: value})
         return found
 

@@ -15,6 +15,7 @@ from metarec.app.commands.options import Json, Model, Seed, Source, show
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.measure import Trial
+    from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender
 
 MAX_EXPLAINED = 60
@@ -70,7 +71,8 @@ def audit(
         bool,
         typer.Option(
             "--mend",
-            help="Also try mitigations for the first --by, with their price; fits several times.",
+            help="Also try mitigations of the widest clear gap on the same users, with their "
+            "price; fits several times.",
         ),
     ] = False,
     as_is: Annotated[
@@ -132,7 +134,7 @@ def audit(
         result["features"] = rested.to_json()
         texts.append(rested.to_text())
         sections["Which columns the model rests on"] = f"<pre>{escape(rested.to_text())}</pre>"
-    tried = _tried(evaluated, table, names[0], metric, seed) if mend else None
+    tried = _tried(evaluated, trial, found, names[0], seed) if mend else None
     if tried is not None:
         result["prices"] = tried.table.to_json()
         texts.append(tried.to_text())
@@ -269,13 +271,30 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
     )
 
 
-def _tried(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
+def _tried(model: Recommender, trial: Trial, found: Audit, first: str, seed: int) -> Any:
+    """Mitigations of the gap that the audit names, on the users it evaluated; of the first
+    attribute where no gap is clear.
+    """
+    from dataclasses import replace
+
     from metarec.data.cold_users import split_cold_users
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    split = split_cold_users(data, rng=derive(seed, "mend"))
-    return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell)
+    gap = found.largest_fair_gap or found.largest_clear_gap
+    if gap is None:
+        typer.echo(f"no gap is clear: mitigations are tried by {first}", err=True)
+    apart = split_cold_users(trial.train, rng=derive(seed, "mend"), test=0.0)
+    return compare_mitigations(
+        fit_like(model),
+        replace(apart, test=list(trial.cold_users)),
+        first if gap is None else gap.by,
+        shots=found.shots,
+        metric=found.metric,
+        pair=None if gap is None else frozenset({gap.best, gap.worst}),
+        seed=seed,
+        progress=_tell,
+    )
 
 
 def _tell(stage: str, done: float, note: str = "") -> None:

@@ -64,6 +64,7 @@ def compare_mitigations(
     *,
     shots: Sequence[int] | None = None,
     metric: str = "ndcg@10",
+    pair: frozenset[str] | None = None,
     seed: int = 0,
     only: Sequence[str] | None = None,
     gan: GanConfig | None = None,
@@ -80,6 +81,7 @@ def compare_mitigations(
         shots: numbers of events; those of the split's horizon where None.
         metric: what is compared; ways that do not touch it (rerankers, where values are predicted)
             are left out.
+        pair: the two groups whose gap is looked at, as an audit named them; the widest where None.
         only: names of mitigations to try; all where None.
 
     Raises:
@@ -98,7 +100,7 @@ def compare_mitigations(
         raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
     before = evaluate(model, trial, steps, seed=seed)
     trade_off(
-        before, {}, [groups], derive(seed, "price"), metric=metric
+        before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
     )  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
@@ -115,6 +117,7 @@ def compare_mitigations(
         [groups],
         derive(seed, "price"),
         metric=metric,
+        pair=pair,
         notes={n: text for n, text in notes.items() if text},
     )
     return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)

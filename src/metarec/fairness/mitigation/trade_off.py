@@ -219,6 +219,7 @@ def trade_off(
     *,
     metric: str = "ndcg@10",
     shots: int | None = None,
+    pair: frozenset[str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> TradeOffTable:
     """Lay mitigations beside the model as it is.
@@ -228,12 +229,13 @@ def trade_off(
         after: name -> results with the mitigation, on the same users.
         groupings: where to look for the widest gap.
         shots: a number of events; each user's mean over the curve where None.
+        pair: the two groups between which the gap lies; the widest where None.
         notes: name -> a caveat to be printed beside it.
 
     Raises:
         BadInput: if no grouping has two groups large enough to compare.
     """
-    gaps = find_gaps(before, groupings, metric, shots=(shots,))
+    gaps = find_gaps(before, groupings, metric, shots=(shots,), pair=pair)
     if not gaps:
         raise BadInput(
             "no attribute has two groups large enough to compare, so there is no gap to close; "
