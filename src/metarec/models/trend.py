@@ -24,6 +24,7 @@ from metarec.data.validity import LEAST_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import event_weights
+from metarec.runtime.gains import ndcg_of_scores
 
 HALF_LIVES = (1 / 400, 1 / 100, 1 / 25, 1 / 8)
 """Half-lives that are tried, as shares of the time that the events span."""
@@ -228,12 +229,6 @@ def _base(past: Behaviour, users: np.ndarray, met: np.ndarray) -> np.ndarray:
 
 def _ndcg(scores: np.ndarray, wanted: Histories) -> np.ndarray:
     """[B] NDCG@10."""
-    places = min(PLACES, scores.shape[1] - 1)
-    top = np.argpartition(-scores, places, axis=1)[:, :places]
-    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
     is_wanted = np.zeros(scores.shape, bool)
     is_wanted[wanted.owners, wanted.items] = True
-    hits = np.take_along_axis(is_wanted, np.take_along_axis(top, order, 1), 1)
-    discount = 1.0 / np.log2(np.arange(places) + 2.0)
-    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
-    return np.asarray((hits * discount).sum(1) / best)
+    return ndcg_of_scores(scores, is_wanted, PLACES)

@@ -8,8 +8,12 @@ and q_m the share of attention that scorer m gives it, the log-score is
 
 so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The
 parts add up to the score exactly, which is what explanations show. `trust`, `regard`, `weight` and
-`ease` are learned on held-out newcomers (gate_training.py) at a few support sizes and interpolated
+`ease` are learned on held-out users (gate_training.py) at a few support sizes and interpolated
 between them in log(1 + k).
+
+`Gate.parts` is the formula, `Gate.score` the sum of the parts in fewer passes over the catalog, and
+`log_scores` that of a few candidates with gradients, for training and tuning; tests hold them
+together.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from metarec.runtime.knots import Knots
 from metarec.runtime.scratch import column_pieces
@@ -95,10 +101,10 @@ class Gate:
             ITEM_STATISTICS: at["regard"] @ standing.T,
         }
         for column, name in enumerate(self.names):
-            share = evidence[name]
-            total = share.sum(1, keepdims=True)
-            scale = 1.0 / (np.where(total > 0, total, 1.0) * ease[:, column, None])
-            parts[name] = weight[:, column, None] * np.log1p(share * scale / popularity[None, :])
+            total = evidence[name].sum(1, keepdims=True)
+            share = evidence[name] / np.where(total > 0, total, 1.0)
+            lift = lifts(*map(torch.from_numpy, (share, popularity.copy(), ease[:, column, None])))
+            parts[name] = weight[:, column, None] * lift.numpy()
         return parts
 
     def score(
@@ -170,6 +176,33 @@ class Gate:
             names=names,
             **{name: arrays[name] for name in ("knots", "trust", "regard", "weight", "ease")},
         )
+
+
+def lifts(shares: Tensor, popularity: Tensor, ease: Tensor) -> Tensor:
+    """What each share of attention adds before it is weighed: log(1 + q / (ease p)), the formula
+    at the head of this module, which training and tuning follow too.
+    """
+    return torch.log1p(shares / (ease * popularity))
+
+
+def log_scores(
+    trust: Tensor,
+    regard: Tensor,
+    weight: Tensor,
+    ease: Tensor,
+    *,
+    shares: Tensor,
+    popularity: Tensor,
+    standing: Tensor,
+) -> Tensor:
+    """[T, C] log-scores of candidates at one support size: the whole formula, for gradients.
+
+    Args:
+        trust: one number; `regard` [S]; `weight` and `ease` [M].
+        shares: [T, C, M]; `popularity` [T, C]; `standing` [T, C, S].
+    """
+    lift = (weight * lifts(shares, popularity[..., None], ease)).sum(-1)
+    return trust * popularity.log() + standing @ regard + lift
 
 
 def _scale(total: np.ndarray, ease: np.ndarray) -> np.ndarray:

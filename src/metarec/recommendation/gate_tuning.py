@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_training import SLATE, GateTasks
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ndcg_of_hits
 
 LEAST_T = 1.5
 ROUNDS = 2
@@ -106,18 +107,23 @@ def _ndcg(knot: _Knot, tasks: GateTasks) -> np.ndarray:
     """[T] NDCG@10 of each task among its candidates."""
     scores = _scores(knot, tasks).masked_fill(~tasks.is_real, -1e9)
     reach = min(SLATE, scores.shape[1])
-    gains = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices).float()
-    discount = 1.0 / torch.log2(torch.arange(reach) + 2.0)
-    best = discount.cumsum(0)[tasks.is_relevant.sum(1).clamp(1, reach) - 1]
-    return np.asarray(((gains * discount).sum(1) / best).numpy(), np.float64)
+    hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
+    return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
 
 
 def _scores(knot: _Knot, tasks: GateTasks) -> Tensor:
-    """[T, C] log-scores, the formula of `Gate.parts`."""
-    regard = torch.from_numpy(knot.regard.astype(np.float32))
-    scores = knot.trust * tasks.popularity.log() + tasks.standing @ regard
-    for model, (weight, ease) in enumerate(zip(knot.weight, knot.ease, strict=True)):
-        if weight > 0:
-            share = tasks.shares[..., model] / (float(ease) * tasks.popularity)
-            scores = scores + float(weight) * torch.log1p(share)
-    return scores
+    """[T, C] log-scores."""
+    trust, regard, weight, ease = (
+        torch.from_numpy(np.asarray(number, np.float32))
+        for number in (knot.trust, knot.regard, knot.weight, knot.ease)
+    )
+    used = weight > 0  # what is not weighed is not worked out
+    return log_scores(
+        trust,
+        regard,
+        weight[used],
+        ease[used],
+        shares=tasks.shares[..., used],
+        popularity=tasks.popularity,
+        standing=tasks.standing,
+    )

@@ -28,6 +28,7 @@ from metarec.features.encoders.pretrained import (
     prompted_texts,
 )
 from metarec.runtime.extras import require
+from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, one_of, train
 
@@ -174,12 +175,7 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     if not len(rows):
         return 0.0
     scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(
-        np.arange(2, order.shape[1] + 2)
-    )
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(asked[rows].sum(axis=1), k) - 1]
-    return float((gains.sum(axis=1) / ideal).mean())
+    return float(ndcg_of_scores(scores, asked[rows], k).mean())
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
@@ -78,7 +79,7 @@ class Learner(Protocol):
         ...
 
 
-class KnowsItsDoubt(Protocol):
+class DoubtfulLearner(Learner, Protocol):
     """A learner that also says how sure it is."""
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
@@ -140,6 +141,56 @@ def adapted_loss(
 ) -> Tensor:
     """The episodic loss most learners have: adapt on the support, answer the query."""
     return question_loss(learner, prior, learner.adapt(prior, batch.support, items), question)
+
+
+class Episodic:
+    """The loss of most learners: adapt on the support, answer the query."""
+
+    def loss(
+        self: Learner,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Adapt on the support, answer the query."""
+        return adapted_loss(self, prior, batch, question, items)
+
+
+class Gaussian:
+    """The loss of a learner that knows its doubt; its prior holds `noise`."""
+
+    def loss(
+        self: DoubtfulLearner,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood,
+        which also fits the noise.
+        """
+        if self.objective == "ranking":
+            return adapted_loss(self, prior, batch, question, items)
+        params, asked = self.adapt(prior, batch.support, items), question.items
+        mean, spread = self.score(prior, params, asked), self.spread(prior, params, asked)
+        return gaussian_loss(mean, spread, question)
+
+
+def gaussian_loss(mean: Tensor, spread: Tensor, question: Question) -> Tensor:
+    """Negative log-likelihood of the query's values (nats, without the constant), a mean over
+    events and then tasks.
+    """
+    query = question.query
+    surprise = 0.5 * ((query.values - mean) / spread).square() + spread.log()
+    return task_mean(surprise, query.is_real).sum() / query.is_real.any(-1).sum().clamp(min=1)
+
+
+def noise_of(prior: Prior) -> Tensor:
+    """Variance of a value around what is expected of it, above 0."""
+    return F.softplus(prior["noise"]) + 1e-3
 
 
 def task_mean(values: Tensor, is_real: Tensor) -> Tensor:
