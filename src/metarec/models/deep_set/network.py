@@ -25,6 +25,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories, PaddedHistories
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.config import ModelConfig, setting
+from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import ItemVectors
 from metarec.runtime.device import one_thread
 from metarec.runtime.training import Watch, one_of, train, weights_of
@@ -278,13 +279,8 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     """
     if n_items <= MOST_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
-    positive = np.unique(liked)
-    rest = np.setdiff1d(rng.choice(n_items, MOST_LOGITS // 2, replace=False), positive)
-    stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
-    log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(
-        np.float32
-    )
-    return torch.from_numpy(np.concatenate([positive, rest])), torch.from_numpy(log_weight)
+    shown, log_weight = stand_ins(n_items, np.unique(liked), MOST_LOGITS // 2, rng)
+    return torch.from_numpy(shown), torch.from_numpy(log_weight)
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:

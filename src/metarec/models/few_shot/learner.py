@@ -15,10 +15,13 @@ from torch.nn import functional as F
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch
+from metarec.models.sampling import stand_ins
 
 Prior = Params
 """What meta-training learns: where every task starts."""
 
+FEWEST_OTHERS = 256
+"""Items of a sample of the catalog beside those that were liked, at least."""
 Objective = Literal["ranking", "rating"]
 """ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
 values.
@@ -105,19 +108,11 @@ def ask(
         return Question(items=items.take(query.items), query=query)
     if len(items) <= candidates_most:
         return Question(items=items, query=query)
-    liked = torch.unique(query.items[query.is_real])
-    others = torch.ones(len(items), dtype=torch.bool)
-    others[liked] = False
-    rest = torch.nonzero(others).squeeze(-1).numpy()
-    drawn = torch.from_numpy(
-        rng.choice(rest, size=min(len(rest), max(candidates_most - len(liked), 256)), replace=False)
-    )
-    shown = torch.cat([liked, drawn])
+    liked = torch.unique(query.items[query.is_real]).numpy()
+    others = max(candidates_most - len(liked), FEWEST_OTHERS)
+    shown, log_weights = map(torch.from_numpy, stand_ins(len(items), liked, others, rng))
     place = torch.zeros(len(items), dtype=torch.int64)
     place[shown] = torch.arange(len(shown))
-    log_weights = torch.cat(
-        [torch.zeros(len(liked)), torch.full((len(drawn),), float(np.log(len(rest) / len(drawn))))]
-    )
     is_candidate = None if query.is_candidate is None else query.is_candidate[:, shown]
     return Question(
         items=items.take(shown),
