@@ -125,7 +125,7 @@ def test_content_ridge_refuses_to_rate_acts(world):
         model.rate([Request()], [["s00"]])
 
 
-def test_no_validation_newcomers_means_the_default_setting(world):
+def test_no_validation_new_users_means_the_default_setting(world):
     split, model = split_of(world), BASELINES["EASE"]()
     model.fit(split.train, [], np.random.default_rng(0))
     assert model.settings["regularization"] == 1600.0

@@ -1,4 +1,4 @@
-"""Item-to-item weights for as many events as a newcomer has."""
+"""Item-to-item weights for as many events as a new user has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import ease

@@ -1,8 +1,8 @@
 """Item-to-item weights that regress everyone's choices on each other, for as many events as a
-newcomer has.
+new user has.
 
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data", arXiv:1905.03375, learns from
-whole histories, of which a newcomer shows only k events. Keeping k of the n events of each training
+whole histories, of which a new user shows only k events. Keeping k of the n events of each training
 user at random and averaging over which ones leaves the same closed form with the diagonal of the
 Gram matrix multiplied by (n - 1) / (k - 1) (the denoising of Steck 2020, "Autoencoders that don't
 overfit towards the identity", with the dropout given by the task instead of tuned). So there is one

@@ -1,4 +1,4 @@
-"""Items that people choose together: item-to-item similarity, the plainest collaborative evidence.
+"""Items that users choose together: item-to-item similarity, the plainest collaborative evidence.
 
 Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage;
 kept sparse.

@@ -51,7 +51,7 @@ class Gate:
     ease: Float[np.ndarray, "knots scorers"]
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
-    def at(self, lengths: Int[np.ndarray, "people"]) -> dict[str, np.ndarray]:
+    def at(self, lengths: Int[np.ndarray, "users"]) -> dict[str, np.ndarray]:
         """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these
         lengths.
         """
@@ -82,9 +82,9 @@ class Gate:
         self,
         popularity: Float[np.ndarray, "items"],
         standing: Float[np.ndarray, "items columns"],
-        evidence: Mapping[str, Float[np.ndarray, "people items"]],
-        lengths: Int[np.ndarray, "people"],
-    ) -> dict[str, Float[np.ndarray, "people items"]]:
+        evidence: Mapping[str, Float[np.ndarray, "users items"]],
+        lengths: Int[np.ndarray, "users"],
+    ) -> dict[str, Float[np.ndarray, "users items"]]:
         """The addends of the log-score, by name: each [B, N] float32; popularity first, then
         standing.
 
@@ -111,10 +111,10 @@ class Gate:
         self,
         popularity: Float[np.ndarray, "items"],
         base: Float[np.ndarray, "rows items"],
-        evidence: Iterable[Float[np.ndarray, "people items"] | sp.csr_matrix],
-        lengths: Int[np.ndarray, "people"],
+        evidence: Iterable[Float[np.ndarray, "users items"] | sp.csr_matrix],
+        lengths: Int[np.ndarray, "users"],
         *,
-        out: Float[np.ndarray, "people items"],
+        out: Float[np.ndarray, "users items"],
     ) -> None:
         """The sum of `parts`, written into `out` and found with as few passes over the catalog as
         there can be.
@@ -130,7 +130,7 @@ class Gate:
         np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
         rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
         pieces = column_pieces(*out.shape)
-        # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and
+        # log(1 + x / c) = log(x + c) - log c: the last is one number a user, added up here and
         # taken away at the end.
         constant, ones = np.zeros(len(lengths), np.float32), np.ones(out.shape[1], np.float32)
         for column, found in enumerate(evidence):

@@ -29,7 +29,7 @@ BASELINES: dict[str, Callable[[], Judged]] = {
     "iALS": ials,
 }
 NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
-"""Baselines that mean something only where people state values."""
+"""Baselines that mean something only where users state values."""
 OURS = tuple(BASELINES)
 _BASELINES: Extensions[Callable[[], Judged]] = Extensions(
     kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=lambda make: make()

@@ -1,7 +1,7 @@
 """Baselines that predict values: offsets, and neighbors of what they leave unexplained (content is
 in `ridge`). RatingKNN (Koren 2010) is none of `metarec.models`: it compares residuals, not choices.
 
-Each is chosen by the mean absolute error on validation newcomers. Its order is the predicted value
+Each is chosen by the mean absolute error on validation new users. Its order is the predicted value
 plus a weighted log popularity (chosen by NDCG@10), since a list by predicted value alone is led by
 items hardly anyone met.
 """
@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import (
@@ -100,7 +100,7 @@ def residual_matrix(offsets: Offsets, events: Events) -> csr_matrix:
 
 
 def item_mean_user_offset() -> TunedRater:
-    """The damped mean of the item plus the damped offset of the person: the floor of every rating
+    """The damped mean of the item plus the damped offset of the user: the floor of every rating
     predictor.
     """
     return TunedRater(name="ItemMean+UserOffset", variants=_bias_variants)
@@ -118,7 +118,7 @@ def rating_knn() -> TunedRater:
     """Item neighbors of what offsets leave unexplained (Koren 2010).
 
     Similarity is the cosine of residual columns times `together / (together + shrink)`; the
-    person's residuals are averaged by it, with `pull` added to the sum of weights.
+    user's residuals are averaged by it, with `pull` added to the sum of weights.
     """
     return TunedRater(name="RatingKNN", variants=_knn_variants)
 

@@ -1,4 +1,4 @@
-"""ContentRidge: a person is a weighting of what items are about; of other people only how popular
+"""ContentRidge: a user is a weighting of what items are about; of other users only how popular
 things are.
 
 Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of ALS
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.factors import folding_into

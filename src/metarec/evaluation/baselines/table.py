@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.data.schema import Dataset, Vocabulary, id_order
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
@@ -66,7 +66,7 @@ class Events:
         return UserBatch(support=self.plain(only_liked=only_liked), profiles=nothing)
 
     def matrix(self, values: np.ndarray | None = None, *, only_liked: bool = False) -> csr_matrix:
-        """float32 `[people, N]` of `values`, 1 where not given; `only_liked` leaves out the
+        """float32 `[users, N]` of `values`, 1 where not given; `only_liked` leaves out the
         rest.
         """
         data = np.ones(len(self.rows), np.float32) if values is None else values.astype(np.float32)
@@ -75,12 +75,12 @@ class Events:
 
     @cached_property
     def liked(self) -> csr_matrix:
-        """[people, N], 1 where liked."""
+        """[users, N], 1 where liked."""
         return self.matrix(only_liked=True)
 
     @cached_property
     def seen(self) -> csr_matrix:
-        """[people, N], 1 for every event."""
+        """[users, N], 1 for every event."""
         return self.matrix()
 
 
@@ -96,11 +96,11 @@ class TrainingTable:
     reader: EventReader
     """What acts and values mean."""
     later: np.ndarray
-    """bool, one for each event: it came after the person's first `pool` ones."""
+    """bool, one for each event: it came after the user's first `pool` ones."""
 
     @classmethod
     def of(cls, data: Dataset, pool: int) -> TrainingTable:
-        """Read the training data; `pool` is how many first events of a newcomer are never asked
+        """Read the training data; `pool` is how many first events of a new user are never asked
         about.
         """
         known = set(data.items.vocabulary.ids)
@@ -157,10 +157,10 @@ class TrainingTable:
     @cached_property
     def priors(self) -> dict[str, np.ndarray]:
         """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on
-        validation newcomers.
+        validation new users.
 
-        `liked` counts every like. `liked later` counts only what came after each person's first
-        events, which is what newcomers are asked about: many services show everyone the same things
+        `liked` counts every like. `liked later` counts only what came after each user's first
+        events, which is what new users are asked about: many services show everyone the same things
         first, and those are then done with.
         """
         ways = {"liked": self.events.is_liked}
