@@ -48,7 +48,7 @@ class TrainedOptions:
     patience: int = 5
     """Passes without a better score on held-out texts before training stops."""
     held_out: float = 0.1
-    """Share of texts that only judge when to stop."""
+    """Share of texts that only evaluate when to stop."""
     batch: int = 64
     """Texts in a step."""
     learning_rate: float = 2e-3
@@ -208,7 +208,7 @@ class TrainedEncoder:
 
         tokens = self._tokens(texts)
         shuffled = rng.permutation(len(texts))
-        judged, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
+        evaluated, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
         optimizer = torch.optim.Adam(self._network.parameters(), lr=self.options.learning_rate)
 
         def losses(epoch: int) -> Iterator[Any]:  # noqa: ARG001
@@ -220,8 +220,8 @@ class TrainedEncoder:
 
         def quality() -> float:
             with torch.no_grad():
-                cosine = self._cosine(tokens, targets, judged).numpy()
-            return float(np.average(cosine, weights=weights[judged]))
+                cosine = self._cosine(tokens, targets, evaluated).numpy()
+            return float(np.average(cosine, weights=weights[evaluated]))
 
         best = train(
             self.options.epochs,
@@ -233,7 +233,7 @@ class TrainedEncoder:
                 every=1,
                 patience=self.options.patience,
             )
-            if len(judged)
+            if len(evaluated)
             else None,
             tell=lambda done, _: progress("train text encoder", done / self.options.epochs),
         )
