@@ -78,7 +78,7 @@ class Learner(Protocol):
         ...
 
 
-class KnowsItsDoubt(Protocol):
+class KnowsItsUncertainty(Protocol):
     """A learner that also says how sure it is."""
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
