@@ -558,7 +558,7 @@ def _tried(
             )
             start = _from(prior, learn) if with_prior else {}
             gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, held_out))
+            kept.append(ndcg_of(gate, tested))
     return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 
