@@ -551,10 +551,13 @@ def _tried(
         rows = np.arange(len(plain[0].shares)) % 2 == half
         for with_prior, kept in found.items():
             named, told = (own, plain) if with_prior else (_others(own), _without_taste(own, plain))
-            learn, judge = [some.rows(rows) for some in told], [some.rows(~rows) for some in told]
+            learn, tested = (
+                [some.rows(rows) for some in told],
+                [some.rows(~rows) for some in told],
+            )
             start = _from(prior, learn) if with_prior else {}
             gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, judge))
+            kept.append(ndcg_of(gate, tested))
     return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 

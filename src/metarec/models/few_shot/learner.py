@@ -82,7 +82,7 @@ class Learner(Protocol):
         ...
 
 
-class DoubtfulLearner(Learner, Protocol):
+class UncertainLearner(Learner, Protocol):
     """A learner that also says how sure it is."""
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
@@ -154,10 +154,10 @@ class Episodic:
 
 
 class Gaussian:
-    """The loss of a learner that knows its doubt; its prior holds `noise`."""
+    """The loss of a learner that knows its uncertainty; its prior holds `noise`."""
 
     def loss(
-        self: DoubtfulLearner,
+        self: UncertainLearner,
         prior: Prior,
         batch: TaskBatch,
         question: Question,
