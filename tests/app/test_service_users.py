@@ -86,6 +86,7 @@ def test_a_visitor_becomes_a_customer(model):
             "forgotten": 0,
             "slates": 0,
             "friends": 0,
+            "experiments": {},
         }
         late = {"user_id": "v/1", "item_id": "s02", "kind": "like"}
         assert client.post("/v1/events", json={"events": [late]}).json()["accepted"] == 1

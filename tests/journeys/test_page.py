@@ -660,7 +660,7 @@ def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
         box = page.locator("#ask")
         box.get_by_label("Name (it decides").fill("new-model")
         box.get_by_label("Compare by").select_option("clicks")
-        box.get_by_label("Hours that count").fill("0.003")
+        box.get_by_label("Hours that count").fill("0.008")
         arm = box.locator("fieldset.arm").nth(1)
         arm.get_by_label("Name").fill("new")
         arm.get_by_label("Model").select_option(other.version)
