@@ -691,6 +691,35 @@ def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
         page.close()
 
 
+def test_the_operator_looks_at_a_user_as_they_are_served(visit, fitted, tmp_path):
+    with Running(fitted, str(tmp_path / "events.db")) as service:
+        liked = [{"user_id": "ann", "item_id": f"g0{n}", "kind": "like"} for n in range(3)]
+        assert service.ask("POST", "/v1/events", {"events": liked})[0] == 200
+        told = service.ask("POST", "/v1/recommendations", {"user_id": "ann", "cold_share": 0})[1]
+        page = visit("#operator", at=service)
+        users = page.locator("#users")
+        users.get_by_role("list", name="Latest users").get_by_role("button", name="ann").click()
+        users.get_by_role("button", name="See as this user").click()
+        slate = users.get_by_role("list", name="Slate of ann")
+        expect(slate.get_by_role("listitem")).to_have_count(10)
+        expect(slate.get_by_role("listitem").first).to_contain_text(told["items"][0]["title"])
+        slate.get_by_role("button", name="Why").first.click()
+        expect(page.locator("#ask .reasons li").first).to_be_visible()
+        page.locator("#ask").get_by_role("button", name="Close").click()
+        users.locator("summary").click()
+        expect(users.locator(".user-history tr")).to_have_count(3)
+        users.get_by_role("button", name="Merge into…").click()
+        page.get_by_label("Whose it becomes").fill("bob")
+        page.locator("#ask").get_by_role("button", name="Merge").click()
+        expect(users.locator("h3")).to_have_text("bob")
+        users.get_by_role("button", name="Forget…").click()
+        page.locator("#ask").get_by_role("button", name="Forget").click()
+        expect(users.locator("#user-found")).to_contain_text("Forgotten. Receipt")
+        assert service.ask("GET", "/v1/users/bob")[0] == 404
+        expect(page.locator("#days")).to_contain_text("Clicked:")
+        page.close()
+
+
 @pytest.mark.parametrize("has_policy", [True, False])
 def test_the_policy_stops_a_script_that_got_in(visit, has_policy):
     """The script runs where the browser is told to pass the policy over, so it is the policy that

@@ -6,12 +6,13 @@ import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { failures, parse, quantile, total } from "./metrics.js";
+import { drawUsers } from "./users.js";
 import { drawReport, placeOf } from "./reports.js";
 
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "none"]);
 
 let timer = null;
 let history = [];
@@ -35,6 +36,9 @@ function lay() {
     el("div", { class: "tiles", id: "live" }),
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, "Events, last hour"), el("div", { id: "hour" })),
+      el("section", { class: "panel", "aria-labelledby": "days-title" }, el("h2", { id: "days-title" }, "Slates, last 14 days"), el("div", { id: "days" }))),
+    el("div", { class: "columns even" },
+      el("section", { class: "panel", "aria-labelledby": "users-title" }, el("h2", { id: "users-title" }, "Users"), el("div", { id: "users" })),
       el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, "Drift"), el("div", { id: "drift" }))),
     el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, "A/B experiments"), el("div", { id: "experiments" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, "Models and promotions"), el("div", { id: "models" })),
@@ -58,8 +62,9 @@ async function look() {
   byId("health").textContent = `Serving ${status.model_version} · ${count(status.items, "item")} · this worker up ${span(Date.now() / 1000 - status.started)}`;
   drawTiles(status, samples);
   drawHour(status);
+  drawDays(status.days);
   drawDrift(status);
-  await Promise.all([drawModels(status), drawExperiments(), drawReports(status)]);
+  await Promise.all([drawModels(status), drawExperiments(), drawUsers(), drawReports(status)]);
 }
 
 /** Growth a second between looks; a counter that fell back was started anew. */
@@ -95,6 +100,15 @@ function drawHour(status) {
   byId("hour").replaceChildren(
     columns(all, `Events of each of the last ${all.length} minutes; the busiest had ${Math.max(...all)}`),
     el("p", { class: "axis quiet" }, el("span", {}, `${all.length} min ago`), el("span", {}, `${count(all.reduce((sum, x) => sum + x, 0), "event")} in all`), el("span", {}, "now")));
+}
+
+function drawDays(days) {
+  const total = (name) => days.reduce((sum, day) => sum + day[name], 0);
+  const share = (name) => days.map((day) => (day.slates ? (100 * day[name]) / day.slates : 0));
+  const chart = (name, words) => [el("p", { class: "quiet" }, `${words}: ${total("slates") ? ((100 * total(name)) / total("slates")).toFixed(1) : "–"}% of ${count(total("slates"), "slate")}`),
+    columns(share(name), `${words}, % of the slates of each day: ${share(name).map((x) => x.toFixed(0)).join(", ")}`)];
+  byId("days").replaceChildren(...chart("clicked", "Clicked"), ...chart("converted", "Converted"),
+    el("p", { class: "axis quiet" }, el("span", {}, `${days.length} days ago`), el("span", {}, "today")));
 }
 
 // Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only
