@@ -19,6 +19,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "tests"), str(Path(__file__).
 
 # The tests' own processes and servers, found once their folder is on the path (hence E402).
 from bounds import Check, arguments, conclude, none_of  # noqa: E402
+
 from feedback.cluster import Cluster, private_cluster  # noqa: E402
 from journeys.kills import Outcome, kill_again_and_again  # noqa: E402
 from journeys.kills_amid import (  # noqa: E402
@@ -29,6 +30,7 @@ from journeys.kills_amid import (  # noqa: E402
     kill_migrations,
     kill_promotions,
     kill_retraining,
+    rename_users,
 )
 from world import tiny_world  # noqa: E402
 
@@ -65,6 +67,7 @@ def prepared(store: str) -> Iterator[tuple[Path, Cluster | None]]:
         folder = Path(temporary)
         world = tiny_world(ratings=True).data
         Recommender.fit(world, preset="tiny", seed=0, encoder="tfidf").save(folder / "model")
+        rename_users(folder / "model")
         yield folder, cluster
 
 

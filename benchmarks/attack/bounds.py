@@ -1,4 +1,4 @@
-"""What an attack found, beside what it may find: printed as passed or failed, and written as JSON."""
+"""What an attack found beside what it may find: printed as passed or failed, written as JSON."""
 
 from __future__ import annotations
 

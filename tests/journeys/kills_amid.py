@@ -212,11 +212,11 @@ def kill_forgetting(
     """Forget the users of the first data one after the other; each has events in the store.
 
     Args:
+        model: whose users `rename_users` renamed.
         server: folder of the server's files, looked into after an erasure; its write-ahead log is
             left out, as the receipt says.
     """
     left, number, gone = Left(), 0, set()
-    rename_users(model)
     with closing(open_store(url)) as store:
         users = [f"u{n:03d}{MARK}" for n in range(48)]
         store.append(

@@ -14,6 +14,7 @@ from journeys.kills_amid import (
     kill_migrations,
     kill_promotions,
     kill_retraining,
+    rename_users,
 )
 from served_model import saved_model
 
@@ -39,6 +40,7 @@ def test_killed_promotions_leave_one_model_that_serves(model):
 
 
 def test_killed_forgetting_leaves_nobody_by_half(model, store_url):
+    rename_users(model)
     left = kill_forgetting(model, store_url, 3)
     assert left.problems == []
 
