@@ -1,4 +1,4 @@
-"""Tables in shapes that people really have: each is read as meant, or what is lost is told."""
+"""Tables in shapes that users really have: each is read as meant, or what is lost is told."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_format_of_dates(tmp_path: Path) -> None:
         (["1 234", "3", "2"], [1234, 3, 2]),
     ],
 )
-def test_numbers_as_people_write_them(
+def test_numbers_as_users_write_them(
     tmp_path: Path, cells: list[str], numbers: list[float]
 ) -> None:
     rows = "".join(f"u{n};i{n};listen;{c}\n" for n, c in enumerate(cells))
@@ -510,6 +510,106 @@ def test_returns_stay_as_a_no_and_unlikes_go(tmp_path: Path) -> None:
     table(tmp_path, f"user_id,item_id,timestamp,kind\n{rows}c,z,1600000500,purchase\n")
     found = read_clean(tmp_path)[0].interactions.frame
     assert set(found["kind"]) == {"return", "purchase"} and found.height == 2
+
+
+@pytest.mark.parametrize("written", ["(2)", "2-", "−2", "－２"])
+def test_amounts_below_zero_in_any_form_say_no(tmp_path: Path, written: str) -> None:
+    rows = "".join(f"x,1,c{n}\n" for n in range(9))
+    table(tmp_path, f"StockCode,Quantity,CustomerID\n{rows}x,{written},c9\n")
+    assert metarec.read(tmp_path).interactions.acts()["sign"].sum() == 8
+    assert [f.rows for f in of_rule(tmp_path, "amounts")] == [1]
+
+
+def test_days_of_a_spreadsheet_are_times_and_told(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,date\na,x,45123.5\na,y,45124\nb,x,45200.25\n")
+    assert events(tmp_path)["timestamp"].sort().to_list() == [1689508800, 1689552000, 1696140000]
+    assert "spreadsheet" in of_rule(tmp_path, "time_units")[0].why
+    table(tmp_path, "user,item,ts\na,x,43200\na,y,86399\nb,x,1\n")  # seconds of a day
+    assert events(tmp_path)["timestamp"].max() == 86399
+
+
+def test_what_nobody_sees_is_no_part_of_an_id(tmp_path: Path) -> None:
+    table(tmp_path, "user,item\nu\u200b,x\nu\u00a0,y\n\ufeffu,z\nv\u200e,x\n")
+    assert sorted(set(events(tmp_path)["user_id"])) == ["u", "v"]
+
+
+def test_ids_that_a_spreadsheet_rounded_are_told_once(tmp_path: Path) -> None:
+    table(tmp_path, "user,item\na,1.23E+12\nb,1.23E+12\nc,77\n")
+    assert [f.rows for f in of_rule(tmp_path, "rounded_ids")] == [2]
+
+
+def test_two_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,rating,rating\na,x,5,1\nb,x,4,2\nc,y,3,3\n")
+    assert "two columns 'rating'" in of_rule(tmp_path, "columns")[0].why
+
+
+@pytest.mark.parametrize(
+    "column", ["status,completed,returned", "verb,liked,hid", "做了,购买,退货", "x,view,impression"]
+)
+def test_a_column_of_kinds_is_found_by_what_it_says(tmp_path: Path, column: str) -> None:
+    name, yes, no = column.split(",")
+    table(tmp_path, f"user,item,{name}\na,x,{yes}\na,y,{no}\nb,x,{yes}\n")
+    data, report = read_clean(tmp_path)
+    assert sorted(data.interactions.frame["kind"]) == sorted([yes, no, yes])
+    assert data.interactions.acts()["sign"].sum() == 2 - (no not in ("impression",))
+    assert any(f.rule == "kinds" and name in f.why for f in report.findings)
+
+
+def test_a_column_that_may_say_where_from_stays_and_is_asked_about(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,source\na,x,search\na,y,share\nb,x,search\n")
+    assert "source" in events(tmp_path).columns
+    assert "[columns] kind = 'source'" in of_rule(tmp_path, "kinds")[0].why
+
+
+def test_columns_of_yes_and_no_say_what_was_done(tmp_path: Path) -> None:
+    rows = "a,x,1,0,0\na,y,1,1,0\nb,x,0,0,0\nb,y,0,0,1\n"
+    table(tmp_path, f"user,item,is_click,purchased,hide\n{rows}")
+    frame = events(tmp_path).sort("user_id", "item_id")
+    assert frame["kind"].to_list() == ["click", "purchase", "impression", "hide"]
+    assert "hide" not in frame.columns and "is_click" not in frame.columns
+    assert "impression" in of_rule(tmp_path, "kinds")[0].why
+    table(tmp_path, "user,item,liked\na,x,True\na,y,False\nb,x,True\n")
+    assert sorted(metarec.read(tmp_path).interactions.acts()["sign"]) == [0, 1, 1]
+
+
+def test_columns_of_yes_and_no_about_other_things_say_nothing_of_the_act(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,sale,mobile\na,x,1,0\na,y,0,1\nb,x,1,1\n")
+    assert set(events(tmp_path)["kind"]) == {"event"}
+
+
+def test_thumbs_are_a_yes_and_a_no(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,rating\na,x,1\na,y,-1\nb,x,1\nb,y,-1\n")
+    data = metarec.read(tmp_path)
+    assert not data.interactions.has_values
+    assert sorted(data.interactions.acts()["sign"]) == [-1, -1, 1, 1]
+
+
+def test_truth_as_a_rating_is_one_and_zero_and_told(tmp_path: Path) -> None:
+    table(tmp_path, "user,item,rating\na,x,True\na,y,False\nb,x,true\n")
+    assert sorted(events(tmp_path)["value"]) == [0, 1, 1]
+    assert "1 and 0" in of_rule(tmp_path, "number_form")[0].why
+
+
+def test_objects_in_cells_are_columns(tmp_path: Path) -> None:
+    row = {"user": {"id": "u"}, "item": {"id": "x", "shop": {"name": "s"}}, "kind": "view"}
+    table(tmp_path, json.dumps(row) + "\n" + json.dumps(row) + "\n", "interactions.jsonl")
+    frame = metarec.read(tmp_path).interactions.frame
+    assert frame["user_id"][0] == "u" and frame["item_id"][0] == "x"
+    assert frame["item_shop_name"][0] == "s"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "用户编号,商品编号,行为时间,操作",
+        "会员号,产品代码,下单时间,事件类型",
+        "学号,课程编号,报名时间,动作",
+    ],
+)
+def test_further_chinese_names_of_columns(tmp_path: Path, names: str) -> None:
+    table(tmp_path, f"{names}\na,x,2026-03-01,浏览\nb,x,2026-03-02,退货\n")
+    frame = events(tmp_path)
+    assert frame["kind"].to_list() == ["浏览", "退货"] and frame["timestamp"][0] > 1e9
 
 
 def test_ingest_reads_as_read_does(tmp_path: Path) -> None:

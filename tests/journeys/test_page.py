@@ -1,4 +1,4 @@
-"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run
+"""A new user and an operator on the page, in a real headless Chromium, against a real service. Run
 with `make browser`.
 """
 
@@ -103,7 +103,7 @@ def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(vis
     page = visit("docs", viewport={"width": 320, "height": 700})
     slate = page.locator("details.route", has_text="POST/v1/recommendations").first
     slate.locator("summary").first.click()
-    expect(slate).to_contain_text("A slate for one person")
+    expect(slate).to_contain_text("A slate for one user")
     expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
     expect(slate).to_contain_text("from metarec.client import Client")
     expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
@@ -578,13 +578,13 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
 
 def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
     with Running(fitted, str(tmp_path / "events.db")) as service:
-        likes = [{"user_id": f"newcomer-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
+        likes = [{"user_id": f"new-user-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
         assert service.ask("POST", "/v1/events", {"events": likes})[0] == 200
-        assert service.ask("DELETE", "/v1/users/newcomer-0")[0] == 200
+        assert service.ask("DELETE", "/v1/users/new-user-0")[0] == 200
         page = visit("#operator", at=service)
         reasons = page.locator("#drift .callout li")
-        expect(reasons.filter(has_text="what people choose has moved")).to_have_count(1)
-        expect(reasons.last).to_have_text("1 forgotten person may still be in the model")
+        expect(reasons.filter(has_text="what users choose has moved")).to_have_count(1)
+        expect(reasons.last).to_have_text("1 forgotten user may still be in the model")
         page.close()
 
 

@@ -1,4 +1,4 @@
-"""Which column is which: the canonical names, the names other people use for them, and weights of
+"""Which column is which: the canonical names, the names others use for them, and weights of
 event kinds.
 """
 
@@ -23,10 +23,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id",
         "reviewer_id",
         "account_id",
-        "用户",
-        "用户id",
-        "客户",
-        "会员",
+        *"用户 用户id 用户编号 用户名 客户 客户id 客户号 客户编号".split(),
+        *"会员 会员id 会员号 会员编号".split(),
+        *"学员 学员编号 学号 读者 读者编号 患者编号 买家 买家id 顾客 顾客编号".split(),
     ),
     "item_id": (
         "item",
@@ -48,11 +47,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "stock_code",
         "content_id",
         "place_id",
-        "商品",
-        "商品id",
-        "物品",
-        "物品id",
-        "课程",
+        *"商品 商品id 商品编号 商品编码 物品 物品id 物品编号 产品 产品id 产品编号 产品代码".split(),
+        *"课程 课程id 课程编号 内容id 内容编号 文章id 视频id".split(),
+        *"帖子id 电影id 歌曲id 图书id 货源编号".split(),
     ),
     "timestamp": (
         "time",
@@ -67,11 +64,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "event_timestamp",
         "invoice_date",
         "transaction_timestamp",
-        "时间",
-        "时间戳",
-        "日期",
+        *"时间 时间戳 日期 发生时间 行为时间 操作时间 创建时间 下单时间 交易时间".split(),
     ),
-    "value": ("rating", "ratings", "score", "stars", "overall", "评分"),
+    "value": ("rating", "ratings", "score", "stars", "overall", "评分", "打分", "星级"),
     "kind": (
         "event",
         "event_type",
@@ -80,8 +75,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "behaviour",
         "behavior_type",
         "event_name",
-        "行为",
-        "行为类型",
+        *"行为 行为类型 操作 操作类型 动作 事件 事件类型 交易类型".split(),
     ),
     "title": (
         "name",
@@ -90,11 +84,20 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "product_title",
         "item_name",
         "description_short",
-        "标题",
-        "名称",
+        *"标题 名称 商品名称 商品名 产品名称 课程名称 电影名称 书名".split(),
     ),
-    "text": ("description", "summary", "content", "overview", "plot", "描述", "简介"),
-    "categories": ("genres", "category", "genre", "class", "类别", "类目", "标签"),
+    "text": (
+        "description",
+        "summary",
+        "content",
+        "overview",
+        "plot",
+        "描述",
+        "简介",
+        "正文",
+        "详情",
+    ),
+    "categories": ("genres", "category", "genre", "class", "类别", "类目", "分类", "标签", "话题"),
     "year": ("release_year", "release_yr", "pub_year"),
     "latitude": ("lat", "geo_lat", "y_lat", "纬度"),
     "longitude": ("lon", "lng", "long", "geo_lon", "geo_lng", "经度"),
@@ -151,7 +154,7 @@ CANONICAL = {
 }
 
 
-_NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date))$")
+_NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date)|时间|日期)$")
 """Names such as `played_at` and `pickup_time`: the time of an event, where a table has but one."""
 
 

@@ -38,7 +38,17 @@ NOTHING = (
 )
 """What stands for a missing number or time."""
 NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
-"""What no person writes as a word: a missing text (`None` and `NA` may be words)."""
+"""What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
+BLANK = (
+    " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff\u200e\u200f"
+)
+"""What nobody sees at the ends of a cell, zero-width characters included."""
+WIDE = {
+    wide: plain
+    for wide, plain in zip("０１２３４５６７８９．，－＋−", "0123456789.,-+-", strict=True)
+}
+"""Digits and signs as other keyboards and programs write them."""
 YES = ("true", "yes", "y", "t", "是", "真")
 NO = ("false", "no", "n", "f", "否", "假")
 """Words for true and false, in lower case."""
@@ -62,7 +72,7 @@ def nothing(column: pl.Series, words: tuple[str, ...] = NOTHING) -> pl.Series:
     """A text column with null for what stands for no value; any other column as it is."""
     if column.dtype != pl.Utf8:
         return column
-    text = column.str.strip_chars()
+    text = column.str.strip_chars(BLANK)
     return pl.select(pl.when(~text.is_in(words)).then(text)).to_series().alias(column.name)
 
 
@@ -76,10 +86,19 @@ def as_numbers(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     text = nothing(column.cast(pl.Utf8))
     numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() > text.null_count():
+        text = _signed(text)
+        numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and not _is(text, EUROPEAN).any():
         return numbers
     plain = _without_thousands(text)
     return plain.cast(pl.Float64, strict=False)
+
+
+def _signed(text: pl.Series) -> pl.Series:
+    """Numbers below 0 as books and spreadsheets write them, `(3)`, `3-` and `−3`, as `-3`."""
+    text = text.str.replace_many(list(WIDE), list(WIDE.values()))
+    return text.str.replace(r"^\(([\d.,]+)\)$", "-$1").str.replace(r"^([\d.,]*\d[\d.,]*)-$", "-$1")
 
 
 def _is(text: pl.Series, pattern: str) -> pl.Series:

@@ -16,6 +16,7 @@ from metarec.data.findings import Action, Finding
 from metarec.data.parsing import (
     as_numbers,
     as_seconds,
+    as_truth,
     has_float_ids,
     id_text,
     nothing,
@@ -33,6 +34,12 @@ MOST_NEVER = 0.5
 """Up to this share of events whose time stands for none are removed; above it they have no time."""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 EXAMPLES = 3
+ROUNDED_ID = r"^\d(\.\d+)?[eE]\+\d+$"
+"""A long number as a spreadsheet shows it: `1.23E+12`."""
+SPREADSHEET_DAYS = (36_526.0, 54_789.0)
+"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
+SPREADSHEET_EPOCH = 25_569.0
+"""1 January 1970 in such days."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,10 @@ class _Rows:
         """Say that rows are read in another way than they stand."""
         self._find(rule, "changed", mask.fill_null(False) & ~self.bad, column, why)
 
+    def note_rows(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Say what is odd about rows that stay."""
+        self._find(rule, "noted", mask.fill_null(False) & ~self.bad, column, why)
+
     def note(self, rule: str, why: str) -> None:
         """Say how a column is understood."""
         self.findings.append(Finding(rule=rule, rows=0, action="noted", why=why))
@@ -133,6 +144,12 @@ def _with_texts(rows: _Rows, events: pl.DataFrame) -> pl.DataFrame:
             )
         ids = id_text(given)
         rows.drop("missing_ids", ids.is_null(), column, f"no {column}")
+        rounded = ids.str.contains(ROUNDED_ID)
+        why = (
+            f"{column} is a number that a spreadsheet has rounded: different ids may have become "
+            f"one; export the ids as text"
+        )
+        rows.note_rows("rounded_ids", rounded, column, why)
         events = events.with_columns(ids.alias(column))
     if "kind" in events.columns:
         kinds = events["kind"] if events["kind"].dtype == pl.Utf8 else id_text(events["kind"])
@@ -143,6 +160,9 @@ def _with_texts(rows: _Rows, events: pl.DataFrame) -> pl.DataFrame:
 
 def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
     given = nothing(events["value"])
+    if given.dtype == pl.Utf8 and (truth := as_truth(given)) is not None:
+        given = truth.cast(pl.Float64)
+        rows.note("number_form", "values of true and false were read as 1 and 0")
     values = as_numbers(given)
     unread = values.is_null() & given.is_not_null()
     rows.drop("unreadable_rows", unread, "value", "the value is not a number")
@@ -192,6 +212,7 @@ def _to_seconds(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl
     """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
     row, as sources may be mixed.
     """
+    events = _from_days(rows, events, config)
     stamps = events["timestamp"]
     fine = ((stamps >= 1e11) & stamps.is_finite()).fill_null(False)
     if not config.time_units or not fine.any():
@@ -210,6 +231,21 @@ def _to_seconds(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl
     median = float(stamps.filter(fine).median())  # type: ignore[arg-type]
     unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
     rows.change("time_units", fine, "timestamp", f"times in {unit} were converted to seconds")
+    return events.with_columns(seconds.alias("timestamp"))
+
+
+def _from_days(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Times as spreadsheets count them, in seconds."""
+    stamps = events["timestamp"]
+    known = stamps.filter(stamps.is_finite().fill_null(False) & ~rows.bad)
+    is_number = as_numbers(nothing(rows.given["timestamp"])).is_not_null().any()
+    if not (config.time_units and len(known) and is_number):
+        return events
+    if not known.is_between(*SPREADSHEET_DAYS).all():
+        return events
+    why = "times are days as a spreadsheet counts them and were converted to seconds"
+    rows.change("time_units", stamps.is_not_null(), "timestamp", why)
+    seconds = (pl.col("timestamp") - SPREADSHEET_EPOCH) * 86_400.0
     return events.with_columns(seconds.alias("timestamp"))
 
 

@@ -87,7 +87,7 @@ export function intervals(rows) {
   return el("table", { class: "intervals" },
     el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "Users", "Interval", "Mean"].map((name) => el("th", {}, name)))),
     el("tbody", {}, rows.map((row) => el("tr", { class: row.is_small ? "small" : "" },
-      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.people.toLocaleString("en")}`)),
+      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.users.toLocaleString("en")}`)),
       el("td", { class: "interval-cell", "aria-label": `${row.low.toFixed(3)} to ${row.high.toFixed(3)}` },
         el("span", { class: "whisker", vars: { from: at(row.low), to: at(row.high) } }), el("span", { class: "dot", vars: { at: at(row.value) } })),
       el("td", { class: "number" }, row.value.toFixed(3))))));

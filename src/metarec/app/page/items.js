@@ -50,7 +50,7 @@ export function allFacts(attributes) {
     [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") : String(value))]));
 }
 
-/** What we think this person would rate it, in a sentence; empty where values are no ratings. */
+/** What we think this user would rate it, in a sentence; empty where values are no ratings. */
 export const forecastWords = ({ predicted, interval }, range) => (range && interval
   ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; usually between ${interval.map((end) => end.toFixed(1)).join(" and ")}.` : "");
 

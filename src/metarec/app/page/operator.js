@@ -75,7 +75,7 @@ function drawTiles(status, samples) {
     stat("Requests a second", rate(asks), failed ? `${count(failed, "answer")} failed here` : "none failed", spark(asks, "Requests a second since this view was opened")),
     stat("Time for a slate", ms(quantile(samples, "/v1/recommendations", 0.5)),
       slowest === null ? "none made since the service started" : `half are faster; 99 in 100 within ${ms(slowest)}`),
-    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_newcomers")}`),
+    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_new_users")}`),
     stat("Kept", count(status.rows.events ?? 0, "event"), `${count(status.rows.users ?? 0, "profile")}, ${count(status.rows.items ?? 0, "item")} added, ${status.rows_waiting} waiting to be written`));
 }
 
@@ -98,7 +98,7 @@ function drawHour(status) {
 // Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only
 // colours a bar.
 const SIGNALS = [["popularity_psi", "What is popular has moved", 0.2, 1, "unprompted"], ["value_shift", "Values have shifted", 0.5, 2, "unprompted"],
-  ["cold_item_share", "Events on items new to the model", 0.2, 1, "events"], ["cold_user_share", "Events by people new to it", null, 1, "events"]];
+  ["cold_item_share", "Events on items new to the model", 0.2, 1, "events"], ["cold_user_share", "Events by users new to it", null, 1, "events"]];
 
 function drawDrift(status) {
   const { drift, retraining_advised: advised } = status;

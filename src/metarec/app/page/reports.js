@@ -62,7 +62,7 @@ function fairness(name, report) {
   const clear = report.gaps.filter((gap) => gap.shots === null && gap.p_corrected < 0.05).sort((a, b) => b.size - a.size);
   const verdict = clear.length ? clear.map((gap) => el("p", { class: "callout" },
     `By ${gap.by}, ${gap.best} is served ${number(gap.size)} better than ${gap.worst} in ${gap.metric} (95% interval ${number(gap.low)} to ${number(gap.high)}).`))
-    : el("p", { class: "callout" }, `No gap between groups is clear of chance with ${count(report.people, "user")}; small ones may still be there.`);
+    : el("p", { class: "callout" }, `No gap between groups is clear of chance with ${count(report.users, "user")}; small ones may still be there.`);
   return panel(name, "For whom it works", verdict,
     attributes.length ? chooser(name, "Groups by", attributes, (by) => [
       el("p", { class: "quiet" }, `${report.metric}, over the whole curve, with 95% intervals; small groups are pale.`),

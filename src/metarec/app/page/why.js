@@ -4,10 +4,10 @@ import { ask, item } from "./api.js";
 import { byId, el, icon } from "./dom.js";
 import { allFacts, factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
 import { askKey, wantsKey } from "./failures.js";
-import { asking } from "./person.js";
+import { asking } from "./user.js";
 
 const PARTS = {
-  popularity: "Many people like it", item_statistics: "Its standing with everyone", profile: "People like you", item_knn: "People who chose what you chose",
+  popularity: "Many users like it", item_statistics: "Its standing with everyone", profile: "Users like you", item_knn: "Users who chose what you chose",
   ease: "Goes with what you chose", als: "Your taste", markov: "What comes next", support_ridge: "Learned from other new users",
   deep_set: "What a network makes of it", r2d2: "What you did so far",
   content: "What it is about", wish: "Your wish", cold_items: "New here, and like you",

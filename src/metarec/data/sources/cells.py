@@ -20,6 +20,17 @@ MOSTLY = 0.95
 BY_COMMA = r"\s*[,，、]\s*"
 
 
+def flat(table: pl.DataFrame) -> pl.DataFrame:
+    """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`."""
+    while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
+        name, taken = nested[0], set(table.columns)
+        fields = table[name].struct.unnest()
+        renamed = {field: f"{name}_{field}" for field in fields.columns}
+        kept = [field for field, new in renamed.items() if new not in taken]
+        table = table.drop(name).hstack(fields.select(kept).rename({f: renamed[f] for f in kept}))
+    return table
+
+
 def with_types(
     table: pl.DataFrame, what: str = "interactions", keep_text: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Finding]]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, id_text
 from metarec.data.places import checked_degrees
 from metarec.data.relations import Relations
-from metarec.data.sources.cells import with_tags, with_types
+from metarec.data.sources.acts import with_kind
+from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.files import SUFFIXES, read_table
 from metarec.data.sources.joins import better_key
 from metarec.data.tables import Tables, side_findings
@@ -142,6 +144,8 @@ def tables_of(
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
     findings += [*item_findings, *user_findings]
+    for table, given in (("interactions", events), ("items", items), ("users", users)):
+        findings += [] if given is None else _doubled(given, table)
     for key, side in (("item_id", item_frame), ("user_id", user_frame)):
         frame, more = better_key(frame, side, key, reading.columns, named)
         findings += more
@@ -159,6 +163,28 @@ def tables_of(
         ),
         kinds=reading.kinds,
     )
+
+
+def _doubled(raw: RawTable, table: str) -> list[Finding]:
+    """Columns of one name, of which only the first keeps it."""
+    frame, place, _ = raw
+    again = [c for c in frame.columns if (first := _first_of(c)) != c and first in frame.columns]
+    return [
+        Finding(
+            rule="columns",
+            rows=0,
+            action="noted",
+            why=f"{place.name} has two columns {_first_of(c)!r}: the first is read as that, the "
+            f"other is called {c!r}",
+            table=table,
+        )
+        for c in again
+    ]
+
+
+def _first_of(column: str) -> str:
+    """The name that a column would have, were it not there already."""
+    return re.sub(r"_duplicated_\d+$", "", column)
 
 
 def _are_searches(raw: RawTable, reading: Reading) -> bool:
@@ -191,7 +217,7 @@ def _events(
     """Events, what was found, and what their columns are called in the file."""
     if raw is None:  # one of several sources may bring items or users only
         return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), [], {}
-    frame, place, findings = raw
+    frame, place, findings = flat(raw[0]), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
     names, guessed = renamed(
@@ -204,6 +230,9 @@ def _events(
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place.name} are taken as of kind {kind!r}, by its name"
         findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
+    elif "kind" not in frame.columns:
+        frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
+        findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
     frame, amounts = _with_amounts(frame, given, place)
     findings = [*findings, *amounts]
@@ -265,7 +294,7 @@ def _side(
 ) -> tuple[pl.DataFrame | None, list[Finding]]:
     if raw is None:
         return None, []
-    frame, place, findings = raw
+    frame, place, findings = flat(raw[0]), raw[1], raw[2]
     key = "item_id" if table == "items" else "user_id"
     mapping = reading.item_columns if table == "items" else reading.user_columns
     names, guessed = renamed(frame.columns, table, place.name, mapping, reading.synonyms)

@@ -1,4 +1,4 @@
-// The newcomer's view: tell something, see the list move, ask why.
+// The new user's view: tell something, see the list move, ask why.
 
 import { ask, item, remember, timed } from "./api.js";
 import { drawDoubt, drawMoves } from "./adaptation.js";
@@ -6,7 +6,7 @@ import { meetCircumstances } from "./circumstances.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
-import { asking, keep, newEvent, opinionOf, opinions, person, saveProfile, store, takesBack, takingBack } from "./person.js";
+import { asking, keep, newEvent, opinionOf, opinions, user, saveProfile, store, takesBack, takingBack } from "./user.js";
 import { showWhy } from "./why.js";
 
 const K = 10;
@@ -19,14 +19,14 @@ const STEP_MS = 1200;
 const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", range: null, model: null };
 let ticket = 0;
 let playing = 0;
-let visitor = person.userId;
+let visitor = user.userId;
 
-export async function showNewcomer() {
-  if (visitor !== person.userId) {
+export async function showNewUser() {
+  if (visitor !== user.userId) {
     Object.assign(shown, { slate: null, before: null, stranger: null, trail: [] });
     fillFields();
   }
-  visitor = person.userId;
+  visitor = user.userId;
   drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
@@ -48,10 +48,10 @@ async function sayExamples(itemIds) {
 const words = (value) => (Array.isArray(value) ? value : value ? [value] : []).map(String);
 
 function fillFields() {
-  byId("wish").value = person.wish;
-  byId("filter").value = person.filter;
-  byId("diversity").value = person.diversity;
-  byId("diversity-value").textContent = varietyWord(person.diversity);
+  byId("wish").value = user.wish;
+  byId("filter").value = user.filter;
+  byId("diversity").value = user.diversity;
+  byId("diversity-value").textContent = varietyWord(user.diversity);
 }
 
 async function meetModel() {
@@ -70,7 +70,7 @@ async function refresh() {
   let slate, ms;
   try {
     [slate, ms] = await timed("POST", "v1/recommendations", {
-      ...asking(), k: K, explain: true, diversity: person.diversity, filter: person.filter || null, within_km: person.location ? person.withinKm : null,
+      ...asking(), k: K, explain: true, diversity: user.diversity, filter: user.filter || null, within_km: user.location ? user.withinKm : null,
     });
   } finally {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");
@@ -101,8 +101,8 @@ function drawHero() {
     ? "The list below changes with every click. No account, no form."
     : `Made from ${count(shots, "thing")} you told us. Every further click moves it.`;
   const wish = byId("active-wish");
-  wish.hidden = !person.wish;
-  wish.replaceChildren("In the mood for ", el("q", {}, person.wish), " ", el("button", { type: "button", class: "link", onclick: () => makeWish("") }, "Clear"));
+  wish.hidden = !user.wish;
+  wish.replaceChildren("In the mood for ", el("q", {}, user.wish), " ", el("button", { type: "button", class: "link", onclick: () => makeWish("") }, "Clear"));
 }
 
 function drawSlate() {
@@ -151,14 +151,14 @@ function row(one, place, moved) {
 const inFavour = (reasons) => reasons.find((reason) => !reason.startsWith("although")) || reasons[0];
 
 function movedBadge(moved) {
-  if (!shown.slate?.shots && !person.wish) return null;
+  if (!shown.slate?.shots && !user.wish) return null;
   if (moved === null) return el("span", { class: "badge new" }, "new");
   if (moved === 0) return null;
   return el("span", { class: `badge ${moved > 0 ? "up" : "down"}`, "aria-label": `${moved > 0 ? "up" : "down"} ${Math.abs(moved)}` },
     `${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}`);
 }
 
-/** What we think this person would rate it: a point on the scale, and where the truth should lie in 9 of 10 cases. */
+/** What we think this user would rate it: a point on the scale, and where the truth should lie in 9 of 10 cases. */
 function forecast(one) {
   const { predicted, interval } = one;
   const [low, high] = shown.range;
@@ -209,7 +209,7 @@ async function replay() {
   const history = said.map(({ item_id, kind, value }) => ({ item_id, kind, value }));
   const first = Math.max(0, said.length - REPLAYED);
   const slates = await Promise.all(Array.from({ length: said.length - first + 1 }, (_, step) => ask("POST", "v1/recommendations", {
-    history: history.slice(0, first + step), profile: person.profile, wish: person.wish || null, k: K,
+    history: history.slice(0, first + step), profile: user.profile, wish: user.wish || null, k: K,
   })));
   for (let step = 1; step < slates.length; step += 1) {
     if (mine !== playing) return;
@@ -276,9 +276,9 @@ function press(itemId, kind) {
 }
 
 async function makeWish(wish) {
-  const before = person.wish;
+  const before = user.wish;
   keep({ wish: wish.trim() });
-  byId("wish").value = person.wish;
+  byId("wish").value = user.wish;
   try {
     await refresh();
   } catch (error) {
@@ -288,13 +288,13 @@ async function makeWish(wish) {
 }
 
 async function tune() {
-  const before = { filter: person.filter, diversity: person.diversity };
+  const before = { filter: user.filter, diversity: user.diversity };
   keep({ filter: byId("filter").value.trim(), diversity: Number(byId("diversity").value) });
   const answers = [...byId("about-you").querySelectorAll("select")].filter((s) => s.value).map((s) => [s.name, s.value]);
   try {
-    const profile = { ...person.profile, ...Object.fromEntries(answers) };
+    const profile = { ...user.profile, ...Object.fromEntries(answers) };
     for (const select of byId("about-you").querySelectorAll("select")) if (!select.value) delete profile[select.name];
-    if (JSON.stringify(profile) !== JSON.stringify(person.profile)) await saveProfile(profile);
+    if (JSON.stringify(profile) !== JSON.stringify(user.profile)) await saveProfile(profile);
     await refresh();
     byId("tune").open = false;
   } catch (error) {
@@ -312,14 +312,14 @@ function drawProfile(categories) {
     el("label", { for: `profile-${name}` }, `Your ${name.replaceAll("_", " ")} (if you like)`),
     el("select", { id: `profile-${name}`, name },
       el("option", { value: "" }, "not told"),
-      values.map((value) => el("option", { value, selected: String(person.profile[name]) === String(value) }, String(value)))))));
+      values.map((value) => el("option", { value, selected: String(user.profile[name]) === String(value) }, String(value)))))));
 }
 
-// ---------------------------------------------------------------- questions for a newcomer
+// ---------------------------------------------------------------- questions for a new user
 
 async function drawQuestions() {
   drawProgress();
-  const query = new URLSearchParams([["user_id", person.userId], ["k", ASK_AT_ONCE], ...person.skipped.map((id) => ["skip", id])]);
+  const query = new URLSearchParams([["user_id", user.userId], ["k", ASK_AT_ONCE], ...user.skipped.map((id) => ["skip", id])]);
   const { items } = await ask("GET", `v1/onboarding?${query}`);
   remember(items);
   const hadFocus = byId("questions").contains(document.activeElement);
@@ -338,7 +338,7 @@ function question(one) {
 }
 
 async function skip(one) {
-  keep({ skipped: [...person.skipped, one.item_id] });
+  keep({ skipped: [...user.skipped, one.item_id] });
   await moreQuestions();
 }
 
