@@ -7,9 +7,10 @@ import logging
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from metarec.app.service.request_conversion import (
     request_of,
     stated_user,
 )
-from metarec.app.service.request_cost import IN_LOOP, cost_of
+from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of
 from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -76,7 +77,7 @@ def user_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
-    async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
+    async def prepared(body: schemas.RecommendationRequest) -> _Prepared:
         options = options_of(body, settings.explore, settings.cold_share, settings.filter)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
@@ -95,16 +96,24 @@ def user_routes(service: Service) -> APIRouter:
         )
         if words_asked(request, served.model.ensemble.scorers):
             await service.live.warmed()
-        ask = ScoreRequest(served, request, options)
-        slate = (
-            await service.scorer.ask(ask)
-            if cost <= IN_LOOP
-            else (await service.pools.heavy.run(answer_all, [ask], np.random.default_rng()))[0]
+        return _Prepared(
+            body=body,
+            ask=ScoreRequest(served, request, options),
+            cost=cost,
+            began=began,
+            without_store=without_store,
         )
+
+    async def aside(asked: Sequence[_Prepared]) -> list[Slate]:
+        asks = [one.ask for one in asked]
+        return await service.pools.heavy.run(answer_all, asks, np.random.default_rng())
+
+    async def answer(asked: _Prepared, slate: Slate) -> dict[str, Any]:
+        body, served, request = asked.body, asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
-            _remember(service, slate_id, body.user_id, slate, served.known(request), began)
+            _remember(service, slate_id, body.user_id, slate, served.known(request), asked.began)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -126,7 +135,7 @@ def user_routes(service: Service) -> APIRouter:
                 served.known(request),
                 reasons,
                 notes,
-                without_store=without_store,
+                without_store=asked.without_store,
             ),
         )
 
@@ -138,7 +147,10 @@ def user_routes(service: Service) -> APIRouter:
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
-        return Json(await slate_for(body))
+        asked = await prepared(body)
+        is_cheap = asked.cost <= IN_LOOP
+        slate = await service.scorer.ask(asked.ask) if is_cheap else (await aside([asked]))[0]
+        return Json(await answer(asked, slate))
 
     @router.post(
         "/v1/recommendations/batch",
@@ -148,21 +160,10 @@ def user_routes(service: Service) -> APIRouter:
         **answers(schemas.SlateBatch, 501, 503),
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
-        costs = [
-            cost_of(
-                one,
-                options_of(one, settings.explore, settings.cold_share).explore,
-                settings.max_cost,
-            )
-            for one in body.requests
-        ]
-        if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:
-            raise HTTPException(
-                422,
-                f"the dear requests of this batch cost more than {settings.max_cost:g} plain "
-                f"slates together; send them one by one",
-            )
-        return Json({"slates": await asyncio.gather(*map(slate_for, body.requests))})
+        asked = [await prepared(one) for one in body.requests]
+        check_batch([(one.cost, len(one.ask.request.history)) for one in asked], settings.max_cost)
+        slates = await aside(asked)
+        return Json({"slates": await asyncio.gather(*map(answer, asked, slates))})
 
     @router.post(
         "/v1/events",
@@ -295,6 +296,19 @@ def user_routes(service: Service) -> APIRouter:
         return Json(asdict(receipt))
 
     return router
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """A request for a slate that was read and may be answered."""
+
+    body: schemas.RecommendationRequest
+    ask: ScoreRequest
+    cost: float
+    """Plain slates."""
+    began: float
+    """When it was asked, seconds since 1970."""
+    without_store: bool
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
