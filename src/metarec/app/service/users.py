@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
+from metarec.app.service.arms import Placed
 from metarec.app.service.catalog import Stated, described
 from metarec.app.service.event_conversion import as_events
 from metarec.app.service.http import IdRoute, Json, Service, answers
@@ -30,7 +31,8 @@ from metarec.app.service.request_conversion import (
     stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of
-from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
+from metarec.data.schema import BadInput
+from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
@@ -77,15 +79,22 @@ def user_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
+    async def placed(user_id: str | None) -> Placed:
+        """By what a user's slate is made; only what is remembered belongs to an experiment."""
+        arms = service.arms
+        if arms.running is None or not settings.log_slates or not IS_REMEMBERED.get():
+            return arms.outside()
+        return await service.read(lambda: arms.place(user_id))
+
     async def prepared(body: schemas.RecommendationRequest) -> _Prepared:
-        options = options_of(body, settings.explore, settings.cold_share, settings.filter)
+        by = await placed(body.user_id)
+        options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
             raise HTTPException(
                 422, "body.offset: pages of an explored slate differ; ask with explore 0"
             )
-        began = time.time()
-        served = service.live.served
+        began, served = time.time(), by.served
         request, without_store = await known_or_not(
             body,
             served,
@@ -98,6 +107,7 @@ def user_routes(service: Service) -> APIRouter:
             await service.live.warmed()
         return _Prepared(
             body=body,
+            by=by,
             ask=ScoreRequest(served, request, options),
             cost=cost,
             began=began,
@@ -108,12 +118,32 @@ def user_routes(service: Service) -> APIRouter:
         asks = [one.ask for one in asked]
         return await service.pools.heavy.run(answer_all, asks, np.random.default_rng())
 
-    async def answer(asked: _Prepared, slate: Slate) -> dict[str, Any]:
-        body, served, request = asked.body, asked.ask.served, asked.ask.request
+    async def scored(asked: _Prepared) -> Slate:
+        if asked.cost <= IN_LOOP:
+            return await service.scorer.ask(asked.ask)
+        return (await aside([asked]))[0]
+
+    async def slate_for(asked: _Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
+        started = time.perf_counter()
+        try:
+            answer = await told(asked, await slate)
+        except (HTTPException, BadInput, StoreUnavailable):
+            raise  # of whoever asked, or of the store
+        except Exception:
+            service.arms.answered(asked.by, None)
+            raise
+        service.arms.answered(asked.by, time.perf_counter() - started)
+        return answer
+
+    async def told(asked: _Prepared, slate: Slate) -> dict[str, Any]:
+        body, by, began = asked.body, asked.by, asked.began
+        served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
-            _remember(service, slate_id, body.user_id, slate, served.known(request), asked.began)
+            shots = served.known(request)
+            exposure = by.exposure(shots, began)
+            _remember(service, slate_id, body.user_id, slate, shots, began, exposure)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -136,7 +166,8 @@ def user_routes(service: Service) -> APIRouter:
                 reasons,
                 notes,
                 without_store=asked.without_store,
-            ),
+            )
+            | {"arm": by.arm or None},
         )
 
     @router.post(
@@ -148,9 +179,7 @@ def user_routes(service: Service) -> APIRouter:
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
         asked = await prepared(body)
-        is_cheap = asked.cost <= IN_LOOP
-        slate = await service.scorer.ask(asked.ask) if is_cheap else (await aside([asked]))[0]
-        return Json(await answer(asked, slate))
+        return Json(await slate_for(asked, scored(asked)))
 
     @router.post(
         "/v1/recommendations/batch",
@@ -162,8 +191,9 @@ def user_routes(service: Service) -> APIRouter:
     async def batch(body: schemas.RecommendationBatch) -> Json:
         asked = [await prepared(one) for one in body.requests]
         check_batch([(one.cost, len(one.ask.request.history)) for one in asked], settings.max_cost)
-        slates = await aside(asked)
-        return Json({"slates": await asyncio.gather(*map(answer, asked, slates))})
+        slates = asyncio.ensure_future(aside(asked))
+        answers = (slate_for(one, _at(slates, place)) for place, one in enumerate(asked))
+        return Json({"slates": await asyncio.gather(*answers)})
 
     @router.post(
         "/v1/events",
@@ -205,7 +235,7 @@ def user_routes(service: Service) -> APIRouter:
         **answers(dict[str, Any], 404, 501, 503),
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
-        served = service.live.served
+        served = (await placed(body.user_id)).served
         if served.row_of(body.item_id) < 0:
             raise HTTPException(
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
@@ -303,12 +333,17 @@ class _Prepared:
     """A request for a slate that was read and may be answered."""
 
     body: schemas.RecommendationRequest
+    by: Placed
     ask: ScoreRequest
     cost: float
     """Plain slates."""
     began: float
     """When it was asked, seconds since 1970."""
     without_store: bool
+
+
+async def _at(slates: Awaitable[list[Slate]], place: int) -> Slate:
+    return (await slates)[place]
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
@@ -348,7 +383,13 @@ def note_forgotten(service: Service, user_id: str) -> None:
 
 
 def _remember(
-    service: Service, slate_id: str, user_id: str, slate: Slate, shots: int, began: float
+    service: Service,
+    slate_id: str,
+    user_id: str,
+    slate: Slate,
+    shots: int,
+    began: float,
+    exposure: Exposure | None,
 ) -> None:
     """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
     that cannot be kept is counted.
@@ -364,6 +405,7 @@ def _remember(
         model_version=slate.model_version,
         timestamp=began,
         shots=shots,
+        exposure=exposure,
     )
 
     def counted(done: Future[int]) -> None:
@@ -450,13 +492,13 @@ def _shown(
             "item_id": item_id,
             "title": title_of[item_id],
             "score": score,
-            "uncertainty": doubt,
+            "uncertainty": uncertainty,
             "predicted": value,
             "interval": interval,
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, doubt, value, interval, chance in zip(
+        for item_id, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
             slate.scores.tolist(),
             slate.uncertainty.tolist(),
