@@ -50,12 +50,13 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
     notes = []
     for phrase in unwanted_in(query):
         count = int(named(phrase, texts).sum())
-        items = "item that names" if count == 1 else "items that name"
-        notes.append(
-            f"not wanted: {phrase!r}; {count} {items} it come after all others"
-            if count
-            else f"not wanted: {phrase!r}; no item names it, so items about it may still be shown"
-        )
+        if count == 0:
+            said = "no item names it, so items about it may still be shown"
+        elif count == 1:
+            said = "1 item that names it comes after all others"
+        else:
+            said = f"{count} items that name it come after all others"
+        notes.append(f"not wanted: {phrase!r}; {said}")
     reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
     if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
         notes.append(
