@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import metarec
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import Policy
-from metarec.data.newcomers import Horizon
 from metarec.data.schema import Dataset
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import Models
@@ -51,6 +51,7 @@ class Recommender(FittedModel):
         encoder: str = "auto",
         learner: str | None = None,
         item_template: str | None = None,
+        user_template: str | None = None,
         person_template: str | None = None,
         policy: Policy | None = None,
         horizon: Horizon | None = None,
@@ -66,8 +67,9 @@ class Recommender(FittedModel):
 
         Args:
             data: events, items and users; clean them first (`metarec.data.cleaning`).
-            preset, seed, encoder, learner, item_template, person_template, models: as in `Settings`
+            preset, seed, encoder, learner, item_template, user_template, models: as in `Settings`
                 (`models` over those of the data's file); same data and settings, same model.
+            person_template: what `user_template` was called before.
             policy: of slates; that of the data by default, else seen items are not shown again.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
@@ -82,7 +84,7 @@ class Recommender(FittedModel):
             encoder=encoder,
             learner=learner,
             item_template=item_template,
-            person_template=person_template,
+            user_template=user_template or person_template,
             models=models or {},  # type: ignore[arg-type]  # Settings makes configs of them
         )
         return cls._of(

@@ -123,7 +123,7 @@ def test_the_card_says_the_policy_and_what_was_found(model: Recommender) -> None
 def test_an_explanation_says_that_an_item_is_not_shown(model: Recommender) -> None:
     why = explain(model, Request(profile={"allergies": "nuts"}), "F00")
     assert why.rank is None
-    assert any("contains something the person is allergic to" in note for note in why.notes)
+    assert any("contains something the user is allergic to" in note for note in why.notes)
 
 
 def test_questions_are_not_about_what_is_forbidden(model: Recommender) -> None:
@@ -222,7 +222,7 @@ def test_http_says_why_a_pin_is_not_shown(client: TestClient) -> None:
     assert answer["items"][0]["item_id"] == "F01"
     said = [note for note in answer["notes"] if "is pinned but may not be shown" in note]
     assert said == [
-        "'F00' is pinned but may not be shown: contains something the person is allergic to",
+        "'F00' is pinned but may not be shown: contains something the user is allergic to",
         "'F06' is pinned but may not be shown: its 'in_stock' says no",
     ]
 

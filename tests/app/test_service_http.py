@@ -396,7 +396,7 @@ def test_exploration_shows_other_slates_and_says_how_likely(client):
     assert all(0 < item["propensity"] <= 1 for s in shown for item in s["items"])
 
 
-def test_all_that_is_kept_of_a_person_is_told(client):
+def test_all_that_is_kept_of_a_user_is_told(client):
     slate(client, user_id="ann", k=2)
     eventually(lambda: client.get("/v1/users/ann").status_code == 200)
     assert client.get("/v1/users/ann").json() == {
@@ -417,7 +417,7 @@ def test_all_that_is_kept_of_a_person_is_told(client):
     assert client.get("/v1/users/ben").json() == {"error": "nothing is kept of this user"}
 
 
-def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
+def test_a_forgotten_user_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
     name = "ann-of-the-hill"
     with caplog.at_level(logging.DEBUG):
         like(client, name, "s00", "s01", context={"note": name})
@@ -702,7 +702,7 @@ def test_status_says_what_an_operator_wants(client, model):
     assert client.get("/v1/reports/..%2Fconfig").status_code == 404
 
 
-def test_metrics_count_routes_not_people(client):
+def test_metrics_count_routes_not_users(client):
     client.get("/v1/users/ann-of-the-hill")
     like(client, "ann-of-the-hill", "s00")
     slate(client)
@@ -1001,7 +1001,7 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
     assert "metarec_impressions_lost_total 1.0" in client.get("/metrics").text
 
 
-def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
+def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
     from metarec.app.service import users
 

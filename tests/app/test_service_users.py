@@ -1,4 +1,4 @@
-"""The service knows its people: imported events, merged visitors."""
+"""The service knows its users: imported events, merged visitors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def served(model):
     return TestClient(app, base_url="http://127.0.0.1")
 
 
-def test_imported_people_are_known_once(model, run, tmp_path):
+def test_imported_users_are_known_once(model, run, tmp_path):
     frame = fitted_model().training.interactions.frame
     first = run("import", model)
     assert first["events"] == frame.height

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from metarec import Dataset, Recommender, Request
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig

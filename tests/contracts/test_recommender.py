@@ -35,7 +35,7 @@ def requests(rated_world: World) -> list[Request]:
 
 
 @pytest.mark.parametrize("taste", TASTES)
-def test_a_newcomer_of_a_taste_is_shown_that_taste(
+def test_a_new_user_of_a_taste_is_shown_that_taste(
     model: Recommender, rated_world: World, taste: str
 ) -> None:
     slate = model.recommend([Request(history=rated_world.history(taste, 3))], k=6)[0]
@@ -89,13 +89,13 @@ def test_a_saved_model_gives_identical_slates(
     assert loaded.intervals == model.intervals
 
 
-def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(
+def test_intervals_are_calibrated_on_users_held_out_and_shown_on_slates(
     model: Recommender, requests: list[Request]
 ) -> None:
     found = model.intervals
     assert found is not None
     assert (found.level, found.shots) == (0.9, model.horizon.shots)
-    assert found.newcomers >= 9
+    assert found.cold_users >= 9
     plain = dataclasses.replace(model, intervals=None)
 
     for request, slate, before in zip(
@@ -225,7 +225,7 @@ def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_wor
 
 
 @pytest.mark.parametrize("preset", ["tiny", "small"])
-def test_two_people_with_one_event_each_are_enough_to_begin(preset: str) -> None:
+def test_two_users_with_one_event_each_are_enough_to_begin(preset: str) -> None:
     events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"]})
 
     model = Recommender.fit(Dataset(interactions=events), preset=preset, encoder="none")

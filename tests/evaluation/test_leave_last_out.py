@@ -17,12 +17,12 @@ def events(rows, columns=("user_id", "item_id", "kind", "timestamp")):
     return Dataset(interactions=pl.DataFrame(rows, schema=list(columns), orient="row"))
 
 
-def cycles(people=60, items=30, length=8):
+def cycles(users=60, items=30, length=8):
     """Everyone walks a ring of items from a start of their own: the next item is certain."""
     return events(
         [
             (f"u{u}", f"i{(u + step) % items:02}", "view", float(step))
-            for u in range(people)
+            for u in range(users)
             for step in range(length)
         ]
     )
@@ -87,7 +87,7 @@ def test_an_item_that_the_model_does_not_know_is_a_miss():
     split = leave_last_out_split(cycles())
     (asked,) = split.scenarios.values()
     model = TransitionsAndCosine()
-    model.fit(cycles(people=3, length=3), [], np.random.default_rng(0))
+    model.fit(cycles(users=3, length=3), [], np.random.default_rng(0))
     beyond = [user for user in asked if 5 <= int(user.user_id[1:]) < 20]
     found = measure_last(model, beyond, np.random.default_rng(0))
     assert not found["hit_rate@10"].any()

@@ -76,7 +76,7 @@ def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
 
     assert set(rows) == {"chance", "item mean", "ItemMean+UserOffset", "ItemKNN", "EASE"}
     assert rows["EASE"].means["ndcg@5"] > rows["chance"].means["ndcg@5"] + 0.2
-    assert rows["EASE"].people == 10
+    assert rows["EASE"].users == 10
     assert "TaNP" in published_lines("tanp-lastfm")
 
 

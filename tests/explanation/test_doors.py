@@ -41,7 +41,7 @@ def asked():
 def served(network, items, values, profile):
     with torch.no_grad():
         table = network.items()
-        known = network.people(
+        known = network.users(
             items[None],
             values[None],
             torch.ones(1, len(items), dtype=torch.bool),

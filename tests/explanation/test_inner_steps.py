@@ -69,5 +69,5 @@ def test_bad_input_is_refused(world_of_tensors):
         values=support.values.expand(2, -1),
         is_real=support.is_real.expand(2, -1),
     )
-    with pytest.raises(BadInput, match="one person at a time, got 2"):
+    with pytest.raises(BadInput, match="one user at a time, got 2"):
         follow_steps(LEARNER, prior, two, items, 5)

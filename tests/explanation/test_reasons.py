@@ -39,14 +39,14 @@ def test_sentences_name_liked_titles_the_tag_and_the_home(model, request_):
         reason == f"because you liked {title}" for reason in found.reasons for title in liked
     )
     assert "because it is space" in found.reasons
-    assert "people of your home (north) like it more" in found.reasons
+    assert "users of your home (north) like it more" in found.reasons
 
 
 def test_what_speaks_against_an_item_is_said(model, request_):
     found = explain(model, request_, "g05")
     assert found.counterfactual is None
     assert any(reason.startswith("although you liked") for reason in found.reasons)
-    assert "people of your home (north) like it less" in found.reasons
+    assert "users of your home (north) like it less" in found.reasons
 
 
 def test_text_and_json_hold_the_same_facts(model, request_):
@@ -60,7 +60,7 @@ def test_text_and_json_hold_the_same_facts(model, request_):
     assert data["counterfactual"]["k"] == 10
 
 
-def test_a_person_without_events_gets_a_stated_explanation(model):
+def test_a_user_without_events_gets_a_stated_explanation(model):
     found = explain(model, Request(), "s00")
     assert found.events == [] and found.shares == [] and found.nearest == []
     assert found.counterfactual is not None or found.rank > 10
@@ -126,7 +126,7 @@ def test_beside_what_is_shown_stands_what_speaks_for_it():
         "because you liked B"
     ]
     assert sentences([against], [], {"popularity": 1.0}, liked_from=4.0, rather_for=True) == [
-        "because many people like it"
+        "because many users like it"
     ]
     assert sentences([against], [], {}, liked_from=4.0, rather_for=True) == ["although you liked A"]
 
@@ -156,7 +156,7 @@ def test_a_wish_is_heard_beside_what_was_done():
 
 def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
     feature = FeatureEffect(about="content", name="year", value="1999", effect=0.04)
-    assert sentences([], [feature], {"popularity": 1.0}) == ["because many people like it"]
+    assert sentences([], [feature], {"popularity": 1.0}) == ["because many users like it"]
     assert sentences([], [feature], {"popularity": 0.5})[0] == "because its year is 1999"
 
 
@@ -184,6 +184,6 @@ def test_words_follow_kind_value_and_sign():
         "because of the order in which you met them",
     ]
     assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == [
-        "because many people like it",
-        "although people like you seldom choose it",
+        "because many users like it",
+        "although users like you seldom choose it",
     ]

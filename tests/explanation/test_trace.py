@@ -65,7 +65,7 @@ def test_json_and_text_and_picture_hold_the_moments(model, request_):
     assert all(name in svg for name in ("popularity", "collaborative", "taste"))
 
 
-def test_a_person_without_events_has_one_moment_and_still_a_picture(model):
+def test_a_user_without_events_has_one_moment_and_still_a_picture(model):
     found = trace(model, Request())
     assert len(found.moments) == 1
     assert "no event yet, so nothing moved" in draw(found)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_newcomers
+from fairness.biased_world import biased_cold_users
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
 from metarec.fairness import audit
@@ -67,7 +67,7 @@ def test_text_json_and_page_hold_the_same_numbers(found):
         json.loads(json.dumps(found.to_json(), allow_nan=False)),
     )
     assert f"{gap.size:.3f}" in text and f"{gap.size:.3f}" in page
-    assert plain["gaps"] and plain["people"] == 100
+    assert plain["gaps"] and plain["users"] == 100
     assert page.count("<svg") == 3 * 3 + 2
     assert "<script" not in page and "http-equiv" not in page
 
@@ -94,7 +94,7 @@ def test_the_verdict_says_when_the_metric_makes_the_gap(found):
             found, gaps=[replace(gap, matched=Matched(value=nan, low=nan, high=nan))]
         ).verdict()
     )
-    assert f"{gap.matched} of it between people with as many liked items" in found.verdict()
+    assert f"{gap.matched} of it between users with as many liked items" in found.verdict()
 
 
 def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, by_group):
@@ -109,16 +109,16 @@ def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, 
     assert (
         len(warnings) == 1
         and "of those of group few" in warnings[0]
-        and "too narrow for these people" in warnings[0]
+        and "too narrow for these users" in warnings[0]
     )
     kept = replace(values, per_user=outcomes.per_user | {"covered@90": np.full((2, 100), 0.9)})
     assert audit_outcomes(kept, [by_group], []).warnings == []
 
 
-def test_one_person_groups_are_cautioned_not_compared(blind, data):
-    people = biased_newcomers(few=1)
-    found = audit(blind, Trial.of(people, data), by=["group"], shots=(0,))
-    assert any("too few people to compare: few (1)" in w for w in found.warnings)
+def test_one_user_groups_are_cautioned_not_compared(blind, data):
+    users = biased_cold_users(few=1)
+    found = audit(blind, Trial.of(users, data), by=["group"], shots=(0,))
+    assert any("too few users to compare: few (1)" in w for w in found.warnings)
     assert any("fewer than two groups are large enough" in w for w in found.warnings)
     assert found.gaps == [] and found.largest_clear_gap is None
     assert "No gap between groups" in found.verdict()
@@ -145,7 +145,7 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"by": ["genre"]}, "no person states 'genre'"),
+        ({"by": ["genre"]}, "no user states 'genre'"),
         ({"by": ["group"], "items_by": ["brand"]}, "items have no column 'brand'"),
         (
             {"by": ["group"], "metric": "ndcg@11"},

@@ -1,4 +1,4 @@
-"""All mitigations go through one call on one split; people to audit are ones the model never
+"""All mitigations go through one call on one split; users to audit are ones the model never
 met.
 """
 
@@ -7,17 +7,17 @@ import polars as pl
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_data, biased_newcomers
+from fairness.biased_world import biased_cold_users, biased_data
 from fairness.conftest import Blind
-from metarec.data.newcomers import ColdUserSplit, Horizon
+from metarec.data.cold_users import ColdUserSplit, Horizon
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
+from metarec.fairness.audited_users import SEEN, trial_on, unseen_users
 from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
 from metarec.fairness.mitigation.own_model import OwnModel
 from metarec.fairness.outcomes import judge
-from metarec.fairness.people import SEEN, trial_on, unseen_people
 from metarec.recommendation.slate import Request
 
 
@@ -25,8 +25,8 @@ from metarec.recommendation.slate import Request
 def split(data):
     return ColdUserSplit(
         train=data,
-        validation=biased_newcomers(seed=3),
-        test=biased_newcomers(seed=4),
+        validation=biased_cold_users(seed=3),
+        test=biased_cold_users(seed=4),
         horizon=Horizon(shots=(0, 3), pool=4, min_events=8),
     )
 
@@ -120,7 +120,7 @@ def test_in_a_world_of_known_bias_something_halves_the_gap(tried):
     assert "at least halves it" in found.table.verdict()
 
 
-def test_the_checks_of_made_up_people_are_kept_and_printed(tried):
+def test_the_checks_of_made_up_users_are_kept_and_printed(tried):
     found, _ = tried
     assert found.gan is not None and found.gan.made_up == 90
     assert "membership advantage" in found.to_text() and found.table.to_text() in found.to_text()
@@ -163,41 +163,41 @@ def test_a_name_that_is_no_mitigation_is_refused(split):
         )
 
 
-def test_people_asked_about_are_audited_and_the_others_stay_in_training():
+def test_users_asked_about_are_audited_and_the_others_stay_in_training():
     data = biased_data(many=40, few=20)
     trial, horizon, cautions = trial_on(
         data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0)
     )
-    assert {n.user_id for n in trial.newcomers} == {"u1", "u2", "u45"}
+    assert {n.user_id for n in trial.cold_users} == {"u1", "u2", "u45"}
     assert cautions == []
     assert trial.train.interactions.frame["user_id"].n_unique() == 57
-    assert all(len(n.pool) == horizon.pool for n in trial.newcomers)
+    assert all(len(n.pool) == horizon.pool for n in trial.cold_users)
 
 
-def test_unseen_people_are_those_without_training_events():
+def test_unseen_users_are_those_without_training_events():
     data = biased_data(many=4, few=2)
-    assert unseen_people(data, data.interactions.frame.filter(pl.col("user_id") != "u3")) == ["u3"]
-    assert unseen_people(data, data.interactions.frame) == []
+    assert unseen_users(data, data.interactions.frame.filter(pl.col("user_id") != "u3")) == ["u3"]
+    assert unseen_users(data, data.interactions.frame) == []
 
 
 def test_when_everyone_may_have_been_seen_a_caution_is_given_and_the_number_is_bounded():
     data = biased_data(many=40, few=20)
     trial, _, cautions = trial_on(data, most=15, rng=np.random.default_rng(0))
-    assert len(trial.newcomers) == 15 and cautions == [SEEN]
+    assert len(trial.cold_users) == 15 and cautions == [SEEN]
     assert len(trial.train.interactions) == len(data.interactions)
 
 
-def test_data_of_unseen_people_only_are_their_own_catalog():
+def test_data_of_unseen_users_only_are_their_own_catalog():
     data = biased_data(many=4, few=2)
     trial, _, cautions = trial_on(data, [f"u{n}" for n in range(6)], rng=np.random.default_rng(0))
-    assert len(trial.newcomers) == 6 and cautions == []
+    assert len(trial.cold_users) == 6 and cautions == []
     assert len(trial.vocabulary) == data.interactions.frame["item_id"].n_unique()
 
 
-def test_people_without_enough_events_are_refused():
+def test_users_without_enough_events_are_refused():
     data = biased_data(many=5, few=5)
     few = data.with_interactions(
         data.interactions.frame.group_by("user_id", maintain_order=True).head(2)
     )
-    with pytest.raises(BadInput, match="none of the 10 people asked about has the 5 events needed"):
+    with pytest.raises(BadInput, match="none of the 10 users asked about has the 5 events needed"):
         trial_on(few, rng=np.random.default_rng(0))

@@ -36,7 +36,7 @@ def test_values_are_the_means_and_fairlearn_agrees(outcomes, by_group):
         assert rows[label].value == pytest.approx(values[by_group.labels == label].mean())
         assert rows[label].value == pytest.approx(theirs.loc[label])
         assert rows[label].low < rows[label].value < rows[label].high
-    assert rows["few"].people == 40
+    assert rows["few"].users == 40
 
 
 def test_any_statistic_goes_through_metric_frame(outcomes, by_group):

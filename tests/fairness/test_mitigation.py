@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_newcomers
+from fairness.biased_world import biased_cold_users
 from fairness.conftest import Blind
 from metarec.data.schema import BadInput, Dataset
 from metarec.fairness.disparity import Matched
@@ -62,7 +62,7 @@ def test_nobody_counts_more_than_the_cap(data):
     )
 
 
-def test_inverse_propensity_favors_people_of_rare_items(data):
+def test_inverse_propensity_favors_users_of_rare_items(data):
     weights, group = inverse_propensity(data, power=0.5), groups_of(data)
     few, many = (np.mean([w for u, w in weights.items() if group[u] == g]) for g in ("few", "many"))
     assert few > 1.3 * many
@@ -74,11 +74,11 @@ def test_bad_weights_are_refused(data):
         reweigh(data, "group", strength=2)
     with pytest.raises(BadInput, match="power must be 0 or more, got -1"):
         inverse_propensity(data, power=-1)
-    with pytest.raises(BadInput, match="no person states 'x'"):
+    with pytest.raises(BadInput, match="no user states 'x'"):
         reweigh(data, "x")
 
 
-def test_upsampling_evens_groups_and_copies_whole_people(data):
+def test_upsampling_evens_groups_and_copies_whole_users(data):
     more = upsample(data, "group", np.random.default_rng(0))
     sizes = more.users.frame["group"].value_counts()
     assert dict(sizes.iter_rows()) == {"many": 120, "few": 120}
@@ -112,7 +112,7 @@ def test_group_prior_serves_both_and_does_not_touch_who_states_nothing(
     blind, data, trial, outcomes, by_group
 ):
     mended = GroupPrior(model=blind, by="group")
-    mended.fit(data, biased_newcomers(seed=77), np.random.default_rng(0))
+    mended.fit(data, biased_cold_users(seed=77), np.random.default_rng(0))
     assert mended.weights["few"] > 0
     after = judge(mended, trial, (0, 3))
     few = by_group.mask("few")
@@ -127,7 +127,7 @@ def test_a_stronger_shrinkage_keeps_a_group_nearer_to_everyone(blind, data):
     spread = []
     for shrinkage in (1.0, 1000.0):
         mended = GroupPrior(model=blind, by="group", shrinkage=shrinkage)
-        mended.fit(data, biased_newcomers(seed=77), np.random.default_rng(0))
+        mended.fit(data, biased_cold_users(seed=77), np.random.default_rng(0))
         spread.append(np.abs(mended.tables["few"]).mean())
     assert spread[0] > 5 * spread[1]
 

@@ -1,4 +1,4 @@
-"""Fine-tuning by LoRA: learns what goes together for people, keeps the better encoder, comes back
+"""Fine-tuning by LoRA: learns what goes together for users, keeps the better encoder, comes back
 from plain arrays.
 """
 
@@ -22,7 +22,7 @@ FILLER = ["the", "of", "a", "very"]
 
 @pytest.fixture(scope="module")
 def catalog():
-    """80 items of two groups: texts are three of a group's twenty words among common ones; people
+    """80 items of two groups: texts are three of a group's twenty words among common ones; users
     like one group only.
     """
     rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def test_cold_ndcg_by_hand():
 
 
 def test_too_little_is_refused(encoder):
-    with pytest.raises(BadInput, match="only 2 items have both text and two people"):
+    with pytest.raises(BadInput, match="only 2 items have both text and two users"):
         fine_tune(
             ["a", "b", ""], sp.csr_matrix(np.ones((3, 3))), encoder, rng=np.random.default_rng(0)
         )

@@ -138,8 +138,8 @@ def test_what_comes_under_the_id_given_up_is_the_customers(store):
     assert store.friends().rows() == edges
     for name in ("visitor", "guest", "customer"):
         assert sorted(item for _, item in held(store, name)) == ["oil", "rice", "soap", "tea"]
-        assert len(store.person(name, 9)[0]) == 4
-        assert store.person(name, 9)[1] == store.profile_of(name) == {"city": "Ulm"}
+        assert len(store.user(name, 9)[0]) == 4
+        assert store.user(name, 9)[1] == store.profile_of(name) == {"city": "Ulm"}
         assert store.known_beside(name).friends == store.friends_of(name) == {"bob": 1.0}
         assert (store.slates_of(name), store.id_now(name)) == (2, "customer")
 

@@ -41,7 +41,7 @@ def group(champion, challenger, low, high):
     ],
 )
 def test_one_comparison_decides_alone(comparison, passes):
-    decision = decide([mean(0.3, 0.3), comparison], newcomers=100, rails=Guardrails())
+    decision = decide([mean(0.3, 0.3), comparison], cold_users=100, rails=Guardrails())
     assert decision.promote is passes
     assert decision.verdicts[1].passed is passes
     if not passes:
@@ -60,7 +60,7 @@ def test_a_small_loss_nearly_everywhere_is_believed(worse, rows, promotes):
     ]
     time_taken = Comparison(name="ms", champion=2.0, challenger=2.1, reading="ratio")
 
-    decision = decide([*unsure, time_taken], newcomers=100, rails=Guardrails())
+    decision = decide([*unsure, time_taken], cold_users=100, rails=Guardrails())
 
     assert decision.promote is promotes
     assert all(verdict.passed for verdict in decision.verdicts)
@@ -68,15 +68,15 @@ def test_a_small_loss_nearly_everywhere_is_believed(worse, rows, promotes):
 
 
 def test_equal_rows_say_nothing_by_their_signs():
-    assert decide([mean(0.3, 0.3)] * 14, newcomers=100, rails=Guardrails()).promote
+    assert decide([mean(0.3, 0.3)] * 14, cold_users=100, rails=Guardrails()).promote
 
 
-def test_too_few_people_promote_nothing():
-    decision = decide([mean(0.3, 0.6)], newcomers=29, rails=Guardrails())
+def test_too_few_users_promote_nothing():
+    decision = decide([mean(0.3, 0.6)], cold_users=29, rails=Guardrails())
     assert not decision.promote
-    assert "only 29 newcomers to judge by, 30 needed" in decision.reason
+    assert "only 29 new users to judge by, 30 needed" in decision.reason
 
 
 def test_a_decision_is_plain_data():
-    decision = decide([mean(0.3, 0.2)], newcomers=100, rails=Guardrails())
+    decision = decide([mean(0.3, 0.2)], cold_users=100, rails=Guardrails())
     assert json.loads(json.dumps(decision.as_dict()))["table"][0]["passed"] is False

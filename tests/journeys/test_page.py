@@ -1,4 +1,4 @@
-"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run
+"""A new user and an operator on the page, in a real headless Chromium, against a real service. Run
 with `make browser`.
 """
 
@@ -103,7 +103,7 @@ def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(vis
     page = visit("docs", viewport={"width": 320, "height": 700})
     slate = page.locator("details.route", has_text="POST/v1/recommendations").first
     slate.locator("summary").first.click()
-    expect(slate).to_contain_text("A slate for one person")
+    expect(slate).to_contain_text("A slate for one user")
     expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
     expect(slate).to_contain_text("from metarec.client import Client")
     expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
@@ -578,13 +578,13 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
 
 def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
     with Running(fitted, str(tmp_path / "events.db")) as service:
-        likes = [{"user_id": f"newcomer-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
+        likes = [{"user_id": f"new-user-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
         assert service.ask("POST", "/v1/events", {"events": likes})[0] == 200
-        assert service.ask("DELETE", "/v1/users/newcomer-0")[0] == 200
+        assert service.ask("DELETE", "/v1/users/new-user-0")[0] == 200
         page = visit("#operator", at=service)
         reasons = page.locator("#drift .callout li")
-        expect(reasons.filter(has_text="what people choose has moved")).to_have_count(1)
-        expect(reasons.last).to_have_text("1 forgotten person may still be in the model")
+        expect(reasons.filter(has_text="what users choose has moved")).to_have_count(1)
+        expect(reasons.last).to_have_text("1 forgotten user may still be in the model")
         page.close()
 
 
@@ -697,3 +697,34 @@ def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted
         page = visit(at=plain)
         settled(page)
         expect(page.locator("#circumstances")).to_be_hidden()
+
+
+def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
+    page = visit(locale="zh-CN")
+    settled(page)
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    title = titles_of(rated_world, 0)[0]
+    page.fill("#search", title)
+    page.get_by_role("button", name=f"喜欢 {title}", exact=True).locator(
+        "visible=true"
+    ).first.click()
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    settled(page)
+    expect(page.locator("#slate .reason").first).to_have_text(re.compile("^(因为|尽管)"))
+    english = page.evaluate(
+        """() => [...document.querySelectorAll('main *, footer *, header *')]
+            .filter((node) => node.checkVisibility() && !node.childElementCount)
+            .map((node) => node.textContent).filter((text) => /[a-z] [a-z]/.test(text))"""
+    )
+    shown = set(rated_world.data.items.frame["title"])
+    assert [text for text in english if text not in shown and "metarec" not in text] == []
+
+
+def test_the_language_can_be_switched_and_is_kept(visit):
+    page = visit()
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")

@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.cold_items.reorder import FEWEST, NewItemPlaces
 
 GROUPS, EACH, NEW = 4, 20, 3
-"""Groups of items, items of each that people have met, and of each that nobody has."""
+"""Groups of items, items of each that users have met, and of each that nobody has."""
 N_MET = GROUPS * EACH
 
 
 def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
-    """People like one group each; the last items of the catalog, `NEW` of each group, are met by
+    """Users like one group each; the last items of the catalog, `NEW` of each group, are met by
     nobody.
     """
     rng = np.random.default_rng(0)
@@ -25,16 +25,16 @@ def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
     text = (
         content @ rng.standard_normal((GROUPS, 12)) + 0.1 * rng.standard_normal((len(content), 12))
     ).astype(np.float16)
-    people = 80
-    taken = [person % GROUPS * each + rng.permutation(each)[:10] for person in range(people)]
+    users = 80
+    taken = [user % GROUPS * each + rng.permutation(each)[:10] for user in range(users)]
     histories = Histories(
-        offsets=10 * np.arange(people + 1),
+        offsets=10 * np.arange(users + 1),
         items=np.concatenate(taken),
-        values=np.ones(10 * people, np.float32),
+        values=np.ones(10 * users, np.float32),
     )
     return Behaviour(
         histories=histories,
-        profiles=np.zeros((people, 0), np.float32),
+        profiles=np.zeros((users, 0), np.float32),
         content=content,
         relevant_from=0.0,
         horizon=Horizon(pool=5, min_events=8, shots=(0, 1, 5)),
@@ -49,8 +49,8 @@ def places() -> NewItemPlaces:
     return fitted
 
 
-def people_of(*groups: int) -> Histories:
-    """A person for each group, who took three of its items."""
+def users_of(*groups: int) -> Histories:
+    """A user for each group, who took three of its items."""
     return Histories.of_indexes([EACH * group + np.arange(3) for group in groups])
 
 
@@ -59,7 +59,7 @@ def test_who_likes_a_group_is_dealt_its_new_items_first_and_nothing_else_moves(p
         np.random.default_rng(1).standard_normal((GROUPS, N_MET + GROUPS * NEW)).astype(np.float32)
     )
     after = before.copy()
-    places.deal(after, people_of(*range(GROUPS)))
+    places.deal(after, users_of(*range(GROUPS)))
     np.testing.assert_array_equal(after[:, :N_MET], before[:, :N_MET])
     np.testing.assert_array_equal(
         np.sort(after[:, N_MET:], axis=1), np.sort(before[:, N_MET:], axis=1)
@@ -71,8 +71,8 @@ def test_who_likes_a_group_is_dealt_its_new_items_first_and_nothing_else_moves(p
 def test_the_part_is_what_dealing_adds(places):
     before = np.random.default_rng(2).standard_normal((2, N_MET + GROUPS * NEW)).astype(np.float32)
     after = before.copy()
-    places.deal(after, people_of(0, 3))
-    added = places.part(before, people_of(0, 3))
+    places.deal(after, users_of(0, 3))
+    added = places.part(before, users_of(0, 3))
     np.testing.assert_allclose(before + added, after, atol=1e-6)
     assert np.abs(added[:, N_MET:]).max() > 0.0
 
@@ -109,6 +109,6 @@ def test_a_catalog_without_new_items_is_left_as_it_is(places):
     )
     scores = np.random.default_rng(4).standard_normal((1, len(places.content))).astype(np.float32)
     dealt = scores.copy()
-    met.deal(dealt, people_of(2))
+    met.deal(dealt, users_of(2))
     np.testing.assert_array_equal(dealt, scores)
     assert not met.is_needed

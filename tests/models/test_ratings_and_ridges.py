@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.rating import NOISE, RatingHead
@@ -15,13 +15,13 @@ from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of
 
-N_ITEMS, PEOPLE = 15, 40
+N_ITEMS, USERS = 15, 40
 
 
 @pytest.fixture
 def behaviour() -> Behaviour:
     rng = np.random.default_rng(1)
-    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
+    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(USERS)]
     plain = Histories.of_indexes(lists)
     histories = Histories(
         offsets=plain.offsets,
@@ -30,7 +30,7 @@ def behaviour() -> Behaviour:
     )
     return Behaviour(
         histories=histories,
-        profiles=rng.random((PEOPLE, 2)).astype(np.float32),
+        profiles=rng.random((USERS, 2)).astype(np.float32),
         content=rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
         relevant_from=4.0,
         horizon=SHORT,
@@ -108,9 +108,9 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
 
     mean, variance = head.process(support, asked)
 
-    person = 7
-    met = slice(support.offsets[person], support.offsets[person + 1])
-    wanted = slice(asked.offsets[person], asked.offsets[person + 1])
+    user = 7
+    met = slice(support.offsets[user], support.offsets[user + 1])
+    wanted = slice(asked.offsets[user], asked.offsets[user + 1])
     seen, query = (
         head.features[support.items[met]].astype(float),
         head.features[asked.items[wanted]].astype(float),

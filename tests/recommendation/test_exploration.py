@@ -92,7 +92,7 @@ def test_hidden_items_are_never_drawn_and_padding_is_sure() -> None:
     assert logged[:, :2] == pytest.approx(0.5, abs=1e-6)
 
 
-def test_a_person_to_whom_nothing_may_be_shown_gets_nothing() -> None:
+def test_a_user_to_whom_nothing_may_be_shown_gets_nothing() -> None:
     """Warnings are errors here: none may come of comparing what is not there."""
     items, propensity = explore(
         np.full((1, 3), -np.inf), np.ones((1, 3)), 2, np.random.default_rng(0)
@@ -129,7 +129,7 @@ def test_the_spread_is_the_posterior_of_a_gaussian_process_over_items() -> None:
     np.testing.assert_allclose(of_some, np.take_along_axis(spread, asked, 1), atol=1e-5)
 
 
-def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(
+def test_the_spread_does_not_depend_on_how_many_users_are_asked_about_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(1)

@@ -37,22 +37,22 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
 
 
 def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(gate: Gate) -> None:
-    """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom
+    """Over several pieces of a catalog, with a user of whom one scorer knows nothing and one whom
     nobody knows.
     """
     rng = np.random.default_rng(0)
-    people, items = 130, 2500
+    users, items = 130, 2500
     popularity = rng.dirichlet(np.ones(items)).astype(np.float32) + np.float32(1e-9)
     standing = rng.normal(size=(items, 1)).astype(np.float32)
-    full = rng.gamma(0.3, size=(people, items)).astype(np.float32)
-    few = (full * (rng.random((people, items)) < 0.02)).astype(np.float32)
+    full = rng.gamma(0.3, size=(users, items)).astype(np.float32)
+    few = (full * (rng.random((users, items)) < 0.02)).astype(np.float32)
     full[0], few[:2] = 0.0, 0.0
-    lengths = rng.integers(0, 6, people)
+    lengths = rng.integers(0, 6, users)
     expected = sum(gate.parts(popularity, standing, {"a": full, "b": few}, lengths).values())
     base = np.concatenate([np.log(popularity)[None, :], standing.T])
 
     for second in (few.copy(), sp.csr_matrix(few)):
-        found = np.empty((people, items), np.float32)
+        found = np.empty((users, items), np.float32)
         gate.score(popularity, base, [full.copy(), second], lengths, out=found)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -73,20 +73,20 @@ def test_arrays_carry_everything(gate: Gate) -> None:
 
 def test_it_learns_to_trust_the_scorer_that_knows() -> None:
     rng = np.random.default_rng(0)
-    people, items = 200, 60
-    relevant = rng.random((people, items)) < 0.1
+    users, items = 200, 60
+    relevant = rng.random((users, items)) < 0.1
     relevant[:, 0] = True
-    knowing = np.where(relevant, 3.0, 1.0) * rng.random((people, items))
-    guessing = rng.random((people, items))
+    knowing = np.where(relevant, 3.0, 1.0) * rng.random((users, items))
+    guessing = rng.random((users, items))
     shares = np.stack(
         [knowing / knowing.sum(1, keepdims=True), guessing / guessing.sum(1, keepdims=True)], -1
     )
     task = GateTasks(
         shares=torch.from_numpy(shares.astype(np.float32)),
-        popularity=torch.full((people, items), 1.0 / items),
-        standing=torch.zeros(people, items, 1),
-        log_weight=torch.zeros(people, items),
-        is_real=torch.ones(people, items, dtype=torch.bool),
+        popularity=torch.full((users, items), 1.0 / items),
+        standing=torch.zeros(users, items, 1),
+        log_weight=torch.zeros(users, items),
+        is_real=torch.ones(users, items, dtype=torch.bool),
         is_relevant=torch.from_numpy(relevant),
     )
 
@@ -99,24 +99,24 @@ def test_it_learns_to_trust_the_scorer_that_knows() -> None:
 
 
 def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
-    """A dozen people who happen to like rare things before any event must not turn the gate against
+    """A dozen users who happen to like rare things before any event must not turn the gate against
     popularity.
     """
     rng = np.random.default_rng(1)
-    people, items = 12, 40
+    users, items = 12, 40
     popularity = np.tile(
-        np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (people, 1)
+        np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (users, 1)
     ).astype(np.float32)
 
     def task(chance: np.ndarray) -> GateTasks:
-        relevant = rng.random((people, items)) < chance
+        relevant = rng.random((users, items)) < chance
         relevant[:, items // 2] = True
         return GateTasks(
-            shares=torch.zeros(people, items, 1),
+            shares=torch.zeros(users, items, 1),
             popularity=torch.from_numpy(popularity),
-            standing=torch.zeros(people, items, 1),
-            log_weight=torch.zeros(people, items),
-            is_real=torch.ones(people, items, dtype=torch.bool),
+            standing=torch.zeros(users, items, 1),
+            log_weight=torch.zeros(users, items),
+            is_real=torch.ones(users, items, dtype=torch.bool),
             is_relevant=torch.from_numpy(relevant),
         )
 

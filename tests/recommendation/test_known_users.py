@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble import Ensemble

@@ -52,7 +52,7 @@ def test_an_item_nobody_knows_is_not_asked_about() -> None:
     assert choose_questions(vectors, np.eye(2), 0.1, np.ones(3), 1).items[0, 0] == 0
 
 
-def test_people_are_asked_by_what_is_known_of_each() -> None:
+def test_users_are_asked_by_what_is_known_of_each() -> None:
     sure_of_first, sure_of_second = np.diag([0.01, 1.0]), np.diag([1.0, 0.01])
     asked = choose_questions(
         np.eye(2), np.stack([sure_of_first, sure_of_second]), 0.1, np.ones(2), 1

@@ -81,12 +81,12 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
 
 def test_a_served_folder_is_not_replaced_with_its_events_in_it(tmp_path: Path) -> None:
     write_artefact(tmp_path / "model", ONE)
-    (tmp_path / "model" / "events.db").write_text("what people did")
+    (tmp_path / "model" / "events.db").write_text("what users did")
     with pytest.raises(
         FileExistsError, match=r"model' also holds events.db, which a new model would replace"
     ):
         write_artefact(tmp_path / "model", TWO)
-    assert (tmp_path / "model" / "events.db").read_text() == "what people did"
+    assert (tmp_path / "model" / "events.db").read_text() == "what users did"
 
 
 def test_failing_half_way_leaves_the_old_model_and_no_litter(tmp_path: Path) -> None:

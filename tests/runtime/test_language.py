@@ -101,15 +101,15 @@ def test_what_no_table_has_stays_english():
 def test_parts_of_sentences_are_no_sentences():
     """A title that is also a known word stays as it is."""
     assert translated("read Dune", "zh", SAID, OUTPUT) == "read Dune"
-    assert translated_answer({"title": "many people like it"}, "zh")["title"][0] == "m"
-    sent = {"attributes": {"reason": "because many people like it"}}
+    assert translated_answer({"title": "many users like it"}, "zh")["title"][0] == "m"
+    sent = {"attributes": {"reason": "because many users like it"}}
     assert translated_answer(sent, "zh") == sent
 
 
 def test_answers_are_walked_to_the_sentences():
-    answer = {"items": [{"item_id": "because", "reasons": ["because many people like it"]}], "n": 1}
+    answer = {"items": [{"item_id": "because", "reasons": ["because many users like it"]}], "n": 1}
     told = translated_answer(answer, "zh")
-    assert told["items"][0] == {"item_id": "because", "reasons": ["因为很多人喜欢它"]}
+    assert told["items"][0] == {"item_id": "because", "reasons": ["因为很多用户喜欢它"]}
     assert told["n"] == 1
 
 

@@ -26,6 +26,7 @@ from metarec.app.commands import (
 )
 from metarec.app.commands.options import note, spoken
 from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
+from metarec.runtime.old_names import current_option
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -75,7 +76,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several
     # times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = list(sys.argv[1:] if args is None else args)
+    words = _with_current_options(sys.argv[1:] if args is None else args)
     try:
         spoken()  # an unknown language is refused before anything is done
         code = app(args=words, standalone_mode=False)
@@ -88,6 +89,16 @@ def main(args: Sequence[str] | None = None) -> None:
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
     raise SystemExit(code or 0)
+
+
+def _with_current_options(words: Sequence[str]) -> list[str]:
+    """A command line written for an earlier version still works, and a note says what to write."""
+    current = [current_option(word) for word in words]
+    for old, new in zip(words, current, strict=True):
+        if old != new:
+            names = [word.partition("=")[0] for word in (old, new)]
+            note(f"metarec: note: {names[0]} is now {names[1]}")
+    return current
 
 
 def explain_failure(error: BaseException) -> tuple[int, str]:

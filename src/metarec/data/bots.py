@@ -1,8 +1,8 @@
-"""Users who are no person: too fast, too even, or never asleep. Far beyond what people in public
+"""Users who are no humans: too fast, too even, or never asleep. Far beyond what humans in public
 data sets do.
 
-The fastest hour of a person is 596 events in ml-100k, 566 in ml-latest-small and 161 in the
-Complete Journey groceries; the most even person's gaps between events vary by 46% of their mean
+The fastest hour of a user is 596 events in ml-100k, 566 in ml-latest-small and 161 in the
+Complete Journey groceries; the most even user's gaps between events vary by 46% of their mean
 there.
 """
 
@@ -20,7 +20,7 @@ EVEN = 0.1
 
 
 def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
-    """All events of users whose times no person could have."""
+    """All events of users whose times no human could have."""
     if events.grain > 3600:
         return
     slim = events.frame.select("user", "time")

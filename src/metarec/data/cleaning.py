@@ -54,7 +54,7 @@ def read_clean(
 def clean(
     data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()
 ) -> tuple[Dataset, DataReport]:
-    """Take out what no person can have meant.
+    """Take out what no human can have meant.
 
     Args:
         findings: what reading left out already, for the report.
@@ -101,8 +101,8 @@ Rule = Callable[[Coded], Iterator[Verdict]]
 
 
 def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
-    """Rules on single rows first, then on persons, so that a bot's or a double row never judges a
-    person.
+    """Rules on single rows first, then on users, so that a bot's or a double row never judges a
+    user.
     """
     return [
         ("stray_values", lambda e: rules.stray_values(e, config)),

@@ -1,4 +1,4 @@
-"""Names of kinds however people form them: `disliked`, `returns` and `item_returned` are what they
+"""Names of kinds in any form: `disliked`, `returns` and `item_returned` are what they
 are formed from, `已购买` is `购买`.
 """
 

@@ -250,7 +250,7 @@ def _span(time: dict[str, Any]) -> str:
 
 
 def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
-    """What a person should do or know, most important first."""
+    """What to do or know, most important first."""
     lines = []
     if facts["users"] < 30:
         lines.append(

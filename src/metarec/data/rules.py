@@ -285,7 +285,7 @@ def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
 
 
 def bursts(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
-    """More fleeting acts in one second than a person can do."""
+    """More fleeting acts in one second than a human can do."""
     if not config.burst_events or events.grain > 1:
         return
     fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds))

@@ -1,4 +1,4 @@
-"""The nouns of stage 1: what people did, what there is, who they are.
+"""The nouns of stage 1: what users did, what there is, who they are.
 
 Ids are text outside and indexes inside; `Vocabulary` is the one place that translates.
 """
@@ -104,7 +104,7 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
-    """What people did: one row an event, sorted by user, then time, then item id.
+    """What users did: one row an event, sorted by user, then time, then item id.
 
     `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32; null
     where no number is stated), `kind` (text) and any further columns, which are context (device,
@@ -359,7 +359,7 @@ class Catalog:
         return Vocabulary(self.frame["item_id"].to_list())
 
     def titles(self) -> list[str]:
-        """What to call each item in front of a person: its title, else its name, else its id."""
+        """What to call each item on a page: its title, else its name, else its id."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
         return (
             self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")))
@@ -393,7 +393,7 @@ class Profiles:
 
     @property
     def moments(self) -> list[str]:
-        """Columns of moments in time, such as that of a person's last event: they tell what people
+        """Columns of moments in time, such as that of a user's last event: they tell what users
         judged did after their first.
         """
         return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]

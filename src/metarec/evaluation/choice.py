@@ -17,13 +17,13 @@ from metarec.evaluation.verdict import Standing, events_of, judge_worth
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One model against single meta-learners, on the same people."""
+    """One model against single meta-learners, on the same users."""
 
     model: str
     single: str
     """The best single learner by the mean over all numbers of events, chosen with hindsight."""
     overall: Difference
-    """`model` minus `single`: each person's mean over all numbers of events."""
+    """`model` minus `single`: each user's mean over all numbers of events."""
     standings: list[Standing]
     """`model` against the best single learner at each number of events, chosen with hindsight."""
     metric: str

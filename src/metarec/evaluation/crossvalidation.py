@@ -1,4 +1,4 @@
-"""k-fold cross-validation over users: everyone with enough events is a newcomer once."""
+"""k-fold cross-validation over users: everyone with enough events is a new user once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.data.schema import Dataset
 from metarec.data.splits import split_folds
 from metarec.evaluation.curve import CurveTable, learning_curve
@@ -24,10 +24,10 @@ def cross_validate(
     horizon: Horizon | None = None,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Fit new recommenders in every fold, judge each on its newcomers, and pool the people into one
+    """Fit new recommenders in every fold, judge each on its new users, and pool the users into one
     table.
 
-    People are the unit of every interval, and each is judged once, so pooling them is right;
+    Users are the unit of every interval, and each is judged once, so pooling them is right;
     coverage is the mean of the folds.
 
     Args:
@@ -39,7 +39,7 @@ def cross_validate(
         progress: told after each fold.
 
     Raises:
-        BadInput: if there are fewer people to judge than folds.
+        BadInput: if there are fewer users to judge than folds.
     """
     curves = []
     for n, split in enumerate(
@@ -54,8 +54,8 @@ def cross_validate(
 
 
 def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
-    """One table of the people of several tables, which hold the same recommenders and different
-    people.
+    """One table of the users of several tables, which hold the same recommenders and different
+    users.
     """
     first = curves[0]
     return CurveTable(

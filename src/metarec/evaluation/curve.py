@@ -1,5 +1,5 @@
 """The cold-start learning curve: quality against the number of events, for every recommender on the
-same people.
+same users.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUserSplit
+from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Judged
 from metarec.evaluation.measure import METRICS, Measured, Trial, measure
@@ -24,7 +24,7 @@ from metarec.runtime.rng import derive
 
 @dataclass(frozen=True, kw_only=True)
 class CurveTable:
-    """Every metric of every person, at every number of events, for every recommender judged."""
+    """Every metric of every user, at every number of events, for every recommender judged."""
 
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
@@ -63,7 +63,7 @@ class CurveTable:
         return metric == "coverage@10" or metric in self.per_user[model]
 
     def mean(self, model: str, metric: str) -> np.ndarray:
-        """Mean over people at each number of events, `[shots]`.
+        """Mean over users at each number of events, `[shots]`.
 
         Raises:
             BadInput: for a recommender or metric that is not in the table.
@@ -73,15 +73,15 @@ class CurveTable:
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage,
-        which has no people, none.
+        """95% bootstrap interval over users at each number of events, two `[shots]`; of coverage,
+        which has no users, none.
         """
         if metric == "coverage@10":
             return self.coverage[self._known(model)], self.coverage[model]
         return interval(self._values(model, metric), self.weights)
 
     def differences(self, model: str, other: str, metric: str) -> list[Difference]:
-        """`model` against `other` on the same people, one difference for each number of events."""
+        """`model` against `other` on the same users, one difference for each number of events."""
         higher = METRICS[metric].higher_is_better
         if higher is None:
             raise BadInput(f"{metric} has no better end, so recommenders cannot be compared by it")
@@ -150,7 +150,7 @@ class CurveTable:
         return pl.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Means, intervals and people's own numbers as plain values."""
+        """Means, intervals and users's own numbers as plain values."""
         return {
             "shots": list(self.shots),
             "users": self.user_ids,
@@ -181,16 +181,16 @@ def learning_curve(
     seed: int = 0,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Judge fitted recommenders on the test newcomers of `split` at each of its numbers of events.
+    """Judge fitted recommenders on the test new users of `split` at each of its numbers of events.
 
-    Every recommender sees the same people, the same first events and the same candidates: the items
-    of the training events without the whole pool of each person, whatever the number of events
+    Every recommender sees the same users, the same first events and the same candidates: the items
+    of the training events without the whole pool of each user, whatever the number of events
     shown.
 
     Args:
         judged: recommenders already fitted on `split.train`.
         split: who is judged and after how many events.
-        trial: who is judged on what, if not the test newcomers on the training items.
+        trial: who is judged on what, if not the test new users on the training items.
         seed: orders equal scores and draws the bootstrap.
         progress: told after each step.
 
@@ -217,7 +217,7 @@ def learning_curve(
         progress("evaluating users", (n + 1) / len(judged), model.name)
     return CurveTable(
         shots=shots,
-        user_ids=[n.user_id for n in trial.newcomers],
+        user_ids=[n.user_id for n in trial.cold_users],
         seconds=seconds,
         seed=seed,
         per_user={

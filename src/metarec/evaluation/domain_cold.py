@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUserSplit, Horizon, split_newcomers
+from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines import baselines_for
@@ -75,7 +75,7 @@ def judge_domain_cold(
     Raises:
         BadInput: if a number of users is below 2 or above what there is to train on.
     """
-    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     there = split.train.interactions.frame["user_id"].n_unique()
     wrong = next((n for n in users if not 2 <= n <= there), None)
     if wrong is not None:

@@ -1,4 +1,4 @@
-"""Evaluate on one data set: split, fit everything on the same people, judge, compare, and tell.
+"""Evaluate on one data set: split, fit everything on the same users, judge, compare, and tell.
 
 `evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal,
 `to_json()` for a program, and `report.write_report` makes a page of it.
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import domain
-from metarec.data.newcomers import Horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
 from metarec.evaluation.baselines import baselines_for
@@ -23,7 +23,7 @@ from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.examples import ShownUser, show_newcomers
+from metarec.evaluation.examples import ShownUser, show_cold_users
 from metarec.evaluation.interface import Judged, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
@@ -33,7 +33,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 MOST_JUDGED = 2000
-"""Newcomers judged at most: more narrow the intervals little and cost much."""
+"""New users judged at most: more narrow the intervals little and cost much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Cost:
     fit_seconds: float
     """Wall seconds to fit, tuning included."""
     fit_cpu_seconds: float
-    ms_per_newcomer: float
+    ms_per_cold_user: float
     """Milliseconds to take in the longest support and score the whole catalog, in a batch."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What tuning chose, where it tells."""
@@ -57,7 +57,7 @@ class Evaluation:
     """Name of the data set."""
     scenario: Scenario
     facts: dict[str, int]
-    """Training people, events and items; people judged; people settings were chosen by."""
+    """Training users, events and items; users judged; users settings were chosen by."""
     models: list[str]
     """Recommenders that are not baselines; the first is the one the verdict is about."""
     baselines: list[str]
@@ -65,7 +65,7 @@ class Evaluation:
     """By what was listed: `all`, and `cold` where items are hidden."""
     costs: dict[str, Cost]
     shown: list[ShownUser]
-    """Some newcomers, served by the first model (or the best baseline without one)."""
+    """Some new users, served by the first model (or the best baseline without one)."""
     shown_by: str
     has_values: bool
     seed: int
@@ -164,7 +164,7 @@ class Evaluation:
             "choice": None
             if (choice := self.choice()) is None
             else asdict(choice) | {"supported": choice.supported, "sentence": choice.sentence},
-            "newcomers": [asdict(person) for person in self.shown],
+            "new_users": [asdict(user) for user in self.shown],
         }
 
 
@@ -180,7 +180,7 @@ def evaluate(
     setting: Setting | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Fit `models` and the baselines on the same training people and judge all on the same others.
+    """Fit `models` and the baselines on the same training users and judge all on the same others.
 
     Args:
         data: everything known; nothing is changed in it.
@@ -189,7 +189,7 @@ def evaluate(
         scenario: who and what is cold.
         seed: draws the split and everything that is random.
         horizon: numbers of events judged at; chosen from the data where None.
-        most: people judged at most.
+        most: users judged at most.
         setting: how `data` are split already, where `scenario` shall not do it.
         progress: told as fits and judgements finish.
 
@@ -215,7 +215,7 @@ def evaluate(
     names, bar_names = [m.name for m in models], [b.name for b in bars]
     main = curves.get("cold", curves["all"])
     shown_by = names[0] if names else max(bar_names, key=lambda b: main.mean(b, "ndcg@10").mean())
-    shown = show_newcomers(
+    shown = show_cold_users(
         next(m for m in judged if m.name == shown_by),
         trials.get("cold", trials["all"]),
         setting.split.horizon.shots,
@@ -253,7 +253,7 @@ def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: f
     return Cost(
         fit_seconds=wall,
         fit_cpu_seconds=cpu,
-        ms_per_newcomer=1000 * (time.perf_counter() - started) / len(few),
+        ms_per_cold_user=1000 * (time.perf_counter() - started) / len(few),
         settings=dict(getattr(model, "settings", {}) or {}),
     )
 
@@ -276,10 +276,10 @@ def _facts(setting: Setting) -> dict[str, int]:
     events = setting.split.train.interactions.frame
     main: Trial = setting.trials.get("cold", setting.trials["all"])
     return {
-        "training_people": events["user_id"].n_unique(),
+        "training_users": events["user_id"].n_unique(),
         "training_events": events.height,
         "items_listed": len(main.vocabulary),
-        "judged": len(main.newcomers),
+        "judged": len(main.cold_users),
         "chosen_by": len(setting.split.validation),
-        "liked_per_person": int(np.median([len(n.relevant) for n in main.newcomers])),
+        "liked_per_user": int(np.median([len(n.relevant) for n in main.cold_users])),
     }

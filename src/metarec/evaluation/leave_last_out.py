@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser, as_newcomers, telling_acts
+from metarec.data.cold_users import ColdUser, as_cold_users, telling_acts
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES, registered_baselines
@@ -107,7 +107,7 @@ def judge_last_out(
 def measure_last(
     model: Judged, asked: Sequence[ColdUser], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Metric -> [people]; an item that the model does not know is a miss."""
+    """Metric -> [users]; an item that the model does not know is a miss."""
     hits = np.concatenate(
         [_hits(model, asked[start : start + BATCH], rng) for start in range(0, len(asked), BATCH)]
     )
@@ -141,7 +141,7 @@ def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
     last = acts.filter(is_asked & (pl.col("row") > pl.col("row").min().over("user_id")))
     last = last.group_by("user_id", maintain_order=True).last()
     cut = last.select("user_id", pl.col("row").alias("last_row"))
-    asked = as_newcomers(
+    asked = as_cold_users(
         data, _before(acts, cut).filter(pl.col("last_row").is_not_null()), last, -np.inf
     )
     events = _before(data.interactions.frame.with_columns(row), cut)
@@ -173,7 +173,7 @@ def _row(
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
-        people=len(asked),
+        users=len(asked),
         means={name: float(found.mean()) for name, found in values.items()},
         intervals={name: (float(low[0]), float(high[0])) for name, (low, high) in bounds.items()},
     )

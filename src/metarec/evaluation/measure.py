@@ -1,4 +1,4 @@
-"""One recommender, one number of events: every metric of every person."""
+"""One recommender, one number of events: every metric of every user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
@@ -123,7 +123,7 @@ METRICS = {
         Metric(
             name="graded_ndcg@5",
             label="Graded NDCG@5",
-            meaning="order of the person's own judged items by predicted value",
+            meaning="order of the user's own judged items by predicted value",
             higher_is_better=True,
         ),
         Metric(
@@ -140,10 +140,10 @@ METRICS = {
 class Trial:
     """Who is judged, and on which items: the same for every recommender beside each other."""
 
-    newcomers: Sequence[ColdUser]
+    cold_users: Sequence[ColdUser]
     train: Dataset
     vocabulary: Vocabulary
-    """Items that may be listed; an item in a newcomer's pool never is, whatever the number of
+    """Items that may be listed; an item in a new user's pool never is, whatever the number of
     events shown.
     """
     item_embeddings: np.ndarray | None = None
@@ -154,20 +154,20 @@ class Trial:
     @classmethod
     def of(
         cls,
-        newcomers: Sequence[ColdUser],
+        cold_users: Sequence[ColdUser],
         train: Dataset,
         *,
         candidates: Sequence[str] | None = None,
         item_embeddings: np.ndarray | None = None,
     ) -> Trial:
-        """Judge `newcomers` on `candidates`: the items of the training events unless said.
+        """Judge `cold_users` on `candidates`: the items of the training events unless said.
 
         Raises:
             BadInput: if there is nobody to judge or nothing to list.
         """
-        if not newcomers:
+        if not cold_users:
             raise BadInput(
-                "there is no newcomer to judge; give more events or a larger share for the test"
+                "there is no new user to judge; give more events or a larger share for the test"
             )
         ids = (
             candidates
@@ -182,7 +182,7 @@ class Trial:
         if not ids:
             raise BadInput("there is no item to list: the training events are empty")
         return cls(
-            newcomers=list(newcomers),
+            cold_users=list(cold_users),
             train=train,
             vocabulary=Vocabulary(ids),
             item_embeddings=item_embeddings,
@@ -200,13 +200,13 @@ class Trial:
 
     @cached_property
     def pool_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(newcomer, item) index pairs of all pools, to be left out of every list."""
-        return self._cells([[item_id for item_id, *_ in n.pool] for n in self.newcomers])
+        """(new user, item) index pairs of all pools, to be left out of every list."""
+        return self._cells([[item_id for item_id, *_ in n.pool] for n in self.cold_users])
 
     @cached_property
     def relevant_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(newcomer, item) index pairs of everything liked."""
-        return self._cells([n.relevant for n in self.newcomers])
+        """(new user, item) index pairs of everything liked."""
+        return self._cells([n.relevant for n in self.cold_users])
 
     def _cells(self, item_ids: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         owner = np.repeat(np.arange(len(item_ids)), [len(row) for row in item_ids])
@@ -214,7 +214,7 @@ class Trial:
         return owner[items >= 0], items[items >= 0]
 
     def masks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates and liked items of newcomers `start .. stop - 1`, two bool `[stop - start,
+        """Candidates and liked items of new users `start .. stop - 1`, two bool `[stop - start,
         N]`.
         """
         shape = (stop - start, len(self.vocabulary))
@@ -228,11 +228,11 @@ class Trial:
         return candidates, liked
 
     def chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of newcomers small enough to hold their scores."""
+        """Ranges of new users small enough to hold their scores."""
         step = max(1, SCORES_AT_ONCE // len(self.vocabulary))
         return (
-            (start, min(start + step, len(self.newcomers)))
-            for start in range(0, len(self.newcomers), step)
+            (start, min(start + step, len(self.cold_users)))
+            for start in range(0, len(self.cold_users), step)
         )
 
 
@@ -249,8 +249,8 @@ class Measured:
 
 
 def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
-    """Every metric of `model` for each newcomer of `trial` after `shots` events."""
-    requests = requests_at(trial.newcomers, shots)
+    """Every metric of `model` for each new user of `trial` after `shots` events."""
+    requests = requests_at(trial.cold_users, shots)
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
     for start, stop in trial.chunks():
@@ -264,7 +264,7 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
         parts.append(_of_lists(scores, candidates, liked, trial, rng))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
-    is_rated = any(person.rated for person in trial.newcomers)
+    is_rated = any(user.rated for user in trial.cold_users)
     if trial.train.interactions.has_values and is_rated and isinstance(model, Rates):
         per_user |= _of_ratings(model, trial, shots, rng)
     return Measured(
@@ -315,10 +315,10 @@ def _of_lists(
 def _of_ratings(
     model: Rates, trial: Trial, shots: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    requests, users = requests_at(trial.newcomers, shots), len(trial.newcomers)
-    asked = [[item_id for item_id, _ in n.rated] for n in trial.newcomers]
+    requests, users = requests_at(trial.cold_users, shots), len(trial.cold_users)
+    asked = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])
-    actual = np.array([value for n in trial.newcomers for _, value in n.rated])
+    actual = np.array([value for n in trial.cold_users for _, value in n.rated])
     predicted = np.clip(
         np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import leave_last_out as last_out
 from metarec.evaluation.baselines import BASELINES

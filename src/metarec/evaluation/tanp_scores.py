@@ -16,11 +16,11 @@ def tanp_scores(
     predicted: np.ndarray,
     actual: np.ndarray,
     owner: np.ndarray,
-    people: int,
+    users: int,
     cuts: Sequence[int],
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Precision, NDCG and average precision [people] at each cut; equal predictions are ordered by
+    """Precision, NDCG and average precision [users] at each cut; equal predictions are ordered by
     chance.
 
     Args:
@@ -29,8 +29,8 @@ def tanp_scores(
         owner: [E] the user asked, ascending.
     """
     order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
-    ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, people)))
-    found = {f"{name}@{k}": np.zeros(people) for k in cuts for name in ("precision", "ndcg", "map")}
+    ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, users)))
+    found = {f"{name}@{k}": np.zeros(users) for k in cuts for name in ("precision", "ndcg", "map")}
     for user, values in enumerate(ranked):
         for k in cuts:
             precision, ndcg, average = _scores(values, k)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser, ColdUserSplit, split_newcomers
+from metarec.data.cold_users import ColdUser, ColdUserSplit, split_cold_users
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
@@ -216,7 +216,7 @@ class _Judge:
     @classmethod
     def of(cls, data: Dataset, fit: Fit, seed: int) -> _Judge:
         rng = derive(seed, "tune", "split")
-        split = split_newcomers(data, rng=rng, test=HELD_OUT, validation=HELD_OUT, most=MOST)
+        split = split_cold_users(data, rng=rng, test=HELD_OUT, validation=HELD_OUT, most=MOST)
         if min(len(split.test), len(split.validation)) < 2:
             raise BadInput(
                 "--tune holds users out to choose by, and too few have events enough "

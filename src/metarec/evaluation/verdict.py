@@ -1,7 +1,7 @@
 """The honest sentence: is learning to learn worth it on these data?
 
 The bar is the best simple baseline *at each number of events*, chosen with hindsight on the very
-people judged: higher than any one baseline could reach. A difference counts only where its 95%
+users judged: higher than any one baseline could reach. A difference counts only where its 95%
 interval leaves out zero.
 """
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """A differentiable way into a model: one person's inputs, and the number they lead to."""
+    """A differentiable way into a model: one user's inputs, and the number they lead to."""
 
     function: Callable[[Tensor], Tensor]
     """[B, ...] inputs -> [B] numbers."""
     inputs: Tensor
-    """[...] this person's inputs; the first axis has one entry per name."""
+    """[...] this user's inputs; the first axis has one entry per name."""
     baseline: Tensor
     """[...] inputs that say nothing."""
     names: Sequence[str]

@@ -1,7 +1,7 @@
-"""How much each feature matters: of the item's content, of the person's profile, of the
+"""How much each feature matters: of the item's content, of the user's profile, of the
 circumstances of the events.
 
-One item for one person (`profile_effects`, `content_effects`, `circumstance_effects`): take the
+One item for one user (`profile_effects`, `content_effects`, `circumstance_effects`): take the
 feature away, ask the model again, report the change in standing. Everything is asked in one batch
 and nothing is approximated by a stand-in model.
 """
@@ -100,7 +100,7 @@ def content_effects(
     """What each tag, column and (if asked) word of an item does through its content: standing with
     it minus without it.
 
-    The model is given the item again without the feature. What people did with the item stays, so a
+    The model is given the item again without the feature. What users did with the item stays, so a
     well-known item depends little on its content, as it does in the model.
 
     Args:
@@ -125,7 +125,7 @@ def content_effects(
 def _changed(
     model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
 ) -> np.ndarray:
-    """Effect [F] of each feature of an item that people know, one changed model after the other."""
+    """Effect [F] of each feature of an item that users know, one changed model after the other."""
     weights, column = stranger_weights(model), int(columns_of(model, [row["item_id"]])[0])
     # The unchanged row goes the same way as the changed ones, so that giving an item again is not
     # taken for an effect.

@@ -9,7 +9,7 @@ Two faithful answers, both read off the model itself and not off a stand-in:
   event's mean effect over all orders of arrival. They add up exactly to standing(all events) -
   standing(no event), which leave-one-out does not when events say the same thing twice.
 
-For predicted ratings of a linear head, `rating_contributions` gives the exact sum a person can
+For predicted ratings of a linear head, `rating_contributions` gives the exact sum a user can
 check by hand.
 """
 
@@ -130,7 +130,7 @@ class RatingContributions:
 
     predicted: float
     start: float
-    """What would be predicted had the person rated each event's item as is expected of a stranger.
+    """What would be predicted had the user rated each event's item as is expected of a stranger.
     """
     by_event: np.ndarray
     """[L] points of the rating scale that each event's value, being other than expected, added or

@@ -24,7 +24,7 @@ from metarec.models.few_shot.tasks import Support
 
 @dataclass(frozen=True, kw_only=True)
 class InnerTrace:
-    """How one person was learned: first index events seen (0 .. L), second index inner steps taken
+    """How one user was learned: first index events seen (0 .. L), second index inner steps taken
     (0 .. S).
     """
 
@@ -47,17 +47,17 @@ class InnerTrace:
 def follow_steps(
     learner: GradientLearner, prior: Prior, support: Support, items: ItemFeatures, item: int
 ) -> InnerTrace:
-    """Adapt to every prefix of one person's events with every number of inner steps.
+    """Adapt to every prefix of one user's events with every number of inner steps.
 
     Args:
         support: one task, B = 1.
         item: index of the item followed.
 
     Raises:
-        BadInput: if `support` holds more than one person, or `item` is no item.
+        BadInput: if `support` holds more than one user, or `item` is no item.
     """
     if len(support) != 1:
-        raise BadInput(f"the inner loop is followed for one person at a time, got {len(support)}")
+        raise BadInput(f"the inner loop is followed for one user at a time, got {len(support)}")
     if not 0 <= item < len(items):
         raise BadInput(f"item must be an index below {len(items)}, got {item}")
     prefixes = _prefixes(support)

@@ -1,4 +1,4 @@
-"""Ways into the newcomer network for integrated gradients: by its events, by the item's content, by
+"""Ways into the deep-set network for integrated gradients: by its events, by the item's content, by
 the profile.
 
 The number explained is the network's own log-share of the item (log-softmax over the catalog),
@@ -47,16 +47,16 @@ def event_door(
     catalog = network.items().detach()
 
     def share(vectors_BLD: Tensor) -> Tensor:
-        people, length = vectors_BLD.shape[:2]
+        users, length = vectors_BLD.shape[:2]
         # Every example brings its own vectors: the table is theirs in a row, and indexes count
         # through it.
-        rows = torch.arange(people * length).reshape(people, length)
-        known = network.people(
+        rows = torch.arange(users * length).reshape(users, length)
+        known = network.users(
             rows,
-            values.repeat(people, 1),
-            torch.ones(people, length, dtype=torch.bool),
-            profile.expand(people, -1),
-            vectors_BLD.reshape(people * length, -1),
+            values.repeat(users, 1),
+            torch.ones(users, length, dtype=torch.bool),
+            profile.expand(users, -1),
+            vectors_BLD.reshape(users * length, -1),
         )[:, -1]
         return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
 
@@ -76,17 +76,17 @@ def profile_door(
     item: int,
     names: Sequence[str],
 ) -> Door:
-    """By the profile's columns [P]; the baseline is a person who states nothing. Arguments as for
+    """By the profile's columns [P]; the baseline is a user who states nothing. Arguments as for
     `event_door`.
     """
     catalog = network.items().detach()
 
     def share(profile_BP: Tensor) -> Tensor:
-        people = len(profile_BP)
-        known = network.people(
-            items.repeat(people, 1),
-            values.repeat(people, 1),
-            torch.ones(people, len(items), dtype=torch.bool),
+        users = len(profile_BP)
+        known = network.users(
+            items.repeat(users, 1),
+            values.repeat(users, 1),
+            torch.ones(users, len(items), dtype=torch.bool),
             profile_BP,
             catalog,
         )[:, -1]
@@ -119,7 +119,7 @@ def content_door(
     way, content = vectors.from_content.weight.detach(), vectors.content
     assert isinstance(content, Tensor)
     catalog = vectors().detach()
-    known = network.people(
+    known = network.users(
         items[None],
         values[None],
         torch.ones(1, len(items), dtype=torch.bool),
@@ -144,7 +144,7 @@ def content_door(
 
 
 def has_network(model: object) -> bool:
-    """Whether a newcomer network is among the parts of a model's score."""
+    """Whether a deep-set network is among the parts of a model's score."""
     return "deep_set" in getattr(getattr(model, "ensemble", None), "scorers", {})
 
 

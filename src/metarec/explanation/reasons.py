@@ -1,4 +1,4 @@
-"""`explain`: everything there is to say about one item for one person, as data, as text, as
+"""`explain`: everything there is to say about one item for one user, as data, as text, as
 JSON.
 """
 
@@ -41,7 +41,7 @@ SCORED = 128
 or two orders of a history that is longer: what bounds the cost of an explanation.
 """
 ADDS_UP_TO = 1e-6
-"""Parts must add up to the score within this share of the person's largest score (they are
+"""Parts must add up to the score within this share of the user's largest score (they are
 float32), or the explanation says so.
 """
 
@@ -55,7 +55,7 @@ def explain(
     words: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Explanation:
-    """Explain where `item_id` stands for the person of `request`.
+    """Explain where `item_id` stands for the user of `request`.
 
     Args:
         k: length of the slate the counterfactual speaks of.
@@ -188,12 +188,12 @@ def _adds_up(parts: dict[str, float], standing: float, largest: float) -> list[s
 
 
 def _unread(model: Explained, request: Request) -> list[str]:
-    """Attributes, or values of them, that training people did not state (or too few of them): they
+    """Attributes, or values of them, that training users did not state (or too few of them): they
     move nothing.
     """
     inputs = getattr(model, "profile_inputs", None)
     stated = [(name, value) for name, value in request.profile.items() if value is not None]
-    if inputs is None or not stated or getattr(model, "reads_people", False):
+    if inputs is None or not stated or getattr(model, "reads_users", False):
         return []
     is_read = inputs.transform([{name: value} for name, value in stated]).any(axis=1)
     unread = [

@@ -1,5 +1,5 @@
 """What explanations read of a model, and the number they explain: an item's standing for one
-person.
+user.
 
 Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score
 minus the mean score of what would be shown to a stranger (items weighted as the model itself weighs

@@ -1,5 +1,5 @@
 """The adaptation trace: what the model knew, thought and would have shown after each event of one
-person.
+user.
 
 All moments are asked in one batch. The trace is plain data (`to_json`, which the page animates);
 `draw` makes it a picture of small multiples.
@@ -28,7 +28,7 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """The model's view of the person after `shots` events."""
+    """The model's view of the user after `shots` events."""
 
     shots: int
     event: str
@@ -57,7 +57,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """One person's way through the model, event by event, seen from one item."""
+    """One user's way through the model, event by event, seen from one item."""
 
     item_id: str
     title: str
@@ -87,7 +87,7 @@ class Trace:
 
 
 def trace(model: Explained, request: Request, item_id: str | None = None, *, k: int = 10) -> Trace:
-    """Follow a person from no event to all of their history.
+    """Follow a user from no event to all of their history.
 
     Args:
         item_id: the item followed; the first of the final slate where None.

@@ -42,7 +42,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     large = [row for row in means if not row.is_small]
     if not is_ordered or len(large) > 2 * MOST_LINES:
-        large = sorted(large, key=lambda row: -row.people)[:MOST_LINES]
+        large = sorted(large, key=lambda row: -row.users)[:MOST_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
     named = [row for row in large if row.group != NOT_STATED]
     tints = {
@@ -86,7 +86,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
 
 
 def _label(row: GroupValue) -> str:
-    return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.people})"
+    return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.users})"
 
 
 def draw_exposure(audit: Audit, by: str) -> str:
@@ -101,7 +101,7 @@ def draw_exposure(audit: Audit, by: str) -> str:
     series = {
         "of the catalog": [r.catalog for r in rows[: len(groups)]],
         "of training events": [r.events for r in rows[: len(groups)]],
-        "of what people liked": [r.liked for r in rows[: len(groups)]],
+        "of what users liked": [r.liked for r in rows[: len(groups)]],
     }
     series |= {
         f"of attention after {s} events": [r.exposure for r in rows if r.shots == s]

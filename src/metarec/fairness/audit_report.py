@@ -44,9 +44,9 @@ def to_html(
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     parts = [
         f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
-        f"<p>{audit.people:,} newcomers the model never "
+        f"<p>{audit.users:,} new users the model never "
         f"met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
-        "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after "
+        "intervals are 95% bootstrap over users; a gap is clear if Welch's test holds after "
         "Holm's correction over every pair.</p>",
         *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings),
         "<h2>Gaps</h2>",
@@ -123,12 +123,12 @@ def _folded(title: str, content: str) -> str:
 
 def _groups(audit: Audit) -> str:
     return _table(
-        ["by", "group", "people", "metric", "events", "mean", "95% interval"],
+        ["by", "group", "users", "metric", "events", "mean", "95% interval"],
         [
             [
                 r.by,
                 r.group + (" (small)" if r.is_small else ""),
-                str(r.people),
+                str(r.users),
                 r.metric,
                 "whole curve" if r.shots is None else str(r.shots),
                 f"{r.value:.4f}",

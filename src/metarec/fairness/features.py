@@ -83,7 +83,7 @@ def audit_features(
         for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))
     ]
     return FeatureAudit(
-        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.newcomers)
+        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.cold_users)
     )
 
 
@@ -91,7 +91,7 @@ def _shuffled(
     model: Recommender, trial: Trial, rng: np.random.Generator
 ) -> Iterator[tuple[str, str, Scores, Trial]]:
     """(whose column, its name, model to ask, users to ask about)."""
-    users = trial.newcomers
+    users = trial.cold_users
     for name in dict.fromkeys(name for user in users for name in user.profile):
         order = rng.permutation(len(users))
         profiles = [
@@ -99,7 +99,7 @@ def _shuffled(
             for user, other in zip(users, order, strict=True)
         ]
         mixed = [replace(u, profile=p) for u, p in zip(users, profiles, strict=True)]
-        yield "users", name, model, replace(trial, newcomers=mixed)
+        yield "users", name, model, replace(trial, cold_users=mixed)
     frame = model.catalog.frame
     for name in (column for column in frame.columns if column not in NOT_CONTENT):
         if frame[name].n_unique() > 1:

@@ -192,6 +192,18 @@ def tags_of(frame: pl.DataFrame) -> list[str]:
     )
 
 
+def tags_by_item(frame: pl.DataFrame) -> dict[str, set[str]]:
+    """Common tags of each item that has any, by item id."""
+    common = tags_of(frame)
+    parts = [_tag_rows(frame, name) for name in tag_columns(frame)]
+    if not common or not parts:
+        return {}
+    rows = pl.concat(parts).filter(pl.col("tag").is_in(common))
+    each = rows.group_by("row").agg(pl.col("tag").unique())
+    ids = frame["item_id"].gather(each["row"])
+    return {item: set(tags) for item, tags in zip(ids, each["tag"], strict=True)}
+
+
 def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
     """[N, tags] the same for each tag of an item, each row of norm at most TAG_SHARE."""
     out = np.zeros((frame.height, len(tags)), np.float32)

@@ -1,4 +1,4 @@
-"""The nouns of stage 6: what a person did, what they were shown, what the store answers."""
+"""The nouns of stage 6: what a user did, what they were shown, what the store answers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class KnownBeside:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Impression:
-    """One slate shown to one person."""
+    """One slate shown to one user."""
 
     slate_id: str
     user_id: str
@@ -95,7 +95,7 @@ class Impression:
     timestamp: float
     """Seconds since 1970."""
     shots: int
-    """How many events of the person the slate was made from."""
+    """How many events of the user the slate was made from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

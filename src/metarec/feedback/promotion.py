@@ -1,6 +1,6 @@
 """May the challenger serve? A decision from numbers that others measured.
 
-A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in
+A challenger must not be worse: overall, for new users, for any group, on what was logged, or in
 time. Two equal models never measure equal, so a small loss is believed only where its paired
 interval is clear of zero; a large one is refused whatever the interval says, except for groups,
 which are small. A loss too small to be clear anywhere is believed where it is found nearly
@@ -35,8 +35,8 @@ class Guardrails:
     """Refused where rows of two equal models would be worse as often with less than this chance,
     by a sign test; 0.01 refuses 7 of 7 and 12 of 14. Rows share users, so the chance is rough.
     """
-    min_newcomers: int = 30
-    """With fewer people to judge by, nothing is promoted."""
+    min_cold_users: int = 30
+    """With fewer users to judge by, nothing is promoted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ class Comparison:
     `ratio`: lower is better, judged by the ratio."""
     low: float | None = None
     high: float | None = None
-    people: int = 0
-    """How many people it was measured on."""
+    users: int = 0
+    """How many users it was measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,23 +84,23 @@ class Decision:
         return {"promote": self.promote, "reason": self.reason, "table": rows}
 
 
-def too_few(newcomers: int, rails: Guardrails) -> str:
-    """Why nothing can be promoted with so few people to judge by; empty where they are enough."""
+def too_few(cold_users: int, rails: Guardrails) -> str:
+    """Why nothing can be promoted with so few users to judge by; empty where they are enough."""
     return (
         ""
-        if newcomers >= rails.min_newcomers
-        else f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more "
+        if cold_users >= rails.min_cold_users
+        else f"only {cold_users} new users to judge by, {rails.min_cold_users} needed; gather more "
         f"events"
     )
 
 
-def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) -> Decision:
+def decide(comparisons: list[Comparison], *, cold_users: int, rails: Guardrails) -> Decision:
     """Judge every comparison; the challenger is promoted only if all pass and there are enough
-    people to judge by.
+    users to judge by.
     """
     verdicts = [_judge(comparison, rails) for comparison in comparisons]
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    if refused := too_few(newcomers, rails):
+    if refused := too_few(cold_users, rails):
         return Decision(promote=False, verdicts=verdicts, reason=refused)
     if failed:
         return Decision(

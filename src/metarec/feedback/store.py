@@ -225,10 +225,10 @@ class Store:
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def person(
+    def user(
         self, user_id: str, last: int
     ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
-        """What a request needs of a person, and no more.
+        """What a request needs of a user, and no more.
 
         Returns:
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the

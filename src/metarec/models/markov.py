@@ -182,12 +182,12 @@ class _Counts:
             pairs = histories.items[:-step][same], histories.items[step:][same]
             data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
             following = following + sp.csr_matrix((data, pairs), shape=following.shape)
-        people = behaviour.weights_of(histories.owners)
+        users = behaviour.weights_of(histories.owners)
         later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
         return cls(
             following=following,
-            energy=np.bincount(histories.items, people * later, n_items).astype(np.float32),
-            total=np.bincount(histories.items, people, n_items).astype(np.float32),
+            energy=np.bincount(histories.items, users * later, n_items).astype(np.float32),
+            total=np.bincount(histories.items, users, n_items).astype(np.float32),
             config=config,
         )
 

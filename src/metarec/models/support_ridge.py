@@ -3,7 +3,7 @@ support size.
 
 The closed-form meta-learner of this house: every training user is a task (support: their first k
 events, target: what they liked after the pool), so the weights are learned on exactly the evidence
-a newcomer will offer. Targets are compressed to their leading singular vectors; the solve is in the
+a new user will offer. Targets are compressed to their leading singular vectors; the solve is in the
 dual (users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in
 learning one ridge per task where this learns one over tasks.
 """
@@ -59,7 +59,7 @@ class SupportRidgeConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SupportRidge:
-    """Evidence = expected share of people like this who will like each item, cut at zero."""
+    """Evidence = expected share of users like this who will like each item, cut at zero."""
 
     knots: np.ndarray
     """[K] support sizes with a regression of their own."""
@@ -134,8 +134,8 @@ class SupportRidge:
         )
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
@@ -262,7 +262,7 @@ def _feature_items(
 def _tasks(
     behaviour: Behaviour, rng: np.random.Generator, most: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
-    """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the
+    """Histories, profiles, targets [T, N], pools and, where users are weighed, the roots of the
     weights [T] of the tasks.
 
     Tasks are those with most to teach, reshuffled where order is free.

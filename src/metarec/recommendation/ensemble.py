@@ -1,4 +1,4 @@
-"""Popularity, the scorers and the gate between them: what ranks a catalog for a person."""
+"""Popularity, the scorers and the gate between them: what ranks a catalog for a user."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
@@ -45,9 +45,9 @@ OWN = ("popularity", "standing", "popularity_from_content", "acceptance")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
 
 FOLDS = 3
-"""Cross-fitting folds where training newcomers are few."""
+"""Cross-fitting folds where training new users are few."""
 MANY, HELD_OUT = 2500, 1200
-"""From this many training newcomers on, one held-out part of that size teaches the gate enough."""
+"""From this many training new users on, one held-out part of that size teaches the gate enough."""
 MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
 """Scores of each model at one support size that teach the gate at most; a catalog of more than
 200,000 items holds fewer users out, these at least.
@@ -82,7 +82,7 @@ class Ensemble:
     """Everything that ranks: `parts` add up to the log-score."""
 
     popularity: np.ndarray
-    """[N] shares of what people like after their pool, smoothed; an unseen item takes what its
+    """[N] shares of what users like after their pool, smoothed; an unseen item takes what its
     content predicts.
     """
     standing: np.ndarray
@@ -138,13 +138,13 @@ class Ensemble:
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
-        people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
+        users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         joined, trial = join_tasks(tasks), None
         if prior is not None:
             trial = _tried(_support_sizes(behaviour, names), names, joined, prior, seed)
             if not trial.helps:
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
-        gate, context_gate = _gates(behaviour, names, joined, people, seed, prior)
+        gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -280,7 +280,7 @@ class Ensemble:
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: UsersInWords) -> Ensemble:
-        """The same ensemble, in which people are written and read by `words` where they are read as
+        """The same ensemble, in which users are written and read by `words` where they are read as
         text.
         """
         return replace(
@@ -476,7 +476,7 @@ def _gates(
     behaviour: Behaviour,
     names: tuple[str, ...],
     tasks: list[GateTasks],
-    people: np.ndarray | None,
+    users: np.ndarray | None,
     seed: int,
     prior: Prior | None,
 ) -> tuple[Gate, Gate | None]:
@@ -484,7 +484,7 @@ def _gates(
     shots = _support_sizes(behaviour, names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
-    weights = None if people is None else [people] * len(shots)
+    weights = None if users is None else [users] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
         own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
@@ -500,7 +500,7 @@ def _gates(
         tuple(shots[knot] for knot in enough),
         known,
         derive(seed, "context gate"),
-        weights=None if people is None else [people[told[knot][1]] for knot in enough],
+        weights=None if users is None else [users[told[knot][1]] for knot in enough],
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
@@ -711,8 +711,8 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from
     content.
 
-    Newcomers will be asked about what comes after the pool: where order carries meaning only that
-    counts. Where it does not, every like counts, but those of people who come once or twice for
+    New users will be asked about what comes after the pool: where order carries meaning only that
+    counts. Where it does not, every like counts, but those of users who come once or twice for
     little: on goodbooks they choose quite different books.
     """
     histories = (
@@ -745,16 +745,16 @@ def _standing(behaviour: Behaviour) -> np.ndarray:
     events of any kind; 0 for unseen items.
     """
     histories = behaviour.histories
-    people = behaviour.weights_of(histories.owners)
-    count = np.bincount(histories.items, people, behaviour.n_items)
+    users = behaviour.weights_of(histories.owners)
+    count = np.bincount(histories.items, users, behaviour.n_items)
     columns = [np.log1p(count)]
     for value in (
         behaviour.is_liked(histories).astype(np.float64),
         histories.values.astype(np.float64),
     ):
-        total = np.bincount(histories.items, people * value, behaviour.n_items)
+        total = np.bincount(histories.items, users * value, behaviour.n_items)
         columns.append(
-            (total + STANDING_DAMPING * np.average(value, weights=people))
+            (total + STANDING_DAMPING * np.average(value, weights=users))
             / (count + STANDING_DAMPING)
         )
     standing, seen = np.stack(columns, axis=1), count > 0

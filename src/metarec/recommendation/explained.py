@@ -25,7 +25,7 @@ class EventEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureEffect:
-    """What one feature does to an item's standing for one person (positive: lifts it)."""
+    """What one feature does to an item's standing for one user (positive: lifts it)."""
 
     about: str
     """`profile`, `content` or `circumstances`."""
@@ -56,16 +56,16 @@ class Counterfactual:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Why one item stands where it stands for one person. All effects are differences of standing
+    """Why one item stands where it stands for one user. All effects are differences of standing
     (log-score).
     """
 
     item_id: str
     title: str
     standing: float
-    """Score minus the mean score, for this person, of what a stranger would be shown."""
+    """Score minus the mean score, for this user, of what a stranger would be shown."""
     rank: int | None
-    """Place among the items that may be shown, from 1; None if it may not be shown to this person.
+    """Place among the items that may be shown, from 1; None if it may not be shown to this user.
     """
     parts: dict[str, float]
     """What each part of the model adds; they add up to `standing`."""
@@ -92,7 +92,7 @@ class Explanation:
         return asdict(self)
 
     def to_text(self) -> str:
-        """What a person reads in a terminal."""
+        """What a user reads in a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
         lines = [
             f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a new user "

@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import Policy
-from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.items import ItemInputs
-from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
@@ -91,7 +91,7 @@ class FittedModel:
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property
-    def reads_people(self) -> bool:
+    def reads_users(self) -> bool:
         """Whether a scorer reads users as text, so that whatever they state may count."""
         return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())
 
@@ -177,7 +177,7 @@ class FittedModel:
         """What the policy could not check for one user and the items (indexes) they are shown, and
         which attributes are not known.
         """
-        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_users)
         notice = [self.policy.notice] if self.policy.notice else []
         return [*odd, *self.policy_check.notes(request, shown), *notice]
 
@@ -219,5 +219,5 @@ def users_in_words(
         encoder=inputs.encoder,
         titles=catalog.titles(),
         liked_from=liked_from,
-        template=settings.person_template,
+        template=settings.user_template,
     )

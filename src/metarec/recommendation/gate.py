@@ -8,7 +8,7 @@ and q_m the share of attention that scorer m gives it, the log-score is
 
 so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The
 parts add up to the score exactly, which is what explanations show. `trust`, `regard`, `weight` and
-`ease` are learned on held-out newcomers (gate_training.py) at a few support sizes and interpolated
+`ease` are learned on held-out new users (gate_training.py) at a few support sizes and interpolated
 between them in log(1 + k).
 """
 
@@ -45,7 +45,7 @@ class Gate:
     ease: Float[np.ndarray, "knots scorers"]
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
 
-    def at(self, lengths: Int[np.ndarray, "people"]) -> dict[str, np.ndarray]:
+    def at(self, lengths: Int[np.ndarray, "users"]) -> dict[str, np.ndarray]:
         """`trust` [B], `regard` [B, S], `weight` [B, M] and `ease` [B, M] for supports of these
         lengths.
         """
@@ -76,9 +76,9 @@ class Gate:
         self,
         popularity: Float[np.ndarray, "items"],
         standing: Float[np.ndarray, "items columns"],
-        evidence: Mapping[str, Float[np.ndarray, "people items"]],
-        lengths: Int[np.ndarray, "people"],
-    ) -> dict[str, Float[np.ndarray, "people items"]]:
+        evidence: Mapping[str, Float[np.ndarray, "users items"]],
+        lengths: Int[np.ndarray, "users"],
+    ) -> dict[str, Float[np.ndarray, "users items"]]:
         """The addends of the log-score, by name: each [B, N] float32; popularity first, then
         standing.
 
@@ -105,10 +105,10 @@ class Gate:
         self,
         popularity: Float[np.ndarray, "items"],
         base: Float[np.ndarray, "rows items"],
-        evidence: Iterable[Float[np.ndarray, "people items"] | sp.csr_matrix],
-        lengths: Int[np.ndarray, "people"],
+        evidence: Iterable[Float[np.ndarray, "users items"] | sp.csr_matrix],
+        lengths: Int[np.ndarray, "users"],
         *,
-        out: Float[np.ndarray, "people items"],
+        out: Float[np.ndarray, "users items"],
     ) -> None:
         """The sum of `parts`, written into `out` and found with as few passes over the catalog as
         there can be.
@@ -124,7 +124,7 @@ class Gate:
         np.matmul(np.concatenate([at["trust"][:, None], at["regard"]], axis=1), base, out=out)
         rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
         pieces = column_pieces(*out.shape)
-        # log(1 + x / c) = log(x + c) - log c: the last is one number a person, added up here and
+        # log(1 + x / c) = log(x + c) - log c: the last is one number a user, added up here and
         # taken away at the end.
         constant, ones = np.zeros(len(lengths), np.float32), np.ones(out.shape[1], np.float32)
         for column, found in enumerate(evidence):

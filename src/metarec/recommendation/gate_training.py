@@ -1,10 +1,10 @@
-"""Learning the evidence gate on people the scorers have not seen.
+"""Learning the evidence gate on users the scorers have not seen.
 
 Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
-a person must not be trusted about that person). The gate first maximises the likelihood of what
+a user must not be trusted about that user). The gate first maximises the likelihood of what
 they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
 LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
-places count). Measured on validation newcomers, the second step is what made the gate better than
+places count). Measured on validation new users, the second step is what made the gate better than
 the best of its parts; likelihood alone was not (docs/experiments).
 """
 
@@ -44,7 +44,7 @@ _ASKED = "is_asked"
 
 @dataclass(frozen=True, kw_only=True)
 class GateTasks:
-    """T held-out people at one support size, each with C candidates and the M scorers' shares for
+    """T held-out users at one support size, each with C candidates and the M scorers' shares for
     them.
     """
 
@@ -193,7 +193,7 @@ def train_gate(
 
     Args:
         tell: hears the share of steps done.
-        weights: for each support size [T] how often each task's person is drawn, beside the
+        weights: for each support size [T] how often each task's user is drawn, beside the
             others; None: all alike.
         start: a gate between some of `names`, to go on from.
         pull: how strongly to stay near `start`.
@@ -311,7 +311,7 @@ def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -
 
 
 def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """Softmax likelihood of every relevant item, each person counting by how much they liked."""
+    """Softmax likelihood of every relevant item, each user counting by how much they liked."""
     relevant = tasks.is_relevant[rows]
     return -torch.log_softmax(scores + tasks.log_weight[rows], 1)[relevant].mean()
 
@@ -346,7 +346,7 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
     trust towards 1.
 
     Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen
-    people taught a gate to distrust popularity, and where the best ten places hold little that
+    users taught a gate to distrust popularity, and where the best ten places hold little that
     anybody likes, hundreds taught it standing that misled (docs/experiments).
     """
     steps = sum(
@@ -371,12 +371,12 @@ def _candidates(
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; of the pool only the first `shown` items.
     """
-    people, n_items = len(users), behaviour.n_items
+    n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
     pool, target = histories.first(pools), behaviour.targets.users(users)
-    is_relevant = np.zeros((people, n_items), bool)
+    is_relevant = np.zeros((n_users, n_items), bool)
     is_relevant[target.owners, target.items] = True
-    allowed = np.ones((people, n_items), bool)
+    allowed = np.ones((n_users, n_items), bool)
     allowed[pool.owners, pool.items] = False
     if shown:
         support, again = pool.first(shown), behaviour.repeats.users(users)

@@ -1,5 +1,5 @@
 """What a model that was fitted elsewhere knows that holds here too: how fast to trust each model's
-evidence (its gate), and which texts people like together (a map from text to taste).
+evidence (its gate), and which texts users like together (a map from text to taste).
 
 The gate of the target starts at the prior's and is pulled towards it, less the more users teach it.
 Whether that helps is asked of held-out users of the target; where it does not clearly help,

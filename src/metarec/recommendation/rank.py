@@ -17,7 +17,7 @@ sorted.
 
 
 def rank(
-    scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Generator
+    scores: Float[np.ndarray, "*users items"], k: int, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
     """The best `k` items of each row, best first.
 

@@ -14,7 +14,7 @@ from metarec.data.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One person, as far as known, asking for a slate.
+    """One user, as far as known, asking for a slate.
 
     Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is
     fine.
@@ -25,7 +25,7 @@ class Request:
     kind, timestamp)`; an item id alone is an event without a rating.
     """
     profile: dict[str, Any] = field(default_factory=dict)
-    """Attributes of the person; any may be missing."""
+    """Attributes of the user; any may be missing."""
     wish: str | None = None
     """What they ask for in words."""
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Slate:
-    """The ordered list shown to one person, best first."""
+    """The ordered list shown to one user, best first."""
 
     item_ids: list[str]
     scores: np.ndarray

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
-from metarec.data.newcomers import Horizon
 from metarec.data.relations import Relations
 from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
 from metarec.features.encoders.base import EncoderState
@@ -27,6 +27,7 @@ from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import Artefact, BrokenArtefact
+from metarec.runtime.old_names import SAVED, with_current_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -201,6 +202,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
 
 def _settings(saved: Mapping[str, Any]) -> Settings:
     """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
+    saved = with_current_names(saved, SAVED)
     learner = saved.get("learner")
     return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner)})
 

@@ -103,7 +103,7 @@ def check_place(folder: str | Path) -> None:
     """Whether a model may be written there: only a model folder may be replaced, and only one that
     nothing else lives in.
 
-    A served model's folder also holds people's events.
+    A served model's folder also holds users's events.
 
     Raises:
         FileExistsError: if something there would be lost.

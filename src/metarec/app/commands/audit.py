@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 MOST_EXPLAINED = 60
-"""People whose explanations are measured: each costs some hundred scores of the catalog."""
+"""Users whose explanations are measured: each costs some hundred scores of the catalog."""
 MOST_EVENTS = 10
 """Events of each of them."""
 
@@ -140,7 +140,7 @@ def audit(
         texts.append(tried.to_text())
     if tried is not None and tried.gan is not None:
         result["made_up"] = tried.gan.to_json()
-        sections["People made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
+        sections["Users made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
@@ -165,18 +165,18 @@ def _whom(
     """The model to evaluate and on which users, numbers of events, and what the reader must
     know of them.
     """
-    from metarec.data.newcomers import split_newcomers
+    from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.measure import Trial
-    from metarec.fairness.people import trial_on, unseen_people
+    from metarec.fairness.audited_users import trial_on, unseen_users
     from metarec.runtime.rng import derive
 
-    unseen = unseen_people(data, model.trained_on)
+    unseen = unseen_users(data, model.trained_on)
     if unseen or as_is:
         trial, horizon, cautions = trial_on(
             data, unseen or None, rng=derive(seed, "audit", "people")
         )
         return model, trial, horizon.shots, cautions
-    split = split_newcomers(data, rng=derive(seed, "audit", "people"), validation=0.0)
+    split = split_cold_users(data, rng=derive(seed, "audit", "people"), validation=0.0)
     tell(
         "everyone in the data was learned from: fitting a model like it without a fifth of them "
         "(--as-is: go on with this one)"
@@ -210,18 +210,18 @@ def attributes_of(trial: Trial) -> list[str]:
     activity.
     """
     from metarec.fairness.disparity import SMALL
-    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_people
+    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_users
 
     stated: dict[str, list[Any]] = {}
-    for person in trial.newcomers:
-        for name, value in person.profile.items():
+    for user in trial.cold_users:
+        for name, value in user.profile.items():
             stated.setdefault(name, []).append(value)
     names = sorted(
         name
         for name, values in stated.items()
         if not are_times([value for value in values if value is not None])
     )
-    sizes = {name: group_people(trial.newcomers, name).sizes for name in names}
+    sizes = {name: group_users(trial.cold_users, name).sizes for name in names}
     return [
         name
         for name in names
@@ -236,8 +236,8 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
 
     tell("fitting once more from another seed, to see how stable explanations are")
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
-    people = requests_at(trial.newcomers[:MOST_EXPLAINED], MOST_EVENTS)
-    return measure_faithfulness(model, people, rng=derive(seed, "faithfulness"), reseeded=[other])
+    users = requests_at(trial.cold_users[:MOST_EXPLAINED], MOST_EVENTS)
+    return measure_faithfulness(model, users, rng=derive(seed, "faithfulness"), reseeded=[other])
 
 
 def _faithful_html(faithful: Any) -> str:
@@ -274,11 +274,11 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
 
 
 def _tried(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
-    from metarec.data.newcomers import split_newcomers
+    from metarec.data.cold_users import split_cold_users
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    split = split_newcomers(data, rng=derive(seed, "mend"))
+    split = split_cold_users(data, rng=derive(seed, "mend"))
     return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SETS = ("ml-100k", "groceries")
 MOST_JUDGED = 500
-"""Newcomers judged: enough for intervals that say something, few enough for a coffee."""
+"""New users judged: enough for intervals that say something, few enough for a coffee."""
 
 
 def demo(

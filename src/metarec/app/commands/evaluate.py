@@ -13,13 +13,13 @@ from metarec.app.commands.options import (
     Encoder,
     ItemTemplate,
     Json,
-    PersonTemplate,
     PictureEncoder,
     Pictures,
     Preset,
     Prior,
     Seed,
     Source,
+    UserTemplate,
     note,
     show,
     spoken,
@@ -91,16 +91,22 @@ def evaluate(
     user_text: Annotated[
         bool,
         typer.Option(
-            "--user-text",
-            "--people-as-text",
             help="Also evaluate users written as text, read by the same "
             "encoder: alone, and together with ours.",
+        ),
+    ] = False,
+    overfitting: Annotated[
+        bool,
+        typer.Option(
+            "--overfitting",
+            help="Instead compare users trained on with new ones, fitted on 10, 30 and 100% of the "
+            "users, beside a plain Transformer.",
         ),
     ] = False,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     item_template: ItemTemplate = None,
-    person_template: PersonTemplate = None,
+    user_template: UserTemplate = None,
     pictures: Pictures = None,
     picture_encoder: PictureEncoder = "auto",
     model: Annotated[
@@ -129,9 +135,9 @@ def evaluate(
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
     from metarec.evaluation.evaluate import evaluate as judge
-    from metarec.evaluation.people_as_text import what_helped, with_user_text
     from metarec.evaluation.report import to_text, write_report
     from metarec.evaluation.scenarios import SCENARIOS
+    from metarec.evaluation.users_as_text import what_helped, with_user_text
     from metarec.features.pictures import with_pictures
     from metarec.runtime.progress import on_terminal
 
@@ -145,7 +151,7 @@ def evaluate(
         )
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput(
-            "--folds cross-validates over people: it goes with --scenario user-cold and without "
+            "--folds cross-validates over users: it goes with --scenario user-cold and without "
             "--out"
         )
     if model is not None and (
@@ -157,12 +163,12 @@ def evaluate(
         )
     if user_text and (folds or protocol is not None or model is not None):
         raise BadInput(
-            "--user-text fits a model on people to judge it on others: it goes without "
+            "--user-text fits a model on users to judge it on others: it goes without "
             "--folds, --protocol and --model"
         )
-    if person_template is not None and not user_text:
+    if user_template is not None and not user_text:
         raise BadInput(
-            "--person-template says how people are written, but nobody reads them; add --user-text"
+            "--user-template says how users are written, but nobody reads them; add --user-text"
         )
     if model is not None and item_template is not None:
         raise BadInput("--model judges a model as it is: it goes without --item-template")
@@ -178,11 +184,20 @@ def evaluate(
             raise BadInput(
                 f"--scenario {DOMAIN_COLD} compares fits with and without a prior: it goes without "
                 "--folds, --protocol, --model, --learner, --all, --pictures, --out and "
-                "--people-as-text"
+                "--user-text"
             )
         _domain_cold(
             data, prior, users, preset, encoder, baseline, _horizon(support), seed, as_json
         )
+        return
+    if overfitting:
+        others = (folds, protocol, model, learner, every, baseline, pictures, out, user_text)
+        if any(others) or scenario != "user-cold":
+            raise BadInput(
+                "--overfitting is a comparison of its own: it goes with --preset, --encoder, "
+                "--kind, --seed and --json alone"
+            )
+        _overfitting(data, kind, preset, encoder, seed, as_json)
         return
     table, report = read_clean(data)
     if kind is not None:
@@ -200,7 +215,7 @@ def evaluate(
             preset=preset,
             encoder=encoder,
             item_template=item_template,
-            person_template=person_template,
+            user_template=user_template,
         )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
@@ -267,6 +282,22 @@ def _domain_cold(
     show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
 
 
+def _overfitting(
+    data: str, kind: str | None, preset: str, encoder: str, seed: int, as_json: bool
+) -> None:
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.overfitting import measure_overfitting
+    from metarec.runtime.progress import on_terminal
+
+    table, _ = read_clean(data)
+    table = table if kind is None else _aimed_at(table, kind)
+    with on_terminal(show=not as_json) as progress:
+        found = measure_overfitting(
+            table, preset=preset, encoder=encoder, seed=seed, progress=progress
+        )
+    show({"data": table.name} | found.to_dict(), "\n".join(found.lines()), as_json=as_json)
+
+
 def _aimed_at(data: Dataset, kind: str) -> Dataset:
     """The data with one kind of event as the target.
 
@@ -295,7 +326,7 @@ def _aimed_at(data: Dataset, kind: str) -> Dataset:
 
 def _horizon(support: list[int] | None) -> Any:
     """Numbers of events to judge at, as asked; None leaves the choice to the data."""
-    from metarec.data.newcomers import Horizon
+    from metarec.data.cold_users import Horizon
     from metarec.data.schema import BadInput
 
     if not support:

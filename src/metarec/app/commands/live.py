@@ -224,7 +224,7 @@ def retrain(
                 head,
                 f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
                 f"events, "
-                f"{done.judges:,} people to judge by",
+                f"{done.judges:,} users to judge by",
                 *verdicts,
             ]
         ),

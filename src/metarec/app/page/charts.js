@@ -1,6 +1,7 @@
 // Small charts as SVG. Each one says in words what it shows.
 
 import { el, svg } from "./dom.js";
+import { t } from "./language.js";
 
 /** One bar for each number, oldest first. */
 export function columns(numbers, label) {
@@ -57,11 +58,11 @@ export function curve(series, metric) {
   const drawn = [...series].sort((a, b) => Number(a.ours) - Number(b.ours));
   const labels = spread(drawn.map((one) => ({ one, y: y(one.points.at(-1).mean) })), 15, box.top, height - box.bottom);
   return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `${metric} against the number of events; the numbers are in the table below` },
+    "aria-label": t`${metric} against the number of events; the numbers are in the table below` },
     marks.map((at) => [svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
     shots.map((events) => svg("text", { x: x(events), y: height - box.bottom + 18, "text-anchor": "middle" }, String(events))),
-    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, "events known of a new user"),
+    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, t`events known of a new user`),
     drawn.filter((one) => one.ours).map((one) => svg("path", { class: "band", d: band(one.points) })),
     drawn.map((one) => svg("path", { class: one.ours ? "line ours" : "line", d: path(one.points) })),
     labels.map(({ one, y: at }) => svg("text", { class: one.ours ? "end ours" : "end", x: width - box.right + 8, y: at + 4 }, one.name)));
@@ -85,9 +86,9 @@ export function intervals(rows) {
   const high = Math.max(...rows.map((row) => row.high), 1e-9);
   const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
   return el("table", { class: "intervals" },
-    el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "Users", "Interval", "Mean"].map((name) => el("th", {}, name)))),
+    el("thead", { class: "visually-hidden" }, el("tr", {}, [t`Group`, t`Users`, t`Interval`, t`Mean`].map((name) => el("th", {}, name)))),
     el("tbody", {}, rows.map((row) => el("tr", { class: row.is_small ? "small" : "" },
-      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.people.toLocaleString("en")}`)),
+      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.users.toLocaleString("en")}`)),
       el("td", { class: "interval-cell", "aria-label": `${row.low.toFixed(3)} to ${row.high.toFixed(3)}` },
         el("span", { class: "whisker", vars: { from: at(row.low), to: at(row.high) } }), el("span", { class: "dot", vars: { at: at(row.value) } })),
       el("td", { class: "number" }, row.value.toFixed(3))))));

@@ -20,7 +20,7 @@ from metarec.app.retraining.beside import known_relations, with_circumstances
 from metarec.app.retraining.compare import as_judges, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
-from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
@@ -49,7 +49,7 @@ JUDGES_SHARE = 5
 can be judged by them.
 """
 OWN_CHOICE = 0.5
-"""People whose weight in training reaches this chose by themselves, and say how long a history is;
+"""Users whose weight in training reaches this chose by themselves, and say how long a history is;
 see `teaching_weights`.
 """
 
@@ -75,7 +75,7 @@ class Retrained:
     events_new: int
     """Stored events that the challenger was trained on, beside the old data."""
     judges: int
-    """People whom both were judged by."""
+    """Users whom both were judged by."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -100,7 +100,7 @@ def retrain(
         model: folder of the model that serves.
         store: event store with what happened since.
         data: what the first model was fitted on, cleaned with the new events as when fitting; what
-            the model itself keeps where not given. People of it who were kept out of the first
+            the model itself keeps where not given. Users of it who were kept out of the first
             model (`metarec fit --hold-out`) judge.
         fit: makes a recommender from data; with the champion's own preset, encoder and policy where
             not given.
@@ -111,7 +111,7 @@ def retrain(
             before it stay anyway.
 
     Raises:
-        BadInput: if there is nothing new, too few people to judge by (and no `force`), or another
+        BadInput: if there is nothing new, too few users to judge by (and no `force`), or another
             retraining runs.
     """
     registry = Registry(model)
@@ -174,12 +174,12 @@ def _round(
     )
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
     judges = as_judges(
-        whole.with_interactions(by_own_choice(judging, stored, rails.min_newcomers)),
+        whole.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
         profiles,
         champion.vocabulary.ids,
         scale.relevant_from,
     )
-    if not force and (refused := too_few(len(judges.newcomers), rails)):
+    if not force and (refused := too_few(len(judges.cold_users), rails)):
         raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
     fit = fit or partial(champion.fit_like, seed=seed, progress=LoggedProgress())
@@ -199,7 +199,7 @@ def _round(
         *compare(champion, challenger, judges, train, seed),
         *compare_on_log(champion, challenger, read_log(store, scale, profiles)),
     ]
-    decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
+    decision = decide(comparisons, cold_users=len(judges.cold_users), rails=rails)
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force
     if promoted:
@@ -226,7 +226,7 @@ def _round(
         promoted=promoted,
         decision=decision,
         events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
-        judges=len(judges.newcomers),
+        judges=len(judges.cold_users),
     )
 
 
@@ -258,24 +258,24 @@ def scale_of(model: Recommender) -> ValueScale:
 def split_judges(
     store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events of the people who judge, and of those to learn from.
+    """Events of the users who judge, and of those to learn from.
 
     Judges are chosen among users the champion was not trained on by their keyed digest: the same
-    people in every round, and nobody's choice. People of the data `offered` to it who were kept out
+    users in every round, and nobody's choice. Users of the data `offered` to it who were kept out
     of it all judge, as long as they are a fair share of that data.
     """
     known = trained.interactions.frame.select("user_id").unique()
-    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
     kept_out: set[str] = set()
     if offered is not None:
-        people = offered.interactions.frame.select("user_id").unique()
-        aside = people.join(known, on="user_id", how="anti")
-        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= people.height else set()
+        users = offered.interactions.frame.select("user_id").unique()
+        aside = users.join(known, on="user_id", how="anti")
+        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= users.height else set()
     chosen = pl.DataFrame(
         {
             "user_id": [
                 user
-                for user in newcomers["user_id"].to_list()
+                for user in cold_users["user_id"].to_list()
                 if user in kept_out or int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
             ]
         },
@@ -290,7 +290,7 @@ def split_judges(
 def how_to_learn(
     train: Dataset, stored: pl.DataFrame
 ) -> tuple[dict[str, float] | None, Horizon | None]:
-    """How much each person counts in training, and the histories to learn for; None for both where
+    """How much each user counts in training, and the histories to learn for; None for both where
     nobody answered slates.
 
     Args:
@@ -334,7 +334,7 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Old and new events, items and users as one data set, without forgotten people."""
+    """Old and new events, items and users as one data set, without forgotten users."""
     before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
     told = with_circumstances(new, store.contexts(), before.schema)
     rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
@@ -357,8 +357,8 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
 
 
 def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:
-    people = events["user_id"].unique(maintain_order=True).to_list()
-    return dict(zip(people, data.users.of_users(people), strict=True))
+    users = events["user_id"].unique(maintain_order=True).to_list()
+    return dict(zip(users, data.users.of_users(users), strict=True))
 
 
 def _profiles(store: Store) -> dict[str, dict[str, object]]:

@@ -111,8 +111,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
-        summary="Recommends well to people and items it has just met.",
-        description="Send what a person did, get what they may like; each event changes the next "
+        summary="Recommends well to users and items it has just met.",
+        description="Send what a user did, get what they may like; each event changes the next "
         "slate.",
     )
     let_addresses_hold_ids()

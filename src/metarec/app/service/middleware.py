@@ -1,5 +1,5 @@
 """What stands before every route: limits on size, rate and host; keys, before a body is read; an
-id for each request; logs and metrics without people.
+id for each request; logs and metrics without users.
 
 Written against ASGI itself: it runs for every request, and the frameworks' own middleware costs
 more than the route.
@@ -94,7 +94,7 @@ class Middleware:
         except Exception as error:
             if status != LEFT:
                 raise  # the answer has begun; nothing sensible can be added
-            # The message of an unforeseen error may hold what a person sent; its kind and place do
+            # The message of an unforeseen error may hold what a user sent; its kind and place do
             # not.
             log.error(
                 "unforeseen error",

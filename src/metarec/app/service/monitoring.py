@@ -107,10 +107,10 @@ class Monitor:
             self._live.served.scale,
         )
         by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
-        newcomers = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
+        cold_users = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
         return {
             "slates": float(shown),
             "slates_measured": float(slates.height),
             "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
-            "liked_share_of_newcomers": float(newcomers or 0.0),  # type: ignore[arg-type]
+            "liked_share_of_new_users": float(cold_users or 0.0),  # type: ignore[arg-type]
         }  # polars types mean() as any literal

@@ -62,7 +62,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
 
 
 def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
-    """Everything there is to say about one item for one person, as plain data; of a long history
+    """Everything there is to say about one item for one user, as plain data; of a long history
     the latest events only, whose number is told.
     """
     known = [event for event in request.history if str(event[0]) in served.model.vocabulary]

@@ -1,4 +1,4 @@
-"""Routes for people: slates, events, explanations, what to ask, what is kept, forgetting."""
+"""Routes for users: slates, events, explanations, what to ask, what is kept, forgetting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from metarec.app.service.request_conversion import (
     answer_all,
     options_of,
     request_of,
-    stated_person,
+    stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, cost_of
 from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
@@ -40,8 +40,7 @@ LOOK_AGAIN = 1.0
 FORGOTTEN_SECONDS = 600.0
 """A slate takes less."""
 WITHOUT_STORE = (
-    "what is kept of this person cannot be read just now; the slate is made from what "
-    "was sent along"
+    "what is kept of this user cannot be read just now; the slate is made from what was sent along"
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
@@ -55,7 +54,7 @@ def user_routes(service: Service) -> APIRouter:
     store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
 
-    async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
+    async def as_request(body: schemas.UserInput, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
         return await service.read(
@@ -63,7 +62,7 @@ def user_routes(service: Service) -> APIRouter:
         )
 
     async def known_or_not(
-        body: schemas.Person, served: Served, **more: Any
+        body: schemas.UserInput, served: Served, **more: Any
     ) -> tuple[Request, bool]:
         """The request, and whether it had to be made without a store that is away; for a while
         nobody waits for it again.
@@ -133,9 +132,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/recommendations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="A slate for one person",
+        summary="A slate for one user",
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
@@ -143,9 +142,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/recommendations/batch",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Slates for several people",
+        summary="Slates for several users",
         **answers(schemas.SlateBatch, 501, 503),
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
@@ -167,7 +166,7 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/events",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
         **answers(schemas.EventsStored, 409, 503),
@@ -199,9 +198,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/explanations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Why an item stands where it stands for a person",
+        summary="Why an item stands where it stands for a user",
         **answers(dict[str, Any], 404, 501, 503),
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
@@ -217,9 +216,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/onboarding",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What to ask a newcomer, given the answers so far",
+        summary="What to ask a new user, given the answers so far",
         **answers(schemas.Questions, 503),
     )
     async def onboarding(
@@ -239,7 +238,7 @@ def user_routes(service: Service) -> APIRouter:
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
-        request = await as_request(stated_person(user_id, profile, history=said), served)
+        request = await as_request(stated_user(user_id, profile, history=said), served)
         hidden = np.flatnonzero(~served.passes).tolist()
         asked = {*skip, *like, *dislike, *served.model.vocabulary.names(hidden)}
         chosen = await service.pools.heavy.run(
@@ -255,9 +254,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What is kept of a person",
+        summary="What is kept of a user",
         **answers(schemas.User, 404, 503),
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
@@ -268,9 +267,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.put(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
-        summary="Set a person's attributes; the answer is what is kept of them",
+        summary="Set a user's attributes; the answer is what is kept of them",
         **answers(schemas.User, 503),
     )
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
@@ -280,9 +279,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.delete(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=admin,
-        summary="Forget a person",
+        summary="Forget a user",
         **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
@@ -299,7 +298,7 @@ def user_routes(service: Service) -> APIRouter:
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a person under the id they have now, with the `last` events; each
+    """What the store holds of a user under the id they have now, with the `last` events; each
     part is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
@@ -407,7 +406,7 @@ def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> di
     return shown
 
 
-def _unsaid(body: schemas.Person, served: Served) -> list[str]:
+def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference."""
     silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
     if not silent:

@@ -3,7 +3,7 @@
 `rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`;
 every metric reads those marks, so it works on any saved table of lists, ours or not. Gains are
 binary and discounts log2. A user with nothing relevant scores 0 (0.5 for AUC); leave such users out
-before, as the newcomer split does.
+before, as the new user split does.
 """
 
 from __future__ import annotations

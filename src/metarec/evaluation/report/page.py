@@ -1,4 +1,4 @@
-"""The page: the sentence first, then pictures, people, every number, and how it was measured."""
+"""The page: the sentence first, then pictures, users, every number, and how it was measured."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
     return [
         *found,
         "",
-        *(line for person in evaluation.shown for line in show(person, evaluation.shown_by)),
+        *(line for user in evaluation.shown for line in show(user, evaluation.shown_by)),
     ]
 
 
@@ -80,7 +80,7 @@ def head(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} test users, "
         f"{facts['chosen_by']:,} validation users; "
-        f"fitted on {facts['training_people']:,} users and "
+        f"fitted on {facts['training_users']:,} users and "
         f"{facts['training_events']:,} events; "
         f"{facts['items_listed']:,} items listed{read}"
     )
@@ -113,7 +113,7 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
         ]
         cost = evaluation.costs[model]
         name = f"[bold]{model}[/bold]" if model in evaluation.models else model
-        table.add_row(name, *cells, f"{cost.fit_seconds:.1f}", f"{cost.ms_per_newcomer:.2f}")
+        table.add_row(name, *cells, f"{cost.fit_seconds:.1f}", f"{cost.ms_per_cold_user:.2f}")
     return table
 
 
@@ -122,17 +122,17 @@ def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def show(person: ShownUser, shown_by: str) -> list[str]:
+def show(user: ShownUser, shown_by: str) -> list[str]:
     """One new user in a few lines."""
-    who = ", ".join(f"{k} {v}" for k, v in person.profile.items()) or "nothing known"
-    lines = [f"A new user ({who}), served by {shown_by}; liked {person.liked_later} things later"]
-    for slate in person.slates:
+    who = ", ".join(f"{k} {v}" for k, v in user.profile.items()) or "nothing known"
+    lines = [f"A new user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
+    for slate in user.slates:
         marked = [
             f"{'✓ ' if hit else ''}{title}"
             for title, hit in zip(slate.titles, slate.hits, strict=True)
         ]
         met = (
-            f"after {', '.join(_event(e) for e in person.did[: slate.acts])}"
+            f"after {', '.join(_event(e) for e in user.did[: slate.acts])}"
             if slate.events
             else "before any event"
         )

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from metarec.data.cleaning import clean
-from metarec.data.newcomers import ColdUserSplit
+from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
@@ -19,7 +19,7 @@ from metarec.fairness.groups import (
     ACTIVITY,
     category_matrix,
     group_items_by_popularity,
-    group_people,
+    group_users,
 )
 from metarec.fairness.mitigation.augment import augment_with_gan
 from metarec.fairness.mitigation.debiasing import PopularityDebiased
@@ -48,10 +48,10 @@ class Tried:
     before: Outcomes
     after: dict[str, Outcomes]
     gan: GanReport | None = None
-    """The checks of the people made up; None if nobody was."""
+    """The checks of the users made up; None if nobody was."""
 
     def to_text(self) -> str:
-        """The table, and under it what the checks say of people made up."""
+        """The table, and under it what the checks say of users made up."""
         return "\n".join(
             [self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])]
         )
@@ -76,7 +76,7 @@ def compare_mitigations(
         fit: fits a recommender; called once, and once more for each mitigation of training.
         by: profile attribute whose groups should be served more evenly, or `activity`: then only
             ways that need not know the group of whom they serve, for nobody knows how much a
-            newcomer will do.
+            new user will do.
         shots: numbers of events; those of the split's horizon where None.
         metric: what is compared; ways that do not touch it (rerankers, where values are predicted)
             are left out.
@@ -88,7 +88,7 @@ def compare_mitigations(
     """
     steps = tuple(shots or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
-    groups = group_people(split.test, by)
+    groups = group_users(split.test, by)
     model = fit(split.train, None)
     reports: list[GanReport] = []
     ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig(), reports))
@@ -136,7 +136,7 @@ def _ways(
     for.
 
     Args:
-        reports: takes the report on people made up.
+        reports: takes the report on users made up.
     """
     train = split.train
 
@@ -166,7 +166,7 @@ def _ways(
             fit(found.data, None),
             "copies are safe"
             if found.report.is_safe
-            else "NOT SAFE: made-up people resemble real ones",
+            else "NOT SAFE: made-up users resemble real ones",
         )
 
     def with_prior() -> tuple[Scores, str]:
@@ -179,7 +179,7 @@ def _ways(
             mended,
             f"weights {used}"
             if used
-            else "helped nobody on validation newcomers, so it is not used",
+            else "helped nobody on validation new users, so it is not used",
         )
 
     def debiased() -> tuple[Scores, str]:

@@ -1,8 +1,8 @@
 """Popularity taken out of the score, as far as one percent of quality pays for it.
 
-What everyone likes crowds out what few like, and people of rarer tastes lose most by it
+What everyone likes crowds out what few like, and users of rarer tastes lose most by it
 (Abdollahpouri et al. 2019, arXiv:1907.13286). The score loses `strength * log(popularity)`; the
-strength is the largest that costs validation newcomers at most `MOST_PRICE` of their NDCG@10.
+strength is the largest that costs validation new users at most `MOST_PRICE` of their NDCG@10.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial

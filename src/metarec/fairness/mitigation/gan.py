@@ -1,14 +1,14 @@
-"""People of small groups made up by a conditional GAN over interaction vectors.
+"""Users of small groups made up by a conditional GAN over interaction vectors.
 
 After CFGAN (Chae et al. 2018, doi:10.1145/3269206.3271743): the generator writes a whole vector of
 items, not one item, and the discriminator judges whole vectors beside the condition. We differ in
-three ways, because we want new people and not completions of known ones: the condition is the group
-and how many events the person has, never a real person's vector; vectors are drawn
+three ways, because we want new users and not completions of known ones: the condition is the group
+and how many events the user has, never a real user's vector; vectors are drawn
 (straight-through Bernoulli) instead of thresholded; and the generator must also match the mean of
 the discriminator's features (Salimans et al. 2016, arXiv:1606.03498), without which it soon writes
-the same person again.
+the same user again.
 
-`gan_checks` says whether the people made up are copies of real ones. Use nothing this module makes
+`gan_checks` says whether the users made up are copies of real ones. Use nothing this module makes
 before looking at that.
 """
 
@@ -33,19 +33,19 @@ class GanConfig:
     """How the generator is built and trained."""
 
     noise: int = 32
-    """Width of the noise a person is made from."""
+    """Width of the noise a user is made from."""
     width: int = 128
     """Hidden width of both networks."""
     steps: int = 1000
     """Updates of each network."""
     batch: int = 64
-    """People per update, drawn so that groups come equally often."""
+    """Users per update, drawn so that groups come equally often."""
     lr: float = 1e-3
     """Adam's step size for both."""
     matching: float = 10.0
     """Weight of matching the discriminator's mean features."""
     dropout: float = 0.3
-    """Of the discriminator's input: it must not recognise single people."""
+    """Of the discriminator's input: it must not recognise single users."""
 
     def __post_init__(self) -> None:
         if min(self.noise, self.width, self.steps, self.batch) < 1:
@@ -76,7 +76,7 @@ class Generator(nn.Module):
         return self.out(self.body(torch.cat([noise, group, length.log()[:, None]], dim=1)))  # type: ignore[no-any-return]
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
-        """A drawn 0/1 vector [B, N] per person; gradients pass as if it were the chances
+        """A drawn 0/1 vector [B, N] per user; gradients pass as if it were the chances
         (straight-through).
         """
         chance = -torch.expm1(
@@ -121,22 +121,22 @@ def train_gan(
     *,
     report: Report | None = None,
 ) -> Generator:
-    """Learn to make up people like the given ones.
+    """Learn to make up users like the given ones.
 
     Args:
         vectors: 0/1 [U, N], every row with at least one event.
-        labels: [U] group of each person, 0 .. G-1.
+        labels: [U] group of each user, 0 .. G-1.
         rng: draws batches, noise and vectors; the networks are initialised from it too.
 
     Raises:
-        BadInput: if a person has no event.
+        BadInput: if a user has no event.
     """
     if not vectors.any(axis=1).all():
         raise BadInput(
-            f"person {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
+            f"user {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
             f"of them; leave them out"
         )
-    people, items = vectors.shape
+    users, items = vectors.shape
     real, group = (
         torch.from_numpy(vectors.astype(np.float32)),
         functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float(),
@@ -153,7 +153,7 @@ def train_gan(
         )
         for step in range(config.steps):
             batch = torch.multinomial(
-                evenly, min(config.batch, people), replacement=True, generator=rng
+                evenly, min(config.batch, users), replacement=True, generator=rng
             )
             told = _update_judge(
                 judge, tell, generator, real[batch], group[batch], length[batch], rng
@@ -166,8 +166,8 @@ def train_gan(
     return generator.eval()
 
 
-def _noise(generator: Generator, people: int, rng: torch.Generator) -> Tensor:
-    return torch.randn(people, generator.noise, generator=rng)
+def _noise(generator: Generator, users: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(users, generator.noise, generator=rng)
 
 
 def _update_judge(
@@ -222,7 +222,7 @@ def _update_generator(
 def make_up(
     generator: Generator, labels: np.ndarray, lengths: np.ndarray, groups: int, rng: torch.Generator
 ) -> np.ndarray:
-    """0/1 vectors [M, N] of people of the given groups with exactly the given numbers of events
+    """0/1 vectors [M, N] of users of the given groups with exactly the given numbers of events
     (Gumbel top-k draws).
 
     Args:

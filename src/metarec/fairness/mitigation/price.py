@@ -1,9 +1,9 @@
-"""What each mitigation gains and what it costs, in one table, on the same people, with intervals.
+"""What each mitigation gains and what it costs, in one table, on the same users, with intervals.
 
 The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear),
 and its two groups stay the same throughout: a mitigation may not pick another pair to look good.
 Serving the better group worse also closes a gap, so the table says how each of the two moved. What
-is left of it between people with as many liked items stands beside it, and what the group served
+is left of it between users with as many liked items stands beside it, and what the group served
 worse would have to gain for the gap to be halved at a price of `MOST_PRICE`: arithmetic, whatever
 is tried.
 """
@@ -53,7 +53,7 @@ class PriceRow:
     name: str
     overall: float
     overall_change: Change
-    """Paired by person."""
+    """Paired by user."""
     price: float
     """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is
     one lost.
@@ -70,7 +70,7 @@ class PriceRow:
     """Between those two groups; below 0 where the order turned."""
     gap_change: Change
     matched: float
-    """What is left of the gap between people with as many liked items."""
+    """What is left of the gap between users with as many liked items."""
     matched_change: Matched
     note: str = ""
 
@@ -96,13 +96,13 @@ class PriceTable:
 
     metric: str
     shots: int | None
-    """None: each person's mean over the curve."""
+    """None: each user's mean over the curve."""
     gap: Gap
     """Of the model as it is."""
     overall: float
     by_group: dict[str, float]
     shares: dict[str, float]
-    """Of each group among the people."""
+    """Of each group among the users."""
     rows: list[PriceRow]
 
     @property
@@ -133,7 +133,7 @@ class PriceTable:
             )
         if self.gap.matched.is_known and not self.gap.matched.is_clear:
             return found + (
-                f"Between people with as many liked items nothing clear is left "
+                f"Between users with as many liked items nothing clear is left "
                 f"({self.gap.matched}): nothing "
                 "shows that the model makes it, so there is nothing to mend; ask with another "
                 "metric, such as auc."
@@ -227,9 +227,9 @@ def price(
 
     Args:
         before: results of the model as it is.
-        after: name -> results with the mitigation, on the same people.
+        after: name -> results with the mitigation, on the same users.
         groupings: where to look for the widest gap.
-        shots: a number of events; each person's mean over the curve where None.
+        shots: a number of events; each user's mean over the curve where None.
         notes: name -> a caveat to be printed beside it.
 
     Raises:
@@ -263,7 +263,7 @@ def price(
         gap=gap,
         overall=float(np.nanmean(start)),
         by_group=_means(start, groups),
-        shares={label: people / len(start) for label, people in groups.sizes.items()},
+        shares={label: users / len(start) for label, users in groups.sizes.items()},
         rows=rows,
     )
 

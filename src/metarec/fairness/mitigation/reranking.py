@@ -1,7 +1,7 @@
-"""Rerankers of `recommendation`'s Protocol: slates calibrated to a person's taste, or bounded in
+"""Rerankers of `recommendation`'s Protocol: slates calibrated to a user's taste, or bounded in
 what items they show.
 
-Both are greedy, place by place, for all people at once. `Reranked` makes a fitted recommender
+Both are greedy, place by place, for all users at once. `Reranked` makes a fitted recommender
 judge-able with either.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
@@ -28,14 +28,14 @@ class Calibrated:
     doi:10.1145/3240323.3240372).
 
     At each place the item with the largest `(1 - weight) score - weight KL(wanted || slate so far)`
-    is taken. Scores are put on [0, 1] within each person's candidates first, so that `weight` means
+    is taken. Scores are put on [0, 1] within each user's candidates first, so that `weight` means
     the same for every model.
     """
 
     categories: np.ndarray
     """[N, G] share of each item over categories."""
     wanted: np.ndarray
-    """[B, G] mix wanted for each person; a row of zeros leaves that person's order as it is."""
+    """[B, G] mix wanted for each user; a row of zeros leaves that user's order as it is."""
     weight: float = 0.5
     """In [0, 1]: 0 keeps the ranking."""
 
@@ -144,7 +144,7 @@ def taste_of(
     categories: np.ndarray,
     liked_from: float = -np.inf,
 ) -> np.ndarray:
-    """[B, G] mix of categories in each person's liked history, as amounts; zeros where nothing was
+    """[B, G] mix of categories in each user's liked history, as amounts; zeros where nothing was
     liked.
     """
     pairs = [

@@ -51,7 +51,7 @@ class ImageEncoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in front of a person."""
+        """What to call it in front of a user."""
         ...
 
     @property

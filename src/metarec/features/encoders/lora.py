@@ -102,7 +102,7 @@ def fine_tune(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> FineTuned:
-    """Teach a text encoder which items go together for people, and keep it only if unseen items are
+    """Teach a text encoder which items go together for users, and keep it only if unseen items are
     ranked better.
 
     In a step some items are read; for each user who liked several of them, the others must name
@@ -127,7 +127,7 @@ def fine_tune(
     judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
     if len(learned) < 4 or len(judged) < 2:
         raise BadInput(
-            f"only {len(usable)} items have both text and two people who liked them; fine-tuning "
+            f"only {len(usable)} items have both text and two users who liked them; fine-tuning "
             f"needs dozens at least"
         )
     with torch.random.fork_rng(devices=[]):

@@ -698,6 +698,6 @@ def _json(path: Path) -> dict[str, Any]:
 def _first_line(error: Exception) -> str:
     if "ignore_mismatched_sizes" in str(
         error
-    ):  # transformers points to a report that a person here does not see
+    ):  # transformers points to a report that a user here does not see
         return "weights of another shape than its config.json says"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,6 +1,6 @@
 """Items nobody has met: which of them takes which of the places that the gate gives to them all.
 
-The gate learns from items that people have met, whose popularity and companions it knows. Of items
+The gate learns from items that users have met, whose popularity and companions it knows. Of items
 without a single event it knows neither; hidden items ranked among themselves by the gate alone
 stood behind plain likeness of texts and expected popularity on two data sets of three
 (docs/experiments). A learner of new items, trained on exactly that, orders them better, but its
@@ -33,7 +33,7 @@ LEARNERS = 3
 """Learners whose scores are added up: which items they are kept from, to learn when to stop and
 what to trust, is drawn by lot.
 """
-MOST_PEOPLE = 10_000
+MOST_USERS = 10_000
 """Training users that the learner learns from."""
 FEWEST = 8 * FOLDS
 """Items with likes from which on there is something to learn of items."""
@@ -66,8 +66,8 @@ class NewItemPlaces:
         liked = np.unique(histories.items[behaviour.is_liked(histories)])
         if len(liked) < FEWEST or not behaviour.content.shape[1]:
             return None
-        if len(histories) > MOST_PEOPLE:
-            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MOST_PEOPLE]))
+        if len(histories) > MOST_USERS:
+            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MOST_USERS]))
         texts = text.astype(np.float32) if text.shape[1] else None
         learners = [
             NewItems.fit(behaviour, rng, texts=texts, progress=progress) for _ in range(LEARNERS)
@@ -87,17 +87,17 @@ class NewItemPlaces:
         """Whether there are new items to choose between."""
         return len(self.rows) > 1
 
-    def deal(self, scores: Float[np.ndarray, "people items"], support: Histories) -> None:
-        """Deal the scores of new items anew, in place, to each person in the order that the learner
+    def deal(self, scores: Float[np.ndarray, "users items"], support: Histories) -> None:
+        """Deal the scores of new items anew, in place, to each user in the order that the learner
         would show them.
         """
         if self.is_needed:
             scores[:, self._dealt] = self._anew(scores[:, self._dealt], support)
 
     def part(
-        self, scores: Float[np.ndarray, "people items"], support: Histories
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N] what `deal` adds to each score: 0 for items that people have met."""
+        self, scores: Float[np.ndarray, "users items"], support: Histories
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N] what `deal` adds to each score: 0 for items that users have met."""
         added = np.zeros_like(scores)
         if self.is_needed:
             given = scores[:, self._dealt]

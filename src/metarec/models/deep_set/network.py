@@ -1,7 +1,7 @@
-"""The network for newcomers: a set reader with a small causal Transformer beside it, trained on
-people cut short.
+"""The network for new users: a set reader with a small causal Transformer beside it, trained on
+users cut short.
 
-Every training user is shown as a newcomer would be (the first k events of their pool, k drawn anew
+Every training user is shown as a new user would be (the first k events of their pool, k drawn anew
 each time) and must name everything they liked afterwards. The reader of the set (Zaheer et al.
 2017, "Deep Sets", arXiv:1703.06114) carries most of the weight; attention enters through a gate
 that starts almost shut, because on small data it added nothing (research notes). An item is its
@@ -109,7 +109,7 @@ class DeepSetNetwork(nn.Module):
         for table in (self.value.weight, self.place.weight, self.profile.weight, self.out.weight):
             nn.init.normal_(table, std=0.02)
 
-    def people(
+    def users(
         self,
         items_BL: Int[Tensor, "B L"],
         values_BL: Float[Tensor, "B L"],
@@ -117,7 +117,7 @@ class DeepSetNetwork(nn.Module):
         profile_BP: Float[Tensor, "B P"],
         items_ND: Float[Tensor, "N D"],
     ) -> Float[Tensor, "B L+1 D"]:
-        """[B, L + 1, D] what is known of each person after 0, 1, ... L events."""
+        """[B, L + 1, D] what is known of each user after 0, 1, ... L events."""
         place = self.place.weight[: items_BL.shape[1] + 1]
         first = (
             functional.dropout(profile_BP, self.sizes.profile_dropout, self.training)
@@ -140,14 +140,14 @@ class DeepSetNetwork(nn.Module):
 
     def score(
         self,
-        people: Float[Tensor, "*B D"],
+        users: Float[Tensor, "*B D"],
         items_ND: Float[Tensor, "N D"],
         columns: Int[Tensor, "C"] | None = None,
     ) -> Float[Tensor, "*B items"]:
         """[..., N] logits, or only those of some `columns`."""
         if columns is not None:
             items_ND = items_ND[columns]
-        logits: Tensor = self.out(people) @ items_ND.T + (
+        logits: Tensor = self.out(users) @ items_ND.T + (
             self.bias if columns is None else self.bias[columns]
         )
         return logits
@@ -238,7 +238,7 @@ def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
 def _episode_loss(
     network: DeepSetNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
 ) -> Tensor:
-    """Multi-positive softmax over the catalog without the pool; a person counts by how much they
+    """Multi-positive softmax over the catalog without the pool; a user counts by how much they
     liked.
     """
     histories = behaviour.histories.users(users)
@@ -247,7 +247,7 @@ def _episode_loss(
     pool, asked = histories.first(pools), histories.after(pools)
     liked = asked.where(behaviour.is_wanted(asked))
     items_ND = network.items()
-    people = network.people(
+    embedded = network.users(
         *padded_support(pool, network.pool), torch.from_numpy(behaviour.profiles[users]), items_ND
     )
     drawn = rng.integers(
@@ -256,8 +256,8 @@ def _episode_loss(
     prefixes = np.concatenate(
         [np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1
     )
-    chosen = people.gather(
-        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, people.shape[-1])
+    chosen = embedded.gather(
+        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, embedded.shape[-1])
     )
     columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
     scores = network.score(chosen, items_ND, columns) + log_weight

@@ -161,7 +161,7 @@ class ItemFeatures:
     of B tasks has items of its own."""
     bias: Tensor
     """[N] (or [B, Q]) float: log of how often each item is liked; what is known of it before
-    knowing the person.
+    knowing the user.
     """
     anchors: Tensor
     """[M] int64: items that stand for the whole catalog in a support's softmax."""
@@ -292,7 +292,7 @@ class ValueScale:
     """
     mean: float
     item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, people's own levels taken off and
+    """[N] float32 what each item's values lie above the mean, users's own levels taken off and
     pulled towards 0.
     """
     spread: float

@@ -150,8 +150,8 @@ def task_mean(values: Tensor, is_real: Tensor) -> Tensor:
 def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None) -> Tensor:
     """Softmax over the candidates, a mean over all liked events of the batch, in nats.
 
-    Each event counts the same, so that people who like more weigh more: on newcomers' NDCG this
-    beats equal people.
+    Each event counts the same, so that users who like more weigh more: on new users' NDCG this
+    beats equal users.
 
     Args:
         scores: [B, N].

@@ -55,7 +55,7 @@ class Body(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
-    """An item's columns joined with the person's profile, through ReLU layers to a score (MeLU,
+    """An item's columns joined with the user's profile, through ReLU layers to a score (MeLU,
     arXiv:1908.00413).
     """
 

@@ -65,7 +65,7 @@ class FittedLearner:
         Args:
             columns: of the same behaviour, where several learners share them.
             training: how the prior is learned; as the method has it by default.
-            validate: quality on people outside of `behaviour`, higher is better; the best prior
+            validate: quality on users outside of `behaviour`, higher is better; the best prior
                 seen is kept.
 
         Raises:
@@ -151,7 +151,7 @@ class FittedLearner:
         return "liking" if self.objective == "ranking" else self.method.values
 
     def support(self, histories: Histories, profiles: np.ndarray) -> Support:
-        """People as the learner sees them; `profiles` is [B, P]."""
+        """Users as the learner sees them; `profiles` is [B, P]."""
         return padded_support(
             self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
         )
@@ -186,7 +186,7 @@ class FittedLearner:
         """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
         where it is given.
 
-        A person without support gets the prior's.
+        A user without support gets the prior's.
         """
         scores = self.scores(support, profiles)
         out = scores if out is None else out
@@ -302,14 +302,14 @@ class Learned:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: LearnedConfig | None = None
     ) -> Learned:
-        """Meta-train it to rank, on the training users as newcomers."""
+        """Meta-train it to rank, on the training users as new users."""
         config = config or cls.config
         settings = dict(config.learner)
         try:
             learner = FittedLearner.fit(
                 behaviour, rng, name=cls.method, settings=settings, training=config
             )
-        except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
+        except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
             learner = FittedLearner.untrained(behaviour, rng, name=cls.method, settings=settings)
         return cls(learner=learner, config=config)
 

@@ -71,7 +71,7 @@ def dot(user: Tensor, v: Tensor) -> Tensor:
 
 
 def prior_score(prior: Params, items: ItemFeatures, objective: Objective) -> Tensor | float:
-    """[N] or [B, N] what is known of items before knowing the person: log popularity; a rating's
+    """[N] or [B, N] what is known of items before knowing the user: log popularity; a rating's
     mean is taken off already.
     """
     return prior["bias_scale"] * items.bias if objective == "ranking" else 0.0

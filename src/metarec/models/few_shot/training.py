@@ -1,4 +1,4 @@
-"""The outer loop: one trainer for every learner, stopped early by newcomers nobody trained on."""
+"""The outer loop: one trainer for every learner, stopped early by new users nobody trained on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def meta_train(
     Args:
         tasks: where meta-batches come from; its items are rows of `items`.
         profile: columns of the tasks' profiles, 0 without any.
-        validate: quality of a prior on held-out newcomers, higher is better; without it the last
+        validate: quality of a prior on held-out new users, higher is better; without it the last
             prior is kept.
 
     Returns:

@@ -20,7 +20,7 @@ from metarec.models.transformer.network import SequenceSizes, SequenceTransforme
 from metarec.runtime.progress import Progress, silent
 
 CANDIDATES = 256
-"""Items that a large catalog is sampled to where every pair of a person and an item costs a pass of
+"""Items that a large catalog is sampled to where every pair of a user and an item costs a pass of
 its own.
 """
 
@@ -45,7 +45,7 @@ class SequenceTraining:
     form then samples `CANDIDATES`).
     """
     positives: int = 8
-    """Things a person liked beyond the prefix, drawn anew in each step, that a sampled loss asks
+    """Things a user liked beyond the prefix, drawn anew in each step, that a sampled loss asks
     about.
     """
     masked: float = 0.3
@@ -65,7 +65,7 @@ class SequenceTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """What there is to learn from: histories shown, and what each person went on to like."""
+    """What there is to learn from: histories shown, and what each user went on to like."""
 
     inputs: SequenceInputs
     targets: sp.csr_matrix

@@ -20,7 +20,7 @@ from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, pr
 @dataclass(frozen=True, kw_only=True)
 class DeepKernel:
     """A Gaussian process whose kernel compares embeddings: linear, plus how close they lie, plus
-    the person's level.
+    the user's level.
 
     Patacchiola et al. 2020, arXiv:1910.05199 (deep kernel transfer). The kernel learns from the
     query's likelihood, or its softmax, rather than from the marginal likelihood of all events.

@@ -33,7 +33,7 @@ class GradientLearner:
     works well.
 
     Where we differ from the papers: the inner loss is weighted by how many events there are, `n /
-    (n + kappa)` with kappa learned, so that one event moves a newcomer less than twenty; item
+    (n + kappa)` with kappa learned, so that one event moves a new user less than twenty; item
     popularity is part of every ranking score.
     """
 
@@ -230,7 +230,7 @@ def reptile(
 def melu(
     *, objective: Objective = "rating", inner_steps: int = 1, inner_lr: float = 5e-3
 ) -> GradientLearner:
-    """Content and profile through shared embeddings; the decision layers adapt to a person's
+    """Content and profile through shared embeddings; the decision layers adapt to a user's
     ratings (Lee et al. 2019, arXiv:1908.00413).
 
     Second order, as the paper writes (its code cuts that path). Attributes are embedded together
@@ -274,7 +274,7 @@ def history_maml(
     adapts: tuple[str, ...] = ("*.down", "*.up", "user_0", "offset"),
 ) -> GradientLearner:
     """A causal Transformer reads the history; its low-rank factors (LoRA, arXiv:2106.09685) adapt
-    to the person.
+    to the user.
 
     Finn et al. 2017, arXiv:1703.03400, over parameters chosen by `adapts`: `("*",)` is everything,
     `("block.0.*",)` one block.

@@ -24,7 +24,7 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class Prototypical:
-    """Items score by their squared distance to what the person disliked less that to what they
+    """Items score by their squared distance to what the user disliked less that to what they
     liked.
 
     Snell et al. 2017, arXiv:1703.05175. Two classes of uneven and perhaps no support, so each

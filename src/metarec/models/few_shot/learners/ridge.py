@@ -20,12 +20,12 @@ from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, pr
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeLearner:
-    """A Gaussian prior over a person's weights on learned item features, updated exactly by each
+    """A Gaussian prior over a user's weights on learned item features, updated exactly by each
     event.
 
     The prior's mean (moved by the profile), the features (and with them the prior's covariance,
     which is the identity in feature space) and the noise are learned through the solution. Early
-    events share a mood that later ones do not (a person's first ratings are no fair sample of their
+    events share a mood that later ones do not (a user's first ratings are no fair sample of their
     level); that is a variance of the support alone. Solved in the support's dimension, see
     `closed_form`.
     """
@@ -37,7 +37,7 @@ class RidgeLearner:
     dim: int = 32
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the noise, the variance of people's levels and of first sessions, and what a
+        """A trunk, the noise, the variance of users's levels and of first sessions, and what a
         liked or disliked event is worth.
         """
         prior = new_trunk(items, profile, self.dim, draw) | {

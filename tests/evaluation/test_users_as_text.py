@@ -1,14 +1,14 @@
-"""People written as text beside the model over item tokens: what each knows, and which helped."""
+"""Users written as text beside the model over item tokens: what each knows, and which helped."""
 
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import split_newcomers
+from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.people_as_text import WEIGHTS, what_helped, with_user_text
 from metarec.evaluation.report import to_text
+from metarec.evaluation.users_as_text import WEIGHTS, what_helped, with_user_text
 from metarec.recommendation.slate import Request
 from world import tiny_world
 
@@ -55,7 +55,7 @@ def test_the_report_says_which_helped(judged):
         [cell["mean"] for cell in said[text.name]], gaps.mean(axis=1), atol=1e-6
     )
     assert all(cell["low"] <= cell["mean"] <= cell["high"] for cell in said[both.name])
-    assert said["sentence"].startswith("People written as text, NDCG@10 to metarec: alone ")
+    assert said["sentence"].startswith("Users written as text, NDCG@10 to metarec: alone ")
     found.curve.per_user[text.name]["ndcg@10"][:] = 0.0
     assert (
         f"clearly worse at {', '.join(map(str, found.curve.shots))} events"
@@ -64,11 +64,11 @@ def test_the_report_says_which_helped(judged):
 
 
 def test_a_route_without_words_is_refused():
-    split = split_newcomers(WORLD.data, rng=np.random.default_rng(0))
+    split = split_cold_users(WORLD.data, rng=np.random.default_rng(0))
     own = OwnRecommender(preset="tiny", encoder="none")
     text, _ = with_user_text(own)
     with pytest.raises(
-        BadInput, match="'metarec', whose encoder reads the people, is not fitted yet"
+        BadInput, match="'metarec', whose encoder reads the users, is not fitted yet"
     ):
         text.fit(split.train, [], np.random.default_rng(0))
     own.fit(split.train, [], np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""People written as text and read by the encoder that reads the items."""
+"""Users written as text and read by the encoder that reads the items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metarec.features.text import HISTORY_ITEMS, user_text
 
 @dataclass(frozen=True, kw_only=True)
 class UsersInWords:
-    """How a person's profile and recent history become a text, and who reads it."""
+    """How a user's profile and recent history become a text, and who reads it."""
 
     encoder: TextEncoder
     titles: Sequence[str]
@@ -26,12 +26,12 @@ class UsersInWords:
     template: str | None = None
     """As for `user_text`."""
     keeps: bool = False
-    """Whether vectors are kept on disk, as those of training people are: they are asked for again
+    """Whether vectors are kept on disk, as those of training users are: they are asked for again
     by the next fit.
     """
 
     def write(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-        """One text for each person; the empty text where nothing is known."""
+        """One text for each user; the empty text where nothing is known."""
         latest = histories.after(np.maximum(histories.lengths - HISTORY_ITEMS, 0))
         cuts = latest.offsets[1:-1]
         liked = np.split(latest.values >= self.liked_from, cuts)
@@ -43,7 +43,7 @@ class UsersInWords:
         ]
 
     def read(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """[B, E] float32: people as their texts' vectors, all encoded together; zeros where nothing
+        """[B, E] float32: users as their texts' vectors, all encoded together; zeros where nothing
         is known.
         """
         texts = self.write(histories, profiles)

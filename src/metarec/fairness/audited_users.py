@@ -1,4 +1,4 @@
-"""Whom to audit a fitted model on: people it never learned from, with the events they are judged
+"""Whom to audit a fitted model on: users it never learned from, with the events they are judged
 on.
 """
 
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, choose_horizon, items_of_users, newcomers_of
+from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, items_of_users
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 
 SEEN = (
-    "the model may have learned from these people, which makes it look better than it is for "
-    "newcomers; "
-    "audit on people it never met"
+    "the model may have learned from these users, which makes it look better than it is for "
+    "new users; "
+    "audit on users it never met"
 )
 
 
-def unseen_people(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
-    """Ids of the people of `data` who are not in the events `trained_on`."""
+def unseen_users(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
+    """Ids of the users of `data` who are not in the events `trained_on`."""
     return (
         data.interactions.frame.select("user_id")
         .unique()
@@ -33,16 +33,16 @@ def unseen_people(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
 
 def trial_on(
     data: Dataset,
-    people: Sequence[str] | None = None,
+    users: Sequence[str] | None = None,
     *,
     most: int = 2000,
     rng: np.random.Generator,
 ) -> tuple[Trial, Horizon, list[str]]:
-    """Make newcomers of people of `data`.
+    """Make new users of users of `data`.
 
     Args:
-        people: ids of those whom the model did not learn from; None takes everyone, with a caution.
-        most: at most this many people, drawn by `rng`.
+        users: ids of those whom the model did not learn from; None takes everyone, with a caution.
+        most: at most this many users, drawn by `rng`.
 
     Returns:
         The trial, the horizon it was cut at, and cautions in plain sentences.
@@ -53,7 +53,7 @@ def trial_on(
     """
     events, counts = data.interactions.frame, items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
-    asked = counts if people is None else counts.filter(_is_one_of(people))
+    asked = counts if users is None else counts.filter(_is_one_of(users))
     able = (
         asked.filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
@@ -61,17 +61,17 @@ def trial_on(
     )
     if not len(able):
         raise BadInput(
-            f"none of the {asked.height} people asked about has the {horizon.min_events} events "
+            f"none of the {asked.height} users asked about has the {horizon.min_events} events "
             f"needed to be judged; "
             "give more events of theirs"
         )
     chosen = able if len(able) <= most else rng.permutation(able)[:most]
-    others = events if people is None else events.filter(~_is_one_of(people))
+    others = events if users is None else events.filter(~_is_one_of(users))
     if (
         not others.height
     ):  # data that hold nobody else: what they did is all that is known of the catalog
         others = events
-    found = newcomers_of(
+    found = cold_users_of(
         data,
         chosen,
         others.select("item_id").unique(),
@@ -79,15 +79,15 @@ def trial_on(
     )
     if not found:
         raise BadInput(
-            f"none of the {len(chosen)} people judged liked anything after their first "
+            f"none of the {len(chosen)} users judged liked anything after their first "
             f"{horizon.pool} events"
         )
     return (
         Trial.of(found, data.with_interactions(others)),
         horizon,
-        [SEEN] if people is None else [],
+        [SEEN] if users is None else [],
     )
 
 
-def _is_one_of(people: Sequence[str]) -> pl.Expr:
-    return pl.col("user_id").is_in(pl.Series("user_id", list(people), dtype=pl.Utf8).implode())
+def _is_one_of(users: Sequence[str]) -> pl.Expr:
+    return pl.col("user_id").is_in(pl.Series("user_id", list(users), dtype=pl.Utf8).implode())

@@ -1,4 +1,4 @@
-"""People written as text beside the recommender: what the text route knows alone, and what it adds.
+"""Users written as text beside the recommender: what the text route knows alone, and what it adds.
 
 `u* = encoder(u)` from profile and recent history in words (the scorer `user_text`), judged in
 the same table as the model over item tokens, so that the report says which of the two helped, at
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
@@ -38,11 +38,11 @@ FLOOR = 1e-6
 @dataclass(kw_only=True)
 class TextRoute:
     """The text route alone: the scorer that `fit --learner user_text` adds, beside a model
-    fitted before on the same people.
+    fitted before on the same users.
     """
 
     beside: OwnRecommender
-    name: str = "people as text"
+    name: str = "users as text"
     scorer: UserText | None = field(default=None, init=False)
 
     # The model has them
@@ -56,7 +56,7 @@ class TextRoute:
         scorer = fitted(self.name, self.scorer)
         return {
             "reads_with": self.model.item_inputs.encoder.name,
-            "people": scorer.note,
+            "users": scorer.note,
             "ridge": scorer.tower.ridge,
         }
 
@@ -72,10 +72,10 @@ class TextRoute:
 
     @property
     def model(self) -> Recommender:
-        """The recommender beside, whose encoder reads people too."""
+        """The recommender beside, whose encoder reads users too."""
         if self.beside.model is None:
             raise BadInput(
-                f"{self.beside.name!r}, whose encoder reads the people, is not fitted yet; fit it "
+                f"{self.beside.name!r}, whose encoder reads the users, is not fitted yet; fit it "
                 f"first"
             )
         return self.beside.model
@@ -84,7 +84,7 @@ class TextRoute:
 @dataclass(kw_only=True)
 class WithUserText:
     """A recommender and the text route together, weighed at each number of events by what helped
-    validation newcomers.
+    validation new users.
     """
 
     text: TextRoute
@@ -102,12 +102,12 @@ class WithUserText:
                 self.weights[shots] = 0.0
                 continue
             ours, said = self._ours(asked), self.text.score(asked)
-            pools = [person.pool for person in validation]
+            pools = [user.pool for user in validation]
             known = self.text.model.reader.accepted(pools, self.vocabulary)
             open_BN = known.matrix(len(self.vocabulary)).toarray() == 0
             liked_BN = np.zeros_like(open_BN)
-            for row, person in enumerate(validation):
-                places = self.vocabulary.indexes(person.relevant)
+            for row, user in enumerate(validation):
+                places = self.vocabulary.indexes(user.relevant)
                 liked_BN[row, places[places >= 0]] = True
             reached = {
                 weight: _ndcg(ours + weight * said, open_BN, liked_BN, derive(seed, "ties"))
@@ -166,7 +166,7 @@ def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]
             for mean, low, high in spans
         ]
     found["sentence"] = (
-        f"People written as text, NDCG@10 to {own}: alone {_places(found, text.name)}; together "
+        f"Users written as text, NDCG@10 to {own}: alone {_places(found, text.name)}; together "
         f"with it "
         f"{_places(found, both.name)}."
     )

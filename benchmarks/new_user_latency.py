@@ -1,9 +1,9 @@
-"""How long one newcomer takes: adapt to their events and rank the whole catalog, beside a plain
+"""How long one new user takes: adapt to their events and rank the whole catalog, beside a plain
 matrix-vector product.
 
-    python benchmarks/newcomer_latency.py --items 10000 100000
+    python benchmarks/new_user_latency.py --items 10000 100000
 
-People and items are generated (taste clusters, popularity as 1/rank), the model is fitted on them
+Users and items are generated (taste clusters, popularity as 1/rank), the model is fitted on them
 for real, and both sides are timed in turns in this process on one thread: ratios hold where
 milliseconds drift.
 """
@@ -24,7 +24,7 @@ DIM, EVENTS, CLUSTERS = 64, 30, 50
 
 
 def generated(n_items: int, n_users: int, rng: np.random.Generator) -> Dataset:
-    """People who take most of their items from one cluster."""
+    """Users who take most of their items from one cluster."""
     popularity = 1.0 / np.arange(1, n_items + 1)
     cluster_of_item = rng.integers(0, CLUSTERS, n_items)
     cluster_of_user = rng.integers(0, CLUSTERS, n_users)
@@ -70,7 +70,7 @@ def main() -> None:
         model = Recommender.fit(data, preset=options.preset, seed=0, encoder="none")
         torch.set_num_threads(1)
         known = model.trained_on["item_id"].unique().sort().to_list()
-        vectors, person = (
+        vectors, user = (
             rng.normal(size=(n_items, DIM)).astype(np.float32),
             rng.normal(size=DIM).astype(np.float32),
         )
@@ -80,8 +80,8 @@ def main() -> None:
                 [Request(history=[(item, 1.0) for item in rng.choice(known, 5)])], k=10
             )
 
-        def product(vectors: np.ndarray = vectors, person: np.ndarray = person) -> object:
-            scores = vectors @ person
+        def product(vectors: np.ndarray = vectors, user: np.ndarray = user) -> object:
+            scores = vectors @ user
             return np.argpartition(-scores, 10)[:10]
 
         serve()

@@ -1,6 +1,6 @@
-"""Who is a newcomer, what is shown of them, what is asked: the split by newcomers.
+"""Who is a new user, what is shown of them, what is asked: the split by new users.
 
-The same rules as the neutral newcomer protocol: a newcomer's first events are the support pool,
+The same rules as the neutral new-user protocol: a new user's first events are the support pool,
 everything after is the query, and relevance is the upper quarter of the value scale. Every training
 user is a task of the same shape, which is what the meta-learners train on.
 """
@@ -19,14 +19,14 @@ from metarec.data.schema import BadInput, Dataset, Interactions, id_order
 
 @dataclass(frozen=True, kw_only=True)
 class Horizon:
-    """How many events a newcomer is judged at."""
+    """How many events a new user is judged at."""
 
     shots: tuple[int, ...]
     """Support sizes at which quality is measured."""
     pool: int
-    """Events of a newcomer that may become support; the query is what comes after."""
+    """Events of a new user that may become support; the query is what comes after."""
     min_events: int
-    """A newcomer judged must have at least this many events."""
+    """A new user judged must have at least this many events."""
 
 
 LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
@@ -41,7 +41,7 @@ def choose_horizon(events_per_user: np.ndarray) -> Horizon:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUser:
-    """One person never seen in training: what may be shown of them and what they are judged on."""
+    """One user never seen in training: what may be shown of them and what they are judged on."""
 
     user_id: str
     profile: dict[str, Any]
@@ -80,7 +80,7 @@ class ColdUser:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUserSplit:
-    """Training data without any newcomer, and the newcomers to choose settings by and to judge
+    """Training data without any new user, and the new users to choose settings by and to judge
     by.
     """
 
@@ -90,7 +90,7 @@ class ColdUserSplit:
     horizon: Horizon
 
 
-def split_newcomers(
+def split_cold_users(
     data: Dataset,
     *,
     rng: np.random.Generator,
@@ -106,8 +106,8 @@ def split_newcomers(
     dropped.
 
     Args:
-        rng: draws who is a newcomer.
-        most: at most this many newcomers in each part.
+        rng: draws who is a new user.
+        most: at most this many new users in each part.
 
     Raises:
         BadInput: if no user has enough events to be judged.
@@ -122,7 +122,7 @@ def split_newcomers(
     )
     if not len(eligible):
         raise BadInput(
-            f"no user has the {horizon.min_events} events needed to be judged as a newcomer "
+            f"no user has the {horizon.min_events} events needed to be judged as a new user "
             f"({counts.height} users, {events.height} events); give more events"
         )
     shuffled = eligible[rng.permutation(len(eligible))]
@@ -137,7 +137,7 @@ def split_newcomers(
     return ColdUserSplit(
         train=train,
         horizon=horizon,
-        **{part: newcomers_of(data, ids, catalog, horizon) for part, ids in parts.items()},
+        **{part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()},
     )
 
 
@@ -147,13 +147,13 @@ def items_of_users(events: Interactions) -> pl.DataFrame:
     return said.unique().group_by("user_id").len()
 
 
-def newcomers_of(
+def cold_users_of(
     data: Dataset,
     user_ids: np.ndarray | pl.Series,
     catalog: pl.DataFrame,
     horizon: Horizon,
 ) -> list[ColdUser]:
-    """These users as newcomers: pool and query from their events, query items only from `catalog`
+    """These users as new users: pool and query from their events, query items only from `catalog`
     (a column `item_id`) and never from the pool.
     """
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
@@ -167,7 +167,7 @@ def newcomers_of(
         catalog, on="item_id", how="semi", maintain_order="left"
     )
     later = later.join(pools, on=["user_id", "item_id"], how="anti", maintain_order="left")
-    return as_newcomers(data, pools, later)
+    return as_cold_users(data, pools, later)
 
 
 def telling_acts(events: Interactions) -> pl.DataFrame:
@@ -181,7 +181,7 @@ def telling_acts(events: Interactions) -> pl.DataFrame:
     return acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
 
 
-def as_newcomers(
+def as_cold_users(
     data: Dataset, pools: pl.DataFrame, later: pl.DataFrame, relevant_from: float | None = None
 ) -> list[ColdUser]:
     """Users shown by the acts in `pools` and asked about those in `later`; who wants nothing later

@@ -1,8 +1,8 @@
-// The person on this page: a random id in this browser, and what the service keeps under it.
+// The user on this page: a random id in this browser, and what the service keeps under it.
 
 import { ask, randomName } from "./api.js";
 
-const PLACE = "metarec.person";
+const PLACE = "metarec.person"; // as it was called before: a browser keeps its user
 
 const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0, context: {}, location: null, withinKm: null });
 
@@ -17,41 +17,41 @@ function read() {
 
 const found = read();
 
-export const person = { ...(found || blank()), profile: {}, events: [], friends: [] };
+export const user = { ...(found || blank()), profile: {}, events: [], friends: [] };
 
 export function keep(changes = {}) {
-  Object.assign(person, changes);
-  const { userId, skipped, wish, filter, diversity, context, location, withinKm } = person;
+  Object.assign(user, changes);
+  const { userId, skipped, wish, filter, diversity, context, location, withinKm } = user;
   try {
     localStorage.setItem(PLACE, JSON.stringify({ userId, skipped: skipped.slice(-500), wish, filter, diversity, context, location, withinKm }));
   } catch { /* a browser that keeps nothing: the visit lasts as long as the page */ }
 }
 
-/** What the service knows of this person; a person it has not met has no events. */
+/** What the service knows of this user; a user it has not met has no events. */
 export async function load() {
   keep();
   if (!found) return;
   try {
-    const kept = await ask("GET", `v1/users/${encodeURIComponent(person.userId)}?last=200`);
-    Object.assign(person, { events: kept.events, profile: kept.profile, friends: [] });
-    if (kept.friends) person.friends = (await ask("GET", friendsAt())).friends.map((friend) => friend.friend_id);
+    const kept = await ask("GET", `v1/users/${encodeURIComponent(user.userId)}?last=200`);
+    Object.assign(user, { events: kept.events, profile: kept.profile, friends: [] });
+    if (kept.friends) user.friends = (await ask("GET", friendsAt())).friends.map((friend) => friend.friend_id);
   } catch (error) {
     if (error.status !== 404) throw error;
-    Object.assign(person, { events: [], profile: {}, friends: [] });
+    Object.assign(user, { events: [], profile: {}, friends: [] });
   }
 }
 
-const friendsAt = () => `v1/users/${encodeURIComponent(person.userId)}/friends`;
+const friendsAt = () => `v1/users/${encodeURIComponent(user.userId)}/friends`;
 
 export const saveFriends = (friends) => ask("PUT", friendsAt(), { friends });
 
 /** Queries, the newest first. */
-export const searched = () => person.events.filter((event) => event.query).map((event) => event.query).reverse();
+export const searched = () => user.events.filter((event) => event.query).map((event) => event.query).reverse();
 
 export async function storeSearch(query) {
   const event = { event_id: randomName(), kind: "search", query };
-  await ask("POST", "v1/events", { events: [{ ...event, user_id: person.userId }] });
-  person.events.push({ ...event, item_id: null, timestamp: Date.now() / 1000 });
+  await ask("POST", "v1/events", { events: [{ ...event, user_id: user.userId }] });
+  user.events.push({ ...event, item_id: null, timestamp: Date.now() / 1000 });
 }
 
 /** Tell the service what was done. The id is chosen first, so that trying again stores nothing twice. */
@@ -66,16 +66,16 @@ export const takesBack = (event) => event.kind === "undo";
 
 export async function store(event) {
   const { event_id, item_id, kind, value, slate_id } = event;
-  await ask("POST", "v1/events", { events: [{ event_id, user_id: person.userId, item_id, kind, value, slate_id }] });
-  person.events.push({ ...event, timestamp: Date.now() / 1000 });
+  await ask("POST", "v1/events", { events: [{ event_id, user_id: user.userId, item_id, kind, value, slate_id }] });
+  user.events.push({ ...event, timestamp: Date.now() / 1000 });
 }
 
 export const saveProfile = async (profile) => {
-  await ask("PUT", `v1/users/${encodeURIComponent(person.userId)}`, { profile });
-  person.profile = profile;
+  await ask("PUT", `v1/users/${encodeURIComponent(user.userId)}`, { profile });
+  user.profile = profile;
 };
 
-export const forget = () => ask("DELETE", `v1/users/${encodeURIComponent(person.userId)}`);
+export const forget = () => ask("DELETE", `v1/users/${encodeURIComponent(user.userId)}`);
 
 export function startOver() {
   keep({ ...blank(), profile: {}, events: [], friends: [] });
@@ -84,13 +84,13 @@ export function startOver() {
 /** The last word on each item that was not taken back, latest first: [{item_id, title, kind}]. */
 export function opinions() {
   const last = new Map();
-  for (const event of [...person.events].reverse()) if (event.item_id && !last.has(event.item_id)) last.set(event.item_id, event);
+  for (const event of [...user.events].reverse()) if (event.item_id && !last.has(event.item_id)) last.set(event.item_id, event);
   return [...last.values()].filter((event) => !takesBack(event));
 }
 
 export const opinionOf = (itemId) => opinions().find((one) => one.item_id === itemId) || null;
 
-const degrees = () => person.location && { lat: person.location.lat, lon: person.location.lon };
+const degrees = () => user.location && { lat: user.location.lat, lon: user.location.lon };
 
-/** The body of every question about this person. */
-export const asking = () => ({ user_id: person.userId, wish: person.wish || null, context: person.context, location: degrees() });
+/** The body of every question about this user. */
+export const asking = () => ({ user_id: user.userId, wish: user.wish || null, context: user.context, location: degrees() });

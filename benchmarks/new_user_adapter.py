@@ -1,6 +1,6 @@
-"""metarec behind the interface of the neutral newcomer protocol.
+"""metarec behind the interface of the neutral new-user protocol.
 
-    python judge.py --model newcomer_adapter:Model --data ml-100k        (from the protocol's
+    python judge.py --model new_user_adapter:Model --data ml-100k        (from the protocol's
     folder, this one on PYTHONPATH)
 
 The protocol hands over indexes; here they become ids again, so that what is judged is what a user
@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 
 from metarec import Dataset, Recommender, Request
-from metarec.data.newcomers import split_newcomers
+from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import Catalog, Profiles
 from metarec.evaluation.baselines import BASELINES
 
 BATCH = 256
-"""Newcomers scored at a time."""
+"""New users scored at a time."""
 
 
 class Ranked:
@@ -71,7 +71,7 @@ class Model(Ranked):
 
 
 class Baseline(Ranked):
-    """One of our tuned baselines, its settings chosen on newcomers held out of the training
+    """One of our tuned baselines, its settings chosen on new users held out of the training
     users.
     """
 
@@ -81,7 +81,7 @@ class Baseline(Ranked):
     def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
         """Tune on held-out training users, at most 300 of them."""
         data = _data(train, items, users)
-        split = split_newcomers(
+        split = split_cold_users(
             data, rng=np.random.default_rng(0), test=0.0, validation=0.1, most=300
         )
         model = BASELINES[self.name]()
@@ -123,7 +123,7 @@ def _data(train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Data
         .with_columns(pl.col("user_id").cast(pl.Utf8))
     )
     return Dataset(
-        interactions=events, items=Catalog.of(catalog), users=Profiles.of(profiles), name="newcomer"
+        interactions=events, items=Catalog.of(catalog), users=Profiles.of(profiles), name="new-user"
     )
 
 
