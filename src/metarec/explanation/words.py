@@ -89,6 +89,7 @@ PARTS = {
     "wish": "it fits your wish",
     "friends": "users you know took it",
     "place": "it is near",
+    "local_knn": "users who go where you go chose it",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "acceptance": "those who took it kept it",
@@ -113,6 +114,7 @@ AGAINST = {
     "wish": "it does not fit your wish",
     "friends": "few users you know took it",
     "place": "it is far away",
+    "local_knn": "users who go where you go seldom chose it",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
     "cold_items": "other items nobody has met yet suit you better",
@@ -129,6 +131,7 @@ BY_THEMSELVES = {
     "trend",
     "friends",
     "place",
+    "local_knn",
     "context",
     "search",
 }

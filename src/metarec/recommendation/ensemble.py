@@ -17,6 +17,7 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
+from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.search import Search
@@ -236,10 +237,7 @@ class Ensemble:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
         told = np.zeros(len(users), bool)
         for name in self._context_models if self.context_gate is not None else ():
-            found = self.scorers[name].evidence(users)
-            told |= (
-                np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
-            )
+            told |= _knows(self.scorers[name], users)
         return told
 
     @property
@@ -297,7 +295,7 @@ class Ensemble:
         """The same ensemble for a catalog that stands at `places` [N', 2] and says `texts`."""
         scorers = dict(self.scorers)
         for name, model in scorers.items():
-            if isinstance(model, Place):
+            if isinstance(model, Place | LocalKnn):
                 scorers[name] = model.with_places(places)
             elif isinstance(model, Search):
                 scorers[name] = model.with_texts(texts)
@@ -383,6 +381,18 @@ class Ensemble:
             else None,
             trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
+
+
+def _knows(model: Model, users: UserBatch) -> np.ndarray:
+    """[B] whether a model of `READ_CONTEXT` knows something of each user; asked for its evidence
+    only where it cannot say so without.
+    """
+    if isinstance(model, Place | LocalKnn):
+        return model.knows(users)
+    found = model.evidence(users)
+    return np.asarray(
+        np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+    )
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -547,15 +557,16 @@ def _tried(
 
 def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
     """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
-    a part only, so that it knows what each is worth alone.
+    a part only, so that it knows what each is worth alone; models that read the same hear the same.
     """
     several = [name for name in names if name in READ_CONTEXT]
-    if len(several) < 2:
+    what = list(dict.fromkeys(model_class(name).reads for name in several))
+    if len(what) < 2:
         return {}
-    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(several)))[users] < HEARD
+    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(what)))[users] < HEARD
     none = ~heard.any(1)
-    heard[none, users[none] % len(several)] = True
-    return {name: heard[:, place] for place, name in enumerate(several)}
+    heard[none, users[none] % len(what)] = True
+    return {name: heard[:, what.index(model_class(name).reads)] for name in several}
 
 
 def _step(
