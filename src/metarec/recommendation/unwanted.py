@@ -17,6 +17,8 @@ LAST = -50.0
 """Added to how well an item fits a query that does not want it."""
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
 """Scripts without spaces between words."""
+_KIND = re.compile("[片类型系]$")
+"""恐怖片 is 恐怖."""
 
 
 def unwanted_in(query: str) -> list[str]:
@@ -29,7 +31,8 @@ def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
     it stands in scripts without spaces.
     """
     if _UNSPACED.search(phrase):
-        return np.array([phrase in text for text in texts], bool)
+        stem = _KIND.sub("", phrase) if len(phrase) > 2 else phrase
+        return np.array([stem in text for text in texts], bool)
     words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
     patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
     found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
