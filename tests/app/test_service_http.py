@@ -425,7 +425,8 @@ def test_a_forgotten_user_is_nowhere_not_in_the_store_not_in_the_logs(client, tm
         slate(client, user_id=name)
         client.get(f"/v1/users/{name}")
         receipt = client.delete(f"/v1/users/{name}").json()
-    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1, "friends": 0}
+    deleted = {"events": 2, "slates": 1, "users": 1, "friends": 0, "exposures": 0}
+    assert receipt["rows_deleted"] == deleted
     assert receipt["bytes_erased"] is True
     assert {"place", "removed", "still_holds"} == set(receipt["places"][0])
     assert client.get(f"/v1/users/{name}").status_code == 404
@@ -454,6 +455,8 @@ CALLS = {
         ("GET", "/v1/items/newest"),
         ("POST", "/v1/recommendations/batch"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/experiments"),
+        ("GET", "/v1/experiments/x"),
         ("GET", "/v1/status"),
         ("GET", "/metrics"),
         ("GET", "/v1/reports/x"),
@@ -468,7 +471,14 @@ CALLS = {
         ("PATCH", "/v1/items/new"),
         ("DELETE", "/v1/items/new"),
     ],
-    "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],
+    "admin": [
+        ("DELETE", "/v1/users/ann"),
+        ("POST", "/v1/models/x/promote"),
+        ("POST", "/v1/experiments"),
+        ("POST", "/v1/experiments/x/stop"),
+        ("POST", "/v1/experiments/x/promote"),
+        ("POST", "/v1/experiments/x/roll-back"),
+    ],
 }
 
 
@@ -523,6 +533,8 @@ def test_every_route_is_named_in_the_table_of_roles(client):
             m,
             p.replace("/x", "/{version}")
             if "models" in p
+            else p.replace("/x", "/{experiment}")
+            if "experiments" in p
             else p.replace("/x", "/{name}")
             .replace("ann", "{user_id}")
             .replace("s00", "{item_id}")
@@ -937,6 +949,7 @@ def test_ids_may_hold_slashes(client):
         "slates": 0,
         "users": 1,
         "friends": 0,
+        "exposures": 0,
     }
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`

@@ -102,6 +102,7 @@ def test_a_visitor_becomes_a_customer(model):
         assert same.status_code == 422
         assert "cannot be merged into themselves" in same.json()["error"]
         deleted = client.delete("/v1/users/v%2F1").json()["rows_deleted"]
+        assert deleted.pop("exposures") == 0
         assert deleted == {"events": 3, "slates": 1, "users": 1, "friends": 1, "merges": 1}
         assert client.get("/v1/users/ann").status_code == 404
 

@@ -623,6 +623,74 @@ def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
         page.close()
 
 
+def shown_to_many(service, users, click):
+    """One slate for each user; those of the arms in `click` like its first item."""
+    events = []
+    for n in range(0, users, 25):
+        asks = [{"user_id": f"many-{at}", "k": 3} for at in range(n, min(n + 25, users))]
+        status, told = service.ask("POST", "/v1/recommendations/batch", {"requests": asks})
+        assert status == 200
+        events += [
+            {
+                "event_id": slate["slate_id"],
+                "user_id": ask["user_id"],
+                "item_id": slate["items"][0]["item_id"],
+                "kind": "like",
+                "slate_id": slate["slate_id"],
+            }
+            for ask, slate in zip(asks, told["slates"], strict=True)
+            if slate["arm"] in click
+        ]
+    for n in range(0, len(events), 500):
+        assert service.ask("POST", "/v1/events", {"events": events[n : n + 500]})[0] == 200
+
+
+def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
+    visit, fitted, rated_world, tmp_path
+):
+    folder = shutil.copytree(fitted, tmp_path / "model")
+    other = Recommender.fit(rated_world.data, preset="tiny", seed=1)
+    (folder / "versions").mkdir()
+    other.save(folder / "versions" / other.version)
+    with Running(folder, str(tmp_path / "events.db")) as service:
+        first = service.ask("GET", "/readyz")[1]["model_version"]
+        page = visit("#operator", at=service)
+        panel = page.locator("#experiments")
+        panel.get_by_role("button", name="Start an experiment…").click()
+        box = page.locator("#ask")
+        box.get_by_label("Name (it decides").fill("new-model")
+        box.get_by_label("Compare by").select_option("clicks")
+        box.get_by_label("Hours that count").fill("0.003")
+        arm = box.locator("fieldset.arm").nth(1)
+        arm.get_by_label("Name").fill("new")
+        arm.get_by_label("Model").select_option(other.version)
+        arm.get_by_label("diversity").fill("0.2")
+        box.get_by_role("button", name="Start", exact=True).click()
+        expect(panel).to_contain_text("new-model runs since")
+        expect(panel.locator("tr", has_text="control")).to_contain_text(first)
+        expect(panel.locator("tbody tr").nth(1)).to_contain_text(f"{other.version}, diversity 0.2")
+        expect(panel).to_contain_text("too few users to say")
+
+        shown_to_many(service, 400, click={"new"})
+        expect(panel.locator(".callout")).to_contain_text("You may stop here.")
+        expect(panel.locator("svg.curve path.band")).to_have_count(1)
+        page.get_by_label("Difference to the control in").select_option("refusals")
+        expect(panel.locator(".callout")).to_contain_text("no difference shown yet")
+
+        panel.locator("tbody tr").nth(1).get_by_role("button", name="Promote…").click()
+        page.get_by_label("Why").fill("more clicks")
+        box.get_by_role("button", name="Promote", exact=True).click()
+        expect(page.locator("#health")).to_contain_text(other.version)
+        expect(panel).to_contain_text("hold for everybody")
+        panel.get_by_role("button", name="Roll back…").click()
+        box.get_by_role("button", name="Roll back", exact=True).click()
+        expect(page.locator("#health")).to_contain_text(first)
+        expect(panel.locator(".timeline")).to_contain_text("rolled back: new")
+        panel.get_by_role("button", name="What it showed").click()
+        expect(box.locator("table.arms tr", has_text="new")).to_contain_text(other.version)
+        page.close()
+
+
 @pytest.mark.parametrize("has_policy", [True, False])
 def test_the_policy_stops_a_script_that_got_in(visit, has_policy):
     """The script runs where the browser is told to pass the policy over, so it is the policy that
@@ -704,7 +772,7 @@ def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
     settled(page)
     assert page.evaluate("document.documentElement.lang") == "zh"
     expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
-    title = titles_of(rated_world, 0)[0]
+    title = titles_of(rated_world, next(iter(rated_world.items_of_taste)))[0]
     page.fill("#search", title)
     page.get_by_role("button", name=f"喜欢 {title}", exact=True).locator(
         "visible=true"

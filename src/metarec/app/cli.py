@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from metarec.app.commands import (
+    ab,
     audit,
     data,
     demo,
@@ -54,7 +55,7 @@ app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.se
 app.command("import", short_help="Put what users did into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
-
+app.add_typer(ab.app, name="ab", short_help="Compare models and settings on users (A/B).")
 app.add_typer(store.app, name="store", short_help="Look after an event store.")
 
 

@@ -3,6 +3,7 @@
 import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { failures, parse, quantile, total } from "./metrics.js";
 import { drawReport, standing } from "./reports.js";
@@ -11,7 +12,7 @@ import { t } from "./language.js";
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "none"]);
 
 let timer = null;
 let history = [];
@@ -36,6 +37,7 @@ function lay() {
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, t`Events, last hour`), el("div", { id: "hour" })),
       el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, t`Drift`), el("div", { id: "drift" }))),
+    el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, t`A/B experiments`), el("div", { id: "experiments" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, t`Models and promotions`), el("div", { id: "models" })),
     el("div", { id: "reports" }));
 }
@@ -58,7 +60,7 @@ async function look() {
   drawTiles(status, samples);
   drawHour(status);
   drawDrift(status);
-  await Promise.all([drawModels(status), drawReports(status)]);
+  await Promise.all([drawModels(status), drawExperiments(), drawReports(status)]);
 }
 
 /** Growth a second between looks; a counter that fell back was started anew. */

@@ -27,6 +27,7 @@ from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profil
 from metarec.feedback import open_store
 from metarec.feedback.copies import without_known
 from metarec.feedback.erasing import free_space
+from metarec.feedback.experiments import versions_in_use
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
 from metarec.feedback.merging import with_merges
@@ -127,9 +128,11 @@ def retrain(
 
 
 def _put_away(registry: Registry, store: Store, keep: int) -> None:
-    """Remove old versions, and let a server use the space of deleted rows again."""
+    """Remove old versions that no experiment shows, and let a server use the space of deleted rows
+    again.
+    """
     with registry.changing():
-        if gone := registry.prune(keep):
+        if gone := registry.prune(keep, versions_in_use(store)):
             log.info("old versions removed", extra={"versions": gone})
     free_space(store)
 

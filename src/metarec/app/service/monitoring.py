@@ -84,8 +84,10 @@ class Monitor:
         return Measured(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
 
     def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
-        """Measured on the latest events; their number is told for all of them."""
-        looked_at = self._store.as_frame(since=since, latest=MOST_EVENTS)
+        """Measured on the latest events, without answers to experiments, which show what the
+        serving model would not; their number is told for all of them.
+        """
+        looked_at = self._store.as_frame(since=since, latest=MOST_EVENTS, in_experiments=False)
         events = as_training_rows(looked_at, self._live.served.scale)
         if not events.height or not trained.height:
             return None

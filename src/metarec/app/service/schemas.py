@@ -337,6 +337,9 @@ class Recommendations(Shape):
         description="True where the store is away: the slate is made from what was sent along, as "
         "for a stranger."
     )
+    arm: str | None = Field(
+        description="The user's arm of the experiment that runs; null outside of it."
+    )
 
 
 class RecommendationBatch(Shape):
