@@ -344,7 +344,7 @@ def test_merged_users_are_one_and_who_saw_two_arms_is_left_out(store):
     assert "1 users saw two arms" in found.warnings[0]
 
 
-def test_a_visitor_who_becomes_somebody_new_and_then_sees_another_arm_has_crossed(store):
+def test_an_anonymous_user_who_becomes_somebody_new_and_then_sees_another_arm_has_crossed(store):
     experiment = start(store, plan(window_hours=1.0))
     at = experiment.started_at
     users = list(map(str, range(50)))

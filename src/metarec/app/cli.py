@@ -24,6 +24,7 @@ from metarec.app.commands import (
     recommend,
     reproduce,
     store,
+    study,
 )
 from metarec.app.commands.options import note, spoken
 from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
@@ -48,6 +49,7 @@ app.command("domains", short_help="What is known of a field.")(domains.domains)
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
 app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
 app.command("reproduce", short_help="Published tables on their own files.")(reproduce.reproduce)
+app.command("study", short_help="Many evaluations in one table.")(study.study)
 app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)

@@ -79,7 +79,7 @@ class Guardrails:
     interval of the difference to the control lies above.
     """
     min_slates: int = 300
-    """Slates of an arm, and of the control, before errors, time and coverage are judged."""
+    """Slates of an arm, and of the control, before errors, time and coverage are evaluated."""
 
     def __post_init__(self) -> None:
         for one in fields(self):

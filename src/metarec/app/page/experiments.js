@@ -104,7 +104,7 @@ function differences(experiment, arm, rows) {
   const known = rows.filter((one) => one.low !== null);
   const all = rows.find((one) => one.group === "all");
   return el("div", { class: "differences" }, el("p", { class: "callout" }, `${arm}: ${verdict(all)}`),
-    known.length ? intervals(known.map((one) => ({ group: GROUPS[one.group], people: one.users, value: one.difference, low: one.low, high: one.high, is_small: false }))) : null);
+    known.length ? intervals(known.map((one) => ({ group: GROUPS[one.group], users: one.users, value: one.difference, low: one.low, high: one.high, is_small: false }))) : null);
 }
 
 function verdict(one) {

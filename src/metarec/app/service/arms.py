@@ -33,9 +33,9 @@ from metarec.feedback.store import Store
 log = logging.getLogger("metarec.service")
 EVERY_SECONDS = 2.0
 """Between two countings, at least."""
-MOST_TIME = 0.05
+MAX_TIME = 0.05
 """Share of a worker's time that counting may take."""
-MOST_BATCHES = 20
+MAX_BATCHES = 20
 """Batches of users counted before the other duties of the worker get their turn."""
 
 
@@ -176,12 +176,12 @@ class Arms:
             if is_old or self._results is None or self._results[0] != running.name:
                 self._results = running.name, self._counted(running, now or time.time())
                 took = time.monotonic() - began
-                self._next = began + max(EVERY_SECONDS, took / MOST_TIME)
+                self._next = began + max(EVERY_SECONDS, took / MAX_TIME)
             return self._results[1]
 
     def _counted(self, running: Experiment, now: float) -> Results:
         self._add_answers(running)
-        for _ in range(MOST_BATCHES):
+        for _ in range(MAX_BATCHES):
             if not count_users(self._store, running, self._live.served.scale, now):
                 break
         found = results(self._store, running, now)

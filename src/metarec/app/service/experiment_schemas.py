@@ -54,7 +54,7 @@ class GuardrailsPlan(Shape):
         description="How much higher the share of users who hide, dislike or return may surely be.",
     )
     min_slates: int = Field(
-        300, ge=0, description="Slates of both arms before errors, time and coverage are judged."
+        300, ge=0, description="Slates of both arms before errors, time and coverage are evaluated."
     )
 
 

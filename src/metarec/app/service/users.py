@@ -467,13 +467,13 @@ def _shown(
             "item_id": item_id,
             "title": title_of[item_id],
             "score": score,
-            "uncertainty": doubt,
+            "uncertainty": uncertainty,
             "predicted": value,
             "interval": interval,
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, doubt, value, interval, chance in zip(
+        for item_id, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
             slate.scores.tolist(),
             slate.uncertainty.tolist(),
