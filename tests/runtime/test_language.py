@@ -80,6 +80,16 @@ def test_what_domains_say_has_its_chinese():
     assert not missing
 
 
+def test_the_report_of_an_evaluation_has_its_chinese():
+    template = (SOURCE / "evaluation" / "templates" / "evaluation.html").read_text("utf-8")
+    body = re.sub(r"\{%.*?%\}", "", template.partition("<body>")[2])
+    texts = re.findall(r">([^<>]+)<", re.sub(r"\{\{.*?\}\}", "{}", body))
+    whole = [text for text in texts if "}{" not in text and "){" not in text]  # no loops in them
+    sentences = {" ".join(text.split()) for text in whole if len(re.findall("[a-z]+", text)) > 2}
+    assert len(sentences) > 20
+    assert not sentences - table(OUTPUT).keys()
+
+
 @pytest.mark.parametrize("area", AREAS)
 def test_a_translation_fills_every_hole_and_no_other(area):
     for english, chinese in table(area).items():
