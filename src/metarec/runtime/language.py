@@ -162,12 +162,9 @@ def translated_page(html: str, language: str) -> str:
 
 
 def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
-    """A line, its indentation and bullet left out; where it is none, each of its columns."""
+    """A line without its indentation and bullet; of a table's, each of its columns."""
     said = _LEAD.sub("", line, count=1)
     lead = line[: len(line) - len(said)]
-    whole = translated(said, language, *areas)
-    if whole != said:
-        return lead + whole
     cells, gaps = _GAP.split(said), _GAP.findall(said)
     spoken = [translated(cell, language, *areas) for cell in cells]
     widths = [_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]

@@ -10,7 +10,7 @@ export const chinese = {
   "less": "低",
   "more": "高",
   "{} after {}": "{2} 个之后 {1}",
-  "Doubt: {} events": "不确定性：{1} 个事件",
+  "Uncertainty: {} events": "不确定性：{1} 个事件",
   "a new user": "新用户",
   "after {}": "{1}之后",
   "{} item": "{1} 个物品",
