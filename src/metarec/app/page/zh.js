@@ -301,7 +301,7 @@ export const chinese = {
   "Refused": "拒绝",
   "Failed": "失败",
   "99 in 100 within": "99% 在此之内",
-  "Items": "物品",
+  "Items, to control": "物品，与对照组相比",
   "Arms": "分组",
   ", control": "，对照",
   "Stopped: {}": "已停止：{1}",
