@@ -35,7 +35,7 @@ WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
 """From this many items on, products with the catalog are large enough to share among threads."""
-MOST_LOGITS = 20_000
+MOST_LOGITS, SAMPLED = 4096, 2048
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
@@ -279,7 +279,7 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     if n_items <= MOST_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
     positive = np.unique(liked)
-    rest = np.setdiff1d(rng.choice(n_items, MOST_LOGITS // 2, replace=False), positive)
+    rest = np.setdiff1d(rng.choice(n_items, SAMPLED, replace=False), positive)
     stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
     log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(
         np.float32
