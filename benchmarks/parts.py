@@ -1,4 +1,4 @@
-"""What single experts of the gate are worth to new users: each alone beside popularity, or some
+"""What single scorers of the gate are worth to new users: each alone beside popularity, or some
 together.
 
     python benchmarks/parts.py DATA --parts markov decoder encoder encoder_decoder

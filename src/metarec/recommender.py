@@ -150,7 +150,7 @@ class Recommender(FittedModel):
         """Predicted values; the mean for an unknown item, `BadInput` without ratings."""
         return [values for values, _ in rating.predict_ratings(self, requests, item_ids)]
 
-    def rate_spread(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
+    def rate_std(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
         """Standard deviations of predicted values; their 90% normal intervals are calibrated."""
         return [spread for _, spread in rating.predict_ratings(self, requests, item_ids)]
 

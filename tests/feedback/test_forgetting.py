@@ -82,7 +82,13 @@ def test_a_forgotten_user_leaves_rows_of_others_alone(store):
     fill(store, ["ann", "bob"], events=20)
     of_ann = len(store.events_of("ann"))
     receipt = forget(store, "ann")
-    assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1, "friends": 0}
+    assert receipt.rows_deleted == {
+        "events": of_ann,
+        "slates": 1,
+        "users": 1,
+        "friends": 0,
+        "exposures": 0,
+    }
     assert receipt.bytes_erased == store.is_sqlite  # a server is rewritten at night, not now
     assert store.events_of("ann") == []
     assert store.profile_of("ann") == {}

@@ -187,6 +187,8 @@ def test_slates_come_back_with_their_lists(store):
         "timestamp": 5.0,
         "model_version": "v1",
         "shots": 3,
+        "experiment": None,
+        "arm": None,
         "item_ids": ["tea", "rice"],
         "scores": [2.0, 1.0],
         "propensity": [0.5, 1.0],

@@ -56,11 +56,11 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
     gram[np.diag_indices(12)] += 3.0
     expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
     fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(regularization=3.0))
-    assert fitted.knots.tolist() == [1, 2, 4]
+    assert fitted.points.tolist() == [1, 2, 4]
     np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
 
 
-def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
+def test_a_support_between_two_points_takes_both_in_proportion() -> None:
     behaviour = world(np.random.default_rng(1))
     fitted = Ease.fit(behaviour, np.random.default_rng(0))
     support = Histories.of_indexes([np.array([0, 1, 2])])
@@ -74,7 +74,7 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     )
 
 
-def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
+def test_nothing_is_said_without_events_and_more_events_than_the_last_point_count_as_that() -> None:
     fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
     support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
     evidence = evidence_of(fitted, support, np.zeros((2, 0)))
@@ -181,7 +181,7 @@ def test_arrays_come_back_as_the_same_scorer() -> None:
     again = Ease.from_arrays(fitted.arrays())
     support = Histories.of_indexes(
         [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
-    )  # one at each knot
+    )  # one at each point
     np.testing.assert_array_equal(
         evidence_of(again, support, np.zeros((3, 0))),
         evidence_of(fitted, support, np.zeros((3, 0))),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from metarec.app.commands import (
+    ab,
     audit,
     data,
     demo,
@@ -23,6 +24,7 @@ from metarec.app.commands import (
     recommend,
     reproduce,
     store,
+    study,
 )
 from metarec.runtime.old_names import current_option
 
@@ -45,6 +47,7 @@ app.command("domains", short_help="What is known of a field.")(domains.domains)
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
 app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
 app.command("reproduce", short_help="Published tables on their own files.")(reproduce.reproduce)
+app.command("study", short_help="Many evaluations in one table.")(study.study)
 app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
@@ -52,7 +55,7 @@ app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.se
 app.command("import", short_help="Put what users did into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
-
+app.add_typer(ab.app, name="ab", short_help="Compare models and settings on users (A/B).")
 app.add_typer(store.app, name="store", short_help="Look after an event store.")
 
 

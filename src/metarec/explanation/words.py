@@ -1,7 +1,7 @@
 """Effects as sentences a user reads: "because you liked The Matrix; because it is science
 fiction".
 
-Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first;
+Only effects that hold at least `MIN_SHARE` of all effects get a sentence, the strongest first;
 what speaks against the item is said too. The words follow the signs of measured effects and never
 anything else.
 """
@@ -13,11 +13,11 @@ from itertools import zip_longest
 
 from metarec.recommendation.explained import EventEffect, FeatureEffect
 
-LEAST_SHARE = 0.05
+MIN_SHARE = 0.05
 """An effect below this share of all absolute effects of its kind, or of the largest of any kind,
 stays unsaid.
 """
-MOST_REASONS = 5
+MAX_REASONS = 5
 
 DID = {
     "purchase": "bought",
@@ -89,6 +89,7 @@ PARTS = {
     "wish": "it fits your wish",
     "friends": "users you know took it",
     "place": "it is near",
+    "local_knn": "users who go where you go chose it",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "acceptance": "those who took it kept it",
@@ -113,6 +114,7 @@ AGAINST = {
     "wish": "it does not fit your wish",
     "friends": "few users you know took it",
     "place": "it is far away",
+    "local_knn": "users who go where you go seldom chose it",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
     "cold_items": "other items nobody has met yet suit you better",
@@ -129,6 +131,7 @@ BY_THEMSELVES = {
     "trend",
     "friends",
     "place",
+    "local_knn",
     "context",
     "search",
 }
@@ -160,7 +163,7 @@ def sentences(
     parts: dict[str, float],
     *,
     liked_from: float | None = None,
-    most: int = MOST_REASONS,
+    most: int = MAX_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -196,8 +199,8 @@ def sentences(
         ),
         default=0.0,
     )
-    events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
-    features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
+    events = [event for event in events if abs(event.effect) >= MIN_SHARE * largest]
+    features = [feature for feature in features if abs(feature.effect) >= MIN_SHARE * largest]
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
@@ -228,7 +231,7 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
     return [
         (abs(effect) / total, text)
         for effect, text in pairs
-        if total > 0 and abs(effect) >= LEAST_SHARE * total
+        if total > 0 and abs(effect) >= MIN_SHARE * total
     ]
 
 

@@ -177,9 +177,10 @@ def find_gaps(
     metric: str,
     *,
     shots: Sequence[int | None] = (None,),
+    pair: frozenset[str] | None = None,
 ) -> list[Gap]:
     """The widest gap of every grouping at every number of events, corrected for all pairs compared;
-    clear ones go first.
+    clear ones go first. Of a `pair` of groups that was named before, the gap between these.
 
     Small groups and `not stated` are left out; a grouping with fewer than two groups left has no
     gap.
@@ -188,10 +189,11 @@ def find_gaps(
     liked = liked_items(outcomes)
     of_name = {groups.name: groups for groups in groupings}
     pairs = [
-        (groups.name, events, *pair)
+        (groups.name, events, *found)
         for groups in groupings
         for events in shots
-        for pair in _pairs(outcomes.values(metric, events), groups)
+        for found in _pairs(outcomes.values(metric, events), groups)
+        if pair is None or pair == {found[0], found[1]}
     ]
     corrected = holm(np.array([p for *_, p in pairs]))
     widest: dict[tuple[str, int | None], Gap] = {}

@@ -41,7 +41,7 @@ class ExposureRow:
     events: float
     """Of the training events."""
     liked: float
-    """Of what the users judged went on to like."""
+    """Of what the users evaluated went on to like."""
     coverage: float
     """Of the group's items, how many were shown to anyone."""
 

@@ -81,6 +81,20 @@ class KnownBeside:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """That a slate was shown as part of an experiment."""
+
+    experiment: str
+    arm: str
+    is_new: bool
+    """Whether few events were known of the user."""
+    closes_at: float
+    """Until when what the user does counts, if this is their first slate of it; seconds since
+    1970.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Impression:
     """One slate shown to one user."""
 
@@ -96,6 +110,8 @@ class Impression:
     """Seconds since 1970."""
     shots: int
     """How many events of the user the slate was made from."""
+    exposure: Exposure | None = None
+    """The experiment it belongs to, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

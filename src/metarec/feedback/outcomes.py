@@ -94,9 +94,9 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         scale: says which acts and values count as liked.
 
     Returns:
-        `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity,
-        outcome`: outcome 1 where the user took the item after seeing it in this slate, in a way
-        that recommendations are for, and did not refuse it or take that back; else 0.
+        `slate_id, user_id, timestamp, model_version, shots, experiment, arm, place, item_id, score,
+        propensity, outcome`: outcome 1 where the user took the item after seeing it in this slate,
+        in a way that recommendations are for, and did not refuse it or take that back; else 0.
     """
     shown = (
         slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place"))

@@ -40,6 +40,8 @@ slates = sa.Table(
     sa.Column(
         "shown", sa.Text, nullable=False
     ),  # JSON: {"item_ids": [], "scores": [], "propensity": []}; one row a slate keeps writes few
+    sa.Column("experiment", sa.Text),  # null with `arm` for slates outside experiments
+    sa.Column("arm", sa.Text),
 )
 
 items = sa.Table(
@@ -90,4 +92,41 @@ merges = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True),  # of the id that was given up
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("timestamp", sa.Double, nullable=False),
+)
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),  # `running` of at most one
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("plan", sa.Text, nullable=False),  # JSON: everything; see `Experiment`
+)
+
+exposures = sa.Table(  # a user in an experiment, and what they did until they are closed
+    "exposures",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("is_new", sa.Integer, nullable=False),
+    sa.Column("closes_at", sa.Double, nullable=False),
+    sa.Column("is_closed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("is_crossed", sa.Integer, nullable=False, server_default="0"),  # saw two arms
+    sa.Column("to_count", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("slates", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("clicks", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("conversions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reward", sa.Double, nullable=False, server_default="0"),
+    sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
+)
+
+arm_answers = sa.Table(  # slates answered, by how long they took; see `arm_health.py`
+    "arm_answers",
+    metadata,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("arm", sa.Text, primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True),
+    sa.Column("answers", sa.BigInteger, nullable=False),
 )

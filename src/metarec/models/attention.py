@@ -126,7 +126,7 @@ class Block(nn.Module):
     Args:
         cross: also look up a memory.
         own: attend to the sequence itself; without it tokens do not see each other (candidates
-            judged one by one).
+            evaluated one by one).
     """
 
     def __init__(

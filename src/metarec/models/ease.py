@@ -33,7 +33,8 @@ from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
 """Where none is given; more where order carries meaning, since what was chosen together then says
@@ -77,7 +78,7 @@ class EaseConfig(ModelConfig):
 class Ease:
     """Evidence = the support times the weights for its length, cut at zero."""
 
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with weights of their own, ascending from 1."""
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = the item seen, column = the item it speaks for."""
@@ -98,7 +99,7 @@ class Ease:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
     ) -> Ease:
-        """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
+        """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
         config, choices = config or cls.config, Choices.of(behaviour)
@@ -106,13 +107,13 @@ class Ease:
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
         if config.whole_histories:
-            knots, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
+            points, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
         else:
-            knots = _knots(behaviour.horizon.pool)
-            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in knots]
+            points = _points(behaviour.horizon.pool)
+            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in points]
         weights = _weights(choices.compared, diagonals, config)
         return cls(
-            knots=knots,
+            points=points,
             weights=weights,
             relevant_from=behaviour.relevant_from,
             config=config,
@@ -120,13 +121,13 @@ class Ease:
         )
 
     def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, sp.csr_matrix]]:
-        """For each knot that some user is near: how near each is [B], and what the regression says
+        """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
-        nearness_BK = Knots.between(self.knots, np.eye(len(self.knots), dtype=np.float32)).after(
-            support.lengths
-        )
+        nearness_BK = Interpolation.between(
+            self.points, np.eye(len(self.points), dtype=np.float32)
+        ).after(support.lengths)
         for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
             if nearness.any():
                 yield nearness, given @ weights
@@ -152,15 +153,15 @@ class Ease:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The knots, the weights at each and the liking threshold."""
+        """The points, the weights at each and the liking threshold."""
         weights = {
-            f"{knot}.{name}": array
-            for knot, matrix in enumerate(self.weights)
+            f"{point}.{name}": array
+            for point, matrix in enumerate(self.weights)
             for name, array in sparse_arrays(matrix).items()
         }
         return {
             **weights,
-            "knots": self.knots,
+            "points": self.points,
             "relevant_from": np.array([self.relevant_from], np.float32),
             **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
@@ -171,26 +172,26 @@ class Ease:
     ) -> Ease:
         """From `arrays()`."""
 
-        def at(knot: int) -> sp.csr_matrix:
+        def at(point: int) -> sp.csr_matrix:
             return sparse_from(
                 {
-                    name.removeprefix(f"{knot}."): array
+                    name.removeprefix(f"{point}."): array
                     for name, array in arrays.items()
-                    if name.startswith(f"{knot}.")
+                    if name.startswith(f"{point}.")
                 }
             )
 
-        knots = arrays["knots"]
+        points = with_current_names(arrays, ARRAYS)["points"]
         return cls(
-            knots=knots,
-            weights=tuple(at(knot) for knot in range(len(knots))),
+            points=points,
+            weights=tuple(at(point) for point in range(len(points))),
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
 
-def _knots(pool: int) -> np.ndarray:
+def _points(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
 

@@ -34,7 +34,7 @@ MAX_PAIRS = 40_000_000
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
-LEAST_T = 1.0
+MIN_T = 1.0
 """Standard errors by which another constant than the default must be better."""
 
 
@@ -171,7 +171,7 @@ def choose_chain(
     """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
     that they wanted later, and before their last event for that one.
 
-    They are chosen one after the other; another value than the first must be better by `LEAST_T`
+    They are chosen one after the other; another value than the first must be better by `MIN_T`
     standard errors.
 
     Args:
@@ -197,7 +197,7 @@ def choose_chain(
             told = counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
             found = quality(tried, told)
             gain = found - reached
-            if gain.mean() > LEAST_T * gain.std() / np.sqrt(len(gain)):
+            if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)):
                 best, reached, counts = tried, found, told
     return best
 

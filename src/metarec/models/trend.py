@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.data.validity import LEAST_EPOCH
+from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import event_weights
@@ -40,7 +40,7 @@ MAX_USERS, MIN_USERS = 200, 30
 """Users asked after each moment at most, and in all at least."""
 MAX_CELLS = 10_000_000
 """Scores held while choosing, over users and items."""
-LEAST_T = 3.0
+MIN_T = 3.0
 """A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on."""
 PLACES, SECONDS_A_DAY = 10, 86_400.0
 SHRINK = 4.0
@@ -129,7 +129,7 @@ def has_clock(histories: Histories) -> bool:
     times = histories.times
     if not len(times) or np.isnan(times).any():
         return False
-    return bool(np.median(times) >= LEAST_EPOCH and times.max() > times.min())
+    return bool(np.median(times) >= MIN_EPOCH and times.max() > times.min())
 
 
 def _lifts(
@@ -176,7 +176,7 @@ def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, floa
         return None
     means = found.mean(1)
     best = int(means.argmax())
-    least = LEAST_T * found[best].std() / np.sqrt(found.shape[1])
+    least = MIN_T * found[best].std() / np.sqrt(found.shape[1])
     if means[best] <= max(least, 1e-9) or any(g.size and g[best].mean() < 0 for g in gains):
         return None
     behind = found[best] - found

@@ -134,7 +134,7 @@ class FittedModel:
         """[N] standard deviation of the log popularity of cold items; 0 for the others."""
         is_met = np.zeros(len(self.catalog), bool)
         is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
-        return self.ensemble.popularity_doubt(self.content, is_met)
+        return self.ensemble.popularity_uncertainty(self.content, is_met)
 
     @cached_property
     def cold_items(self) -> np.ndarray:

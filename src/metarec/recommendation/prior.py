@@ -23,7 +23,7 @@ TRANSFERRED = "transferred"
 """The model that reads the map from text to taste."""
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 """Penalties of the map, chosen on a fifth of the source's items."""
-LEAST_T = 1.5
+MIN_T = 1.5
 """Standard errors by which a prior must help held-out users."""
 MIN_ITEMS = 50
 """Items with text and events from which a map is learned."""
@@ -148,11 +148,11 @@ class Trial:
 
     @property
     def helps(self) -> bool:
-        """Whether the mean gain is `LEAST_T` standard errors: of a dozen users even a prior that
+        """Whether the mean gain is `MIN_T` standard errors: of a dozen users even a prior that
         hurts looks good to half of them.
         """
         gain = self.with_prior - self.without
-        return bool(gain.mean() > LEAST_T * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
+        return bool(gain.mean() > MIN_T * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
 
     def sentence(self, source: str) -> str:
         """What was found, and what was done about it."""

@@ -18,6 +18,7 @@ from metarec.app.service.schemas import (
 )
 from metarec.data.schema import BadInput
 from metarec.feedback.events import KnownBeside
+from metarec.feedback.experiments import ArmSettings
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.notes import refuse_unknown_context
@@ -50,21 +51,22 @@ class ScoreRequest:
     options: Options
 
 
-def options_of(
-    body: RecommendationRequest, explore: float, cold_share: float, only: str = ""
-) -> Options:
-    """The options of a request; `explore` and `cold_share` where it does not say, and the filter
-    `only` beside its own. Further pages reserve nothing, so that no item comes twice by chance.
+def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
+    """The options of a request; `defaults` where it does not say, and their filter beside its own.
+    Further pages reserve nothing, so that no item comes twice by chance.
     """
-    both = f"({only}) and ({body.filter})" if only and body.filter else body.filter or only
-    share = cold_share if body.cold_share is None else body.cold_share
+    own, only = body.filter, defaults.filter
+    both = f"({only}) and ({own})" if only and own else own or only
+    share = (defaults.cold_share or 0.0) if body.cold_share is None else body.cold_share
+    explore = (defaults.explore or 0.0) if body.explore is None else body.explore
+    is_varied = "diversity" in body.model_fields_set
     return Options(
         k=body.k + body.offset,
         filter=both or None,
         pin=tuple(body.pin),
         quota=tuple(sorted(body.quota.items())),
-        diversity=body.diversity,
-        explore=explore if body.explore is None else body.explore,
+        diversity=body.diversity if is_varied else defaults.diversity or 0.0,
+        explore=explore,
         cold_share=0.0 if body.offset else share,
     )
 

@@ -174,8 +174,8 @@ class HistoryEvent(Shape):
 
 
 class UserInput(Shape):
-    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow
-    stored ones).
+    """Who asks: a known user, or an anonymous user who sends what they did, or both (sent events
+    follow stored ones).
     """
 
     user_id: Id | None = None
@@ -335,7 +335,10 @@ class Recommendations(Shape):
     notes: list[str]
     without_store: bool = Field(
         description="True where the store is away: the slate is made from what was sent along, as "
-        "for a stranger."
+        "for an anonymous user."
+    )
+    arm: str | None = Field(
+        description="The user's arm of the experiment that runs; null outside of it."
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
+from metarec.app.service.arms import Placed
 from metarec.app.service.catalog import Stated, described
 from metarec.app.service.event_conversion import as_events
 from metarec.app.service.http import IdRoute, Json, Service, answers
@@ -29,7 +30,8 @@ from metarec.app.service.request_conversion import (
     stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, cost_of
-from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
+from metarec.data.schema import BadInput
+from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
@@ -76,15 +78,34 @@ def user_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
+    async def placed(user_id: str | None) -> Placed:
+        """By what a user's slate is made; only what is remembered belongs to an experiment."""
+        arms = service.arms
+        if arms.running is None or not settings.log_slates or not IS_REMEMBERED.get():
+            return arms.outside()
+        return await service.read(lambda: arms.place(user_id))
+
     async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
-        options = options_of(body, settings.explore, settings.cold_share, settings.filter)
+        by = await placed(body.user_id)
+        started = time.perf_counter()
+        try:
+            answer = await made_by(by, body)
+        except (HTTPException, BadInput, StoreUnavailable):
+            raise  # of whoever asked, or of the store
+        except Exception:
+            service.arms.answered(by, None)
+            raise
+        service.arms.answered(by, time.perf_counter() - started)
+        return answer
+
+    async def made_by(by: Placed, body: schemas.RecommendationRequest) -> dict[str, Any]:
+        options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
             raise HTTPException(
                 422, "body.offset: pages of an explored slate differ; ask with explore 0"
             )
-        began = time.time()
-        served = service.live.served
+        began, served = time.time(), by.served
         request, without_store = await known_or_not(
             body,
             served,
@@ -104,7 +125,9 @@ def user_routes(service: Service) -> APIRouter:
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
-            _remember(service, slate_id, body.user_id, slate, served.known(request), began)
+            shots = served.known(request)
+            exposure = by.exposure(shots, began)
+            _remember(service, slate_id, body.user_id, slate, shots, began, exposure)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -127,7 +150,8 @@ def user_routes(service: Service) -> APIRouter:
                 reasons,
                 notes,
                 without_store=without_store,
-            ),
+            )
+            | {"arm": by.arm or None},
         )
 
     @router.post(
@@ -151,7 +175,7 @@ def user_routes(service: Service) -> APIRouter:
         costs = [
             cost_of(
                 one,
-                options_of(one, settings.explore, settings.cold_share).explore,
+                options_of(one, (await placed(one.user_id)).settings).explore,
                 settings.max_cost,
             )
             for one in body.requests
@@ -204,7 +228,7 @@ def user_routes(service: Service) -> APIRouter:
         **answers(dict[str, Any], 404, 501, 503),
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
-        served = service.live.served
+        served = (await placed(body.user_id)).served
         if served.row_of(body.item_id) < 0:
             raise HTTPException(
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
@@ -334,7 +358,13 @@ def note_forgotten(service: Service, user_id: str) -> None:
 
 
 def _remember(
-    service: Service, slate_id: str, user_id: str, slate: Slate, shots: int, began: float
+    service: Service,
+    slate_id: str,
+    user_id: str,
+    slate: Slate,
+    shots: int,
+    began: float,
+    exposure: Exposure | None,
 ) -> None:
     """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
     that cannot be kept is counted.
@@ -350,6 +380,7 @@ def _remember(
         model_version=slate.model_version,
         timestamp=began,
         shots=shots,
+        exposure=exposure,
     )
 
     def counted(done: Future[int]) -> None:
@@ -436,13 +467,13 @@ def _shown(
             "item_id": item_id,
             "title": title_of[item_id],
             "score": score,
-            "uncertainty": doubt,
+            "uncertainty": uncertainty,
             "predicted": value,
             "interval": interval,
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, doubt, value, interval, chance in zip(
+        for item_id, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
             slate.scores.tolist(),
             slate.uncertainty.tolist(),

@@ -1,6 +1,6 @@
 """How far predicted values are from stated ones, and whether stated uncertainty is honest.
 
-Users judge different numbers of items, so values come flat, `[M]`, with `owner [M]` saying whose
+Users evaluate different numbers of items, so values come flat, `[M]`, with `owner [M]` saying whose
 each is (`0 .. users - 1`). Every metric is computed for each user and averaged over users
 afterwards: a heavy rater counts once.
 """
@@ -43,7 +43,7 @@ def graded_ndcg(
     k: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """NDCG@k with gain `2^value - 1` of each user's own judged items, ordered by `predicted`;
+    """NDCG@k with gain `2^value - 1` of each user's own evaluated items, ordered by `predicted`;
     `[users]` in [0, 1].
 
     Burges et al. 2005. Equal predictions are ordered by a shuffle drawn from `rng`. NaN for a user

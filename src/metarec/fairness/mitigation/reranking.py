@@ -2,7 +2,7 @@
 what items they show.
 
 Both are greedy, place by place, for all users at once. `Reranked` makes a fitted recommender
-judge-able with either.
+evaluate-able with either.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the bar
-to beat.
+"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the
+best baseline to beat.
 
 Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside
 the attention weights are learned, so little data cannot spoil the model much, and what changed is a
@@ -65,7 +65,7 @@ class LoraOptions:
     max_tokens: int = 64
     """Tokens read of a text while training."""
     held_out: float = 0.15
-    """Share of items never trained on: they are the cold items that judge."""
+    """Share of items never trained on: they are the cold items that evaluate."""
     check_every: int = 25
     """Steps between two judgements."""
     patience: int = 4
@@ -124,8 +124,8 @@ def fine_tune(
         & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1)
     )
     shuffled = rng.permutation(usable)
-    judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
-    if len(learned) < 4 or len(judged) < 2:
+    evaluated, learned = np.split(shuffled, [int(options.held_out * len(usable))])
+    if len(learned) < 4 or len(evaluated) < 2:
         raise BadInput(
             f"only {len(usable)} items have both text and two users who liked them; fine-tuning "
             f"needs dozens at least"
@@ -138,7 +138,7 @@ def fine_tune(
             encoder=encoder,
             options=options,
             learned=learned,
-            judged=judged,
+            evaluated=evaluated,
         )
         frozen_score = tuner.score(None)
         best_score, best = tuner.run(rng, progress)
@@ -191,14 +191,14 @@ class _Tuner:
     encoder: PretrainedEncoder
     options: LoraOptions
     learned: np.ndarray
-    judged: np.ndarray
+    evaluated: np.ndarray
     in_16_bits: bool = field(default_factory=knows_bf16)
     """Read in 16 bits while tuning, three times as fast where the processor knows them; what is
     learned stays in 32.
     """
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
-        """The best score on the judged items, and the adapter that reached it."""
+        """The best score on the evaluated items, and the adapter that reached it."""
         options, peft = self.options, require("peft", "tune")
         tokenizer, base = load_model(self.encoder.located)
         names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(
@@ -270,7 +270,7 @@ class _Tuner:
             else self.encoder.options
         )
         reader = PretrainedEncoder(self.encoder.located, reading, adapter=adapter, cache=False)
-        return cold_ndcg(reader.encode(self.texts), self.liked, self.judged)
+        return cold_ndcg(reader.encode(self.texts), self.liked, self.evaluated)
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""

@@ -47,7 +47,7 @@ class TrainedOptions:
     patience: int = 5
     """Passes without a better score on held-out texts before training stops."""
     held_out: float = 0.1
-    """Share of texts that only judge when to stop."""
+    """Share of texts that only evaluate when to stop."""
     batch: int = 64
     """Texts in a step."""
     learning_rate: float = 2e-3
@@ -207,7 +207,7 @@ class TrainedEncoder:
 
         tokens = self._tokens(texts)
         shuffled = rng.permutation(len(texts))
-        judged, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
+        evaluated, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
         optimizer = torch.optim.Adam(self._network.parameters(), lr=self.options.learning_rate)
         best, waited, best_state = -np.inf, 0, None
         for epoch in range(self.options.epochs):
@@ -220,12 +220,12 @@ class TrainedEncoder:
                 optimizer.step()
             self._network.eval()
             progress("train text encoder", (epoch + 1) / self.options.epochs)
-            if not len(judged):
+            if not len(evaluated):
                 continue
             with torch.no_grad():
                 reached = float(
                     np.average(
-                        self._cosine(tokens, targets, judged).numpy(), weights=weights[judged]
+                        self._cosine(tokens, targets, evaluated).numpy(), weights=weights[evaluated]
                     )
                 )
             waited += 1

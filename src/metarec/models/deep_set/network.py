@@ -35,7 +35,7 @@ WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
 """From this many items on, products with the catalog are large enough to share among threads."""
-MOST_LOGITS, SAMPLED = 4096, 2048
+MAX_LOGITS, SAMPLED = 4096, 2048
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
@@ -276,7 +276,7 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     """Items that a step scores, and the log of how many each stands for: all of a small catalog,
     else the liked and a sample.
     """
-    if n_items <= MOST_LOGITS:
+    if n_items <= MAX_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
     positive = np.unique(liked)
     rest = np.setdiff1d(rng.choice(n_items, SAMPLED, replace=False), positive)

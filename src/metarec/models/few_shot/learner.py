@@ -26,7 +26,7 @@ values.
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a meta-batch is judged on: the items to score and where the query lies among them."""
+    """What a meta-batch is evaluated on: the items to score and where the query lies among them."""
 
     items: ItemFeatures
     query: Query

@@ -168,7 +168,7 @@ class FittedLearner:
 
     def spreads(self, histories: Histories, profiles: np.ndarray) -> np.ndarray | None:
         """[B, N] standard deviations of `values` (of log-scores when ranking), from a learner that
-        knows its doubt; else None.
+        knows its uncertainty; else None.
         """
         spread = getattr(self.learner, "spread", None)
         if spread is None:

@@ -279,7 +279,7 @@ class _Objective:
             self._sampled(self.training.sampled or CANDIDATES, rng),
         )
         scores_BP, scores_BK = (
-            model.judge_candidates(memory_BLD, is_real_BL, model.score_vectors()[asked])
+            model.score_candidates(memory_BLD, is_real_BL, model.score_vectors()[asked])
             + model.item_bias[asked]
             for asked in (positive_BP, sampled_K[None])
         )
