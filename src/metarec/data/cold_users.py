@@ -229,9 +229,9 @@ def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
         relevant_from: the rating from which an item counts as liked.
     """
     pair = ["user_id", "item_id"]
-    standing = acts.filter(~pl.col("is_undo").reverse().cum_max().reverse().over(pair))
+    remaining = acts.filter(~pl.col("is_undo").reverse().cum_max().reverse().over(pair))
     strongest = pl.col("sign").sort_by("strength", maintain_order=True).last()
-    joined = standing.group_by(pair, maintain_order=True).agg(
+    joined = remaining.group_by(pair, maintain_order=True).agg(
         strongest.alias("sign"),
         pl.col("rating").drop_nulls().last().alias("rating"),
         pl.col("number").last().cast(pl.Float64),

@@ -56,7 +56,7 @@ class Rates(Protocol):
 
 
 @runtime_checkable
-class KnowsItsDoubt(Protocol):
+class KnowsItsUncertainty(Protocol):
     """Also says how sure each predicted value is."""
 
     def rate_std(

@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
+from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -327,7 +327,7 @@ def _of_ratings(
         "rmse": metrics.rmse(predicted, actual, owner, users),
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
-    if isinstance(model, KnowsItsDoubt):
+    if isinstance(model, KnowsItsUncertainty):
         spread = np.concatenate(model.rate_std(requests, asked))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9

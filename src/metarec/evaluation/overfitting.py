@@ -173,12 +173,12 @@ def _share(train: Dataset, share: float, seed: int) -> Dataset:
 
 
 def _asked(
-    data: Dataset, split: ColdUserSplit, fewest: Dataset, catalog: pl.DataFrame
+    data: Dataset, split: ColdUserSplit, smallest: Dataset, catalog: pl.DataFrame
 ) -> tuple[dict[str, list[ColdUser]], list[str]]:
-    """Who is asked, about items of `catalog`: those the fewest training users met, so that they
+    """Who is asked, about items of `catalog`: those the smallest training users met, so that they
     are the same for all fits.
     """
-    met = fewest.interactions.frame["user_id"].unique().sort()
+    met = smallest.interactions.frame["user_id"].unique().sort()
     known = cold_users_of(data, met, catalog, split.horizon)[:MAX_USERS]
     new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
     new = cold_users_of(data, new_ids, catalog, split.horizon)

@@ -28,6 +28,7 @@ from metarec.models.alike import Alike
 from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
 """Pairs of events counted; with more events each speaks for fewer of those that follow it."""
@@ -333,10 +334,9 @@ def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) 
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
     place = np.arange(len(row)) - starts[row]
     is_hit = (place < PLACES) & np.isin(keys, _keys(wanted, n_items))
-    discount = 1.0 / np.log2(np.arange(PLACES) + 2.0)
-    gained = np.bincount(row[is_hit], discount[place[is_hit]], len(support))
-    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, PLACES) - 1]
-    return np.asarray(gained / best)
+    hits = np.zeros((len(support), PLACES), bool)
+    hits[row[is_hit], place[is_hit]] = True
+    return ndcg_of_hits(hits, wanted.lengths)
 
 
 def _keys(histories: Histories, n_items: int) -> np.ndarray:

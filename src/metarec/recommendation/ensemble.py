@@ -20,6 +20,7 @@ from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
+from metarec.models.ridge import from_content, with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
@@ -274,9 +275,7 @@ class Ensemble:
             content: [N, C] of the catalog.
             is_met: [N] whether anybody had to do with an item in training.
         """
-        told = (
-            content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
-        )
+        told = with_one(content[is_met]) @ self.popularity_from_content
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
@@ -321,7 +320,7 @@ class Ensemble:
         popular as their content predicts.
         """
         new = content[len(self.popularity) :]
-        log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        log_share = with_one(new) @ self.popularity_from_content
         predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
@@ -552,10 +551,13 @@ def _tried(
         rows = np.arange(len(plain[0].shares)) % 2 == half
         for with_prior, kept in found.items():
             named, told = (own, plain) if with_prior else (_others(own), _without_taste(own, plain))
-            learn, judge = [some.rows(rows) for some in told], [some.rows(~rows) for some in told]
+            learn, tested = (
+                [some.rows(rows) for some in told],
+                [some.rows(~rows) for some in told],
+            )
             start = _from(prior, learn) if with_prior else {}
             gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, judge))
+            kept.append(ndcg_of(gate, tested))
     return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 
@@ -742,14 +744,10 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
     seen = np.bincount(met, minlength=behaviour.n_items) > 0
-    columns = np.concatenate(
-        [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
-    ).astype(np.float64)
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag(
-        [*np.ones(columns.shape[1] - 1), 1e-6]
-    )
-    weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
-    counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
+    content = behaviour.content.astype(np.float64)
+    weights = from_content(content[seen], np.log(counts[seen])[:, None], CONTENT_RIDGE)[:, 0]
+    told = with_one(content[~seen]) @ weights
+    counts[~seen] = np.exp(np.minimum(told, np.log(counts[seen]).max()))
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -67,6 +68,11 @@ class FittedModel:
     """What it started from; None where it started from nothing, or the prior did not help."""
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
+
+    @classmethod
+    def of(cls, model: FittedModel) -> Self:
+        """The same model with the verbs of this class."""
+        return cls(**{one.name: getattr(model, one.name) for one in fields(model)})
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ideal_gains
 
 TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
@@ -305,14 +306,16 @@ def _mean_loss(
 
 
 def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """[rows, C] log-scores, the formula of `Gate.parts` in torch."""
-    popularity = tasks.popularity[rows]
-    lift = torch.log1p(tasks.shares[rows] / (raw["smoothing"][point].exp() * popularity[..., None]))
-    general = (
-        raw["popularity_weight"][point] * popularity.log()
-        + tasks.item_statistics[rows] @ raw["statistics_weight"][point]
+    """[rows, C] log-scores of candidates, far below all others where there is none."""
+    scores = log_scores(
+        raw["popularity_weight"][point],
+        raw["statistics_weight"][point],
+        functional.softplus(raw["weight"][point]),
+        raw["smoothing"][point].exp(),
+        shares=tasks.shares[rows],
+        popularity=tasks.popularity[rows],
+        item_statistics=tasks.item_statistics[rows],
     )
-    scores = general + (functional.softplus(raw["weight"][point]) * lift).sum(-1)
     return scores.masked_fill(~tasks.is_real[rows], -1e9)
 
 
@@ -337,9 +340,7 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
     )
     place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[
-        relevant.sum(1).clamp(1, SLATE) - 1
-    ]
+    best = torch.from_numpy(ideal_gains(relevant.sum(1).numpy(), SLATE)).float()
     swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
     pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
     return (

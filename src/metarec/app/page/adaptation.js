@@ -60,7 +60,7 @@ function trailChart(points) {
   const y = (p) => pad + (height - 2 * pad) * (1 - (p.uncertainty - least) / (most - least || 1));
   const label = points.map((p) => `${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
   return [el("figure", { class: "trail" },
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Doubt: ${label} events` },
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Uncertainty: ${label} events` },
       svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
       points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
     el("figcaption", { class: "quiet" }, el("span", {}, "a new user"), el("span", {}, `after ${count(longest, "event")}`)))];
