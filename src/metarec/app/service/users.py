@@ -31,7 +31,6 @@ from metarec.app.service.request_conversion import (
     stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of
-from metarec.data.schema import BadInput
 from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -88,6 +87,13 @@ def user_routes(service: Service) -> APIRouter:
 
     async def prepared(body: schemas.RecommendationRequest) -> _Prepared:
         by = await placed(body.user_id)
+        try:
+            return await prepared_by(by, body)
+        except Exception:  # whatever it was, the control has its share of such
+            service.arms.answered(by, None)
+            raise
+
+    async def prepared_by(by: Placed, body: schemas.RecommendationRequest) -> _Prepared:
         options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
@@ -127,8 +133,6 @@ def user_routes(service: Service) -> APIRouter:
         started = time.perf_counter()
         try:
             answer = await told(asked, await slate)
-        except (HTTPException, BadInput, StoreUnavailable):
-            raise  # of whoever asked, or of the store
         except Exception:
             service.arms.answered(asked.by, None)
             raise
@@ -356,6 +360,7 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
+        "experiments": store.arms_of(user_id),
         "events": [
             {
                 "event_id": e.event_id,
