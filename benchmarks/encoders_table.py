@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        help="experts of the gate instead of a preset's, such as: item_knn content (quick)",
+        help="scorers of the gate instead of a preset's, such as: item_knn content (quick)",
     )
     parser.add_argument(
         "--users",
@@ -58,7 +58,7 @@ def main() -> None:
         default=0,
         help="keep only this many items, those chosen most often; 0 for all",
     )
-    parser.add_argument("--judged", type=int, default=500, help="new users judged at most")
+    parser.add_argument("--judged", type=int, default=500, help="new users evaluated at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument(
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
-        from metarec.recommender import PRESETS
+        from metarec.recommendation.settings import PRESETS
 
         options.preset = "+".join(options.parts)
         PRESETS[options.preset] = tuple(options.parts)
@@ -159,7 +159,7 @@ def few_items(data, most: int):
 def one(
     data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace
 ) -> dict:
-    """Fit and judge one encoder in one scenario."""
+    """Fit and evaluate one encoder in one scenario."""
     from metarec.data.schema import Dataset
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
@@ -184,7 +184,7 @@ def one(
     )
     started = time.process_time()
     found = evaluate(
-        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged
+        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.evaluated
     )
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
     inputs, state = model.model.item_inputs, model.model.item_inputs.encoder.state()

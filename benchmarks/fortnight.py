@@ -10,7 +10,7 @@ is an item shown that they like. Three services see the same users and explore a
 - `still`: popularity and profile only, events are not looked at;
 - `adapting`: each event changes the next slate, the model stays;
 - `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to users who were
-  kept out of the first data to judge.
+  kept out of the first data to evaluate.
 
 Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused,
 whether a drifted catalog was noticed.
@@ -65,7 +65,7 @@ def main() -> None:
         "--judges",
         type=float,
         default=0.15,
-        help="share of the old users that judge, as `metarec fit --hold-out`",
+        help="share of the old users that evaluate, as `metarec fit --hold-out`",
     )
     parser.add_argument("--half", action="store_true", help="half of the users of the data")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,7 +82,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
     rng = np.random.default_rng(options.seed)
     data = metarec.read(options.data)
     users, old = held_out(
-        without_judges(data, 0.5, rng) if options.half else data,
+        without_holdout_users(data, 0.5, rng) if options.half else data,
         options.days * options.new_users,
         rng,
     )
@@ -94,12 +94,12 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
         )
 
     began = time.perf_counter()
-    first = without_judges(old, options.judges, rng)
+    first = without_holdout_users(old, options.test_users, rng)
     fit(first).save(folder / "model")
     print(
         f"{len(users)} users held out, {len(old.interactions):,} events to begin with, "
-        f"{options.judges:.0%} of their users kept out "
-        f"to judge; fitted in {time.perf_counter() - began:.0f} s",
+        f"{options.test_users:.0%} of their users kept out "
+        f"to evaluate; fitted in {time.perf_counter() - began:.0f} s",
         flush=True,
     )
     arms = [
@@ -122,7 +122,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
             print(
                 f"day {day}: challenger {'promoted' if done.promoted else 'refused'} "
                 f"({done.decision.reason}); "
-                f"{done.events_new} new events, {done.judges} judges"
+                f"{done.events_new} new events, {done.test_users} evaluates"
             )
             print_table(done)
     report(arms, options)
@@ -167,7 +167,7 @@ def held_out(data, count: int, rng: np.random.Generator):
     ], old
 
 
-def without_judges(data, share: float, rng: np.random.Generator):
+def without_holdout_users(data, share: float, rng: np.random.Generator):
     """The data without a share of its users."""
     frame = data.interactions.frame
     users = frame["user_id"].unique().sort().to_numpy()
@@ -302,8 +302,8 @@ def sabotage(folder: Path, old, fit, rails) -> None:
 
 
 def print_table(done) -> None:
-    for verdict in done.decision.verdicts:
-        print(f"    {'ok   ' if verdict.passed else 'WORSE'} {verdict.sentence}", flush=True)
+    for check in done.decision.checks:
+        print(f"    {'ok   ' if check.passed else 'WORSE'} {check.sentence}", flush=True)
 
 
 def drift(client, old) -> None:

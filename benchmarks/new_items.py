@@ -51,7 +51,7 @@ def main() -> None:
     )
     ask.add_argument("--raters", nargs="+", type=int, default=[0, 1, 5])
     ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--most", type=int, default=1000, help="users judged at most")
+    ask.add_argument("--most", type=int, default=1000, help="users evaluated at most")
     args = ask.parse_args()
     torch.set_num_threads(1)
     data = read(args.data)
@@ -71,13 +71,15 @@ def main() -> None:
     shown = reader.accepted([p.pool for p in users], vocabulary)
     hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in users))
     found: dict[str, np.ndarray] = {
-        "chance": _judge(np.random.default_rng(0).random((len(users), len(cold))), trial)
+        "chance": _evaluate(np.random.default_rng(0).random((len(users), len(cold))), trial)
     }
     counts = np.bincount(
         hidden_events.owners[hidden_events.values >= data.interactions.relevant_from],
         minlength=len(cold),
     )
-    found["oracle: true popularity"] = _judge(np.tile(counts.astype(float), (len(users), 1)), trial)
+    found["oracle: true popularity"] = _evaluate(
+        np.tile(counts.astype(float), (len(users), 1)), trial
+    )
     for encoder in args.encoders:
         met = np.unique(histories.items)
         _, content, vectors = ItemInputs.fit(train.items, encoder=encoder, fit_on=met)
@@ -93,12 +95,12 @@ def main() -> None:
                 rng = np.random.default_rng(1)
                 first = hidden_events.shuffled(rng).first(raters)
                 scores = model.scores(content[cold], first, histories, shown, vectors[cold])
-                found[f"{name}, {encoder}, {raters} raters"] = _judge(scores, trial)
+                found[f"{name}, {encoder}, {raters} raters"] = _evaluate(scores, trial)
             print(f"  {name} on {encoder}: {took:.0f} s of processor to train", flush=True)
         if args.preset:
             whole = Recommender.fit(train, preset=args.preset, seed=args.seed, encoder=encoder)
             scores = whole.score(requests_at(users, setting.split.horizon.pool))
-            found[f"recommender ({args.preset}), {encoder}"] = _judge(
+            found[f"recommender ({args.preset}), {encoder}"] = _evaluate(
                 scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial
             )
     _tell(found)
@@ -123,13 +125,13 @@ def _behaviour(
 
 
 def _hidden_events(
-    data: Dataset, user_ids: list[str], cold: Vocabulary, judged: set[str]
+    data: Dataset, user_ids: list[str], cold: Vocabulary, evaluated: set[str]
 ) -> Histories:
     """By hidden item: which training users met it, and how they liked it."""
     frame = data.interactions.frame.unique(
         ["user_id", "item_id"], keep="first", maintain_order=True
     )
-    learned_from = [user_id for user_id in user_ids if user_id not in judged]
+    learned_from = [user_id for user_id in user_ids if user_id not in evaluated]
     frame = frame.filter(
         pl.col("item_id").is_in(list(cold.ids)) & pl.col("user_id").is_in(learned_from)
     )
@@ -163,20 +165,20 @@ def _content_rows(
     )
     met = np.unique(histories.items)
     target = np.log(counts[met] + 0.5)
-    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _judge(cosine, trial)}
+    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _evaluate(cosine, trial)}
     tried = []
     for penalty in (1.0, 3.0, 10.0, 30.0):
         kernel = unit[met] @ unit[met].T + penalty * np.eye(len(met))
         expected = unit[cold] @ unit[met].T @ np.linalg.solve(kernel, target - target.mean())
         tried += [
-            _judge(expected + weight * cosine, trial)
+            _evaluate(expected + weight * cosine, trial)
             for weight in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
         ]
     best[f"expected popularity + cosine, {encoder}"] = max(tried, key=lambda values: values.mean())
     return best
 
 
-def _judge(scores: np.ndarray, trial: Trial) -> np.ndarray:
+def _evaluate(scores: np.ndarray, trial: Trial) -> np.ndarray:
     """NDCG@10 of each user."""
     candidates, liked = trial.masks(0, len(trial.cold_users))
     ranked = metrics.rank(np.asarray(scores, np.float32), 10, np.random.default_rng(0), candidates)

@@ -3,9 +3,9 @@
     python judge.py --model new_user_adapter:Model --data ml-100k        (from the protocol's
     folder, this one on PYTHONPATH)
 
-The protocol hands over indexes; here they become ids again, so that what is judged is what a user
-of `metarec` gets. `item_knn`, `ease` and `ials` put our tuned baselines there, for sets without
-peers.
+The protocol hands over indexes; here they become ids again, so that what is evaluated is what a
+user of `metarec` gets. `item_knn`, `ease` and `ials` put our tuned baselines there, for sets
+without peers.
 """
 
 from __future__ import annotations

@@ -106,13 +106,13 @@ def never_targets(name: str) -> Callable[[Path, Namespace], Iterator[dict[str, A
         data, _ = read_clean(folder / name)
         split = split_cold_users(data, rng=np.random.default_rng(0), test=0.4, validation=0.4)
         cold_users = [*split.test, *split.validation]
-        judged = {(user.user_id, item) for user in cold_users for item in user.relevant}
+        evaluated = {(user.user_id, item) for user in cold_users for item in user.relevant}
         model = fitted(folder / name, given)
         targets = behaviour_of(model).targets
         users = data.interactions.frame["user_id"].unique(maintain_order=True).to_list()
         items = model.vocabulary.names(targets.items.tolist())
         taught = {(users[u], i) for u, i in zip(targets.owners.tolist(), items, strict=True)}
-        for of, pairs in (("evaluation", judged), ("training", taught)):
+        for of, pairs in (("evaluation", evaluated), ("training", taught)):
             wrong = [pair for pair in pairs if not acts[pair] & wanted or acts[pair] <= refused]
             holds = not wrong and bool(pairs)
             yield {"targets_of": of, "targets": len(pairs), "wrong": len(wrong), "holds": holds}

@@ -316,7 +316,7 @@ def test_bad_words_of_recommend_are_named(
     assert message in err
 
 
-def test_evaluate_judges_beside_baselines(
+def test_evaluate_evaluates_beside_baselines(
     run: Run, fitted: tuple[Path, Path], tmp_path: Path
 ) -> None:
     bars = ["--baseline", "Popular", "--baseline", "Random"]
@@ -367,10 +367,10 @@ def test_what_is_found_out_about_a_model_is_kept_with_it(
     code, _, err = run("evaluate", str(data), "--model", str(model))
     assert (code, "only 0 users" in err, "--hold-out" in err) == (2, True, True)
     code, _, err = run("evaluate", str(data), "--model", str(model), "--all")
-    assert (code, "--model judges a model as it is" in err) == (2, True)
+    assert (code, "--model evaluates a model as it is" in err) == (2, True)
 
 
-def test_audit_judges_users_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:
+def test_audit_evaluates_users_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:
     code, out, err = run("audit", str(fitted[1]), str(fitted[0]), "--by", "home", "--json")
     assert code == 0, err
     found = json.loads(out)
@@ -476,7 +476,9 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_evaluate_judges_by_a_kind_at_chosen_numbers_of_events(run: Run, shop_folder: Path) -> None:
+def test_evaluate_evaluates_by_a_kind_at_chosen_numbers_of_events(
+    run: Run, shop_folder: Path
+) -> None:
     words = ["evaluate", str(shop_folder), "--preset", "tiny", "--encoder", "none"]
     few = ["--baseline", "Popular", "--support", "0", "--support", "2"]
     code, out, _ = run(*words, *few, "--kind", "Purchase", "--json")

@@ -282,8 +282,9 @@ def test_an_explanation_says_where_an_item_stands(client):
     assert answer.status_code == 200
     assert answer.json()["item_id"] == "s01"
     assert sum(answer.json()["parts"].values()) == pytest.approx(
-        answer.json()["standing"], abs=1e-3
+        answer.json()["relative_score"], abs=1e-3
     )
+    assert answer.json()["standing"] == answer.json()["relative_score"]
     assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
 
 
@@ -405,6 +406,7 @@ def test_all_that_is_kept_of_a_user_is_told(client):
         "events": [],
         "slates": 1,
         "friends": 0,
+        "experiments": {},
     }
     like(client, "ann", "s00", "s01")
     done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
@@ -891,7 +893,7 @@ ANY_KIND = "must be true or false, a number, a text or a list, got an object"
         ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81"),
     ],
 )
-def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
+def test_the_most_fitting_of_many_errors_is_told(client, attributes, says):
     answer = client.put("/v1/items/x", json={"attributes": attributes})
     assert (answer.status_code, answer.json()) == (422, {"error": f"body.attributes.{says}"})
 
@@ -906,7 +908,7 @@ def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
         ({"user_id": ""}, "body.user_id: must have 1 or more letters"),
     ],
 )
-def test_complaints_are_plain(client, body, says):
+def test_errors_are_plain(client, body, says):
     assert client.post("/v1/recommendations", json=body).json() == {"error": says}
 
 
@@ -1030,11 +1032,11 @@ def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path,
     (tmp_path / "events.db").mkdir()
 
     sent = slate(client, user_id="ann", history=[{"item_id": "s02", "value": 5}], k=3)
-    stranger = slate(client, user_id="ann", k=3)
+    anonymous = slate(client, user_id="ann", k=3)
     assert (sent["without_store"], sent["shots"], len(ids(sent))) == (True, 1, 3)
     assert ids(sent) == ids(slate(client, history=[{"item_id": "s02", "value": 5}], k=3))
-    assert ids(stranger) == ids(slate(client, k=3))
-    assert any("cannot be read just now" in note for note in stranger["notes"])
+    assert ids(anonymous) == ids(slate(client, k=3))
+    assert any("cannot be read just now" in note for note in anonymous["notes"])
     assert client.get("/v1/users/ann").status_code == 503
 
     (tmp_path / "events.db").rmdir()
@@ -1163,8 +1165,8 @@ def test_drift_is_measured_against_what_was_trained_on(client):
 def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
     from metarec.app.service import monitoring
 
-    monkeypatch.setattr(monitoring, "MOST_SLATES", 5)
-    monkeypatch.setattr(monitoring, "MOST_EVENTS", 6)
+    monkeypatch.setattr(monitoring, "MAX_SLATES", 5)
+    monkeypatch.setattr(monitoring, "MAX_EVENTS", 6)
     client = start()
     store = client.app.state.service.store
     for _ in range(12):

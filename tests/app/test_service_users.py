@@ -1,4 +1,4 @@
-"""The service knows its users: imported events, merged visitors."""
+"""The service knows its users: imported events, merged anonymous users."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_imported_users_are_known_once(model, run, tmp_path):
         assert [i["item_id"] for i in slate["items"]] == [i["item_id"] for i in sent["items"]]
 
 
-def test_a_visitor_becomes_a_customer(model):
+def test_an_anonymous_user_becomes_a_customer(model):
     with served(model) as client:
         events = [{"user_id": "v/1", "item_id": i, "kind": "like"} for i in ("s00", "s01")]
         client.post("/v1/events", json={"events": events})

@@ -16,7 +16,7 @@ from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommender import PRESETS
+from metarec.recommendation.settings import PRESETS
 
 TASTES = ("tent", "cup")
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)

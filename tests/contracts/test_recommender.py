@@ -12,7 +12,7 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.schema import BadInput
-from metarec.recommender import PRESETS
+from metarec.recommendation.settings import PRESETS
 from world import TASTES, World, tiny_world
 
 
@@ -115,14 +115,14 @@ def test_intervals_are_calibrated_on_users_held_out_and_shown_on_slates(
         assert (slate.interval >= model.value_range[0]).all()
 
 
-def test_without_ratings_a_slate_tells_doubt_alone(world: World) -> None:
+def test_without_ratings_a_slate_tells_uncertainty_alone(world: World) -> None:
     model = Recommender.fit(world.data, preset="tiny", encoder="none")
 
-    stranger, known = model.recommend([Request(), Request(history=world.history("space", 6))], k=4)
+    anonymous, known = model.recommend([Request(), Request(history=world.history("space", 6))], k=4)
 
-    np.testing.assert_array_equal(stranger.uncertainty, 1.0)
+    np.testing.assert_array_equal(anonymous.uncertainty, 1.0)
     assert (known.uncertainty < 0.9).all()
-    assert stranger.interval is None
+    assert anonymous.interval is None
     assert model.intervals is None
 
 
@@ -183,8 +183,8 @@ def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
         grown,
         ensemble=dataclasses.replace(grown.ensemble, popularity=np.float32(swing / swing.sum())),
     )
-    doubt = uneven.ensemble.popularity_doubt(uneven.content, swing != 1.0)
-    np.testing.assert_allclose(doubt, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
+    uncertainty = uneven.ensemble.popularity_uncertainty(uneven.content, swing != 1.0)
+    np.testing.assert_allclose(uncertainty, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
     slates = uneven.recommend([Request()] * 300, k=3, explore=10.0, rng=np.random.default_rng(0))
     assert (
         sum("new" in slate.item_ids for slate in slates) >= 6
@@ -203,7 +203,7 @@ def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> No
 
     assert 1.0 <= garden < space <= 5.0
     assert unknown == pytest.approx(model.ratings.mean)
-    assert (model.rate_spread([Request(history=history)], [asked])[0] > 0).all()
+    assert (model.rate_std([Request(history=history)], [asked])[0] > 0).all()
 
 
 def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_world: World) -> None:

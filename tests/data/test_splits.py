@@ -74,7 +74,7 @@ def parts_are_apart(split: ColdUserSplit) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5))
-def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
+def test_folds_evaluate_everyone_once(seed: int, folds: int) -> None:
     data = Dataset(interactions=events(users=15, items=12))
     splits = split_folds(
         data, folds=folds, rng=np.random.default_rng(seed), validation=0.2, horizon=SMALL
@@ -82,9 +82,9 @@ def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
     assert len(splits) == folds
     for split in splits:
         parts_are_apart(split)
-    judged = [n.user_id for s in splits for n in s.test]
+    evaluated = [n.user_id for s in splits for n in s.test]
     assert (
-        len(judged) == len(set(judged)) and len(judged) >= 12
+        len(evaluated) == len(set(evaluated)) and len(evaluated) >= 12
     )  # a new user with nothing liked in the query is dropped
 
 
@@ -124,7 +124,7 @@ def test_a_given_moment_and_its_errors() -> None:
         split_by_time(data, share=1)
     with pytest.raises(
         BadInput,
-        match="12 users of data have the 4 events needed to be judged, fewer than 13 folds",
+        match="12 users of data have the 4 events needed to be evaluated, fewer than 13 folds",
     ):
         split_folds(data, folds=13, rng=np.random.default_rng(0), horizon=SMALL)
     with pytest.raises(BadInput, match="no clock common to all users"):

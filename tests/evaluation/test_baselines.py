@@ -13,7 +13,7 @@ from metarec.evaluation.baselines import BASELINES, baselines_for
 from metarec.evaluation.baselines.content import describe_items, words_of_items
 from metarec.evaluation.baselines.ratings import offset_values, offsets_of, residual_matrix
 from metarec.evaluation.baselines.table import TrainingTable
-from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.als import Als, AlsConfig
 from metarec.models.ease import Ease, EaseConfig
 from metarec.models.item_knn import ItemKnn, ItemKnnConfig
@@ -34,7 +34,7 @@ def fitted(rated_world):
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_scores_the_whole_catalog_for_all_at_once(fitted, rated_world, name):
     model = fitted[name]
-    assert isinstance(model, Judged)
+    assert isinstance(model, Evaluated)
     requests = [
         Request(),
         Request(history=rated_world.history("space", 2), profile={"home": "north", "age": 30}),

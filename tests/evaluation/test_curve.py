@@ -15,8 +15,12 @@ from metarec.evaluation.measure import METRICS, Trial, measure
 @pytest.fixture(scope="module")
 def curve(rated_world):
     split = split_of(rated_world)
-    judged = [Oracle(rated_world), Constant(rated_world), Oracle(rated_world, "Late", from_shots=3)]
-    return learning_curve(judged, split, seed=3)
+    evaluated = [
+        Oracle(rated_world),
+        Constant(rated_world),
+        Oracle(rated_world, "Late", from_shots=3),
+    ]
+    return learning_curve(evaluated, split, seed=3)
 
 
 def test_quality_jumps_when_the_taste_is_known(curve):
@@ -38,7 +42,7 @@ def test_every_metric_has_every_user_and_an_interval_around_its_mean(curve, rate
     assert set(curve.metrics) == set(METRICS) - {"diversity@10"}
 
 
-def test_only_raters_are_measured_on_values_and_doubt(curve, rated_world):
+def test_only_raters_are_measured_on_values_and_uncertainty(curve, rated_world):
     assert not curve.has("Oracle", "mae")
     values = [np.array([v for _, v in n.query]) for n in split_of(rated_world).test]
     assert curve.mean("Constant", "mae") == pytest.approx(
@@ -61,7 +65,7 @@ def test_differences_pair_the_same_users(curve):
     with pytest.raises(BadInput, match="coverage@10 has no better end"):
         curve.differences("Oracle", "Constant", "coverage@10")
     with pytest.raises(
-        BadInput, match="'Nobody' was not judged; the table has Oracle, Constant, Late"
+        BadInput, match="'Nobody' was not evaluated; the table has Oracle, Constant, Late"
     ):
         curve.mean("Nobody", "ndcg@10")
     with pytest.raises(BadInput, match="Oracle was not measured by 'mae'"):
@@ -160,7 +164,7 @@ def test_mistakes_are_told(rated_world):
     split = split_of(rated_world)
     with pytest.raises(BadInput, match="need different names, got Constant, Constant"):
         learning_curve([Constant(rated_world), Constant(rated_world)], split)
-    with pytest.raises(BadInput, match="there is no new user to judge"):
+    with pytest.raises(BadInput, match="there is no new user to evaluate"):
         Trial.of([], split.train)
     lonely = ColdUser(
         user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"]

@@ -38,7 +38,7 @@ def evaluation(big_world, told):
     )
 
 
-def test_everything_is_judged_on_the_same_users(evaluation, told):
+def test_everything_is_evaluated_on_the_same_users(evaluation, told):
     assert evaluation.models == ["Ours <b>"]
     assert evaluation.curve.models == [
         "Ours <b>",
@@ -47,7 +47,7 @@ def test_everything_is_judged_on_the_same_users(evaluation, told):
         "ItemKNN",
         "ItemMean+UserOffset",
     ]
-    assert evaluation.facts["judged"] == len(evaluation.curve.user_ids) == 24
+    assert evaluation.facts["test_users"] == len(evaluation.curve.user_ids) == 24
     assert evaluation.facts["chosen_by"] == 12
     assert evaluation.facts["training_users"] == 120 - 24 - 12
     assert "diversity@10" in evaluation.curve.metrics
@@ -56,24 +56,24 @@ def test_everything_is_judged_on_the_same_users(evaluation, told):
     assert evaluation.costs["ItemKNN"].settings["neighbors"] in {200, 50, "all"}
 
 
-def test_the_verdict_is_against_baselines_alone(evaluation):
-    verdict = evaluation.verdict()
-    assert {s.best for s in verdict.standings} <= set(evaluation.baselines)
-    assert evaluation.verdict("mae") is None  # the first model predicts no values
+def test_the_comparison_is_against_baselines_alone(evaluation):
+    comparison = evaluation.comparison()
+    assert {s.best for s in comparison.differences} <= set(evaluation.baselines)
+    assert evaluation.comparison("mae") is None  # the first model predicts no values
 
 
 def test_text_holds_the_numbers_and_the_sentence(evaluation):
     text = to_text(evaluation, width=160)
     line = next(row for row in text.splitlines() if row.strip().startswith("ItemKNN"))
     assert f"{evaluation.curve.mean('ItemKNN', 'ndcg@10')[1]:.3f}".removeprefix("0") in line
-    assert evaluation.verdict().sentence.split(":")[0] in text
+    assert evaluation.comparison().sentence.split(":")[0] in text
     assert "before any event:" in text
     assert "MAE after so many events" in text
 
 
 def test_json_is_whole(evaluation):
     again = json.loads(json.dumps(evaluation.to_json(), default=str))
-    assert again["verdicts"]["ndcg@10"]["sentence"] == evaluation.verdict().sentence
+    assert again["comparisons"]["ndcg@10"]["sentence"] == evaluation.comparison().sentence
     assert len(again["new_users"]) == 3
     assert again["curves"]["all"]["shots"] == [0, 1, 3]
     assert again["costs"]["ItemKNN"]["settings"]
@@ -146,10 +146,10 @@ def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
     assert "script" not in reader.tags
     assert (
         reader.tags.count("svg") == 5
-    )  # NDCG, recall, MAE, differences, character; nobody states doubt
+    )  # NDCG, recall, MAE, differences, character; nobody states uncertainty
     assert "<b>Is Ours &lt;b&gt; worth it here" in page
     assert "Ours <b>" in "".join(reader.words)
-    assert evaluation.verdict().sentence in "".join(reader.words)
+    assert evaluation.comparison().sentence in "".join(reader.words)
     assert "prefers-color-scheme: dark" in page
 
 
@@ -169,9 +169,9 @@ def test_a_report_is_a_file_or_a_folder(evaluation, big_world, tmp_path):
 
 def test_baselines_alone_are_a_report_too(big_world):
     found = evaluate(big_world.data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD, most=10)
-    assert found.verdict() is None
+    assert found.comparison() is None
     assert found.shown_by == "ItemKNN"
-    assert found.facts["judged"] == 10
+    assert found.facts["test_users"] == 10
     assert "worth it" not in to_text(found).lower()
     assert "Popular" in to_html(found)
 
@@ -201,13 +201,13 @@ def test_acts_without_values_have_no_errors():
 
 
 def test_mistakes_are_told(big_world):
-    with pytest.raises(BadInput, match="there is nothing to judge"):
+    with pytest.raises(BadInput, match="there is nothing to evaluate"):
         evaluate(big_world.data, baselines=[])
     with pytest.raises(BadInput, match="there is no baseline 'X'"):
         evaluate(big_world.data, baselines=["X"])
 
 
-def test_metarec_itself_can_be_judged(big_world):
+def test_metarec_itself_can_be_evaluated(big_world):
     from metarec.evaluation.adapters import OwnRecommender
 
     found = evaluate(

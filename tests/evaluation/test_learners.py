@@ -1,4 +1,4 @@
-"""Meta-learners as judged recommenders, on the world of two tastes."""
+"""Meta-learners as evaluated recommenders, on the world of two tastes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, learners_for
-from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.recommendation.slate import Request
@@ -36,7 +36,7 @@ def fitted(world, name, encoder="none"):
 @pytest.mark.parametrize("name", ["bayesian_ridge", "matching"])
 def test_a_new_user_gets_what_they_lack_of_their_taste(name, rated_world):
     model, _ = fitted(rated_world, name)
-    assert isinstance(model, Judged)
+    assert isinstance(model, Evaluated)
     assert isinstance(model, Rates)
     for taste in ("space", "garden"):
         request = Request(history=rated_world.history(taste, 5), profile={})

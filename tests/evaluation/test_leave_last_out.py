@@ -7,7 +7,7 @@ import pytest
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
 from metarec.evaluation.leave_last_out import (
-    judge_last_out,
+    evaluate_last_out,
     leave_last_out_split,
     measure_last,
 )
@@ -53,7 +53,7 @@ def test_repeats_refusals_and_what_follows_the_last_new_item_are_neither_asked_n
 
 
 def test_counted_transitions_walk_the_ring():
-    rows = judge_last_out(leave_last_out_split(cycles()), [], baselines=["Transitions+Cosine"])
+    rows = evaluate_last_out(leave_last_out_split(cycles()), [], baselines=["Transitions+Cosine"])
     assert rows[0].means["hit_rate@10"] == 1.0
     assert rows[0].means["ndcg@10"] > 0.9
 
@@ -98,4 +98,4 @@ def test_data_without_order_and_unknown_baselines_are_refused():
     with pytest.raises(BadInput, match="no order"):
         leave_last_out_split(events(rows, ("user_id", "item_id")))
     with pytest.raises(BadInput, match="Transitions"):
-        judge_last_out(leave_last_out_split(cycles()), [], baselines=["Magic"])
+        evaluate_last_out(leave_last_out_split(cycles()), [], baselines=["Magic"])

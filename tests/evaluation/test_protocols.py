@@ -10,7 +10,7 @@ from metarec.evaluation.paper_protocols import (
     Chance,
     ItemMean,
     describe_rows,
-    judge_by_protocol,
+    evaluate_by_protocol,
     measure_queries,
     melu_split,
     tanp_split,
@@ -72,19 +72,19 @@ def test_melu_asks_ten_and_never_trains_on_new_users_or_new_items(data):
 
 def test_tanp_shows_twenty_and_asks_the_rest(data):
     split = tanp_split(data, seed=1)
-    judged, validation = (
+    evaluated, validation = (
         {n.user_id for n in split.scenarios["new users"]},
         {n.user_id for n in split.validation},
     )
     trained = set(split.train.interactions.frame["user_id"])
-    assert not judged & validation and not (judged | validation) & trained
-    assert (len(trained), len(judged)) == (42, 12)
+    assert not evaluated & validation and not (evaluated | validation) & trained
+    assert (len(trained), len(evaluated)) == (42, 12)
     assert all(len(n.pool) == 20 and len(n.query) == 25 for n in split.scenarios["new users"])
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_chance_and_the_item_mean_are_always_there_and_in_their_places(name, data):
-    rows = judge_by_protocol(PROTOCOLS[name](data, seed=0), [], seed=0)
+    rows = evaluate_by_protocol(PROTOCOLS[name](data, seed=0), [], seed=0)
     by_model = {row.model: row for row in rows if "known items" in row.scenario or name == "tanp"}
     assert list(by_model) == ["chance", "item mean"]
     top = "ndcg@3" if name == "melu" else "ndcg@10"

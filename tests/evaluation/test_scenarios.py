@@ -1,4 +1,4 @@
-"""Cold means cold: no hidden item and no judged user is in the training events."""
+"""Cold means cold: no hidden item and no evaluated user is in the training events."""
 
 import numpy as np
 import polars as pl
@@ -82,7 +82,7 @@ def test_content_places_items_nobody_has_met_and_neighbours_cannot(data, setting
     assert curve.mean("ItemKNN", "auc")[-1] == pytest.approx(0.5, abs=0.02)
 
 
-def test_known_users_are_judged_too(data, settings):
+def test_known_users_are_evaluated_too(data, settings):
     world = tiny_world(users_per_taste=40, items_per_taste=15, ratings=True)
     setting = settings["warm"]
     curve = learning_curve([Oracle(world)], setting.split, trial=setting.trials["all"])
@@ -110,7 +110,7 @@ def test_mistakes_are_told(data):
         hide_items(two, np.random.default_rng(0))
 
 
-def test_a_cut_in_time_judges_users_first_seen_after_it():
+def test_a_cut_in_time_evaluates_users_first_seen_after_it():
     rng = np.random.default_rng(0)
     joined = rng.uniform(1.6e9, 1.7e9, 200)
     rows = [

@@ -16,14 +16,14 @@ WORLD = tiny_world(users_per_taste=60)
 
 
 @pytest.fixture(scope="module")
-def judged():
+def evaluated():
     own = OwnRecommender(preset="tiny", encoder="tfidf")
     rows = with_user_text(own)
     return own, *rows, evaluate(WORLD.data, models=[own, *rows], baselines=["Popular"])
 
 
-def test_words_alone_tell_a_taste_and_nothing_else_does(judged):
-    _, text, _, _ = judged
+def test_words_alone_tell_a_taste_and_nothing_else_does(evaluated):
+    _, text, _, _ = evaluated
     for taste, other in (("space", "garden"), ("garden", "space")):
         scores = text.score([Request(history=WORLD.history(taste, 3))])[0]
         own, others = (
@@ -35,8 +35,8 @@ def test_words_alone_tell_a_taste_and_nothing_else_does(judged):
     )
 
 
-def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(judged):
-    own, text, both, _ = judged
+def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(evaluated):
+    own, text, both, _ = evaluated
     assert set(both.weights.values()) <= set(WEIGHTS)
     both.weights = {0: 0.0, 1: 0.5, 5: 0.0}
     requests = [Request(history=WORLD.history("space", shots)) for shots in (0, 1, 2, 4)]
@@ -46,8 +46,8 @@ def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(judged):
     )
 
 
-def test_the_report_says_which_helped(judged):
-    own, text, both, found = judged
+def test_the_report_says_which_helped(evaluated):
+    own, text, both, found = evaluated
     said = what_helped(found, [text, both])
     assert found.models == [own.name, text.name, both.name] and text.name in to_text(found)
     gaps = found.curve.per_user[text.name]["ndcg@10"] - found.curve.per_user[own.name]["ndcg@10"]

@@ -13,7 +13,7 @@ SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
 
 
 def split_of(world: World, seed: int = 1) -> ColdUserSplit:
-    """Two fifths of the users are new users, half to choose by and half to judge by."""
+    """Two fifths of the users are new users, half to choose by and half to evaluate on."""
     return split_cold_users(
         world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD
     )
@@ -48,7 +48,7 @@ class Oracle:
 
 
 class Constant:
-    """Scores everything alike, and predicts the same value with the same doubt."""
+    """Scores everything alike, and predicts the same value with the same uncertainty."""
 
     def __init__(
         self, world: World, name: str = "Constant", value: float = 3.0, spread: float = 1.0
@@ -69,7 +69,7 @@ class Constant:
     def rate(self, requests, item_ids):
         return [np.full(len(ids), self.value) for ids in item_ids]
 
-    def rate_spread(self, requests, item_ids):
+    def rate_std(self, requests, item_ids):
         return [np.full(len(ids), self.spread) for ids in item_ids]
 
 

@@ -40,9 +40,9 @@ def test_leave_one_out_and_shapley_beat_random_order_clearly(found):
 
 def test_curves_start_and_end_where_random_order_does(found):
     for curve in found.curves:
-        assert curve.standing[0] == pytest.approx(curve.random[0], abs=1e-6)
-        assert curve.standing[-1] == pytest.approx(curve.random[-1], abs=1e-6)
-        ends = (curve.standing[0], curve.standing[-1])
+        assert curve.relative_score[0] == pytest.approx(curve.random[0], abs=1e-6)
+        assert curve.relative_score[-1] == pytest.approx(curve.random[-1], abs=1e-6)
+        ends = (curve.relative_score[0], curve.relative_score[-1])
         assert (ends[0] > ends[1]) == (curve.kind == "deletion")
 
 

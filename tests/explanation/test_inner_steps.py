@@ -36,7 +36,7 @@ def world_of_tensors():
 def test_every_cell_is_the_learner_asked_alone(world_of_tensors):
     prior, support, items = world_of_tensors
     found = follow_steps(LEARNER, prior, support, items, 5)
-    assert np.shape(found.standing) == (4, 3) and np.shape(found.rank) == (4, 3)
+    assert np.shape(found.relative_score) == (4, 3) and np.shape(found.rank) == (4, 3)
     for shots in range(4):
         for steps in range(3):
             few = Support(
@@ -46,7 +46,7 @@ def test_every_cell_is_the_learner_asked_alone(world_of_tensors):
             )
             learner = replace(LEARNER, adaptation=replace(LEARNER.adaptation, inner_steps=steps))
             scores = learner.score(prior, learner.adapt(prior, few, items), items)[0].detach()
-            assert found.standing[shots][steps] == pytest.approx(
+            assert found.relative_score[shots][steps] == pytest.approx(
                 float(scores[5] - scores @ torch.softmax(items.bias, 0)), abs=1e-5
             )
             assert found.rank[shots][steps] == 1 + int((scores > scores[5]).sum())

@@ -25,10 +25,10 @@ def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, 
     top = model.recommend([request_], k=1)[0].item_ids[0]
     found = explain(model, request_, top)
     assert found.rank == 1
-    assert sum(found.parts.values()) == pytest.approx(found.standing, abs=1e-6)
+    assert sum(found.parts.values()) == pytest.approx(found.relative_score, abs=1e-6)
     assert found.notes == []
     empty = explain(model, Request(profile=request_.profile), top)
-    assert sum(found.shares) == pytest.approx(found.standing - empty.standing, abs=1e-6)
+    assert sum(found.shares) == pytest.approx(found.relative_score - empty.relative_score, abs=1e-6)
     assert found.nearest[0][0] in rated_world.items_of_taste["space"]
 
 
@@ -53,7 +53,7 @@ def test_text_and_json_hold_the_same_facts(model, request_):
     found = explain(model, request_, model.recommend([request_], k=1)[0].item_ids[0])
     text = found.to_text()
     assert found.title in text
-    assert f"{found.standing:+.2f}" in text
+    assert f"{found.relative_score:+.2f}" in text
     data = json.loads(json.dumps(found.to_json()))
     assert data["parts"] == found.parts
     assert len(data["events"]) == 4

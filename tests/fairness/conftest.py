@@ -7,7 +7,7 @@ from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_cold_users, biased_data
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import group_users
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 
 
 class Blind(ClosedForm):
@@ -37,7 +37,7 @@ def blind(data):
 
 @pytest.fixture(scope="session")
 def outcomes(blind, trial):
-    return judge(blind, trial, (0, 3))
+    return evaluate(blind, trial, (0, 3))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`metarec audit` on a real small model: whom it judges, what it prints and writes, and what it
+"""`metarec audit` on a real small model: whom it evaluates, what it prints and writes, and what it
 refuses.
 """
 
@@ -42,7 +42,7 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_users_unseen_by_the_model_are_judged_and_everything_is_written(places, tmp_path):
+def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(places, tmp_path):
     model, data = places
     done = run(model, data, "--by", "group", "--explanations", "--parts", "--out", tmp_path)
     assert done.exit_code == 0, done.output
@@ -87,7 +87,7 @@ def test_times_are_no_attribute_unless_asked_for():
     assert attributes_of(Trial.of(users, train)) == ["side", "activity"]
 
 
-def test_as_is_judges_users_it_learned_from_and_says_so(places, tmp_path):
+def test_as_is_evaluates_users_it_learned_from_and_says_so(places, tmp_path):
     model, _ = places
     known = metarec.Recommender.load(model).training
     known.interactions.frame.write_parquet(tmp_path / "interactions.parquet")

@@ -19,7 +19,7 @@ from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
 from metarec.fairness.mitigation.own_model import OwnModel
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommendation.slate import Request
 
 
@@ -104,12 +104,12 @@ def test_each_group_gets_the_model_that_serves_it_best_and_nobody_loses(tried, s
 
 def test_who_states_no_group_is_served_by_the_first_model(split):
     model, other = Blind.fit(split.train), ClosedForm.fit(split.train)
-    mended = OwnModel(
+    mitigated = OwnModel(
         models={"one": model, "other": other}, by="group", shots=(0,), chosen={"few": "other"}
     )
     asked = [Request(profile={"group": "few"}), Request(), Request(profile={"group": "many"})]
-    np.testing.assert_array_equal(mended.score(asked)[0], other.score(asked)[0])
-    np.testing.assert_array_equal(mended.score(asked)[1:], model.score(asked)[1:])
+    np.testing.assert_array_equal(mitigated.score(asked)[0], other.score(asked)[0])
+    np.testing.assert_array_equal(mitigated.score(asked)[1:], model.score(asked)[1:])
 
 
 def test_by_activity_only_ways_that_need_not_know_the_group_are_tried(split):
@@ -143,35 +143,35 @@ def test_in_a_world_of_known_bias_something_halves_the_gap(tried):
     rows = {r.name: r for r in found.table.rows}
     assert found.table.gap.is_clear and found.table.gap.worst == "few"
     assert rows["group prior"].halves_the_gap and rows["group prior"].is_cheap
-    assert "at least halves it" in found.table.verdict()
+    assert "at least halves it" in found.table.summary()
 
 
 def test_the_checks_of_made_up_users_are_kept_and_printed(tried):
     found, _ = tried
-    assert found.gan is not None and found.gan.made_up == 90
+    assert found.gan is not None and found.gan.synthetic == 90
     assert "membership advantage" in found.to_text() and found.table.to_text() in found.to_text()
 
 
 def test_popularity_is_taken_out_only_as_far_as_quality_allows(split):
     model = Blind.fit(split.train)
-    mended = PopularityDebiased(model=model)
-    mended.fit(split.train, split.validation, np.random.default_rng(0))
+    mitigated = PopularityDebiased(model=model)
+    mitigated.fit(split.train, split.validation, np.random.default_rng(0))
     before, after = (
-        judge(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
-        for m in (model, mended)
+        evaluate(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        for m in (model, mitigated)
     )
     assert after >= 0.985 * before
     further = PopularityDebiased(
-        model=model, strength=STRENGTHS[-1], log_popularity=mended.log_popularity
+        model=model, strength=STRENGTHS[-1], log_popularity=mitigated.log_popularity
     )
     assert (
-        judge(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        evaluate(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
         < 0.99 * before
     )
-    counts = mended.log_popularity
+    counts = mitigated.log_popularity
     np.testing.assert_allclose(
-        model.score([Request()])[0] - mended.score([Request()])[0],
-        mended.strength * counts,
+        model.score([Request()])[0] - mitigated.score([Request()])[0],
+        mitigated.strength * counts,
         atol=1e-4,
     )
     assert (

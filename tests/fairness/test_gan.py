@@ -135,7 +135,7 @@ def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
     found = augment_with_gan(
         data, "group", np.random.default_rng(0), config=GanConfig(steps=60, width=32)
     )
-    assert found.made_up == {"few": 50}
+    assert found.synthetic == {"few": 50}
     assert dict(found.data.users.frame["group"].value_counts().iter_rows()) == {
         "many": 90,
         "few": 90,
@@ -152,7 +152,7 @@ def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
         profiles["last_seen"].null_count() == 50
         and found.data.users.frame.schema == data.users.frame.schema
     )
-    assert found.report.made_up == 50
+    assert found.report.synthetic == 50
 
 
 def test_interaction_vectors_mark_who_met_what():

@@ -43,7 +43,7 @@ def group(champion, challenger, low, high):
 def test_one_comparison_decides_alone(comparison, passes):
     decision = decide([mean(0.3, 0.3), comparison], cold_users=100, rails=Guardrails())
     assert decision.promote is passes
-    assert decision.verdicts[1].passed is passes
+    assert decision.checks[1].passed is passes
     if not passes:
         assert (
             f"{comparison.name}: challenger {comparison.challenger:.4g}, champion "
@@ -63,7 +63,7 @@ def test_a_small_loss_nearly_everywhere_is_believed(worse, rows, promotes):
     decision = decide([*unsure, time_taken], cold_users=100, rails=Guardrails())
 
     assert decision.promote is promotes
-    assert all(verdict.passed for verdict in decision.verdicts)
+    assert all(check.passed for check in decision.checks)
     assert promotes or decision.reason.startswith(f"worse in {worse} of {rows} rows")
 
 
@@ -74,7 +74,7 @@ def test_equal_rows_say_nothing_by_their_signs():
 def test_too_few_users_promote_nothing():
     decision = decide([mean(0.3, 0.6)], cold_users=29, rails=Guardrails())
     assert not decision.promote
-    assert "only 29 new users to judge by, 30 needed" in decision.reason
+    assert "only 29 new users to evaluate on, 30 needed" in decision.reason
 
 
 def test_a_decision_is_plain_data():

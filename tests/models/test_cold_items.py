@@ -9,7 +9,7 @@ import torch
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
 from metarec.models.cold_items.model import (
-    TRUST_AT,
+    CONFIDENT_AT,
     NewItems,
     _ItemTasks,
     _weighed,
@@ -153,7 +153,8 @@ def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
     parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
     by_hand = [
         sum(
-            (weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item]
+            (weights[0, part] + weights[1, part] * count / (count + CONFIDENT_AT))
+            * parts[part, item]
             for part in range(4)
         )
         for item, count in enumerate(raters)

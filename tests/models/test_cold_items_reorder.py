@@ -6,7 +6,7 @@ import pytest
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.cold_items.reorder import FEWEST, NewItemPlaces
+from metarec.models.cold_items.reorder import MIN_LIKERS, NewItemPlaces
 
 GROUPS, EACH, NEW = 4, 20, 3
 """Groups of items, items of each that users have met, and of each that nobody has."""
@@ -54,7 +54,7 @@ def users_of(*groups: int) -> Histories:
     return Histories.of_indexes([EACH * group + np.arange(3) for group in groups])
 
 
-def test_who_likes_a_group_is_dealt_its_new_items_first_and_nothing_else_moves(places):
+def test_who_likes_a_group_is_given_its_new_items_first_and_nothing_else_moves(places):
     before = (
         np.random.default_rng(1).standard_normal((GROUPS, N_MET + GROUPS * NEW)).astype(np.float32)
     )
@@ -77,17 +77,17 @@ def test_the_part_is_what_dealing_adds(places):
     assert np.abs(added[:, N_MET:]).max() > 0.0
 
 
-def test_items_added_later_are_dealt_places_too_and_a_file_keeps_all_of_it(places):
+def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(places):
     content = np.concatenate([places.content, np.eye(GROUPS, dtype=np.float32)[[1, 1]]])
     text = np.concatenate([places.text, places.text[[EACH, EACH]]])  # worded like items of group 1
     grown = places.with_content(content, text)
     scores = np.random.default_rng(3).standard_normal((1, len(content))).astype(np.float32)
-    again, dealt = scores.copy(), scores.copy()
+    again, reordered = scores.copy(), scores.copy()
     known = Histories.of_indexes(
         [np.array([EACH, EACH + 1, len(content) - 1])]
     )  # one of them has been met already
-    grown.deal(dealt, known)
-    assert set(np.argsort(-dealt[0, N_MET:])[: NEW + 2]) == {
+    grown.deal(reordered, known)
+    assert set(np.argsort(-reordered[0, N_MET:])[: NEW + 2]) == {
         NEW,
         NEW + 1,
         NEW + 2,
@@ -95,11 +95,11 @@ def test_items_added_later_are_dealt_places_too_and_a_file_keeps_all_of_it(place
         GROUPS * NEW + 1,
     }
     NewItemPlaces.from_arrays(grown.arrays(), content, text).deal(again, known)
-    np.testing.assert_array_equal(again, dealt)
+    np.testing.assert_array_equal(again, reordered)
 
 
 def test_too_few_items_teach_nothing():
-    behaviour, text = world(each=FEWEST // GROUPS - 1)
+    behaviour, text = world(each=MIN_LIKERS // GROUPS - 1)
     assert NewItemPlaces.fit(behaviour, text, np.random.default_rng(0)) is None
 
 
@@ -108,7 +108,7 @@ def test_a_catalog_without_new_items_is_left_as_it_is(places):
         {**places.arrays(), "rows": np.zeros(0, np.int64)}, places.content, places.text
     )
     scores = np.random.default_rng(4).standard_normal((1, len(places.content))).astype(np.float32)
-    dealt = scores.copy()
-    met.deal(dealt, users_of(2))
-    np.testing.assert_array_equal(dealt, scores)
+    reordered = scores.copy()
+    met.deal(reordered, users_of(2))
+    np.testing.assert_array_equal(reordered, scores)
     assert not met.is_needed

@@ -56,11 +56,11 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
     gram[np.diag_indices(12)] += 3.0
     expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
     fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(regularization=3.0))
-    assert fitted.knots.tolist() == [1, 2, 4]
+    assert fitted.points.tolist() == [1, 2, 4]
     np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
 
 
-def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
+def test_a_support_between_two_points_takes_both_in_proportion() -> None:
     behaviour = world(np.random.default_rng(1))
     fitted = Ease.fit(behaviour, np.random.default_rng(0))
     support = Histories.of_indexes([np.array([0, 1, 2])])
@@ -74,7 +74,7 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     )
 
 
-def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
+def test_nothing_is_said_without_events_and_more_events_than_the_last_point_count_as_that() -> None:
     fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
     support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
     evidence = evidence_of(fitted, support, np.zeros((2, 0)))
@@ -145,12 +145,43 @@ def test_rare_items_are_regressed_alone_and_still_speak() -> None:
     assert np.isclose(fitted.weights[-1][rare, other], expected, rtol=1e-5)
 
 
+def test_items_that_weigh_little_beside_the_ridge_are_regressed_alone_at_no_loss() -> None:
+    """One popular genre, and pairs that four users chose: the pairs need no dense solve."""
+    rng = np.random.default_rng(7)
+    rows = [rng.permutation(30)[:8] for _ in range(400)]
+    rows += [np.array([item, item + 1]) for item in range(30, 90, 2) for _ in range(4)]
+    users = len(rows)
+    behaviour = replace(
+        world(rng, users, 90),
+        histories=Histories.of_indexes(rows),
+        whole=None,
+        refused=None,
+        repeats=None,
+    )
+    solved: list[int] = []
+    raw = ease._among_head
+
+    def counted(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+        solved.append(len(gram))
+        return raw(gram, diagonal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ease, "_among_head", counted)
+        quick, whole = (
+            Ease.fit(behaviour, rng, EaseConfig(min_events=1, min_coupling=least))
+            for least in (0.1, 0.0)
+        )
+    assert set(solved) == {30, 90}
+    for left, right in zip(quick.weights, whole.weights, strict=True):
+        np.testing.assert_allclose(left.toarray(), right.toarray(), atol=2e-3 * right.max())
+
+
 def test_arrays_come_back_as_the_same_scorer() -> None:
     fitted = Ease.fit(world(np.random.default_rng(4)), np.random.default_rng(0))
     again = Ease.from_arrays(fitted.arrays())
     support = Histories.of_indexes(
         [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
-    )  # one at each knot
+    )  # one at each point
     np.testing.assert_array_equal(
         evidence_of(again, support, np.zeros((3, 0))),
         evidence_of(fitted, support, np.zeros((3, 0))),

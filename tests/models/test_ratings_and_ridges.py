@@ -69,9 +69,10 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     monkeypatch.setattr(Behaviour, "is_ordered", True)
     config = SupportRidgeConfig(rank=N_ITEMS - 1)
     head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
-    knot = 2
+    point = 2
     dense, items = head.features(
-        behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
+        behaviour.histories.first(np.minimum(head.points[point], behaviour.pools)),
+        behaviour.profiles,
     )
     features = np.concatenate([dense, items.toarray()], axis=1)
     targets = behaviour.targets.matrix(N_ITEMS).toarray()
@@ -87,7 +88,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
         features.T @ kept,
     )
 
-    np.testing.assert_allclose(head.weights[knot] @ head.directions, truncated, atol=2e-4)
+    np.testing.assert_allclose(head.weights[point] @ head.directions, truncated, atol=2e-4)
     assert np.abs(truncated - primal).max() < 0.05
 
 
@@ -152,10 +153,10 @@ def test_the_unit_of_ratings_changes_no_prediction(
 
     for shots in (0, 1, 4):
         asked = histories.after(4)
-        values, doubt = plain.predict(histories.first(shots), asked)
-        other_values, other_doubt = same.predict(moved.first(shots), asked)
+        values, uncertainty = plain.predict(histories.first(shots), asked)
+        other_values, other_uncertainty = same.predict(moved.first(shots), asked)
         np.testing.assert_allclose((other_values - shift) / scale, values, atol=2e-3)
-        np.testing.assert_allclose(other_doubt / scale, doubt, atol=2e-3)
+        np.testing.assert_allclose(other_uncertainty / scale, uncertainty, atol=2e-3)
 
 
 def test_ratings_that_are_all_the_same_are_predicted(behaviour: Behaviour) -> None:

@@ -1,4 +1,4 @@
-"""Sequence Transformers as experts: evidence like any other's, from arrays, for items nobody has
+"""Sequence Transformers as scorers: evidence like any other's, from arrays, for items nobody has
 met.
 """
 

@@ -34,20 +34,20 @@ def calibrate(
         BadInput: if there are too few new users for the level (the interval would have to be
             infinite).
     """
-    judged = [user for user in cold_users if user.rated]
-    asked = [[item_id for item_id, _ in user.rated] for user in judged]
-    actual = np.array([value for user in judged for _, value in user.rated])
+    evaluated = [user for user in cold_users if user.rated]
+    asked = [[item_id for item_id, _ in user.rated] for user in evaluated]
+    actual = np.array([value for user in evaluated for _, value in user.rated])
     steps = tuple(sorted(set(shots)))
     ratios = np.zeros((len(steps), len(actual)))
-    for row, events in enumerate(steps if judged else ()):
-        requests = [Request(history=user.first(events), profile=user.profile) for user in judged]
+    for row, events in enumerate(steps if evaluated else ()):
+        requests = [Request(history=user.first(events), profile=user.profile) for user in evaluated]
         predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
         ratios[row] = np.abs(actual - predicted) / np.maximum(
-            np.concatenate(model.rate_spread(requests, asked)), 1e-12
+            np.concatenate(model.rate_std(requests, asked)), 1e-12
         )
-    owners = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
+    owners = np.repeat(np.arange(len(evaluated)), [len(ids) for ids in asked])
     return Conformal.of_errors(
-        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, users=len(judged)), level
+        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, users=len(evaluated)), level
     )
 
 
@@ -59,7 +59,7 @@ class TooSure:
     def rate(self, requests, item_ids):
         return [np.full(len(ids), 3.0) for ids in item_ids]
 
-    def rate_spread(self, requests, item_ids):
+    def rate_std(self, requests, item_ids):
         return [
             np.full(len(ids), 0.5 * (1.0 if len(r.history) else 1.5))
             for r, ids in zip(requests, item_ids, strict=True)
@@ -117,7 +117,7 @@ def test_a_user_of_many_values_counts_as_much_as_one_of_few():
     assert found.stretch[0] == pytest.approx(0.5 / 0.75 / norm.ppf(0.95))
 
 
-def test_the_interval_stays_on_the_scale_and_the_wider_spread_gives_it():
+def test_the_interval_stays_on_the_scale_and_the_wider_std_gives_it():
     found = Conformal(shots=(0,), stretch=(2.0,))
     low, high = found.interval(np.array([4.8, 3.0]), np.array([0.4, 0.1]), 3, (1.0, 5.0))
     half = norm.ppf(0.95) * 2.0

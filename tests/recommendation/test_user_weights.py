@@ -21,7 +21,7 @@ from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
-from metarec.recommendation.ensemble import _popularity, _standing
+from metarec.recommendation.ensemble import _item_statistics, _popularity
 from metarec.recommendation.gate_training import _drawn
 from world import World, evidence_of
 
@@ -100,11 +100,11 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     )
 
 
-def test_popularity_and_standing_count_a_weight_as_copies(
+def test_popularity_and_statistics_count_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour
 ) -> None:
     np.testing.assert_allclose(_popularity(weighed)[0], _popularity(copied)[0], atol=1e-6)
-    np.testing.assert_allclose(_standing(weighed), _standing(copied), atol=1e-5)
+    np.testing.assert_allclose(_item_statistics(weighed), _item_statistics(copied), atol=1e-5)
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
@@ -144,7 +144,7 @@ def test_equal_weights_of_any_size_give_nearly_the_same_model(world: World) -> N
     assert set(slates[0]) == set(slates[1])
 
 
-def test_one_taste_weighed_up_is_what_a_stranger_is_shown(world: World) -> None:
+def test_one_taste_weighed_up_is_what_a_anonymous_user_is_shown(world: World) -> None:
     weights = {
         user: 30.0 if taste == "garden" else 1.0 for user, taste in world.taste_of_user.items()
     }
@@ -171,7 +171,7 @@ def test_weights_that_cannot_be_are_refused(
 @pytest.mark.parametrize(
     ("is_ordered", "popular"), [(False, [2, 3, 4, 5, 6, 7]), (True, [5, 6, 7])]
 )
-def test_what_brief_visitors_like_counts_for_little(
+def test_what_brief_anonymous_users_like_counts_for_little(
     is_ordered: bool, popular: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nine users who like two things against seven who like six others; with an order only what

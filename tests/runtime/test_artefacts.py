@@ -127,7 +127,7 @@ def test_kill_9_leaves_a_whole_model(tmp_path: Path) -> None:
         assert (back.arrays["n"] == back.config["n"]).all()
 
 
-def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+def test_a_kill_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     write_artefact(tmp_path / "model", ONE)
     (tmp_path / "model").rename(tmp_path / ".model.previous")
     assert read_artefact(tmp_path / "model").config["name"] == "one"

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.rules import Coded, Verdict
+from metarec.data.rules import Coded, RuleResult
 
 EVEN = 0.1
 """Gaps whose standard deviation is below this share of their mean are a machine's."""
 
 
-def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def bots(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """All events of users whose times no human could have."""
     if events.grain > 3600:
         return
@@ -44,8 +44,8 @@ def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         )
 
 
-def _by_users(events: Coded, users: pl.Series, what: str) -> Verdict:
-    return Verdict(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
+def _by_users(events: Coded, users: pl.Series, what: str) -> RuleResult:
+    return RuleResult(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
 
 
 def _fast(events: pl.DataFrame, most: int) -> pl.Series:

@@ -19,14 +19,14 @@ from metarec.data.schema import BadInput, Dataset, Interactions, id_order
 
 @dataclass(frozen=True, kw_only=True)
 class Horizon:
-    """How many events a new user is judged at."""
+    """How many events a new user is evaluated at."""
 
     shots: tuple[int, ...]
     """Support sizes at which quality is measured."""
     pool: int
     """Events of a new user that may become support; the query is what comes after."""
     min_events: int
-    """A new user judged must have at least this many events."""
+    """A new user evaluated must have at least this many events."""
 
 
 LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
@@ -41,7 +41,7 @@ def choose_horizon(events_per_user: np.ndarray) -> Horizon:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUser:
-    """One user never seen in training: what may be shown of them and what they are judged on."""
+    """One user never seen in training: what may be shown of them and what they are evaluated on."""
 
     user_id: str
     profile: dict[str, Any]
@@ -80,7 +80,7 @@ class ColdUser:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUserSplit:
-    """Training data without any new user, and the new users to choose settings by and to judge
+    """Training data without any new user, and the new users to choose settings by and to evaluate
     by.
     """
 
@@ -100,7 +100,7 @@ def split_cold_users(
     most: int | None = None,
 ) -> ColdUserSplit:
     """Hold whole users out: `test` and `validation` are shares of the users with enough events to
-    be judged.
+    be evaluated.
 
     Events count by item: repeated acts on one are one. Users without any relevant query item are
     dropped.
@@ -110,7 +110,7 @@ def split_cold_users(
         most: at most this many new users in each part.
 
     Raises:
-        BadInput: if no user has enough events to be judged.
+        BadInput: if no user has enough events to be evaluated.
     """
     events = data.interactions.frame
     counts = items_of_users(data.interactions)
@@ -122,7 +122,7 @@ def split_cold_users(
     )
     if not len(eligible):
         raise BadInput(
-            f"no user has the {horizon.min_events} events needed to be judged as a new user "
+            f"no user has the {horizon.min_events} events needed to be evaluated as a new user "
             f"({counts.height} users, {events.height} events); give more events"
         )
     shuffled = eligible[rng.permutation(len(eligible))]
@@ -229,9 +229,9 @@ def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
         relevant_from: the rating from which an item counts as liked.
     """
     pair = ["user_id", "item_id"]
-    standing = acts.filter(~pl.col("is_undo").reverse().cum_max().reverse().over(pair))
+    remaining = acts.filter(~pl.col("is_undo").reverse().cum_max().reverse().over(pair))
     strongest = pl.col("sign").sort_by("strength", maintain_order=True).last()
-    joined = standing.group_by(pair, maintain_order=True).agg(
+    joined = remaining.group_by(pair, maintain_order=True).agg(
         strongest.alias("sign"),
         pl.col("rating").drop_nulls().last().alias("rating"),
         pl.col("number").last().cast(pl.Float64),

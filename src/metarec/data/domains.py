@@ -127,7 +127,7 @@ class DomainPack:
     """What kinds say in this field, as `Kinds.over` takes it."""
     policy: Policy = field(default_factory=Policy)
     metric: str = "ndcg@10"
-    """What to judge by."""
+    """What to evaluate on."""
     metric_why: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Column or attribute -> how the field writes it: `hba1c` is HbA1c."""

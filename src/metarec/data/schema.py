@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
 """The kind of events that say none."""
-LEAST_TIMED = 0.1
+MIN_TIMED = 0.1
 """From this share of events with a time on, times order events."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
@@ -276,7 +276,7 @@ def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
             odd = table[clock].filter(column.is_null() & table[clock].is_not_null())[0]
             raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
         known = column.filter(column.is_finite().fill_null(False))
-        if known.n_unique() > 1 and len(known) >= LEAST_TIMED * len(column):
+        if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
             return _untimed_first(table.with_columns(column.alias("timestamp")), known), True
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id")
@@ -394,7 +394,7 @@ class Profiles:
     @property
     def moments(self) -> list[str]:
         """Columns of moments in time, such as that of a user's last event: they tell what users
-        judged did after their first.
+        evaluated did after their first.
         """
         return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]
 

@@ -16,7 +16,7 @@ from metarec.data.cold_users import (
     items_of_users,
 )
 from metarec.data.schema import BadInput, Dataset, id_order
-from metarec.data.validity import LEAST_EPOCH
+from metarec.data.validity import MIN_EPOCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class TimeSplit:
     cut: float
     """Seconds, as the timestamps."""
     cold_users: list[ColdUser]
-    """Users first seen at the cut or after, with enough events to be judged."""
+    """Users first seen at the cut or after, with enough events to be evaluated."""
     horizon: Horizon
 
 
@@ -45,14 +45,14 @@ def split_by_time(
         at: the moment, in seconds; None takes the earliest that leaves at least `share` of the
             events before it, so that events of one moment are never on both sides.
         share: part of the events before the cut, in (0, 1).
-        horizon: how the new users are judged; None chooses it from all users' numbers of events.
+        horizon: how the new users are evaluated; None chooses it from all users' numbers of events.
 
     Raises:
         BadInput: if events have no common clock, or one side of the cut would be empty.
     """
     events = data.interactions.frame
     # Polars types median() as any literal
-    if not data.interactions.has_time or float(events["timestamp"].median()) < LEAST_EPOCH:  # type: ignore[arg-type]
+    if not data.interactions.has_time or float(events["timestamp"].median()) < MIN_EPOCH:  # type: ignore[arg-type]
         raise BadInput(
             f"{data.name} has no clock common to all users, so it cannot be cut at a moment; "
             f"split by new users instead"
@@ -130,7 +130,7 @@ def split_folds(
     if len(eligible) < folds:
         raise BadInput(
             f"{len(eligible)} users of {data.name} have the {horizon.min_events} events needed to "
-            f"be judged, "
+            f"be evaluated, "
             f"fewer than {folds} folds"
         )
     parts = np.array_split(eligible[rng.permutation(len(eligible))], folds)

@@ -1,4 +1,4 @@
-"""Meta-learners as recommenders that can be judged beside all others.
+"""Meta-learners as recommenders that can be evaluated beside all others.
 
 Each learner is given what makes recommenders strong: collaborative factors and content of items,
 popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
@@ -123,7 +123,7 @@ class LearnerInputs:
 
 @dataclass(kw_only=True)
 class LearnerRecommender:
-    """One meta-learner, fitted and judged like any recommender."""
+    """One meta-learner, fitted and evaluated like any recommender."""
 
     name: str
     """Of the learner, unless `learner` names it."""
@@ -313,7 +313,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class OwnRecommender:
-    """`Recommender.fit` in the shape that evaluation judges."""
+    """`Recommender.fit` in the shape that evaluation evaluates."""
 
     name: str = "metarec"
     preset: str = "small"
@@ -351,7 +351,7 @@ class OwnRecommender:
     @property
     def is_default(self) -> bool:
         """Whether this is what `fit` makes when it is told nothing."""
-        from metarec.recommender import Settings
+        from metarec.recommendation.settings import Settings
 
         ours = (self.preset, self.encoder, self.learner, self.item_template)
         return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
@@ -381,16 +381,16 @@ class OwnRecommender:
         """Predicted values on the data's scale."""
         return fitted(self.name, self.model).rate(requests, item_ids)
 
-    def rate_spread(
+    def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         """Predictive standard deviations."""
-        return fitted(self.name, self.model).rate_spread(requests, item_ids)
+        return fitted(self.name, self.model).rate_std(requests, item_ids)
 
 
 @dataclass(kw_only=True)
 class SavedRecommender(OwnRecommender):
-    """A recommender fitted earlier, judged as it is; the training users given must be those it
+    """A recommender fitted earlier, evaluated as it is; the training users given must be those it
     learned from.
     """
 

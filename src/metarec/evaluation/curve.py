@@ -15,7 +15,7 @@ import polars as pl
 
 from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import METRICS, Measured, Trial, measure
 from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
 from metarec.runtime.progress import Progress, silent
@@ -24,7 +24,7 @@ from metarec.runtime.rng import derive
 
 @dataclass(frozen=True, kw_only=True)
 class CurveTable:
-    """Every metric of every user, at every number of events, for every recommender judged."""
+    """Every metric of every user, at every number of events, for every recommender evaluated."""
 
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
@@ -35,13 +35,13 @@ class CurveTable:
     coverage: dict[str, np.ndarray]
     """Recommender -> `[shots]`, share of the catalog in anyone's first ten."""
     seconds: dict[str, np.ndarray] = field(default_factory=dict)
-    """Recommender -> `[shots]`, wall seconds to score, rank and judge everyone."""
+    """Recommender -> `[shots]`, wall seconds to score, rank and evaluate everyone."""
     seed: int = 0
     """Of the bootstrap."""
 
     @property
     def models(self) -> list[str]:
-        """Recommenders, in the order judged."""
+        """Recommenders, in the order evaluated."""
         return list(self.per_user)
 
     @property
@@ -163,7 +163,7 @@ class CurveTable:
 
     def _known(self, model: str) -> str:
         if model not in self.per_user:
-            raise BadInput(f"{model!r} was not judged; the table has {', '.join(self.models)}")
+            raise BadInput(f"{model!r} was not evaluated; the table has {', '.join(self.models)}")
         return model
 
     def _values(self, model: str, metric: str) -> np.ndarray:
@@ -174,39 +174,40 @@ class CurveTable:
 
 
 def learning_curve(
-    judged: Sequence[Judged],
+    evaluated: Sequence[Evaluated],
     split: ColdUserSplit,
     *,
     trial: Trial | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Judge fitted recommenders on the test new users of `split` at each of its numbers of events.
+    """Evaluate fitted recommenders on the test new users of `split` at each of its numbers of
+    events.
 
     Every recommender sees the same users, the same first events and the same candidates: the items
     of the training events without the whole pool of each user, whatever the number of events
     shown.
 
     Args:
-        judged: recommenders already fitted on `split.train`.
-        split: who is judged and after how many events.
-        trial: who is judged on what, if not the test new users on the training items.
+        evaluated: recommenders already fitted on `split.train`.
+        split: who is evaluated and after how many events.
+        trial: who is evaluated on what, if not the test new users on the training items.
         seed: orders equal scores and draws the bootstrap.
         progress: told after each step.
 
     Raises:
-        BadInput: if two recommenders share a name, or there is nobody to judge.
+        BadInput: if two recommenders share a name, or there is nobody to evaluate.
     """
-    names = [m.name for m in judged]
+    names = [m.name for m in evaluated]
     if len(set(names)) < len(names):
         raise BadInput(
-            f"recommenders judged beside each other need different names, got {', '.join(names)}"
+            f"recommenders evaluated beside each other need different names, got {', '.join(names)}"
         )
     trial = trial or Trial.of(split.test, split.train)
     shots = split.horizon.shots
     found: dict[str, list[Measured]] = {}
     seconds: dict[str, np.ndarray] = {}
-    for n, model in enumerate(judged):
+    for n, model in enumerate(evaluated):
         started = time.perf_counter()
         taken: list[float] = []
         found[model.name] = []
@@ -214,7 +215,7 @@ def learning_curve(
             found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
-        progress("evaluating users", (n + 1) / len(judged), model.name)
+        progress("evaluating users", (n + 1) / len(evaluated), model.name)
     return CurveTable(
         shots=shots,
         user_ids=[n.user_id for n in trial.cold_users],

@@ -1,5 +1,5 @@
 """A domain in its first weeks: fitted on few users of its own, with and without what was learned
-elsewhere, judged on the same users whom neither has seen.
+elsewhere, evaluated on the same users whom neither has seen.
 
 Items are those of all training users, so that what the few have not touched may still be shown.
 Baselines choose their settings on the validation users of the whole set, which favors them.
@@ -57,7 +57,7 @@ class FirstWeeks:
         }
 
 
-def judge_domain_cold(
+def evaluate_domain_cold(
     data: Dataset,
     prior: Recommender,
     *,
@@ -70,7 +70,7 @@ def judge_domain_cold(
     most: int = 1000,
     progress: Progress = silent,
 ) -> list[FirstWeeks]:
-    """Fit and judge at each number of users.
+    """Fit and evaluate at each number of users.
 
     Raises:
         BadInput: if a number of users is below 2 or above what there is to train on.
@@ -88,15 +88,15 @@ def judge_domain_cold(
     found = []
     for number in sorted(users):
         few = replace(split, train=_few(split.train, number, seed))
-        judged = [
+        evaluated = [
             OwnRecommender(name=WITH, preset=preset, encoder=encoder, prior=prior),
             OwnRecommender(name=WITHOUT, preset=preset, encoder=encoder),
         ]
-        found.append(_judged(few, split.train, judged, asked, number, seed, progress))
+        found.append(_evaluated(few, split.train, evaluated, asked, number, seed, progress))
     return found
 
 
-def _judged(
+def _evaluated(
     few: ColdUserSplit,
     whole: Dataset,
     ours: list[OwnRecommender],

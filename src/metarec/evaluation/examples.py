@@ -15,7 +15,7 @@ from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
 SHOWN_SHOTS = (0, 1, 5)
-"""Numbers of events a slate is shown at, or the nearest ones judged."""
+"""Numbers of events a slate is shown at, or the nearest ones evaluated."""
 SHOWN_PLACES = 5
 
 
@@ -63,8 +63,8 @@ def show_cold_users(
 
     Args:
         model: whose slates are shown.
-        trial: who is judged on what.
-        shots: numbers of events judged at.
+        trial: who is evaluated on what.
+        shots: numbers of events evaluated at.
         rng: picks the users.
         count: how many users.
     """

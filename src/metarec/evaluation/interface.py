@@ -1,4 +1,4 @@
-"""What can be judged: anything that scores a catalog for requests, ours or not."""
+"""What can be evaluated: anything that scores a catalog for requests, ours or not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Scores(Protocol):
 
 
 @runtime_checkable
-class Judged(Scores, Protocol):
+class Evaluated(Scores, Protocol):
     """A recommender with a name that learns from some users and is then asked about others it has
     never seen.
     """
@@ -56,10 +56,10 @@ class Rates(Protocol):
 
 
 @runtime_checkable
-class KnowsItsDoubt(Protocol):
+class KnowsItsUncertainty(Protocol):
     """Also says how sure each predicted value is."""
 
-    def rate_spread(
+    def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         """Predictive standard deviations, one array per request."""

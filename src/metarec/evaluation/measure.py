@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
+from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -123,7 +123,7 @@ METRICS = {
         Metric(
             name="graded_ndcg@5",
             label="Graded NDCG@5",
-            meaning="order of the user's own judged items by predicted value",
+            meaning="order of the user's own evaluated items by predicted value",
             higher_is_better=True,
         ),
         Metric(
@@ -138,7 +138,7 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Who is judged, and on which items: the same for every recommender beside each other."""
+    """Who is evaluated, and on which items: the same for every recommender beside each other."""
 
     cold_users: Sequence[ColdUser]
     train: Dataset
@@ -160,14 +160,14 @@ class Trial:
         candidates: Sequence[str] | None = None,
         item_embeddings: np.ndarray | None = None,
     ) -> Trial:
-        """Judge `cold_users` on `candidates`: the items of the training events unless said.
+        """Evaluate `cold_users` on `candidates`: the items of the training events unless said.
 
         Raises:
-            BadInput: if there is nobody to judge or nothing to list.
+            BadInput: if there is nobody to evaluate or nothing to list.
         """
         if not cold_users:
             raise BadInput(
-                "there is no new user to judge; give more events or a larger share for the test"
+                "there is no new user to evaluate; give more events or a larger share for the test"
             )
         ids = (
             candidates
@@ -327,8 +327,8 @@ def _of_ratings(
         "rmse": metrics.rmse(predicted, actual, owner, users),
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
-    if isinstance(model, KnowsItsDoubt):
-        spread = np.concatenate(model.rate_spread(requests, asked))
+    if isinstance(model, KnowsItsUncertainty):
+        spread = np.concatenate(model.rate_std(requests, asked))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9
         )

@@ -20,7 +20,7 @@ from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, spli
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation.adapters import LearnerInputs, OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
 from metarec.features.items import tags_by_item
@@ -32,7 +32,7 @@ from metarec.runtime.rng import derive
 
 SHARES = (0.1, 0.3, 1.0)
 """Of the training users fitted on."""
-MOST = 400
+MAX_USERS = 400
 """Users asked of each sort, at most."""
 METRIC = "ndcg@10"
 TRAINING, NEW, ELSEWHERE = "training users", "new users", "new users, another category"
@@ -141,7 +141,7 @@ def measure_overfitting(
     Raises:
         BadInput: if a tenth of the training users is too few to ask.
     """
-    split = split_cold_users(data, rng=derive(seed, "split"), most=MOST)
+    split = split_cold_users(data, rng=derive(seed, "split"), most=MAX_USERS)
     parts = [_share(split.train, share, seed) for share in SHARES]
     catalog = parts[0].interactions.frame.select("item_id").unique().sort(id_order("item_id"))
     asked, notes = _asked(data, split, parts[0], catalog)
@@ -173,13 +173,13 @@ def _share(train: Dataset, share: float, seed: int) -> Dataset:
 
 
 def _asked(
-    data: Dataset, split: ColdUserSplit, fewest: Dataset, catalog: pl.DataFrame
+    data: Dataset, split: ColdUserSplit, smallest: Dataset, catalog: pl.DataFrame
 ) -> tuple[dict[str, list[ColdUser]], list[str]]:
-    """Who is asked, about items of `catalog`: those the fewest training users met, so that they
+    """Who is asked, about items of `catalog`: those the smallest training users met, so that they
     are the same for all fits.
     """
-    met = fewest.interactions.frame["user_id"].unique().sort()
-    known = cold_users_of(data, met, catalog, split.horizon)[:MOST]
+    met = smallest.interactions.frame["user_id"].unique().sort()
+    known = cold_users_of(data, met, catalog, split.horizon)[:MAX_USERS]
     new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
     new = cold_users_of(data, new_ids, catalog, split.horizon)
     if min(len(known), len(new)) < 2:
@@ -223,7 +223,7 @@ def _row(model: str, share: float, part: Dataset, each: dict[str, np.ndarray]) -
 
 
 def _per_user(
-    model: Judged,
+    model: Evaluated,
     part: Dataset,
     users: list[ColdUser],
     catalog: pl.Series,

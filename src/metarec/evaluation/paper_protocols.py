@@ -21,7 +21,7 @@ from metarec.evaluation import metrics
 from metarec.evaluation.baselines.ratings import offsets_of
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
-from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.interface import Evaluated, Rates
 from metarec.evaluation.significance import interval, resample
 from metarec.evaluation.tanp_scores import tanp_scores
 from metarec.recommendation.slate import Request
@@ -35,12 +35,12 @@ NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A paper's split: whom to learn from, and whom to judge in each of its scenarios."""
+    """A paper's split: whom to learn from, and whom to evaluate in each of its scenarios."""
 
     name: str
     train: Dataset
     validation: list[ColdUser]
-    """Users set aside to choose settings by; never judged."""
+    """Users set aside to choose settings by; never evaluated."""
     scenarios: dict[str, list[ColdUser]]
     """`pool` is the whole support, `query` what is asked."""
     cuts: tuple[int, ...]
@@ -54,7 +54,7 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
 
     A fifth of the users are new; new items are the latest fifth by their year (by their first
     event where no year is known, else drawn). Users with 13 to 100 events of a kind take part; 10
-    at random are asked, the rest is shown. The paper judges three scenarios of cold start; its
+    at random are asked, the rest is shown. The paper evaluates three scenarios of cold start; its
     fourth trains on what it asks.
 
     Raises:
@@ -90,7 +90,7 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
         name="melu",
         train=_without_order(data, trained, rng),
         validation=_liking(tasks(known.filter(is_aside))),
-        scenarios={name: judged for name, judged in scenarios.items() if judged},
+        scenarios={name: evaluated for name, evaluated in scenarios.items() if evaluated},
         cuts=(1, 3),
         is_graded=True,
     )
@@ -100,8 +100,9 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
     """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): users 7 : 1 : 2, 20 events
     at random shown, the rest asked.
 
-    Users with 30 to 200 events take part; of those judged, events on items that training does not
-    hold are left out. The query's items are ranked among themselves and scored by `tanp_scores`.
+    Users with 30 to 200 events take part; of those evaluated, events on items that training does
+    not hold are left out. The query's items are ranked among themselves and scored by
+    `tanp_scores`.
 
     Raises:
         BadInput: if the data hold no ratings, or nobody has so many events.
@@ -115,7 +116,7 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
 
     trained = of(users[:first])
     known = pl.col("item_id").is_in(trained["item_id"].unique().implode())
-    validation, judged = (
+    validation, evaluated = (
         _tasks(data, _enough(of(part).filter(known)), lambda _: TANP_SHOWN, rng)
         for part in (users[first:second], users[second:])
     )
@@ -123,7 +124,7 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
         name="tanp",
         train=_without_order(data, trained, rng),
         validation=_liking(validation),
-        scenarios={"new users": judged},
+        scenarios={"new users": evaluated},
         cuts=(5, 7, 10),
         is_graded=False,
     )
@@ -151,23 +152,23 @@ class ProtocolRow:
     """Metric -> 95% bootstrap interval over users."""
 
 
-def judge_by_protocol(
-    published: Published, models: Sequence[Judged], *, seed: int = 0, progress: Progress = silent
+def evaluate_by_protocol(
+    published: Published, models: Sequence[Evaluated], *, seed: int = 0, progress: Progress = silent
 ) -> list[ProtocolRow]:
-    """Fit `models`, chance and the item mean on the protocol's training users, and judge them in
+    """Fit `models`, chance and the item mean on the protocol's training users, and evaluate them in
     its scenarios.
 
     Raises:
-        BadInput: if nobody is left to judge.
+        BadInput: if nobody is left to evaluate.
     """
     if not published.scenarios:
         raise BadInput(
-            f"nobody is left to judge by the protocol {published.name!r}: too few users with "
+            f"nobody is left to evaluate on the protocol {published.name!r}: too few users with "
             f"enough events"
         )
-    judged: list[Judged] = [Chance(), ItemMean(), *models]
+    evaluated: list[Evaluated] = [Chance(), ItemMean(), *models]
     rows = []
-    for n, model in enumerate(judged):
+    for n, model in enumerate(evaluated):
         model.fit(published.train, published.validation, derive(seed, "fit", model.name))
         for scenario, cold_users in published.scenarios.items():
             rows.append(
@@ -179,7 +180,7 @@ def judge_by_protocol(
                     derive(seed, "ties", model.name, scenario),
                 )
             )
-        progress(f"protocol {published.name}", (n + 1) / len(judged), model.name)
+        progress(f"protocol {published.name}", (n + 1) / len(evaluated), model.name)
     return sorted(rows, key=lambda row: list(published.scenarios).index(row.scenario))
 
 
@@ -272,7 +273,7 @@ class ItemMean:
 
 def _row(
     scenario: str,
-    model: Judged,
+    model: Evaluated,
     cold_users: list[ColdUser],
     published: Published,
     rng: np.random.Generator,
@@ -293,7 +294,7 @@ def _row(
 
 
 def measure_queries(
-    model: Judged, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
+    model: Evaluated, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [users], each user's query ranked among itself: by predicted value where the
     training data are rated and the model predicts one, else by score.

@@ -42,20 +42,20 @@ SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 HIDDEN_SHARE = 0.1
 """Part of the items hidden from training in the scenarios with cold items."""
 HELD_OUT_SHARE = 0.2
-"""Part of a known user's events, the last ones, that warm users are judged on."""
-MOST_WARM = 2000
-"""Known users judged at most."""
-LEAST_UNMET = 10
-"""Users whom a fitted model must not have met, for it to be judged."""
+"""Part of a known user's events, the last ones, that warm users are evaluated on."""
+MAX_WARM = 2000
+"""Known users evaluated at most."""
+MIN_UNMET = 10
+"""Users whom a fitted model must not have met, for it to be evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What to fit on, and one or two ways to judge it."""
+    """What to fit on, and one or two ways to evaluate it."""
 
     scenario: Scenario
     split: ColdUserSplit
-    """Fit on `train`, choose by `validation`; `test` are those judged, `horizon` says after how
+    """Fit on `train`, choose by `validation`; `test` are those evaluated, `horizon` says after how
     many events.
     """
     trials: dict[str, Trial]
@@ -77,10 +77,10 @@ def prepare(
         scenario: one of `SCENARIOS`.
         seed: draws who is new and what is hidden.
         horizon: numbers of events of new users; chosen from the data where None.
-        most: users judged at most.
+        most: users evaluated at most.
 
     Raises:
-        BadInput: for an unknown scenario, or data that leave nobody to judge in it.
+        BadInput: for an unknown scenario, or data that leave nobody to evaluate in it.
     """
     rng = derive(seed, "scenario")
     if scenario == "user-cold":
@@ -102,14 +102,14 @@ def prepare(
 def prepare_unmet(
     data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
 ) -> Setting:
-    """Judge a model that is already fitted, on users it never met: a third of them choose the
-    baselines' settings, the rest judge.
+    """Evaluate a model that is already fitted, on users it never met: a third of them choose the
+    baselines' settings, the rest evaluate.
 
     Args:
         data: everything known.
         train: what the model was fitted on; baselines are fitted on it too.
-        seed: draws who judges.
-        most: users judged at most.
+        seed: draws who evaluates.
+        most: users evaluated at most.
 
     Raises:
         BadInput: if too few users of `data` are not in `train`.
@@ -122,11 +122,11 @@ def prepare_unmet(
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )
-    if len(new) < LEAST_UNMET:
+    if len(new) < MIN_UNMET:
         raise BadInput(
             f"only {len(new)} users of {data.name} whom the model has not met have the "
             f"{horizon.min_events} events needed to "
-            f"be judged, {LEAST_UNMET} are needed; keep some out with `metarec fit --hold-out "
+            f"be evaluated, {MIN_UNMET} are needed; keep some out with `metarec fit --hold-out "
             f"0.2`, or evaluate without a model"
         )
     shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
@@ -178,7 +178,7 @@ def _cold_trials(
 ) -> dict[str, Trial]:
     if not users:
         raise BadInput(
-            f"nobody likes a hidden item, so {scenario} cannot be judged; give more events"
+            f"nobody likes a hidden item, so {scenario} cannot be evaluated; give more events"
         )
     known = (
         train.interactions.frame.select("item_id")
@@ -295,7 +295,7 @@ def _known_users(
     wanted = accepted_items(later, of.relevant_from).filter("is_relevant")
     able = wanted.join(pools, on="user_id", how="semi").select("user_id").unique()
     ids = able.sort(id_order("user_id"))["user_id"].to_numpy()
-    limit = min(most or MOST_WARM, MOST_WARM)
+    limit = min(most or MAX_WARM, MAX_WARM)
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
     chosen = pl.col("user_id").is_in(list(ids))
@@ -309,10 +309,10 @@ def _time(
     choose the baselines' settings.
     """
     cut = split_by_time(data, horizon=horizon)
-    if len(cut.cold_users) < LEAST_UNMET:
+    if len(cut.cold_users) < MIN_UNMET:
         raise BadInput(
             f"only {len(cut.cold_users)} users first seen after the cut in time have the "
-            f"{cut.horizon.min_events} events needed to be judged, {LEAST_UNMET} are needed; use "
+            f"{cut.horizon.min_events} events needed to be evaluated, {MIN_UNMET} are needed; use "
             "--scenario user-cold, or ask for fewer events with --support"
         )
     order = rng.permutation(len(cut.cold_users))

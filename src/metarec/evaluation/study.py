@@ -21,7 +21,7 @@ from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.adapters import OwnRecommender, learners_for
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.evaluate import Evaluation, evaluate
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import METRICS
 from metarec.evaluation.scenarios import SCENARIOS
 from metarec.evaluation.significance import holm, interval, paired_difference, resample
@@ -89,7 +89,7 @@ class Study:
             )
         learners_for(list(self.learners)) if self.learners else None  # says which there are
 
-    def models(self, encoder: str, progress: Progress) -> list[Judged]:
+    def models(self, encoder: str, progress: Progress) -> list[Evaluated]:
         """Unfitted recommenders of one cell."""
         ours = [
             OwnRecommender(name=f"metarec {preset}", preset=preset, encoder=encoder)
@@ -145,7 +145,7 @@ def run_study(
         out: a folder for the cells and the tables; cells of the same study are taken as they are.
 
     Raises:
-        BadInput: if a data set cannot be read or judged.
+        BadInput: if a data set cannot be read or evaluated.
     """
     cells = [(d, e, s) for d in study.data for e in study.encoders for s in study.seeds]
     (out / "cells").mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Users written as text beside the recommender: what the text route knows alone, and what it adds.
 
-`u* = encoder(u)` from profile and recent history in words (the scorer `user_text`), judged in
+`u* = encoder(u)` from profile and recent history in words (the scorer `user_text`), evaluated in
 the same table as the model over item tokens, so that the report says which of the two helped, at
 each number of events.
 """

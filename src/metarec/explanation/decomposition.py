@@ -77,10 +77,11 @@ class Ablation:
 def ablate(
     model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10
 ) -> Ablation:
-    """Take each part out of the score in turn and judge what is left on the new users of `trial`.
+    """Take each part out of the score in turn and evaluate what is left on the new users of
+    `trial`.
 
     Args:
-        shots: numbers of events at which to judge.
+        shots: numbers of events at which to evaluate.
         rng: draws the bootstrap.
     """
     full: dict[int, Mean] = {}
@@ -181,7 +182,7 @@ def model_card(
         "## Caveats",
         "",
         *(f"- {caveat}" for caveat in caveats),
-        "- Judged offline on what users chose by themselves; a live test may differ.",
+        "- Evaluated offline on what users chose by themselves; a live test may differ.",
         "- Groups were not compared here; see the audit.",
     ]
     return "\n".join(lines) + "\n"

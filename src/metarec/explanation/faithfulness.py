@@ -2,8 +2,8 @@
 picture.
 
 - *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): take events away (or
-  put them in) in the order an explanation ranks them, and watch the item's standing. A faithful
-  order falls (rises) faster than random ones.
+  put them in) in the order an explanation ranks them, and watch the item's relative score. A
+  faithful order falls (rises) faster than random ones.
 - *Agreement* with exact leave-one-out: rank correlation of each method's effects with it.
 - *Stability*: rank correlation of effects between models fitted from other seeds.
 - *Additivity*: largest miss of the parts against the score.
@@ -28,7 +28,7 @@ from metarec.explanation.relative_score import (
     columns_of,
     hidden_items,
     known_history,
-    standings,
+    relative_scores,
     top,
     with_events,
 )
@@ -52,13 +52,15 @@ class Curve:
     method: str
     kind: str
     """`deletion` or `insertion`."""
-    standing: list[float]
-    """Mean standing after each eighth of a user's events is taken away (or put in), 9 numbers."""
+    relative_score: list[float]
+    """Mean relative score after each eighth of a user's events is taken away (or put in), 9
+    numbers.
+    """
     random: list[float]
     """The same in random order."""
     gain: Mean
     """Mean distance of the method's curve from the random one (deletion: below it, insertion:
-    above), in standing; above 0: better.
+    above), in relative score; above 0: better.
     """
 
 
@@ -215,7 +217,7 @@ def _curves(
             Curve(
                 method=name,
                 kind=kind,
-                standing=walked.mean(axis=0).tolist(),
+                relative_score=walked.mean(axis=0).tolist(),
                 random=by_chance.mean(axis=0).tolist(),
                 gain=Mean.of(sign * (walked - by_chance).mean(axis=1), rng),
             )
@@ -240,9 +242,9 @@ def _walk(
         for size in range(len(order) + 1)
     ]
     columns = np.repeat(columns_of(model, items), lengths + 1)[:, None]
-    found = standings(model, [with_events(user, kept.tolist()) for user, kept in steps], columns)[
-        :, 0
-    ]
+    found = relative_scores(
+        model, [with_events(user, kept.tolist()) for user, kept in steps], columns
+    )[:, 0]
     walks = np.split(found, np.cumsum(lengths + 1)[:-1])
     return np.stack([np.interp(GRID, np.linspace(0.0, 1.0, len(walk)), walk) for walk in walks])
 

@@ -1,7 +1,7 @@
 """Effects as sentences a user reads: "because you liked The Matrix; because it is science
 fiction".
 
-Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first;
+Only effects that hold at least `MIN_SHARE` of all effects get a sentence, the strongest first;
 what speaks against the item is said too. The words follow the signs of measured effects and never
 anything else.
 """
@@ -13,11 +13,11 @@ from itertools import zip_longest
 
 from metarec.recommendation.explained import EventEffect, FeatureEffect
 
-LEAST_SHARE = 0.05
+MIN_SHARE = 0.05
 """An effect below this share of all absolute effects of its kind, or of the largest of any kind,
 stays unsaid.
 """
-MOST_REASONS = 5
+MAX_REASONS = 5
 
 DID = {
     "purchase": "bought",
@@ -81,7 +81,7 @@ PARTS = {
     "item_knn": "users who chose what you chose also chose it",
     "ease": "it goes with what you chose",
     "als": "it suits the taste your history shows",
-    "markov": "it often comes after what you did last",
+    "markov": "it often comes after what you did last, or reads like it",
     "support_ridge": "users who began as you did went on to it",
     "r2d2": "what you did so far points to it",
     "user_text": "users who would be described like you went on to it",
@@ -163,7 +163,7 @@ def sentences(
     parts: dict[str, float],
     *,
     liked_from: float | None = None,
-    most: int = MOST_REASONS,
+    most: int = MAX_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -199,8 +199,8 @@ def sentences(
         ),
         default=0.0,
     )
-    events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
-    features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
+    events = [event for event in events if abs(event.effect) >= MIN_SHARE * largest]
+    features = [feature for feature in features if abs(feature.effect) >= MIN_SHARE * largest]
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
@@ -231,7 +231,7 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
     return [
         (abs(effect) / total, text)
         for effect, text in pairs
-        if total > 0 and abs(effect) >= LEAST_SHARE * total
+        if total > 0 and abs(effect) >= MIN_SHARE * total
     ]
 
 

@@ -27,7 +27,7 @@ from metarec.fairness.groups import (
     group_items_by_popularity,
     group_users,
 )
-from metarec.fairness.outcomes import Outcomes, judge
+from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.runtime.rng import derive
 
 COVERED, KEPT = "covered@90", (0.87, 0.93)
@@ -101,7 +101,7 @@ class Audit:
             f"{self.metric} of {self.users} new users by group",
             *_table(self),
             "",
-            self.verdict(),
+            self.summary(),
         ]
         for gap in (g for g in self.gaps if g.shots is None):
             mark = "clear" if gap.is_clear else "not clear"
@@ -127,7 +127,7 @@ class Audit:
         ]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One honest sentence; two where the widest gap is the metric's doing."""
         gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
@@ -154,7 +154,7 @@ def audit(
     categories: str | None = None,
     seed: int = 0,
 ) -> Audit:
-    """Judge a fitted model on new users, by group.
+    """Evaluate a fitted model on new users, by group.
 
     Args:
         trial: users the model was not fitted on, and the data it was fitted on.
@@ -177,7 +177,7 @@ def audit(
         else group_items(trial.train.items, trial.vocabulary, name)
         for name in items_by
     ]
-    outcomes, warnings = _with_slate_metrics(judge(model, trial, shots, seed=seed), categories)
+    outcomes, warnings = _with_slate_metrics(evaluate(model, trial, shots, seed=seed), categories)
     return audit_outcomes(
         outcomes,
         groupings,

@@ -1,4 +1,4 @@
-"""Whom to audit a fitted model on: users it never learned from, with the events they are judged
+"""Whom to audit a fitted model on: users it never learned from, with the events they are evaluated
 on.
 """
 
@@ -48,8 +48,8 @@ def trial_on(
         The trial, the horizon it was cut at, and cautions in plain sentences.
 
     Raises:
-        BadInput: if none of them has enough events to be judged, or none liked anything after the
-            first ones.
+        BadInput: if none of them has enough events to be evaluated, or none liked anything after
+            the first ones.
     """
     events, counts = data.interactions.frame, items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
@@ -62,7 +62,7 @@ def trial_on(
     if not len(able):
         raise BadInput(
             f"none of the {asked.height} users asked about has the {horizon.min_events} events "
-            f"needed to be judged; "
+            f"needed to be evaluated; "
             "give more events of theirs"
         )
     chosen = able if len(able) <= most else rng.permutation(able)[:most]
@@ -79,7 +79,7 @@ def trial_on(
     )
     if not found:
         raise BadInput(
-            f"none of the {len(chosen)} users judged liked anything after their first "
+            f"none of the {len(chosen)} users evaluated liked anything after their first "
             f"{horizon.pool} events"
         )
     return (

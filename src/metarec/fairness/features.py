@@ -1,8 +1,9 @@
 """Which columns a model rests on: what quality new users lose when one is shuffled.
 
-A column of the users is shuffled among the users judged, a column of the items among the items, so
-that its values stay and what they belong to does not (Breiman 2001, doi:10.1023/A:1010933404324).
-The model is not fitted again, so columns that say the same stand in for each other.
+A column of the users is shuffled among the users evaluated, a column of the items among the items,
+so that its values stay and what they belong to does not (Breiman 2001,
+doi:10.1023/A:1010933404324). The model is not fitted again, so columns that say the same stand in
+for each other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.significance import Difference, paired_difference, resample
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommender import Recommender
 from metarec.runtime.rng import derive
 
@@ -70,14 +71,14 @@ def audit_features(
     model: Recommender, trial: Trial, shots: Sequence[int], *, seed: int = 0
 ) -> FeatureAudit:
     """Shuffle each column in turn, and ask the model again."""
-    before = judge(model, trial, shots, seed=seed).values(METRIC)
+    before = evaluate(model, trial, shots, seed=seed).values(METRIC)
     weights = resample(len(before), derive(seed, "features", "bootstrap"))
     found = [
         ColumnWorth(
             of=of,
             column=column,
             loss=paired_difference(
-                before, judge(asked, shown, shots, seed=seed).values(METRIC), weights
+                before, evaluate(asked, shown, shots, seed=seed).values(METRIC), weights
             ),
         )
         for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))

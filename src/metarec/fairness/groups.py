@@ -23,7 +23,7 @@ from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 NOT_STATED = "not stated"
 ACTIVITY = "activity"
 """The name under which users are grouped by their number of events."""
-MOST_LABELS = 12
+MAX_LABELS = 12
 """A number with more distinct values than this is cut into `BANDS` bands of about equal size."""
 BANDS = 4
 SECONDS = (315_532_800.0, 4_102_444_800.0)
@@ -83,7 +83,7 @@ class Grouping:
         *,
         bands: int = BANDS,
         form: str = "{}",
-        most_labels: int = MOST_LABELS,
+        most_labels: int = MAX_LABELS,
     ) -> Grouping:
         """Cut numbers of more than `most_labels` different values into bands of about equal size;
         equal numbers share a band.

@@ -49,7 +49,7 @@ class Outcomes:
         return np.asarray(table[self.shots.index(shots)])
 
 
-def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
+def evaluate(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
     """Measure everything `evaluation` knows, for each user, after each number of events.
 
     Args:
@@ -59,7 +59,7 @@ def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -
         BadInput: if `shots` is empty.
     """
     if not shots:
-        raise BadInput("say after how many events to judge, for example shots=(0, 5)")
+        raise BadInput("say after how many events to evaluate, for example shots=(0, 5)")
     steps = tuple(sorted(set(shots)))
     measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
     return Outcomes(

@@ -69,7 +69,7 @@ class Guardrails:
     """What stops an arm by itself; 0 switches a guardrail off."""
 
     max_error_share: float = 0.02
-    """Share of an arm's slates that may fail."""
+    """How much higher than the control's the share of slates that fail or are refused may be."""
     max_latency_ratio: float = 3.0
     """Of the 99th percentile of the time for a slate, to the control's."""
     min_coverage_ratio: float = 0.5
@@ -79,7 +79,7 @@ class Guardrails:
     interval of the difference to the control lies above.
     """
     min_slates: int = 300
-    """Slates of an arm, and of the control, before errors, time and coverage are judged."""
+    """Slates of an arm, and of the control, before errors, time and coverage are evaluated."""
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -1,6 +1,6 @@
-"""A visitor who became a customer: everything kept of one user goes to another, and the id given up
-is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent under it,
-are the other's.
+"""An anonymous user who became a customer: everything kept of one user goes to another, and the id
+given up is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent
+under it, are the other's.
 """
 
 from __future__ import annotations

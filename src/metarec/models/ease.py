@@ -10,7 +10,9 @@ regression for each of a few k, and a support between two of them takes both in 
 
 A dense solve is cubic, so it is made over the most popular items, the head; wherever an item of the
 tail is concerned, each item is regressed on the other alone. Measured on five data sets, that loses
-nothing (docs/experiments).
+nothing (docs/experiments). An item whose events with all others are few beside its own diagonal and
+the ridge is of the tail too: there the whole solution differs from that of pairs by the square of
+that share.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
 """Where none is given; more where order carries meaning, since what was chosen together then says
@@ -59,6 +62,10 @@ class EaseConfig(ModelConfig):
     """Events of an item (1 or more) from which on it is among those: fewer do not carry a
     regression on thousands of others.
     """
+    min_coupling: float = setting(0.1, least=0, below=1)
+    """Part of an item's diagonal and ridge in [0, 1) that its pairs with all others must sum up to
+    for it to be among those; of no account with `whole_histories`.
+    """
     kept: int = setting(500, least=1)
     """Weights kept for each item (1 or more), the largest."""
     whole_histories: bool = setting(False)
@@ -71,7 +78,7 @@ class EaseConfig(ModelConfig):
 class Ease:
     """Evidence = the support times the weights for its length, cut at zero."""
 
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with weights of their own, ascending from 1."""
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = the item seen, column = the item it speaks for."""
@@ -92,7 +99,7 @@ class Ease:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
     ) -> Ease:
-        """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
+        """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
         config, choices = config or cls.config, Choices.of(behaviour)
@@ -100,13 +107,13 @@ class Ease:
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
         if config.whole_histories:
-            knots, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
+            points, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
         else:
-            knots = _knots(behaviour.horizon.pool)
-            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in knots]
+            points = _points(behaviour.horizon.pool)
+            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in points]
         weights = _weights(choices.compared, diagonals, config)
         return cls(
-            knots=knots,
+            points=points,
             weights=weights,
             relevant_from=behaviour.relevant_from,
             config=config,
@@ -114,13 +121,13 @@ class Ease:
         )
 
     def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, sp.csr_matrix]]:
-        """For each knot that some user is near: how near each is [B], and what the regression says
+        """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
         given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
-        nearness_BK = Knots.between(self.knots, np.eye(len(self.knots), dtype=np.float32)).after(
-            support.lengths
-        )
+        nearness_BK = Interpolation.between(
+            self.points, np.eye(len(self.points), dtype=np.float32)
+        ).after(support.lengths)
         for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
             if nearness.any():
                 yield nearness, given @ weights
@@ -146,15 +153,15 @@ class Ease:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The knots, the weights at each and the liking threshold."""
+        """The points, the weights at each and the liking threshold."""
         weights = {
-            f"{knot}.{name}": array
-            for knot, matrix in enumerate(self.weights)
+            f"{point}.{name}": array
+            for point, matrix in enumerate(self.weights)
             for name, array in sparse_arrays(matrix).items()
         }
         return {
             **weights,
-            "knots": self.knots,
+            "points": self.points,
             "relevant_from": np.array([self.relevant_from], np.float32),
             **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
@@ -165,26 +172,26 @@ class Ease:
     ) -> Ease:
         """From `arrays()`."""
 
-        def at(knot: int) -> sp.csr_matrix:
+        def at(point: int) -> sp.csr_matrix:
             return sparse_from(
                 {
-                    name.removeprefix(f"{knot}."): array
+                    name.removeprefix(f"{point}."): array
                     for name, array in arrays.items()
-                    if name.startswith(f"{knot}.")
+                    if name.startswith(f"{point}.")
                 }
             )
 
-        knots = arrays["knots"]
+        points = with_current_names(arrays, ARRAYS)["points"]
         return cls(
-            knots=knots,
-            weights=tuple(at(knot) for knot in range(len(knots))),
+            points=points,
+            weights=tuple(at(point) for point in range(len(points))),
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
 
-def _knots(pool: int) -> np.ndarray:
+def _points(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
 
@@ -209,8 +216,11 @@ def _weights(
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
-    enough = max(int((counts >= config.min_events).sum()), 2)
-    head = np.sort(by_count[: min(config.max_items, enough)])
+    is_able = counts >= config.min_events
+    if not config.whole_histories:
+        is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
+    able = by_count[is_able[by_count]]
+    head = np.sort((able if len(able) > 1 else by_count[:2])[: config.max_items])
     place = np.full(len(counts), -1)
     place[head] = np.arange(len(head))
     most = kept_of(config.kept, int((counts > 0).sum()))
@@ -244,6 +254,12 @@ def _weights(
         .astype(np.float32)
         for diagonal, blocks in zip(diagonals, tails, strict=True)
     )
+
+
+def _coupling(events: sp.csr_matrix) -> np.ndarray:
+    """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
+    whole = events.T @ np.asarray(events.sum(1)).ravel()
+    return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
 
 
 def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:

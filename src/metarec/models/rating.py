@@ -21,7 +21,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.offsets import Offsets
 from metarec.models.ridge_rows import ridge_rows
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 DIM = 12
 ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
@@ -85,12 +86,13 @@ class RatingHead:
     """[N, F] float32: two items' covariance is the dot product of their rows (times the scale's
     variance).
     """
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with shares of their own."""
     shares: np.ndarray
     """[K, 3]: intercept, share of the item bias, share of the process."""
     noise: np.ndarray
-    """[K] standard deviation left over at each support size, beside the process's own doubt."""
+    """[K] standard deviation left over at each support size, beside the process's own uncertainty.
+    """
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
@@ -114,9 +116,9 @@ class RatingHead:
         )
         shares, noise = rows.shares(np.ones(rows.users, bool))
         fitted = cls._kernel(behaviour, np.arange(len(behaviour.histories)), damping, rng)
-        knots = np.array(behaviour.horizon.shots, np.int64)
+        points = np.array(behaviour.horizon.shots, np.int64)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
-        return replace(fitted, knots=knots, shares=shares, noise=noise), rows.errors()
+        return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
     @classmethod
     def _kernel(
@@ -139,7 +141,7 @@ class RatingHead:
             offset_variance=OFFSET_VARIANCE[0],
             item_bias=offsets.items.astype(np.float32),
             features=features,
-            knots=np.zeros(1, np.int64),
+            points=np.zeros(1, np.int64),
             shares=np.array([[0.0, 1.0, 1.0]]),
             noise=np.full(1, NOISE**0.5),
         )
@@ -190,9 +192,11 @@ class RatingHead:
         return values, self.unit * np.sqrt(of_event[:, 3] ** 2 + variance)
 
     @cached_property
-    def _by_events(self) -> Knots:
+    def _by_events(self) -> Interpolation:
         """[4] shares and noise."""
-        return Knots.between(self.knots, np.concatenate([self.shares, self.noise[:, None]], axis=1))
+        return Interpolation.between(
+            self.points, np.concatenate([self.shares, self.noise[:, None]], axis=1)
+        )
 
     def with_content(self, content: np.ndarray) -> RatingHead:
         """The same head for a catalog of `content` [N', C]: old items first, new ones appended with
@@ -213,7 +217,7 @@ class RatingHead:
             "scale": np.array([self.mean, self.low, self.high, self.unit, self.offset_variance]),
             "item_bias": self.item_bias,
             "features": self.features,
-            "knots": self.knots,
+            "points": self.points,
             "shares": self.shares,
             "noise": self.noise,
         }
@@ -221,6 +225,7 @@ class RatingHead:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
         """From `arrays()`."""
+        arrays = with_current_names(arrays, ARRAYS)
         scale = [float(x) for x in arrays["scale"]]
         # Heads saved before ratings were brought to one spread name no unit.
         mean, low, high, unit, offset_variance = (
@@ -233,7 +238,8 @@ class RatingHead:
             unit=unit,
             offset_variance=offset_variance,
             **{
-                name: arrays[name] for name in ("item_bias", "features", "knots", "shares", "noise")
+                name: arrays[name]
+                for name in ("item_bias", "features", "points", "shares", "noise")
             },
         )
 

@@ -1,4 +1,4 @@
-"""The experts of the evidence gate, by the name under which their part of a score is shown."""
+"""The scorers of the evidence gate, by the name under which their part of a score is shown."""
 
 from __future__ import annotations
 

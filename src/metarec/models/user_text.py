@@ -1,4 +1,4 @@
-"""Users written as text as an expert of the gate: `u* = encoder(u)` from profile and recent
+"""Users written as text as a scorer of the gate: `u* = encoder(u)` from profile and recent
 history in words.
 
 Trained like a new user is served: training users are written down at several lengths of history,
@@ -21,7 +21,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
-from metarec.runtime.old_names import SAVED, with_current_names
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class UserText:
         cls, arrays: Mapping[str, np.ndarray], config: UserTextConfig | None = None
     ) -> UserText:
         """From `arrays()`; `with_words` before it is asked."""
-        arrays = with_current_names(arrays, SAVED)
+        arrays = with_current_names(arrays, ARRAYS)
         written, able = arrays["users"].tolist()
         return cls(
             tower=UserTextTower.from_arrays(arrays),

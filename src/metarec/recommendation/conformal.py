@@ -2,10 +2,10 @@
 events.
 
 Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) with the model's
-own spread as the measure of doubt: on held-out new users the error of each value is divided by its
-spread, and the quantile of that ratio says by how much spreads must be stretched. New users, not
-ratings, are exchangeable, so each new user counts the same and the finite-sample correction counts
-new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
+own spread as the measure of uncertainty: on held-out new users the error of each value is divided
+by its spread, and the quantile of that ratio says by how much spreads must be stretched. New users,
+not ratings, are exchangeable, so each new user counts the same and the finite-sample correction
+counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from metarec.data.schema import BadInput
 from metarec.models.rating import HeldOutErrors
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import SAVED, with_current_names
 
 
@@ -78,8 +78,8 @@ class Conformal:
         return self._by_events.after(shots)
 
     @cached_property
-    def _by_events(self) -> Knots:
-        return Knots.between(self.shots, np.array(self.stretch))
+    def _by_events(self) -> Interpolation:
+        return Interpolation.between(self.shots, np.array(self.stretch))
 
     def widen(self, spread: np.ndarray, shots: np.ndarray | int) -> np.ndarray:
         """The spread whose normal interval covers what it says."""

@@ -20,6 +20,7 @@ from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
+from metarec.models.ridge import from_content, with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
@@ -37,12 +38,13 @@ from metarec.recommendation.gate_tuning import ndcg_of, tuned
 from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.jobs import run_jobs
+from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
 STAGE = "fit scorers and gate"
-OWN = ("popularity", "standing", "popularity_from_content", "acceptance")
+OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
 
 FOLDS = 3
@@ -70,8 +72,10 @@ several.
 """
 MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
-STANDING_DAMPING = 10.0
+ITEM_STATISTICS_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
+_LAYOUT = 2
+"""Names of the arrays of a step; steps written under other names count as none."""
 _STEP = ".step.safetensors"
 """How the names of files of finished steps end."""
 Step = TypeVar("Step")
@@ -86,7 +90,7 @@ class Ensemble:
     """[N] shares of what users like after their pool, smoothed; an unseen item takes what its
     content predicts.
     """
-    standing: np.ndarray
+    item_statistics: np.ndarray
     """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met
     each item is, z-scores.
     """
@@ -150,7 +154,7 @@ class Ensemble:
         steps.forget()
         whole = cls(
             popularity=fitted.popularity,
-            standing=fitted.standing,
+            item_statistics=fitted.item_statistics,
             popularity_from_content=fitted.from_content,
             acceptance=_acceptance(behaviour),
             scorers={name: fitted.scorers[name] for name in names},
@@ -179,12 +183,12 @@ class Ensemble:
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
         lengths = users.support.lengths
-        parts = self.gate.parts(self.popularity, self.standing, evidence, lengths)
+        parts = self.gate.parts(self.popularity, self.item_statistics, evidence, lengths)
         if self.context_gate is None:
             return parts
         told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
         share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
-        others = self.context_gate.parts(self.popularity, self.standing, evidence, lengths)
+        others = self.context_gate.parts(self.popularity, self.item_statistics, evidence, lengths)
         return {
             name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
             for name, part in others.items()
@@ -230,7 +234,7 @@ class Ensemble:
         """
         if self.context_gate is None:
             return np.zeros(len(lengths))
-        last = 1.0 + self.context_gate.knots[-1]
+        last = 1.0 + self.context_gate.points[-1]
         return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
@@ -259,11 +263,11 @@ class Ensemble:
     @cached_property
     def _base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its
-        standing.
+        item statistics.
         """
-        return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
+        return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
 
-    def popularity_doubt(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
+    def popularity_uncertainty(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
         """[N] standard deviation of the log popularity of items nobody has met, as content leaves
         it open among the others; 0 for those.
 
@@ -271,9 +275,7 @@ class Ensemble:
             content: [N, C] of the catalog.
             is_met: [N] whether anybody had to do with an item in training.
         """
-        told = (
-            content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
-        )
+        told = with_one(content[is_met]) @ self.popularity_from_content
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
@@ -318,11 +320,11 @@ class Ensemble:
         popular as their content predicts.
         """
         new = content[len(self.popularity) :]
-        log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        log_share = with_one(new) @ self.popularity_from_content
         predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
-        standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
+        item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
             name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
@@ -330,7 +332,7 @@ class Ensemble:
         return replace(
             self,
             popularity=popularity,
-            standing=standing,
+            item_statistics=item_statistics,
             acceptance=acceptance,
             scorers=scorers,
             trend=None if self.trend is None else self.trend.with_content(content),
@@ -367,9 +369,10 @@ class Ensemble:
         """From `arrays()`, the scorers' names and their configs, the default where there is
         none.
         """
+        arrays = with_current_names(arrays, ARRAYS)
         return cls(
             popularity=arrays["popularity"],
-            standing=arrays["standing"],
+            item_statistics=arrays["item_statistics"],
             popularity_from_content=arrays["popularity_from_content"],
             acceptance=arrays["acceptance"],
             scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
@@ -377,7 +380,7 @@ class Ensemble:
                 tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
             ),
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
-            if "context_gate/knots" in arrays
+            if any(name.startswith("context_gate/") for name in arrays)
             else None,
             trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
@@ -412,7 +415,7 @@ def _scorers_of(
     }
 
 
-_FITTED = ("popularity", "standing", "from_content")
+_FITTED = ("popularity", "item_statistics", "from_content")
 """Arrays of what was fitted, beside those of its scorers."""
 
 
@@ -421,7 +424,7 @@ class _Fitted:
     """Scorers fitted on some users, to be asked about others."""
 
     popularity: np.ndarray
-    standing: np.ndarray
+    item_statistics: np.ndarray
     from_content: np.ndarray
     scorers: dict[str, Model]
 
@@ -444,7 +447,7 @@ class _Fitted:
 
         return cls(
             popularity=popularity,
-            standing=_standing(behaviour),
+            item_statistics=_item_statistics(behaviour),
             from_content=from_content,
             scorers={name: fit(name, config) for name, config in configs.items()},
         )
@@ -479,7 +482,7 @@ class _Fitted:
                 evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
-        return shares, self.popularity, self.standing
+        return shares, self.popularity, self.item_statistics
 
 
 def _gates(
@@ -501,16 +504,16 @@ def _gates(
     )
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
-    enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
+    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
     if not enough:
         return gate, None
-    known = [told[knot][0] for knot in enough]
+    known = [told[point][0] for point in enough]
     context_gate = train_gate(
         names,
-        tuple(shots[knot] for knot in enough),
+        tuple(shots[point] for point in enough),
         known,
         derive(seed, "context gate"),
-        weights=None if users is None else [users[told[knot][1]] for knot in enough],
+        weights=None if users is None else [users[told[point][1]] for point in enough],
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
@@ -548,10 +551,13 @@ def _tried(
         rows = np.arange(len(plain[0].shares)) % 2 == half
         for with_prior, kept in found.items():
             named, told = (own, plain) if with_prior else (_others(own), _without_taste(own, plain))
-            learn, judge = [some.rows(rows) for some in told], [some.rows(~rows) for some in told]
+            learn, tested = (
+                [some.rows(rows) for some in told],
+                [some.rows(~rows) for some in told],
+            )
             start = _from(prior, learn) if with_prior else {}
             gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, judge))
+            kept.append(ndcg_of(gate, tested))
     return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 
@@ -599,16 +605,16 @@ def _step(
 def _task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
     """Tasks of every support size as named arrays."""
     arrays = {
-        f"{knot}/{key}": value
-        for knot, tasks in enumerate(made)
+        f"{point}/{key}": value
+        for point, tasks in enumerate(made)
         for key, value in tasks.arrays().items()
     }
-    return {**arrays, "knots": np.array([len(made)])}
+    return {**arrays, "points": np.array([len(made)])}
 
 
 def _tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
     """From `_task_arrays`."""
-    return [GateTasks.from_arrays(arrays, f"{knot}/") for knot in range(int(arrays["knots"][0]))]
+    return [GateTasks.from_arrays(arrays, f"{point}/") for point in range(int(arrays["points"][0]))]
 
 
 def _ask_held_out(
@@ -680,11 +686,11 @@ class Steps:
         if self.folder is None:
             return make()
         path = self.folder / f"{name}{_STEP}"
-        kept = read_checkpoint(path, of={"version": self.version})
+        kept = read_checkpoint(path, of={"version": self.version, "layout": _LAYOUT})
         if kept is not None:
             return made_of(kept.arrays)
         made = make()
-        write_checkpoint(path, arrays(made), {"version": self.version})
+        write_checkpoint(path, arrays(made), {"version": self.version, "layout": _LAYOUT})
         return made
 
     def forget(self) -> None:
@@ -702,7 +708,7 @@ def held_out_of(n_items: int) -> int:
 
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
-    """Held-out parts of the training users that have something to be judged on."""
+    """Held-out parts of the training users that have something to be evaluated on."""
     able = np.flatnonzero(
         (behaviour.histories.lengths >= behaviour.horizon.min_events)
         & (behaviour.targets.lengths > 0)
@@ -738,20 +744,16 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
     seen = np.bincount(met, minlength=behaviour.n_items) > 0
-    columns = np.concatenate(
-        [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
-    ).astype(np.float64)
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag(
-        [*np.ones(columns.shape[1] - 1), 1e-6]
-    )
-    weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
-    counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
+    content = behaviour.content.astype(np.float64)
+    weights = from_content(content[seen], np.log(counts[seen])[:, None], CONTENT_RIDGE)[:, 0]
+    told = with_one(content[~seen]) @ weights
+    counts[~seen] = np.exp(np.minimum(told, np.log(counts[seen]).max()))
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)
 
 
-def _standing(behaviour: Behaviour) -> np.ndarray:
+def _item_statistics(behaviour: Behaviour) -> np.ndarray:
     """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of
     events of any kind; 0 for unseen items.
     """
@@ -765,13 +767,13 @@ def _standing(behaviour: Behaviour) -> np.ndarray:
     ):
         total = np.bincount(histories.items, users * value, behaviour.n_items)
         columns.append(
-            (total + STANDING_DAMPING * np.average(value, weights=users))
-            / (count + STANDING_DAMPING)
+            (total + ITEM_STATISTICS_DAMPING * np.average(value, weights=users))
+            / (count + ITEM_STATISTICS_DAMPING)
         )
-    standing, seen = np.stack(columns, axis=1), count > 0
-    middle, spread = standing[seen].mean(0), standing[seen].std(0)
+    item_statistics, seen = np.stack(columns, axis=1), count > 0
+    middle, spread = item_statistics[seen].mean(0), item_statistics[seen].std(0)
     return np.where(
-        seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
+        seen[:, None], (item_statistics - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
     ).astype(np.float32)
 
 

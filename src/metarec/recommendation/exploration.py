@@ -26,7 +26,7 @@ GROUP = 10
 """Slates up to this length are drawn in one, longer ones in groups of half as many places."""
 NEWEST = 100
 """Events of a user that tell what is known of them, the newest: bounds the solve."""
-MOST_NUMBERS = 50_000_000
+MAX_NUMBERS = 50_000_000
 """Numbers held at a time while the posterior is found: bounds memory."""
 SMALLEST = 1e-6
 """Propensities are never logged smaller: the grid's own error, and a division later."""
@@ -118,7 +118,7 @@ def directions_of(embeddings: np.ndarray) -> np.ndarray:
     )
 
 
-def posterior_spread(
+def posterior_std(
     directions: np.ndarray, support: Histories, items: np.ndarray | None = None
 ) -> np.ndarray:
     """Standard deviation in (0, 1] of each item's score once a user's events are known; 1 before
@@ -126,8 +126,8 @@ def posterior_spread(
 
     The posterior of a Gaussian process over items: a user's leaning to each item has variance 1,
     two items' leanings are as alike as their embeddings (cosine), and an event shows one leaning
-    with noise of variance 1. So doubt shrinks most about what is like the events, and stays 1 about
-    items unlike all of them, or without an embedding.
+    with noise of variance 1. So uncertainty shrinks most about what is like the events, and stays 1
+    about items unlike all of them, or without an embedding.
 
     Args:
         directions: [N, D] embeddings of length 1 (`directions_of`).
@@ -140,7 +140,7 @@ def posterior_spread(
     known = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
     width = len(directions) if items is None else items.shape[1]
     spread = np.ones((len(support), width), np.float32)
-    at_once = max(1, MOST_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
+    at_once = max(1, MAX_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
     for start in range(0, len(support), at_once):
         rows = np.arange(start, min(start + at_once, len(support)))
         some = known.users(rows).padded()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -67,6 +68,11 @@ class FittedModel:
     """What it started from; None where it started from nothing, or the prior did not help."""
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
+
+    @classmethod
+    def of(cls, model: FittedModel) -> Self:
+        """The same model with the verbs of this class."""
+        return cls(**{one.name: getattr(model, one.name) for one in fields(model)})
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -134,7 +140,7 @@ class FittedModel:
         """[N] standard deviation of the log popularity of cold items; 0 for the others."""
         is_met = np.zeros(len(self.catalog), bool)
         is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
-        return self.ensemble.popularity_doubt(self.content, is_met)
+        return self.ensemble.popularity_uncertainty(self.content, is_met)
 
     @cached_property
     def cold_items(self) -> np.ndarray:

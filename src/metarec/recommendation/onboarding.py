@@ -32,17 +32,17 @@ def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
     return np.asarray((events_per_item + 1.0) / (n_users + 2.0))
 
 
-def chance_known_to(knows: np.ndarray, stranger: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def chance_known_to(knows: np.ndarray, anonymous: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """[B, N] chance that each user knows each item, given what they answered: that of anybody,
-    times how much likelier the scores hold it than for a stranger.
+    times how much likelier the scores hold it than for an anonymous user.
 
     Args:
         knows: [N] chance that somebody knows the item.
-        stranger: [N] log-scores for somebody of whom nothing is known.
+        anonymous user: [N] log-scores for somebody of whom nothing is known.
         scores: [B, N] log-scores for each user.
     """
     lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (
-        stranger - np.logaddexp.reduce(stranger)
+        anonymous - np.logaddexp.reduce(anonymous)
     )
     return np.asarray(np.minimum(knows * np.exp(lift), 1.0))
 

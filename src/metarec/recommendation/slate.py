@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from metarec.data.errors import BadInput
+
+ItemIds: TypeAlias = Sequence[Sequence[str]]
+"""For each request its items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,8 @@ class Slate:
     """[K] log-scores of the evidence gate; only their order and differences mean something."""
     uncertainty: np.ndarray
     """[K] standard deviation of each item's predicted value on the data's scale; without ratings,
-    doubt about its score, 1 for a
-    stranger and towards 0 as events like the item arrive."""
+    uncertainty about its score, 1 for a
+    anonymous user and towards 0 as events like the item arrive."""
     propensity: np.ndarray
     """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
     predicted: np.ndarray | None = None

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SAVED = {"people": "users", "newcomers": "cold_users", "person_template": "user_template"}
-"""Old name of an array or setting of a saved model -> its name."""
+SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
+"""Old name of a setting of a saved model -> its name."""
+ARRAYS = {
+    "people": "users",
+    "knots": "points",
+    "trust": "popularity_weight",
+    "regard": "statistics_weight",
+    "ease": "smoothing",
+    "standing": "item_statistics",
+}
+"""Old name of an array of a saved model -> its name; each class reads its own arrays by them."""
 IN_REPORTS = {
     "people": "users",
     "newcomers": "new_users",
     "training_people": "training_users",
     "liked_per_person": "liked_per_user",
+    "judged": "test_users",
+    "verdicts": "comparisons",
+    "standings": "differences",
+    "worth_from": "crossover",
+    "verdict": "summary",
+    "made_up": "synthetic",
 }
 """Old key of a report kept with a model -> its key."""
 OPTIONS = {"--person-template": "--user-template", "--people-as-text": "--user-text"}

@@ -298,9 +298,9 @@ def _told(experiment: Experiment, found: Results) -> str:
 def _sentence(one: Comparison) -> str:
     if one.low is None or one.high is None:
         return f"{one.arm}, {one.group} users: too few to say ({one.users:,} counted)"
-    verdict = "better" if one.is_better else "worse" if one.is_worse else "no difference shown yet"
+    outcome = "better" if one.is_better else "worse" if one.is_worse else "no difference shown yet"
     interval = f"{one.difference:+.4g} [{one.low:+.4g}, {one.high:+.4g}]"
     return (
         f"{one.arm}, {one.group} users: {one.arm_mean:.4g} to the control's "
-        f"{one.control_mean:.4g}, {interval}: {verdict}"
+        f"{one.control_mean:.4g}, {interval}: {outcome}"
     )

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender
 
-MOST_EXPLAINED = 60
+MAX_EXPLAINED = 60
 """Users whose explanations are measured: each costs some hundred scores of the catalog."""
-MOST_EVENTS = 10
+MAX_EVENTS = 10
 """Events of each of them."""
 
 
@@ -99,10 +99,10 @@ def audit(
     from metarec.recommender import Recommender
 
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
-    judged, trial, shots, cautions = _whom(loaded, table, seed, as_is)
+    evaluated, trial, shots, cautions = _whom(loaded, table, seed, as_is)
     names = by or attributes_of(trial)
     found = look(
-        judged,
+        evaluated,
         trial,
         by=names,
         shots=shots,
@@ -113,41 +113,41 @@ def audit(
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
     texts, sections = [found.to_text()], {}
-    reserved = cold_exposure(judged, trial, shots, seed=seed)
+    reserved = cold_exposure(evaluated, trial, shots, seed=seed)
     if reserved is not None:
         result["cold_items"] = reserved.to_json()
         texts.append(reserved.to_text())
         sections["What a share for cold items shows and costs"] = f"<p>{reserved.to_text()}</p>"
     if explanations:
-        faithful = _faithful(judged, trial, seed)
+        faithful = _faithful(evaluated, trial, seed)
         result["explanations"] = faithful.to_json()
         texts.append(faithful.to_text())
         sections["Whether explanations tell the truth"] = _faithful_html(faithful)
-    ablation = _ablation(judged, trial, shots, seed) if parts else None
+    ablation = _ablation(evaluated, trial, shots, seed) if parts else None
     if ablation is not None:
         result["parts"] = ablation.to_json()
         texts.append(ablation.to_text())
     if features:
         from metarec.fairness.features import audit_features
 
-        rested = audit_features(judged, trial, shots, seed=seed)
+        rested = audit_features(evaluated, trial, shots, seed=seed)
         result["features"] = rested.to_json()
         texts.append(rested.to_text())
         sections["Which columns the model rests on"] = f"<pre>{escape(rested.to_text())}</pre>"
-    tried = _tried(judged, trial, found, names[0], seed) if mend else None
+    tried = _tried(evaluated, trial, found, names[0], seed) if mend else None
     if tried is not None:
         result["prices"] = tried.table.to_json()
         texts.append(tried.to_text())
     if tried is not None and tried.gan is not None:
-        result["made_up"] = tried.gan.to_json()
+        result["synthetic"] = tried.gan.to_json()
         sections["Users made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
             sections["What each part is worth"] = _ablation_html(ablation)
-            (out / "card.md").write_text(_card(judged, ablation, cautions), encoding="utf-8")
+            (out / "card.md").write_text(_card(evaluated, ablation, cautions), encoding="utf-8")
         (out / "audit.html").write_text(
-            to_html(found, prices=None if tried is None else tried.table, further=sections),
+            to_html(found, trade_offs=None if tried is None else tried.table, further=sections),
             encoding="utf-8",
         )
         _write_json(out / "audit.json", result)
@@ -234,7 +234,7 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
 
     typer.echo("fitting once more from another seed, to see how stable explanations are", err=True)
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
-    users = requests_at(trial.cold_users[:MOST_EXPLAINED], MOST_EVENTS)
+    users = requests_at(trial.cold_users[:MAX_EXPLAINED], MAX_EVENTS)
     return measure_faithfulness(model, users, rng=derive(seed, "faithfulness"), reseeded=[other])
 
 
@@ -272,8 +272,8 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
 
 
 def _tried(model: Recommender, trial: Trial, found: Audit, first: str, seed: int) -> Any:
-    """Mitigations of the gap that the audit names, on the users it judged; of the first attribute
-    where no gap is clear.
+    """Mitigations of the gap that the audit names, on the users it evaluated; of the first
+    attribute where no gap is clear.
     """
     from dataclasses import replace
 

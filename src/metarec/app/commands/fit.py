@@ -31,7 +31,8 @@ from metarec.app.commands.options import (
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.tuning import Tuned
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.progress import Progress
 
 
@@ -74,7 +75,7 @@ def fit(
         typer.Option(
             metavar="NAME",
             help="Train with a mitigation of bias: reweighting, upsampling or gan (with --by), or "
-            "inverse-propensity; see docs/guide/auditing-and-mending-bias.md.",
+            "inverse-propensity; see docs/guide/auditing-and-mitigating-bias.md.",
         ),
     ] = None,
     by: Annotated[
@@ -125,7 +126,8 @@ def fit(
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
     from metarec.models.registry import USER_TEXT
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
@@ -158,7 +160,7 @@ def fit(
     users = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
     kept_out = users - learned.interactions.frame["user_id"].n_unique()
-    learned, weights, done = _mended(learned, mend, by, seed)
+    learned, weights, done = _mitigated(learned, mend, by, seed)
     if plan or out is None:
         from metarec.recommendation.plan import plan_fit
 
@@ -208,13 +210,13 @@ def fit(
         "encoder": model.item_inputs.encoder.name,
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
-        "mended": done,
+        "mitigation": done,
         "tuned": tuned.to_dict() if tuned else None,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} users kept out" if kept_out else ""
-    said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    said = [*model.notes, *([f"mitigated by {mend}: {done}"] if done is not None else [])]
     said += [tuned.said, *tuned.toml()] if tuned else []
     notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
@@ -259,7 +261,7 @@ def _steps_of(model: Path) -> Path:
     return model.with_name(f".{model.name}.steps")
 
 
-def _mended(
+def _mitigated(
     data: Dataset, name: str | None, by: str | None, seed: int
 ) -> tuple[Dataset, Any, str | None]:
     """The data to fit on, weights of users, and what was done.
@@ -268,14 +270,14 @@ def _mended(
         BadInput: if the mitigation cannot be done.
     """
     from metarec.data.schema import BadInput
-    from metarec.fairness.mitigation.training import mended
+    from metarec.fairness.mitigation.training import mitigated
     from metarec.runtime.rng import derive
 
     if name is None:
         if by is not None:
             raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
         return data, None, None
-    found = mended(data, name, by, derive(seed, "mend"))
+    found = mitigated(data, name, by, derive(seed, "mend"))
     return found.data, found.weights, found.said
 
 

@@ -1,4 +1,4 @@
-// Which view is shown, the visitor's menu, and the key where the service wants one.
+// Which view is shown, the user's menu, and the key where the service wants one.
 
 import { hasKey } from "./api.js";
 import { askIn, byId, el } from "./dom.js";

@@ -65,7 +65,7 @@ function runningOne({ experiment, results }) {
 const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)}%` : "–");
 
 function armsTable(experiment, results, canAct) {
-  const heads = ["Arm", "Users", "Counted", "Slates", "Clicked", "Converted", "Refused", "Failed", "99 in 100 within", "Items", ""];
+  const heads = ["Arm", "Users", "Counted", "Slates", "Clicked", "Converted", "Refused", "Failed", "99 in 100 within", "Items, to control", ""];
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Arms" }, el("table", { class: "plain arms" },
     el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, results.arms.map((arm, at) => armRow(experiment, experiment.arms[at], arm, at, canAct)))));
@@ -78,7 +78,7 @@ function armRow(experiment, plan, arm, at, canAct) {
   return el("tr", { class: arm.name === experiment.winner ? "current" : "" },
     el("th", { scope: "row" }, el("code", {}, arm.name), el("small", {}, ` ${Math.round(100 * plan.share)}%${at ? "" : ", control"}`),
       el("p", { class: "quiet" }, [plan.model, settingsIn(plan.settings)].filter(Boolean).join(", ")), why ? el("p", { class: "bad-text" }, `Stopped: ${why}`) : null),
-    [...cells, ...shares, arm.p99_ms === null ? "–" : `${arm.p99_ms.toFixed(1)} ms`, arm.different_items ?? "–"].map((text) => el("td", { class: "number" }, String(text))),
+    [...cells, ...shares, arm.p99_ms === null ? "–" : `${arm.p99_ms.toFixed(1)} ms`, arm.coverage_ratio === null ? "–" : percent(arm.coverage_ratio, 1)].map((text) => el("td", { class: "number" }, String(text))),
     el("td", { class: "acts" }, canAct && !why ? [
       el("button", { type: "button", onclick: () => promote(experiment, arm.name) }, "Promote…"), " ",
       at ? el("button", { type: "button", onclick: () => stop(experiment, arm.name) }, "Stop…") : null] : null));
@@ -103,7 +103,7 @@ function differences(experiment, arm, rows) {
   const known = rows.filter((one) => one.low !== null);
   const all = rows.find((one) => one.group === "all");
   return el("div", { class: "differences" }, el("p", { class: "callout" }, `${arm}: ${verdict(all)}`),
-    known.length ? intervals(known.map((one) => ({ group: GROUPS[one.group], people: one.users, value: one.difference, low: one.low, high: one.high, is_small: false }))) : null);
+    known.length ? intervals(known.map((one) => ({ group: GROUPS[one.group], users: one.users, value: one.difference, low: one.low, high: one.high, is_small: false }))) : null);
 }
 
 function verdict(one) {

@@ -1,11 +1,11 @@
 // The new user's view: tell something, see the list move, ask why.
 
 import { ask, item, remember, timed } from "./api.js";
-import { drawDoubt, drawMoves } from "./adaptation.js";
+import { drawUncertainty, drawMoves } from "./adaptation.js";
 import { meetCircumstances } from "./circumstances.js";
 import { byId, count, el, icon, say, toast } from "./dom.js";
 import { tellFailure } from "./failures.js";
-import { factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
+import { factLine, forecastWords, rateButtons, sureWords, tile } from "./items.js";
 import { asking, keep, newEvent, opinionOf, opinions, user, saveProfile, store, takesBack, takingBack } from "./user.js";
 import { showWhy } from "./why.js";
 
@@ -15,25 +15,25 @@ const PERSONAL_AFTER = 5;
 const REPLAYED = 8;
 const STEP_MS = 1200;
 
-/** What is on the screen. `stranger` is the list of somebody nobody knows anything about. */
-const shown = { slate: null, before: null, stranger: null, trail: [], against: "stranger", range: null, model: null };
+/** What is on the screen. `anonymous` is the list of somebody nobody knows anything about. */
+const shown = { slate: null, before: null, anonymous: null, trail: [], against: "anonymous", range: null, model: null };
 let ticket = 0;
 let playing = 0;
-let visitor = user.userId;
+let shownTo = user.userId;
 
 export async function showNewUser() {
-  if (visitor !== user.userId) {
-    Object.assign(shown, { slate: null, before: null, stranger: null, trail: [] });
+  if (shownTo !== user.userId) {
+    Object.assign(shown, { slate: null, before: null, anonymous: null, trail: [] });
     fillFields();
   }
-  visitor = user.userId;
+  shownTo = user.userId;
   drawTold();
   if (!shown.slate) byId("slate").replaceChildren(...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })));
   if (!shown.model) await meetModel();
   await meetCircumstances(refresh);
-  if (!shown.stranger) shown.stranger = await ask("POST", "v1/recommendations", { k: K });
-  await sayExamples(shown.stranger.items.map((one) => one.item_id));
-  if (!shown.trail.length) shown.trail.push(mark(shown.stranger, 0));
+  if (!shown.anonymous) shown.anonymous = await ask("POST", "v1/recommendations", { k: K });
+  await sayExamples(shown.anonymous.items.map((one) => one.item_id));
+  if (!shown.trail.length) shown.trail.push(mark(shown.anonymous, 0));
   await Promise.all([refresh(), drawQuestions()]);
 }
 
@@ -76,7 +76,7 @@ async function refresh() {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");
   }
   if (mine !== ticket) return; // a later click has asked again
-  shown.before = shown.slate || shown.stranger;
+  shown.before = shown.slate || shown.anonymous;
   shown.slate = { ...slate, ms };
   const known = opinions().length;
   shown.trail = shown.trail.filter((one) => one.shots === 0 || one.shots < known); // what was taken back is no longer a step
@@ -84,18 +84,18 @@ async function refresh() {
   drawHero();
   drawSlate();
   drawMoved();
-  drawDoubt(byId("doubt"), shown.trail);
+  drawUncertainty(byId("uncertainty"), shown.trail);
   drawTold();
 }
 
 const mark = (slate, shots) => ({
-  shots, doubt: mean(slate.items.map((one) => one.uncertainty).filter((doubt) => doubt !== null)),
+  shots, uncertainty: mean(slate.items.map((one) => one.uncertainty).filter((uncertainty) => uncertainty !== null)),
 });
 const mean = (numbers) => (numbers.length ? numbers.reduce((sum, x) => sum + x, 0) / numbers.length : null);
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
-  const shots = opinions().length; // things, not acts: one judged twice is one
+  const shots = opinions().length; // things, not acts: one rated twice is one
   byId("headline").textContent = shots === 0 ? "Tell us one thing you like." : shots < PERSONAL_AFTER ? "We are getting to know you." : "This is your list now.";
   byId("lead").textContent = shots === 0
     ? "The list below changes with every click. No account, no form."
@@ -131,7 +131,7 @@ function movedSentence(slate, was) {
 }
 
 function row(one, place, moved) {
-  const judge = (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id);
+  const rate = (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id);
   const line = el("span", { class: "facts" });
   item(one.item_id).then(({ attributes }) => line.replaceWith(factLine(one.title, attributes)), () => {});
   return el("li", { class: "row", "data-item": one.item_id, tabindex: place === 0 ? "0" : "-1", "aria-label": `${place + 1}: ${one.title}` },
@@ -140,9 +140,9 @@ function row(one, place, moved) {
     el("div", { class: "words" },
       el("h3", {}, one.title), line,
       one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null),
-    shown.range && one.interval ? forecast(one) : doubtMeter(one.uncertainty),
+    shown.range && one.interval ? forecast(one) : uncertaintyMeter(one.uncertainty),
     el("div", { class: "acts" },
-      judgeButtons(one.title, opinionOf(one.item_id)?.kind, judge),
+      rateButtons(one.title, opinionOf(one.item_id)?.kind, rate),
       el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one) },
         icon("why"), el("span", {}, "Why?"))));
 }
@@ -164,21 +164,21 @@ function forecast(one) {
   const [low, high] = shown.range;
   const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
   const words = forecastWords(one, shown.range);
-  return el("span", { class: "doubt forecast", role: "img", "aria-label": words, title: words },
+  return el("span", { class: "uncertainty forecast", role: "img", "aria-label": words, title: words },
     el("strong", {}, predicted.toFixed(1), el("small", {}, ` of ${high}`)),
     el("span", { class: "scale", vars: { from: at(interval[0]), to: at(interval[1]), at: at(predicted) } },
       el("span", { class: "whisker" }), el("span", { class: "dot" })),
     el("span", {}, interval.map((end) => end.toFixed(1)).join(" – ")));
 }
 
-/** How unsure we are of this item, as a share of the most unsure item a stranger is shown. */
-function doubtMeter(doubt) {
-  if (doubt === null) return el("span", { class: "doubt" });
-  const most = Math.max(...[...(shown.stranger?.items || []), ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
-  const share = doubt / most;
+/** How unsure we are of this item, as a share of the most unsure item an anonymous user is shown. */
+function uncertaintyMeter(uncertainty) {
+  if (uncertainty === null) return el("span", { class: "uncertainty" });
+  const most = Math.max(...[...(shown.anonymous?.items || []), ...shown.slate.items].map((one) => one.uncertainty || 0)) || 1;
+  const share = uncertainty / most;
   const words = sureWords(share);
-  return el("span", { class: "doubt", role: "img", "aria-label": words, title: words },
-    el("span", { class: "doubt-bar", vars: { share: `${Math.round(100 * share)}%` } }), el("span", {}, words));
+  return el("span", { class: "uncertainty", role: "img", "aria-label": words, title: words },
+    el("span", { class: "uncertainty-bar", vars: { share: `${Math.round(100 * share)}%` } }), el("span", {}, words));
 }
 
 /** Let rows travel from where they were to where they are. */
@@ -194,8 +194,8 @@ function glide(rows, old) {
 }
 
 function drawMoved() {
-  const base = shown.against === "stranger" ? shown.stranger : shown.before;
-  drawMoves(byId("moved"), base, shown.slate, shown.against === "stranger" ? "A stranger" : "Before");
+  const base = shown.against === "anonymous" ? shown.anonymous : shown.before;
+  drawMoves(byId("moved"), base, shown.slate, shown.against === "anonymous" ? "A new user" : "Before");
 }
 
 /** Play the adaptation: the list before and after each of the last opinions, one after the other. */
@@ -270,7 +270,7 @@ function undo({ item_id: itemId, title }, before) {
 }
 
 function press(itemId, kind) {
-  for (const button of document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"] .judge`)) {
+  for (const button of document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"] .rate`)) {
     button.setAttribute("aria-pressed", String(button.classList.contains(kind)));
   }
 }
@@ -333,7 +333,7 @@ function question(one) {
     tile(one),
     el("div", { class: "words" }, el("h3", {}, one.title), factLine(one.title, one.attributes)),
     el("div", { class: "acts" },
-      judgeButtons(one.title, null, (kind) => act(one.item_id, one.title, kind, null)),
+      rateButtons(one.title, null, (kind) => act(one.item_id, one.title, kind, null)),
       el("button", { type: "button", class: "quiet-button", onclick: () => skip(one) }, "Don't know it")));
 }
 
@@ -359,7 +359,7 @@ function drawTold() {
   const told = opinions();
   byId("told").replaceChildren(...(told.length ? told.map((one) => el("li", { "data-item": one.item_id },
     el("span", { class: "told-title" }, one.title || one.item_id),
-    el("span", { class: "acts" }, judgeButtons(one.title || one.item_id, one.kind, (kind) => act(one.item_id, one.title, kind, null)))))
+    el("span", { class: "acts" }, rateButtons(one.title || one.item_id, one.kind, (kind) => act(one.item_id, one.title, kind, null)))))
     : [el("li", { class: "quiet" }, "Nothing yet. Three likes are enough to see a difference.")]));
 }
 
@@ -393,7 +393,7 @@ function drawFound(items, words) {
   byId("found").replaceChildren(...(items.length ? items.map((one) => el("div", { class: "hit", "data-item": one.item_id, tabindex: "-1", role: "group", "aria-label": one.title },
     tile(one),
     el("div", { class: "words" }, el("strong", {}, one.title), factLine(one.title, one.attributes)),
-    el("div", { class: "acts" }, judgeButtons(one.title, now.get(one.item_id), async (kind) => {
+    el("div", { class: "acts" }, rateButtons(one.title, now.get(one.item_id), async (kind) => {
       await act(one.item_id, one.title, kind, null);
       byId("search").value = "";
       closeSearch();
@@ -428,7 +428,7 @@ export function onKey(event) {
       if (row === byId("found").firstElementChild && moves[event.key] < 0) byId("search").focus();
       else step(byId("found"), ".hit", moves[event.key]);
     } else step(byId("slate"), "li.row", moves[event.key]);
-  } else if (row && "ld".includes(event.key)) row.querySelector(event.key === "l" ? ".judge.like" : ".judge.dislike")?.click();
+  } else if (row && "ld".includes(event.key)) row.querySelector(event.key === "l" ? ".rate.like" : ".rate.dislike")?.click();
   else if (row && event.key === "w") row.querySelector(".why-button")?.click();
   else if (event.key === "Escape") closeSearch();
 }

@@ -6,7 +6,7 @@ import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { failures, parse, quantile, total } from "./metrics.js";
-import { drawReport, standing } from "./reports.js";
+import { drawReport, placeOf } from "./reports.js";
 
 const EVERY = 2000;
 const KEPT = 90;
@@ -134,19 +134,19 @@ async function drawModels(status) {
 
 function modelRow(model) {
   const { facts, decision } = model;
-  const judged = decision && decision.table;
+  const evaluated = decision && decision.table;
   return el("tr", { class: model.is_current ? "current" : "" },
     el("th", { scope: "row" }, el("code", {}, model.version), model.is_current ? el("span", { class: "badge up" }, "serving") : null),
     el("td", {}, facts.data?.name || "–"),
     el("td", {}, facts.settings?.preset || "–"),
     el("td", {}, model.problem ? el("span", { class: "bad-text" }, model.problem)
-      : judged ? el("details", {}, el("summary", {}, decision.promote ? "not worse" : "refused"), decisionTable(decision)) : "the first model"),
+      : evaluated ? el("details", {}, el("summary", {}, decision.promote ? "not worse" : "refused"), decisionTable(decision)) : "the first model"),
     el("td", { class: "acts" }, model.is_current || model.problem ? null
       : el("button", { type: "button", onclick: () => promote(model) }, "Let it serve")));
 }
 
 function decisionTable(decision) {
-  return el("div", {}, el("p", {}, decision.reason), el("ul", { class: "verdicts" },
+  return el("div", {}, el("p", {}, decision.reason), el("ul", { class: "checks" },
     decision.table.map((row) => el("li", { class: row.passed ? "passed" : "not-passed" }, row.sentence))));
 }
 
@@ -183,7 +183,7 @@ async function drawReports(status) {
   const all = await Promise.all(status.reports.map(async (name) => {
     try {
       const report = await ask("GET", `v1/reports/${encodeURIComponent(name)}`);
-      return { at: standing(report), panel: drawReport(name, report) };
+      return { at: placeOf(report), panel: drawReport(name, report) };
     } catch (error) {
       return { at: -1, panel: el("section", { class: "panel" }, el("h2", {}, name), el("p", { class: "notice" }, `This report cannot be shown: ${error.message}`)) };
     }

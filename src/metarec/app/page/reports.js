@@ -4,7 +4,7 @@ import { curve, intervals } from "./charts.js";
 import { count, el, when } from "./dom.js";
 
 /** Where a report stands on the page: the curve first, then for whom it works, then the data, then whatever else. */
-export const standing = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
+export const placeOf = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
 
 export function drawReport(name, report) {
   const drawn = draw(name, report);
@@ -37,9 +37,9 @@ const number = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits) : "–
 function learningCurve(name, report) {
   const table = (report.curves.cold || report.curves.all).table;
   const metrics = [...new Set(table.map((row) => row.metric))];
-  const sentences = Object.values(report.verdicts || {}).map((one) => el("p", { class: "callout" }, one.sentence));
+  const sentences = Object.values(report.comparisons || {}).map((one) => el("p", { class: "callout" }, one.sentence));
   return panel(name, `Learning curve: ${report.data}`,
-    el("p", { class: "quiet" }, `${count(report.facts.judged, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`),
+    el("p", { class: "quiet" }, `${count(report.facts.test_users, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`),
     sentences, chooser(name, "Measure", metrics, (metric) => curveOf(report, table.filter((row) => row.metric === metric), metric)));
 }
 

@@ -23,25 +23,25 @@ from metarec.runtime.rng import derive
 
 MAX_SHOWN = 20
 """Items of a user that may be shown."""
-MOST_VALUES = 12
+MAX_VALUES = 12
 """Attributes with more different values are no groups."""
-LEAST_IN_GROUP = 20
+MIN_IN_GROUP = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judges:
+class HoldoutUsers:
     """Users whom neither model was trained on."""
 
     cold_users: list[ColdUser]
     horizon: Horizon
 
 
-def as_judges(
+def as_holdout_users(
     data: Dataset,
     profiles: Mapping[str, Mapping[str, object]],
     known: Sequence[str],
     relevant_from: float,
-) -> Judges:
+) -> HoldoutUsers:
     """Make new users of users: the first half of their items, at most 20, may be shown, the rest is
     asked.
 
@@ -63,7 +63,7 @@ def as_judges(
     ]
     shots = (0, 1, 3, 5, 10)
     longest = int(np.median([n.n_items for n in cold_users])) if cold_users else 0
-    return Judges(
+    return HoldoutUsers(
         cold_users=cold_users,
         horizon=Horizon(
             shots=tuple(s for s in shots if s <= longest), pool=longest, min_events=2 * longest
@@ -72,23 +72,27 @@ def as_judges(
 
 
 def compare(
-    champion: Recommender, challenger: Recommender, judges: Judges, train: Dataset, seed: int = 0
+    champion: Recommender,
+    challenger: Recommender,
+    test_users: HoldoutUsers,
+    train: Dataset,
+    seed: int = 0,
 ) -> list[Comparison]:
     """NDCG@10 overall, at each number of events and for each group, MAE where there are ratings,
     and time.
     """
-    if not judges.cold_users or not judges.horizon.shots:
+    if not test_users.cold_users or not test_users.horizon.shots:
         return [_latency(champion, challenger)]
     items = sorted(set(champion.vocabulary.ids) & set(challenger.vocabulary.ids))
-    trial = Trial.of(judges.cold_users, train, candidates=items)
+    trial = Trial.of(test_users.cold_users, train, candidates=items)
     found = {
         name: [
             measure(model, trial, shots, derive(seed, "ties", shots)).per_user
-            for shots in judges.horizon.shots
+            for shots in test_users.horizon.shots
         ]
         for name, model in (("champion", champion), ("challenger", challenger))
     }
-    weights = resample(len(judges.cold_users), derive(seed, "bootstrap"))
+    weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
     quality = {
         name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
     }  # [shots, users]
@@ -101,7 +105,7 @@ def compare(
             quality["challenger"][row],
             weights,
         )
-        for row, shots in enumerate(judges.horizon.shots)
+        for row, shots in enumerate(test_users.horizon.shots)
         if shots <= 3
     ]
     comparisons += [
@@ -112,10 +116,10 @@ def compare(
             resample(int(members.sum()), derive(seed, "bootstrap", name)),
             clear=True,
         )
-        for name, members in groups_of(judges.cold_users).items()
+        for name, members in groups_of(test_users.cold_users).items()
     ]
     if "mae" in found["champion"][0] and "mae" in found["challenger"][0]:
-        rated = np.array([bool(user.rated) for user in judges.cold_users])
+        rated = np.array([bool(user.rated) for user in test_users.cold_users])
         errors = {
             name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
             for name, per_shots in found.items()
@@ -141,11 +145,11 @@ def groups_of(cold_users: Sequence[ColdUser]) -> dict[str, np.ndarray]:
     for name in names:
         values = np.array([str(n.profile.get(name, "")) for n in cold_users])
         known = sorted(set(values) - {""})
-        if len(known) <= MOST_VALUES:
+        if len(known) <= MAX_VALUES:
             groups |= {
                 f"{name}={value}": values == value
                 for value in known
-                if (values == value).sum() >= LEAST_IN_GROUP
+                if (values == value).sum() >= MIN_IN_GROUP
             }
     return groups
 

@@ -21,8 +21,8 @@ from metarec.feedback.store import Store
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
-MOST_SLATES = 2_000
-LEAST_SLATES = 50
+MAX_SLATES = 2_000
+MIN_SLATES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, obje
     """The latest slates of the store, each with the user's events before it; none from before
     old ones were deleted, when only answered ones are left.
     """
-    slates = store.slates(whole_since(store), latest=MOST_SLATES)
+    slates = store.slates(whole_since(store), latest=MAX_SLATES)
     events = store.as_frame()
     rows = join_outcomes(slates, events, scale).join(
         slates.select("slate_id")
@@ -81,7 +81,7 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
     """Self-normalised and doubly robust estimates of both; none where too little was logged to
     decide by.
     """
-    if len(log.requests) < LEAST_SLATES:
+    if len(log.requests) < MIN_SLATES:
         return []
     shown = {
         name: _choices(model, log)

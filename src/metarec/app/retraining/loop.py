@@ -1,4 +1,4 @@
-"""The loop closed: a challenger is trained on old plus new data, judged beside the champion, and
+"""The loop closed: a challenger is trained on old plus new data, evaluated beside the champion, and
 promoted or refused with the table.
 """
 
@@ -17,7 +17,7 @@ from metarec.app.items import items_frame, upserted
 from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.beside import known_relations, with_circumstances
-from metarec.app.retraining.compare import as_judges, compare
+from metarec.app.retraining.compare import as_holdout_users, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
 from metarec.data.cold_users import Horizon, choose_horizon
@@ -45,9 +45,9 @@ from metarec.runtime.logs import LoggedProgress
 
 log = logging.getLogger("metarec.retrain")
 
-JUDGES_SHARE = 5
+HOLDOUT_SHARE = 5
 """One in so many new users is never trained on, in any round, so that every champion and challenger
-can be judged by them.
+can be evaluated by them.
 """
 OWN_CHOICE = 0.5
 """Users whose weight in training reaches this chose by themselves, and say how long a history is;
@@ -75,8 +75,8 @@ class Retrained:
     decision: Decision
     events_new: int
     """Stored events that the challenger was trained on, beside the old data."""
-    judges: int
-    """Users whom both were judged by."""
+    test_users: int
+    """Users whom both were evaluated by."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -94,25 +94,25 @@ def retrain(
     force: bool = False,
     keep: int = KEEP_VERSIONS,
 ) -> Retrained:
-    """Train a challenger, judge it, promote it if it is not worse; the champion serves until then,
-    and after a refusal.
+    """Train a challenger, evaluate it, promote it if it is not worse; the champion serves until
+    then, and after a refusal.
 
     Args:
         model: folder of the model that serves.
         store: event store with what happened since.
         data: what the first model was fitted on, cleaned with the new events as when fitting; what
             the model itself keeps where not given. Users of it who were kept out of the first
-            model (`metarec fit --hold-out`) judge.
+            model (`metarec fit --hold-out`) evaluate.
         fit: makes a recommender from data; with the champion's own preset, encoder and policy where
             not given.
-        seed: of fitting and judging.
+        seed: of fitting and evaluating.
         rails: how much worse is still not worse.
         force: promote whatever was measured.
         keep: how many retrained versions stay, the newest ones; the one that serves and the one
             before it stay anyway.
 
     Raises:
-        BadInput: if there is nothing new, too few users to judge by (and no `force`), or another
+        BadInput: if there is nothing new, too few users to evaluate on (and no `force`), or another
             retraining runs.
     """
     registry = Registry(model)
@@ -174,20 +174,20 @@ def _round(
         tables.rules if tables else None,
         tables.findings if tables else (),
     )
-    judging, learning = split_judges(
+    judging, learning = split_holdout_users(
         store,
         trained,
         whole.interactions.frame,
         offered=old,
     )
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
-    judges = as_judges(
+    test_users = as_holdout_users(
         whole.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
         profiles,
         champion.vocabulary.ids,
         scale.relevant_from,
     )
-    if not force and (refused := too_few(len(judges.cold_users), rails)):
+    if not force and (refused := too_few(len(test_users.cold_users), rails)):
         raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
     fit = fit or partial(champion.fit_like, seed=seed, progress=LoggedProgress())
@@ -204,10 +204,10 @@ def _round(
         keep_report(place, DATA, report.to_dict(), by="metarec retrain")
     log.info("challenger trained", extra={"challenger": challenger.version})
     comparisons = [
-        *compare(champion, challenger, judges, train, seed),
+        *compare(champion, challenger, test_users, train, seed),
         *compare_on_log(champion, challenger, read_log(store, scale, profiles)),
     ]
-    decision = decide(comparisons, cold_users=len(judges.cold_users), rails=rails)
+    decision = decide(comparisons, cold_users=len(test_users.cold_users), rails=rails)
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force
     if promoted:
@@ -234,7 +234,7 @@ def _round(
         promoted=promoted,
         decision=decision,
         events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
-        judges=len(judges.cold_users),
+        test_users=len(test_users.cold_users),
     )
 
 
@@ -263,14 +263,14 @@ def scale_of(model: Recommender) -> ValueScale:
     return ValueScale.of(model.training.interactions)
 
 
-def split_judges(
+def split_holdout_users(
     store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events of the users who judge, and of those to learn from.
+    """Events of the users who evaluate, and of those to learn from.
 
-    Judges are chosen among users the champion was not trained on by their keyed digest: the same
+    Evaluates are chosen among users the champion was not trained on by their keyed digest: the same
     users in every round, and nobody's choice. Users of the data `offered` to it who were kept out
-    of it all judge, as long as they are a fair share of that data.
+    of it all evaluate, as long as they are a fair share of that data.
     """
     known = trained.interactions.frame.select("user_id").unique()
     cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
@@ -278,13 +278,13 @@ def split_judges(
     if offered is not None:
         users = offered.interactions.frame.select("user_id").unique()
         aside = users.join(known, on="user_id", how="anti")
-        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= users.height else set()
+        kept_out = set(aside["user_id"]) if aside.height * HOLDOUT_SHARE <= users.height else set()
     chosen = pl.DataFrame(
         {
             "user_id": [
                 user
                 for user in cold_users["user_id"].to_list()
-                if user in kept_out or int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
+                if user in kept_out or int(user_digest(store, user)[:8], 16) % HOLDOUT_SHARE == 0
             ]
         },
         schema={"user_id": pl.Utf8},
@@ -327,8 +327,8 @@ def how_to_learn(
 
 
 def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
-    """The judges' events that answered no slate, where at least so many judges have some; else all
-    of them.
+    """The holdout users' events that answered no slate, where at least so many evaluates have some;
+    else all of them.
 
     Answers are all about items that the champion, or one before it, chose to show, which the
     champion ranks high: they cannot see what it misses, nor a challenger that narrows it further.

@@ -174,8 +174,8 @@ class HistoryEvent(Shape):
 
 
 class UserInput(Shape):
-    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow
-    stored ones).
+    """Who asks: a known user, or an anonymous user who sends what they did, or both (sent events
+    follow stored ones).
     """
 
     user_id: Id | None = None
@@ -335,7 +335,7 @@ class Recommendations(Shape):
     notes: list[str]
     without_store: bool = Field(
         description="True where the store is away: the slate is made from what was sent along, as "
-        "for a stranger."
+        "for an anonymous user."
     )
     arm: str | None = Field(
         description="The user's arm of the experiment that runs; null outside of it."
@@ -455,6 +455,7 @@ class User(Shape):
     events: list[StoredEvent] = Field(description="The latest, oldest first.")
     friends: int = Field(description="How many friends are kept; see /v1/users/{user_id}/friends.")
     slates: int = Field(description="How many slates shown to them are kept.")
+    experiments: dict[str, str] = Field(description="A/B experiment -> the arm they saw.")
 
 
 class Profile(Shape):

@@ -1,4 +1,4 @@
-"""The route by which a visitor becomes a customer."""
+"""The route by which an anonymous user becomes a customer."""
 
 from __future__ import annotations
 

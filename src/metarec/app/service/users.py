@@ -30,7 +30,6 @@ from metarec.app.service.request_conversion import (
     stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, cost_of
-from metarec.data.schema import BadInput
 from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -90,9 +89,7 @@ def user_routes(service: Service) -> APIRouter:
         started = time.perf_counter()
         try:
             answer = await made_by(by, body)
-        except (HTTPException, BadInput, StoreUnavailable):
-            raise  # of whoever asked, or of the store
-        except Exception:
+        except Exception:  # whatever it was, the control has its share of such
             service.arms.answered(by, None)
             raise
         service.arms.answered(by, time.perf_counter() - started)
@@ -331,6 +328,7 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
+        "experiments": store.arms_of(user_id),
         "events": [
             {
                 "event_id": e.event_id,
@@ -467,13 +465,13 @@ def _shown(
             "item_id": item_id,
             "title": title_of[item_id],
             "score": score,
-            "uncertainty": doubt,
+            "uncertainty": uncertainty,
             "predicted": value,
             "interval": interval,
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, doubt, value, interval, chance in zip(
+        for item_id, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
             slate.scores.tolist(),
             slate.uncertainty.tolist(),

@@ -17,7 +17,7 @@ from metarec.data.schema import BadInput
 from metarec.data.tables import Tables
 from metarec.runtime.extras import require
 
-LEAST_HOUSEHOLDS = 5
+MIN_HOUSEHOLDS = 5
 NOT_GOODS = (
     "COUPON/MISC ITEMS",
     "COUPONS/STORE & MFG",
@@ -55,7 +55,7 @@ def read_groceries() -> Tables:
         .join(goods.select("product_id", "item_id"), on="product_id")
         .group_by("household_id", "item_id", "transaction_timestamp")
         .agg(pl.col("quantity").sum(), pl.col("sales_value").sum(), pl.col("store_id").first())
-        .filter(pl.col("household_id").n_unique().over("item_id") >= LEAST_HOUSEHOLDS)
+        .filter(pl.col("household_id").n_unique().over("item_id") >= MIN_HOUSEHOLDS)
         .rename({"household_id": "user_id"})
     )
     items = _items(goods, events)

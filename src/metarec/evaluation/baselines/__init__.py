@@ -14,9 +14,9 @@ from metarec.evaluation.baselines.knn import item_knn
 from metarec.evaluation.baselines.ratings import item_mean_user_offset, rating_knn
 from metarec.evaluation.baselines.ridge import ContentRidge
 from metarec.evaluation.baselines.simple import Popular, ProfilePopular, Random, rated_popular
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 
-BASELINES: dict[str, Callable[[], Judged]] = {
+BASELINES: dict[str, Callable[[], Evaluated]] = {
     "Random": Random,
     "Popular": Popular,
     "RatedPopular": rated_popular,
@@ -31,12 +31,12 @@ BASELINES: dict[str, Callable[[], Judged]] = {
 NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
 """Baselines that mean something only where users state values."""
 OURS = tuple(BASELINES)
-_BASELINES: Extensions[Callable[[], Judged]] = Extensions(
+_BASELINES: Extensions[Callable[[], Evaluated]] = Extensions(
     kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=lambda make: make()
 )
 
 
-def register_baseline(name: str, make: Callable[[], Judged]) -> None:
+def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
     """Let a baseline be compared with in every evaluation, as those of this package are.
 
     Args:
@@ -53,13 +53,13 @@ def register_baseline(name: str, make: Callable[[], Judged]) -> None:
         raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
 
 
-def registered_baselines() -> dict[str, Callable[[], Judged]]:
+def registered_baselines() -> dict[str, Callable[[], Evaluated]]:
     """Baselines that others added."""
     _BASELINES.load()
     return {name: make for name, make in BASELINES.items() if name not in OURS}
 
 
-def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Judged]:
+def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Evaluated]:
     """Unfitted baselines that suit the data, or those named.
 
     Raises:

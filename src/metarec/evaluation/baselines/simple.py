@@ -17,7 +17,7 @@ from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import TunedRanker, Validation, Variant, fitted, prepare
 from metarec.recommendation.slate import Request
 
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 """An attribute with more distinct values than this (a zip code) says too little about each."""
 AGE_BANDS = 6
 """A numeric attribute is cut into so many bands of equal size."""
@@ -133,7 +133,7 @@ class ProfilePopular:
         levels = {
             a: column
             for a, column in levels.items()
-            if 1 < len(set(column)) <= min(MOST_LEVELS, len(column) // 2)
+            if 1 < len(set(column)) <= min(MAX_LEVELS, len(column) // 2)
         }
         best = -np.inf
         for counted, pull, weight in product(table.priors, (20.0, 100.0), (1.0, 0.5)):

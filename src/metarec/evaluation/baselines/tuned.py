@@ -29,9 +29,9 @@ N]`.
 
 Part = TypeVar("Part")
 
-MOST_ASKED = 300
+MAX_ASKED = 300
 """Validation new users used for tuning; more would only cost time."""
-FEWEST_ASKED = 100
+MIN_ASKED = 100
 """Even with a large catalog at least so many (or all there are) are asked."""
 CELLS_ASKED = 8_000_000
 """Scores held while tuning, over users, numbers of events and items."""
@@ -86,9 +86,7 @@ class Validation:
         events.
         """
         shots = shots_of(cold_users)
-        most = min(
-            MOST_ASKED, max(FEWEST_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary)))
-        )
+        most = min(MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary))))
         if len(cold_users) > most:
             cold_users = [
                 cold_users[i] for i in sorted(rng.choice(len(cold_users), most, replace=False))

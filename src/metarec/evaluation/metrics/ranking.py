@@ -12,6 +12,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.recommendation.rank import rank as order_by_score
+from metarec.runtime.gains import ndcg_of_hits
 
 
 def rank(
@@ -68,13 +69,7 @@ def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
         relevant: `[B]`, how many items are relevant for each user, listed or not.
         k: places looked at.
     """
-    gain = _discounts(k)
-    ideal = np.concatenate([[1.0], np.cumsum(gain)])[np.minimum(relevant, k)]
-    return np.where(relevant > 0, (_first(hits, k) @ gain) / ideal, 0.0)
-
-
-def _discounts(k: int) -> np.ndarray:
-    return 1.0 / np.log2(np.arange(2, k + 2))
+    return ndcg_of_hits(_first(hits, k), relevant)
 
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:

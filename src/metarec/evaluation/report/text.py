@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_text(evaluation: Evaluation, width: int = 120) -> str:
-    """The learning curve, errors where there are values, the verdict, costs, and some new users."""
+    """The learning curve, errors where there are values, the comparison, costs, some new users."""
     from rich.console import Console
 
     console = Console(
@@ -44,17 +44,17 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
         *(table for table in tables if table is not None),
     ]
     if own is not None:
-        found += ["", f"{evaluation.domain} is judged by {METRICS[own[0]].label}: {own[1]}"]
+        found += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
     for metric in dict.fromkeys(("ndcg@10", "mae", *(own or ())[:1])):
-        verdict = evaluation.verdict(metric)
-        if verdict is not None:
-            found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
+        comparison = evaluation.comparison(metric)
+        if comparison is not None:
+            found += ["", f"{METRICS[metric].label}: {comparison.sentence}"]
     if (choice := evaluation.choice()) is not None:
         found += ["", f"Which to choose: {choice.sentence}", ""]
     found += [
-        f"{model}, by NDCG@10: {verdict}"
+        f"{model}, by NDCG@10: {comparison}"
         for model in evaluation.models[1:]
-        if (verdict := evaluation.verdict("ndcg@10", model)) is not None
+        if (comparison := evaluation.comparison("ndcg@10", model)) is not None
     ]
     return [
         *found,
@@ -64,7 +64,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
 
 
 def head(evaluation: Evaluation) -> str:
-    """Who was judged, on what, after learning from whom."""
+    """Who was evaluated, on what, after learning from whom."""
     facts = evaluation.facts
     read = "".join(
         f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
@@ -72,7 +72,7 @@ def head(evaluation: Evaluation) -> str:
         if "encoder_reason" in (settings := cost.settings)
     )
     return (
-        f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} test users, "
+        f"{evaluation.data}, {evaluation.scenario}: {facts['test_users']:,} test users, "
         f"{facts['chosen_by']:,} validation users; "
         f"fitted on {facts['training_users']:,} users and "
         f"{facts['training_events']:,} events; "

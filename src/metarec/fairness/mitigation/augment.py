@@ -1,4 +1,4 @@
-"""Training data with made-up users of small groups added, and the report on whether they may be
+"""Training data with synthetic users of small groups added, and the report on whether they may be
 used.
 
 The GAN makes up *which* items; values, order and other attributes are drawn from what users of the
@@ -22,20 +22,20 @@ from metarec.fairness.mitigation.gan_checks import GanReport, check
 from metarec.fairness.mitigation.reweighting import training_groups
 from metarec.fairness.mitigation.upsampling import missing_users, with_users
 
-MADE_UP = "made up"
-"""Ids of made-up users read `made up:N`, so that they can be told and taken out again."""
+SYNTHETIC = "made up"
+"""Ids of synthetic users read `made up:N`, so that they can be told and taken out again."""
 HELD_OUT = 0.2
 """Share of real users the GAN never sees: the checks compare with them."""
-MOST_ALONE = 0.5
+MAX_ALONE = 0.5
 """An attribute whose values are mostly one user's own (a zip code) is left empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmented:
-    """The data with made-up users, and what the checks say of them."""
+    """The data with synthetic users, and what the checks say of them."""
 
     data: Dataset
-    made_up: dict[str, int]
+    synthetic: dict[str, int]
     """Group -> how many users were added."""
     report: GanReport
 
@@ -48,7 +48,7 @@ def augment_with_gan(
     strength: float = 1.0,
     config: GanConfig | None = None,
 ) -> Augmented:
-    """Add made-up users to smaller groups until all are as large as the largest.
+    """Add synthetic users to smaller groups until all are as large as the largest.
 
     Args:
         by: profile attribute.
@@ -85,7 +85,7 @@ def augment_with_gan(
     report = check(vectors[~is_held_out & small], vectors[is_held_out & small], made, rng)
     events = _events(train, users, groups, [names[label] for label in wanted], made, item_ids, rng)
     profiles = _profiles(train, users, groups, by, [names[label] for label in wanted], rng)
-    return Augmented(data=with_users(train, events, profiles), made_up=lacking, report=report)
+    return Augmented(data=with_users(train, events, profiles), synthetic=lacking, report=report)
 
 
 def interaction_vectors(data: Dataset, users: list[str]) -> tuple[np.ndarray, list[str]]:
@@ -107,7 +107,7 @@ def _events(
     item_ids: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Events of made-up users: value and kind of a random real event with the item in the group,
+    """Events of synthetic users: value and kind of a random real event with the item in the group,
     or with the item at all.
     """
     of_user = pl.DataFrame({"user_id": users, "group": groups.labels.tolist()})
@@ -143,7 +143,7 @@ def _events(
         pl.int_range(pl.len()).over("user").alias("step")
     )
     order = order.with_columns(
-        pl.format(f"{MADE_UP}:{{}}", "user").alias("user_id"),
+        pl.format(f"{SYNTHETIC}:{{}}", "user").alias("user_id"),
         (pl.col("step") + pl.Series(start).gather(order["user"]))
         .cast(pl.Float64)
         .alias("timestamp"),
@@ -162,7 +162,7 @@ def _profiles(
     labels: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Profile rows of made-up users: each attribute drawn on its own from the real users of the
+    """Profile rows of synthetic users: each attribute drawn on its own from the real users of the
     group.
     """
     real = pl.DataFrame({"user_id": users}).join(
@@ -170,7 +170,7 @@ def _profiles(
     )
     wanted = np.array(labels)
     columns: dict[str, pl.Series] = {
-        "user_id": pl.Series([f"{MADE_UP}:{n}" for n in range(len(labels))])
+        "user_id": pl.Series([f"{SYNTHETIC}:{n}" for n in range(len(labels))])
     }
     for name in train.users.attributes:
         values = real[name]
@@ -183,7 +183,7 @@ def _profiles(
         drawn = values.gather(source)
         columns[name] = (
             drawn
-            if name == by or alone < MOST_ALONE
+            if name == by or alone < MAX_ALONE
             else pl.Series([None] * len(labels), dtype=values.dtype)
         )
     made = pl.DataFrame(columns).with_columns(

@@ -26,12 +26,12 @@ from metarec.fairness.mitigation.debiasing import PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
 from metarec.fairness.mitigation.gan_checks import GanReport
 from metarec.fairness.mitigation.own_model import OwnModel
-from metarec.fairness.mitigation.price import AS_IS, PriceTable, price
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
 from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
+from metarec.fairness.mitigation.trade_off import AS_IS, TradeOffTable, trade_off
 from metarec.fairness.mitigation.upsampling import upsample
-from metarec.fairness.outcomes import Outcomes, judge
+from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -44,7 +44,7 @@ Fit = Callable[[Dataset, dict[str, float] | None], Scores]
 class Tried:
     """The price table, and the results behind it for whoever wants another look."""
 
-    table: PriceTable
+    table: TradeOffTable
     before: Outcomes
     after: dict[str, Outcomes]
     gan: GanReport | None = None
@@ -98,20 +98,20 @@ def compare_mitigations(
     unknown = [name for name in names if name not in ways]
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
-    before = judge(model, trial, steps, seed=seed)
-    price(
+    before = evaluate(model, trial, steps, seed=seed)
+    trade_off(
         before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
     )  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
     for n, name in enumerate(names):
         progress("trying mitigations", n / len(names), name)
-        mended, notes[name] = ways[name]()
-        found = before if mended is model else judge(mended, trial, steps, seed=seed)
+        mitigated, notes[name] = ways[name]()
+        found = before if mitigated is model else evaluate(mitigated, trial, steps, seed=seed)
         if metric in found.per_user:
             after[name] = found
     progress("trying mitigations", 1.0, "")
-    table = price(
+    table = trade_off(
         before,
         after,
         [groups],
@@ -135,7 +135,7 @@ def _ways(
     gan: GanConfig,
     reports: list[GanReport],
 ) -> Iterator[tuple[str, Way]]:
-    """(name, how to make the mended recommender and a note); nothing is made before it is asked
+    """(name, how to make the mitigated recommender and a note); nothing is made before it is asked
     for.
 
     Args:
@@ -156,46 +156,46 @@ def _ways(
         return fit(train, reweigh(train, by))
 
     def own() -> tuple[Scores, str]:
-        mended = OwnModel(
+        mitigated = OwnModel(
             models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots
         )
-        mended.fit(train, split.validation, derive(seed, "own model"))
-        return mended, ", ".join(f"{label}: {name}" for label, name in mended.chosen.items())
+        mitigated.fit(train, split.validation, derive(seed, "own model"))
+        return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())
 
-    def made_up() -> tuple[Scores, str]:
+    def synthetic() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
         reports.append(found.report)
         return (
             fit(found.data, None),
             "copies are safe"
             if found.report.is_safe
-            else "NOT SAFE: made-up users resemble real ones",
+            else "NOT SAFE: synthetic users resemble real ones",
         )
 
     def with_prior() -> tuple[Scores, str]:
-        mended = GroupPrior(model=model, by=by)
-        mended.fit(train, split.validation, derive(seed, "prior"))
+        mitigated = GroupPrior(model=model, by=by)
+        mitigated.fit(train, split.validation, derive(seed, "prior"))
         used = ", ".join(
-            f"{label} {weight:g}" for label, weight in mended.weights.items() if weight
+            f"{label} {weight:g}" for label, weight in mitigated.weights.items() if weight
         )
         return (
-            mended,
+            mitigated,
             f"weights {used}"
             if used
             else "helped nobody on validation new users, so it is not used",
         )
 
     def debiased() -> tuple[Scores, str]:
-        mended = PopularityDebiased(model=model)
-        mended.fit(train, split.validation, derive(seed, "debiasing"))
-        return mended, f"strength {mended.strength:g}"
+        mitigated = PopularityDebiased(model=model)
+        mitigated.fit(train, split.validation, derive(seed, "debiasing"))
+        return mitigated, f"strength {mitigated.strength:g}"
 
     yield "cleaning", cleaned
     yield "reweighting", lambda: (reweighted(), "")
     yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
     if by != ACTIVITY:
         yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
-        yield "GAN augmentation", made_up
+        yield "GAN augmentation", synthetic
         yield "group prior", with_prior
         yield "own model", own
     yield "popularity debiasing", debiased

@@ -1,7 +1,8 @@
 """Users of small groups made up by a conditional GAN over interaction vectors.
 
 After CFGAN (Chae et al. 2018, doi:10.1145/3269206.3271743): the generator writes a whole vector of
-items, not one item, and the discriminator judges whole vectors beside the condition. We differ in
+items, not one item, and the discriminator evaluates whole vectors beside the condition. We differ
+in
 three ways, because we want new users and not completions of known ones: the condition is the group
 and how many events the user has, never a real user's vector; vectors are drawn
 (straight-through Bernoulli) instead of thresholded; and the generator must also match the mean of
@@ -146,20 +147,27 @@ def train_gan(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         generator = Generator(items, group.shape[1], real.mean(dim=0), config)
-        judge = Discriminator(items, group.shape[1], config)
+        discriminator = Discriminator(items, group.shape[1], config)
         write, tell = (
             torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99))
-            for net in (generator, judge)
+            for net in (generator, discriminator)
         )
         for step in range(config.steps):
             batch = torch.multinomial(
                 evenly, min(config.batch, users), replacement=True, generator=rng
             )
-            told = _update_judge(
-                judge, tell, generator, real[batch], group[batch], length[batch], rng
+            told = _update_discriminator(
+                discriminator, tell, generator, real[batch], group[batch], length[batch], rng
             )
             wrote = _update_generator(
-                generator, write, judge, real[batch], group[batch], length[batch], config, rng
+                generator,
+                write,
+                discriminator,
+                real[batch],
+                group[batch],
+                length[batch],
+                config,
+                rng,
             )
             if report is not None:
                 report(step, told, wrote)
@@ -170,8 +178,8 @@ def _noise(generator: Generator, users: int, rng: torch.Generator) -> Tensor:
     return torch.randn(users, generator.noise, generator=rng)
 
 
-def _update_judge(
-    judge: Discriminator,
+def _update_discriminator(
+    discriminator: Discriminator,
     tell: torch.optim.Optimizer,
     generator: Generator,
     real: Tensor,
@@ -181,8 +189,8 @@ def _update_judge(
 ) -> float:
     with torch.no_grad():
         made = generator(_noise(generator, len(real), rng), group, length, rng)
-    right, _ = judge(real, group, length)
-    wrong, _ = judge(made, group, length)
+    right, _ = discriminator(real, group, length)
+    wrong, _ = discriminator(made, group, length)
     loss = (
         functional.binary_cross_entropy_with_logits(
             right, torch.full_like(right, 0.9)
@@ -198,7 +206,7 @@ def _update_judge(
 def _update_generator(
     generator: Generator,
     write: torch.optim.Optimizer,
-    judge: Discriminator,
+    discriminator: Discriminator,
     real: Tensor,
     group: Tensor,
     length: Tensor,
@@ -206,9 +214,9 @@ def _update_generator(
     rng: torch.Generator,
 ) -> float:
     made = generator(_noise(generator, len(real), rng), group, length, rng)
-    fooled, features = judge(made, group, length)
+    fooled, features = discriminator(made, group, length)
     with torch.no_grad():
-        _, wanted = judge(real, group, length)
+        _, wanted = discriminator(real, group, length)
     loss = functional.binary_cross_entropy_with_logits(
         fooled, torch.ones_like(fooled)
     ) + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0))

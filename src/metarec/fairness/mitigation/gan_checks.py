@@ -1,9 +1,9 @@
-"""Whether made-up users are copies of real ones, and whether they are like real ones at all.
+"""Whether synthetic users are copies of real ones, and whether they are like real ones at all.
 
-- *nearest neighbor*: a made-up user should be no closer (Jaccard distance) to the users the GAN
+- *nearest neighbor*: a synthetic user should be no closer (Jaccard distance) to the users the GAN
   saw than held-out real users are;
 - *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can somebody who
-  sees only the made-up users tell who was in the training data? The attack's threshold is set on
+  sees only the synthetic users tell who was in the training data? The attack's threshold is set on
   one half of the users and its advantage (true minus false positive rate) is read on the other, so
   that chance gives 0;
 - *statistics*: popularity of items, pairs of items met together, variety among users, and how well
@@ -20,11 +20,11 @@ import numpy as np
 from metarec.evaluation.significance import resample
 
 TOO_CLOSE = 0.01
-"""Quantile of held-out users's distances below which a made-up user counts as a copy; chance
+"""Quantile of held-out users's distances below which a synthetic user counts as a copy; chance
 gives about this share.
 """
-MOST_COPIES = 0.05
-"""Share of copies above which the made-up users fail."""
+MAX_COPIES = 0.05
+"""Share of copies above which the synthetic users fail."""
 PAIRS_OF = 100
 """Pairs are compared among this many most popular items."""
 
@@ -35,15 +35,15 @@ class GanReport:
 
     real: int
     held_out: int
-    made_up: int
+    synthetic: int
     exact_copies: int
-    """Made-up users whose items are exactly a training user's."""
+    """Synthetic users whose items are exactly a training user's."""
     distance: float
-    """Median Jaccard distance of a made-up user to the nearest training user."""
+    """Median Jaccard distance of a synthetic user to the nearest training user."""
     held_out_distance: float
     """The same of held-out real users."""
     copies: float
-    """Share of made-up users closer to a training user than all but 1% of held-out users are.
+    """Share of synthetic users closer to a training user than all but 1% of held-out users are.
     """
     membership_advantage: float
     """True minus false positive rate of the attack on users it was not tuned on; 0 is chance."""
@@ -55,7 +55,7 @@ class GanReport:
     pair_correlation: float
     """Of how often popular items are met together beyond chance."""
     variety: float
-    """Median distance between made-up users over that between real ones; far below 1: the same
+    """Median distance between synthetic users over that between real ones; far below 1: the same
     user again and again.
     """
     classifier_auc: float
@@ -64,7 +64,7 @@ class GanReport:
     @property
     def is_safe(self) -> bool:
         """No exact copies, few near ones, and no membership advantage clear of zero."""
-        return not self.exact_copies and self.copies <= MOST_COPIES and self.membership_low <= 0
+        return not self.exact_copies and self.copies <= MAX_COPIES and self.membership_low <= 0
 
     @property
     def is_like_real(self) -> bool:
@@ -81,7 +81,7 @@ class GanReport:
         """What a user reads."""
         return "\n".join(
             [
-                f"{self.made_up} made-up users against {self.real} the GAN saw and "
+                f"{self.synthetic} synthetic users against {self.real} the GAN saw and "
                 f"{self.held_out} it did not",
                 f"  copies: {self.exact_copies} exact; {self.copies:.1%} nearer than 99% of "
                 f"unseen users "
@@ -102,7 +102,7 @@ class GanReport:
 def check(
     real: np.ndarray, held_out: np.ndarray, made: np.ndarray, rng: np.random.Generator
 ) -> GanReport:
-    """Compare made-up users [M, N] with users the GAN saw [R, N] and users it did not [H, N]
+    """Compare synthetic users [M, N] with users the GAN saw [R, N] and users it did not [H, N]
     (all bool).
     """
     to_real, unseen_to_real = nearest_distance(made, real), nearest_distance(held_out, real)
@@ -114,7 +114,7 @@ def check(
     return GanReport(
         real=len(real),
         held_out=len(held_out),
-        made_up=len(made),
+        synthetic=len(made),
         exact_copies=int((to_real == 0).sum()),
         distance=float(np.median(to_real)),
         held_out_distance=float(np.median(unseen_to_real)),
@@ -150,24 +150,25 @@ def _jaccard(users: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def membership_advantage(
-    members: np.ndarray, strangers: np.ndarray, rng: np.random.Generator
+    members: np.ndarray, anonymous: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Advantage of guessing "was in the training data" for whoever is near a made-up user, and
+    """Advantage of guessing "was in the training data" for whoever is near a synthetic user, and
     its 95% interval.
 
     Args:
-        members: [R] distances of training users to the nearest made-up user.
-        strangers: [H] of users the GAN never saw.
+        members: [R] distances of training users to the nearest synthetic user.
+        anonymous users: [H] of users the GAN never saw.
     """
-    (tune_in, judge_in), (tune_out, judge_out) = (
-        np.array_split(rng.permutation(side), 2) for side in (members, strangers)
+    (tune_in, evaluate_in), (tune_out, evaluate_out) = (
+        np.array_split(rng.permutation(side), 2) for side in (members, anonymous)
     )
     limits = np.unique(np.concatenate([tune_in, tune_out]))
     gains = (tune_in[None, :] <= limits[:, None]).mean(axis=1) - (
         tune_out[None, :] <= limits[:, None]
     ).mean(axis=1)
     caught, wronged = (
-        (side <= limits[int(gains.argmax())]).astype(np.float64) for side in (judge_in, judge_out)
+        (side <= limits[int(gains.argmax())]).astype(np.float64)
+        for side in (evaluate_in, evaluate_out)
     )
     draws = resample(len(caught), rng) @ caught / len(caught) - resample(
         len(wronged), rng

@@ -18,7 +18,7 @@ from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommendation.slate import Request
 
 
@@ -52,7 +52,7 @@ class OwnModel:
         trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
         seed = int(rng.integers(2**31))  # the same for all: equal scores are ordered alike
         quality = {
-            name: judge(model, trial, self.shots, seed=seed).values("ndcg@10")
+            name: evaluate(model, trial, self.shots, seed=seed).values("ndcg@10")
             for name, model in self.models.items()
         }
         self.chosen = {

@@ -18,7 +18,7 @@ import polars as pl
 from metarec.data.schema import BadInput, Dataset
 from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
-MOST_WEIGHT = 20.0
+MAX_WEIGHT = 20.0
 """No user counts more than this many times the mean: a handful of users must not become the
 data.
 """
@@ -90,5 +90,5 @@ def _events_of_users(train: Dataset) -> pl.DataFrame:
 
 
 def _tamed(raw: np.ndarray) -> list[float]:
-    weights = np.minimum(raw / raw.mean(), MOST_WEIGHT)
+    weights = np.minimum(raw / raw.mean(), MAX_WEIGHT)
     return [float(w) for w in weights / weights.mean()]

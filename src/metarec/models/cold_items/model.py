@@ -38,7 +38,7 @@ FOLDS = 8
 """Users are described without the items of the fold a meta-batch is drawn from, as a new item's
 raters will be.
 """
-MOST_RATERS = 10
+MAX_RATERS = 10
 NO_RATERS = 0.4
 """Share of tasks that show no rater."""
 EVIDENCE = 5.0
@@ -49,9 +49,9 @@ HELD_OUT = 0
 """The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
 weighed.
 """
-JUDGES = 2000
+TEST_USERS = 2000
 """Held-out items, and users asked about them, at most."""
-TRUST_AT = 2.0
+CONFIDENT_AT = 2.0
 """Raters of an item that move its weights half way from those of none to those of many."""
 BLOCK = 20_000_000
 """Cosines held at a time."""
@@ -196,14 +196,14 @@ class NewItems:
         """Items that nobody has rated, adapted once for all who will be asked about; arguments as
         for `scores`.
         """
-        nobody, stranger = (
+        nobody, anonymous = (
             Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1)
         )
         return self._adapted(
             content,
             texts,
             nobody,
-            ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)),
+            ItemFeatures.of(self.describe(anonymous), rng=np.random.default_rng(0)),
         )
 
     def scores_of(
@@ -404,8 +404,8 @@ def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor
     """
     weight_PI1 = weights[0, :, None, None]  # the same for all items
     if raters.any():
-        trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
-        weight_PI1 = weight_PI1 + weights[1, :, None, None] * trust[:, None]
+        confidence = (raters / (raters + CONFIDENT_AT)).to(weights.dtype)
+        weight_PI1 = weight_PI1 + weights[1, :, None, None] * confidence[:, None]
     total = weight_PI1[0] * parts[0]
     for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
         total = torch.addcmul(total, weight, part)
@@ -420,7 +420,7 @@ class _HeldOut:
     query: Query
     users: ItemFeatures
     """Described without these items."""
-    judges: Tensor
+    test_users: Tensor
     """[J] rows of `users`."""
     likeness: Tensor
     """[2, items, J]"""
@@ -436,7 +436,7 @@ class _HeldOut:
     def _parts(self, learner: Learner, prior: Prior) -> Tensor:
         with torch.no_grad():
             params = learner.adapt(prior, self.support, self.users)
-            scores = learner.score(prior, params, self.users.take(self.judges))
+            scores = learner.score(prior, params, self.users.take(self.test_users))
         return torch.cat(
             [torch.stack([scores, params["expected"].expand_as(scores)]), self.likeness]
         )
@@ -572,30 +572,30 @@ class _ItemTasks:
         """All items of the fold kept out; None where nobody liked two of them, so that there is
         nothing to compare.
         """
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:JUDGES])
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:TEST_USERS])
         batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(batch.query.items[batch.query.is_real].numpy())
         if len(items) < 2 or not len(likers):
             return None
-        judges = rng.permutation(likers)[:JUDGES]
+        test_users = rng.permutation(likers)[:TEST_USERS]
         place = np.full(len(self.behaviour.histories), -1)
-        place[judges] = np.arange(len(judges))
+        place[test_users] = np.arange(len(test_users))
         at = torch.from_numpy(place)[batch.query.items]
         assert batch.query.is_candidate is not None, "raters shown are no candidates"
         query = Query(
             items=at.clamp(min=0),
             values=batch.query.values,
             is_real=batch.query.is_real & (at >= 0),
-            is_candidate=batch.query.is_candidate[:, judges],
+            is_candidate=batch.query.is_candidate[:, test_users],
         )
-        histories = self.behaviour.histories.users(judges)
+        histories = self.behaviour.histories.users(test_users)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
         likeness = self.new_items.likeness(self.new_items.texts[items], shown)
         return _HeldOut(
             support=batch.support,
             query=query,
             users=self.users[HELD_OUT],
-            judges=torch.from_numpy(judges),
+            test_users=torch.from_numpy(test_users),
             likeness=torch.from_numpy(likeness),
         )
 
@@ -614,7 +614,7 @@ class _ItemTasks:
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
         raters = self.raters.users(items).shuffled(rng)
         shots = np.where(
-            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MOST_RATERS + 1, len(items))
+            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MAX_RATERS + 1, len(items))
         )
         shots = np.minimum(shots, raters.lengths // 2)
         shown, asked = raters.first(shots), raters.after(shots)
@@ -630,7 +630,7 @@ class _ItemTasks:
         )
         profile = with_expected(self.behaviour.content[items], self.expected[fold])
         return TaskBatch(
-            support=padded_support(shown, profile, MOST_RATERS),
+            support=padded_support(shown, profile, MAX_RATERS),
             query=query,
             items=self.users[fold],
         )

@@ -1,4 +1,4 @@
-"""The deep-set network as an expert of the gate: its chances are the evidence."""
+"""The deep-set network as a scorer of the gate: its chances are the evidence."""
 
 from __future__ import annotations
 

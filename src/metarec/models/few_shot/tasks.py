@@ -60,7 +60,7 @@ class Support:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What adaptation is judged on: up to Q events of each task, padded."""
+    """What adaptation is evaluated on: up to Q events of each task, padded."""
 
     items: Tensor
     """[B, Q] int64."""

@@ -199,12 +199,12 @@ class SequenceTransformer(nn.Module):
         per_item = len(memory_BLD) * max(memory_BLD.shape[1] * self.sizes.heads, self.sizes.dim)
         step = max(1, CANDIDATE_NUMBERS // max(1, per_item))
         parts = [
-            self.judge_candidates(memory_BLD, is_real_BL, vectors_ND[None, start : start + step])
+            self.score_candidates(memory_BLD, is_real_BL, vectors_ND[None, start : start + step])
             for start in range(0, len(vectors_ND), step)
         ]
         return torch.cat(parts, dim=1) + self.item_bias
 
-    def judge_candidates(
+    def score_candidates(
         self, memory_BLD: Tensor, is_real_BL: Tensor, candidates_BCD: Tensor
     ) -> Tensor:
         """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not

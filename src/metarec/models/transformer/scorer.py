@@ -1,4 +1,4 @@
-"""The three forms of sequence Transformer as experts of the evidence gate: what a network reads in
+"""The three forms of sequence Transformer as scorers of the evidence gate: what a network reads in
 a history.
 
 Trained like a new user is served: the first events of each training user are the history, what they
@@ -110,9 +110,11 @@ class Transformer:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
         config, reader = config or cls.config, SequenceReader.fit(behaviour)
         shuffled = rng.permutation(len(behaviour.histories))
-        judged, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
+        evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
         data = _training_set(behaviour, reader, learned)
-        asked = _training_set(behaviour, reader, judged[behaviour.targets.lengths[judged] > 0])
+        asked = _training_set(
+            behaviour, reader, evaluated[behaviour.targets.lengths[evaluated] > 0]
+        )
         network = train_sequence(
             data,
             behaviour.content,
@@ -231,7 +233,7 @@ def _targets(behaviour: Behaviour) -> sp.csr_matrix:
     """[U, N] what each user liked after the pool, everyone counting the same in all, however much
     they liked; mean 1.
 
-    New users are judged one by one. Counted by event, users who like a great deal teach most:
+    New users are evaluated one by one. Counted by event, users who like a great deal teach most:
     encoder-decoders then stood .007 NDCG@10 lower on ml-100k and .003 on ibm-courses.
     """
     liked = behaviour.targets

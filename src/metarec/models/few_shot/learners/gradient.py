@@ -107,9 +107,9 @@ class GradientLearner:
 
     def _support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
         scores, anchor_scores = self.body.support_scores(params, support, items)
-        trust = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
+        confidence = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
         if self.objective == "rating":
-            return trust * support_rating_loss(scores, support)
+            return confidence * support_rating_loss(scores, support)
         known = prior_score(params, items.take(items.anchors), self.objective)
         known = (
             known.unsqueeze(-2)
@@ -118,7 +118,7 @@ class GradientLearner:
         )
         scores = scores + prior_score(params, items.take(support.items), self.objective)
         strength = F.relu(params["meta.strength"][0] + params["meta.strength"][1] * support.values)
-        return trust * support_ranking_loss(
+        return confidence * support_ranking_loss(
             scores, anchor_scores + known, items.anchor_weights, support, strength
         )
 

@@ -94,9 +94,9 @@ def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any])
         return np.zeros(vectors.shape[0], dtype=np.float32)
     closeness = _cosine(vectors, encode([phrase.text for phrase in phrases]))  # [N, P]
     spread = closeness.std(0)
-    standing = (closeness - closeness.mean(0)) / np.where(spread > 1e-9, spread, np.inf)
+    z_scores = (closeness - closeness.mean(0)) / np.where(spread > 1e-9, spread, np.inf)
     signs = np.array([phrase.sign for phrase in phrases])
-    parts = np.where(signs > 0, standing, -np.maximum(standing, 0.0))
+    parts = np.where(signs > 0, z_scores, -np.maximum(z_scores, 0.0))
     return np.asarray(parts.sum(1) / np.sqrt(len(phrases)), dtype=np.float32)
 
 

@@ -5,11 +5,11 @@ everyone.
 from __future__ import annotations
 
 from metarec.fairness.disparity import more_is_better
-from metarec.fairness.mitigation.price import AS_IS, MOST_PRICE, PriceTable
+from metarec.fairness.mitigation.trade_off import AS_IS, MAX_COST, TradeOffTable
 from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 
 
-def draw_prices(table: PriceTable) -> str:
+def draw_trade_offs(table: TradeOffTable) -> str:
     """One point per mitigation with 95% intervals: right is better for everyone (left for errors),
     down is more even. SVG.
     """
@@ -18,7 +18,7 @@ def draw_prices(table: PriceTable) -> str:
     axes.axhspan(
         -0.5 * table.gap.size, 0.5 * table.gap.size, color="#009E73", alpha=0.08, linewidth=0
     )
-    worse = (-MOST_PRICE if more_is_better(table.metric) else MOST_PRICE) * abs(table.overall)
+    worse = (-MAX_COST if more_is_better(table.metric) else MAX_COST) * abs(table.overall)
     axes.axvline(worse, color=QUIET, linewidth=0.8, linestyle=":")
     axes.axhline(0, color=QUIET, linewidth=0.8)
     axes.plot([0], [table.gap.size], marker="s", color="black", linestyle="none", label=AS_IS)
@@ -36,9 +36,7 @@ def draw_prices(table: PriceTable) -> str:
             linewidth=1,
             label=row.name,
         )
-    axes.set_xlabel(
-        f"change of overall {table.metric} (dotted: {MOST_PRICE:.0%} worse)", fontsize=8
-    )
+    axes.set_xlabel(f"change of overall {table.metric} (dotted: {MAX_COST:.0%} worse)", fontsize=8)
     axes.set_ylabel(f"gap by {table.gap.by}: {table.gap.best} over {table.gap.worst}", fontsize=8)
     axes.set_title(
         "What is left of the gap, and the price; green: at most half", fontsize=9, loc="left"

@@ -4,7 +4,7 @@ The gap looked at is the widest clear one of the model as it is (or the widest, 
 and its two groups stay the same throughout: a mitigation may not pick another pair to look good.
 Serving the better group worse also closes a gap, so the table says how each of the two moved. What
 is left of it between users with as many liked items stands beside it, and what the group served
-worse would have to gain for the gap to be halved at a price of `MOST_PRICE`: arithmetic, whatever
+worse would have to gain for the gap to be halved at a price of `MAX_COST`: arithmetic, whatever
 is tried.
 """
 
@@ -30,7 +30,7 @@ from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
 AS_IS = "as it is"
-MOST_PRICE = 0.01
+MAX_COST = 0.01
 """Share of overall quality a mitigation may cost to count as cheap."""
 
 
@@ -47,14 +47,14 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceRow:
+class TradeOffRow:
     """One mitigation beside the model as it is."""
 
     name: str
     overall: float
     overall_change: Change
     """Paired by user."""
-    price: float
+    trade_off: float
     """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is
     one lost.
     """
@@ -86,12 +86,12 @@ class PriceRow:
 
     @property
     def is_cheap(self) -> bool:
-        """Whether overall quality fell by at most `MOST_PRICE`."""
-        return self.price <= MOST_PRICE
+        """Whether overall quality fell by at most `MAX_COST`."""
+        return self.trade_off <= MAX_COST
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceTable:
+class TradeOffTable:
     """Every mitigation tried against the model as it is."""
 
     metric: str
@@ -103,22 +103,20 @@ class PriceTable:
     by_group: dict[str, float]
     shares: dict[str, float]
     """Of each group among the users."""
-    rows: list[PriceRow]
+    rows: list[TradeOffRow]
 
     @property
     def needed(self) -> float:
-        """What the group served worst must gain at least, if halving the gap may cost `MOST_PRICE`
+        """What the group served worst must gain at least, if halving the gap may cost `MAX_COST`
         and nobody else moves.
 
         With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x -
         share_worst y = price.
         """
         best, worst = self.shares[self.gap.best], self.shares[self.gap.worst]
-        return max(
-            0.0, (best * self.gap.size / 2 - MOST_PRICE * abs(self.overall)) / (best + worst)
-        )
+        return max(0.0, (best * self.gap.size / 2 - MAX_COST * abs(self.overall)) / (best + worst))
 
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One honest sentence."""
         clear = "clear" if self.gap.is_clear else "not clear"
         found = (
@@ -144,7 +142,7 @@ class PriceTable:
         if wins:
             best = max(wins, key=lambda row: row.overall)
             return found + (
-                f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.price:+.1%} "
+                f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.trade_off:+.1%} "
                 f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
                 f"{self.gap.best} by {best.best_change}."
             )
@@ -157,7 +155,7 @@ class PriceTable:
             else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
         )
         return found + (
-            f"None of what was tried halves it for at most {MOST_PRICE:.0%} of overall "
+            f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
             f"{self.metric} ({tried}).{nearest} "
             f"{self._what_it_takes()}; {self._most_gained()}"
         )
@@ -186,7 +184,7 @@ class PriceTable:
             }
             for row in self.rows
         ]
-        return asdict(self) | {"rows": rows, "verdict": self.verdict()}
+        return asdict(self) | {"rows": rows, "summary": self.summary()}
 
     def to_text(self) -> str:
         """The table for a terminal."""
@@ -210,10 +208,10 @@ class PriceTable:
             f"{f' ({r.note})' if r.note else ''}"
             for r in self.rows
         ]
-        return "\n".join([*lines, self.verdict()])
+        return "\n".join([*lines, self.summary()])
 
 
-def price(
+def trade_off(
     before: Outcomes,
     after: Mapping[str, Outcomes],
     groupings: Sequence[Groups],
@@ -223,7 +221,7 @@ def price(
     shots: int | None = None,
     pair: frozenset[str] | None = None,
     notes: Mapping[str, str] | None = None,
-) -> PriceTable:
+) -> TradeOffTable:
     """Lay mitigations beside the model as it is.
 
     Args:
@@ -259,7 +257,7 @@ def price(
         )
         for name, outcomes in after.items()
     ]
-    return PriceTable(
+    return TradeOffTable(
         metric=metric,
         shots=shots,
         gap=gap,
@@ -279,18 +277,18 @@ def _row(
     liked: np.ndarray,
     rng: np.random.Generator,
     note: str,
-) -> PriceRow:
+) -> TradeOffRow:
     sign = 1.0 if more_is_better(gap.metric) else -1.0
     gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))
     everyone = _resampled(gain, rng)
     worst, best = (_resampled(gain[mask], rng) for mask in masks)
     means = _means(end, groups)
-    return PriceRow(
+    return TradeOffRow(
         name=name,
         overall=float(np.nanmean(end)),
         overall_change=_change(everyone),
         by_group=means,
-        price=-sign * everyone[0] / abs(float(np.nanmean(start))),
+        trade_off=-sign * everyone[0] / abs(float(np.nanmean(start))),
         worst_change=_change(worst),
         best_change=_change(best),
         worst_gain=_change((sign * worst[0], sign * worst[1])),

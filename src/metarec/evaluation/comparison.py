@@ -1,7 +1,8 @@
 """The honest sentence: is learning to learn worth it on these data?
 
-The bar is the best simple baseline *at each number of events*, chosen with hindsight on the very
-users judged: higher than any one baseline could reach. A difference counts only where its 95%
+The reference is the best simple baseline *at each number of events*, chosen with hindsight on the
+very
+users evaluated: higher than any one baseline could reach. A difference counts only where its 95%
 interval leaves out zero.
 """
 
@@ -19,7 +20,7 @@ from metarec.evaluation.significance import Difference, holm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class DifferenceAt:
     """One number of events: the model against the best baseline there."""
 
     events: int
@@ -52,43 +53,43 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class BaselineComparison:
     """What to tell the owner of the data."""
 
     model: str
     metric: str
-    standings: list[Standing]
+    differences: list[DifferenceAt]
 
     @property
-    def worth_from(self) -> int | None:
+    def crossover(self) -> int | None:
         """The smallest number of events from which the model is clearly better at it and nowhere
         clearly worse after; None: never.
         """
         start = None
-        for standing in self.standings:
-            if standing.outcome == "worse":
+        for difference in self.differences:
+            if difference.outcome == "worse":
                 start = None
-            elif standing.outcome == "better" and start is None:
-                start = standing.events
+            elif difference.outcome == "better" and start is None:
+                start = difference.events
         return start
 
     @property
     def sentence(self) -> str:
         """One or two sentences with numbers and intervals."""
         label = METRICS[self.metric].label
-        worse = [s for s in self.standings if s.outcome == "worse"]
-        if self.worth_from is None:
-            return _not_worth(self.standings, worse, label)
-        first = next(s for s in self.standings if s.events == self.worth_from)
+        worse = [s for s in self.differences if s.outcome == "worse"]
+        if self.crossover is None:
+            return _never_better(self.differences, worse, label)
+        first = next(s for s in self.differences if s.events == self.crossover)
         text = (
             f"Worth it {_from(first.events)}: {first.amount(label)} against the best simple "
             f"baseline there, {first.best}"
-            f"{_at_the_end(first, self.standings[-1], label)}."
+            f"{_at_the_end(first, self.differences[-1], label)}."
         )
-        even = [s for s in self.standings if s.outcome == "even" and s.events > first.events]
+        even = [s for s in self.differences if s.outcome == "even" and s.events > first.events]
         if even:
             text += f" At {events_of(even)} it is even with the best baseline."
-        early = [s for s in self.standings if s.events < first.events]
+        early = [s for s in self.differences if s.events < first.events]
         if worse:
             text += f" Not before: {_worse(worse, label)}."
         elif early:
@@ -99,9 +100,9 @@ class Verdict:
         return self.sentence
 
 
-def judge_worth(
+def compare_with_baselines(
     curve: CurveTable, model: str, baselines: Sequence[str], metric: str = "ndcg@10"
-) -> Verdict:
+) -> BaselineComparison:
     """Lay `model` beside the best of `baselines` at each number of events.
 
     Raises:
@@ -112,11 +113,11 @@ def judge_worth(
     best = curve.best(metric, baselines)
     differences = [curve.differences(model, other, metric)[n] for n, other in enumerate(best)]
     corrected = holm(np.array([d.p_value for d in differences]))
-    return Verdict(
+    return BaselineComparison(
         model=model,
         metric=metric,
-        standings=[
-            Standing(
+        differences=[
+            DifferenceAt(
                 events=k,
                 ours=float(curve.mean(model, metric)[n]),
                 best=best[n],
@@ -130,11 +131,11 @@ def judge_worth(
     )
 
 
-def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> str:
-    last = standings[-1]
+def _never_better(differences: list[DifferenceAt], worse: list[DifferenceAt], label: str) -> str:
+    last = differences[-1]
     if worse:
         return f"Not worth it here: {_worse(worse, label)}."
-    better = [s for s in standings if s.outcome == "better"]
+    better = [s for s in differences if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
     return (
         f"Not worth it here: {last.best} does as well ({last.amount(label)} at {last.events} "
@@ -143,7 +144,7 @@ def _not_worth(standings: list[Standing], worse: list[Standing], label: str) -> 
     )
 
 
-def _worse(worse: list[Standing], label: str) -> str:
+def _worse(worse: list[DifferenceAt], label: str) -> str:
     worst = min(worse, key=lambda s: s.difference.mean)
     return (
         f"at {events_of(worse)} a simple baseline is better ({worst.best}: "
@@ -151,7 +152,7 @@ def _worse(worse: list[Standing], label: str) -> str:
     )
 
 
-def _at_the_end(first: Standing, last: Standing, label: str) -> str:
+def _at_the_end(first: DifferenceAt, last: DifferenceAt, label: str) -> str:
     return (
         ""
         if first.events == last.events
@@ -167,8 +168,8 @@ def _from(events: int) -> str:
     )
 
 
-def events_of(standings: Sequence[Standing]) -> str:
+def events_of(differences: Sequence[DifferenceAt]) -> str:
     """The numbers of events as words: `0, 1 and 3 events`."""
-    numbers = [str(s.events) for s in standings]
+    numbers = [str(s.events) for s in differences]
     listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
     return f"{listed} event{'s' if numbers != ['1'] else ''}"

@@ -196,7 +196,7 @@ def test_a_misspelled_attribute_ends_the_command(run: Run, folder: Path) -> None
 # HTTP
 
 
-def test_http_refuses_a_misspelled_attribute_at_every_door(client: TestClient) -> None:
+def test_http_refuses_a_misspelled_attribute_at_every_interface(client: TestClient) -> None:
     wrong = {"alergies": "nuts"}
     answers = [
         client.post("/v1/recommendations", json={"profile": wrong}),

@@ -1,5 +1,5 @@
-"""Each door's value is what the network serves, and attributions through it add up and find what
-matters.
+"""Each interface's value is what the network serves, and attributions through it add up and find
+what matters.
 """
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metarec.explanation.gradients import integrated_gradients
-from metarec.explanation.network_inputs import content_door, event_door, profile_door
+from metarec.explanation.network_inputs import content_input, event_input, profile_input
 from metarec.models.deep_set.network import DeepSetConfig, DeepSetNetwork
 
 pytest.importorskip("captum")
@@ -52,10 +52,10 @@ def served(network, items, values, profile):
 
 
 @pytest.mark.parametrize(
-    ("door", "names"), [(event_door, "abc"), (profile_door, "xyz"), (content_door, "vwxyz")]
+    ("input", "names"), [(event_input, "abc"), (profile_input, "xyz"), (content_input, "vwxyz")]
 )
-def test_the_door_s_value_is_what_is_served_and_attributions_add_up(asked, door, names):
-    opened = door(*asked, ITEM, list(names))
+def test_the_interface_s_value_is_what_is_served_and_attributions_add_up(asked, input, names):
+    opened = input(*asked, ITEM, list(names))
     assert opened.function(opened.inputs[None])[0].item() == pytest.approx(served(*asked), abs=1e-5)
     found = integrated_gradients(opened, steps=128)
     gain = (opened.function(opened.inputs[None]) - opened.function(opened.baseline[None]))[0].item()
@@ -65,7 +65,7 @@ def test_the_door_s_value_is_what_is_served_and_attributions_add_up(asked, door,
 
 
 def test_a_column_that_says_nothing_gets_nothing(asked):
-    found = integrated_gradients(profile_door(*asked, ITEM, ["x", "y", "z"]))
+    found = integrated_gradients(profile_input(*asked, ITEM, ["x", "y", "z"]))
     assert found.effects[1] == 0.0 and np.abs(found.effects[[0, 2]]).min() > 1e-4
 
 
@@ -74,4 +74,4 @@ def test_a_network_without_content_is_explained_by_events_only():
         torch.zeros(4, 0), 1, 3, torch.zeros(4), torch.tensor([2.0]), DeepSetConfig(dim=8)
     ).eval()
     with pytest.raises(ValueError, match="items have no content"):
-        content_door(network, torch.tensor([0]), torch.tensor([1.0]), torch.zeros(1), 0, [])
+        content_input(network, torch.tensor([0]), torch.tensor([1.0]), torch.zeros(1), 0, [])

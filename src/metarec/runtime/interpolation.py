@@ -9,25 +9,25 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Knots:
-    """Values interpolated between their knots in log(1 + events), and kept beyond the first and the
-    last.
+class Interpolation:
+    """Values interpolated between their points in log(1 + events), and kept beyond the first and
+    the last.
 
-    Worked out once for every number of events up to the last knot: slates ask for them again and
+    Worked out once for every number of events up to the last point: slates ask for them again and
     again.
     """
 
     table: np.ndarray
-    """[last knot + 1, ...] the values after 0, 1, 2, ... events."""
+    """[last point + 1, ...] the values after 0, 1, 2, ... events."""
 
     @classmethod
-    def between(cls, knots: Sequence[int] | np.ndarray, values: np.ndarray) -> Knots:
-        """From `values` [K, ...] at K `knots`, numbers of events in ascending order."""
+    def between(cls, points: Sequence[int] | np.ndarray, values: np.ndarray) -> Interpolation:
+        """From `values` [K, ...] at K `points`, numbers of events in ascending order."""
         place = np.interp(
-            np.log1p(np.arange(knots[-1] + 1)), np.log1p(knots), np.arange(len(knots))
+            np.log1p(np.arange(points[-1] + 1)), np.log1p(points), np.arange(len(points))
         )
         low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, len(knots) - 1)
+        high = np.minimum(low + 1, len(points) - 1)
         share = (place - low).reshape(-1, *[1] * (values.ndim - 1))
         return cls((1 - share) * values[low] + share * values[high])
 
