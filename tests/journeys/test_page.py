@@ -280,7 +280,7 @@ def test_everything_can_be_done_by_keyboard(visit, rated_world):
 def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
     page = visit()
     settled(page)
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     told = page.locator("#told li[data-item]")
     expect(told).to_have_count(1)
     settled(page)
@@ -305,7 +305,7 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
         page.locator("#told li[data-item]"),
         page.locator("#toasts").get_by_role("button", name="Undo"),
     )
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     expect(told).to_have_count(1)
     undo.click()
     expect(told).to_have_count(0)
@@ -336,7 +336,7 @@ def test_where_acts_have_no_values_nothing_is_left_of_what_is_taken_back(visit, 
         find_and_like(page, titles_of(world, "garden")[0])
         user = page.locator("#user-id").text_content()
         shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"]]
-        page.locator("#told .evaluate.like").click()
+        page.locator("#told .rate.like").click()
         expect(page.locator("#told li[data-item]")).to_have_count(0)
         assert settled(page) == first
         shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"])
@@ -364,7 +364,7 @@ def test_hostile_titles_stay_text(visit, service):
     settled(page)
     page.fill("#search", "zebra")
     expect(page.locator("#found .hit strong")).to_have_text(title)
-    page.locator("#found .evaluate.like").click()
+    page.locator("#found .rate.like").click()
     expect(page.locator("#told li[data-item]")).to_contain_text("zebra")
     settled(page)
     assert page.evaluate("() => window.hacked") is None
@@ -374,7 +374,7 @@ def test_hostile_titles_stay_text(visit, service):
 def test_forget_me_deletes_everything_and_gives_a_receipt(visit, service):
     page = visit()
     settled(page)
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     expect(page.locator("#told li[data-item]")).to_have_count(1)
     user = page.locator("#user-id").text_content()
     assert service.ask("GET", f"/v1/users/{user}")[0] == 200
@@ -396,7 +396,7 @@ def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, f
         settled(page)
         user = page.locator("#user-id").text_content()
         service.stop()
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         expect(page.locator("#toasts .bad")).to_contain_text("does not answer")
         service.start()
         page.get_by_role("button", name="Try again").click()
@@ -429,7 +429,7 @@ def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path
 
         give("may look at everything")
         settled(page)
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         refused = page.locator("#toasts .bad")
         expect(refused).to_contain_text("needs the role 'write'")
         expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
@@ -542,7 +542,7 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
     with Running(reported, str(tmp_path / "events.db")) as service:
         page = visit(at=service)
         settled(page)
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         expect(page.locator("#told li[data-item]")).to_have_count(1)
         page.get_by_role("link", name="Operator").click()
         expect(page.locator("#health")).to_contain_text("Serving")
@@ -794,3 +794,34 @@ def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted
         page = visit(at=plain)
         settled(page)
         expect(page.locator("#circumstances")).to_be_hidden()
+
+
+def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
+    page = visit(locale="zh-CN")
+    settled(page)
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    title = titles_of(rated_world, next(iter(rated_world.items_of_taste)))[0]
+    page.fill("#search", title)
+    page.get_by_role("button", name=f"喜欢 {title}", exact=True).locator(
+        "visible=true"
+    ).first.click()
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    settled(page)
+    expect(page.locator("#slate .reason").first).to_have_text(re.compile("^(因为|尽管)"))
+    english = page.evaluate(
+        """() => [...document.querySelectorAll('main *, footer *, header *')]
+            .filter((node) => node.checkVisibility() && !node.childElementCount)
+            .map((node) => node.textContent).filter((text) => /[a-z] [a-z]/.test(text))"""
+    )
+    shown = set(rated_world.data.items.frame["title"])
+    assert [text for text in english if text not in shown and "metarec" not in text] == []
+
+
+def test_the_language_can_be_switched_and_is_kept(visit):
+    page = visit()
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
