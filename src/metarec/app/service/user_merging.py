@@ -12,7 +12,9 @@ from metarec.app.service import schemas
 from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.feedback.merging import merge_user
 
-UserId = Annotated[schemas.IdText, Path(description="The id that is given up; write a `/` in it as %2F.")]
+UserId = Annotated[
+    schemas.IdText, Path(description="The id that is given up; write a `/` in it as %2F.")
+]
 
 
 def merge_routes(service: Service) -> APIRouter:
