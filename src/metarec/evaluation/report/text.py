@@ -37,7 +37,7 @@ def to_text(evaluation: Evaluation, width: int = 120) -> str:
 def parts(evaluation: Evaluation) -> list[RenderableType]:
     """What to print with `rich`, in order."""
     own = evaluation.domain_metric
-    metrics = dict.fromkeys(("ndcg@10", "recall@20", "mae", *(own or ())[:1]))
+    metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
     found: list[RenderableType] = [
         head(evaluation),
@@ -45,7 +45,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
     ]
     if own is not None:
         found += ["", f"{evaluation.domain} is judged by {METRICS[own[0]].label}: {own[1]}"]
-    for metric in dict.fromkeys(("ndcg@10", "mae", *(own or ())[:1])):
+    for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
         verdict = evaluation.verdict(metric)
         if verdict is not None:
             found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
