@@ -58,7 +58,7 @@ ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
 	$(BIN)/python -m pytest -m ray $(ARGS)
 
 # Chromium comes from the system; where it is missing and cannot be had, the tests say so and are skipped.
-browser: $(VENV)/.all  ## a newcomer and an operator on the page, in a real headless Chromium
+browser: $(VENV)/.all  ## a new user and an operator on the page, in a real headless Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || [ "$$(id -u)" != 0 ] \
 	  || { timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 240 apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null \
 	  || echo "make: chromium could not be installed; the browser tests will be skipped"

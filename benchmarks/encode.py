@@ -35,7 +35,7 @@ WORDS = {
 }
 
 
-def made_up(count: int, seed: int = 0) -> list[str]:
+def synthetic(count: int, seed: int = 0) -> list[str]:
     """Texts of about 13 tokens, as titles with a few tags are; a tenth is longer."""
     rng = np.random.default_rng(seed)
     texts = []
@@ -121,7 +121,7 @@ def main() -> None:
             torch.set_num_threads(options.threads)
         located = locate(MINILM)
         texts = (
-            item_texts(options.items, options.texts) if options.items else made_up(options.texts)
+            item_texts(options.items, options.texts) if options.items else synthetic(options.texts)
         )
         plain, cached = PretrainedEncoder(located, cache=False), PretrainedEncoder(located)
         theirs = sentence_transformers_model(located.folder)
@@ -163,7 +163,7 @@ def main() -> None:
         started = time.perf_counter()
         PretrainedEncoder(located).encode(texts[:2000])
         result["cache_hit_2000_s"] = round(time.perf_counter() - started, 4)
-        many = made_up(10_000, seed=1)
+        many = synthetic(10_000, seed=1)
         cached.cache.keep(
             [key_of(text) for text in many],
             np.random.default_rng(0).normal(size=(10_000, 384)).astype(np.float32),

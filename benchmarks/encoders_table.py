@@ -1,15 +1,15 @@
-"""Which encoder helps newcomers and new items: one table over data sets, encoders and two
+"""Which encoder helps new users and new items: one table over data sets, encoders and two
 scenarios.
 
     python benchmarks/encoders_table.py DATA [DATA ...] --encoders ids none tfidf textcnn gru minilm
     minilm+lora smollm2@64 --out results/ python benchmarks/encoders_table.py --show results/
 
 Each (data set, encoder, scenario, seed) is one result file, so an interrupted run goes on where it
-stopped. Scenarios are those of `metarec evaluate`: `user-cold` (newcomers, the whole catalog) and
-`both-cold` (newcomers, 10% of items hidden from training and ranked among themselves). `ids` leaves
+stopped. Scenarios are those of `metarec evaluate`: `user-cold` (new users, the whole catalog) and
+`both-cold` (new users, 10% of items hidden from training and ranked among themselves). `ids` leaves
 out everything known of an item; `none` keeps tags, numbers and categories but no text. All encoders
-see the same people and items, so differences are paired. A seed draws who is new and what is
-hidden: with few hidden items, several seeds say more than more people.
+see the same users and items, so differences are paired. A seed draws who is new and what is
+hidden: with few hidden items, several seeds say more than more users.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        help="experts of the gate instead of a preset's, such as: item_knn content (quick)",
+        help="scorers of the gate instead of a preset's, such as: item_knn content (quick)",
     )
     parser.add_argument(
         "--users",
@@ -58,7 +58,7 @@ def main() -> None:
         default=0,
         help="keep only this many items, those chosen most often; 0 for all",
     )
-    parser.add_argument("--judged", type=int, default=500, help="newcomers judged at most")
+    parser.add_argument("--judged", type=int, default=500, help="new users evaluated at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument(
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
-        from metarec.recommender import PRESETS
+        from metarec.recommendation.settings import PRESETS
 
         options.preset = "+".join(options.parts)
         PRESETS[options.preset] = tuple(options.parts)
@@ -159,7 +159,7 @@ def few_items(data, most: int):
 def one(
     data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace
 ) -> dict:
-    """Fit and judge one encoder in one scenario."""
+    """Fit and evaluate one encoder in one scenario."""
     from metarec.data.schema import Dataset
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
@@ -184,7 +184,7 @@ def one(
     )
     started = time.process_time()
     found = evaluate(
-        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.judged
+        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.evaluated
     )
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
     inputs, state = model.model.item_inputs, model.model.item_inputs.encoder.state()
@@ -197,7 +197,7 @@ def one(
         "users": options.users,
         "shots": list(found.curve.shots),
         "facts": found.facts,
-        "people": found.curve.user_ids,
+        "user_ids": found.curve.user_ids,
         "ndcg": np.round(ndcg, 6).tolist(),
         "fit_seconds": round(found.costs[encoder].fit_seconds, 2),
         "encode_cpu_seconds": round(clock["fit scorers and gate"] - started, 2),
@@ -233,7 +233,7 @@ def table(folder: Path) -> str:
     """
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     lines = [
-        "| data | encoder | seeds | newcomers NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF "
+        "| data | encoder | seeds | new users NDCG@10 | to TF-IDF | cold items NDCG@10 | to TF-IDF "
         "| encode CPU s | model MB | vectors MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -263,13 +263,13 @@ def table(folder: Path) -> str:
                 else [
                     (seeds[seed], bars[seed])
                     for seed in seeds
-                    if same_people(seeds[seed], bars.get(seed))
+                    if same_users(seeds[seed], bars.get(seed))
                 ]
             )
             cells += [
-                interval([person_means(result) for result in seeds.values()]),
+                interval([user_means(result) for result in seeds.values()]),
                 interval(
-                    [person_means(result) - person_means(bar) for result, bar in pairs], signed=True
+                    [user_means(result) - user_means(bar) for result, bar in pairs], signed=True
                 ),
             ]
         every = [result for seeds in found for result in seeds.values()]
@@ -286,18 +286,18 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def person_means(result: dict) -> np.ndarray:
-    """One number for each person: the mean over support sizes."""
+def user_means(result: dict) -> np.ndarray:
+    """One number for each user: the mean over support sizes."""
     return np.nanmean(np.array(result["ndcg"], dtype=float), axis=0)
 
 
-def same_people(result: dict, bar: dict | None) -> bool:
-    return bar is not None and result["people"] == bar["people"]
+def same_users(result: dict, bar: dict | None) -> bool:
+    return bar is not None and result["user_ids"] == bar["user_ids"]
 
 
 def interval(seeds: list[np.ndarray], *, signed: bool = False) -> str:
-    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then people of each; of
-    people alone with one seed.
+    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then users of each; of
+    users alone with one seed.
     """
     if not seeds:
         return ""

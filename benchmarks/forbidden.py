@@ -87,15 +87,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def shown_in_python(model, truth: Truth, people) -> Iterator[tuple[str, int, list[str]]]:
-    """(surface, number of the person, ids)."""
+def shown_in_python(model, truth: Truth, cases) -> Iterator[tuple[str, int, list[str]]]:
+    """(surface, number of the user, ids)."""
     import numpy as np
 
     from metarec import Request
     from metarec.explanation.counterfactual import counterfactual
     from metarec.recommendation.rules import Rules
 
-    requests = [Request(history=history, profile=profile) for profile, history in people]
+    requests = [Request(history=history, profile=profile) for profile, history in cases]
     rng = np.random.default_rng(0)
     ids = list(truth.items)
     pins = Rules(pin=ids[:40])
@@ -125,8 +125,8 @@ def shown_in_python(model, truth: Truth, people) -> Iterator[tuple[str, int, lis
             yield "explanation's alternatives", number, instead.slate
 
 
-def shown_over_http(folder: Path, truth: Truth, people) -> Iterator[tuple[str, int, list[str]]]:
-    """(surface, number of the person, ids), from a service on the saved model."""
+def shown_over_http(folder: Path, truth: Truth, cases) -> Iterator[tuple[str, int, list[str]]]:
+    """(surface, number of the user, ids), from a service on the saved model."""
     from starlette.testclient import TestClient
 
     from metarec.app.service.application import create_app
@@ -137,7 +137,7 @@ def shown_over_http(folder: Path, truth: Truth, people) -> Iterator[tuple[str, i
         model=str(folder), store=str(folder.parent / "events.db"), requests_per_second=0.0
     )
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
-        for number, (profile, history) in enumerate(people):
+        for number, (profile, history) in enumerate(cases):
             events = [
                 {"item_id": item_id, "kind": kind, "value": value, "timestamp": 1e9 + place}
                 for place, (item_id, value, kind) in enumerate(history)
@@ -179,8 +179,8 @@ def count(world: Path, users: int, seed: int) -> dict[str, object]:
     from metarec.recommender import Recommender
 
     truth, rng = Truth(world), random.Random(seed)
-    people = [(truth.profile(rng), truth.history(rng)) for _ in range(users)]
-    forbidden = [truth.forbidden(profile, history) for profile, history in people]
+    cases = [(truth.profile(rng), truth.history(rng)) for _ in range(users)]
+    forbidden = [truth.forbidden(profile, history) for profile, history in cases]
     shown, wrong = Counter(), Counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
@@ -191,7 +191,7 @@ def count(world: Path, users: int, seed: int) -> dict[str, object]:
         )  # fmt: skip
         print(json.loads(fitted.stdout)["policy"]["words"][0], file=sys.stderr)
         model = Recommender.load(folder)
-        surfaces = (shown_in_python(model, truth, people), shown_over_http(folder, truth, people))
+        surfaces = (shown_in_python(model, truth, cases), shown_over_http(folder, truth, cases))
         for surface, number, ids in (one for way in surfaces for one in way):
             shown[surface] += len(ids)
             wrong[surface] += len(set(ids) & forbidden[number])

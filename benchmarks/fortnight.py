@@ -1,16 +1,16 @@
-"""Two weeks of a service in minutes: people drawn from held-out real ratings answer slates, and the
+"""Two weeks of a service in minutes: users drawn from held-out real ratings answer slates, and the
 loop learns.
 
-    python benchmarks/fortnight.py path/to/ml-100k --days 14 --newcomers 20
+    python benchmarks/fortnight.py path/to/ml-100k --days 14 --new users 20
 
-Each day newcomers arrive whom no model has seen. Each asks for slates and rates those items shown
+Each day new users arrive whom no model has seen. Each asks for slates and rates those items shown
 that they rated in the real data, as they did there; what they never rated they pass over. A click
-is an item shown that they like. Three services see the same people and explore alike:
+is an item shown that they like. Three services see the same users and explore alike:
 
 - `still`: popularity and profile only, events are not looked at;
 - `adapting`: each event changes the next slate, the model stays;
-- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to people who were
-  kept out of the first data to judge.
+- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to users who were
+  kept out of the first data to evaluate.
 
 Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused,
 whether a drifted catalog was noticed.
@@ -34,8 +34,8 @@ RETRAIN_DAYS = (5, 10)
 
 
 @dataclass
-class Person:
-    """A held-out person: what they would say, had they been shown it."""
+class UserInput:
+    """A held-out user: what they would say, had they been shown it."""
 
     name: str
     profile: dict[str, object]
@@ -44,7 +44,7 @@ class Person:
 
 @dataclass
 class Arm:
-    """One service and how its people fared."""
+    """One service and how its users fared."""
 
     name: str
     adapts: bool
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", help="a data folder with ratings")
     parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--newcomers", type=int, default=20, help="a day")
+    parser.add_argument("--new-users", type=int, default=20, help="a day")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--explore", type=float, default=0.1, help="strength of exploration")
     parser.add_argument("--encoder", default="auto")
@@ -65,9 +65,9 @@ def main() -> None:
         "--judges",
         type=float,
         default=0.15,
-        help="share of the old people that judge, as `metarec fit --hold-out`",
+        help="share of the old users that evaluate, as `metarec fit --hold-out`",
     )
-    parser.add_argument("--half", action="store_true", help="half of the people of the data")
+    parser.add_argument("--half", action="store_true", help="half of the users of the data")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -81,9 +81,9 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
 
     rng = np.random.default_rng(options.seed)
     data = metarec.read(options.data)
-    people, old = held_out(
-        without_judges(data, 0.5, rng) if options.half else data,
-        options.days * options.newcomers,
+    users, old = held_out(
+        without_holdout_users(data, 0.5, rng) if options.half else data,
+        options.days * options.new_users,
         rng,
     )
     liked_from = old.interactions.relevant_from
@@ -94,12 +94,12 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
         )
 
     began = time.perf_counter()
-    first = without_judges(old, options.judges, rng)
+    first = without_holdout_users(old, options.test_users, rng)
     fit(first).save(folder / "model")
     print(
-        f"{len(people)} people held out, {len(old.interactions):,} events to begin with, "
-        f"{options.judges:.0%} of their people kept out "
-        f"to judge; fitted in {time.perf_counter() - began:.0f} s",
+        f"{len(users)} users held out, {len(old.interactions):,} events to begin with, "
+        f"{options.test_users:.0%} of their users kept out "
+        f"to evaluate; fitted in {time.perf_counter() - began:.0f} s",
         flush=True,
     )
     arms = [
@@ -108,9 +108,9 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
     ]
     rails = Guardrails()
     for day in range(1, options.days + 1):
-        for person in people[(day - 1) * options.newcomers : day * options.newcomers]:
+        for user in users[(day - 1) * options.new_users : day * options.new_users]:
             for arm in arms:
-                visit_all(arm, person, liked_from)
+                visit_all(arm, user, liked_from)
         if day in RETRAIN_DAYS:
             done = retrain(
                 str(folder / "loop" / "model"),
@@ -122,7 +122,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
             print(
                 f"day {day}: challenger {'promoted' if done.promoted else 'refused'} "
                 f"({done.decision.reason}); "
-                f"{done.events_new} new events, {done.judges} judges"
+                f"{done.events_new} new events, {done.test_users} evaluates"
             )
             print_table(done)
     report(arms, options)
@@ -133,7 +133,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
 
 
 def held_out(data, count: int, rng: np.random.Generator):
-    """People for all days, and the data without them."""
+    """Users for all days, and the data without them."""
     import metarec
 
     frame = data.interactions.frame
@@ -146,7 +146,7 @@ def held_out(data, count: int, rng: np.random.Generator):
     )
     if len(rich) < count:
         raise SystemExit(
-            f"{len(rich)} people have 40 ratings, {count} are needed; take fewer days or newcomers"
+            f"{len(rich)} users have 40 ratings, {count} are needed; take fewer days or new users"
         )
     names = rng.permutation(rich)[:count].tolist()
     profiles = data.users.of_users(names)
@@ -162,17 +162,18 @@ def held_out(data, count: int, rng: np.random.Generator):
         name=data.name,
     )
     return [
-        Person(name, profile, ratings[name]) for name, profile in zip(names, profiles, strict=True)
+        UserInput(name, profile, ratings[name])
+        for name, profile in zip(names, profiles, strict=True)
     ], old
 
 
-def without_judges(data, share: float, rng: np.random.Generator):
-    """The data without a share of its people."""
+def without_holdout_users(data, share: float, rng: np.random.Generator):
+    """The data without a share of its users."""
     frame = data.interactions.frame
-    people = frame["user_id"].unique().sort().to_numpy()
+    users = frame["user_id"].unique().sort().to_numpy()
     return data.with_interactions(
         frame.filter(
-            ~pl.col("user_id").is_in(rng.permutation(people)[: int(share * len(people))].tolist())
+            ~pl.col("user_id").is_in(rng.permutation(users)[: int(share * len(users))].tolist())
         )
     )
 
@@ -198,50 +199,48 @@ def started(folder: Path, name: str, explore: float):
     return client
 
 
-def visit_all(arm: Arm, person: Person, liked_from: float) -> None:
-    """One person's visits: ask, look, answer; each answer is an event."""
+def visit_all(arm: Arm, user: UserInput, liked_from: float) -> None:
+    """One user's visits: ask, look, answer; each answer is an event."""
     shown_before: list[str] = []
-    arm.client.put(f"/v1/users/{person.name}", json={"profile": person.profile})
+    arm.client.put(f"/v1/users/{user.name}", json={"profile": user.profile})
     for visit in range(VISITS):
-        known = {"user_id": person.name} if arm.adapts else {"profile": person.profile}
+        known = {"user_id": user.name} if arm.adapts else {"profile": user.profile}
         slate = arm.client.post(
             "/v1/recommendations", json={**known, "k": K, "exclude": shown_before}
         ).json()
         items = [item["item_id"] for item in slate["items"]]
-        gains = np.array([float(person.ratings.get(item, 0.0) >= liked_from) for item in items])
+        gains = np.array([float(user.ratings.get(item, 0.0) >= liked_from) for item in items])
         left = sum(
-            value >= liked_from
-            for item, value in person.ratings.items()
-            if item not in shown_before
+            value >= liked_from for item, value in user.ratings.items() if item not in shown_before
         )
         arm.clicks[visit].append(gains.sum())
         arm.ndcg[visit].append(ndcg(gains, left))
         shown_before += items
         events = [
             {
-                "event_id": f"{person.name}-{item}",
-                "user_id": person.name,
+                "event_id": f"{user.name}-{item}",
+                "user_id": user.name,
                 "item_id": item,
                 "slate_id": slate["slate_id"],
                 "kind": "rating",
-                "value": person.ratings[item],
+                "value": user.ratings[item],
             }
             for item in items
-            if item in person.ratings
+            if item in user.ratings
         ]
         if events and arm.adapts:
             assert arm.client.post("/v1/events", json={"events": events}).status_code == 200
 
 
 def ndcg(gains: np.ndarray, liked: int) -> float:
-    """Binary NDCG of a slate against everything the person would still like."""
+    """Binary NDCG of a slate against everything the user would still like."""
     discount = 1.0 / np.log2(np.arange(2, len(gains) + 2))
     best = discount[: min(liked, len(discount))].sum()
     return float((gains * discount).sum() / best) if best else 0.0
 
 
 def report(arms: list[Arm], options: argparse.Namespace) -> None:
-    print(f"\nmean over {options.days * options.newcomers} newcomers; visit 1 is before any event")
+    print(f"\nmean over {options.days * options.new_users} new users; visit 1 is before any event")
     print(f"{'':<12}" + "".join(f"visit {visit + 1:<6}" for visit in range(VISITS)) + "all")
     for arm in arms:
         for label, values in (("clicks", arm.clicks), ("NDCG@10", arm.ndcg)):
@@ -251,7 +250,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
                 + "".join(f"{mean:<12.3f}" for mean in means)
                 + f"{np.mean(means):.3f}"
             )
-    day = np.repeat(np.arange(1, options.days + 1), options.newcomers)
+    day = np.repeat(np.arange(1, options.days + 1), options.new_users)
     for metric in ("NDCG@10", "clicks"):
         still, adapting, loop = (
             np.mean(
@@ -262,7 +261,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
                 axis=0,
             )
             for arm in arms
-        )  # [people], the mean of each over their visits
+        )  # [users], the mean of each over their visits
         retrained = day > min(RETRAIN_DAYS)
         for label, gain in (
             ("adapting - still", adapting - still),
@@ -273,7 +272,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
             half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
             print(
                 f"{metric:<8} {label}: {gain.mean():+.4f} [{gain.mean() - half:+.4f}, "
-                f"{gain.mean() + half:+.4f}] ({len(gain)} people)"
+                f"{gain.mean() + half:+.4f}] ({len(gain)} users)"
             )
 
 
@@ -303,8 +302,8 @@ def sabotage(folder: Path, old, fit, rails) -> None:
 
 
 def print_table(done) -> None:
-    for verdict in done.decision.verdicts:
-        print(f"    {'ok   ' if verdict.passed else 'WORSE'} {verdict.sentence}", flush=True)
+    for check in done.decision.checks:
+        print(f"    {'ok   ' if check.passed else 'WORSE'} {check.sentence}", flush=True)
 
 
 def drift(client, old) -> None:

@@ -59,10 +59,10 @@ def run(step: str, path: Path) -> dict[str, float]:
         ).collect(engine="streaming")
     elif step == "read+clean+split":
         from metarec.data.cleaning import read_clean
-        from metarec.data.newcomers import split_newcomers
+        from metarec.data.cold_users import split_cold_users
 
         data, report = read_clean(path)
-        split_newcomers(data, rng=np.random.default_rng(0), most=1000)
+        split_cold_users(data, rng=np.random.default_rng(0), most=1000)
         assert report.facts["events"] > 0
     else:
         from metarec.data.ingest import ingest

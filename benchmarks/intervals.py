@@ -1,10 +1,10 @@
-"""Do 90% intervals of predicted ratings hold 90% of what newcomers rate, after every number of
+"""Do 90% intervals of predicted ratings hold 90% of what new users rate, after every number of
 events and for every group?
 
     python benchmarks/intervals.py DATA --seeds 0 1 2 --by gender
 
 The rating head is the same in every preset, so the smallest is fitted. Coverage is a mean over
-people, with 95% bootstrap intervals, before and after calibration on held-out training people (the
+users, with 95% bootstrap intervals, before and after calibration on held-out training users (the
 model stretches its spreads by what they say).
 """
 
@@ -24,21 +24,21 @@ def main() -> None:
     options = parser.parse_args()
 
     import metarec
-    from metarec.data.newcomers import split_newcomers
+    from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.measure import Trial
-    from metarec.fairness.groups import group_people
+    from metarec.fairness.groups import group_users
     from metarec.runtime.rng import derive
 
     print(
-        "| seed | events | people | as the model says | calibrated | by group "
+        "| seed | events | users | as the model says | calibrated | by group "
         "|\n|---|---|---|---|---|---|"
     )
     for seed in options.seeds:
-        split = split_newcomers(metarec.read(options.data), rng=derive(seed, "intervals"))
+        split = split_cold_users(metarec.read(options.data), rng=derive(seed, "intervals"))
         model = metarec.Recommender.fit(split.train, preset="tiny", seed=seed)
         trial, groups = (
             Trial.of(split.test, split.train),
-            group_people(split.test, options.by) if options.by else None,
+            group_users(split.test, options.by) if options.by else None,
         )
         for shots in split.horizon.shots:
             plain, kept = (
@@ -59,14 +59,14 @@ def main() -> None:
 
 
 def covered(model, trial, shots: int) -> np.ndarray:
-    """[B] share of each person's values inside their 90% intervals."""
+    """[B] share of each user's values inside their 90% intervals."""
     from metarec.evaluation.measure import measure
 
     return measure(model, trial, shots, np.random.default_rng(0)).per_user["covered@90"]
 
 
 def interval(values: np.ndarray) -> str:
-    """Mean with its 95% bootstrap interval over people."""
+    """Mean with its 95% bootstrap interval over users."""
     draws = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
     low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cleaning import read_clean
-from metarec.data.newcomers import ColdUser, Horizon, newcomers_of
+from metarec.data.cold_users import ColdUser, Horizon, cold_users_of
 from metarec.data.schema import Dataset
 from metarec.evaluation import metrics
 from metarec.recommendation.slate import Request
@@ -59,9 +59,9 @@ def judge(shop: str, args: argparse.Namespace) -> dict[str, np.ndarray]:
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = data.with_interactions(data.interactions.frame.filter(~is_new))
     catalog = train.interactions.frame.select("item_id").unique()
-    people = newcomers_of(data, held_out, catalog, HORIZON)
+    cold_users = cold_users_of(data, held_out, catalog, HORIZON)
     kinds = {"all": None, f"{args.signal}s": args.signal, f"{args.target}s": args.target}
-    return {name: _quality(fit(train, only, args), people) for name, only in kinds.items()}
+    return {name: _quality(fit(train, only, args), cold_users) for name, only in kinds.items()}
 
 
 def fit(train: Dataset, only: str | None, args: argparse.Namespace) -> Recommender:
@@ -73,18 +73,18 @@ def fit(train: Dataset, only: str | None, args: argparse.Namespace) -> Recommend
     return Recommender.fit(train, preset=args.preset, encoder=args.encoder)
 
 
-def _quality(model: Recommender, people: Sequence[ColdUser]) -> np.ndarray:
+def _quality(model: Recommender, cold_users: Sequence[ColdUser]) -> np.ndarray:
     values = []
     for shots in HORIZON.shots:
-        scores = model.score([Request(history=p.first(shots)) for p in people])
+        scores = model.score([Request(history=p.first(shots)) for p in cold_users])
         candidates, liked = np.ones(scores.shape, bool), np.zeros(scores.shape, bool)
-        for row, person in enumerate(people):
-            taken = model.vocabulary.indexes(e[0] for e in person.pool)
+        for row, user in enumerate(cold_users):
+            taken = model.vocabulary.indexes(e[0] for e in user.pool)
             candidates[row, taken[taken >= 0]] = False
-            wanted = model.vocabulary.indexes(person.relevant)
+            wanted = model.vocabulary.indexes(user.relevant)
             liked[row, wanted[wanted >= 0]] = True
         ranked = metrics.rank(scores, 10, np.random.default_rng(0), candidates)
-        relevant = np.array([len(p.relevant) for p in people])
+        relevant = np.array([len(p.relevant) for p in cold_users])
         values.append(metrics.ndcg(metrics.find_hits(ranked, liked), relevant, 10))
     return np.mean(values, axis=0)
 

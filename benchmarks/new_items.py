@@ -1,11 +1,11 @@
-"""New items: how well hidden items are ranked for newcomers, from content alone and after 1 and 5
+"""New items: how well hidden items are ranked for new users, from content alone and after 1 and 5
 raters.
 
     python benchmarks/new_items.py DATA [--encoder minilm] [--seed 0]
 
-Newcomers show at most 20 events among the items that are left; a tenth of the items is hidden from
-training and ranked among itself (NDCG@10, 95% intervals over people). Content baselines read TF-IDF
-or MiniLM: the cosine to what the person liked, and that plus the popularity that a ridge expects of
+New users show at most 20 events among the items that are left; a tenth of the items is hidden from
+training and ranked among itself (NDCG@10, 95% intervals over users). Content baselines read TF-IDF
+or MiniLM: the cosine to what the user liked, and that plus the popularity that a ridge expects of
 such content; their one setting is chosen with hindsight. Ours are chosen on items hidden a second
 time, from training.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from metarec.data.newcomers import LONG, SHORT, ColdUser
+from metarec.data.cold_users import LONG, SHORT, ColdUser
 from metarec.data.read import read
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
@@ -51,34 +51,34 @@ def main() -> None:
     )
     ask.add_argument("--raters", nargs="+", type=int, default=[0, 1, 5])
     ask.add_argument("--seed", type=int, default=0)
-    ask.add_argument("--most", type=int, default=1000, help="people judged at most")
+    ask.add_argument("--most", type=int, default=1000, help="users evaluated at most")
     args = ask.parse_args()
     torch.set_num_threads(1)
     data = read(args.data)
     setting = prepare(data, "both-cold", seed=args.seed, most=args.most)
     trial, train = setting.trials["cold"], setting.split.train
-    people = trial.newcomers
+    users = trial.cold_users
     vocabulary = Vocabulary(train.items.vocabulary.ids)
     cold = vocabulary.indexes(trial.vocabulary.ids)
     print(
-        f"{args.data.name}: {len(people)} newcomers, {len(cold)} hidden of {len(vocabulary)} "
+        f"{args.data.name}: {len(users)} new users, {len(cold)} hidden of {len(vocabulary)} "
         f"items, "
-        f"{train.interactions.frame['user_id'].n_unique()} people to learn from"
+        f"{train.interactions.frame['user_id'].n_unique()} users to learn from"
     )
     reader = EventReader.of(train.interactions)
     events, user_ids = reader.of_interactions(train.interactions, vocabulary)
     histories = events.joined()[0]
-    shown = reader.accepted([p.pool for p in people], vocabulary)
-    hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in people))
+    shown = reader.accepted([p.pool for p in users], vocabulary)
+    hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in users))
     found: dict[str, np.ndarray] = {
-        "chance": _judge(np.random.default_rng(0).random((len(people), len(cold))), trial)
+        "chance": _evaluate(np.random.default_rng(0).random((len(users), len(cold))), trial)
     }
     counts = np.bincount(
         hidden_events.owners[hidden_events.values >= data.interactions.relevant_from],
         minlength=len(cold),
     )
-    found["oracle: true popularity"] = _judge(
-        np.tile(counts.astype(float), (len(people), 1)), trial
+    found["oracle: true popularity"] = _evaluate(
+        np.tile(counts.astype(float), (len(users), 1)), trial
     )
     for encoder in args.encoders:
         met = np.unique(histories.items)
@@ -95,12 +95,12 @@ def main() -> None:
                 rng = np.random.default_rng(1)
                 first = hidden_events.shuffled(rng).first(raters)
                 scores = model.scores(content[cold], first, histories, shown, vectors[cold])
-                found[f"{name}, {encoder}, {raters} raters"] = _judge(scores, trial)
+                found[f"{name}, {encoder}, {raters} raters"] = _evaluate(scores, trial)
             print(f"  {name} on {encoder}: {took:.0f} s of processor to train", flush=True)
         if args.preset:
             whole = Recommender.fit(train, preset=args.preset, seed=args.seed, encoder=encoder)
-            scores = whole.score(requests_at(people, setting.split.horizon.pool))
-            found[f"recommender ({args.preset}), {encoder}"] = _judge(
+            scores = whole.score(requests_at(users, setting.split.horizon.pool))
+            found[f"recommender ({args.preset}), {encoder}"] = _evaluate(
                 scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial
             )
     _tell(found)
@@ -125,13 +125,13 @@ def _behaviour(
 
 
 def _hidden_events(
-    data: Dataset, user_ids: list[str], cold: Vocabulary, judged: set[str]
+    data: Dataset, user_ids: list[str], cold: Vocabulary, evaluated: set[str]
 ) -> Histories:
-    """By hidden item: which training people met it, and how they liked it."""
+    """By hidden item: which training users met it, and how they liked it."""
     frame = data.interactions.frame.unique(
         ["user_id", "item_id"], keep="first", maintain_order=True
     )
-    learned_from = [user_id for user_id in user_ids if user_id not in judged]
+    learned_from = [user_id for user_id in user_ids if user_id not in evaluated]
     frame = frame.filter(
         pl.col("item_id").is_in(list(cold.ids)) & pl.col("user_id").is_in(learned_from)
     )
@@ -165,29 +165,29 @@ def _content_rows(
     )
     met = np.unique(histories.items)
     target = np.log(counts[met] + 0.5)
-    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _judge(cosine, trial)}
+    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _evaluate(cosine, trial)}
     tried = []
     for penalty in (1.0, 3.0, 10.0, 30.0):
         kernel = unit[met] @ unit[met].T + penalty * np.eye(len(met))
         expected = unit[cold] @ unit[met].T @ np.linalg.solve(kernel, target - target.mean())
         tried += [
-            _judge(expected + weight * cosine, trial)
+            _evaluate(expected + weight * cosine, trial)
             for weight in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
         ]
     best[f"expected popularity + cosine, {encoder}"] = max(tried, key=lambda values: values.mean())
     return best
 
 
-def _judge(scores: np.ndarray, trial: Trial) -> np.ndarray:
-    """NDCG@10 of each person."""
-    candidates, liked = trial.masks(0, len(trial.newcomers))
+def _evaluate(scores: np.ndarray, trial: Trial) -> np.ndarray:
+    """NDCG@10 of each user."""
+    candidates, liked = trial.masks(0, len(trial.cold_users))
     ranked = metrics.rank(np.asarray(scores, np.float32), 10, np.random.default_rng(0), candidates)
     return metrics.ndcg(metrics.find_hits(ranked, liked), liked.sum(1), 10)
 
 
 def _tell(found: dict[str, np.ndarray]) -> None:
-    people = len(next(iter(found.values())))
-    weights = resample(people, np.random.default_rng(0))
+    users = len(next(iter(found.values())))
+    weights = resample(users, np.random.default_rng(0))
     bar = max((name for name in found if "cosine" in name), key=lambda name: found[name].mean())
     print(f"\n{'':<44}NDCG@10 [95%]            ratio to {bar}, difference")
     for name, values in found.items():

@@ -4,10 +4,10 @@ several splits of one data set.
     python opening.py ml-latest-small --seeds 1 2 3        (the neutral protocol's folder and this
     one on PYTHONPATH)
 
-One split tells little about a list that everyone gets: it is one draw. The test newcomers of the
+One split tells little about a list that everyone gets: it is one draw. The test new users of the
 protocol's split 0 are taken away first, so that whatever is learned here has not been learned from
-them. Printed are means over all newcomers of all splits, and what the default is better by, with a
-95% interval over newcomers; the best of the lists is chosen with hindsight.
+them. Printed are means over all new users of all splits, and what the default is better by, with a
+95% interval over new users; the best of the lists is chosen with hindsight.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 from newcomer import load_dataset, make_split, ranking_metrics, request
 
-from newcomer_adapter import Model
+from new_user_adapter import Model
 
 
 def lists(
     train: pl.DataFrame, n_items: int, threshold: float | None, pool: int
 ) -> dict[str, np.ndarray]:
-    """A score of each item, whoever asks: how often it is met, in all or after people's first
+    """A score of each item, whoever asks: how often it is met, in all or after users's first
     events, and how often and how well.
     """
     liked = train if threshold is None else train.filter(pl.col("rating") >= threshold)
@@ -50,17 +50,17 @@ def lists(
 
 
 def opened(name: str, seed: int) -> dict[str, np.ndarray]:
-    """NDCG@10 of each newcomer of a split, by who made the slate."""
+    """NDCG@10 of each new user of a split, by who made the slate."""
     data = load_dataset(name)
-    apart = {newcomer.user_id for newcomer in make_split(data, 0).test}
+    apart = {cold_user.user_id for cold_user in make_split(data, 0).test}
     split = make_split(
         replace(data, interactions=data.interactions.filter(~pl.col("user_id").is_in(apart))), seed
     )
-    pools = [newcomer.pool_items for newcomer in split.test]
+    pools = [cold_user.pool_items for cold_user in split.test]
     model = Model()
     model.fit(split.train, split.items, split.users)
     ranked = {
-        "metarec": model.recommend([request(newcomer, 0) for newcomer in split.test], 20, pools)
+        "metarec": model.recommend([request(cold_user, 0) for cold_user in split.test], 20, pools)
     }
     for rule, scores in lists(
         split.train, split.n_items, split.threshold, split.stats["pool"]
@@ -75,14 +75,14 @@ def opened(name: str, seed: int) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", help="a data set of the neutral newcomer protocol")
+    parser.add_argument("data", help="a data set of the neutral new-user protocol")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the splits")
     options = parser.parse_args()
     found = []
     for seed in options.seeds:
         found.append(opened(options.data, seed))
         print(
-            f"split {seed}, {len(found[-1]['metarec'])} newcomers:",
+            f"split {seed}, {len(found[-1]['metarec'])} new users:",
             ", ".join(f"{rule} {values.mean():.4f}" for rule, values in found[-1].items()),
             flush=True,
         )
@@ -90,7 +90,7 @@ def main() -> None:
     ours = pooled.pop("metarec")
     draws = np.random.default_rng(0).integers(0, len(ours), (2000, len(ours)))
     print(
-        f"\n{options.data}, {len(ours)} newcomers, NDCG@10 before any event: metarec "
+        f"\n{options.data}, {len(ours)} new users, NDCG@10 before any event: metarec "
         f"{ours.mean():.4f}"
     )
     for rule, theirs in sorted(pooled.items(), key=lambda pair: -pair[1].mean()):

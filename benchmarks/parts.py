@@ -1,11 +1,11 @@
-"""What single experts of the gate are worth to newcomers: each alone beside popularity, or some
+"""What single scorers of the gate are worth to new users: each alone beside popularity, or some
 together.
 
     python benchmarks/parts.py DATA --parts markov decoder encoder encoder_decoder
     sequence+decoder
 
-Validation newcomers of the split that `metarec evaluate` makes: test newcomers stay unseen, so what
-is found may decide a preset. Prints NDCG@10 with 95% intervals over people and the paired
+Validation new users of the split that `metarec evaluate` makes: test new users stay unseen, so what
+is found may decide a preset. Prints NDCG@10 with 95% intervals over users and the paired
 difference to the first row; one fit each, seeded.
 """
 
@@ -29,29 +29,29 @@ def main() -> None:
     )
     parser.add_argument("--encoder", default="none", help="text encoder")
     parser.add_argument(
-        "--users", type=int, default=0, help="training and validation people at most; 0 for all"
+        "--users", type=int, default=0, help="training and validation users at most; 0 for all"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     import metarec
-    from metarec.data.newcomers import split_newcomers
+    from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.curve import learning_curve
     from metarec.evaluation.measure import Trial
-    from metarec.recommender import PRESETS
+    from metarec.recommendation.settings import PRESETS
     from metarec.runtime.rng import derive
 
     data = metarec.read(str(options.data))
     if options.users:
-        people = data.interactions.frame["user_id"].unique().sort()
-        kept = people.gather(
-            np.random.default_rng(options.seed).permutation(len(people))[: options.users]
+        users = data.interactions.frame["user_id"].unique().sort()
+        kept = users.gather(
+            np.random.default_rng(options.seed).permutation(len(users))[: options.users]
         )
         data = data.with_interactions(
             data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(kept.implode()))
         )
-    split = split_newcomers(data, rng=np.random.default_rng(options.seed))
+    split = split_cold_users(data, rng=np.random.default_rng(options.seed))
     trial = Trial.of(split.validation, split.train)
     models, seconds = [], {}
     for name in options.parts:
@@ -64,8 +64,8 @@ def main() -> None:
         print(f"{time.strftime('%H:%M:%S')} {name} fitted in {seconds[name]:.0f} CPU s", flush=True)
     curve = learning_curve(models, split, trial=trial, seed=options.seed)
     print(
-        f"{len(split.validation)} validation newcomers, "
-        f"{split.train.interactions.frame['user_id'].n_unique()} training people"
+        f"{len(split.validation)} validation new users, "
+        f"{split.train.interactions.frame['user_id'].n_unique()} training users"
     )
     print(
         f"| popularity and | {' | '.join(map(str, curve.shots))} | mean, to {options.parts[0]} | "

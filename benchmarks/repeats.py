@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cleaning import read_clean
-from metarec.data.newcomers import newcomers_of
+from metarec.data.cold_users import cold_users_of
 from metarec.data.schema import Dataset
 from metarec.evaluation import metrics
 from metarec.models.registry import REPEAT
@@ -89,7 +89,7 @@ def judged(
 ) -> dict[tuple[str, int], np.ndarray]:
     """NDCG@10 of each user, by way and number of events known."""
     catalog = train.interactions.frame.select("item_id").unique()
-    people = newcomers_of(data, held_out, catalog, model.horizon)
+    people = cold_users_of(data, held_out, catalog, model.horizon)
     again = taken_again(data, people)
     found: dict[tuple[str, int], np.ndarray] = {}
     for shots in model.horizon.shots:

@@ -217,7 +217,7 @@ def model_of(
     seed: int = 0,
     preset: str = "tiny",
 ) -> Path:
-    """A model over `items` items with content, fitted on few people: the size of the catalog is
+    """A model over `items` items with content, fitted on few users: the size of the catalog is
     what is measured.
     """
     import polars as pl
@@ -312,7 +312,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
 
 
 def seconds_of_scoring(model, histories, size: int) -> float:
-    """Median time for one person of `recommend` for `size` people at once, in this process."""
+    """Median time for one user of `recommend` for `size` users at once, in this process."""
     import metarec
 
     times = []

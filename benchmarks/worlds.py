@@ -32,7 +32,7 @@ import numpy as np
 import forbidden
 import kinds
 from metarec.data.cleaning import read_clean
-from metarec.data.newcomers import split_newcomers
+from metarec.data.cold_users import split_cold_users
 from metarec.recommendation.fitting import behaviour_of
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -104,15 +104,15 @@ def never_targets(name: str) -> Callable[[Path, Namespace], Iterator[dict[str, A
             user, item, *_, kind = row.values()
             acts.setdefault((user, item), set()).add(kind)
         data, _ = read_clean(folder / name)
-        split = split_newcomers(data, rng=np.random.default_rng(0), test=0.4, validation=0.4)
-        people = [*split.test, *split.validation]
-        judged = {(user.user_id, item) for user in people for item in user.relevant}
+        split = split_cold_users(data, rng=np.random.default_rng(0), test=0.4, validation=0.4)
+        cold_users = [*split.test, *split.validation]
+        evaluated = {(user.user_id, item) for user in cold_users for item in user.relevant}
         model = fitted(folder / name, given)
         targets = behaviour_of(model).targets
         users = data.interactions.frame["user_id"].unique(maintain_order=True).to_list()
         items = model.vocabulary.names(targets.items.tolist())
         taught = {(users[u], i) for u, i in zip(targets.owners.tolist(), items, strict=True)}
-        for of, pairs in (("evaluation", judged), ("training", taught)):
+        for of, pairs in (("evaluation", evaluated), ("training", taught)):
             wrong = [pair for pair in pairs if not acts[pair] & wanted or acts[pair] <= refused]
             holds = not wrong and bool(pairs)
             yield {"targets_of": of, "targets": len(pairs), "wrong": len(wrong), "holds": holds}

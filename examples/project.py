@@ -44,9 +44,9 @@ class Score(torch.nn.Module):
 def encode(data: metarec.Dataset, user_ids: list[str]) -> tuple[Tensor, Tensor, str]:
     """u* and v*, by BERT (MiniLM) where it is installed, else as counted words: it is said."""
     texts = item_text(data.items)
-    people = [profile_text(profile) for profile in data.users.of_users(user_ids)]
-    encoder, why = fit_text_encoder([*texts, *people])
-    both = torch.from_numpy(encoder.encode([*texts, *people]))
+    users = [profile_text(profile) for profile in data.users.of_users(user_ids)]
+    encoder, why = fit_text_encoder([*texts, *users])
+    both = torch.from_numpy(encoder.encode([*texts, *users]))
     return both[len(texts) :], both[: len(texts)], f"texts read by {encoder.name} ({why})"
 
 

@@ -15,7 +15,7 @@ import pytest
 import metarec
 from metarec.data.errors import BadInput
 from metarec.evaluation.baselines import BASELINES
-from metarec.evaluation.leave_last_out import judge_last_out, leave_last_out_split
+from metarec.evaluation.leave_last_out import evaluate_last_out, leave_last_out_split
 from metarec.evaluation.report import to_text
 from metarec.features.encoders import encode
 from metarec.models.few_shot.learners import LEARNERS
@@ -76,11 +76,11 @@ def test_the_guides_baseline_is_one_in_every_sentence(
 
     found = metarec.evaluate(rated_world.data, models=[Ours()], baselines=["Newest"])
     assert found.baselines == ["Newest"] and found.models == ["ours"]
-    verdict = found.verdict()
-    assert verdict is not None and {s.best for s in verdict.standings} == {"Newest"}
+    comparison = found.comparison()
+    assert comparison is not None and {s.best for s in comparison.differences} == {"Newest"}
     assert "Newest" in to_text(found)
     assert "Newest" in metarec.evaluate(rated_world.data).baselines
-    rows = judge_last_out(leave_last_out_split(rated_world.data), [], baselines=["Newest"])
+    rows = evaluate_last_out(leave_last_out_split(rated_world.data), [], baselines=["Newest"])
     assert [row.model for row in rows] == ["Newest"]
 
 

@@ -1,9 +1,9 @@
 """A tiny world whose right answers are known by construction: two tastes, one item withheld from
-each person.
+each user.
 
-People of a taste take every item of that taste but one, and each item is withheld equally often, so
+Users of a taste take every item of that taste but one, and each item is withheld equally often, so
 popularity says nothing and the withheld item must come first. Items say their taste in their words
-and their tag; people's `home` follows their taste, so that content and profile can be tested alone.
+and their tag; users's `home` follows their taste, so that content and profile can be tested alone.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class World:
     """User id -> the one item of their taste they have not met."""
 
     def history(self, taste: str, shots: int, *, value: float = 5.0) -> list[tuple[str, float]]:
-        """The first `shots` items of a taste, as a newcomer's liked history."""
+        """The first `shots` items of a taste, as a new user's liked history."""
         return [(item_id, value) for item_id in self.items_of_taste[taste][:shots]]
 
     def history_of(self, user_id: str) -> list[tuple[str, float]]:
-        """Everything a person of the data did, oldest first."""
+        """Everything a user of the data did, oldest first."""
         rows = self.data.interactions.frame.filter(pl.col("user_id") == user_id).select(
             "item_id", "value"
         )
@@ -54,7 +54,7 @@ def tiny_world(
     """Build the world; it is the same for the same arguments.
 
     Args:
-        ratings: also let each person rate three items of the other taste 1 or 2, and their own 4 or
+        ratings: also let each user rate three items of the other taste 1 or 2, and their own 4 or
             5; otherwise every event is an act without a value.
     """
     rng = np.random.default_rng(seed)

@@ -1,9 +1,9 @@
 """MeLU on its own setting: attributes of MovieLens-1M, one local step on the decision layers, 32
-people a step.
+users a step.
 
-The loop is the paper's (Lee et al. 2019, arXiv:1908.00413): person by person, every attribute
+The loop is the paper's (Lee et al. 2019, arXiv:1908.00413): user by user, every attribute
 embedded anew from its multi-hot vector, fast weights by `create_graph=True`. Ours embeds each film
-of the meta-batch once, by look-up, and takes all people's local steps at once. Data are drawn at
+of the meta-batch once, by look-up, and takes all users's local steps at once. Data are drawn at
 random, with that data set's sizes.
 """
 
@@ -47,17 +47,17 @@ class MeLU(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class MeLUCase:
-    """A meta-batch of people."""
+    """A meta-batch of users."""
 
     module: MeLU
     attributes: dict[str, Tensor]
     """[ITEMS, values an item has] of each field of films."""
-    people: dict[str, Tensor]
-    """[TASKS] of each field of people."""
+    users: dict[str, Tensor]
+    """[TASKS] of each field of users."""
     items: Tensor
-    """[TASKS, most events] the last ASKED of each person's events are the query."""
+    """[TASKS, most events] the last ASKED of each user's events are the query."""
     counts: Tensor
-    """[TASKS] support events of each person, 3 to 90."""
+    """[TASKS] support events of each user, 3 to 90."""
     values: Tensor
     """[TASKS, most events]"""
     dtype: torch.dtype = torch.float32
@@ -71,7 +71,7 @@ class MeLUCase:
         return MeLUCase(
             module=module,
             attributes=self.attributes,
-            people=self.people,
+            users=self.users,
             items=self.items,
             counts=self.counts,
             values=self.values.double(),
@@ -100,7 +100,7 @@ class MeLUCase:
 
 
 def new_melu_case(seed: int = 0) -> MeLUCase:
-    """Random films and people with the sizes of MovieLens-1M; support sizes as in its 13 to 100
+    """Random films and users with the sizes of MovieLens-1M; support sizes as in its 13 to 100
     ratings.
     """
     rng = np.random.default_rng(seed)
@@ -108,7 +108,7 @@ def new_melu_case(seed: int = 0) -> MeLUCase:
         name: torch.from_numpy(np.argsort(rng.random((ITEMS, size)), axis=1)[:, :each].copy())
         for name, (size, each) in ITEM_FIELDS.items()
     }
-    people = {
+    users = {
         name: torch.from_numpy(rng.integers(0, size, TASKS)) for name, size in USER_FIELDS.items()
     }
     counts = rng.integers(3, 91, TASKS)
@@ -116,7 +116,7 @@ def new_melu_case(seed: int = 0) -> MeLUCase:
     return MeLUCase(
         module=MeLU(),
         attributes=attributes,
-        people=people,
+        users=users,
         items=torch.from_numpy(items),
         counts=torch.from_numpy(counts),
         values=torch.from_numpy(rng.integers(1, 6, items.shape).astype(np.float32)),
@@ -124,7 +124,7 @@ def new_melu_case(seed: int = 0) -> MeLUCase:
 
 
 def melu_loop(case: MeLUCase, steps: int) -> Params:
-    """Person by person, as in the paper's code (with the second-order path, which that code
+    """User by user, as in the paper's code (with the second-order path, which that code
     cuts).
     """
     net, total = case.module, torch.zeros((), dtype=case.dtype)
@@ -141,7 +141,7 @@ def melu_loop(case: MeLUCase, steps: int) -> Params:
                 for name, hot in case.multi_hot.items()
             ]
             for name, size in USER_FIELDS.items():
-                hot = F.one_hot(case.people[name][task], size).to(case.dtype)
+                hot = F.one_hot(case.users[name][task], size).to(case.dtype)
                 parts.append(net.embed[name](hot).expand(len(items), -1))
             x = torch.cat(parts, 1)
             for layer in range(2):
@@ -164,8 +164,8 @@ def melu_loop(case: MeLUCase, steps: int) -> Params:
 
 
 def melu_ours(case: MeLUCase, steps: int) -> Params:
-    """All people at once, in a few groups of like support so that little is padded; each film and
-    person is embedded once.
+    """All users at once, in a few groups of like support so that little is padded; each film and
+    user is embedded once.
     """
     leaves = {name: value.detach().requires_grad_() for name, value in case.weights.items()}
     tables = {
@@ -180,13 +180,13 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
     embedded = torch.cat(
         [_embedded(case.attributes[name][films], tables[name]) for name in ITEM_FIELDS], 1
     )
-    person = torch.cat([F.embedding(case.people[name], tables[name]) for name in USER_FIELDS], 1)
+    user = torch.cat([F.embedding(case.users[name], tables[name]) for name in USER_FIELDS], 1)
     head = MLPHead(width=width, hidden=(64, 64), context=FIELDS * EMBEDDING - width)
     first = decision.pop("mlp.0.weight")
     prior = decision | {"mlp.0.weight": first[:width], "context_in.weight": first[width:]}
     total = torch.zeros((), dtype=case.dtype)
     for group in torch.argsort(case.counts).chunk(GROUPS):
-        counts, who, values = case.counts[group], person[group], case.values[group]
+        counts, who, values = case.counts[group], user[group], case.values[group]
         longest = int(counts.max())
         shown = F.embedding(place[group, :longest], embedded)
         asked = F.embedding(place[group, -ASKED:], embedded)
@@ -214,9 +214,9 @@ def _embedded(values: Tensor, table: Tensor) -> Tensor:
 
 
 def _support_loss(
-    head: MLPHead, rows: Tensor, person: Tensor, values: Tensor, is_real: Tensor
+    head: MLPHead, rows: Tensor, user: Tensor, values: Tensor, is_real: Tensor
 ) -> Callable[[Params], Tensor]:
-    return lambda params: task_mean((head(params, rows, person) - values).square(), is_real)
+    return lambda params: task_mean((head(params, rows, user) - values).square(), is_real)
 
 
 def _grad(value: Tensor) -> Tensor:

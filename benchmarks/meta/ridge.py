@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from metarec.models.few_shot.closed_form import ridge_vectors
+from metarec.models.few_shot.closed_form import solve
 from metarec.models.few_shot.functional import Params, linear
 
 NOISE = 1.0
@@ -29,8 +29,8 @@ def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
     support, query = torch.split(
         features.view(TASKS, SUPPORT + QUERY, WIDTH), [SUPPORT, QUERY], dim=1
     )
-    people = ridge_vectors(support, case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))
-    predicted = (query @ people.unsqueeze(-1)).squeeze(-1)
+    users = _solved(support, case.y[:, :SUPPORT])
+    predicted = (query @ users.unsqueeze(-1)).squeeze(-1)
     # Torch leaves it untyped
     squared(predicted, case.y[:, SUPPORT:]).mean().backward()  # type: ignore[no-untyped-call]
     return {name: value.grad for name, value in prior.items() if value.grad is not None}
@@ -47,9 +47,9 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
     for task in range(TASKS):
         support = functional_call(body, weights, (case.x[task, :SUPPORT],))
         normal = support.T @ support + NOISE * torch.eye(WIDTH, dtype=case.x.dtype)
-        person = torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT])
+        user = torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT])
         query = functional_call(body, weights, (case.x[task, SUPPORT:],))
-        total = total + squared(query @ person, case.y[task, SUPPORT:])
+        total = total + squared(query @ user, case.y[task, SUPPORT:])
     (total / TASKS).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return {
         name: value.grad.T if value.ndim == 2 else value.grad
@@ -60,21 +60,26 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
 
 def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """Only the adaptation, on given features: all tasks in one factorisation."""
-    return {
-        "person": ridge_vectors(
-            case.x[:, :SUPPORT], case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype)
-        )
-    }
+    return {"user": _solved(case.x[:, :SUPPORT], case.y[:, :SUPPORT])}
+
+
+def _solved(features: Tensor, targets: Tensor) -> Tensor:
+    """[B, D] the ridge solution of each task, F' (F F' + noise I)^-1 y."""
+    turned = features.transpose(1, 2)
+    noise = torch.full((), NOISE, dtype=features.dtype)
+    is_real = torch.ones_like(targets, dtype=torch.bool)
+    ridge = solve(features @ turned, targets, noise, is_real)
+    return (turned @ ridge.weights.unsqueeze(-1)).squeeze(-1)
 
 
 def solve_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """Only the adaptation, on given features: one solve of normal equations after the other."""
-    people = []
+    users = []
     for task in range(TASKS):
         support = case.x[task, :SUPPORT]
         normal = support.T @ support + NOISE * torch.eye(WIDTH, dtype=case.x.dtype)
-        people.append(torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT]))
-    return {"person": torch.stack(people)}
+        users.append(torch.linalg.solve(normal, support.T @ case.y[task, :SUPPORT]))
+    return {"user": torch.stack(users)}
 
 
 class _Features(torch.nn.Module):

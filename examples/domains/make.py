@@ -106,7 +106,7 @@ def education(rng: np.random.Generator) -> Tables:
 
 
 def health(rng: np.random.Generator) -> Tables:
-    """People cook one or two kinds of dish; allergens, conditions and blood values forbid some."""
+    """Users cook one or two kinds of dish; allergens, conditions and blood values forbid some."""
     kinds = ["soup", "salad", "fish", "curry", "dessert"]
     recipes = [
         {

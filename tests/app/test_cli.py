@@ -1,4 +1,4 @@
-"""The command line as a person meets it: exit codes, one clear line, and JSON."""
+"""The command line as a user meets it: exit codes, one clear line, and JSON."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_odd_data_are_noted_in_one_line(run: Run, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def fitted(tmp_path_factory: pytest.TempPathFactory, rated_world: World) -> tuple[Path, Path]:
     """A data folder of the tiny world, and a model fitted on it by the command, without a quarter
-    of the people.
+    of the users.
     """
     place = tmp_path_factory.mktemp("cli")
     rated_world.data.interactions.frame.write_parquet(place / "interactions.parquet")
@@ -214,7 +214,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, rated_world: World) -> tupl
     return place, place / "model"
 
 
-def test_fit_keeps_people_out_and_says_what_it_did(
+def test_fit_keeps_users_out_and_says_what_it_did(
     fitted: tuple[Path, Path], rated_world: World
 ) -> None:
     from metarec.recommender import Recommender
@@ -316,7 +316,7 @@ def test_bad_words_of_recommend_are_named(
     assert message in err
 
 
-def test_evaluate_judges_beside_baselines(
+def test_evaluate_evaluates_beside_baselines(
     run: Run, fitted: tuple[Path, Path], tmp_path: Path
 ) -> None:
     bars = ["--baseline", "Popular", "--baseline", "Random"]
@@ -358,27 +358,27 @@ def test_what_is_found_out_about_a_model_is_kept_with_it(
         "audit": "metarec audit",
     }
     assert kept["learning-curve"]["curves"]["all"]["table"]
-    assert kept["audit"]["people"] == 12
+    assert kept["audit"]["users"] == 12
     assert kept["data"]["events_read"] == 672
     code, out, _ = run("fit", str(data), "--out", str(model), *TINY)
     assert code == 0  # reports do not stand in the way of a new model, and go with the old
     assert "\ntexts read by " in out and f"what they cost here: metarec data check {data}\n" in out
     assert [path.stem for path in (model / "reports").iterdir()] == ["data"]
     code, _, err = run("evaluate", str(data), "--model", str(model))
-    assert (code, "only 0 people" in err, "--hold-out" in err) == (2, True, True)
+    assert (code, "only 0 users" in err, "--hold-out" in err) == (2, True, True)
     code, _, err = run("evaluate", str(data), "--model", str(model), "--all")
-    assert (code, "--model judges a model as it is" in err) == (2, True)
+    assert (code, "--model evaluates a model as it is" in err) == (2, True)
 
 
-def test_audit_judges_people_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:
+def test_audit_evaluates_users_the_model_never_met(run: Run, fitted: tuple[Path, Path]) -> None:
     code, out, err = run("audit", str(fitted[1]), str(fitted[0]), "--by", "home", "--json")
     assert code == 0, err
     found = json.loads(out)
-    assert found["people"] == 12
+    assert found["users"] == 12
     assert {row["group"] for row in found["groups"]} == {"north", "south"}
 
 
-def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_items_and_users_are_written_as_one_says(run: Run, folder: Path, tmp_path: Path) -> None:
     learned = (*TINY, "--learner", "user_text")
     code, out, err = run(
         "fit",
@@ -388,12 +388,12 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
         *learned,
         "--item-template",
         "{title}. {text}",
-        "--person-template",
+        "--user-template",
         "{profile} | {liked}",
         "--json",
     )
     assert code == 0, err
-    assert json.loads(out)["notes"] == ["people written as text: 48 of 48"]
+    assert json.loads(out)["notes"] == ["users written as text: 48 of 48"]
     code, out, err = run("explain", str(tmp_path / "m"), "--like", "s00", "--item", "s05", "--json")
     assert code == 0, err
     assert "user_text" in json.loads(out)["parts"]
@@ -403,10 +403,10 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
             "item template names the column 'plot', which the catalog lacks (colu",
         ),
         (
-            (*learned, "--person-template", "{age}"),
-            "person template '{age}' names 'age'; there are {profile}, {liked}, ",
+            (*learned, "--user-template", "{age}"),
+            "user template '{age}' names 'age'; there are {profile}, {liked}, ",
         ),
-        ((*TINY, "--person-template", "{liked}"), "add --learner user_text"),
+        ((*TINY, "--user-template", "{liked}"), "add --learner user_text"),
         (
             ("--encoder", "none", "--learner", "user_text"),
             "with encoder 'none', which reads nothing",
@@ -414,7 +414,7 @@ def test_items_and_people_are_written_as_one_says(run: Run, folder: Path, tmp_pa
     ):
         code, _, err = run("fit", str(folder), "--out", str(tmp_path / "x"), *words)
         assert (code, why in err.splitlines()[-1]) == (2, True), err
-    assert run("evaluate", str(folder), *TINY, "--person-template", "{liked}")[0] == 2
+    assert run("evaluate", str(folder), *TINY, "--user-template", "{liked}")[0] == 2
     assert (
         "names the column 'plot'"
         in run("evaluate", str(folder), *TINY, "--item-template", "{plot}")[2]
@@ -476,7 +476,9 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_evaluate_judges_by_a_kind_at_chosen_numbers_of_events(run: Run, shop_folder: Path) -> None:
+def test_evaluate_evaluates_by_a_kind_at_chosen_numbers_of_events(
+    run: Run, shop_folder: Path
+) -> None:
     words = ["evaluate", str(shop_folder), "--preset", "tiny", "--encoder", "none"]
     few = ["--baseline", "Popular", "--support", "0", "--support", "2"]
     code, out, _ = run(*words, *few, "--kind", "Purchase", "--json")
@@ -484,7 +486,7 @@ def test_evaluate_judges_by_a_kind_at_chosen_numbers_of_events(run: Run, shop_fo
     assert code == 0
     assert found["curves"]["all"]["shots"] == [0, 2]
     assert found["domain"] == "e-commerce" and found["domain_metric"]["name"] == "recall@20"
-    assert all(person["liked_later"] <= 4 for person in found["newcomers"])  # purchases alone
+    assert all(user["liked_later"] <= 4 for user in found["new_users"])  # purchases alone
     code, out, err = run(*words, "--kind", "donate")
     assert code == 2 and "no event of" in err and "purchase, view" in err
     assert run(*words, "--support", "-1")[0] == 2
@@ -541,6 +543,19 @@ def test_a_plan_says_what_a_fit_costs_and_fits_nothing(run: Run, folder: Path) -
     assert "--out MODEL is missing" in said
     code, out, _ = run("data", "check", str(folder), "--json")
     assert json.loads(out)["plans"]["tiny"] == planned
+
+
+@pytest.mark.parametrize("old", ["--person-template", "--person-template={age}"])
+def test_an_option_by_its_old_name_works_and_a_note_says_the_new_one(
+    old: str, run: Run, folder: Path, tmp_path: Path
+) -> None:
+    words = [old] if "=" in old else [old, "{age}"]
+    learned = (*TINY, "--learner", "user_text")
+    code, _, err = run("fit", str(folder), "--out", str(tmp_path / "x"), *learned, *words)
+    assert code == 2
+    assert "note: --person-template is now --user-template" in err
+    assert "user template '{age}' names 'age'" in err
+    assert run("evaluate", str(folder), "--people-as-text", "--encoder", "none")[0] == 2
 
 
 def test_tuning_is_bounded_told_and_refused_where_it_cannot_be(

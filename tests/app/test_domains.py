@@ -227,4 +227,4 @@ def test_evaluation_tells_the_metric_of_the_domain_and_why(run: Run) -> None:
         "none",
     )
     assert code == 0
-    assert f"finance is judged by Precision@10: {pack.metric_why}" in text
+    assert f"finance is evaluated by Precision@10: {pack.metric_why}" in text

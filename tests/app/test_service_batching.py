@@ -53,7 +53,7 @@ def test_a_bad_ask_spoils_only_itself(in_thread):
 
 
 def test_who_is_heard_in_the_next_turn_is_answered_with_those_before():
-    """Answered together, people ask again one turn after the other; a turn that brings nobody ends
+    """Answered together, users ask again one turn after the other; a turn that brings nobody ends
     the wait.
     """
     sizes = []

@@ -282,8 +282,9 @@ def test_an_explanation_says_where_an_item_stands(client):
     assert answer.status_code == 200
     assert answer.json()["item_id"] == "s01"
     assert sum(answer.json()["parts"].values()) == pytest.approx(
-        answer.json()["standing"], abs=1e-3
+        answer.json()["relative_score"], abs=1e-3
     )
+    assert answer.json()["standing"] == answer.json()["relative_score"]
     assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
 
 
@@ -396,7 +397,7 @@ def test_exploration_shows_other_slates_and_says_how_likely(client):
     assert all(0 < item["propensity"] <= 1 for s in shown for item in s["items"])
 
 
-def test_all_that_is_kept_of_a_person_is_told(client):
+def test_all_that_is_kept_of_a_user_is_told(client):
     slate(client, user_id="ann", k=2)
     eventually(lambda: client.get("/v1/users/ann").status_code == 200)
     assert client.get("/v1/users/ann").json() == {
@@ -417,7 +418,7 @@ def test_all_that_is_kept_of_a_person_is_told(client):
     assert client.get("/v1/users/ben").json() == {"error": "nothing is kept of this user"}
 
 
-def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
+def test_a_forgotten_user_is_nowhere_not_in_the_store_not_in_the_logs(client, tmp_path, caplog):
     name = "ann-of-the-hill"
     with caplog.at_level(logging.DEBUG):
         like(client, name, "s00", "s01", context={"note": name})
@@ -425,7 +426,8 @@ def test_a_forgotten_person_is_nowhere_not_in_the_store_not_in_the_logs(client, 
         slate(client, user_id=name)
         client.get(f"/v1/users/{name}")
         receipt = client.delete(f"/v1/users/{name}").json()
-    assert receipt["rows_deleted"] == {"events": 2, "slates": 1, "users": 1, "friends": 0}
+    deleted = {"events": 2, "slates": 1, "users": 1, "friends": 0, "exposures": 0}
+    assert receipt["rows_deleted"] == deleted
     assert receipt["bytes_erased"] is True
     assert {"place", "removed", "still_holds"} == set(receipt["places"][0])
     assert client.get(f"/v1/users/{name}").status_code == 404
@@ -454,6 +456,8 @@ CALLS = {
         ("GET", "/v1/items/newest"),
         ("POST", "/v1/recommendations/batch"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/experiments"),
+        ("GET", "/v1/experiments/x"),
         ("GET", "/v1/status"),
         ("GET", "/metrics"),
         ("GET", "/v1/reports/x"),
@@ -468,7 +472,14 @@ CALLS = {
         ("PATCH", "/v1/items/new"),
         ("DELETE", "/v1/items/new"),
     ],
-    "admin": [("DELETE", "/v1/users/ann"), ("POST", "/v1/models/x/promote")],
+    "admin": [
+        ("DELETE", "/v1/users/ann"),
+        ("POST", "/v1/models/x/promote"),
+        ("POST", "/v1/experiments"),
+        ("POST", "/v1/experiments/x/stop"),
+        ("POST", "/v1/experiments/x/promote"),
+        ("POST", "/v1/experiments/x/roll-back"),
+    ],
 }
 
 
@@ -523,6 +534,8 @@ def test_every_route_is_named_in_the_table_of_roles(client):
             m,
             p.replace("/x", "/{version}")
             if "models" in p
+            else p.replace("/x", "/{experiment}")
+            if "experiments" in p
             else p.replace("/x", "/{name}")
             .replace("ann", "{user_id}")
             .replace("s00", "{item_id}")
@@ -702,7 +715,7 @@ def test_status_says_what_an_operator_wants(client, model):
     assert client.get("/v1/reports/..%2Fconfig").status_code == 404
 
 
-def test_metrics_count_routes_not_people(client):
+def test_metrics_count_routes_not_users(client):
     client.get("/v1/users/ann-of-the-hill")
     like(client, "ann-of-the-hill", "s00")
     slate(client)
@@ -879,7 +892,7 @@ ANY_KIND = "must be true or false, a number, a text or a list, got an object"
         ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81"),
     ],
 )
-def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
+def test_the_most_fitting_of_many_errors_is_told(client, attributes, says):
     answer = client.put("/v1/items/x", json={"attributes": attributes})
     assert (answer.status_code, answer.json()) == (422, {"error": f"body.attributes.{says}"})
 
@@ -894,7 +907,7 @@ def test_the_most_fitting_of_many_complaints_is_told(client, attributes, says):
         ({"user_id": ""}, "body.user_id: must have 1 or more letters"),
     ],
 )
-def test_complaints_are_plain(client, body, says):
+def test_errors_are_plain(client, body, says):
     assert client.post("/v1/recommendations", json=body).json() == {"error": says}
 
 
@@ -937,6 +950,7 @@ def test_ids_may_hold_slashes(client):
         "slates": 0,
         "users": 1,
         "friends": 0,
+        "exposures": 0,
     }
     assert len(client.get("/v1/users/dir").json()["events"]) == 2
     assert client.delete("/v1/users/dir%0A").status_code == 422  # not another way to write `dir`
@@ -1001,7 +1015,7 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
     assert "metarec_impressions_lost_total 1.0" in client.get("/metrics").text
 
 
-def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
+def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
     from metarec.app.service import users
 
@@ -1017,11 +1031,11 @@ def test_slates_of_known_people_go_on_without_a_store_and_say_so(start, tmp_path
     (tmp_path / "events.db").mkdir()
 
     sent = slate(client, user_id="ann", history=[{"item_id": "s02", "value": 5}], k=3)
-    stranger = slate(client, user_id="ann", k=3)
+    anonymous = slate(client, user_id="ann", k=3)
     assert (sent["without_store"], sent["shots"], len(ids(sent))) == (True, 1, 3)
     assert ids(sent) == ids(slate(client, history=[{"item_id": "s02", "value": 5}], k=3))
-    assert ids(stranger) == ids(slate(client, k=3))
-    assert any("cannot be read just now" in note for note in stranger["notes"])
+    assert ids(anonymous) == ids(slate(client, k=3))
+    assert any("cannot be read just now" in note for note in anonymous["notes"])
     assert client.get("/v1/users/ann").status_code == 503
 
     (tmp_path / "events.db").rmdir()
@@ -1150,8 +1164,8 @@ def test_drift_is_measured_against_what_was_trained_on(client):
 def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
     from metarec.app.service import monitoring
 
-    monkeypatch.setattr(monitoring, "MOST_SLATES", 5)
-    monkeypatch.setattr(monitoring, "MOST_EVENTS", 6)
+    monkeypatch.setattr(monitoring, "MAX_SLATES", 5)
+    monkeypatch.setattr(monitoring, "MAX_EVENTS", 6)
     client = start()
     store = client.app.state.service.store
     for _ in range(12):

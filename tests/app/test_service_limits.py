@@ -207,7 +207,7 @@ def test_who_waits_without_a_request_makes_room(serve, caplog):
         one.close()
 
 
-def test_where_all_are_being_answered_a_newcomer_is_told_to_come_again(serve):
+def test_where_all_are_being_answered_a_new_user_is_told_to_come_again(serve):
     port = serve(max_connections=8)
     busy = [opened(port) for _ in range(8)]
     for one in busy:

@@ -12,19 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.app.retraining.compare import as_judges, compare, groups_of
+from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.app.retraining.loop import (
-    JUDGES_SHARE,
+    HOLDOUT_SHARE,
     by_own_choice,
     how_to_learn,
     retrain,
     scale_of,
-    split_judges,
+    split_holdout_users,
 )
 from metarec.app.service.schedule import retrain_periodically
 from metarec.app.service.settings import ServiceSettings
-from metarec.data.newcomers import ColdUser, choose_horizon
+from metarec.data.cold_users import ColdUser, choose_horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.feedback import open_store
 from metarec.feedback.events import Event, Impression
@@ -34,7 +34,7 @@ from metarec.feedback.registry import Registry
 from metarec.recommender import Recommender
 from served_model import fitted_model
 
-RAILS = Guardrails(min_newcomers=5, latency_ratio=50.0)
+RAILS = Guardrails(min_cold_users=5, latency_ratio=50.0)
 
 
 def tiny(data, **how):
@@ -54,11 +54,11 @@ def model(fitted, tmp_path):
 
 @pytest.fixture
 def url(tmp_path, rated_world):
-    """A store with newcomers of two tastes, who like their taste and dislike the other."""
+    """A store with new users of two tastes, who like their taste and dislike the other."""
     url, rng = str(tmp_path / "events.db"), np.random.default_rng(0)
     store = open_store(url)
-    # Who judges is drawn by the store's own secret. With so few judges an honest challenger loses
-    # one draw in eight by chance, so the draw is the same in every run.
+    # Who evaluates is drawn by the store's own secret. With so few evaluates an honest challenger
+    # loses one draw in eight by chance, so the draw is the same in every run.
     with contextlib.closing(sqlite3.connect(url)) as database, database:
         database.execute("UPDATE facts SET value = ? WHERE name = 'digest_key'", (f"{4:064x}",))
     events = []
@@ -104,18 +104,18 @@ def shuffled(data: Dataset, **how) -> Recommender:
 def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
     done = retrain(model, url, fit=tiny, rails=RAILS)
     assert done.promoted, done.decision.reason
-    assert done.judges >= 5
+    assert done.test_users >= 5
     registry = Registry(model)
     assert registry.current() == done.challenger != done.champion
     assert {e.version: e.decision for e in registry.entries()}[
         done.challenger
     ] == done.decision.as_dict()
-    assert {"NDCG@10", "ms for one newcomer"} <= {v.comparison.name for v in done.decision.verdicts}
+    assert {"NDCG@10", "ms for one new user"} <= {v.comparison.name for v in done.decision.checks}
     after = Recommender.load(registry.place_of(done.challenger))
     assert after.has_values  # a like has become a rating, and the scale is the old one
     assert after.value_range == fitted.value_range
     store = open_store(url)
-    judging, learning = split_judges(store, fitted.training_data(), store.as_frame())
+    judging, learning = split_holdout_users(store, fitted.training_data(), store.as_frame())
     store.close()
     trained = set(after.trained_on["user_id"])
     assert set(learning["user_id"]) <= trained
@@ -152,67 +152,67 @@ def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url
     assert Registry(model).promotions()[-1]["reason"].startswith("forced: ")
 
 
-def test_with_too_few_to_judge_by_nothing_is_promoted(model, url):
+def test_with_too_few_to_evaluate_by_nothing_is_promoted(model, url):
     """Nor trained, which takes longest."""
 
     def unwanted(*_given, **_more):
         raise AssertionError("it would be trained for nothing")
 
     with pytest.raises(
-        BadInput, match=r"not retrained: only \d+ newcomers to judge by, 1000 needed"
+        BadInput, match=r"not retrained: only \d+ new users to evaluate on, 1000 needed"
     ):
-        retrain(model, url, fit=unwanted, rails=Guardrails(min_newcomers=1000))
+        retrain(model, url, fit=unwanted, rails=Guardrails(min_cold_users=1000))
     done = retrain(
-        model, url, fit=tiny, rails=Guardrails(min_newcomers=1000, latency_ratio=50.0), force=True
+        model, url, fit=tiny, rails=Guardrails(min_cold_users=1000, latency_ratio=50.0), force=True
     )
     assert done.promoted
     assert "1000 needed" in done.decision.reason
 
 
-def test_judges_are_chosen_by_digest_among_new_people(url, fitted):
+def test_evaluates_are_chosen_by_digest_among_new_users(url, fitted):
     store = open_store(url)
     new = store.as_frame()
-    judging, learning = split_judges(store, fitted.training_data(), new)
+    judging, learning = split_holdout_users(store, fitted.training_data(), new)
     chosen, others = set(judging["user_id"]), set(learning["user_id"])
     assert chosen
     assert not chosen & others
     assert chosen == {
         user
         for user in set(new["user_id"])
-        if int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
+        if int(user_digest(store, user)[:8], 16) % HOLDOUT_SHARE == 0
     }
     known = new.with_columns(pl.lit(fitted.trained_on["user_id"][0]).alias("user_id"))
-    assert split_judges(store, fitted.training_data(), known)[0].height == 0
+    assert split_holdout_users(store, fitted.training_data(), known)[0].height == 0
     store.close()
 
 
-def test_people_kept_out_of_the_first_model_judge(model, url, fitted):
+def test_users_kept_out_of_the_first_model_evaluate(model, url, fitted):
     """`metarec fit --hold-out` keeps them out; given the whole data, retraining never trains on
     them either.
     """
     whole = fitted.training_data()
-    people = whole.interactions.frame["user_id"].unique().sort()
-    aside, frame = people[::8].to_list(), whole.interactions.frame
+    users = whole.interactions.frame["user_id"].unique().sort()
+    aside, frame = users[::8].to_list(), whole.interactions.frame
     first = tiny(whole.with_interactions(frame.filter(~pl.col("user_id").is_in(aside))))
     first.save(f"{model}/../first")
     done = retrain(f"{model}/../first", url, data=whole, fit=tiny, rails=RAILS, force=True)
     trained = Recommender.load(Registry(f"{model}/../first").place_of(done.challenger)).trained_on
     assert not set(aside) & set(trained["user_id"])
-    assert done.judges >= len(aside)
+    assert done.test_users >= len(aside)
     store = open_store(url)
-    judging, _ = split_judges(
+    judging, _ = split_holdout_users(
         store, first.training_data(), store.as_frame().select(frame.columns[:2]), offered=whole
     )
     assert not set(judging["user_id"]) & set(aside)  # they have no events there
-    most = whole.with_interactions(frame.filter(pl.col("user_id").is_in(people[:10].to_list())))
-    too_many, _ = split_judges(store, most, frame, offered=whole)
+    most = whole.with_interactions(frame.filter(pl.col("user_id").is_in(users[:10].to_list())))
+    too_many, _ = split_holdout_users(store, most, frame, offered=whole)
     assert (
-        too_many["user_id"].n_unique() < (len(people) - 10) / 2
+        too_many["user_id"].n_unique() < (len(users) - 10) / 2
     )  # more than a fifth: then one in five of them
     store.close()
 
 
-def test_answers_to_slates_teach_little_and_do_not_judge_where_others_can(fitted):
+def test_answers_to_slates_teach_little_and_do_not_evaluate_where_others_can(fitted):
     train = fitted.training_data()
     frame = train.interactions.frame.select("user_id", "item_id")
     answered = frame["user_id"].unique().sort()[:2].to_list()
@@ -238,7 +238,7 @@ def test_answers_to_slates_teach_little_and_do_not_judge_where_others_can(fitted
     assert by_own_choice(frame, stored, least=1000).height == frame.height
 
 
-def test_forgotten_people_leave_old_data_too(model, url, fitted):
+def test_forgotten_users_leave_old_data_too(model, url, fitted):
     somebody = fitted.trained_on["user_id"][0]
     store = open_store(url)
     forget(store, somebody)
@@ -281,7 +281,7 @@ def test_items_added_while_serving_become_part_of_the_model(model, url):
 
 
 def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
-    somebody = fitted.trained_on["user_id"][0]  # who never judges
+    somebody = fitted.trained_on["user_id"][0]  # who never evaluates
     store = open_store(url)
     store.append(
         [Event(event_id="odd", user_id=somebody, item_id="nonesuch", kind="like", timestamp=3000.0)]
@@ -294,7 +294,7 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
     assert [(finding["rule"], finding["rows"]) for finding in json.loads(text)["findings"]] == [
         ("unknown_items", 1)
     ]
-    assert somebody not in text  # a report outlives a person's wish to be forgotten
+    assert somebody not in text  # a report outlives a user's wish to be forgotten
 
 
 def test_nothing_to_learn_from_is_said(model, tmp_path):
@@ -341,7 +341,7 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
         clock.join(10)
 
 
-def newcomers(count, **profile):
+def cold_users(count, **profile):
     return [
         ColdUser(
             user_id=f"n{n}",
@@ -354,9 +354,9 @@ def newcomers(count, **profile):
     ]
 
 
-def test_groups_are_attributes_with_few_values_and_enough_people():
+def test_groups_are_attributes_with_few_values_and_enough_users():
     groups = groups_of(
-        newcomers(
+        cold_users(
             60,
             home=["north", "south"],
             rare=["x"] + ["y"] * 59,
@@ -368,7 +368,7 @@ def test_groups_are_attributes_with_few_values_and_enough_people():
     assert groups["home=north"].sum() == 30
 
 
-def test_judges_are_asked_about_their_later_half():
+def test_evaluates_are_asked_about_their_later_half():
     events = pl.DataFrame(
         {
             "user_id": ["a"] * 4 + ["b"],
@@ -378,12 +378,14 @@ def test_judges_are_asked_about_their_later_half():
         }
     )
     data = Dataset(interactions=events)
-    judges = as_judges(data, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0)
-    assert [(n.user_id, n.pool, n.relevant) for n in judges.newcomers] == [
+    test_users = as_holdout_users(
+        data, {"a": {"home": "north"}}, ["w", "x", "y", "z"], relevant_from=4.0
+    )
+    assert [(n.user_id, n.pool, n.relevant) for n in test_users.cold_users] == [
         ("a", [("z", 1.0, "event", 1.0), ("y", 5.0, "event", 2.0)], ["x"])
     ]
-    assert judges.newcomers[0].profile == {"home": "north"}
-    assert as_judges(data, {}, ["w"], relevant_from=4.0).newcomers == []
+    assert test_users.cold_users[0].profile == {"home": "north"}
+    assert as_holdout_users(data, {}, ["w"], relevant_from=4.0).cold_users == []
 
 
 def test_a_model_beside_itself_is_equal(fitted, url):
@@ -393,17 +395,17 @@ def test_a_model_beside_itself_is_equal(fitted, url):
         kind=pl.lit("rating"),
     )
     store.close()
-    judges = as_judges(
+    test_users = as_holdout_users(
         Dataset(interactions=events), {}, fitted.vocabulary.ids, fitted.relevant_from
     )
-    for comparison in compare(fitted, fitted, judges, fitted.training):
+    for comparison in compare(fitted, fitted, test_users, fitted.training):
         if comparison.reading != "ratio":
             assert comparison.champion == comparison.challenger
             assert comparison.low == comparison.high == 0.0
 
 
 def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world, fitted):
-    """People were shown random slates with their true chances; the model knows tastes, a shuffled
+    """Users were shown random slates with their true chances; the model knows tastes, a shuffled
     one does not.
     """
     store, rng = open_store(str(tmp_path / "log.db")), np.random.default_rng(0)
@@ -498,7 +500,7 @@ def test_who_is_forgotten_while_a_challenger_is_trained_is_in_no_folder(model, u
         assert waiting_in_model(store) == 1  # the numbers it learned still hold them
 
 
-def test_who_is_forgotten_while_a_challenger_is_judged_is_in_no_folder(model, url, monkeypatch):
+def test_who_is_forgotten_while_a_challenger_is_evaluated_is_in_no_folder(model, url, monkeypatch):
     """The forgetting does not see the folder, as if it had looked a moment before it was saved."""
     real = compare
 

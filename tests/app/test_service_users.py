@@ -1,4 +1,4 @@
-"""The service knows its people: imported events, merged visitors."""
+"""The service knows its users: imported events, merged anonymous users."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def served(model):
     return TestClient(app, base_url="http://127.0.0.1")
 
 
-def test_imported_people_are_known_once(model, run, tmp_path):
+def test_imported_users_are_known_once(model, run, tmp_path):
     frame = fitted_model().training.interactions.frame
     first = run("import", model)
     assert first["events"] == frame.height
@@ -74,7 +74,7 @@ def test_imported_people_are_known_once(model, run, tmp_path):
         assert [i["item_id"] for i in slate["items"]] == [i["item_id"] for i in sent["items"]]
 
 
-def test_a_visitor_becomes_a_customer(model):
+def test_an_anonymous_user_becomes_a_customer(model):
     with served(model) as client:
         events = [{"user_id": "v/1", "item_id": i, "kind": "like"} for i in ("s00", "s01")]
         client.post("/v1/events", json={"events": events})
@@ -102,6 +102,7 @@ def test_a_visitor_becomes_a_customer(model):
         assert same.status_code == 422
         assert "cannot be merged into themselves" in same.json()["error"]
         deleted = client.delete("/v1/users/v%2F1").json()["rows_deleted"]
+        assert deleted.pop("exposures") == 0
         assert deleted == {"events": 3, "slates": 1, "users": 1, "friends": 1, "merges": 1}
         assert client.get("/v1/users/ann").status_code == 404
 

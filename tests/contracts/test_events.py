@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from metarec import Dataset, Recommender, Request
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommender import PRESETS
+from metarec.recommendation.settings import PRESETS
 
 TASTES = ("tent", "cup")
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)

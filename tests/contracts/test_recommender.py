@@ -12,7 +12,7 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.schema import BadInput
-from metarec.recommender import PRESETS
+from metarec.recommendation.settings import PRESETS
 from world import TASTES, World, tiny_world
 
 
@@ -35,7 +35,7 @@ def requests(rated_world: World) -> list[Request]:
 
 
 @pytest.mark.parametrize("taste", TASTES)
-def test_a_newcomer_of_a_taste_is_shown_that_taste(
+def test_a_new_user_of_a_taste_is_shown_that_taste(
     model: Recommender, rated_world: World, taste: str
 ) -> None:
     slate = model.recommend([Request(history=rated_world.history(taste, 3))], k=6)[0]
@@ -89,13 +89,13 @@ def test_a_saved_model_gives_identical_slates(
     assert loaded.intervals == model.intervals
 
 
-def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(
+def test_intervals_are_calibrated_on_users_held_out_and_shown_on_slates(
     model: Recommender, requests: list[Request]
 ) -> None:
     found = model.intervals
     assert found is not None
     assert (found.level, found.shots) == (0.9, model.horizon.shots)
-    assert found.newcomers >= 9
+    assert found.cold_users >= 9
     plain = dataclasses.replace(model, intervals=None)
 
     for request, slate, before in zip(
@@ -115,14 +115,14 @@ def test_intervals_are_calibrated_on_people_held_out_and_shown_on_slates(
         assert (slate.interval >= model.value_range[0]).all()
 
 
-def test_without_ratings_a_slate_tells_doubt_alone(world: World) -> None:
+def test_without_ratings_a_slate_tells_uncertainty_alone(world: World) -> None:
     model = Recommender.fit(world.data, preset="tiny", encoder="none")
 
-    stranger, known = model.recommend([Request(), Request(history=world.history("space", 6))], k=4)
+    anonymous, known = model.recommend([Request(), Request(history=world.history("space", 6))], k=4)
 
-    np.testing.assert_array_equal(stranger.uncertainty, 1.0)
+    np.testing.assert_array_equal(anonymous.uncertainty, 1.0)
     assert (known.uncertainty < 0.9).all()
-    assert stranger.interval is None
+    assert anonymous.interval is None
     assert model.intervals is None
 
 
@@ -183,8 +183,8 @@ def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
         grown,
         ensemble=dataclasses.replace(grown.ensemble, popularity=np.float32(swing / swing.sum())),
     )
-    doubt = uneven.ensemble.popularity_doubt(uneven.content, swing != 1.0)
-    np.testing.assert_allclose(doubt, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
+    uncertainty = uneven.ensemble.popularity_uncertainty(uneven.content, swing != 1.0)
+    np.testing.assert_allclose(uncertainty, np.where(swing == 1.0, 2.0, 0.0), atol=0.1)
     slates = uneven.recommend([Request()] * 300, k=3, explore=10.0, rng=np.random.default_rng(0))
     assert (
         sum("new" in slate.item_ids for slate in slates) >= 6
@@ -203,7 +203,7 @@ def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> No
 
     assert 1.0 <= garden < space <= 5.0
     assert unknown == pytest.approx(model.ratings.mean)
-    assert (model.rate_spread([Request(history=history)], [asked])[0] > 0).all()
+    assert (model.rate_std([Request(history=history)], [asked])[0] > 0).all()
 
 
 def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_world: World) -> None:
@@ -225,7 +225,7 @@ def test_the_same_seed_gives_the_same_model_whatever_the_order_of_rows(rated_wor
 
 
 @pytest.mark.parametrize("preset", ["tiny", "small"])
-def test_two_people_with_one_event_each_are_enough_to_begin(preset: str) -> None:
+def test_two_users_with_one_event_each_are_enough_to_begin(preset: str) -> None:
     events = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"]})
 
     model = Recommender.fit(Dataset(interactions=events), preset=preset, encoder="none")

@@ -13,7 +13,7 @@ START = 1_600_000_000.0
 
 
 def events(users: int = 12, per_user: int = 8, items: int = 20, *, seed: int = 0) -> pl.DataFrame:
-    """Ratings of people who act at human pace over two years; every item is rated at least once by
+    """Ratings of users who act at human pace over two years; every item is rated at least once by
     the first users together.
     """
     rng = np.random.default_rng(seed)

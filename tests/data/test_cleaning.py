@@ -33,13 +33,13 @@ def found(
 
 
 def browsing(user: str = "u", n: int = 30, start: float = START) -> pl.DataFrame:
-    """A person who looks at things now and then, unevenly."""
+    """A user who looks at things now and then, unevenly."""
     rng = np.random.default_rng(1)
     times = start + np.floor(np.cumsum(rng.exponential(3600.0, n)))
     return act([(user, f"i{k % 11}", float(t), "view") for k, t in enumerate(times)])
 
 
-def test_people_are_left_alone() -> None:
+def test_users_are_left_alone() -> None:
     frame, counts = found(pl.concat([browsing("a"), browsing("b")]))
     assert counts == {} and frame.height == 60
 

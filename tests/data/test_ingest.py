@@ -19,8 +19,8 @@ from metarec.data.schema import BadInput
 
 
 def messy(folder: Path, form: str) -> Path:
-    """People, doubled rows, a bot, rows that are no events, an unknown item."""
-    people = events(users=40)
+    """Users, doubled rows, a bot, rows that are no events, an unknown item."""
+    users = events(users=40)
     bot = pl.DataFrame(
         {
             "user_id": ["bot"] * 150,
@@ -29,10 +29,10 @@ def messy(folder: Path, form: str) -> Path:
             "value": [3.0] * 150,
         }
     ).with_columns(kind=pl.lit("rating"))
-    odd = people.head(3).with_columns(
+    odd = users.head(3).with_columns(
         user_id=pl.Series([None, "nan", "u01"]), item_id=pl.Series(["i01", "i02", "gone"])
     )
-    table = pl.concat([people, people.head(4), bot, odd]).sample(fraction=1.0, shuffle=True, seed=0)
+    table = pl.concat([users, users.head(4), bot, odd]).sample(fraction=1.0, shuffle=True, seed=0)
     return write(folder, form, interactions=table, items=item_table(), users=user_table(40))
 
 
@@ -69,12 +69,12 @@ def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path) -> None
     """A user of a later share rates far off the scale, often enough to stretch it if that share
     were asked alone.
     """
-    people = events(users=40)
-    share = people.select(
+    users = events(users=40)
+    share = users.select(
         "user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")
     ).unique()
     user = share.filter(pl.col("share") > 0)["user_id"][0]
-    wild = people.with_columns(
+    wild = users.with_columns(
         value=pl.when(pl.col("user_id") == user).then(99.0).otherwise("value")
     )
     source = write(tmp_path / "raw", "parquet", interactions=wild)

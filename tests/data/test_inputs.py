@@ -1,4 +1,4 @@
-"""Tables in shapes that people really have: each is read as meant, or what is lost is told."""
+"""Tables in shapes that users really have: each is read as meant, or what is lost is told."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_format_of_dates(tmp_path: Path) -> None:
         (["1 234", "3", "2"], [1234, 3, 2]),
     ],
 )
-def test_numbers_as_people_write_them(
+def test_numbers_as_users_write_them(
     tmp_path: Path, cells: list[str], numbers: list[float]
 ) -> None:
     rows = "".join(f"u{n};i{n};listen;{c}\n" for n, c in enumerate(cells))

@@ -23,7 +23,7 @@ def shop(became):
     }
 
 
-def test_visitors_become_the_customers_that_their_row_names():
+def test_anonymous_users_become_the_customers_that_their_row_names():
     tables = open_tables(shop(["v2", "c1", "", None]))
     events = tables.interactions.select("user_id", "item_id").sort("item_id", "user_id").rows()
     assert events == [("b", "i"), ("c1", "i"), ("c1", "j"), ("c1", "k")]

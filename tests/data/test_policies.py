@@ -220,7 +220,7 @@ def test_the_report_says_the_policy_and_which_columns_are_there(tmp_path: Path) 
     }
     for said in (report.to_text(), report.to_html()):
         assert "NOT found in items: interacts_with (not checked)" in said
-        assert "contains something the person is allergic to" in said
+        assert "contains something the user is allergic to" in said
 
 
 def test_every_part_of_a_policy_is_put_into_words() -> None:

@@ -64,7 +64,7 @@ def section(pack: DomainPack) -> str:
             *(table if forbids else []),
             *(["", f"Not shown: {code(policy.rules)}."] if policy.rules else []),
             "",
-            f"Seen items {again} shown again. Kinds: {code(pack.kinds)}. Judge by {pack.metric}."
+            f"Seen items {again} shown again. Kinds: {code(pack.kinds)}. Evaluate by {pack.metric}."
             + (f' Said with every slate: "{policy.notice}"' if policy.notice else ""),
             "",
         ]

@@ -41,7 +41,7 @@ def test_facts_of_a_small_table_worked_by_hand() -> None:
     assert facts["cold_users"] == 1.0 and facts["cold_items"] == 1.0
     assert facts["time"]["collisions"] == pytest.approx(
         1 / 3
-    )  # of a's two steps and b's one, a's first; ties between people do not count
+    )  # of a's two steps and b's one, a's first; ties between users do not count
     assert facts["content"] == {"title": 0.75} and facts["profiles"] == {
         "age": pytest.approx(1 / 3)
     }

@@ -141,7 +141,7 @@ def test_items_and_users_may_be_left_out() -> None:
 
 
 def test_moments_in_time_are_no_attributes_to_learn_from() -> None:
-    """The time of a person's last event tells what the people judged did after their first
+    """The time of a user's last event tells what the users evaluated did after their first
     events.
     """
     users = Profiles.of(

@@ -1,4 +1,4 @@
-"""No row in two parts, nothing from after the cut in training, newcomers never seen."""
+"""No row in two parts, nothing from after the cut in training, new users never seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.folders import START, events
-from metarec.data.newcomers import ColdUser, ColdUserSplit, Horizon, split_newcomers
+from metarec.data.cold_users import ColdUser, ColdUserSplit, Horizon, split_cold_users
 from metarec.data.schema import BadInput, Dataset
 from metarec.data.splits import split_by_time, split_folds
 
@@ -42,14 +42,14 @@ def datasets(draw: st.DrawFn) -> Dataset:
     return Dataset(interactions=pl.concat([frame, extra]))
 
 
-def no_newcomer_in_training(train: Dataset, newcomers: list[ColdUser], horizon: Horizon) -> None:
+def no_cold_user_in_training(train: Dataset, cold_users: list[ColdUser], horizon: Horizon) -> None:
     users, items = (set(train.interactions.frame[c]) for c in ("user_id", "item_id"))
-    for person in newcomers:
-        assert person.user_id not in users
-        assert person.n_items == horizon.pool and person.relevant
-        assert {i for i, _ in person.query} <= items
-        assert not {i for i, *_ in person.pool} & {i for i, _ in person.query}
-        assert set(person.relevant) <= {i for i, _ in person.query}
+    for user in cold_users:
+        assert user.user_id not in users
+        assert user.n_items == horizon.pool and user.relevant
+        assert {i for i, _ in user.query} <= items
+        assert not {i for i, *_ in user.pool} & {i for i, _ in user.query}
+        assert set(user.relevant) <= {i for i, _ in user.query}
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,22 +59,22 @@ def test_a_cut_in_time_lets_nothing_back(data: Dataset, share: float) -> None:
     before, after = split.train.interactions.frame, split.later.interactions.frame
     assert before["timestamp"].max() < split.cut <= after["timestamp"].min()  # type: ignore[operator]
     assert before.height + after.height == len(data.interactions)
-    no_newcomer_in_training(split.train, split.newcomers, SMALL)
+    no_cold_user_in_training(split.train, split.cold_users, SMALL)
     first_seen = data.interactions.frame.group_by("user_id").agg(pl.col("timestamp").min())
     late = set(first_seen.filter(pl.col("timestamp") >= split.cut)["user_id"])
-    assert {n.user_id for n in split.newcomers} <= late
+    assert {n.user_id for n in split.cold_users} <= late
 
 
 def parts_are_apart(split: ColdUserSplit) -> None:
     test, validation = ({n.user_id for n in part} for part in (split.test, split.validation))
     assert not test & validation
     for part in (split.test, split.validation):
-        no_newcomer_in_training(split.train, part, split.horizon)
+        no_cold_user_in_training(split.train, part, split.horizon)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5))
-def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
+def test_folds_evaluate_everyone_once(seed: int, folds: int) -> None:
     data = Dataset(interactions=events(users=15, items=12))
     splits = split_folds(
         data, folds=folds, rng=np.random.default_rng(seed), validation=0.2, horizon=SMALL
@@ -82,17 +82,17 @@ def test_folds_judge_everyone_once(seed: int, folds: int) -> None:
     assert len(splits) == folds
     for split in splits:
         parts_are_apart(split)
-    judged = [n.user_id for s in splits for n in s.test]
+    evaluated = [n.user_id for s in splits for n in s.test]
     assert (
-        len(judged) == len(set(judged)) and len(judged) >= 12
-    )  # a newcomer with nothing liked in the query is dropped
+        len(evaluated) == len(set(evaluated)) and len(evaluated) >= 12
+    )  # a new user with nothing liked in the query is dropped
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000))
-def test_the_split_by_newcomers_leaks_nothing(seed: int) -> None:
+def test_the_split_by_new_users_leaks_nothing(seed: int) -> None:
     parts_are_apart(
-        split_newcomers(
+        split_cold_users(
             Dataset(interactions=events(users=30, items=12)),
             rng=np.random.default_rng(seed),
             horizon=SMALL,
@@ -124,7 +124,7 @@ def test_a_given_moment_and_its_errors() -> None:
         split_by_time(data, share=1)
     with pytest.raises(
         BadInput,
-        match="12 users of data have the 4 events needed to be judged, fewer than 13 folds",
+        match="12 users of data have the 4 events needed to be evaluated, fewer than 13 folds",
     ):
         split_folds(data, folds=13, rng=np.random.default_rng(0), horizon=SMALL)
     with pytest.raises(BadInput, match="no clock common to all users"):

@@ -23,7 +23,7 @@ def test_a_default_ahead_of_every_learner_is_supported():
         ["maml", "anil"],
     )
     assert (choice.supported, choice.single) == ("metarec", "maml")
-    assert [s.best for s in choice.standings] == ["maml", "maml", "maml", "anil"]
+    assert [s.best for s in choice.differences] == ["maml", "maml", "maml", "anil"]
     assert choice.sentence.startswith(
         "The evidence supports metarec, which is fit's default: +0.06"
     )

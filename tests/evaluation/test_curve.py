@@ -1,4 +1,4 @@
-"""The learning curve: known recommenders get known curves, on the same people and candidates."""
+"""The learning curve: known recommenders get known curves, on the same users and candidates."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.worlds import Constant, Oracle, split_of
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.curve import learning_curve
 from metarec.evaluation.measure import METRICS, Trial, measure
@@ -15,8 +15,12 @@ from metarec.evaluation.measure import METRICS, Trial, measure
 @pytest.fixture(scope="module")
 def curve(rated_world):
     split = split_of(rated_world)
-    judged = [Oracle(rated_world), Constant(rated_world), Oracle(rated_world, "Late", from_shots=3)]
-    return learning_curve(judged, split, seed=3)
+    evaluated = [
+        Oracle(rated_world),
+        Constant(rated_world),
+        Oracle(rated_world, "Late", from_shots=3),
+    ]
+    return learning_curve(evaluated, split, seed=3)
 
 
 def test_quality_jumps_when_the_taste_is_known(curve):
@@ -28,19 +32,17 @@ def test_quality_jumps_when_the_taste_is_known(curve):
     assert curve.mean("Constant", "auc") == pytest.approx([0.5] * 3)
 
 
-def test_every_metric_has_every_person_and_an_interval_around_its_mean(curve, rated_world):
-    people = len(split_of(rated_world).test)
+def test_every_metric_has_every_user_and_an_interval_around_its_mean(curve, rated_world):
+    users = len(split_of(rated_world).test)
     for metric in curve.metrics:
         for model in (m for m in curve.models if curve.has(m, metric)):
             mean, (low, high) = curve.mean(model, metric), curve.interval(model, metric)
             assert ((low <= mean + 1e-6) & (mean <= high + 1e-6)).all(), (model, metric)
-    assert all(
-        v.shape == (3, people) for values in curve.per_user.values() for v in values.values()
-    )
+    assert all(v.shape == (3, users) for values in curve.per_user.values() for v in values.values())
     assert set(curve.metrics) == set(METRICS) - {"diversity@10"}
 
 
-def test_only_raters_are_measured_on_values_and_doubt(curve, rated_world):
+def test_only_raters_are_measured_on_values_and_uncertainty(curve, rated_world):
     assert not curve.has("Oracle", "mae")
     values = [np.array([v for _, v in n.query]) for n in split_of(rated_world).test]
     assert curve.mean("Constant", "mae") == pytest.approx(
@@ -50,7 +52,7 @@ def test_only_raters_are_measured_on_values_and_doubt(curve, rated_world):
     assert curve.mean("Constant", "covered@90") == pytest.approx([inside] * 3)
 
 
-def test_differences_pair_the_same_people(curve):
+def test_differences_pair_the_same_users(curve):
     gain = curve.differences("Oracle", "Constant", "ndcg@10")
     assert gain[1].mean == pytest.approx(
         curve.mean("Oracle", "ndcg@10")[1] - curve.mean("Constant", "ndcg@10")[1]
@@ -63,7 +65,7 @@ def test_differences_pair_the_same_people(curve):
     with pytest.raises(BadInput, match="coverage@10 has no better end"):
         curve.differences("Oracle", "Constant", "coverage@10")
     with pytest.raises(
-        BadInput, match="'Nobody' was not judged; the table has Oracle, Constant, Late"
+        BadInput, match="'Nobody' was not evaluated; the table has Oracle, Constant, Late"
     ):
         curve.mean("Nobody", "ndcg@10")
     with pytest.raises(BadInput, match="Oracle was not measured by 'mae'"):
@@ -96,8 +98,8 @@ def test_the_whole_pool_is_left_out_whatever_is_shown(rated_world):
     trial = Trial.of(split.test, split.train)
     for shots in (0, 3):
         ranked = measure(Oracle(rated_world), trial, shots, np.random.default_rng(0)).ranked
-        for row, newcomer in zip(ranked, split.test, strict=True):
-            assert not {i for i, *_ in newcomer.pool} & set(
+        for row, cold_user in zip(ranked, split.test, strict=True):
+            assert not {i for i, *_ in cold_user.pool} & set(
                 trial.vocabulary.names(i for i in row if i >= 0)
             )
 
@@ -162,7 +164,7 @@ def test_mistakes_are_told(rated_world):
     split = split_of(rated_world)
     with pytest.raises(BadInput, match="need different names, got Constant, Constant"):
         learning_curve([Constant(rated_world), Constant(rated_world)], split)
-    with pytest.raises(BadInput, match="there is no newcomer to judge"):
+    with pytest.raises(BadInput, match="there is no new user to evaluate"):
         Trial.of([], split.train)
     lonely = ColdUser(
         user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"]

@@ -11,7 +11,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.report import report_on
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.examples import show_newcomers
+from metarec.evaluation.examples import show_cold_users
 from metarec.evaluation.report import to_html, to_text, write_report
 from world import tiny_world
 
@@ -38,7 +38,7 @@ def evaluation(big_world, told):
     )
 
 
-def test_everything_is_judged_on_the_same_people(evaluation, told):
+def test_everything_is_evaluated_on_the_same_users(evaluation, told):
     assert evaluation.models == ["Ours <b>"]
     assert evaluation.curve.models == [
         "Ours <b>",
@@ -47,48 +47,48 @@ def test_everything_is_judged_on_the_same_people(evaluation, told):
         "ItemKNN",
         "ItemMean+UserOffset",
     ]
-    assert evaluation.facts["judged"] == len(evaluation.curve.user_ids) == 24
+    assert evaluation.facts["test_users"] == len(evaluation.curve.user_ids) == 24
     assert evaluation.facts["chosen_by"] == 12
-    assert evaluation.facts["training_people"] == 120 - 24 - 12
+    assert evaluation.facts["training_users"] == 120 - 24 - 12
     assert "diversity@10" in evaluation.curve.metrics
     assert [t for t in told if t[0] == "fitting"][-1][1] == 1.0
-    assert all(c.fit_seconds >= 0 and c.ms_per_newcomer > 0 for c in evaluation.costs.values())
-    assert evaluation.costs["ItemKNN"].settings["neighbours"] in {200, 50, "all"}
+    assert all(c.fit_seconds >= 0 and c.ms_per_cold_user > 0 for c in evaluation.costs.values())
+    assert evaluation.costs["ItemKNN"].settings["neighbors"] in {200, 50, "all"}
 
 
-def test_the_verdict_is_against_baselines_alone(evaluation):
-    verdict = evaluation.verdict()
-    assert {s.best for s in verdict.standings} <= set(evaluation.baselines)
-    assert evaluation.verdict("mae") is None  # the first model predicts no values
+def test_the_comparison_is_against_baselines_alone(evaluation):
+    comparison = evaluation.comparison()
+    assert {s.best for s in comparison.differences} <= set(evaluation.baselines)
+    assert evaluation.comparison("mae") is None  # the first model predicts no values
 
 
 def test_text_holds_the_numbers_and_the_sentence(evaluation):
     text = to_text(evaluation, width=160)
     line = next(row for row in text.splitlines() if row.strip().startswith("ItemKNN"))
     assert f"{evaluation.curve.mean('ItemKNN', 'ndcg@10')[1]:.3f}".removeprefix("0") in line
-    assert evaluation.verdict().sentence.split(":")[0] in text
+    assert evaluation.comparison().sentence.split(":")[0] in text
     assert "before any event:" in text
     assert "MAE after so many events" in text
 
 
 def test_json_is_whole(evaluation):
     again = json.loads(json.dumps(evaluation.to_json(), default=str))
-    assert again["verdicts"]["ndcg@10"]["sentence"] == evaluation.verdict().sentence
-    assert len(again["newcomers"]) == 3
+    assert again["comparisons"]["ndcg@10"]["sentence"] == evaluation.comparison().sentence
+    assert len(again["new_users"]) == 3
     assert again["curves"]["all"]["shots"] == [0, 1, 3]
     assert again["costs"]["ItemKNN"]["settings"]
 
 
-def test_newcomers_are_shown_with_titles_and_true_hits(evaluation, big_world):
+def test_new_users_are_shown_with_titles_and_true_hits(evaluation, big_world):
     titles = set(big_world.data.items.titles())
-    for person in evaluation.shown:
-        assert [s.events for s in person.slates] == [0, 1, 3]
-        assert len(person.did) == 3
-        for slate in person.slates:
+    for user in evaluation.shown:
+        assert [s.events for s in user.slates] == [0, 1, 3]
+        assert len(user.did) == 3
+        for slate in user.slates:
             assert set(slate.titles) <= titles
             assert len(slate.titles) == len(slate.hits) == 5
-            assert not set(slate.titles) & {e.title for e in person.did}
-    after_three = [hit for person in evaluation.shown for hit in person.slates[-1].hits]
+            assert not set(slate.titles) & {e.title for e in user.did}
+    after_three = [hit for user in evaluation.shown for hit in user.slates[-1].hits]
     assert (
         np.mean(after_three) > 0.6
     )  # the oracle knows the taste; only the withheld item and dislikes can miss
@@ -109,9 +109,9 @@ def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
     )
     setting = prepare(named, "user-cold", horizon=SHORT_WORLD)
     trial = setting.trials["all"]
-    assert "full_name" in trial.newcomers[0].profile
-    shown = show_newcomers(Oracle(big_world), replace(trial), (0, 1, 3), np.random.default_rng(0))
-    assert all(set(person.profile) == {"home", "age"} for person in shown)
+    assert "full_name" in trial.cold_users[0].profile
+    shown = show_cold_users(Oracle(big_world), replace(trial), (0, 1, 3), np.random.default_rng(0))
+    assert all(set(user.profile) == {"home", "age"} for user in shown)
 
 
 class Reader(HTMLParser):
@@ -146,10 +146,10 @@ def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
     assert "script" not in reader.tags
     assert (
         reader.tags.count("svg") == 5
-    )  # NDCG, recall, MAE, differences, character; nobody states doubt
+    )  # NDCG, recall, MAE, differences, character; nobody states uncertainty
     assert "<b>Is Ours &lt;b&gt; worth it here" in page
     assert "Ours <b>" in "".join(reader.words)
-    assert evaluation.verdict().sentence in "".join(reader.words)
+    assert evaluation.comparison().sentence in "".join(reader.words)
     assert "prefers-color-scheme: dark" in page
 
 
@@ -169,9 +169,9 @@ def test_a_report_is_a_file_or_a_folder(evaluation, big_world, tmp_path):
 
 def test_baselines_alone_are_a_report_too(big_world):
     found = evaluate(big_world.data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD, most=10)
-    assert found.verdict() is None
+    assert found.comparison() is None
     assert found.shown_by == "ItemKNN"
-    assert found.facts["judged"] == 10
+    assert found.facts["test_users"] == 10
     assert "worth it" not in to_text(found).lower()
     assert "Popular" in to_html(found)
 
@@ -196,18 +196,18 @@ def test_acts_without_values_have_no_errors():
     )
     assert "mae" not in found.curve.metrics
     assert "MAE" not in to_text(found)
-    assert all(e.value is None for person in found.shown for e in person.did)
+    assert all(e.value is None for user in found.shown for e in user.did)
     assert to_html(found)
 
 
 def test_mistakes_are_told(big_world):
-    with pytest.raises(BadInput, match="there is nothing to judge"):
+    with pytest.raises(BadInput, match="there is nothing to evaluate"):
         evaluate(big_world.data, baselines=[])
     with pytest.raises(BadInput, match="there is no baseline 'X'"):
         evaluate(big_world.data, baselines=["X"])
 
 
-def test_metarec_itself_can_be_judged(big_world):
+def test_metarec_itself_can_be_evaluated(big_world):
     from metarec.evaluation.adapters import OwnRecommender
 
     found = evaluate(

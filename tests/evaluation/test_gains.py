@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.newcomers import Horizon, split_newcomers
+from metarec.data.cold_users import Horizon, split_cold_users
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.evaluate import evaluate
@@ -57,14 +57,14 @@ def test_strengths_of_targets_decide_between_lists_where_they_are_asked_for() ->
         name="feed",
         kinds=data.interactions.kinds.over({"like": {"strength": 0.1, "target": True}}),
     )
-    people = split_newcomers(data, rng=np.random.default_rng(0), horizon=SHORT).test
+    people = split_cold_users(data, rng=np.random.default_rng(0), horizon=SHORT).test
     said = {round(s, 3) for person in people for s in person.strengths.values()}
     assert said == {0.1, 1.0}
     found = evaluate(data, models=models, baselines=["Popular"], horizon=SHORT, gains="strength")
     shares, likes = (found.curve.mean(m.name, "gain_ndcg@10").mean() for m in models)
     assert shares > likes + 0.2
     assert "gains by strength" in to_text(found) and found.to_json()["gains"] == "strength"
-    assert list(found.to_json()["verdicts"])[0] == "gain_ndcg@10"
+    assert list(found.to_json()["comparisons"])[0] == "gain_ndcg@10"
     plain = evaluate(data, models=models, baselines=["Popular"], horizon=SHORT)
     assert "gains by strength" not in to_text(plain)
 

@@ -1,4 +1,4 @@
-"""Meta-learners as judged recommenders, on the world of two tastes."""
+"""Meta-learners as evaluated recommenders, on the world of two tastes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import split_newcomers
+from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, learners_for
-from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.recommendation.slate import Request
@@ -27,16 +27,16 @@ def _short_training(monkeypatch):
 
 
 def fitted(world, name, encoder="none"):
-    split = split_newcomers(world.data, rng=np.random.default_rng(0))
+    split = split_cold_users(world.data, rng=np.random.default_rng(0))
     model = learners_for([name], encoder=encoder)[0]
     model.fit(split.train, split.validation, np.random.default_rng(0))
     return model, split
 
 
 @pytest.mark.parametrize("name", ["bayesian_ridge", "matching"])
-def test_a_newcomer_gets_what_they_lack_of_their_taste(name, rated_world):
+def test_a_new_user_gets_what_they_lack_of_their_taste(name, rated_world):
     model, _ = fitted(rated_world, name)
-    assert isinstance(model, Judged)
+    assert isinstance(model, Evaluated)
     assert isinstance(model, Rates)
     for taste in ("space", "garden"):
         request = Request(history=rated_world.history(taste, 5), profile={})
@@ -84,7 +84,7 @@ def test_unknown_items_are_overlooked(rated_world):
 def test_the_unadapted_one_answers_everyone_alike(rated_world, monkeypatch):
     for name in [name for name in LEARNERS if name not in ("bayesian_ridge", "r2d2")]:
         monkeypatch.delitem(LEARNERS, name)
-    split = split_newcomers(rated_world.data, rng=np.random.default_rng(0))
+    split = split_cold_users(rated_world.data, rng=np.random.default_rng(0))
     models = learners_for(None, encoder="none")
     assert [m.name for m in models] == ["bayesian_ridge", "r2d2", UNADAPTED]
     for model in (models[0], models[-1]):

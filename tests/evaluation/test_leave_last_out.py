@@ -7,7 +7,7 @@ import pytest
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
 from metarec.evaluation.leave_last_out import (
-    judge_last_out,
+    evaluate_last_out,
     leave_last_out_split,
     measure_last,
 )
@@ -17,12 +17,12 @@ def events(rows, columns=("user_id", "item_id", "kind", "timestamp")):
     return Dataset(interactions=pl.DataFrame(rows, schema=list(columns), orient="row"))
 
 
-def cycles(people=60, items=30, length=8):
+def cycles(users=60, items=30, length=8):
     """Everyone walks a ring of items from a start of their own: the next item is certain."""
     return events(
         [
             (f"u{u}", f"i{(u + step) % items:02}", "view", float(step))
-            for u in range(people)
+            for u in range(users)
             for step in range(length)
         ]
     )
@@ -53,7 +53,7 @@ def test_repeats_refusals_and_what_follows_the_last_new_item_are_neither_asked_n
 
 
 def test_counted_transitions_walk_the_ring():
-    rows = judge_last_out(leave_last_out_split(cycles()), [], baselines=["Transitions+Cosine"])
+    rows = evaluate_last_out(leave_last_out_split(cycles()), [], baselines=["Transitions+Cosine"])
     assert rows[0].means["hit_rate@10"] == 1.0
     assert rows[0].means["ndcg@10"] > 0.9
 
@@ -87,7 +87,7 @@ def test_an_item_that_the_model_does_not_know_is_a_miss():
     split = leave_last_out_split(cycles())
     (asked,) = split.scenarios.values()
     model = TransitionsAndCosine()
-    model.fit(cycles(people=3, length=3), [], np.random.default_rng(0))
+    model.fit(cycles(users=3, length=3), [], np.random.default_rng(0))
     beyond = [user for user in asked if 5 <= int(user.user_id[1:]) < 20]
     found = measure_last(model, beyond, np.random.default_rng(0))
     assert not found["hit_rate@10"].any()
@@ -98,4 +98,4 @@ def test_data_without_order_and_unknown_baselines_are_refused():
     with pytest.raises(BadInput, match="no order"):
         leave_last_out_split(events(rows, ("user_id", "item_id")))
     with pytest.raises(BadInput, match="Transitions"):
-        judge_last_out(leave_last_out_split(cycles()), [], baselines=["Magic"])
+        evaluate_last_out(leave_last_out_split(cycles()), [], baselines=["Magic"])

@@ -10,17 +10,17 @@ from metarec.evaluation.offpolicy import doubly_robust, importance, snips
 
 CHANCES = np.array(
     [[0.05, 0.1, 0.3, 0.6], [0.5, 0.4, 0.1, 0.02]]
-)  # of a click, by kind of person and item
+)  # of a click, by kind of user and item
 LOGGING = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])  # mostly shows the wrong items
 TARGET = np.array([[0.1, 0.1, 0.2, 0.6], [0.6, 0.2, 0.1, 0.1]])
 TRUTH = (CHANCES * TARGET).sum(axis=1).mean()
 
 
 def _log(rng, rows):
-    person = rng.integers(0, 2, rows)
-    item = (rng.random(rows)[:, None] > LOGGING[person].cumsum(axis=1)).sum(axis=1)
-    rewards = (rng.random(rows) < CHANCES[person, item]).astype(float)
-    return person, item, rewards, LOGGING[person, item], TARGET[person, item]
+    user = rng.integers(0, 2, rows)
+    item = (rng.random(rows)[:, None] > LOGGING[user].cumsum(axis=1)).sum(axis=1)
+    rewards = (rng.random(rows) < CHANCES[user, item]).astype(float)
+    return user, item, rewards, LOGGING[user, item], TARGET[user, item]
 
 
 def test_snips_finds_what_the_target_would_earn_and_the_plain_mean_does_not():
@@ -33,8 +33,8 @@ def test_snips_finds_what_the_target_would_earn_and_the_plain_mean_does_not():
 
 
 def test_doubly_robust_survives_either_model_being_wrong():
-    person, item, rewards, shown, wanted = _log(np.random.default_rng(1), 20_000)
-    right = CHANCES[person, item], (CHANCES * TARGET).sum(axis=1)[person]
+    user, item, rewards, shown, wanted = _log(np.random.default_rng(1), 20_000)
+    right = CHANCES[user, item], (CHANCES * TARGET).sum(axis=1)[user]
     wrong = np.full(len(rewards), 0.9), np.full(len(rewards), 0.9)
     assert doubly_robust(rewards, shown, wanted, *right).value == pytest.approx(TRUTH, abs=0.01)
     assert doubly_robust(rewards, shown, wanted, *wrong).value == pytest.approx(TRUTH, abs=0.04)
@@ -46,9 +46,9 @@ def test_doubly_robust_survives_either_model_being_wrong():
 
 
 def test_a_good_model_narrows_the_interval():
-    person, item, rewards, shown, wanted = _log(np.random.default_rng(2), 5_000)
+    user, item, rewards, shown, wanted = _log(np.random.default_rng(2), 5_000)
     robust = doubly_robust(
-        rewards, shown, wanted, CHANCES[person, item], (CHANCES * TARGET).sum(axis=1)[person]
+        rewards, shown, wanted, CHANCES[user, item], (CHANCES * TARGET).sum(axis=1)[user]
     )
     blind = doubly_robust(rewards, shown, wanted, np.full(5_000, 0.9), np.full(5_000, 0.9))
     assert robust.high - robust.low < 0.9 * (blind.high - blind.low)
@@ -58,7 +58,7 @@ def test_a_good_model_narrows_the_interval():
 def test_intervals_cover_the_truth_as_often_as_they_say(estimator):
     rng, covered = np.random.default_rng(3), []
     for _ in range(300):
-        person, item, rewards, shown, wanted = _log(rng, 800)
+        user, item, rewards, shown, wanted = _log(rng, 800)
         made = (
             snips(rewards, shown, wanted)
             if estimator == "snips"
@@ -66,15 +66,15 @@ def test_intervals_cover_the_truth_as_often_as_they_say(estimator):
                 rewards,
                 shown,
                 wanted,
-                CHANCES[person, item] * 0.7,
-                (CHANCES * TARGET).sum(axis=1)[person] * 0.7,
+                CHANCES[user, item] * 0.7,
+                (CHANCES * TARGET).sum(axis=1)[user] * 0.7,
             )
         )
         covered.append(made.low < TRUTH < made.high)
     assert 0.91 < np.mean(covered) < 0.98
 
 
-def test_rows_of_one_user_are_not_counted_as_many_people():
+def test_rows_of_one_user_are_not_counted_as_many_users():
     rng = np.random.default_rng(4)
     rewards = np.repeat(rng.random(40), 50)  # all rows of a user are alike
     half = np.full(2000, 0.5)

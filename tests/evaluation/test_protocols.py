@@ -10,28 +10,28 @@ from metarec.evaluation.paper_protocols import (
     Chance,
     ItemMean,
     describe_rows,
-    judge_by_protocol,
+    evaluate_by_protocol,
     measure_queries,
     melu_split,
     tanp_split,
 )
 
 
-def rated(people: int = 60, items: int = 90, events: int = 45, seed: int = 0) -> Dataset:
+def rated(users: int = 60, items: int = 90, events: int = 45, seed: int = 0) -> Dataset:
     """Everyone rates `events` of the items by a shared mean and a taste; an item's year is its
     number.
     """
     rng = np.random.default_rng(seed)
-    good, taste, person = (
+    good, taste, user = (
         rng.normal(0, 0.7, items),
         rng.normal(0, 1, (items, 2)),
-        rng.normal(0, 0.7, (people, 2)),
+        rng.normal(0, 0.7, (users, 2)),
     )
     rows = []
-    for n in range(people):
+    for n in range(users):
         for place, item in enumerate(rng.choice(items, events, replace=False)):
             value = np.clip(
-                np.rint(3.3 + good[item] + taste[item] @ person[n] + rng.normal(0, 0.4)), 1, 5
+                np.rint(3.3 + good[item] + taste[item] @ user[n] + rng.normal(0, 0.4)), 1, 5
             )
             rows.append((f"u{n}", f"i{item}", float(value), float(place)))
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "value", "timestamp"], orient="row")
@@ -48,43 +48,43 @@ def data() -> Dataset:
     return rated()
 
 
-def test_melu_asks_ten_and_never_trains_on_new_people_or_new_items(data):
+def test_melu_asks_ten_and_never_trains_on_new_users_or_new_items(data):
     split = melu_split(data, seed=1)
     trained = split.train.interactions.frame
     new_items = {f"i{i}" for i in range(72, 90)}
     assert not new_items & set(trained["item_id"])
     assert set(split.scenarios) <= {
-        "new items, known people",
-        "known items, new people",
-        "new items, new people",
+        "new items, known users",
+        "known items, new users",
+        "new items, new users",
     }
     everyone = {n.user_id for n in split.validation}
-    for name, people in split.scenarios.items():
-        for person in people:
-            asked, shown = {i for i, _ in person.query}, {i for i, *_ in person.pool}
+    for name, users in split.scenarios.items():
+        for user in users:
+            asked, shown = {i for i, _ in user.query}, {i for i, *_ in user.pool}
             assert len(asked) == 10 and len(shown) >= 3 and not asked & shown
             assert (asked <= new_items) if name.startswith("new items") else not asked & new_items
-            assert (person.user_id in set(trained["user_id"])) == name.endswith("known people")
-        everyone |= {n.user_id for n in people} if name.endswith("new people") else set()
+            assert (user.user_id in set(trained["user_id"])) == name.endswith("known users")
+        everyone |= {n.user_id for n in users} if name.endswith("new users") else set()
     assert not everyone & set(trained["user_id"])
     assert not split.train.interactions.has_time
 
 
 def test_tanp_shows_twenty_and_asks_the_rest(data):
     split = tanp_split(data, seed=1)
-    judged, validation = (
-        {n.user_id for n in split.scenarios["new people"]},
+    evaluated, validation = (
+        {n.user_id for n in split.scenarios["new users"]},
         {n.user_id for n in split.validation},
     )
     trained = set(split.train.interactions.frame["user_id"])
-    assert not judged & validation and not (judged | validation) & trained
-    assert (len(trained), len(judged)) == (42, 12)
-    assert all(len(n.pool) == 20 and len(n.query) == 25 for n in split.scenarios["new people"])
+    assert not evaluated & validation and not (evaluated | validation) & trained
+    assert (len(trained), len(evaluated)) == (42, 12)
+    assert all(len(n.pool) == 20 and len(n.query) == 25 for n in split.scenarios["new users"])
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_chance_and_the_item_mean_are_always_there_and_in_their_places(name, data):
-    rows = judge_by_protocol(PROTOCOLS[name](data, seed=0), [], seed=0)
+    rows = evaluate_by_protocol(PROTOCOLS[name](data, seed=0), [], seed=0)
     by_model = {row.model: row for row in rows if "known items" in row.scenario or name == "tanp"}
     assert list(by_model) == ["chance", "item mean"]
     top = "ndcg@3" if name == "melu" else "ndcg@10"
@@ -111,12 +111,12 @@ TRUTH: dict = {}
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_knowing_everything_is_perfect(name, data):
     split = PROTOCOLS[name](data, seed=0)
-    people = next(iter(split.scenarios.values()))
-    for n in people:
+    users = next(iter(split.scenarios.values()))
+    for n in users:
         TRUTH.update({(n.pool[0], i): value for i, value in n.query})
     model = Oracle()
     model.fit(split.train, [], np.random.default_rng(0))
-    found = measure_queries(model, people, split, np.random.default_rng(0))
+    found = measure_queries(model, users, split, np.random.default_rng(0))
     assert np.nanmax(found["mae"]) == 0.0
     for metric, values in found.items():
         if metric.startswith(("ndcg", "map")):
@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_said(data):
         BadInput, match="'melu' is about ratings, and acts holds acts without values"
     ):
         melu_split(acts)
-    with pytest.raises(BadInput, match="takes people with 30 to 200 events; there are 0"):
+    with pytest.raises(BadInput, match="takes users with 30 to 200 events; there are 0"):
         tanp_split(rated(events=12))
 
 

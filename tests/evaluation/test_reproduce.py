@@ -47,10 +47,10 @@ def episodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tanp_s_episodes_are_read_as_they_were_split(episodes: Path) -> None:
     found = tanp_lastfm(episodes)
 
-    judged = found.scenarios["new users"]
-    assert [user.user_id for user in judged] == [str(n) for n in range(30, 40)]
-    assert all(len(user.query) == 12 for user in judged)
-    assert {value for user in judged for _, value in user.query} == {0.0, 1.0}
+    evaluated = found.scenarios["new users"]
+    assert [user.user_id for user in evaluated] == [str(n) for n in range(30, 40)]
+    assert all(len(user.query) == 12 for user in evaluated)
+    assert {value for user in evaluated for _, value in user.query} == {0.0, 1.0}
     assert found.train.interactions.frame["user_id"].n_unique() == 24
 
 
@@ -76,7 +76,7 @@ def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
 
     assert set(rows) == {"chance", "item mean", "ItemMean+UserOffset", "ItemKNN", "EASE"}
     assert rows["EASE"].means["ndcg@5"] > rows["chance"].means["ndcg@5"] + 0.2
-    assert rows["EASE"].people == 10
+    assert rows["EASE"].users == 10
     assert "TaNP" in published_lines("tanp-lastfm")
 
 

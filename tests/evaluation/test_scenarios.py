@@ -1,4 +1,4 @@
-"""Cold means cold: no hidden item and no judged person is in the training events."""
+"""Cold means cold: no hidden item and no evaluated user is in the training events."""
 
 import numpy as np
 import polars as pl
@@ -26,14 +26,14 @@ def settings(data):
 def test_nothing_asked_is_in_training(settings, scenario):
     setting = settings[scenario]
     events = set(setting.split.train.interactions.frame.select("user_id", "item_id").iter_rows())
-    people = {u for u, _ in events}
-    for person in setting.split.test:
-        assert {(person.user_id, i) for i, _ in person.query}.isdisjoint(events)
-        assert set(person.relevant) <= {i for i, _ in person.query}
-        assert person.relevant
-        assert (person.user_id in people) == (scenario in {"item-cold", "warm"})
-        assert {i for i, *_ in person.pool}.isdisjoint(i for i, _ in person.query)
-    assert {p.user_id for p in setting.split.validation}.isdisjoint(people)
+    users = {u for u, _ in events}
+    for user in setting.split.test:
+        assert {(user.user_id, i) for i, _ in user.query}.isdisjoint(events)
+        assert set(user.relevant) <= {i for i, _ in user.query}
+        assert user.relevant
+        assert (user.user_id in users) == (scenario in {"item-cold", "warm"})
+        assert {i for i, *_ in user.pool}.isdisjoint(i for i, _ in user.query)
+    assert {p.user_id for p in setting.split.validation}.isdisjoint(users)
 
 
 @pytest.mark.parametrize("scenario", ["item-cold", "both-cold"])
@@ -43,33 +43,33 @@ def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
     assert len(cold) == 3
     assert cold.isdisjoint(setting.split.train.interactions.frame["item_id"])
     assert cold < set(setting.trials["all"].vocabulary.ids)
-    for person in [*setting.split.test, *setting.split.validation]:
-        assert cold.isdisjoint(i for i, *_ in person.pool)
+    for user in [*setting.split.test, *setting.split.validation]:
+        assert cold.isdisjoint(i for i, *_ in user.pool)
     assert all(set(p.relevant) <= cold for p in setting.split.test)
     assert all(cold.isdisjoint(p.relevant) for p in setting.split.validation)
     assert cold <= set(setting.split.train.items.vocabulary.ids)  # their content stays known
 
 
-def test_known_people_show_everything_they_have_in_training(settings):
+def test_known_users_show_everything_they_have_in_training(settings):
     for scenario in ("item-cold", "warm"):
         split = settings[scenario].split
         frame = split.train.interactions.frame
-        for person in split.test[:5]:
-            assert {i for i, *_ in person.pool} == set(
-                frame.filter(frame["user_id"] == person.user_id)["item_id"]
+        for user in split.test[:5]:
+            assert {i for i, *_ in user.pool} == set(
+                frame.filter(frame["user_id"] == user.user_id)["item_id"]
             )
         assert split.horizon.shots == (max(len(p.pool) for p in split.test),)
 
 
 def test_warm_asks_about_the_last_events(data, settings):
     frame = data.interactions.frame
-    for person in settings["warm"].split.test[:10]:
+    for user in settings["warm"].split.test[:10]:
         times = dict(
-            frame.filter(frame["user_id"] == person.user_id)
+            frame.filter(frame["user_id"] == user.user_id)
             .select("item_id", "timestamp")
             .iter_rows()
         )
-        assert max(times[i] for i, *_ in person.pool) < min(times[i] for i, _ in person.query)
+        assert max(times[i] for i, *_ in user.pool) < min(times[i] for i, _ in user.query)
 
 
 def test_content_places_items_nobody_has_met_and_neighbours_cannot(data, settings):
@@ -82,7 +82,7 @@ def test_content_places_items_nobody_has_met_and_neighbours_cannot(data, setting
     assert curve.mean("ItemKNN", "auc")[-1] == pytest.approx(0.5, abs=0.02)
 
 
-def test_known_people_are_judged_too(data, settings):
+def test_known_users_are_evaluated_too(data, settings):
     world = tiny_world(users_per_taste=40, items_per_taste=15, ratings=True)
     setting = settings["warm"]
     curve = learning_curve([Oracle(world)], setting.split, trial=setting.trials["all"])
@@ -110,7 +110,7 @@ def test_mistakes_are_told(data):
         hide_items(two, np.random.default_rng(0))
 
 
-def test_a_cut_in_time_judges_users_first_seen_after_it():
+def test_a_cut_in_time_evaluates_users_first_seen_after_it():
     rng = np.random.default_rng(0)
     joined = rng.uniform(1.6e9, 1.7e9, 200)
     rows = [
@@ -121,8 +121,8 @@ def test_a_cut_in_time_judges_users_first_seen_after_it():
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "value"], orient="row")
     setting = prepare(Dataset(interactions=frame), "time", horizon=SHORT_WORLD)
     newest = setting.split.train.interactions.frame["timestamp"].max()
-    people = [*setting.split.test, *setting.split.validation]
-    assert len(people) >= 10
-    assert all(at > newest for person in people for *_, at in person.pool)
+    users = [*setting.split.test, *setting.split.validation]
+    assert len(users) >= 10
+    assert all(at > newest for user in users for *_, at in user.pool)
     with pytest.raises(BadInput, match="no clock common to all users"):
         prepare(tiny_world(ratings=True).data, "time", horizon=SHORT_WORLD)

@@ -29,7 +29,7 @@ def test_the_interval_of_the_mean_covers_the_truth_as_often_as_it_says():
     assert ((narrow_low < 2.0) & (narrow_high > 2.0)).mean() == pytest.approx(0.5, abs=0.08)
 
 
-def test_people_without_a_value_are_left_out():
+def test_users_without_a_value_are_left_out():
     weights = resample(6, np.random.default_rng(2))
     low, high = interval(np.array([1.0, np.nan, 1.0, np.nan, 1.0, np.nan]), weights)
     assert (low, high) == (pytest.approx(1.0), pytest.approx(1.0))
@@ -40,7 +40,7 @@ def test_a_difference_is_paired_signed_and_tested():
     theirs = rng.normal(size=200)
     ours = (
         theirs + 0.1 + 0.05 * rng.normal(size=200)
-    )  # tiny against the spread of people: only pairing sees it
+    )  # tiny against the spread of users: only pairing sees it
     weights = resample(200, rng)
     better = paired_difference(ours, theirs, weights)
     assert better.low > 0.08

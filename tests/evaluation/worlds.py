@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUserSplit, Horizon, split_newcomers
+from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.curve import CurveTable
 from world import World
@@ -13,8 +13,8 @@ SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
 
 
 def split_of(world: World, seed: int = 1) -> ColdUserSplit:
-    """Two fifths of the people are newcomers, half to choose by and half to judge by."""
-    return split_newcomers(
+    """Two fifths of the users are new users, half to choose by and half to evaluate on."""
+    return split_cold_users(
         world.data, rng=np.random.default_rng(seed), test=0.25, validation=0.2, horizon=SHORT_WORLD
     )
 
@@ -48,7 +48,7 @@ class Oracle:
 
 
 class Constant:
-    """Scores everything alike, and predicts the same value with the same doubt."""
+    """Scores everything alike, and predicts the same value with the same uncertainty."""
 
     def __init__(
         self, world: World, name: str = "Constant", value: float = 3.0, spread: float = 1.0
@@ -69,24 +69,24 @@ class Constant:
     def rate(self, requests, item_ids):
         return [np.full(len(ids), self.value) for ids in item_ids]
 
-    def rate_spread(self, requests, item_ids):
+    def rate_std(self, requests, item_ids):
         return [np.full(len(ids), self.spread) for ids in item_ids]
 
 
-def curve_of(means, people=200, spread=0.05, metric="ndcg@10"):
-    """Models with given mean NDCG at each number of events; people share their luck, as in a paired
+def curve_of(means, users=200, spread=0.05, metric="ndcg@10"):
+    """Models with given mean NDCG at each number of events; users share their luck, as in a paired
     test.
     """
     rng = np.random.default_rng(0)
-    luck = rng.normal(0, 0.3, people)
+    luck = rng.normal(0, 0.3, users)
     shots = (0, 1, 3, 5)[: len(next(iter(means.values())))]
     values = {
-        m: {metric: np.stack([mean + luck + spread * rng.normal(size=people) for mean in row])}
+        m: {metric: np.stack([mean + luck + spread * rng.normal(size=users) for mean in row])}
         for m, row in means.items()
     }
     return CurveTable(
         shots=shots,
-        user_ids=[str(n) for n in range(people)],
+        user_ids=[str(n) for n in range(users)],
         per_user=values,
         coverage={m: np.zeros(len(shots)) for m in means},
     )

@@ -1,7 +1,7 @@
 """A small honest recommender whose every part is a closed form: what explanations and audits are
 tested on.
 
-It follows the recommender's interface (score = sum of score_parts, rate, rate_spread,
+It follows the recommender's interface (score = sum of score_parts, rate, rate_std,
 item_embeddings, fold_in, with_items) and learns everything it says from the data it is given.
 """
 
@@ -164,7 +164,7 @@ class ClosedForm:
             )
         return rated
 
-    def rate_spread(
+    def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         spreads = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.evaluation.measure import Trial
 from metarec.explanation.decomposition import ablate
 
@@ -16,11 +16,11 @@ def model(rated_world):
 
 @pytest.fixture(scope="package")
 def trial(rated_world):
-    people = []
+    users = []
     for n in range(12):
         taste, other = ("space", "garden") if n % 2 else ("garden", "space")
         items = [rated_world.items_of_taste[taste][(n + j) % 12] for j in range(12)]
-        people.append(
+        users.append(
             ColdUser(
                 user_id=f"n{n}",
                 profile={},
@@ -29,7 +29,7 @@ def trial(rated_world):
                 relevant=items[4:],
             )
         )
-    return Trial.of(people, rated_world.data)
+    return Trial.of(users, rated_world.data)
 
 
 @pytest.fixture(scope="package")

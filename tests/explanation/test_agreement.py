@@ -11,7 +11,7 @@ import pytest
 from explanation.closed_form import ClosedForm
 from metarec.explanation.importance import content_effects
 from metarec.explanation.reasons import SCORED, explain
-from metarec.explanation.relative_score import standing_of, stranger_weights
+from metarec.explanation.relative_score import anonymous_weights, relative_to_shown
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from world import World
@@ -73,14 +73,15 @@ def test_content_effects_are_those_of_the_model_given_the_changed_item(
 ) -> None:
     request = Request(history=rated_world.history("space", 3))
     row = fitted.catalog.frame.filter(pl.col("item_id") == "s07")
-    weights, column = stranger_weights(fitted), fitted.vocabulary.indexes(["s07"])[0]
+    weights, column = anonymous_weights(fitted), fitted.vocabulary.indexes(["s07"])[0]
 
     effects = {e.name: e.effect for e in content_effects(fitted, request, "s07")}
 
     for name in ("text", "categories"):
         changed = fitted.with_items(row.with_columns(pl.lit("").alias(name)))
         before, after = (
-            standing_of(model.score([request]), weights)[0, column] for model in (fitted, changed)
+            relative_to_shown(model.score([request]), weights)[0, column]
+            for model in (fitted, changed)
         )
         assert abs(effects[name]) > 0.01
         assert effects[name] == pytest.approx(before - after, abs=1e-4)

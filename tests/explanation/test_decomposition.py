@@ -14,7 +14,7 @@ def test_the_whole_equals_what_evaluation_measures(model, trial, ablation):
     assert ablation.full[3].mean > 0.95
 
 
-def test_parts_that_know_the_person_are_worth_something_once_there_are_events(model, trial):
+def test_parts_that_know_the_user_are_worth_something_once_there_are_events(model, trial):
     lone = ClosedForm(
         **{name: getattr(model, name) for name in ClosedForm.__dataclass_fields__}
         | {"tags": model.tags * 0}

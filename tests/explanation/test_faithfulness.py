@@ -12,7 +12,7 @@ from metarec.recommendation.slate import Request
 
 
 @pytest.fixture(scope="module")
-def people(rated_world):
+def users(rated_world):
     rng = np.random.default_rng(3)
     ids = [i for items in rated_world.items_of_taste.values() for i in items]
     return [
@@ -27,8 +27,8 @@ def people(rated_world):
 
 
 @pytest.fixture(scope="module")
-def found(model, people):
-    return measure_faithfulness(model, people, rng=np.random.default_rng(0), reseeded=[model])
+def found(model, users):
+    return measure_faithfulness(model, users, rng=np.random.default_rng(0), reseeded=[model])
 
 
 def test_leave_one_out_and_shapley_beat_random_order_clearly(found):
@@ -40,13 +40,13 @@ def test_leave_one_out_and_shapley_beat_random_order_clearly(found):
 
 def test_curves_start_and_end_where_random_order_does(found):
     for curve in found.curves:
-        assert curve.standing[0] == pytest.approx(curve.random[0], abs=1e-6)
-        assert curve.standing[-1] == pytest.approx(curve.random[-1], abs=1e-6)
-        ends = (curve.standing[0], curve.standing[-1])
+        assert curve.relative_score[0] == pytest.approx(curve.random[0], abs=1e-6)
+        assert curve.relative_score[-1] == pytest.approx(curve.random[-1], abs=1e-6)
+        ends = (curve.relative_score[0], curve.relative_score[-1])
         assert (ends[0] > ends[1]) == (curve.kind == "deletion")
 
 
-def test_an_explanation_turned_upside_down_is_worse_than_chance(model, people, monkeypatch):
+def test_an_explanation_turned_upside_down_is_worse_than_chance(model, users, monkeypatch):
     honest = faithfulness.methods_of
     monkeypatch.setattr(
         faithfulness,
@@ -58,7 +58,7 @@ def test_an_explanation_turned_upside_down_is_worse_than_chance(model, people, m
             for name, f in honest(m, rng).items()
         },
     )
-    liar = measure_faithfulness(model, people, rng=np.random.default_rng(0))
+    liar = measure_faithfulness(model, users, rng=np.random.default_rng(0))
     gains = {(c.kind, c.method): c.gain for c in liar.curves}
     assert gains["deletion", "shapley"].high < 0 < gains["deletion", "leave-one-out"].low
     assert liar.agreement["shapley"].high < 0
@@ -70,24 +70,24 @@ def test_agreement_stability_and_additivity(found):
     assert found.adds_up
 
 
-def test_a_model_of_another_seed_that_ignores_half_the_events_is_less_stable(model, people):
+def test_a_model_of_another_seed_that_ignores_half_the_events_is_less_stable(model, users):
     other = replace(model, neighbors=model.neighbors * (np.arange(24) % 2))
     assert (
         measure_faithfulness(
-            model, people, rng=np.random.default_rng(0), reseeded=[other]
+            model, users, rng=np.random.default_rng(0), reseeded=[other]
         ).stability.high
         < 0.99
     )
 
 
-def test_a_miss_of_the_parts_is_seen(model, people):
+def test_a_miss_of_the_parts_is_seen(model, users):
     class Liar(type(model)):
         def score(self, requests):
             return super().score(requests) + 0.01
 
     liar = Liar(**{name: getattr(model, name) for name in type(model).__dataclass_fields__})
-    missed = measure_faithfulness(liar, people, rng=np.random.default_rng(0))
-    assert missed.additivity == pytest.approx(0.01 / np.abs(liar.score(people)).max(), rel=1e-3)
+    missed = measure_faithfulness(liar, users, rng=np.random.default_rng(0))
+    assert missed.additivity == pytest.approx(0.01 / np.abs(liar.score(users)).max(), rel=1e-3)
     assert not missed.adds_up and "NOT KEPT" in missed.to_text()
 
 
@@ -98,6 +98,6 @@ def test_text_and_bad_input(model, found):
         and "agreement with leave-one-out, shapley" in text
         and "stability" in text
     )
-    assert "people" in found.to_json()
+    assert "users" in found.to_json()
     with pytest.raises(BadInput, match="at least two events"):
         measure_faithfulness(model, [Request(history=[("s00", 5.0)])], rng=np.random.default_rng(0))

@@ -5,7 +5,7 @@ cosine.
 import numpy as np
 import pytest
 
-from metarec.explanation.gradients import Door, integrated_gradients
+from metarec.explanation.gradients import AttributionInput, integrated_gradients
 from metarec.explanation.nearest import likeness, nearest
 from metarec.recommendation.slate import Request
 
@@ -15,25 +15,25 @@ pytest.importorskip("captum")
 
 def test_a_linear_function_gives_weight_times_input():
     weight = torch.tensor([[1.0, 2.0], [-3.0, 0.5]])
-    door = Door(
+    input = AttributionInput(
         function=lambda x: (x * weight).sum(dim=(1, 2)),
         inputs=torch.tensor([[1.0, 1.0], [2.0, 4.0]]),
         baseline=torch.zeros(2, 2),
         names=["a", "b"],
     )
-    found = integrated_gradients(door)
+    found = integrated_gradients(input)
     np.testing.assert_allclose(found.effects, [3.0, -4.0], atol=1e-5)
     assert abs(found.remainder) < 1e-5
 
 
 def test_a_curved_function_still_adds_up_from_its_baseline():
-    door = Door(
+    input = AttributionInput(
         function=lambda x: (x**2).sum(dim=1),
         inputs=torch.tensor([2.0, 1.0]),
         baseline=torch.tensor([1.0, 1.0]),
         names=["a", "b"],
     )
-    found = integrated_gradients(door)
+    found = integrated_gradients(input)
     np.testing.assert_allclose(found.effects, [3.0, 0.0], atol=1e-4)
 
 

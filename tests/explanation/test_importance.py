@@ -10,7 +10,7 @@ from metarec.explanation.importance import (
     profile_effects,
     split_tags,
 )
-from metarec.explanation.relative_score import standing_of, stranger_weights
+from metarec.explanation.relative_score import anonymous_weights, relative_to_shown
 from metarec.recommendation.slate import Request
 
 
@@ -79,9 +79,10 @@ def test_a_known_item_s_effect_is_the_model_asked_with_the_changed_item(model, r
     row = model.catalog.frame.filter(pl.col("item_id") == "s07").with_columns(
         pl.lit(None, dtype=pl.Utf8).alias("categories")
     )
-    column, weights = model.vocabulary.indexes(["s07"])[0], stranger_weights(model)
+    column, weights = model.vocabulary.indexes(["s07"])[0], anonymous_weights(model)
     before, after = (
-        standing_of(m.score([request]), weights)[0, column] for m in (model, model.with_items(row))
+        relative_to_shown(m.score([request]), weights)[0, column]
+        for m in (model, model.with_items(row))
     )
     assert found["categories"] == pytest.approx(before - after, abs=1e-6)
 

@@ -13,15 +13,15 @@ from metarec.explanation.influence import leave_one_out, rating_contributions, s
 from metarec.recommendation.slate import Request
 
 
-def standing(model, request, item_id):
-    """By hand: the score above the mean score, items weighted by the softmax of what a stranger
-    would be shown.
+def relative_score(model, request, item_id):
+    """By hand: the score above the mean score, items weighted by the softmax of what an anonymous
+    user would be shown.
     """
-    scores, stranger = (
+    scores, anonymous = (
         model.score([request])[0].astype(float),
         model.score([Request()])[0].astype(float),
     )
-    weights = np.exp(stranger) / np.exp(stranger).sum()
+    weights = np.exp(anonymous) / np.exp(anonymous).sum()
     return scores[model.vocabulary.indexes([item_id])[0]] - (weights * scores).sum()
 
 
@@ -42,14 +42,15 @@ def test_leave_one_out_is_the_change_seen_when_the_event_is_removed_by_hand(mode
         )
         for column, item_id in enumerate(["s05", "g03"]):
             assert effects[row, column] == pytest.approx(
-                standing(model, request_, item_id) - standing(model, fewer, item_id), abs=1e-6
+                relative_score(model, request_, item_id) - relative_score(model, fewer, item_id),
+                abs=1e-6,
             )
 
 
 def test_many_requests_are_scored_in_one_call(model, request_):
     model.calls.clear()
     found = leave_one_out(model, [request_, Request(), request_], [["s05"]] * 3)
-    assert model.calls == [1, 3 + 5 + 5]  # one row to know what a stranger would be shown
+    assert model.calls == [1, 3 + 5 + 5]  # one row to know what an anonymous user would be shown
     assert [len(f) for f in found] == [5, 0, 5]
     np.testing.assert_array_equal(found[0], found[2])
 
@@ -68,10 +69,10 @@ def test_shapley_equals_the_mean_over_all_orders_and_adds_up(model, request_):
     by_hand = np.zeros(5)
     for order in permutations(range(5)):
         so_far = []
-        before = standing(model, Request(profile=request_.profile), "s05")
+        before = relative_score(model, Request(profile=request_.profile), "s05")
         for row in order:
             so_far = sorted([*so_far, row])
-            after = standing(
+            after = relative_score(
                 model,
                 Request(history=[request_.history[r] for r in so_far], profile=request_.profile),
                 "s05",
@@ -79,7 +80,7 @@ def test_shapley_equals_the_mean_over_all_orders_and_adds_up(model, request_):
             by_hand[row] += (after - before) / 120
             before = after
     np.testing.assert_allclose(found, by_hand, atol=1e-6)
-    gain = standing(model, request_, "s05") - standing(
+    gain = relative_score(model, request_, "s05") - relative_score(
         model, Request(profile=request_.profile), "s05"
     )
     assert found.sum() == pytest.approx(gain, abs=1e-6)

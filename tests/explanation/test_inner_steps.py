@@ -36,7 +36,7 @@ def world_of_tensors():
 def test_every_cell_is_the_learner_asked_alone(world_of_tensors):
     prior, support, items = world_of_tensors
     found = follow_steps(LEARNER, prior, support, items, 5)
-    assert np.shape(found.standing) == (4, 3) and np.shape(found.rank) == (4, 3)
+    assert np.shape(found.relative_score) == (4, 3) and np.shape(found.rank) == (4, 3)
     for shots in range(4):
         for steps in range(3):
             few = Support(
@@ -46,7 +46,7 @@ def test_every_cell_is_the_learner_asked_alone(world_of_tensors):
             )
             learner = replace(LEARNER, adaptation=replace(LEARNER.adaptation, inner_steps=steps))
             scores = learner.score(prior, learner.adapt(prior, few, items), items)[0].detach()
-            assert found.standing[shots][steps] == pytest.approx(
+            assert found.relative_score[shots][steps] == pytest.approx(
                 float(scores[5] - scores @ torch.softmax(items.bias, 0)), abs=1e-5
             )
             assert found.rank[shots][steps] == 1 + int((scores > scores[5]).sum())
@@ -69,5 +69,5 @@ def test_bad_input_is_refused(world_of_tensors):
         values=support.values.expand(2, -1),
         is_real=support.is_real.expand(2, -1),
     )
-    with pytest.raises(BadInput, match="one person at a time, got 2"):
+    with pytest.raises(BadInput, match="one user at a time, got 2"):
         follow_steps(LEARNER, prior, two, items, 5)

@@ -8,8 +8,8 @@ from metarec.recommendation.slate import Request
 
 
 def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_world):
-    people = [Request(history=rated_world.history(taste, 4)) for taste in ("space", "garden")]
-    found = measure_faithfulness(model, people, rng=np.random.default_rng(0))
+    users = [Request(history=rated_world.history(taste, 4)) for taste in ("space", "garden")]
+    found = measure_faithfulness(model, users, rng=np.random.default_rng(0))
     svg = draw_faithfulness(found)
     assert (
         all(svg.count(f">{curve.method}<") == 2 for curve in found.curves)

@@ -25,10 +25,10 @@ def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, 
     top = model.recommend([request_], k=1)[0].item_ids[0]
     found = explain(model, request_, top)
     assert found.rank == 1
-    assert sum(found.parts.values()) == pytest.approx(found.standing, abs=1e-6)
+    assert sum(found.parts.values()) == pytest.approx(found.relative_score, abs=1e-6)
     assert found.notes == []
     empty = explain(model, Request(profile=request_.profile), top)
-    assert sum(found.shares) == pytest.approx(found.standing - empty.standing, abs=1e-6)
+    assert sum(found.shares) == pytest.approx(found.relative_score - empty.relative_score, abs=1e-6)
     assert found.nearest[0][0] in rated_world.items_of_taste["space"]
 
 
@@ -39,28 +39,28 @@ def test_sentences_name_liked_titles_the_tag_and_the_home(model, request_):
         reason == f"because you liked {title}" for reason in found.reasons for title in liked
     )
     assert "because it is space" in found.reasons
-    assert "people of your home (north) like it more" in found.reasons
+    assert "users of your home (north) like it more" in found.reasons
 
 
 def test_what_speaks_against_an_item_is_said(model, request_):
     found = explain(model, request_, "g05")
     assert found.counterfactual is None
     assert any(reason.startswith("although you liked") for reason in found.reasons)
-    assert "people of your home (north) like it less" in found.reasons
+    assert "users of your home (north) like it less" in found.reasons
 
 
 def test_text_and_json_hold_the_same_facts(model, request_):
     found = explain(model, request_, model.recommend([request_], k=1)[0].item_ids[0])
     text = found.to_text()
     assert found.title in text
-    assert f"{found.standing:+.2f}" in text
+    assert f"{found.relative_score:+.2f}" in text
     data = json.loads(json.dumps(found.to_json()))
     assert data["parts"] == found.parts
     assert len(data["events"]) == 4
     assert data["counterfactual"]["k"] == 10
 
 
-def test_a_person_without_events_gets_a_stated_explanation(model):
+def test_a_user_without_events_gets_a_stated_explanation(model):
     found = explain(model, Request(), "s00")
     assert found.events == [] and found.shares == [] and found.nearest == []
     assert found.counterfactual is not None or found.rank > 10
@@ -126,7 +126,7 @@ def test_beside_what_is_shown_stands_what_speaks_for_it():
         "because you liked B"
     ]
     assert sentences([against], [], {"popularity": 1.0}, liked_from=4.0, rather_for=True) == [
-        "because many people like it"
+        "because many users like it"
     ]
     assert sentences([against], [], {}, liked_from=4.0, rather_for=True) == ["although you liked A"]
 
@@ -156,7 +156,7 @@ def test_a_wish_is_heard_beside_what_was_done():
 
 def test_an_effect_that_is_nothing_beside_others_stays_unsaid():
     feature = FeatureEffect(about="content", name="year", value="1999", effect=0.04)
-    assert sentences([], [feature], {"popularity": 1.0}) == ["because many people like it"]
+    assert sentences([], [feature], {"popularity": 1.0}) == ["because many users like it"]
     assert sentences([], [feature], {"popularity": 0.5})[0] == "because its year is 1999"
 
 
@@ -184,6 +184,6 @@ def test_words_follow_kind_value_and_sign():
         "because of the order in which you met them",
     ]
     assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == [
-        "because many people like it",
-        "although people like you seldom choose it",
+        "because many users like it",
+        "although users like you seldom choose it",
     ]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from metarec.explanation.relative_score import standing_of, stranger_weights
+from metarec.explanation.relative_score import anonymous_weights, relative_to_shown
 from metarec.explanation.trace import trace
 from metarec.explanation.trace_plot import draw
 from metarec.recommendation.slate import Request
@@ -24,11 +24,11 @@ def test_every_moment_is_the_model_asked_alone(model, request_):
     assert [m.shots for m in found.moments] == [0, 1, 2, 3, 4]
     for shots, moment in enumerate(found.moments):
         alone = Request(history=request_.history[:shots], profile=request_.profile)
-        expected = standing_of(model.score([alone]), stranger_weights(model))
-        assert moment.standing == pytest.approx(
+        expected = relative_to_shown(model.score([alone]), anonymous_weights(model))
+        assert moment.relative_score == pytest.approx(
             expected[0, model.vocabulary.indexes(["s05"])[0]], abs=1e-6
         )
-        assert sum(moment.parts.values()) == pytest.approx(moment.standing, abs=1e-6)
+        assert sum(moment.parts.values()) == pytest.approx(moment.relative_score, abs=1e-6)
         assert moment.slate == model.recommend([alone], k=5)[0].item_ids
         assert not set(moment.slate) & {e[0] for e in alone.history}
 
@@ -65,7 +65,7 @@ def test_json_and_text_and_picture_hold_the_moments(model, request_):
     assert all(name in svg for name in ("popularity", "collaborative", "taste"))
 
 
-def test_a_person_without_events_has_one_moment_and_still_a_picture(model):
+def test_a_user_without_events_has_one_moment_and_still_a_picture(model):
     found = trace(model, Request())
     assert len(found.moments) == 1
     assert "no event yet, so nothing moved" in draw(found)

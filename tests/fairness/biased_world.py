@@ -1,4 +1,4 @@
-"""A world with a known bias: few people of group "few" like other items than the many of group
+"""A world with a known bias: few users of group "few" like other items than the many of group
 "many" do.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset
 
 ITEMS = 30
@@ -18,7 +18,7 @@ EVENTS = 12
 def biased_data(
     *, many: int = 120, few: int = 30, seed: int = 0, ratings: bool = False, apart: float = 0.9
 ) -> Dataset:
-    """Training data: `apart` of a person's events lie in their group's taste; within a taste, early
+    """Training data: `apart` of a user's events lie in their group's taste; within a taste, early
     items are more popular.
     """
     rng = np.random.default_rng(seed)
@@ -62,16 +62,16 @@ def _catalog() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["item_id", "title", "categories", "maker"], orient="row")
 
 
-def biased_newcomers(*, many: int = 60, few: int = 40, seed: int = 9) -> list[ColdUser]:
-    """People of the same world nobody has met: the first 4 events are the pool, the rest is
+def biased_cold_users(*, many: int = 60, few: int = 40, seed: int = 9) -> list[ColdUser]:
+    """Users of the same world nobody has met: the first 4 events are the pool, the rest is
     liked.
     """
     rng = np.random.default_rng(seed)
-    people = []
+    users = []
     for n in range(many + few):
         group = "many" if n < many else "few"
         items = _draw(group, rng)
-        people.append(
+        users.append(
             ColdUser(
                 user_id=f"n{n}",
                 profile={"group": group, "age": float(20 + n % 40)},
@@ -80,4 +80,4 @@ def biased_newcomers(*, many: int = 60, few: int = 40, seed: int = 9) -> list[Co
                 relevant=items[4:],
             )
         )
-    return people
+    return users

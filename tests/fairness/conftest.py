@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_data, biased_newcomers
+from fairness.biased_world import biased_cold_users, biased_data
 from metarec.evaluation.measure import Trial
-from metarec.fairness.groups import group_people
-from metarec.fairness.outcomes import judge
+from metarec.fairness.groups import group_users
+from metarec.fairness.outcomes import evaluate
 
 
 class Blind(ClosedForm):
-    """The closed form without its profile part: it cannot know a newcomer's group, so it serves the
+    """The closed form without its profile part: it cannot know a new user's group, so it serves the
     taste of the many.
     """
 
@@ -27,7 +27,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def trial(data):
-    return Trial.of(biased_newcomers(), data)
+    return Trial.of(biased_cold_users(), data)
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +37,9 @@ def blind(data):
 
 @pytest.fixture(scope="session")
 def outcomes(blind, trial):
-    return judge(blind, trial, (0, 3))
+    return evaluate(blind, trial, (0, 3))
 
 
 @pytest.fixture(scope="session")
 def by_group(trial):
-    return group_people(trial.newcomers, "group")
+    return group_users(trial.cold_users, "group")

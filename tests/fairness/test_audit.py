@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_newcomers
+from fairness.biased_world import biased_cold_users
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
 from metarec.fairness import audit
 from metarec.fairness.audit import audit_outcomes
 from metarec.fairness.audit_report import to_html
 from metarec.fairness.disparity import Matched
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def found(blind, trial):
 def test_the_known_bias_is_the_largest_clear_gap(found):
     gap = found.largest_clear_gap
     assert (gap.by, gap.worst, gap.best) == ("group", "few", "many")
-    assert "The widest clear gap: by group, many is served" in found.verdict()
+    assert "The widest clear gap: by group, many is served" in found.summary()
 
 
 def test_cold_start_hurts_the_few_most_at_the_start(found):
@@ -67,17 +67,17 @@ def test_text_json_and_page_hold_the_same_numbers(found):
         json.loads(json.dumps(found.to_json(), allow_nan=False)),
     )
     assert f"{gap.size:.3f}" in text and f"{gap.size:.3f}" in page
-    assert plain["gaps"] and plain["people"] == 100
+    assert plain["gaps"] and plain["users"] == 100
     assert page.count("<svg") == 3 * 3 + 2
     assert "<script" not in page and "http-equiv" not in page
 
 
-def test_the_verdict_says_when_the_metric_makes_the_gap(found):
+def test_the_comparison_says_when_the_metric_makes_the_gap(found):
     gap, nan = found.largest_clear_gap, float("nan")
     unclear = replace(
         gap, by="activity", size=gap.size + 1, matched=Matched(value=-0.1, low=-0.3, high=0.1)
     )
-    alone = replace(found, gaps=[unclear]).verdict()
+    alone = replace(found, gaps=[unclear]).summary()
     assert (
         "nothing clear is left (-0.100 [-0.300, 0.100])" in alone
         and "No other gap is clear and stays so" in alone
@@ -86,19 +86,19 @@ def test_the_verdict_says_when_the_metric_makes_the_gap(found):
     assert beside.largest_clear_gap == unclear and beside.largest_fair_gap == gap
     assert (
         f"The widest clear one that stays so between them: by group, many over few by "
-        f"{gap.matched}." in beside.verdict()
+        f"{gap.matched}." in beside.summary()
     )
     assert (
         "is not known"
         in replace(
             found, gaps=[replace(gap, matched=Matched(value=nan, low=nan, high=nan))]
-        ).verdict()
+        ).summary()
     )
-    assert f"{gap.matched} of it between people with as many liked items" in found.verdict()
+    assert f"{gap.matched} of it between users with as many liked items" in found.summary()
 
 
 def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, by_group):
-    outcomes = judge(blind, trial, (0, 3))
+    outcomes = evaluate(blind, trial, (0, 3))
     held = np.where(
         np.random.default_rng(0).random((2, 100)) < np.where(by_group.mask("few"), 0.6, 0.9),
         1.0,
@@ -109,19 +109,19 @@ def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, 
     assert (
         len(warnings) == 1
         and "of those of group few" in warnings[0]
-        and "too narrow for these people" in warnings[0]
+        and "too narrow for these users" in warnings[0]
     )
     kept = replace(values, per_user=outcomes.per_user | {"covered@90": np.full((2, 100), 0.9)})
     assert audit_outcomes(kept, [by_group], []).warnings == []
 
 
-def test_one_person_groups_are_cautioned_not_compared(blind, data):
-    people = biased_newcomers(few=1)
-    found = audit(blind, Trial.of(people, data), by=["group"], shots=(0,))
-    assert any("too few people to compare: few (1)" in w for w in found.warnings)
+def test_one_user_groups_are_cautioned_not_compared(blind, data):
+    users = biased_cold_users(few=1)
+    found = audit(blind, Trial.of(users, data), by=["group"], shots=(0,))
+    assert any("too few users to compare: few (1)" in w for w in found.warnings)
     assert any("fewer than two groups are large enough" in w for w in found.warnings)
     assert found.gaps == [] and found.largest_clear_gap is None
-    assert "No gap between groups" in found.verdict()
+    assert "No gap between groups" in found.summary()
     to_html(found)
 
 
@@ -145,13 +145,13 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"by": ["genre"]}, "no person states 'genre'"),
+        ({"by": ["genre"]}, "no user states 'genre'"),
         ({"by": ["group"], "items_by": ["brand"]}, "items have no column 'brand'"),
         (
             {"by": ["group"], "metric": "ndcg@11"},
             "metric 'ndcg@11' was not measured; there are: ndcg@10",
         ),
-        ({"by": ["group"], "shots": ()}, "say after how many events to judge"),
+        ({"by": ["group"], "shots": ()}, "say after how many events to evaluate"),
         ({"by": ["group"], "categories": "colour"}, "no column of categories"),
     ],
 )

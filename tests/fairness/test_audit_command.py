@@ -1,4 +1,4 @@
-"""`metarec audit` on a real small model: whom it judges, what it prints and writes, and what it
+"""`metarec audit` on a real small model: whom it evaluates, what it prints and writes, and what it
 refuses.
 """
 
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import metarec
 from fairness.biased_world import biased_data
 from metarec.app.commands.audit import attributes_of, audit
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.evaluation.measure import Trial
 
 app = typer.Typer()
@@ -21,7 +21,7 @@ app.command()(audit)
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """A model fitted without every third person, and a data folder that holds them all."""
+    """A model fitted without every third user, and a data folder that holds them all."""
     folder = tmp_path_factory.mktemp("audit")
     data = biased_data(many=90, few=75)
     for name, frame in (
@@ -42,11 +42,11 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_people_unseen_by_the_model_are_judged_and_everything_is_written(places, tmp_path):
+def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(places, tmp_path):
     model, data = places
     done = run(model, data, "--by", "group", "--explanations", "--parts", "--out", tmp_path)
     assert done.exit_code == 0, done.output
-    assert "of 55 newcomers by group" in done.output
+    assert "of 55 new users by group" in done.output
     assert "caution" not in done.output
     assert "deletion  leave-one-out" in done.output and "stability under other seeds" in done.output
     assert "lost when a part is taken out" in done.output
@@ -59,19 +59,19 @@ def test_people_unseen_by_the_model_are_judged_and_everything_is_written(places,
         and "Whether explanations tell the truth" in page
         and "What each part is worth" in page
     )
-    assert plain["people"] == 55 and plain["explanations"]["adds_up"] is True
+    assert plain["users"] == 55 and plain["explanations"]["adds_up"] is True
     assert "# Model card" in (tmp_path / "card.md").read_text()
 
 
 def test_json_is_json_and_attributes_of_large_groups_are_looked_at_unless_said(places):
-    """Of 55 people, four bands of age are too small each, and no zip code is shared."""
+    """Of 55 users, four bands of age are too small each, and no zip code is shared."""
     done = run(*places, "--json")
     assert done.exit_code == 0, done.output
     assert {row["by"] for row in json.loads(done.stdout)["groups"]} == {"group", "activity"}
 
 
 def test_times_are_no_attribute_unless_asked_for():
-    people = [
+    users = [
         ColdUser(
             user_id=str(n),
             profile={"joined": 1e9 + 1e6 * n, "side": n % 2},
@@ -84,27 +84,27 @@ def test_times_are_no_attribute_unless_asked_for():
     train = metarec.Dataset(
         interactions=pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]})
     )
-    assert attributes_of(Trial.of(people, train)) == ["side", "activity"]
+    assert attributes_of(Trial.of(users, train)) == ["side", "activity"]
 
 
-def test_as_is_judges_people_it_learned_from_and_says_so(places, tmp_path):
+def test_as_is_evaluates_users_it_learned_from_and_says_so(places, tmp_path):
     model, _ = places
     known = metarec.Recommender.load(model).training
     known.interactions.frame.write_parquet(tmp_path / "interactions.parquet")
     known.users.frame.write_parquet(tmp_path / "users.parquet")
     done = run(model, tmp_path, "--by", "group", "--as-is")
     assert done.exit_code == 0, done.output
-    assert "caution: the model may have learned from these people" in done.output
+    assert "caution: the model may have learned from these users" in done.output
 
 
-def test_without_unseen_people_another_model_stands_in(places, tmp_path):
+def test_without_unseen_users_another_model_stands_in(places, tmp_path):
     model, _ = places
     known = metarec.Recommender.load(model).training
     known.interactions.frame.write_parquet(tmp_path / "interactions.parquet")
     known.users.frame.write_parquet(tmp_path / "users.parquet")
     done = run(model, tmp_path, "--by", "group")
     assert done.exit_code == 0, done.output
-    assert "of 22 newcomers by group" in done.output
+    assert "of 22 new users by group" in done.output
     assert (
         "caution: the model had learned from everyone here, so one of the same settings"
         in done.output
@@ -115,6 +115,6 @@ def test_an_unknown_attribute_is_one_clear_error(places):
     done = run(*places, "--by", "shoe_size")
     assert done.exit_code != 0
     assert (
-        "no person states 'shoe_size', so people cannot be grouped by it; there are: age, group, "
+        "no user states 'shoe_size', so users cannot be grouped by it; there are: age, group, "
         "zip, activity" in str(done.exception)
     )

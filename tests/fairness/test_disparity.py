@@ -11,7 +11,7 @@ from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
 
-def made_up(trial, values):
+def synthetic(trial, values):
     return Outcomes(
         trial=trial,
         shots=(0,),
@@ -36,7 +36,7 @@ def test_values_are_the_means_and_fairlearn_agrees(outcomes, by_group):
         assert rows[label].value == pytest.approx(values[by_group.labels == label].mean())
         assert rows[label].value == pytest.approx(theirs.loc[label])
         assert rows[label].low < rows[label].value < rows[label].high
-    assert rows["few"].people == 40
+    assert rows["few"].users == 40
 
 
 def test_any_statistic_goes_through_metric_frame(outcomes, by_group):
@@ -63,7 +63,7 @@ def test_a_lower_metric_turns_best_and_worst(trial, by_group):
     values = np.where(by_group.labels == "few", 1.0, 0.5) + np.random.default_rng(0).normal(
         0, 0.1, 100
     )
-    gap = find_gaps(made_up(trial, values), [by_group], "mae", shots=(0,))[0]
+    gap = find_gaps(synthetic(trial, values), [by_group], "mae", shots=(0,))[0]
     assert (gap.worst, gap.best) == ("few", "many")
 
 
@@ -74,11 +74,12 @@ def test_chance_over_many_pairs_is_not_called_clear(trial):
     groupings = [
         Groups(name=f"g{n}", labels=rng.permutation(np.repeat(list("abcd"), 25))) for n in range(20)
     ]
-    gaps = find_gaps(made_up(trial, values), groupings, "ndcg@10", shots=(0,))
+    gaps = find_gaps(synthetic(trial, values), groupings, "ndcg@10", shots=(0,))
     assert len(gaps) == 20
     assert not any(g.is_clear for g in gaps)
     assert any(
-        find_gaps(made_up(trial, values), [g], "ndcg@10", shots=(0,))[0].low > 0 for g in groupings
+        find_gaps(synthetic(trial, values), [g], "ndcg@10", shots=(0,))[0].low > 0
+        for g in groupings
     )
 
 
@@ -88,12 +89,12 @@ def test_small_groups_take_no_part_and_are_marked(trial):
         0
     ).normal(0, 0.01, 100)
     groups = Groups(name="g", labels=labels)
-    gap = find_gaps(made_up(trial, values), [groups], "ndcg@10", shots=(0,))[0]
+    gap = find_gaps(synthetic(trial, values), [groups], "ndcg@10", shots=(0,))[0]
     assert {gap.worst, gap.best} == {"big", "other"}
     rows = {
         r.group: r
         for r in values_by_group(
-            made_up(trial, values), groups, "ndcg@10", np.random.default_rng(0), shots=0
+            synthetic(trial, values), groups, "ndcg@10", np.random.default_rng(0), shots=0
         )
     }
     assert rows["tiny"].is_small and not rows["big"].is_small

@@ -40,7 +40,7 @@ def test_coverage_of_a_group_is_its_share_shown_to_anyone(outcomes, data, trial)
 
 
 def test_lift_is_zero_for_the_liked_items_themselves_and_grows_with_popularity(trial):
-    columns = [trial.vocabulary.indexes(p.relevant) for p in trial.newcomers]
+    columns = [trial.vocabulary.indexes(p.relevant) for p in trial.cold_users]
     own = np.array([c[:8] for c in columns])
     np.testing.assert_allclose(popularity_lift(own, trial), 0.0, atol=1e-12)
     counts = trial.train.interactions.frame["item_id"].value_counts(sort=True)["item_id"][:8]

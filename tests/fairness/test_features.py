@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from metarec.app import cli
-from metarec.data.newcomers import split_newcomers
+from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import Dataset
 from metarec.evaluation.measure import Trial
 from metarec.fairness.features import _shuffled, audit_features
@@ -45,7 +45,7 @@ def data() -> Dataset:
 
 
 def test_the_column_that_decides_is_named(data: Dataset) -> None:
-    split = split_newcomers(data, rng=np.random.default_rng(0))
+    split = split_cold_users(data, rng=np.random.default_rng(0))
     model = Recommender.fit(split.train, preset="tiny", encoder="none")
     found = audit_features(model, Trial.of(split.test, split.train), (0, 1))
     worth = {(one.of, one.column): one.loss for one in found.columns}
@@ -59,7 +59,7 @@ def test_the_column_that_decides_is_named(data: Dataset) -> None:
 
 
 def test_shuffled_items_are_asked_with_other_content(data: Dataset) -> None:
-    split = split_newcomers(data, rng=np.random.default_rng(0))
+    split = split_cold_users(data, rng=np.random.default_rng(0))
     model, trial = (
         Recommender.fit(split.train, preset="tiny", encoder="none"),
         Trial.of(split.test, split.train),
@@ -68,7 +68,7 @@ def test_shuffled_items_are_asked_with_other_content(data: Dataset) -> None:
     for of, column, asked, shown in _shuffled(model, trial, np.random.default_rng(0)):
         same = np.array_equal(asked.score(requests), model.score(requests))
         assert same is (of == "users"), column
-        assert [n.profile for n in shown.newcomers] != [n.profile for n in trial.newcomers] or (
+        assert [n.profile for n in shown.cold_users] != [n.profile for n in trial.cold_users] or (
             of == "items"
         )
 

@@ -1,4 +1,4 @@
-"""The GAN makes up people of the right group and length; the checks catch copies, leaks, sameness
+"""The GAN makes up users of the right group and length; the checks catch copies, leaks, sameness
 and nonsense.
 """
 
@@ -16,8 +16,8 @@ from metarec.fairness.mitigation.gan_checks import check, membership_advantage, 
 SMALL = GanConfig(steps=250, width=64, batch=48, noise=16)
 
 
-def people(n, seed, items=60, tastes=2):
-    """Each person meets about ten items, mostly of one half of the catalog."""
+def users(n, seed, items=60, tastes=2):
+    """Each user meets about ten items, mostly of one half of the catalog."""
     rng = np.random.default_rng(seed)
     weight = np.tile(1.0 / (np.arange(items // tastes) + 3.0), tastes)
     vectors = np.zeros((n, items), bool)
@@ -29,11 +29,11 @@ def people(n, seed, items=60, tastes=2):
 
 @pytest.fixture(scope="module")
 def generator():
-    vectors, labels = people(200, 0)
+    vectors, labels = users(200, 0)
     return train_gan(vectors, labels, SMALL, torch.Generator().manual_seed(0))
 
 
-def test_made_up_people_have_their_length_and_the_taste_of_their_group(generator):
+def test_made_up_users_have_their_length_and_the_taste_of_their_group(generator):
     labels, lengths = np.repeat([0, 1], 100), np.tile([5, 12], 100)
     made = make_up(generator, labels, lengths, 2, torch.Generator().manual_seed(1))
     np.testing.assert_array_equal(made.sum(1), lengths)
@@ -41,8 +41,8 @@ def test_made_up_people_have_their_length_and_the_taste_of_their_group(generator
     assert first_half[labels == 0].mean() > 0.75 and first_half[labels == 1].mean() < 0.25
 
 
-def test_people_the_gan_makes_up_pass_its_own_checks(generator):
-    real, unseen = people(200, 0)[0], people(100, 1)[0]
+def test_users_the_gan_makes_up_pass_its_own_checks(generator):
+    real, unseen = users(200, 0)[0], users(100, 1)[0]
     made = make_up(
         generator, np.arange(200) % 2, np.full(200, 10), 2, torch.Generator().manual_seed(2)
     )
@@ -51,8 +51,8 @@ def test_people_the_gan_makes_up_pass_its_own_checks(generator):
     assert report.is_like_real, report.to_text()
 
 
-def test_the_same_seed_makes_up_the_same_people():
-    vectors, labels = people(40, 0)
+def test_the_same_seed_makes_up_the_same_users():
+    vectors, labels = users(40, 0)
     made = [
         make_up(
             train_gan(
@@ -72,7 +72,7 @@ def test_the_same_seed_makes_up_the_same_people():
 
 
 def test_training_leaves_the_global_random_state_alone():
-    vectors, labels = people(40, 0)
+    vectors, labels = users(40, 0)
     torch.manual_seed(7)
     before = torch.get_rng_state()
     train_gan(vectors, labels, GanConfig(steps=2, width=8), torch.Generator().manual_seed(3))
@@ -80,38 +80,36 @@ def test_training_leaves_the_global_random_state_alone():
 
 
 def test_copies_are_caught():
-    real, unseen = people(200, 0)[0], people(100, 1)[0]
+    real, unseen = users(200, 0)[0], users(100, 1)[0]
     report = check(real, unseen, real[:100], np.random.default_rng(0))
     assert report.exact_copies == 100 and report.copies == 1.0 and not report.is_safe
     assert report.membership_low > 0.2
 
 
 def test_near_copies_are_caught_too():
-    real, unseen = people(200, 0)[0], people(100, 1)[0]
+    real, unseen = users(200, 0)[0], users(100, 1)[0]
     near = real.copy()
     near[np.arange(200), near.argmax(1)] = False
     report = check(real, unseen, near, np.random.default_rng(0))
     assert report.exact_copies == 0 and report.copies > 0.9 and not report.is_safe
 
 
-def test_fresh_people_of_the_same_kind_pass():
-    report = check(
-        people(200, 0)[0], people(100, 1)[0], people(150, 2)[0], np.random.default_rng(0)
-    )
+def test_fresh_users_of_the_same_kind_pass():
+    report = check(users(200, 0)[0], users(100, 1)[0], users(150, 2)[0], np.random.default_rng(0))
     assert report.is_safe and report.is_like_real
     assert 0.35 < report.classifier_auc < 0.65
 
 
-def test_the_same_person_again_and_again_is_not_like_real():
-    real, unseen = people(200, 0)[0], people(100, 1)[0]
-    report = check(real, unseen, np.tile(people(1, 5)[0], (100, 1)), np.random.default_rng(0))
+def test_the_same_user_again_and_again_is_not_like_real():
+    real, unseen = users(200, 0)[0], users(100, 1)[0]
+    report = check(real, unseen, np.tile(users(1, 5)[0], (100, 1)), np.random.default_rng(0))
     assert report.variety == 0.0 and not report.is_like_real
 
 
 def test_random_items_are_not_like_real():
     rng = np.random.default_rng(0)
     noise = np.argsort(rng.random((100, 60)), axis=1) < 10
-    report = check(people(200, 0)[0], people(100, 1)[0], noise, rng)
+    report = check(users(200, 0)[0], users(100, 1)[0], noise, rng)
     assert not report.is_like_real and report.classifier_auc > 0.8
     assert "NOT LIKE" in report.to_text() and report.to_json()["is_like_real"] is False
 
@@ -137,7 +135,7 @@ def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
     found = augment_with_gan(
         data, "group", np.random.default_rng(0), config=GanConfig(steps=60, width=32)
     )
-    assert found.made_up == {"few": 50}
+    assert found.synthetic == {"few": 50}
     assert dict(found.data.users.frame["group"].value_counts().iter_rows()) == {
         "many": 90,
         "few": 90,
@@ -154,7 +152,7 @@ def test_augmented_data_is_a_dataset_with_even_groups_and_no_copied_profile():
         profiles["last_seen"].null_count() == 50
         and found.data.users.frame.schema == data.users.frame.schema
     )
-    assert found.report.made_up == 50
+    assert found.report.synthetic == 50
 
 
 def test_interaction_vectors_mark_who_met_what():
@@ -167,7 +165,7 @@ def test_interaction_vectors_mark_who_met_what():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(BadInput, match="person 1 has no event"):
+    with pytest.raises(BadInput, match="user 1 has no event"):
         train_gan(np.array([[True], [False]]), np.array([0, 0]), SMALL, torch.Generator())
     with pytest.raises(BadInput, match="even already"):
         augment_with_gan(biased_data(many=10, few=10), "group", np.random.default_rng(0))

@@ -1,10 +1,10 @@
-"""People and items land in the group they belong to, and what cannot be grouped is said."""
+"""Users and items land in the group they belong to, and what cannot be grouped is said."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 from metarec.fairness.groups import (
     NOT_STATED,
@@ -12,8 +12,8 @@ from metarec.fairness.groups import (
     category_matrix,
     group_items,
     group_items_by_popularity,
-    group_people,
     group_profiles,
+    group_users,
     grouping_of,
 )
 
@@ -52,13 +52,13 @@ def test_few_distinct_values_are_their_own_groups():
 
 
 def test_activity_groups_by_number_of_events():
-    people = [
+    users = [
         ColdUser(
             user_id=str(n), profile={}, pool=[("a", 1.0)], query=[("b", 1.0)] * n, relevant=["b"]
         )
         for n in range(1, 10)
     ]
-    assert list(group_people(people, "activity").sizes) == [
+    assert list(group_users(users, "activity").sizes) == [
         "2 to 4 events",
         "5 to 7 events",
         "8 to 10 events",
@@ -66,13 +66,13 @@ def test_activity_groups_by_number_of_events():
 
 
 def test_an_attribute_nobody_states_is_refused_with_the_choices():
-    people = [ColdUser(user_id="a", profile={"gender": "F"}, pool=[], query=[], relevant=[])]
+    users = [ColdUser(user_id="a", profile={"gender": "F"}, pool=[], query=[], relevant=[])]
     with pytest.raises(
         BadInput,
-        match="no person states 'agee', so people cannot be grouped by it; there are: gender, "
+        match="no user states 'agee', so users cannot be grouped by it; there are: gender, "
         "activity",
     ):
-        group_people(people, "agee")
+        group_users(users, "agee")
 
 
 def test_popularity_bands_hold_a_fifth_most_and_a_fifth_of_events():

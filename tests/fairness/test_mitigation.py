@@ -7,19 +7,19 @@ import polars as pl
 import pytest
 
 from explanation.closed_form import ClosedForm
-from fairness.biased_world import biased_newcomers
+from fairness.biased_world import biased_cold_users
 from fairness.conftest import Blind
 from metarec.data.schema import BadInput, Dataset
 from metarec.fairness.disparity import Matched
 from metarec.fairness.exposure import divergence, item_attention
 from metarec.fairness.groups import category_matrix, group_items_by_popularity
-from metarec.fairness.mitigation.price import price
-from metarec.fairness.mitigation.price_plot import draw_prices
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
-from metarec.fairness.mitigation.reweighting import MOST_WEIGHT, inverse_propensity, reweigh
+from metarec.fairness.mitigation.reweighting import MAX_WEIGHT, inverse_propensity, reweigh
+from metarec.fairness.mitigation.trade_off import trade_off
+from metarec.fairness.mitigation.trade_off_plot import draw_trade_offs
 from metarec.fairness.mitigation.upsampling import upsample
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommendation.slate import Request
 
 
@@ -57,12 +57,10 @@ def test_nobody_counts_more_than_the_cap(data):
     )
     lonely = data.users.frame.with_columns(kind)
     weights = reweigh(Dataset(interactions=data.interactions, items=data.items, users=lonely), "k")
-    assert (
-        weights["u0"] / np.mean([w for u, w in weights.items() if u != "u0"]) <= MOST_WEIGHT * 2.1
-    )
+    assert weights["u0"] / np.mean([w for u, w in weights.items() if u != "u0"]) <= MAX_WEIGHT * 2.1
 
 
-def test_inverse_propensity_favors_people_of_rare_items(data):
+def test_inverse_propensity_favors_users_of_rare_items(data):
     weights, group = inverse_propensity(data, power=0.5), groups_of(data)
     few, many = (np.mean([w for u, w in weights.items() if group[u] == g]) for g in ("few", "many"))
     assert few > 1.3 * many
@@ -74,11 +72,11 @@ def test_bad_weights_are_refused(data):
         reweigh(data, "group", strength=2)
     with pytest.raises(BadInput, match="power must be 0 or more, got -1"):
         inverse_propensity(data, power=-1)
-    with pytest.raises(BadInput, match="no person states 'x'"):
+    with pytest.raises(BadInput, match="no user states 'x'"):
         reweigh(data, "x")
 
 
-def test_upsampling_evens_groups_and_copies_whole_people(data):
+def test_upsampling_evens_groups_and_copies_whole_users(data):
     more = upsample(data, "group", np.random.default_rng(0))
     sizes = more.users.frame["group"].value_counts()
     assert dict(sizes.iter_rows()) == {"many": 120, "few": 120}
@@ -103,7 +101,7 @@ def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(
         Blind.fit(upsample(data, "group", np.random.default_rng(0))),
     ):
         assert (
-            judge(model, trial, (0,)).values("ndcg@10", 0)[few].mean()
+            evaluate(model, trial, (0,)).values("ndcg@10", 0)[few].mean()
             > outcomes.values("ndcg@10", 0)[few].mean() + 0.1
         )
 
@@ -111,24 +109,24 @@ def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(
 def test_group_prior_serves_both_and_does_not_touch_who_states_nothing(
     blind, data, trial, outcomes, by_group
 ):
-    mended = GroupPrior(model=blind, by="group")
-    mended.fit(data, biased_newcomers(seed=77), np.random.default_rng(0))
-    assert mended.weights["few"] > 0
-    after = judge(mended, trial, (0, 3))
+    mitigated = GroupPrior(model=blind, by="group")
+    mitigated.fit(data, biased_cold_users(seed=77), np.random.default_rng(0))
+    assert mitigated.weights["few"] > 0
+    after = evaluate(mitigated, trial, (0, 3))
     few = by_group.mask("few")
     assert after.values("ndcg@10", 0)[few].mean() > outcomes.values("ndcg@10", 0)[few].mean() + 0.2
     assert (
         after.values("ndcg@10", 0)[~few].mean() > outcomes.values("ndcg@10", 0)[~few].mean() - 0.02
     )
-    np.testing.assert_array_equal(mended.score([Request()]), blind.score([Request()]))
+    np.testing.assert_array_equal(mitigated.score([Request()]), blind.score([Request()]))
 
 
 def test_a_stronger_shrinkage_keeps_a_group_nearer_to_everyone(blind, data):
     spread = []
     for shrinkage in (1.0, 1000.0):
-        mended = GroupPrior(model=blind, by="group", shrinkage=shrinkage)
-        mended.fit(data, biased_newcomers(seed=77), np.random.default_rng(0))
-        spread.append(np.abs(mended.tables["few"]).mean())
+        mitigated = GroupPrior(model=blind, by="group", shrinkage=shrinkage)
+        mitigated.fit(data, biased_cold_users(seed=77), np.random.default_rng(0))
+        spread.append(np.abs(mitigated.tables["few"]).mean())
     assert spread[0] > 5 * spread[1]
 
 
@@ -216,7 +214,7 @@ def test_rerankers_pass_padding_and_refuse_bad_weights(data):
         ExposureBounded(protected=np.ones(60, bool), least=-0.1)
 
 
-def test_a_reranked_model_can_be_judged_and_shows_what_the_reranker_chose(
+def test_a_reranked_model_can_be_evaluated_and_shows_what_the_reranker_chose(
     blind, data, trial, outcomes
 ):
     rare = group_items_by_popularity(data, trial.vocabulary).labels == "rare"
@@ -228,7 +226,7 @@ def test_a_reranked_model_can_be_judged_and_shows_what_the_reranker_chose(
         reranker=lambda requests: ExposureBounded(protected=of_model, least=0.3),
         name="bounded",
     )
-    after = judge(model, trial, (0, 3))
+    after = evaluate(model, trial, (0, 3))
     share = [
         item_attention(o.ranked[0], len(rare))[rare].sum()
         / item_attention(o.ranked[0], len(rare)).sum()
@@ -241,7 +239,7 @@ def test_a_reranked_model_can_be_judged_and_shows_what_the_reranker_chose(
         name="same",
     )
     np.testing.assert_allclose(
-        judge(same, trial, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3)
+        evaluate(same, trial, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3)
     )
 
 
@@ -258,11 +256,13 @@ def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, 
     """Checked by moving both groups: exactly the gain needed, and the loss that the price buys,
     halve the gap.
     """
-    table = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
+    table = trade_off(
+        outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0
+    )
     few, many = (by_group.mask(label) for label in ("few", "many"))
     loss = table.gap.size / 2 - table.needed
     moved = outcomes.values("ndcg@10", 0) + table.needed * few - loss * many
-    halved = price(
+    halved = trade_off(
         outcomes,
         {"moved": replace(outcomes, per_user={"ndcg@10": np.stack([moved, moved])})},
         [by_group],
@@ -270,10 +270,10 @@ def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, 
         shots=0,
     ).rows[0]
     assert halved.gap == pytest.approx(table.gap.size / 2)
-    assert halved.price == pytest.approx(0.01)
+    assert halved.trade_off == pytest.approx(0.01)
     assert (
         f"few must get better by {table.needed:.4f} or more; the most that anything gave them is "
-        f"+0.0000" in table.verdict()
+        f"+0.0000" in table.summary()
     )
 
 
@@ -284,7 +284,7 @@ def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by
     before, better, worse = (
         replace(outcomes, per_user={"mae": np.stack([v, v])}) for v in variants
     )
-    table = price(
+    table = trade_off(
         before,
         {"better": better, "worse": worse},
         [by_group],
@@ -296,14 +296,14 @@ def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by
     assert (table.gap.worst, table.gap.best) == ("few", "many")
     assert (
         rows["better"].is_cheap
-        and rows["better"].price < 0
+        and rows["better"].trade_off < 0
         and rows["better"].worst_gain.value == pytest.approx(0.15)
     )
     assert rows["better"].matched_change.high < 0 and rows["better"].matched == pytest.approx(
         0.05, abs=0.02
     )
     assert not rows["worse"].is_cheap and rows["worse"].halves_the_gap
-    assert "better at least halves it" in table.verdict()
+    assert "better at least halves it" in table.summary()
 
 
 def test_the_price_table_tells_gain_from_cost_and_levelling_down(
@@ -318,11 +318,11 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(
 
     worse = Worse(**{name: getattr(blind, name) for name in ClosedForm.__dataclass_fields__})
     fair = ClosedForm.fit(data)
-    table = price(
+    table = trade_off(
         outcomes,
         {
-            "see groups": judge(fair, trial, (0, 3)),
-            "serve the many worse": judge(worse, trial, (0, 3)),
+            "see groups": evaluate(fair, trial, (0, 3)),
+            "serve the many worse": evaluate(worse, trial, (0, 3)),
             "nothing": outcomes,
         },
         [by_group],
@@ -342,14 +342,14 @@ def test_the_price_table_tells_gain_from_cost_and_levelling_down(
     )
     assert rows["nothing"].gap_change.value == 0 and not rows["nothing"].halves_the_gap
     assert rows["nothing"].gap == pytest.approx(table.gap.size)
-    assert "see groups at least halves it" in table.verdict()
-    assert "a control" in table.to_text() and draw_prices(table).startswith("<svg")
-    lost = price(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
-    assert "None of what was tried halves it" in lost.verdict()
+    assert "see groups at least halves it" in table.summary()
+    assert "a control" in table.to_text() and draw_trade_offs(table).startswith("<svg")
+    lost = trade_off(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
+    assert "None of what was tried halves it" in lost.summary()
     assert table.to_json()["rows"][0]["halves_the_gap"] is True
     made = replace(lost, gap=replace(lost.gap, matched=Matched(value=0.1, low=-0.1, high=0.3)))
     assert (
-        "nothing shows that the model makes it" in made.verdict() and "halves" not in made.verdict()
+        "nothing shows that the model makes it" in made.summary() and "halves" not in made.summary()
     )
     unsure = replace(table, gap=replace(table.gap, p_corrected=0.5))
-    assert "no clear gap to close" in unsure.verdict() and "halves" not in unsure.verdict()
+    assert "no clear gap to close" in unsure.summary() and "halves" not in unsure.summary()

@@ -11,18 +11,21 @@ import pytest
 from metarec.app import cli
 from metarec.data.read import read
 from metarec.data.schema import BadInput
-from metarec.fairness.mitigation.training import TRAINING_MITIGATIONS, mended
+from metarec.fairness.mitigation.training import TRAINING_MITIGATIONS, mitigated
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "domains" / "travel"
 
 
-def test_a_mended_model_is_saved_and_differs(
+def test_a_repaired_model_is_saved_and_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = {}
-    for name, more in (("plain", []), ("mended", ["--mend", "upsampling", "--by", "companions"])):
+    for name, more in (
+        ("plain", []),
+        ("mitigated", ["--mend", "upsampling", "--by", "companions"]),
+    ):
         with pytest.raises(SystemExit) as end:
             cli.main(["fit", str(EXAMPLE), "--preset", "tiny", "--encoder", "none", "--json",
                       "--out", str(tmp_path / name), *more])  # fmt: skip
@@ -30,16 +33,16 @@ def test_a_mended_model_is_saved_and_differs(
         facts = json.loads(capsys.readouterr().out)
         model = Recommender.load(tmp_path / name)
         scores[name] = model.score([Request(history=["V103"])])
-        assert (facts["mended"] is None) is (name == "plain")
+        assert (facts["mitigation"] is None) is (name == "plain")
         assert facts["held_out"] == 0
-    assert "users copied, so that groups of 'companions' are of one size" in facts["mended"]
-    assert not np.array_equal(scores["plain"], scores["mended"])
+    assert "users copied, so that groups of 'companions' are of one size" in facts["mitigation"]
+    assert not np.array_equal(scores["plain"], scores["mitigated"])
 
 
 @pytest.mark.parametrize("name", TRAINING_MITIGATIONS)
 def test_each_gives_something_to_fit_on(name: str) -> None:
     data, by = read(EXAMPLE), None if name == "inverse-propensity" else "companions"
-    found = mended(data, name, by, np.random.default_rng(0))
+    found = mitigated(data, name, by, np.random.default_rng(0))
     users = data.interactions.frame["user_id"].n_unique()
     assert found.said
     if found.weights is None:
@@ -56,4 +59,4 @@ def test_each_gives_something_to_fit_on(name: str) -> None:
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(name: str, by: str | None, said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        mended(read(EXAMPLE), name, by, np.random.default_rng(0))
+        mitigated(read(EXAMPLE), name, by, np.random.default_rng(0))

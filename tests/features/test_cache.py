@@ -42,23 +42,23 @@ def test_another_encoder_has_its_own(cache, tmp_path):
 
 
 def test_many_shards_are_melted_and_nothing_is_lost(cache):
-    keys, vectors = some(2 * module.MOST_SHARDS)
+    keys, vectors = some(2 * module.MAX_SHARDS)
     for row in range(len(keys)):
         cache.keep(keys[row : row + 1], vectors[row : row + 1])
-    assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
+    assert len(list(cache.folder.glob("*"))) <= module.MAX_SHARDS
     found, known = cache.look_up(keys)
     assert found.all()
     np.testing.assert_array_equal(known, vectors)
 
 
 def test_one_new_text_after_another_does_not_write_a_catalog_anew(cache):
-    keys, vectors = some(5_000 + 2 * module.MOST_SHARDS)
+    keys, vectors = some(5_000 + 2 * module.MAX_SHARDS)
     cache.keep(keys[:5_000], vectors[:5_000])
     (catalog,) = cache.folder.glob("*")
     for row in range(5_000, len(keys)):
         cache.keep(keys[row : row + 1], vectors[row : row + 1])
     assert catalog.exists()
-    assert len(list(cache.folder.glob("*"))) <= module.MOST_SHARDS
+    assert len(list(cache.folder.glob("*"))) <= module.MAX_SHARDS
     assert cache.look_up(keys)[0].all()
 
 

@@ -299,7 +299,7 @@ def test_what_was_cut_is_told_again_from_the_cache(tiny_model):
     assert visitor.notes == []
 
 
-def test_a_visitors_text_is_not_kept(tiny_model, tmp_path):
+def test_an_anonymous_users_text_is_not_kept(tiny_model, tmp_path):
     encoder = PretrainedEncoder(locate(str(tiny_model("bert"))))
     read = read_once(encoder, TEXTS)
     assert not any(tmp_path.rglob("encodings/*/*"))

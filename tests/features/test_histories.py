@@ -83,7 +83,7 @@ def test_the_matrix_and_its_transpose_hold_every_event(
 
 
 @given(LISTS, st.integers(0, 2**31))
-def test_shuffling_moves_nothing_between_people(
+def test_shuffling_moves_nothing_between_users(
     lists: list[list[tuple[str, float]]], seed: int
 ) -> None:
     histories, _ = read_lists(lists, VOCABULARY)
@@ -104,11 +104,11 @@ def test_chosen_users_come_in_the_order_asked() -> None:
 
 
 @given(LISTS)
-def test_rows_of_events_are_summed_by_person(lists: list[list[tuple[str, float]]]) -> None:
+def test_rows_of_events_are_summed_by_user(lists: list[list[tuple[str, float]]]) -> None:
     histories, _ = read_lists(lists, VOCABULARY)
     rows = np.stack([histories.values, np.ones(len(histories.items), np.float32)], axis=1)
     expected = [
-        [sum(histories.values[histories.owners == person]), length]
-        for person, length in enumerate(histories.lengths)
+        [sum(histories.values[histories.owners == user]), length]
+        for user, length in enumerate(histories.lengths)
     ]
     np.testing.assert_allclose(histories.sums(rows), np.array(expected).reshape(-1, 2), rtol=1e-5)

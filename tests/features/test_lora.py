@@ -1,4 +1,4 @@
-"""Fine-tuning by LoRA: learns what goes together for people, keeps the better encoder, comes back
+"""Fine-tuning by LoRA: learns what goes together for users, keeps the better encoder, comes back
 from plain arrays.
 """
 
@@ -22,7 +22,7 @@ FILLER = ["the", "of", "a", "very"]
 
 @pytest.fixture(scope="module")
 def catalog():
-    """80 items of two groups: texts are three of a group's twenty words among common ones; people
+    """80 items of two groups: texts are three of a group's twenty words among common ones; users
     like one group only.
     """
     rng = np.random.default_rng(0)
@@ -47,7 +47,7 @@ OPTIONS = LoraOptions(
 )
 
 
-def test_tuning_beats_the_frozen_bar_and_is_kept(encoder, catalog):
+def test_tuning_beats_the_frozen_baseline_and_is_kept(encoder, catalog):
     texts, liked, _ = catalog
     tuned = fine_tune(texts, liked, encoder, options=OPTIONS, rng=np.random.default_rng(0))
     assert tuned.improved and tuned.tuned_score > tuned.frozen_score + 0.1
@@ -92,14 +92,14 @@ def test_merged_weights_give_what_peft_gives(encoder, catalog, monkeypatch):
         options=LoraOptions(steps=5, items_per_step=40),
         rng=np.random.default_rng(0),
     )
-    ((adapter, expected),) = seen.values()
+    adapter, expected = next(iter(seen.values()))
     merged = PretrainedEncoder(
         encoder.located, encoder.options, adapter=adapter, cache=False
     ).encode(texts[:1])[0]
     np.testing.assert_allclose(merged, expected, atol=1e-5)
 
 
-def test_what_does_not_beat_the_bar_is_not_kept(encoder, catalog):
+def test_what_does_not_beat_the_baseline_is_not_kept(encoder, catalog):
     texts, liked, _ = catalog
     noise = sp.csr_matrix((np.random.default_rng(3).random(liked.shape) < 0.2).astype(np.float32))
     options = LoraOptions(steps=1, items_per_step=8, learning_rate=1e-9)
@@ -136,7 +136,7 @@ def test_cold_ndcg_by_hand():
 
 
 def test_too_little_is_refused(encoder):
-    with pytest.raises(BadInput, match="only 2 items have both text and two people"):
+    with pytest.raises(BadInput, match="only 2 items have both text and two users"):
         fine_tune(
             ["a", "b", ""], sp.csr_matrix(np.ones((3, 3))), encoder, rng=np.random.default_rng(0)
         )

@@ -1,4 +1,4 @@
-"""Items and people as text: nothing said twice, nothing invented, templates checked."""
+"""Items and users as text: nothing said twice, nothing invented, templates checked."""
 
 import polars as pl
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.text import (
     HISTORY_ITEMS,
-    check_person_template,
+    check_user_template,
     history_text,
     item_text,
     profile_text,
@@ -68,19 +68,19 @@ def test_profile_and_history():
     assert user_text({"age": 31}, ["A"]) == "age: 31. Liked: A"
 
 
-def test_own_template_for_people():
+def test_own_template_for_users():
     template = "{profile} likes {liked}, not {disliked}"
-    check_person_template(template)
+    check_user_template(template)
     assert (
         user_text({"age": 31}, ["A", "B", "C"], [True, False, True], template)
         == "age: 31 likes C; A, not B"
     )
     assert user_text({}, [], None, template) == ""
     for wrong, why in (
-        ("{wishes}", "names 'wishes'; there are {profile}, {liked}, {disliked}"),
+        ("{wishes}", "names 'queries'; there are {profile}, {liked}, {disliked}"),
         ("{profile.age}", "names 'profile.age'"),
         ("{liked", "malformed"),
-        ("a person", "says the same of everyone"),
+        ("a user", "says the same of everyone"),
     ):
         with pytest.raises(BadInput, match=why):
-            check_person_template(wrong)
+            check_user_template(wrong)

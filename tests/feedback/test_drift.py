@@ -53,7 +53,7 @@ def test_new_items_new_users_and_other_values_are_noticed(weights):
 
 
 def test_answers_about_what_a_model_showed_are_not_taken_for_another_taste(weights):
-    """A model shows what is popular, and what it shows is rated high; what people chose beside it
+    """A model shows what is popular, and what it shows is rated high; what users chose beside it
     is as it always was.
     """
     rng = np.random.default_rng(0)
@@ -123,8 +123,8 @@ def quiet(**more):
         (quiet(value_shift=0.5, unprompted=100), 10_000, 0, []),
         (quiet(cold_item_share=0.2), 10_000, 0, ["20% of new events are on items not trained on"]),
         (quiet(value_shift=-0.5), 10_000, 0, ["values have moved by 0.50"]),
-        (quiet(), 10_000, 2, ["2 forgotten people"]),
-        (quiet(), 10_000, 1, ["1 forgotten person"]),
+        (quiet(), 10_000, 2, ["2 forgotten users"]),
+        (quiet(), 10_000, 1, ["1 forgotten user"]),
     ],
 )
 def test_reasons_to_retrain(drift, trained, forgotten, says):

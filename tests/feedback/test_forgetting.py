@@ -78,11 +78,17 @@ def fill(store, users, events=2_000):
         future.result()
 
 
-def test_a_forgotten_person_leaves_rows_of_others_alone(store):
+def test_a_forgotten_user_leaves_rows_of_others_alone(store):
     fill(store, ["ann", "bob"], events=20)
     of_ann = len(store.events_of("ann"))
     receipt = forget(store, "ann")
-    assert receipt.rows_deleted == {"events": of_ann, "slates": 1, "users": 1, "friends": 0}
+    assert receipt.rows_deleted == {
+        "events": of_ann,
+        "slates": 1,
+        "users": 1,
+        "friends": 0,
+        "exposures": 0,
+    }
     assert receipt.bytes_erased == store.is_sqlite  # a server is rewritten at night, not now
     assert store.events_of("ann") == []
     assert store.profile_of("ann") == {}
@@ -90,9 +96,9 @@ def test_a_forgotten_person_leaves_rows_of_others_alone(store):
     assert store.slates()["user_id"].to_list() == ["bob"]
 
 
-def test_nothing_of_the_person_is_left_in_the_bytes(tmp_path):
+def test_nothing_of_the_user_is_left_in_the_bytes(tmp_path):
     store = open_store(str(tmp_path / "e.db"))
-    users = [f"person-{n:03d}-secret" for n in range(20)]
+    users = [f"user-{n:03d}-secret" for n in range(20)]
     fill(store, users)
     for place, user in enumerate(users):
         assert user.encode() in b"".join(path.read_bytes() for path in tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Copies count once, and a visitor becomes a customer."""
+"""Copies count once, and an anonymous user becomes a customer."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_a_copy_from_another_source_counts_once(store):
     assert store.append(copies, strict=True).result() == Appended(accepted=0, duplicates=2)
     others = [event("crm-3", at=100.125), event("crm-4", user="bob"), event("c5", item="rice")]
     assert store.append(others).result().accepted == 3
-    made_up = [event(f"now-{n}", at=200.0, is_timed=False) for n in range(3)]
-    assert store.append(made_up).result().accepted == 3  # nobody said that these are one
+    synthetic = [event(f"now-{n}", at=200.0, is_timed=False) for n in range(3)]
+    assert store.append(synthetic).result().accepted == 3  # nobody said that these are one
 
 
 def test_tables_know_copies_as_the_store_does():
@@ -56,7 +56,7 @@ def test_tables_know_copies_as_the_store_does():
     assert without_known(frame, frame[1:2]).rows() == [rows[2]]
 
 
-def test_everything_of_a_visitor_goes_to_the_customer(store):
+def test_everything_of_a_anonymous_user_goes_to_the_customer(store):
     store.append(
         [event("1"), event("2", item="rice", at=50.0), event("3", item="soap", at=60.0)]
     ).result()
@@ -138,8 +138,8 @@ def test_what_comes_under_the_id_given_up_is_the_customers(store):
     assert store.friends().rows() == edges
     for name in ("visitor", "guest", "customer"):
         assert sorted(item for _, item in held(store, name)) == ["oil", "rice", "soap", "tea"]
-        assert len(store.person(name, 9)[0]) == 4
-        assert store.person(name, 9)[1] == store.profile_of(name) == {"city": "Ulm"}
+        assert len(store.user(name, 9)[0]) == 4
+        assert store.user(name, 9)[1] == store.profile_of(name) == {"city": "Ulm"}
         assert store.known_beside(name).friends == store.friends_of(name) == {"bob": 1.0}
         assert (store.slates_of(name), store.id_now(name)) == (2, "customer")
 
@@ -189,7 +189,7 @@ def test_nothing_of_an_id_given_up_is_stored_while_its_user_is_being_forgotten(s
     assert store.as_frame().filter(pl.col("timestamp") <= receipt.timestamp).is_empty()
 
 
-def test_older_data_do_not_bring_back_what_a_visitor_had_asked_to_forget(store):
+def test_older_data_do_not_bring_back_what_a_anonymous_user_had_asked_to_forget(store):
     forget(store, "visitor")
     merge_user(store, "visitor", "customer")
     data = with_merges(store, older_data())

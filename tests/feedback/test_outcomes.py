@@ -133,7 +133,7 @@ def test_an_event_answers_a_slate_only_where_that_showed_its_item():
     assert found["propensity"].to_list() == [0.02, 0.5, None, None, None]
 
 
-def test_people_teach_by_what_they_chose_themselves():
+def test_users_teach_by_what_they_chose_themselves():
     events = pl.DataFrame(
         {
             "user_id": ["own", "sure", "sure", "drawn", "half", "half"],

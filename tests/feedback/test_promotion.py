@@ -41,9 +41,9 @@ def group(champion, challenger, low, high):
     ],
 )
 def test_one_comparison_decides_alone(comparison, passes):
-    decision = decide([mean(0.3, 0.3), comparison], newcomers=100, rails=Guardrails())
+    decision = decide([mean(0.3, 0.3), comparison], cold_users=100, rails=Guardrails())
     assert decision.promote is passes
-    assert decision.verdicts[1].passed is passes
+    assert decision.checks[1].passed is passes
     if not passes:
         assert (
             f"{comparison.name}: challenger {comparison.challenger:.4g}, champion "
@@ -60,23 +60,23 @@ def test_a_small_loss_nearly_everywhere_is_believed(worse, rows, promotes):
     ]
     time_taken = Comparison(name="ms", champion=2.0, challenger=2.1, reading="ratio")
 
-    decision = decide([*unsure, time_taken], newcomers=100, rails=Guardrails())
+    decision = decide([*unsure, time_taken], cold_users=100, rails=Guardrails())
 
     assert decision.promote is promotes
-    assert all(verdict.passed for verdict in decision.verdicts)
+    assert all(check.passed for check in decision.checks)
     assert promotes or decision.reason.startswith(f"worse in {worse} of {rows} rows")
 
 
 def test_equal_rows_say_nothing_by_their_signs():
-    assert decide([mean(0.3, 0.3)] * 14, newcomers=100, rails=Guardrails()).promote
+    assert decide([mean(0.3, 0.3)] * 14, cold_users=100, rails=Guardrails()).promote
 
 
-def test_too_few_people_promote_nothing():
-    decision = decide([mean(0.3, 0.6)], newcomers=29, rails=Guardrails())
+def test_too_few_users_promote_nothing():
+    decision = decide([mean(0.3, 0.6)], cold_users=29, rails=Guardrails())
     assert not decision.promote
-    assert "only 29 newcomers to judge by, 30 needed" in decision.reason
+    assert "only 29 new users to evaluate on, 30 needed" in decision.reason
 
 
 def test_a_decision_is_plain_data():
-    decision = decide([mean(0.3, 0.2)], newcomers=100, rails=Guardrails())
+    decision = decide([mean(0.3, 0.2)], cold_users=100, rails=Guardrails())
     assert json.loads(json.dumps(decision.as_dict()))["table"][0]["passed"] is False

@@ -108,12 +108,12 @@ def test_events_come_back_as_they_were_oldest_first(store):
     assert store.events_of("ann") == sent[::-1]
     assert store.events_of("ann", last=1) == sent[:1]
     store.put_profile("ann", {"age": 3}).result()
-    assert store.person("ann", 5) == (
+    assert store.user("ann", 5) == (
         [("tea", None, "event", 1.25), ("tea", 4.5, "rating", 9.5)],
         {"age": 3},
     )
-    assert store.person("ann", 1) == ([("tea", 4.5, "rating", 9.5)], {"age": 3})
-    assert store.person("nobody", 5) == ([], {})
+    assert store.user("ann", 1) == ([("tea", 4.5, "rating", 9.5)], {"age": 3})
+    assert store.user("nobody", 5) == ([], {})
     assert store.events_of("nobody") == []
 
 
@@ -121,8 +121,8 @@ def test_events_of_one_moment_keep_the_order_in_which_they_came(store):
     store.append([event("z"), event("a"), event("m")]).result()
     store.append([event("y", user="bob", item="rice"), event("x", user="bob", item="tea")]).result()
     assert [e.event_id for e in store.events_of("ann")] == ["z", "a", "m"]
-    assert [item for item, *_ in store.person("bob", 5)[0]] == ["rice", "tea"]
-    assert [item for item, *_ in store.person("bob", 1)[0]] == ["tea"]
+    assert [item for item, *_ in store.user("bob", 5)[0]] == ["rice", "tea"]
+    assert [item for item, *_ in store.user("bob", 1)[0]] == ["tea"]
 
 
 def test_recent_events_and_slates_alone(store):
@@ -187,6 +187,8 @@ def test_slates_come_back_with_their_lists(store):
         "timestamp": 5.0,
         "model_version": "v1",
         "shots": 3,
+        "experiment": None,
+        "arm": None,
         "item_ids": ["tea", "rice"],
         "scores": [2.0, 1.0],
         "propensity": [0.5, 1.0],
@@ -464,7 +466,7 @@ def test_searches_are_events_without_an_item_and_no_history(store):
     search = event("s", item="", at=2.0, kind="search", query="green tea")
     store.append([event("a", at=1.0), search, event("b", at=3.0)], strict=True).result()
     assert store.append([search], strict=True).result().duplicates == 1
-    assert [item for item, *_ in store.person("ann", 5)[0]] == ["tea", "tea"]
+    assert [item for item, *_ in store.user("ann", 5)[0]] == ["tea", "tea"]
     assert store.as_frame()["event_id"].to_list() == ["a", "b"]
     assert store.searches().rows() == [("ann", "green tea", 2.0)]
     assert store.known_beside("ann").searches == ["green tea"]

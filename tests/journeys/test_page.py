@@ -1,4 +1,4 @@
-"""A newcomer and an operator on the page, in a real headless Chromium, against a real service. Run
+"""A new user and an operator on the page, in a real headless Chromium, against a real service. Run
 with `make browser`.
 """
 
@@ -103,7 +103,7 @@ def test_the_http_interface_is_told_without_fetching_anything_from_elsewhere(vis
     page = visit("docs", viewport={"width": 320, "height": 700})
     slate = page.locator("details.route", has_text="POST/v1/recommendations").first
     slate.locator("summary").first.click()
-    expect(slate).to_contain_text("A slate for one person")
+    expect(slate).to_contain_text("A slate for one user")
     expect(slate.locator("pre").first).to_contain_text("content-type: application/json")
     expect(slate).to_contain_text("from metarec.client import Client")
     expect(slate).to_contain_text('import { Metarec } from "http://127.0.0.1:')
@@ -146,7 +146,7 @@ def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
     )
     expect(page.locator("#headline")).to_have_text("We are getting to know you.")
     expect(page.locator("#moved li.entered").first).to_be_visible()
-    expect(page.locator("#doubt svg")).to_be_visible()
+    expect(page.locator("#uncertainty svg")).to_be_visible()
     foreseen = re.compile(r"would rate it [1-5]\.\d of 5; usually between")
     expect(page.locator("#slate .forecast").first).to_have_attribute("aria-label", foreseen)
     expect(page.locator("#progress")).to_have_attribute("aria-label", "3 of 5 answers")
@@ -208,7 +208,7 @@ def test_onboarding_asks_on_after_each_answer(visit):
     cards.first.get_by_role("button", name="Don't know it").click()
     expect(page.locator(f'#questions [data-item="{first}"]')).to_have_count(0)
     second = cards.first.get_attribute("data-item")
-    cards.first.locator(".judge.like").click()
+    cards.first.locator(".rate.like").click()
     expect(page.locator(f'#told [data-item="{second}"]')).to_be_visible()
     expect(page.locator(f'#questions [data-item="{second}"]')).to_have_count(0)
     expect(cards).to_have_count(4)
@@ -280,12 +280,12 @@ def test_everything_can_be_done_by_keyboard(visit, rated_world):
 def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
     page = visit()
     settled(page)
-    page.locator("#slate .judge.like").first.click()
+    page.locator("#slate .evaluate.like").first.click()
     told = page.locator("#told li[data-item]")
     expect(told).to_have_count(1)
     settled(page)
-    told.locator(".judge.dislike").click()
-    expect(told.locator(".judge.dislike")).to_have_attribute("aria-pressed", "true")
+    told.locator(".rate.dislike").click()
+    expect(told.locator(".rate.dislike")).to_have_attribute("aria-pressed", "true")
     expect(told).to_have_count(1)
     settled(page)
     expect(page.locator("#lead")).to_contain_text("Made from 1 thing you")
@@ -305,7 +305,7 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
         page.locator("#told li[data-item]"),
         page.locator("#toasts").get_by_role("button", name="Undo"),
     )
-    page.locator("#slate .judge.like").first.click()
+    page.locator("#slate .evaluate.like").first.click()
     expect(told).to_have_count(1)
     undo.click()
     expect(told).to_have_count(0)
@@ -318,13 +318,13 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
     settled(page)
     expect(told).to_have_count(0)
     find_and_like(page, liked)
-    told.locator(".judge.dislike").click()
+    told.locator(".rate.dislike").click()
     expect(page.locator("#toasts")).to_contain_text(f"Not for you: {liked}.")
     settled(page)
     undo.click()
-    expect(told.locator(".judge.like")).to_have_attribute("aria-pressed", "true")
+    expect(told.locator(".rate.like")).to_have_attribute("aria-pressed", "true")
     settled(page)
-    told.locator(".judge.like").click()
+    told.locator(".rate.like").click()
     expect(told).to_have_count(0)
 
 
@@ -336,7 +336,7 @@ def test_where_acts_have_no_values_nothing_is_left_of_what_is_taken_back(visit, 
         find_and_like(page, titles_of(world, "garden")[0])
         user = page.locator("#user-id").text_content()
         shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"]]
-        page.locator("#told .judge.like").click()
+        page.locator("#told .evaluate.like").click()
         expect(page.locator("#told li[data-item]")).to_have_count(0)
         assert settled(page) == first
         shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"])
@@ -364,7 +364,7 @@ def test_hostile_titles_stay_text(visit, service):
     settled(page)
     page.fill("#search", "zebra")
     expect(page.locator("#found .hit strong")).to_have_text(title)
-    page.locator("#found .judge.like").click()
+    page.locator("#found .evaluate.like").click()
     expect(page.locator("#told li[data-item]")).to_contain_text("zebra")
     settled(page)
     assert page.evaluate("() => window.hacked") is None
@@ -374,7 +374,7 @@ def test_hostile_titles_stay_text(visit, service):
 def test_forget_me_deletes_everything_and_gives_a_receipt(visit, service):
     page = visit()
     settled(page)
-    page.locator("#slate .judge.like").first.click()
+    page.locator("#slate .evaluate.like").first.click()
     expect(page.locator("#told li[data-item]")).to_have_count(1)
     user = page.locator("#user-id").text_content()
     assert service.ask("GET", f"/v1/users/{user}")[0] == 200
@@ -396,7 +396,7 @@ def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, f
         settled(page)
         user = page.locator("#user-id").text_content()
         service.stop()
-        page.locator("#slate .judge.like").first.click()
+        page.locator("#slate .evaluate.like").first.click()
         expect(page.locator("#toasts .bad")).to_contain_text("does not answer")
         service.start()
         page.get_by_role("button", name="Try again").click()
@@ -429,7 +429,7 @@ def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path
 
         give("may look at everything")
         settled(page)
-        page.locator("#slate .judge.like").first.click()
+        page.locator("#slate .evaluate.like").first.click()
         refused = page.locator("#toasts .bad")
         expect(refused).to_contain_text("needs the role 'write'")
         expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
@@ -542,7 +542,7 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
     with Running(reported, str(tmp_path / "events.db")) as service:
         page = visit(at=service)
         settled(page)
-        page.locator("#slate .judge.like").first.click()
+        page.locator("#slate .evaluate.like").first.click()
         expect(page.locator("#told li[data-item]")).to_have_count(1)
         page.get_by_role("link", name="Operator").click()
         expect(page.locator("#health")).to_contain_text("Serving")
@@ -578,13 +578,13 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
 
 def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
     with Running(fitted, str(tmp_path / "events.db")) as service:
-        likes = [{"user_id": f"newcomer-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
+        likes = [{"user_id": f"new-user-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
         assert service.ask("POST", "/v1/events", {"events": likes})[0] == 200
-        assert service.ask("DELETE", "/v1/users/newcomer-0")[0] == 200
+        assert service.ask("DELETE", "/v1/users/new-user-0")[0] == 200
         page = visit("#operator", at=service)
         reasons = page.locator("#drift .callout li")
-        expect(reasons.filter(has_text="what people choose has moved")).to_have_count(1)
-        expect(reasons.last).to_have_text("1 forgotten person may still be in the model")
+        expect(reasons.filter(has_text="what users choose has moved")).to_have_count(1)
+        expect(reasons.last).to_have_text("1 forgotten user may still be in the model")
         page.close()
 
 
@@ -620,6 +620,74 @@ def test_a_model_is_promoted_on_the_page(visit, fitted, rated_world, tmp_path):
         expect(page.locator("#health")).to_contain_text(other.version)
         expect(page.locator("#models .timeline")).to_contain_text("a test of the way back")
         assert service.ask("GET", "/readyz")[1]["model_version"] == other.version
+        page.close()
+
+
+def shown_to_many(service, users, click):
+    """One slate for each user; those of the arms in `click` like its first item."""
+    events = []
+    for n in range(0, users, 25):
+        asks = [{"user_id": f"many-{at}", "k": 3} for at in range(n, min(n + 25, users))]
+        status, told = service.ask("POST", "/v1/recommendations/batch", {"requests": asks})
+        assert status == 200
+        events += [
+            {
+                "event_id": slate["slate_id"],
+                "user_id": ask["user_id"],
+                "item_id": slate["items"][0]["item_id"],
+                "kind": "like",
+                "slate_id": slate["slate_id"],
+            }
+            for ask, slate in zip(asks, told["slates"], strict=True)
+            if slate["arm"] in click
+        ]
+    for n in range(0, len(events), 500):
+        assert service.ask("POST", "/v1/events", {"events": events[n : n + 500]})[0] == 200
+
+
+def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
+    visit, fitted, rated_world, tmp_path
+):
+    folder = shutil.copytree(fitted, tmp_path / "model")
+    other = Recommender.fit(rated_world.data, preset="tiny", seed=1)
+    (folder / "versions").mkdir()
+    other.save(folder / "versions" / other.version)
+    with Running(folder, str(tmp_path / "events.db")) as service:
+        first = service.ask("GET", "/readyz")[1]["model_version"]
+        page = visit("#operator", at=service)
+        panel = page.locator("#experiments")
+        panel.get_by_role("button", name="Start an experiment…").click()
+        box = page.locator("#ask")
+        box.get_by_label("Name (it decides").fill("new-model")
+        box.get_by_label("Compare by").select_option("clicks")
+        box.get_by_label("Hours that count").fill("0.003")
+        arm = box.locator("fieldset.arm").nth(1)
+        arm.get_by_label("Name").fill("new")
+        arm.get_by_label("Model").select_option(other.version)
+        arm.get_by_label("diversity").fill("0.2")
+        box.get_by_role("button", name="Start", exact=True).click()
+        expect(panel).to_contain_text("new-model runs since")
+        expect(panel.locator("tr", has_text="control")).to_contain_text(first)
+        expect(panel.locator("tbody tr").nth(1)).to_contain_text(f"{other.version}, diversity 0.2")
+        expect(panel).to_contain_text("too few users to say")
+
+        shown_to_many(service, 400, click={"new"})
+        expect(panel.locator(".callout")).to_contain_text("You may stop here.")
+        expect(panel.locator("svg.curve path.band")).to_have_count(1)
+        page.get_by_label("Difference to the control in").select_option("refusals")
+        expect(panel.locator(".callout")).to_contain_text("no difference shown yet")
+
+        panel.locator("tbody tr").nth(1).get_by_role("button", name="Promote…").click()
+        page.get_by_label("Why").fill("more clicks")
+        box.get_by_role("button", name="Promote", exact=True).click()
+        expect(page.locator("#health")).to_contain_text(other.version)
+        expect(panel).to_contain_text("hold for everybody")
+        panel.get_by_role("button", name="Roll back…").click()
+        box.get_by_role("button", name="Roll back", exact=True).click()
+        expect(page.locator("#health")).to_contain_text(first)
+        expect(panel.locator(".timeline")).to_contain_text("rolled back: new")
+        panel.get_by_role("button", name="What it showed").click()
+        expect(box.locator("table.arms tr", has_text="new")).to_contain_text(other.version)
         page.close()
 
 

@@ -1,5 +1,5 @@
-"""A shop's whole path with real processes: import, serve, stock, a new product, a visitor who
-becomes a customer, a retraining at night, the way back, a backup restored.
+"""A shop's whole path with real processes: import, serve, stock, a new product, an anonymous user
+who becomes a customer, a retraining at night, the way back, a backup restored.
 """
 
 from __future__ import annotations

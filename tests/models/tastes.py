@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from episodes import histories_of
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 
 TASTE = 8
-"""Items of each of two tastes; person n withholds item n of theirs."""
+"""Items of each of two tastes; user n withholds item n of theirs."""
 
 
-def two_tastes(people: int = 32, seed: int = 0) -> Behaviour:
-    """Two tastes; people like all of their own but one and dislike three of the other; content and
+def two_tastes(users: int = 32, seed: int = 0) -> Behaviour:
+    """Two tastes; users like all of their own but one and dislike three of the other; content and
     profile tell the taste.
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for n in range(people):
+    for n in range(users):
         taste = n % 2
         own = [taste * TASTE + i for i in range(TASTE) if i != (n // 2) % TASTE]
         other = (1 - taste) * TASTE + rng.choice(TASTE, 3, replace=False)
@@ -31,7 +31,7 @@ def two_tastes(people: int = 32, seed: int = 0) -> Behaviour:
     ] + 0.1 * rng.standard_normal((2 * TASTE, 2)).astype(np.float32)
     return Behaviour(
         histories=histories_of(rows),
-        profiles=np.eye(2, dtype=np.float32)[np.arange(people) % 2],
+        profiles=np.eye(2, dtype=np.float32)[np.arange(users) % 2],
         content=content,
         relevant_from=4.0,
         horizon=Horizon(shots=(0, 1, 3), pool=3, min_events=5),

@@ -9,7 +9,7 @@ import torch
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
 from metarec.models.cold_items.model import (
-    TRUST_AT,
+    CONFIDENT_AT,
     NewItems,
     _ItemTasks,
     _weighed,
@@ -23,7 +23,7 @@ from models.tastes import TASTE, likes, two_tastes
 
 @pytest.fixture(scope="module")
 def fitted():
-    behaviour = two_tastes(people=48)
+    behaviour = two_tastes(users=48)
     return behaviour, NewItems.fit(
         behaviour,
         np.random.default_rng(0),
@@ -34,8 +34,8 @@ def fitted():
 def test_content_alone_says_whose_taste_a_new_item_is(fitted):
     behaviour, model = fitted
     new = np.eye(2, dtype=np.float32)
-    people = histories_of([likes(0, 2), likes(1, 2)])
-    scores = model.scores(new, histories_of([[], []]), behaviour.histories, people)
+    users = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(new, histories_of([[], []]), behaviour.histories, users)
     assert scores.shape == (2, 2)
     assert scores[0, 0] > scores[0, 1]
     assert scores[1, 1] > scores[1, 0]
@@ -48,14 +48,14 @@ def test_first_raters_say_it_where_content_is_silent(fitted):
     behaviour, model = fitted
     silent = np.full((2, 2), 0.5, np.float32)
     raters = histories_of([[(0, 5.0), (2, 5.0), (4, 5.0)], [(1, 5.0), (3, 5.0), (5, 5.0)]])
-    people = histories_of([likes(0, 2), likes(1, 2)])
-    scores = model.scores(silent, raters, behaviour.histories, people)
-    without = model.scores(silent, histories_of([[], []]), behaviour.histories, people)
+    users = histories_of([likes(0, 2), likes(1, 2)])
+    scores = model.scores(silent, raters, behaviour.histories, users)
+    without = model.scores(silent, histories_of([[], []]), behaviour.histories, users)
     assert scores[0, 0] - scores[0, 1] > 0.1 + abs(without[0, 0] - without[0, 1])
     assert scores[1, 1] - scores[1, 0] > 0.1 + abs(without[1, 0] - without[1, 1])
 
 
-def test_a_person_is_described_without_the_fold_asked_about():
+def test_a_user_is_described_without_the_fold_asked_about():
     behaviour = two_tastes()
     model = NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
     folds = np.arange(2 * TASTE) % 8
@@ -63,7 +63,7 @@ def test_a_person_is_described_without_the_fold_asked_about():
     histories = behaviour.histories
     for fold in (0, 5):
         expected = model.describe(histories.where(folds[histories.items] != fold))
-        torch.testing.assert_close(tasks.people[fold].columns, expected)
+        torch.testing.assert_close(tasks.users[fold].columns, expected)
     batch = tasks.sample(2, np.random.default_rng(1))
     shown = {
         (b, int(u))
@@ -79,8 +79,8 @@ def test_a_person_is_described_without_the_fold_asked_about():
     assert not any(batch.query.is_candidate[pair] for pair in shown)
 
 
-def test_items_compete_for_each_person():
-    """Person 0 likes item 0 of items 0 and 1 (item 2 was shown); person 1 likes item 1 of all
+def test_items_compete_for_each_user():
+    """User 0 likes item 0 of items 0 and 1 (item 2 was shown); user 1 likes item 1 of all
     three.
     """
     scores = torch.tensor([[1.0, 0.0], [2.0, 3.0], [9.0, 1.0]], dtype=torch.float64)
@@ -101,19 +101,19 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     behaviour, model = fitted
     corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
     model = replace(model, texts=corners, center=np.zeros(2, np.float32))
-    people = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
-    to_mean, nearest = model.likeness(model.placed(np.array([[3.0, 0.0], [0.0, -1.0]])), people)
+    users = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
+    to_mean, nearest = model.likeness(model.placed(np.array([[3.0, 0.0], [0.0, -1.0]])), users)
     np.testing.assert_allclose(to_mean, [[0.5**0.5, 0, 1], [-(0.5**0.5), 0, 0]], atol=1e-6)
     np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
     model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
     new = np.array([[3.0, 0.0], [0.0, -1.0]], np.float32)
     assert np.allclose(
-        model.scores(new, histories_of([[], []]), behaviour.histories, people), nearest.T, atol=1e-6
+        model.scores(new, histories_of([[], []]), behaviour.histories, users), nearest.T, atol=1e-6
     )
-    assert np.allclose(model.scores_of(model.unrated(new), people), nearest.T, atol=1e-6)
+    assert np.allclose(model.scores_of(model.unrated(new), users), nearest.T, atol=1e-6)
 
 
-def test_blocks_of_people_change_nothing(fitted, monkeypatch):
+def test_blocks_of_users_change_nothing(fitted, monkeypatch):
     behaviour, model = fitted
     whole = model.likeness(model.texts, behaviour.histories)
     monkeypatch.setattr(new_items, "BLOCK", 7 * len(model.texts))
@@ -142,9 +142,9 @@ def test_weights_find_the_part_that_speaks_for_an_item():
 
 def test_items_adapted_once_score_as_those_adapted_anew(fitted):
     behaviour, model = fitted
-    people, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
-    anew = model.scores(new, histories_of([[], []]), behaviour.histories, people)
-    np.testing.assert_allclose(model.scores_of(model.unrated(new), people), anew, atol=1e-5)
+    users, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
+    anew = model.scores(new, histories_of([[], []]), behaviour.histories, users)
+    np.testing.assert_allclose(model.scores_of(model.unrated(new), users), anew, atol=1e-5)
 
 
 @pytest.mark.parametrize("raters", [[0, 0, 0], [0, 2, 5]])
@@ -153,7 +153,8 @@ def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
     parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
     by_hand = [
         sum(
-            (weights[0, part] + weights[1, part] * count / (count + TRUST_AT)) * parts[part, item]
+            (weights[0, part] + weights[1, part] * count / (count + CONFIDENT_AT))
+            * parts[part, item]
             for part in range(4)
         )
         for item, count in enumerate(raters)

@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.cold_items.reorder import FEWEST, NewItemPlaces
+from metarec.models.cold_items.reorder import MIN_LIKERS, NewItemPlaces
 
 GROUPS, EACH, NEW = 4, 20, 3
-"""Groups of items, items of each that people have met, and of each that nobody has."""
+"""Groups of items, items of each that users have met, and of each that nobody has."""
 N_MET = GROUPS * EACH
 
 
 def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
-    """People like one group each; the last items of the catalog, `NEW` of each group, are met by
+    """Users like one group each; the last items of the catalog, `NEW` of each group, are met by
     nobody.
     """
     rng = np.random.default_rng(0)
@@ -25,16 +25,16 @@ def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
     text = (
         content @ rng.standard_normal((GROUPS, 12)) + 0.1 * rng.standard_normal((len(content), 12))
     ).astype(np.float16)
-    people = 80
-    taken = [person % GROUPS * each + rng.permutation(each)[:10] for person in range(people)]
+    users = 80
+    taken = [user % GROUPS * each + rng.permutation(each)[:10] for user in range(users)]
     histories = Histories(
-        offsets=10 * np.arange(people + 1),
+        offsets=10 * np.arange(users + 1),
         items=np.concatenate(taken),
-        values=np.ones(10 * people, np.float32),
+        values=np.ones(10 * users, np.float32),
     )
     return Behaviour(
         histories=histories,
-        profiles=np.zeros((people, 0), np.float32),
+        profiles=np.zeros((users, 0), np.float32),
         content=content,
         relevant_from=0.0,
         horizon=Horizon(pool=5, min_events=8, shots=(0, 1, 5)),
@@ -49,17 +49,17 @@ def places() -> NewItemPlaces:
     return fitted
 
 
-def people_of(*groups: int) -> Histories:
-    """A person for each group, who took three of its items."""
+def users_of(*groups: int) -> Histories:
+    """A user for each group, who took three of its items."""
     return Histories.of_indexes([EACH * group + np.arange(3) for group in groups])
 
 
-def test_who_likes_a_group_is_dealt_its_new_items_first_and_nothing_else_moves(places):
+def test_who_likes_a_group_is_given_its_new_items_first_and_nothing_else_moves(places):
     before = (
         np.random.default_rng(1).standard_normal((GROUPS, N_MET + GROUPS * NEW)).astype(np.float32)
     )
     after = before.copy()
-    places.deal(after, people_of(*range(GROUPS)))
+    places.deal(after, users_of(*range(GROUPS)))
     np.testing.assert_array_equal(after[:, :N_MET], before[:, :N_MET])
     np.testing.assert_array_equal(
         np.sort(after[:, N_MET:], axis=1), np.sort(before[:, N_MET:], axis=1)
@@ -71,23 +71,23 @@ def test_who_likes_a_group_is_dealt_its_new_items_first_and_nothing_else_moves(p
 def test_the_part_is_what_dealing_adds(places):
     before = np.random.default_rng(2).standard_normal((2, N_MET + GROUPS * NEW)).astype(np.float32)
     after = before.copy()
-    places.deal(after, people_of(0, 3))
-    added = places.part(before, people_of(0, 3))
+    places.deal(after, users_of(0, 3))
+    added = places.part(before, users_of(0, 3))
     np.testing.assert_allclose(before + added, after, atol=1e-6)
     assert np.abs(added[:, N_MET:]).max() > 0.0
 
 
-def test_items_added_later_are_dealt_places_too_and_a_file_keeps_all_of_it(places):
+def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(places):
     content = np.concatenate([places.content, np.eye(GROUPS, dtype=np.float32)[[1, 1]]])
     text = np.concatenate([places.text, places.text[[EACH, EACH]]])  # worded like items of group 1
     grown = places.with_content(content, text)
     scores = np.random.default_rng(3).standard_normal((1, len(content))).astype(np.float32)
-    again, dealt = scores.copy(), scores.copy()
+    again, reordered = scores.copy(), scores.copy()
     known = Histories.of_indexes(
         [np.array([EACH, EACH + 1, len(content) - 1])]
     )  # one of them has been met already
-    grown.deal(dealt, known)
-    assert set(np.argsort(-dealt[0, N_MET:])[: NEW + 2]) == {
+    grown.deal(reordered, known)
+    assert set(np.argsort(-reordered[0, N_MET:])[: NEW + 2]) == {
         NEW,
         NEW + 1,
         NEW + 2,
@@ -95,11 +95,11 @@ def test_items_added_later_are_dealt_places_too_and_a_file_keeps_all_of_it(place
         GROUPS * NEW + 1,
     }
     NewItemPlaces.from_arrays(grown.arrays(), content, text).deal(again, known)
-    np.testing.assert_array_equal(again, dealt)
+    np.testing.assert_array_equal(again, reordered)
 
 
 def test_too_few_items_teach_nothing():
-    behaviour, text = world(each=FEWEST // GROUPS - 1)
+    behaviour, text = world(each=MIN_LIKERS // GROUPS - 1)
     assert NewItemPlaces.fit(behaviour, text, np.random.default_rng(0)) is None
 
 
@@ -108,7 +108,7 @@ def test_a_catalog_without_new_items_is_left_as_it_is(places):
         {**places.arrays(), "rows": np.zeros(0, np.int64)}, places.content, places.text
     )
     scores = np.random.default_rng(4).standard_normal((1, len(places.content))).astype(np.float32)
-    dealt = scores.copy()
-    met.deal(dealt, people_of(2))
-    np.testing.assert_array_equal(dealt, scores)
+    reordered = scores.copy()
+    met.deal(reordered, users_of(2))
+    np.testing.assert_array_equal(reordered, scores)
     assert not met.is_needed

@@ -1,4 +1,4 @@
-"""The newcomer network: padding and later events change nothing, and it learns what its world
+"""The deep-set network: padding and later events change nothing, and it learns what its world
 says.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.deep_set.inference import ServedNetwork
@@ -24,7 +24,7 @@ from metarec.models.deep_set.network import (
 def behaviour() -> Behaviour:
     """Two tastes of ten items each; everyone takes eight of one."""
     rng = np.random.default_rng(0)
-    lists = [10 * (person % 2) + rng.choice(10, 8, replace=False) for person in range(60)]
+    lists = [10 * (user % 2) + rng.choice(10, 8, replace=False) for user in range(60)]
     return Behaviour(
         histories=Histories.of_indexes(lists),
         profiles=np.zeros((60, 2), np.float32),
@@ -43,7 +43,7 @@ def network(behaviour: Behaviour) -> DeepSetNetwork:
 
 def read(network: DeepSetNetwork, support: Histories) -> torch.Tensor:
     with torch.inference_mode():
-        return network.people(
+        return network.users(
             *padded_support(support, network.pool), torch.zeros(len(support), 2), network.items()
         )
 
@@ -61,10 +61,10 @@ def test_what_is_known_after_one_event_does_not_depend_on_what_follows(
 
 
 def test_one_event_tells_the_taste(network: DeepSetNetwork) -> None:
-    people = read(network, Histories.of_indexes([np.array([3]), np.array([13])]))
+    users = read(network, Histories.of_indexes([np.array([3]), np.array([13])]))
 
     with torch.inference_mode():
-        scores = network.score(people[:, 1], network.items())
+        scores = network.score(users[:, 1], network.items())
 
     assert scores[0, :10].mean() > scores[0, 10:].mean() + 0.5
     assert scores[1, 10:].mean() > scores[1, :10].mean() + 0.5
@@ -99,7 +99,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
     for one in (network, strange):
         with torch.inference_mode():
             items, values, is_real = padded_support(support, 3)
-            known = one.people(items, values, is_real, profile, one.items())[
+            known = one.users(items, values, is_real, profile, one.items())[
                 torch.arange(3), torch.tensor([0, 1, 3])
             ]
             wanted = ServedNetwork(one).wanted(items, values, torch.tensor([0, 1, 3]), profile)

@@ -1,12 +1,14 @@
-"""Item-to-item weights for as many events as a newcomer has."""
+"""Item-to-item weights for as many events as a new user has."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pytest
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import ease
@@ -54,11 +56,11 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
     gram[np.diag_indices(12)] += 3.0
     expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
     fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(regularization=3.0))
-    assert fitted.knots.tolist() == [1, 2, 4]
+    assert fitted.points.tolist() == [1, 2, 4]
     np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
 
 
-def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
+def test_a_support_between_two_points_takes_both_in_proportion() -> None:
     behaviour = world(np.random.default_rng(1))
     fitted = Ease.fit(behaviour, np.random.default_rng(0))
     support = Histories.of_indexes([np.array([0, 1, 2])])
@@ -72,12 +74,61 @@ def test_a_support_between_two_knots_takes_both_in_proportion() -> None:
     )
 
 
-def test_nothing_is_said_without_events_and_more_events_than_the_last_knot_count_as_that() -> None:
+def test_nothing_is_said_without_events_and_more_events_than_the_last_point_count_as_that() -> None:
     fitted = Ease.fit(world(np.random.default_rng(2)), np.random.default_rng(0))
     support = Histories.of_indexes([np.array([], np.int64), np.arange(8)])
     evidence = evidence_of(fitted, support, np.zeros((2, 0)))
     assert not evidence[0].any()
     assert np.isclose(evidence[1].sum(), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("users", "items"), [(60, 15), (15, 60), (12, 900)])
+def test_whole_histories_give_the_published_closed_form_from_either_side(
+    users: int, items: int
+) -> None:
+    """Steck 2019; where users are few, a matrix of users is inverted and never one of items."""
+    rng, penalty = np.random.default_rng(3), 7.0
+    likes = rng.random((users, items)) < 0.2
+    behaviour = replace(
+        world(rng, 1, items),
+        histories=Histories.of_indexes([np.flatnonzero(row) for row in likes]),
+        profiles=np.zeros((users, 0), np.float32),
+        whole=None,
+        refused=None,
+        repeats=None,
+    )
+    config = EaseConfig(regularization=penalty, whole_histories=True, min_events=1, kept=items)
+    dense = likes.astype(np.float64)
+    inverse = np.linalg.inv(dense.T @ dense + penalty * np.eye(items))
+    expected = np.eye(items) - inverse / np.diag(inverse)
+    asked = rng.random((5, items)) < 0.2
+    support = Histories.of_indexes([np.flatnonzero(row) for row in asked])
+    ((nearness, scores),) = Ease.fit(behaviour, rng, config).answers(support)
+    assert (nearness == 1.0).all()
+    np.testing.assert_allclose(scores.toarray(), asked @ expected, atol=2e-4)
+
+
+def test_few_users_give_the_weights_that_many_do() -> None:
+    """The two ways to invert agree where the diagonal is another than the Gram matrix's."""
+    rng = np.random.default_rng(5)
+    behaviour = world(rng, users=20, items=60)
+    config = EaseConfig(regularization=20.0, min_events=1)
+    few = Ease.fit(behaviour, rng, config)
+    nobody = Histories.of_indexes([np.zeros(0, np.int64)] * 40)
+    many = Ease.fit(
+        replace(
+            behaviour,
+            histories=Histories.concat([behaviour.histories, nobody]),
+            profiles=np.zeros((60, 0), np.float32),
+            whole=None,
+            refused=None,
+            repeats=None,
+        ),
+        rng,
+        config,
+    )
+    for left, right in zip(few.weights, many.weights, strict=True):
+        np.testing.assert_allclose(left.toarray(), right.toarray(), atol=2e-5)
 
 
 def test_rare_items_are_regressed_alone_and_still_speak() -> None:
@@ -99,7 +150,7 @@ def test_arrays_come_back_as_the_same_scorer() -> None:
     again = Ease.from_arrays(fitted.arrays())
     support = Histories.of_indexes(
         [np.array([3]), np.array([3, 5]), np.array([3, 5, 7, 9])]
-    )  # one at each knot
+    )  # one at each point
     np.testing.assert_array_equal(
         evidence_of(again, support, np.zeros((3, 0))),
         evidence_of(fitted, support, np.zeros((3, 0))),

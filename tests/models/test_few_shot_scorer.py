@@ -10,7 +10,7 @@ import pytest
 
 from episodes import histories_of
 from metarec import Recommender, Request
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.models.few_shot.learners import LEARNERS
@@ -91,7 +91,7 @@ def test_without_one_the_model_is_the_presets(rated_world):
         Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="protonet")
 
 
-def test_too_few_people_to_make_tasks_of_are_no_error():
+def test_too_few_users_to_make_tasks_of_are_no_error():
     alone = Behaviour(
         histories=histories_of([[(0, 1.0)], [(1, 1.0)]]),
         profiles=np.zeros((2, 0), np.float32),
@@ -109,9 +109,9 @@ def test_every_learner_is_a_scorer_of_its_own():
     assert {MODELS[name].method for name in LEARNERS} == set(LEARNERS)
 
 
-def test_people_are_drawn_by_their_weights():
-    people = histories_of([[(n, 1.0), (n, 1.0)] for n in range(4)])
-    tasks = FewShotTasks(histories=people, n_items=4, weights=np.array([6.0, 0.5, 0.5, 1.0]))
+def test_users_are_drawn_by_their_weights():
+    users = histories_of([[(n, 1.0), (n, 1.0)] for n in range(4)])
+    tasks = FewShotTasks(histories=users, n_items=4, weights=np.array([6.0, 0.5, 0.5, 1.0]))
     drawn = tasks.sample(400, np.random.default_rng(0)).query.items[:, 0].numpy()
     assert np.bincount(drawn, minlength=4)[0] > 250
 

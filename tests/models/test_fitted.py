@@ -1,4 +1,4 @@
-"""Learners on a world whose right answers are known: the withheld item of a newcomer's taste comes
+"""Learners on a world whose right answers are known: the withheld item of a new user's taste comes
 first.
 """
 
@@ -41,12 +41,12 @@ def _short_training():
 
 
 @pytest.mark.parametrize("name", [name for name, method in LEARNERS.items() if method.ranks])
-def test_a_newcomers_taste_comes_first(name, behaviour):
+def test_a_new_users_taste_comes_first(name, behaviour):
     """Known from their events alone: a profile would tell the taste before any."""
     events_only = replace(behaviour, profiles=np.zeros((len(behaviour.profiles), 0), np.float32))
     learner = FittedLearner.fit(events_only, np.random.default_rng(0), name=name)
-    newcomers = [likes(taste, withheld) for taste in range(2) for withheld in (2, 5)]
-    scores = learner.scores(histories_of(newcomers), np.zeros((4, 0), np.float32))
+    cold_users = [likes(taste, withheld) for taste in range(2) for withheld in (2, 5)]
+    scores = learner.scores(histories_of(cold_users), np.zeros((4, 0), np.float32))
     own = np.arange(2 * TASTE)[None] // TASTE == np.array([0, 0, 1, 1])[:, None]
     if (
         name == "reptile"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import gram, ridge_rows, support_ridge

@@ -161,7 +161,7 @@ def test_the_outer_loss_reaches_the_prior(case):
     indirect=True,
     ids="-".join,
 )
-def test_doubt_of_a_closed_form_shrinks_with_events(case):
+def test_uncertainty_of_a_closed_form_shrinks_with_events(case):
     learner, prior, items = case
     support = some_support([4, 0])
     spread = learner.spread(prior, learner.adapt(prior, support, items), items)
@@ -169,7 +169,7 @@ def test_doubt_of_a_closed_form_shrinks_with_events(case):
 
 
 @pytest.mark.parametrize("name", ["neural_process", "tanp"])
-def test_amortised_doubt_is_positive(name):
+def test_amortised_uncertainty_is_positive(name):
     learner, items = get_learner(name), some_items(dtype=torch.float32)
     prior = learner.init(items, PROFILE, torch.Generator().manual_seed(0))
     support = some_support([4, 0], dtype=torch.float32)

@@ -34,7 +34,7 @@ def test_ranking_loss_is_the_mean_cross_entropy_over_liked_events():
     torch.testing.assert_close(ranking_loss(scores, query), by_hand)
 
 
-def test_rating_loss_weighs_people_alike():
+def test_rating_loss_weighs_users_alike():
     query = Query(
         items=torch.zeros(3, 2, dtype=torch.int64),
         values=torch.tensor([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]]),

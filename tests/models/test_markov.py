@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch

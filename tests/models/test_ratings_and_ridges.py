@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.rating import NOISE, RatingHead
@@ -15,13 +15,13 @@ from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of
 
-N_ITEMS, PEOPLE = 15, 40
+N_ITEMS, USERS = 15, 40
 
 
 @pytest.fixture
 def behaviour() -> Behaviour:
     rng = np.random.default_rng(1)
-    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
+    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(USERS)]
     plain = Histories.of_indexes(lists)
     histories = Histories(
         offsets=plain.offsets,
@@ -30,7 +30,7 @@ def behaviour() -> Behaviour:
     )
     return Behaviour(
         histories=histories,
-        profiles=rng.random((PEOPLE, 2)).astype(np.float32),
+        profiles=rng.random((USERS, 2)).astype(np.float32),
         content=rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
         relevant_from=4.0,
         horizon=SHORT,
@@ -69,9 +69,10 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
     monkeypatch.setattr(Behaviour, "is_ordered", True)
     config = SupportRidgeConfig(rank=N_ITEMS - 1)
     head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
-    knot = 2
+    point = 2
     dense, items = head.features(
-        behaviour.histories.first(np.minimum(head.knots[knot], behaviour.pools)), behaviour.profiles
+        behaviour.histories.first(np.minimum(head.points[point], behaviour.pools)),
+        behaviour.profiles,
     )
     features = np.concatenate([dense, items.toarray()], axis=1)
     targets = behaviour.targets.matrix(N_ITEMS).toarray()
@@ -87,7 +88,7 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
         features.T @ kept,
     )
 
-    np.testing.assert_allclose(head.weights[knot] @ head.directions, truncated, atol=2e-4)
+    np.testing.assert_allclose(head.weights[point] @ head.directions, truncated, atol=2e-4)
     assert np.abs(truncated - primal).max() < 0.05
 
 
@@ -108,9 +109,9 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
 
     mean, variance = head.process(support, asked)
 
-    person = 7
-    met = slice(support.offsets[person], support.offsets[person + 1])
-    wanted = slice(asked.offsets[person], asked.offsets[person + 1])
+    user = 7
+    met = slice(support.offsets[user], support.offsets[user + 1])
+    wanted = slice(asked.offsets[user], asked.offsets[user + 1])
     seen, query = (
         head.features[support.items[met]].astype(float),
         head.features[asked.items[wanted]].astype(float),
@@ -152,10 +153,10 @@ def test_the_unit_of_ratings_changes_no_prediction(
 
     for shots in (0, 1, 4):
         asked = histories.after(4)
-        values, doubt = plain.predict(histories.first(shots), asked)
-        other_values, other_doubt = same.predict(moved.first(shots), asked)
+        values, uncertainty = plain.predict(histories.first(shots), asked)
+        other_values, other_uncertainty = same.predict(moved.first(shots), asked)
         np.testing.assert_allclose((other_values - shift) / scale, values, atol=2e-3)
-        np.testing.assert_allclose(other_doubt / scale, doubt, atol=2e-3)
+        np.testing.assert_allclose(other_uncertainty / scale, uncertainty, atol=2e-3)
 
 
 def test_ratings_that_are_all_the_same_are_predicted(behaviour: Behaviour) -> None:

@@ -9,7 +9,7 @@ from episodes import histories_of
 from metarec.data.schema import BadInput
 from metarec.models.few_shot.tasks import FewShotTasks, by_item
 
-people = st.lists(
+users = st.lists(
     st.lists(
         st.tuples(st.integers(0, 29), st.sampled_from([-1.0, 0.5, 1.0])),
         max_size=14,
@@ -30,14 +30,14 @@ def rows_of(batch, part):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    people=people,
+    users=users,
     pool=st.integers(1, 6),
     in_order=st.booleans(),
     liked_only=st.booleans(),
     seed=st.integers(0, 9),
 )
-def test_support_is_the_start_and_the_query_lies_after_it(people, pool, in_order, liked_only, seed):
-    histories = histories_of(people)
+def test_support_is_the_start_and_the_query_lies_after_it(users, pool, in_order, liked_only, seed):
+    histories = histories_of(users)
     try:
         tasks = FewShotTasks(
             histories=histories,
@@ -50,15 +50,15 @@ def test_support_is_the_start_and_the_query_lies_after_it(people, pool, in_order
     except BadInput:
         return
     batch = tasks.sample(5, np.random.default_rng(seed))
-    whole = {tuple(sorted(i for i, _ in row)): dict(row) for row in people}
-    orders = [[i for i, _ in row] for row in people]
+    whole = {tuple(sorted(i for i, _ in row)): dict(row) for row in users}
+    orders = [[i for i, _ in row] for row in users]
     for b, (shown, asked) in enumerate(
         zip(rows_of(batch, "support"), rows_of(batch, "query"), strict=True)
     ):
         assert len(shown) <= pool and len(asked) <= 4
         assert not set(shown) & set(asked)
         owners = [order for order in orders if set(shown) | set(asked) <= set(order)]
-        assert owners, "events of one task come from one person"
+        assert owners, "events of one task come from one user"
         # A support is the very start of someone's history, and nothing asked comes before its end
         if in_order:
             assert any(
@@ -117,8 +117,8 @@ def test_nobody_to_ask_is_said():
 
 
 def test_items_histories_are_their_raters_first_come_first():
-    people = histories_of([[(0, 1.0), (1, -1.0)], [(1, 1.0)], [(1, 0.5), (2, 1.0)]])
-    items = by_item(people, np.array([5.0, 9.0, 2.0, 4.0, 6.0]), 4)
+    users = histories_of([[(0, 1.0), (1, -1.0)], [(1, 1.0)], [(1, 0.5), (2, 1.0)]])
+    items = by_item(users, np.array([5.0, 9.0, 2.0, 4.0, 6.0]), 4)
     assert items.lengths.tolist() == [1, 3, 1, 0]
     assert items.items.tolist() == [0, 1, 2, 0, 2]
     assert items.values.tolist() == [1.0, 1.0, 0.5, -1.0, 1.0]

@@ -1,4 +1,4 @@
-"""Sequence Transformers: each form finds the withheld item, ignores padding, and serves people
+"""Sequence Transformers: each form finds the withheld item, ignores padding, and serves users
 without a history.
 """
 
@@ -221,12 +221,12 @@ def test_sampled_softmax_learns_too(world, form):
 
 @pytest.mark.parametrize("form", ["decoder", "encoder_decoder"])
 def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, form):
-    """People who like much count as much as in the full softmax, and what else they like stays in
+    """Users who like much count as much as in the full softmax, and what else they like stays in
     its sum.
     """
     data, reader = training_set(world)
     targets = data.targets[:6].tolil()
-    targets[:4, 2:] = 0  # four people who like little beside two who like much
+    targets[:4, 2:] = 0  # four users who like little beside two who like much
     few = TrainingSet(inputs=data.inputs.rows(np.arange(6)), targets=targets.tocsr())
     torch.manual_seed(0)
     model = SequenceTransformer(torch.randn(24, 5) / 2, SIZES, form=form, kinds=2).eval()

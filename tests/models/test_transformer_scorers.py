@@ -1,4 +1,4 @@
-"""Sequence Transformers as experts: evidence like any other's, from arrays, for items nobody has
+"""Sequence Transformers as scorers: evidence like any other's, from arrays, for items nobody has
 met.
 """
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.items import ItemInputs
 from metarec.models.transformer import scorer as transformers

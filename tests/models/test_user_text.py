@@ -1,4 +1,4 @@
-"""People read as text as a part of a served model: learned, kept, asked and named like any other
+"""Users read as text as a part of a served model: learned, kept, asked and named like any other
 part.
 """
 
@@ -83,21 +83,21 @@ def test_it_comes_back_from_disk_and_reads_new_titles(model, requests, tmp_path)
     model.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
     np.testing.assert_array_equal(again.score(requests), model.score(requests))
-    assert again.notes == ["people written as text: 48 of 48"] == model.notes
+    assert again.notes == ["users written as text: 48 of 48"] == model.notes
     grown = again.with_items(pl.DataFrame({"item_id": ["fresh"], "title": ["rocket planet orbit"]}))
     told = evidence(grown, Request(history=[("fresh", 5.0)]))
     assert told.shape == (len(model.catalog) + 1,) and told[-1] == 0
     assert not np.allclose(told[:-1], evidence(model, Request()))
 
 
-def test_how_people_are_written_can_be_said(rated_world, tmp_path):
+def test_how_users_are_written_can_be_said(rated_world, tmp_path):
     model = Recommender.fit(
         rated_world.data,
         preset="tiny",
         encoder="tfidf",
         learner=USER_TEXT,
         item_template="{text}",
-        person_template="now: {liked}",
+        user_template="now: {liked}",
     )
     model.save(tmp_path / "model")
     words = Recommender.load(tmp_path / "model").ensemble.scorers[USER_TEXT].words
@@ -118,18 +118,18 @@ def test_how_people_are_written_can_be_said(rated_world, tmp_path):
     with pytest.raises(BadInput, match="names the column 'plot'"):
         Recommender.fit(rated_world.data, item_template="{plot}")
     with pytest.raises(BadInput, match="names 'history'"):
-        Recommender.fit(rated_world.data, person_template="{history}")
+        Recommender.fit(rated_world.data, user_template="{history}")
 
 
-def test_the_people_written_are_bounded_and_counted(rated_world):
+def test_the_users_written_are_bounded_and_counted(rated_world):
     model = Recommender.fit(
         rated_world.data,
         preset="tiny",
         encoder="tfidf",
         models={USER_TEXT: UserTextConfig(max_users=20)},
     )
-    assert model.notes == ["people written as text: 20 of 48"]
-    assert "people written as text: 20 of 48" in model.card()
+    assert model.notes == ["users written as text: 20 of 48"]
+    assert "users written as text: 20 of 48" in model.card()
 
 
 def test_an_encoder_that_reads_nothing_is_refused(rated_world):
@@ -140,7 +140,7 @@ def test_an_encoder_that_reads_nothing_is_refused(rated_world):
         Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner=USER_TEXT)
 
 
-def test_a_handful_of_people_is_no_error():
+def test_a_handful_of_users_is_no_error():
     data = tiny_world(users_per_taste=2, items_per_taste=3).data
     model = Recommender.fit(data, preset="tiny", encoder="tfidf", learner=USER_TEXT)
     assert np.isfinite(model.score([Request(history=[("s00", 1.0)])])).all()

@@ -1,4 +1,4 @@
-"""People as text: the same encoder that reads items tells what people described like this go on to
+"""Users as text: the same encoder that reads items tells what users described like this go on to
 like.
 """
 
@@ -26,7 +26,7 @@ def tower(world):
     return tower, titles, encoder
 
 
-def test_people_are_told_by_what_they_are_said_to_like(world, tower):
+def test_users_are_told_by_what_they_are_said_to_like(world, tower):
     fitted, titles, encoder = tower
     said = [
         user_text({}, [titles[item] for item in world.items_of_taste[taste][:2]])
@@ -51,7 +51,7 @@ def test_noise_is_shrunk_away():
     assert np.abs(fitted.evidence(encoder.encode(texts)) - fitted.mean).mean() < 0.15
 
 
-def test_a_weight_of_two_is_a_person_there_twice():
+def test_a_weight_of_two_is_a_user_there_twice():
     rng = np.random.default_rng(0)
     vectors, liked = (
         rng.normal(size=(40, 5)),

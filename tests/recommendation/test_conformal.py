@@ -1,4 +1,4 @@
-"""Intervals cover what they say on people never calibrated on, however wrong the model's own spread
+"""Intervals cover what they say on users never calibrated on, however wrong the model's own spread
 is.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput
 from metarec.models.rating import HeldOutErrors
 from metarec.recommendation.conformal import Conformal
@@ -18,38 +18,36 @@ from metarec.recommendation.slate import Request
 
 def calibrate(
     model,
-    newcomers: Sequence[ColdUser],
+    cold_users: Sequence[ColdUser],
     *,
     shots: Sequence[int],
     value_range: tuple[float, float],
     level: float = 0.9,
 ) -> Conformal:
-    """Find the stretch on newcomers the model was not fitted on.
+    """Find the stretch on new users the model was not fitted on.
 
     Args:
         shots: numbers of events to calibrate at.
         value_range: predictions are clipped to it first, as everywhere else.
 
     Raises:
-        BadInput: if there are too few newcomers for the level (the interval would have to be
+        BadInput: if there are too few new users for the level (the interval would have to be
             infinite).
     """
-    judged = [person for person in newcomers if person.rated]
-    asked = [[item_id for item_id, _ in person.rated] for person in judged]
-    actual = np.array([value for person in judged for _, value in person.rated])
+    evaluated = [user for user in cold_users if user.rated]
+    asked = [[item_id for item_id, _ in user.rated] for user in evaluated]
+    actual = np.array([value for user in evaluated for _, value in user.rated])
     steps = tuple(sorted(set(shots)))
     ratios = np.zeros((len(steps), len(actual)))
-    for row, events in enumerate(steps if judged else ()):
-        requests = [
-            Request(history=person.first(events), profile=person.profile) for person in judged
-        ]
+    for row, events in enumerate(steps if evaluated else ()):
+        requests = [Request(history=user.first(events), profile=user.profile) for user in evaluated]
         predicted = np.clip(np.concatenate(model.rate(requests, asked)), *value_range)
         ratios[row] = np.abs(actual - predicted) / np.maximum(
-            np.concatenate(model.rate_spread(requests, asked)), 1e-12
+            np.concatenate(model.rate_std(requests, asked)), 1e-12
         )
-    owners = np.repeat(np.arange(len(judged)), [len(ids) for ids in asked])
+    owners = np.repeat(np.arange(len(evaluated)), [len(ids) for ids in asked])
     return Conformal.of_errors(
-        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, people=len(judged)), level
+        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, users=len(evaluated)), level
     )
 
 
@@ -61,15 +59,15 @@ class TooSure:
     def rate(self, requests, item_ids):
         return [np.full(len(ids), 3.0) for ids in item_ids]
 
-    def rate_spread(self, requests, item_ids):
+    def rate_std(self, requests, item_ids):
         return [
             np.full(len(ids), 0.5 * (1.0 if len(r.history) else 1.5))
             for r, ids in zip(requests, item_ids, strict=True)
         ]
 
 
-def people(n, seed, lengths=(1, 30)):
-    """Each person has a bias of their own, so that errors within a person are alike."""
+def users(n, seed, lengths=(1, 30)):
+    """Each user has a bias of their own, so that errors within a user are alike."""
     rng = np.random.default_rng(seed)
     found = []
     for p in range(n):
@@ -81,33 +79,33 @@ def people(n, seed, lengths=(1, 30)):
     return found
 
 
-def coverage(conformal, newcomers, shots):
-    """Mean over people of the share of their values inside the interval."""
+def coverage(conformal, cold_users, shots):
+    """Mean over users of the share of their values inside the interval."""
     low, high = conformal.interval(np.array(3.0), np.array(0.5 if shots else 0.75), shots)
-    return np.mean([np.mean([(low <= v) & (v <= high) for _, v in p.query]) for p in newcomers])
+    return np.mean([np.mean([(low <= v) & (v <= high) for _, v in p.query]) for p in cold_users])
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9])
-def test_unseen_people_are_covered_as_promised(level):
+def test_unseen_users_are_covered_as_promised(level):
     found = []
     for seed in range(8):
         conformal = calibrate(
-            TooSure(), people(150, seed), shots=(0, 5), value_range=(-9, 9), level=level
+            TooSure(), users(150, seed), shots=(0, 5), value_range=(-9, 9), level=level
         )
-        found += [coverage(conformal, people(400, 1000 + seed), shots) for shots in (0, 5)]
+        found += [coverage(conformal, users(400, 1000 + seed), shots) for shots in (0, 5)]
     assert np.mean(found) == pytest.approx(level, abs=0.015)
     assert min(found) > level - 0.05
 
 
 def test_the_stretch_differs_by_number_of_events_and_is_interpolated_between():
-    found = calibrate(TooSure(), people(200, 0), shots=(0, 5), value_range=(-9, 9))
+    found = calibrate(TooSure(), users(200, 0), shots=(0, 5), value_range=(-9, 9))
     assert found.stretch[1] == pytest.approx(1.5 * found.stretch[0])
     assert found.stretch[0] < found.factor(2) < found.stretch[1]
     assert found.factor(50) == found.stretch[1]
     np.testing.assert_allclose(found.factor(np.array([0, 5])), found.stretch)
 
 
-def test_a_person_of_many_values_counts_as_much_as_one_of_few():
+def test_a_user_of_many_values_counts_as_much_as_one_of_few():
     shy = [
         ColdUser(user_id=str(n), profile={}, pool=[], query=[("i", 3.5)], relevant=[])
         for n in range(99)
@@ -119,7 +117,7 @@ def test_a_person_of_many_values_counts_as_much_as_one_of_few():
     assert found.stretch[0] == pytest.approx(0.5 / 0.75 / norm.ppf(0.95))
 
 
-def test_the_interval_stays_on_the_scale_and_the_wider_spread_gives_it():
+def test_the_interval_stays_on_the_scale_and_the_wider_std_gives_it():
     found = Conformal(shots=(0,), stretch=(2.0,))
     low, high = found.interval(np.array([4.8, 3.0]), np.array([0.4, 0.1]), 3, (1.0, 5.0))
     half = norm.ppf(0.95) * 2.0
@@ -129,16 +127,16 @@ def test_the_interval_stays_on_the_scale_and_the_wider_spread_gives_it():
 
 
 def test_it_is_saved_as_json():
-    found = calibrate(TooSure(), people(30, 0), shots=(5, 0), value_range=(1, 5))
+    found = calibrate(TooSure(), users(30, 0), shots=(5, 0), value_range=(1, 5))
     assert Conformal.of_json(json.loads(json.dumps(found.to_json()))) == found
-    assert found.shots == (0, 5) and found.newcomers == 30
+    assert found.shots == (0, 5) and found.cold_users == 30
 
 
 def test_bad_input_is_refused():
     with pytest.raises(
-        BadInput, match="90% intervals need at least 9 newcomers with values to check, got 8"
+        BadInput, match="90% intervals need at least 9 new users with values to check, got 8"
     ):
-        calibrate(TooSure(), people(8, 0), shots=(0,), value_range=(1, 5))
+        calibrate(TooSure(), users(8, 0), shots=(0,), value_range=(1, 5))
     with pytest.raises(BadInput, match="shots must be ascending"):
         Conformal(shots=(3, 0), stretch=(1.0, 1.0))
     with pytest.raises(BadInput, match="level must lie between 0 and 1"):

@@ -9,7 +9,7 @@ from metarec.recommendation.exploration import (
     directions_of,
     explore,
     place_probability,
-    posterior_spread,
+    posterior_std,
 )
 
 MEAN = np.array([[1.0, 0.8, 0.0, -0.5, -3.0, -np.inf]])
@@ -73,7 +73,7 @@ def test_no_strength_is_the_plain_ranking_shown_surely() -> None:
     assert (logged == 1).all()
 
 
-def test_strength_multiplies_the_spread() -> None:
+def test_strength_multiplies_the_std() -> None:
     shown, logged = explore(MEAN, DEVIATION, 2, np.random.default_rng(0), strength=2.0, pool=6)
     order = np.argsort(
         -(MEAN + 4 * DEVIATION)[0], kind="stable"
@@ -92,7 +92,7 @@ def test_hidden_items_are_never_drawn_and_padding_is_sure() -> None:
     assert logged[:, :2] == pytest.approx(0.5, abs=1e-6)
 
 
-def test_a_person_to_whom_nothing_may_be_shown_gets_nothing() -> None:
+def test_a_user_to_whom_nothing_may_be_shown_gets_nothing() -> None:
     """Warnings are errors here: none may come of comparing what is not there."""
     items, propensity = explore(
         np.full((1, 3), -np.inf), np.ones((1, 3)), 2, np.random.default_rng(0)
@@ -108,14 +108,14 @@ def test_bad_arguments_are_named() -> None:
         explore(MEAN, DEVIATION, 5, np.random.default_rng(0), pool=3)
 
 
-def test_the_spread_is_the_posterior_of_a_gaussian_process_over_items() -> None:
+def test_the_std_is_the_posterior_of_a_gaussian_process_over_items() -> None:
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(9, 4))
     met = [np.array([2, 5, 7]), np.array([], np.int64), np.array([1])]
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     alike = unit @ unit.T
 
-    spread = posterior_spread(directions_of(embeddings), Histories.of_indexes(met))
+    spread = posterior_std(directions_of(embeddings), Histories.of_indexes(met))
 
     for row, seen in enumerate(met):
         explained = (
@@ -125,11 +125,11 @@ def test_the_spread_is_the_posterior_of_a_gaussian_process_over_items() -> None:
         )
         np.testing.assert_allclose(spread[row], np.sqrt(1.0 - np.diag(explained)), atol=1e-5)
     asked = np.array([[0, 2], [3, 4], [1, 8]])
-    of_some = posterior_spread(directions_of(embeddings), Histories.of_indexes(met), asked)
+    of_some = posterior_std(directions_of(embeddings), Histories.of_indexes(met), asked)
     np.testing.assert_allclose(of_some, np.take_along_axis(spread, asked, 1), atol=1e-5)
 
 
-def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(
+def test_the_std_does_not_depend_on_how_many_users_are_asked_about_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(1)
@@ -137,12 +137,12 @@ def test_the_spread_does_not_depend_on_how_many_people_are_asked_about_at_once(
         rng.normal(size=(30, 5)),
         Histories.of_indexes([rng.integers(0, 30, n) for n in (0, 4, 9, 2, 7)]),
     )
-    together = posterior_spread(directions_of(embeddings), support)
+    together = posterior_std(directions_of(embeddings), support)
 
-    monkeypatch.setattr(exploration, "MOST_NUMBERS", 1)
+    monkeypatch.setattr(exploration, "MAX_NUMBERS", 1)
 
     np.testing.assert_allclose(
-        posterior_spread(directions_of(embeddings), support), together, atol=1e-5
+        posterior_std(directions_of(embeddings), support), together, atol=1e-5
     )
 
 
@@ -167,7 +167,7 @@ def test_propensities_of_a_long_slate_equal_how_often_the_policy_does_it(
                 assert logged[here, place] == pytest.approx(here.mean(), abs=error)
 
 
-def test_a_long_slate_holds_each_item_once_and_without_doubt_is_the_plain_ranking() -> None:
+def test_a_long_slate_holds_each_item_once_and_without_uncertainty_is_the_plain_ranking() -> None:
     rng = np.random.default_rng(0)
     scores = rng.permutation(400).astype(float)[None]
     certain, chance = explore(scores, np.full((1, 400), 1e-9), 55, rng, pool=110)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from metarec.recommendation import ensemble, gate_training
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train_gate
 
 
@@ -16,19 +16,22 @@ from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train
 def gate() -> Gate:
     return Gate(
         names=("a", "b"),
-        knots=np.array([0, 3]),
-        trust=np.array([1.0, 2.0]),
-        regard=np.array([[0.5], [1.5]]),
+        points=np.array([0, 3]),
+        popularity_weight=np.array([1.0, 2.0]),
+        statistics_weight=np.array([[0.5], [1.5]]),
         weight=np.array([[0.0, 1.0], [2.0, 1.0]]),
-        ease=np.array([[1.0, 0.5], [1.0, 2.0]]),
+        smoothing=np.array([[1.0, 0.5], [1.0, 2.0]]),
     )
 
 
 def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
-    popularity, standing = np.array([0.75, 0.25], np.float32), np.array([[1.0], [-1.0]], np.float32)
+    popularity, item_statistics = (
+        np.array([0.75, 0.25], np.float32),
+        np.array([[1.0], [-1.0]], np.float32),
+    )
     evidence = {"a": np.array([[3.0, 1.0]], np.float32), "b": np.array([[0.0, 0.0]], np.float32)}
 
-    parts = gate.parts(popularity, standing, evidence, np.array([3]))
+    parts = gate.parts(popularity, item_statistics, evidence, np.array([3]))
 
     np.testing.assert_allclose(parts["popularity"], [2 * np.log([0.75, 0.25])], rtol=1e-6)
     np.testing.assert_allclose(parts["item_statistics"], [[1.5, -1.5]], rtol=1e-6)
@@ -37,94 +40,119 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
 
 
 def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(gate: Gate) -> None:
-    """Over several pieces of a catalog, with a person of whom one scorer knows nothing and one whom
+    """Over several pieces of a catalog, with a user of whom one scorer knows nothing and one whom
     nobody knows.
     """
     rng = np.random.default_rng(0)
-    people, items = 130, 2500
+    users, items = 130, 2500
     popularity = rng.dirichlet(np.ones(items)).astype(np.float32) + np.float32(1e-9)
-    standing = rng.normal(size=(items, 1)).astype(np.float32)
-    full = rng.gamma(0.3, size=(people, items)).astype(np.float32)
-    few = (full * (rng.random((people, items)) < 0.02)).astype(np.float32)
+    item_statistics = rng.normal(size=(items, 1)).astype(np.float32)
+    full = rng.gamma(0.3, size=(users, items)).astype(np.float32)
+    few = (full * (rng.random((users, items)) < 0.02)).astype(np.float32)
     full[0], few[:2] = 0.0, 0.0
-    lengths = rng.integers(0, 6, people)
-    expected = sum(gate.parts(popularity, standing, {"a": full, "b": few}, lengths).values())
-    base = np.concatenate([np.log(popularity)[None, :], standing.T])
+    lengths = rng.integers(0, 6, users)
+    expected = sum(gate.parts(popularity, item_statistics, {"a": full, "b": few}, lengths).values())
+    base = np.concatenate([np.log(popularity)[None, :], item_statistics.T])
 
     for second in (few.copy(), sp.csr_matrix(few)):
-        found = np.empty((people, items), np.float32)
+        found = np.empty((users, items), np.float32)
         gate.score(popularity, base, [full.copy(), second], lengths, out=found)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_between_knots_trust_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:
+def test_training_follows_the_same_formula(gate: Gate) -> None:
+    rng = np.random.default_rng(1)
+    popularity = rng.dirichlet(np.ones(7)).astype(np.float32)
+    statistics = rng.normal(size=(7, 1)).astype(np.float32)
+    evidence = {name: rng.dirichlet(np.ones(7), size=3).astype(np.float32) for name in gate.names}
+    expected = sum(gate.parts(popularity, statistics, evidence, np.full(3, 3)).values())
+    found = log_scores(
+        *(
+            torch.from_numpy(np.asarray(learned[1], np.float32))
+            for learned in (
+                gate.popularity_weight,
+                gate.statistics_weight,
+                gate.weight,
+                gate.smoothing,
+            )
+        ),
+        shares=torch.from_numpy(np.stack([*evidence.values()], -1)),
+        popularity=torch.from_numpy(popularity).expand(3, -1),
+        item_statistics=torch.from_numpy(statistics).expand(3, -1, -1),
+    )
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_between_points_weight_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:
     at = gate.at(np.array([0, 1, 3, 50]))
 
-    np.testing.assert_allclose(at["trust"], [1.0, 1.0 + np.log(2) / np.log(4), 2.0, 2.0], rtol=1e-6)
-    np.testing.assert_allclose(at["ease"][:, 1], [0.5, 1.0, 2.0, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(
+        at["popularity_weight"], [1.0, 1.0 + np.log(2) / np.log(4), 2.0, 2.0], rtol=1e-6
+    )
+    np.testing.assert_allclose(at["smoothing"][:, 1], [0.5, 1.0, 2.0, 2.0], rtol=1e-6)
 
 
 def test_arrays_carry_everything(gate: Gate) -> None:
     again = Gate.from_arrays(gate.names, gate.arrays())
 
     np.testing.assert_array_equal(again.weight, gate.weight)
-    np.testing.assert_array_equal(again.regard, gate.regard)
+    np.testing.assert_array_equal(again.statistics_weight, gate.statistics_weight)
 
 
-def test_it_learns_to_trust_the_scorer_that_knows() -> None:
+def test_it_learns_to_weight_the_scorer_that_knows() -> None:
     rng = np.random.default_rng(0)
-    people, items = 200, 60
-    relevant = rng.random((people, items)) < 0.1
+    users, items = 200, 60
+    relevant = rng.random((users, items)) < 0.1
     relevant[:, 0] = True
-    knowing = np.where(relevant, 3.0, 1.0) * rng.random((people, items))
-    guessing = rng.random((people, items))
+    knowing = np.where(relevant, 3.0, 1.0) * rng.random((users, items))
+    guessing = rng.random((users, items))
     shares = np.stack(
         [knowing / knowing.sum(1, keepdims=True), guessing / guessing.sum(1, keepdims=True)], -1
     )
     task = GateTasks(
         shares=torch.from_numpy(shares.astype(np.float32)),
-        popularity=torch.full((people, items), 1.0 / items),
-        standing=torch.zeros(people, items, 1),
-        log_weight=torch.zeros(people, items),
-        is_real=torch.ones(people, items, dtype=torch.bool),
+        popularity=torch.full((users, items), 1.0 / items),
+        item_statistics=torch.zeros(users, items, 1),
+        log_weight=torch.zeros(users, items),
+        is_real=torch.ones(users, items, dtype=torch.bool),
         is_relevant=torch.from_numpy(relevant),
     )
 
     gate = train_gate(("knowing", "guessing"), (0, 1), [task, task], np.random.default_rng(0))
 
-    knows, guesses = (gate.weight[:, m] / gate.ease[:, m] for m in (0, 1))
+    knows, guesses = (gate.weight[:, m] / gate.smoothing[:, m] for m in (0, 1))
     assert (knows > 3 * guesses).all()
     assert (gate.weight >= 0).all()
-    assert (gate.ease > 0).all()
+    assert (gate.smoothing > 0).all()
 
 
-def test_trust_at_one_size_leans_on_the_sizes_beside_it() -> None:
-    """A dozen people who happen to like rare things before any event must not turn the gate against
+def test_weight_at_one_size_leans_on_the_sizes_beside_it() -> None:
+    """A dozen users who happen to like rare things before any event must not turn the gate against
     popularity.
     """
     rng = np.random.default_rng(1)
-    people, items = 12, 40
+    users, items = 12, 40
     popularity = np.tile(
-        np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (people, 1)
+        np.linspace(1, 8, items) / np.linspace(1, 8, items).sum(), (users, 1)
     ).astype(np.float32)
 
     def task(chance: np.ndarray) -> GateTasks:
-        relevant = rng.random((people, items)) < chance
+        relevant = rng.random((users, items)) < chance
         relevant[:, items // 2] = True
         return GateTasks(
-            shares=torch.zeros(people, items, 1),
+            shares=torch.zeros(users, items, 1),
             popularity=torch.from_numpy(popularity),
-            standing=torch.zeros(people, items, 1),
-            log_weight=torch.zeros(people, items),
-            is_real=torch.ones(people, items, dtype=torch.bool),
+            item_statistics=torch.zeros(users, items, 1),
+            log_weight=torch.zeros(users, items),
+            is_real=torch.ones(users, items, dtype=torch.bool),
             is_relevant=torch.from_numpy(relevant),
         )
 
     odd, usual = task(np.linspace(0.12, 0.08, items)), task(np.linspace(0.0, 0.3, items))
     gate = train_gate(("silent",), (0, 1, 3), [odd, usual, usual], np.random.default_rng(0))
 
-    assert gate.trust[0] > 0.05
-    assert (gate.trust[1:] > 1.0).all()
+    assert gate.popularity_weight[0] > 0.05
+    assert (gate.popularity_weight[1:] > 1.0).all()
 
 
 def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
@@ -134,7 +162,7 @@ def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
 
     def loss(copies: int, stands_for: float) -> float:
         scores = torch.cat([torch.linspace(1.2, 0.1, 12), torch.zeros(copies)])[None]
-        names = ("shares", "popularity", "standing", "is_real")
+        names = ("shares", "popularity", "item_statistics", "is_real")
         relevant, log_weight = (
             torch.zeros(scores.shape, dtype=torch.bool),
             torch.zeros(scores.shape),
@@ -155,17 +183,17 @@ def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
     """
     parts = {
         "names": ("silent",),
-        "trust": np.ones(3),
-        "regard": np.zeros((3, 1)),
+        "popularity_weight": np.ones(3),
+        "statistics_weight": np.zeros((3, 1)),
         "weight": np.ones((3, 1)),
-        "ease": np.ones((3, 1)),
+        "smoothing": np.ones((3, 1)),
     }
-    gate = Gate(knots=np.array([0, 1, 3]), **parts)
+    gate = Gate(points=np.array([0, 1, 3]), **parts)
 
     with pytest.raises(TypeError, match="Type-check error"):
         gate.parts(np.ones((4, 1)), np.zeros((4, 1)), {"silent": np.ones((2, 4))}, np.array([0, 1]))
     with pytest.raises(TypeError, match="Type-check error"):
-        Gate(knots=np.array([0, 1]), **parts)
+        Gate(points=np.array([0, 1]), **parts)
 
 
 def test_chosen_items_come_first_in_order_and_the_rest_is_filled_with_what_was_not_chosen() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble import Ensemble
@@ -46,7 +46,7 @@ def test_a_known_user_is_asked_for_the_last_thing_they_wanted() -> None:
 def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_history_out() -> None:
     behaviour = walks()
     ensemble = Ensemble.fit(behaviour, ("item_knn", "markov"), 0)
-    assert ensemble.gate.knots.tolist() == [0, 1, 2, 3, known_length(behaviour)]
+    assert ensemble.gate.points.tolist() == [0, 1, 2, 3, known_length(behaviour)]
     users = np.arange(20)
     seen = []
 

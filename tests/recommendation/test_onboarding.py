@@ -52,7 +52,7 @@ def test_an_item_nobody_knows_is_not_asked_about() -> None:
     assert choose_questions(vectors, np.eye(2), 0.1, np.ones(3), 1).items[0, 0] == 0
 
 
-def test_people_are_asked_by_what_is_known_of_each() -> None:
+def test_users_are_asked_by_what_is_known_of_each() -> None:
     sure_of_first, sure_of_second = np.diag([0.01, 1.0]), np.diag([1.0, 0.01])
     asked = choose_questions(
         np.eye(2), np.stack([sure_of_first, sure_of_second]), 0.1, np.ones(2), 1
@@ -77,8 +77,8 @@ def test_chance_known_lies_inside_the_unit_interval() -> None:
 
 
 def test_who_answered_is_asked_about_what_goes_with_the_answer() -> None:
-    knows, stranger = np.array([0.4, 0.4, 0.6]), np.log([0.2, 0.2, 0.6])
+    knows, anonymous = np.array([0.4, 0.4, 0.6]), np.log([0.2, 0.2, 0.6])
     scores = np.log([[0.2, 0.2, 0.6], [0.8, 0.1, 0.1]]) + 7.0  # what all scores share says nothing
-    assert chance_known_to(knows, stranger, scores) == pytest.approx(
+    assert chance_known_to(knows, anonymous, scores) == pytest.approx(
         np.array([[0.4, 0.4, 0.6], [1.0, 0.2, 0.1]])
     )

@@ -35,7 +35,7 @@ def test_prerequisites_and_no_repeats() -> None:
     ]
 
 
-def test_a_person_is_never_shown_what_they_must_avoid() -> None:
+def test_a_user_is_never_shown_what_they_must_avoid() -> None:
     policy = Policy(
         exclusions=(
             Exclusion(item_column="allergens", profile_attribute="allergies", why="contains it"),
@@ -241,7 +241,7 @@ def test_other_unknown_attributes_are_named_only() -> None:
 def test_reasons_say_why_an_item_is_not_shown() -> None:
     check = PolicyCheck(HEALTH, FOODS)
     request = Request(profile={"allergies": "nuts"})
-    assert check.reasons(request, "f0") == ["contains something the person is allergic to"]
+    assert check.reasons(request, "f0") == ["contains something the user is allergic to"]
     assert check.reasons(request, "f1") == check.reasons(request, "gone") == []
     course = PolicyCheck(domain("education").policy, ITEMS)
     assert course.reasons(Request(history=[("algebra", 1.0)]), "analysis") == [

@@ -65,7 +65,7 @@ def test_one_that_hurts_is_not_used(source: Recommender, target: Dataset) -> Non
     prior = source.as_prior()
     gate = replace(
         prior.gate,
-        trust=-8.0 * np.ones_like(prior.gate.trust),
+        popularity_weight=-8.0 * np.ones_like(prior.gate.popularity_weight),
         weight=np.full_like(prior.gate.weight, 1e-3),
     )
     settings = Settings(preset="tiny", encoder="none")

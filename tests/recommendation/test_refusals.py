@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from metarec import Dataset, Recommender, Request
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.refusals import REFUSAL, WEIGHTS, Refusers
 

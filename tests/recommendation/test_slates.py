@@ -44,7 +44,7 @@ def ordered(options: SlateOptions, *requests: Request, seed: int = 0) -> Ordered
 
 
 def test_everyone_is_shown_only_what_they_may_be() -> None:
-    people = (
+    users = (
         Request(),
         Request(exclude=["a", "unknown"]),
         Request(exclude=["a", "b"]),
@@ -52,9 +52,9 @@ def test_everyone_is_shown_only_what_they_may_be() -> None:
         Request(allow=[]),
         Request(allow=["a", "b"], exclude=["b", "a"]),
     )
-    assert slates(SlateOptions(k=3), *people) == ["abc", "bcd", "cde", "cf", "", ""]
+    assert slates(SlateOptions(k=3), *users) == ["abc", "bcd", "cde", "cf", "", ""]
     assert slates(
-        SlateOptions(k=3, filter='category = "y" or year = 1', rules=Rules(ban=["d"])), *people[:2]
+        SlateOptions(k=3, filter='category = "y" or year = 1', rules=Rules(ban=["d"])), *users[:2]
     ) == ["ae", "e"]
 
 

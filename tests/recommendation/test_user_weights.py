@@ -1,4 +1,4 @@
-"""Weights of training users: a weight of two is a person there twice, and weights of one change
+"""Weights of training users: a weight of two is a user there twice, and weights of one change
 nothing.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metarec import Recommender, Request
-from metarec.data.newcomers import SHORT
+from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -21,18 +21,18 @@ from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
-from metarec.recommendation.ensemble import _popularity, _standing
+from metarec.recommendation.ensemble import _item_statistics, _popularity
 from metarec.recommendation.gate_training import _drawn
 from world import World, evidence_of
 
-N_ITEMS, PEOPLE = 12, 30
-TWICE = np.arange(PEOPLE) % 3 == 0
+N_ITEMS, USERS = 12, 30
+TWICE = np.arange(USERS) % 3 == 0
 
 
 def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behaviour:
-    """The people `rows` of a fixed small world."""
+    """The users `rows` of a fixed small world."""
     rng = np.random.default_rng(4)
-    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(PEOPLE)]
+    lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(USERS)]
     plain = Histories.of_indexes(lists)
     histories = Histories(
         offsets=plain.offsets,
@@ -40,7 +40,7 @@ def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavio
         values=rng.integers(1, 6, len(plain.items)).astype(np.float32),
     )
     profiles, content = (
-        rng.random((PEOPLE, 2)).astype(np.float32),
+        rng.random((USERS, 2)).astype(np.float32),
         rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
     )
     return Behaviour(
@@ -55,16 +55,16 @@ def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavio
 
 @pytest.fixture
 def copied() -> Behaviour:
-    return behaviour_of(np.concatenate([np.arange(PEOPLE), np.flatnonzero(TWICE)]))
+    return behaviour_of(np.concatenate([np.arange(USERS), np.flatnonzero(TWICE)]))
 
 
 @pytest.fixture
 def weighed() -> Behaviour:
-    return behaviour_of(np.arange(PEOPLE), np.where(TWICE, 2.0, 1.0))
+    return behaviour_of(np.arange(USERS), np.where(TWICE, 2.0, 1.0))
 
 
 @pytest.mark.parametrize("scorer", [ItemKnn, Ease, Markov, Content, Profile, Als])
-def test_a_weight_of_two_is_a_person_there_twice(
+def test_a_weight_of_two_is_a_user_there_twice(
     scorer: type, copied: Behaviour, weighed: Behaviour
 ) -> None:
     twice, heavy = (scorer.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
@@ -73,7 +73,7 @@ def test_a_weight_of_two_is_a_person_there_twice(
     np.testing.assert_allclose(
         evidence_of(heavy, support, profiles), evidence_of(twice, support, profiles), atol=2e-4
     )
-    unweighed = scorer.fit(behaviour_of(np.arange(PEOPLE)), np.random.default_rng(0))
+    unweighed = scorer.fit(behaviour_of(np.arange(USERS)), np.random.default_rng(0))
     assert (
         np.abs(
             evidence_of(unweighed, support, profiles) - evidence_of(twice, support, profiles)
@@ -100,11 +100,11 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
     )
 
 
-def test_popularity_and_standing_count_a_weight_as_copies(
+def test_popularity_and_statistics_count_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour
 ) -> None:
     np.testing.assert_allclose(_popularity(weighed)[0], _popularity(copied)[0], atol=1e-6)
-    np.testing.assert_allclose(_standing(weighed), _standing(copied), atol=1e-5)
+    np.testing.assert_allclose(_item_statistics(weighed), _item_statistics(copied), atol=1e-5)
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
@@ -118,7 +118,7 @@ def test_item_offsets_of_ratings_count_a_weight_as_copies(
     assert heavy.mean == pytest.approx(twice.mean)
 
 
-def test_the_gate_draws_people_by_weight() -> None:
+def test_the_gate_draws_users_by_weight() -> None:
     rng = np.random.default_rng(0)
     drawn = np.concatenate(
         [_drawn(50, rng, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)]
@@ -144,7 +144,7 @@ def test_equal_weights_of_any_size_give_nearly_the_same_model(world: World) -> N
     assert set(slates[0]) == set(slates[1])
 
 
-def test_one_taste_weighed_up_is_what_a_stranger_is_shown(world: World) -> None:
+def test_one_taste_weighed_up_is_what_a_anonymous_user_is_shown(world: World) -> None:
     weights = {
         user: 30.0 if taste == "garden" else 1.0 for user, taste in world.taste_of_user.items()
     }
@@ -171,10 +171,10 @@ def test_weights_that_cannot_be_are_refused(
 @pytest.mark.parametrize(
     ("is_ordered", "popular"), [(False, [2, 3, 4, 5, 6, 7]), (True, [5, 6, 7])]
 )
-def test_what_brief_visitors_like_counts_for_little(
+def test_what_brief_anonymous_users_like_counts_for_little(
     is_ordered: bool, popular: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nine people who like two things against seven who like six others; with an order only what
+    """Nine users who like two things against seven who like six others; with an order only what
     comes after the pool counts.
     """
     lists = [np.array([0, 1])] * 9 + [np.array([2, 3, 4, 5, 6, 7])] * 7

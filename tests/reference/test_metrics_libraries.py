@@ -1,5 +1,5 @@
 """Our metrics equal ranx and scikit-learn on random tables, and a slow obvious version of the
-newcomer protocol.
+new-user protocol.
 """
 
 import numpy as np
@@ -105,7 +105,7 @@ def test_rating_errors_equal_scikit_learn():
             )
 
 
-def test_equal_to_the_newcomer_rule_written_out_one_by_one(table):
+def test_equal_to_the_new_user_rule_written_out_one_by_one(table):
     """Binary gain, the ideal cut at 10 and at the number of relevant items, recall over all of
     them.
     """

@@ -81,12 +81,12 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
 
 def test_a_served_folder_is_not_replaced_with_its_events_in_it(tmp_path: Path) -> None:
     write_artefact(tmp_path / "model", ONE)
-    (tmp_path / "model" / "events.db").write_text("what people did")
+    (tmp_path / "model" / "events.db").write_text("what users did")
     with pytest.raises(
         FileExistsError, match=r"model' also holds events.db, which a new model would replace"
     ):
         write_artefact(tmp_path / "model", TWO)
-    assert (tmp_path / "model" / "events.db").read_text() == "what people did"
+    assert (tmp_path / "model" / "events.db").read_text() == "what users did"
 
 
 def test_failing_half_way_leaves_the_old_model_and_no_litter(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_kill_9_leaves_a_whole_model(tmp_path: Path) -> None:
         assert (back.arrays["n"] == back.config["n"]).all()
 
 
-def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+def test_a_kill_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     write_artefact(tmp_path / "model", ONE)
     (tmp_path / "model").rename(tmp_path / ".model.previous")
     assert read_artefact(tmp_path / "model").config["name"] == "one"

@@ -30,15 +30,15 @@ def test_pieces_cover_every_column_once() -> None:
         assert np.array_equal(covered, np.arange(columns))
 
 
-@pytest.mark.parametrize("people", [1, 2, 3, 4, 7, 8, 11])
-def test_a_product_is_the_product_for_any_number_of_people(people: int) -> None:
-    rng = np.random.default_rng(people)
+@pytest.mark.parametrize("users", [1, 2, 3, 4, 7, 8, 11])
+def test_a_product_is_the_product_for_any_number_of_users(users: int) -> None:
+    rng = np.random.default_rng(users)
     rows, columns = (
-        rng.standard_normal((people, 5)).astype(np.float32),
+        rng.standard_normal((users, 5)).astype(np.float32),
         rng.standard_normal((5, 30)).astype(np.float32),
     )
     found = product(rows, columns[:, 10:25])
-    assert found.shape == (people, 15)
+    assert found.shape == (users, 15)
     np.testing.assert_allclose(found, rows.astype(float) @ columns[:, 10:25], atol=1e-5)
 
 

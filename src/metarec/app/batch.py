@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PLAN, SUMMARY = "plan.json", "summary.json"
 STAGE = "recommend to all users"
-SCORES_AT_ONCE, MOST_AT_ONCE = 8_000_000, 256
+SCORES_AT_ONCE, MAX_AT_ONCE = 8_000_000, 256
 """Scores held at a time, and users at most."""
 SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.Utf8,
@@ -256,7 +256,7 @@ def _write_part(place: Path, version: str, out: Path, config: BatchConfig, part:
         raise BadInput(f"the model in {str(place)!r} changed to {model.version} amid the run")
     requests = requests_of(part.data, part.user_ids)
     rng = derive(model.settings.seed, "batch", part.number)
-    at_once = max(1, min(MOST_AT_ONCE, SCORES_AT_ONCE // len(model.catalog)))
+    at_once = max(1, min(MAX_AT_ONCE, SCORES_AT_ONCE // len(model.catalog)))
     slates: list[Slate] = []
     for start in range(0, len(requests), at_once):
         slates += model.recommend(

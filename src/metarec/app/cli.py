@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from metarec.app.commands import (
+    ab,
     audit,
     data,
     demo,
@@ -23,7 +24,9 @@ from metarec.app.commands import (
     recommend,
     reproduce,
     store,
+    study,
 )
+from metarec.runtime.old_names import current_option
 
 TRACEBACK = "METAREC_TRACEBACK"
 
@@ -44,6 +47,7 @@ app.command("domains", short_help="What is known of a field.")(domains.domains)
 app.command("fit", short_help="Train a recommender and save it.")(fit.fit)
 app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")(evaluate.evaluate)
 app.command("reproduce", short_help="Published tables on their own files.")(reproduce.reproduce)
+app.command("study", short_help="Many evaluations in one table.")(study.study)
 app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
 app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
@@ -51,7 +55,7 @@ app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.se
 app.command("import", short_help="Put what users did into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
-
+app.add_typer(ab.app, name="ab", short_help="Compare models and settings on users (A/B).")
 app.add_typer(store.app, name="store", short_help="Look after an event store.")
 
 
@@ -73,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several
     # times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = list(sys.argv[1:] if args is None else args)
+    words = _with_current_options(sys.argv[1:] if args is None else args)
     try:
         code = app(args=words, standalone_mode=False)
     except (
@@ -85,6 +89,16 @@ def main(args: Sequence[str] | None = None) -> None:
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
     raise SystemExit(code or 0)
+
+
+def _with_current_options(words: Sequence[str]) -> list[str]:
+    """A command line written for an earlier version still works, and a note says what to write."""
+    current = [current_option(word) for word in words]
+    for old, new in zip(words, current, strict=True):
+        if old != new:
+            names = [word.partition("=")[0] for word in (old, new)]
+            typer.echo(f"metarec: note: {names[0]} is now {names[1]}", err=True)
+    return current
 
 
 def explain_failure(error: BaseException) -> tuple[int, str]:

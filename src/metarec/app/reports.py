@@ -12,17 +12,18 @@ from typing import Any
 from metarec.data.schema import BadInput
 from metarec.runtime.artefacts import REPORTS
 from metarec.runtime.folders import write_text
+from metarec.runtime.old_names import IN_REPORTS, with_current_names
 
 LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
 """What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces
 the older.
 """
-_PERSONAL = ("newcomers", "examples")
+_PERSONAL = ("new_users", "examples")
 
 
 def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
     """Write a report beside a model, whole or not at all; numbers that do not exist become null,
-    and examples of people are left out.
+    and examples of users are left out.
 
     Args:
         model: the model's folder.
@@ -32,7 +33,7 @@ def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: st
     """
     place = Path(model) / REPORTS / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
-    plain = _without_people(
+    plain = _without_users(
         json.loads(
             json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None
         )
@@ -64,16 +65,17 @@ def read_report(model: Path, name: str) -> Any:
         raise BadInput(
             f"no report {name!r}; there are: {', '.join(report_names(model)) or 'none yet'}"
         )
-    return json.loads((model / REPORTS / f"{name}.json").read_text(encoding="utf-8"))
+    text = (model / REPORTS / f"{name}.json").read_text(encoding="utf-8")
+    return with_current_names(json.loads(text), IN_REPORTS)
 
 
-def _without_people(content: Any) -> Any:
+def _without_users(content: Any) -> Any:
     """Who asks to be forgotten must not live on in a report."""
     if isinstance(content, dict):
         return {
-            name: _without_people(value) for name, value in content.items() if name not in _PERSONAL
+            name: _without_users(value) for name, value in content.items() if name not in _PERSONAL
         }
-    return [_without_people(value) for value in content] if isinstance(content, list) else content
+    return [_without_users(value) for value in content] if isinstance(content, list) else content
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Users who are no person: too fast, too even, or never asleep. Far beyond what people in public
+"""Users who are no humans: too fast, too even, or never asleep. Far beyond what humans in public
 data sets do.
 
-The fastest hour of a person is 596 events in ml-100k, 566 in ml-latest-small and 161 in the
-Complete Journey groceries; the most even person's gaps between events vary by 46% of their mean
+The fastest hour of a user is 596 events in ml-100k, 566 in ml-latest-small and 161 in the
+Complete Journey groceries; the most even user's gaps between events vary by 46% of their mean
 there.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.rules import Coded, Verdict
+from metarec.data.rules import Coded, RuleResult
 
 EVEN = 0.1
 """Gaps whose standard deviation is below this share of their mean are a machine's."""
 
 
-def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
-    """All events of users whose times no person could have."""
+def bots(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
+    """All events of users whose times no human could have."""
     if events.grain > 3600:
         return
     slim = events.frame.select("user", "time")
@@ -44,8 +44,8 @@ def bots(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         )
 
 
-def _by_users(events: Coded, users: pl.Series, what: str) -> Verdict:
-    return Verdict(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
+def _by_users(events: Coded, users: pl.Series, what: str) -> RuleResult:
+    return RuleResult(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
 
 
 def _fast(events: pl.DataFrame, most: int) -> pl.Series:

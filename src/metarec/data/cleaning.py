@@ -17,13 +17,13 @@ from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.findings import Finding
 from metarec.data.read import open_tables
 from metarec.data.report import DataReport, report_on
-from metarec.data.rules import Coded, Verdict, coded
+from metarec.data.rules import Coded, RuleResult, coded
 from metarec.data.schema import BadInput, Catalog, Dataset, id_order, in_order
 from metarec.data.validity import Place, valid_events
 
-MOST_ZEROS = 0.2
+MAX_ZEROS = 0.2
 """From this share of ratings on, zeros are worth a word."""
-MOST_UNKNOWN = 0.1
+MAX_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
 
 __all__ = ["OFF", "CleaningConfig", "check", "clean", "read_clean"]
@@ -54,7 +54,7 @@ def read_clean(
 def clean(
     data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()
 ) -> tuple[Dataset, DataReport]:
-    """Take out what no person can have meant.
+    """Take out what no human can have meant.
 
     Args:
         findings: what reading left out already, for the report.
@@ -73,12 +73,12 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
     events = coded(data)
     found += _zeros(events)
     for name, rule in _rules(data, config):
-        for verdict in rule(events):
-            fewer = events.without(verdict.rows) if verdict.rows.len() else events
+        for result in rule(events):
+            fewer = events.without(result.rows) if result.rows.len() else events
             count = events.frame.height - fewer.frame.height
             if not fewer.frame.height:
                 raise BadInput(
-                    f"{data.name}: no events are left after the rule {name} ({verdict.why}); "
+                    f"{data.name}: no events are left after the rule {name} ({result.why}); "
                     f"relax it"
                 )
             if count:
@@ -87,8 +87,8 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
                         rule=name,
                         rows=count,
                         action="removed",
-                        why=verdict.why,
-                        examples=_examples(data, verdict.rows),
+                        why=result.why,
+                        examples=_examples(data, result.rows),
                     )
                 )
             events = fewer
@@ -97,12 +97,12 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
     return data
 
 
-Rule = Callable[[Coded], Iterator[Verdict]]
+Rule = Callable[[Coded], Iterator[RuleResult]]
 
 
 def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
-    """Rules on single rows first, then on persons, so that a bot's or a double row never judges a
-    person.
+    """Rules on single rows first, then on users, so that a bot's or a double row never evaluates a
+    user.
     """
     return [
         ("stray_values", lambda e: rules.stray_values(e, config)),
@@ -117,8 +117,8 @@ def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
 
 
 def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
-    """Rules on cells, for data that were not read from a file but built by hand; a made-up clock is
-    not judged.
+    """Rules on cells, for data that were not read from a file but built by hand; a synthetic clock
+    is not evaluated.
     """
     events = data.interactions
     if not events.has_time:
@@ -141,7 +141,7 @@ def _zeros(events: Coded) -> list[Finding]:
     # Polars types min() as any literal
     if not events.has_values or not len(rest) or float(rest.min()) < 1:  # type: ignore[arg-type]
         return []
-    if zeros < MOST_ZEROS * len(ratings) or rest.n_unique() < 2:
+    if zeros < MAX_ZEROS * len(ratings) or rest.n_unique() < 2:
         return []
     why = (
         "ratings of 0 beside others of 1 or more count as the lowest; if they stand for events "
@@ -164,7 +164,7 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
     if not rows:
         return data
     drop = config.unknown_items == "drop" or (
-        config.unknown_items == "auto" and rows <= MOST_UNKNOWN * len(data.interactions)
+        config.unknown_items == "auto" and rows <= MAX_UNKNOWN * len(data.interactions)
     )
     if drop and rows == len(data.interactions):
         raise BadInput(

@@ -32,7 +32,7 @@ CANCELLING = {
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningConfig:
-    """The rules of cleaning. The defaults take out only what no person can have meant."""
+    """The rules of cleaning. The defaults take out only what no human can have meant."""
 
     most_unreadable: float = 0.2
     """Above this share of rows that cannot be read as events, in [0, 1], the file is refused rather
@@ -83,13 +83,13 @@ class CleaningConfig:
         "page_view",
         "pageview",
     )
-    """Kinds that cost a person nothing, to which the rules on double clicks and bursts apply."""
+    """Kinds that cost a user nothing, to which the rules on double clicks and bursts apply."""
     double_click_seconds: float = 1.0
     """A fleeting act on the same item again within so many seconds is one act; 0 switches the rule
     off.
     """
     burst_events: int = 20
-    """More fleeting acts than this in one second are no person's; 0 switches the rule off."""
+    """More fleeting acts than this in one second are no human's; 0 switches the rule off."""
     bot_events_per_hour: int = 3600
     """A user with more events than this in any one hour (one a second, for an hour) is a bot; 0
     switches the rule off.
@@ -99,7 +99,7 @@ class CleaningConfig:
     switches the rule off.
     """
     sleepless_hours: int = 72
-    """A user with events in so many hours on end (three days) is a bot, or many people; 0 switches
+    """A user with events in so many hours on end (three days) is a bot, or many humans; 0 switches
     the rule off.
     """
     unknown_items: Literal["auto", "add", "drop", "keep"] = "auto"

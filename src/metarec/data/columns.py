@@ -1,4 +1,4 @@
-"""Which column is which: the canonical names, the names other people use for them, and weights of
+"""Which column is which: the canonical names, the names others use for them, and weights of
 event kinds.
 """
 

@@ -127,10 +127,10 @@ class DomainPack:
     """What kinds say in this field, as `Kinds.over` takes it."""
     policy: Policy = field(default_factory=Policy)
     metric: str = "ndcg@10"
-    """What to judge by."""
+    """What to evaluate on."""
     metric_why: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Column or attribute -> how people of the field write it: `hba1c` is HbA1c."""
+    """Column or attribute -> how the field writes it: `hba1c` is HbA1c."""
     says: tuple[Saying, ...] = ()
     """What explanations say of an item and a user where it is true."""
     example: Example | None = None

@@ -20,7 +20,7 @@ class Finding:
     action: Action
     """What happened to them: removed, changed, or only noted."""
     why: str
-    """One sentence for a person."""
+    """One sentence to read."""
     examples: Sequence[str] = ()
     """A few of the rows, with the place they were read from."""
     table: str = "interactions"

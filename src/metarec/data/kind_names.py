@@ -1,4 +1,4 @@
-"""Names of kinds however people form them: `disliked`, `returns` and `item_returned` are what they
+"""Names of kinds in any form: `disliked`, `returns` and `item_returned` are what they
 are formed from, `已购买` is `购买`.
 """
 
@@ -43,7 +43,7 @@ _OBJECTS = frozenset(
     "item product order purchase cart basket wishlist course class lesson song track video movie "
     "film post article page content ad listing job load fund offer recommendation suggestion "
     "candidate game app recipe deal story photo image place restaurant hotel shop store user "
-    "customer client member visitor event action act type the a an this my by from in on of "
+    "customer client member anonymous user event action act type the a an this my by from in on of "
     "partial full new first web mobile goods".split()
 )
 """Words that say what an act is on or who acts, not what it is."""

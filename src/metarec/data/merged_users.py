@@ -1,4 +1,4 @@
-"""Users who turned out to be one: a visitor who became a customer."""
+"""Users who turned out to be one: an anonymous user who became a customer."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ KNOWN = {
     for d in (
         PublicData(
             name="ml-100k",
-            about="100,000 ratings of films by 943 people with age, gender and occupation, 1997 "
+            about="100,000 ratings of films by 943 users with age, gender and occupation, 1997 "
             "to 1998",
             licence=GROUPLENS_RESEARCH,
             url=f"{GROUPLENS}/ml-100k.zip",
@@ -280,7 +280,7 @@ KNOWN = {
         ),
         PublicData(
             name="ml-1m",
-            about="a million ratings of films by 6,040 people with age, gender and occupation, "
+            about="a million ratings of films by 6,040 users with age, gender and occupation, "
             "2000 to 2003",
             licence=GROUPLENS_RESEARCH,
             url=f"{GROUPLENS}/ml-1m.zip",
@@ -289,7 +289,7 @@ KNOWN = {
         ),
         PublicData(
             name="ml-latest-small",
-            about="100,836 ratings of films by 610 people, 1996 to 2018",
+            about="100,836 ratings of films by 610 users, 1996 to 2018",
             licence=GROUPLENS_SMALL,
             url=f"{GROUPLENS}/ml-latest-small.zip",
             size=(610, 9724, 100_836),

@@ -146,14 +146,14 @@ def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> 
     )
 
 
-MOST_KINDS = 30
+MAX_KINDS = 30
 """Kinds shown on a terminal."""
 
 
 def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
     """How each kind is used, a line each."""
     lines = [f"  {'kind':<24}{'rows':>12}  {'sign':<10}{'strength':>8}  target"]
-    for kind in kinds[:MOST_KINDS]:
+    for kind in kinds[:MAX_KINDS]:
         aside = [] if kind["known"] else ["not a known kind"]
         if kind.get("read_as"):
             aside.append(f"read as {kind['read_as']!r}")
@@ -168,7 +168,7 @@ def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
     refused = sum(kind["refused"] for kind in kinds)
     if refused:
         lines.append(f"  {refused:,} {'row says' if refused == 1 else 'rows say'} no")
-    return lines + ([f"  and {len(kinds) - MOST_KINDS} more"] if len(kinds) > MOST_KINDS else [])
+    return lines + ([f"  and {len(kinds) - MAX_KINDS} more"] if len(kinds) > MAX_KINDS else [])
 
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -250,7 +250,7 @@ def _span(time: dict[str, Any]) -> str:
 
 
 def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
-    """What a person should do or know, most important first."""
+    """What to do or know, most important first."""
     lines = []
     if facts["users"] < 30:
         lines.append(
@@ -304,7 +304,7 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
         )
     if facts["drift"].get("items", 0) > 0.25:
         lines.append(
-            f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): judge by a cut in "
+            f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): evaluate on a cut in "
             f"time as well, "
             "and retrain often."
         )

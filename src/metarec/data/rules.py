@@ -1,7 +1,7 @@
 """Cleaning rules on whole events: each says which rows go, and why; none of them changes a table.
 
 A rule sees `Coded` events (whole numbers instead of ids, sorted by user, then time, then item) and
-yields `Verdict`s.
+yields `RuleResult`s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import polars as pl
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Dataset, id_codes, id_order
-from metarec.data.validity import LEAST_EPOCH
+from metarec.data.validity import MIN_EPOCH
 
 SCALES = (
     (1, 5),
@@ -71,7 +71,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleResult:
     """What a rule takes out."""
 
     rows: pl.Series
@@ -112,7 +112,7 @@ def clock_grain(times: pl.Series) -> float:
     """
     median = times.median()
     # Polars types median() as any literal
-    if median is None or float(median) < LEAST_EPOCH:  # type: ignore[arg-type]
+    if median is None or float(median) < MIN_EPOCH:  # type: ignore[arg-type]
         return float("inf")
     for grain in (86_400.0, 3600.0, 60.0):
         if float((times % grain == 0).mean()) >= 0.95:  # type: ignore[arg-type]  # as above
@@ -120,7 +120,7 @@ def clock_grain(times: pl.Series) -> float:
     return 1.0
 
 
-def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def stray_values(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """Ratings off the scale that the rest keeps to."""
     if not events.has_values:
         return
@@ -130,13 +130,13 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     elif config.stray_values:
         code = _code(values)
         if code is not None:
-            yield Verdict(events.rows((values == code).fill_null(False)), _of_code(values, code))
+            yield RuleResult(events.rows((values == code).fill_null(False)), _of_code(values, code))
             events = replace(events, frame=events.frame.filter((values != code).fill_null(True)))
             values = events.frame["value"]
         low, high = rating_scale(values)
     else:
         return
-    yield Verdict(
+    yield RuleResult(
         events.rows(((values < low) | (values > high)).fill_null(False)),
         f"the rating lies outside the scale {low:g} to {high:g}",
     )
@@ -181,7 +181,7 @@ def rating_scale(values: pl.Series) -> tuple[float, float]:
     return float("-inf"), float("inf")
 
 
-def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[Verdict]:
+def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[RuleResult]:
     """Rows equal in every column to an earlier one; where a clock counts minutes or days, only
     ratings can be told to be doubled.
     """
@@ -205,10 +205,10 @@ def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator
         .select(pl.struct(pl.all()).is_first_distinct())
         .to_series()
     )
-    yield Verdict(rows.filter(~first), "the row equals another in every column")
+    yield RuleResult(rows.filter(~first), "the row equals another in every column")
 
 
-def repeats(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def repeats(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """A user's further events of one kind on one item, where the policy keeps a single one."""
     policy = (
         config.repeats if config.repeats != "auto" else ("last" if events.has_values else "keep")
@@ -219,7 +219,7 @@ def repeats(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     stays = key.is_first_distinct() if policy == "first" else key.is_last_distinct()
     if config.repeats == "auto":  # of acts beside ratings, each counts
         stays = stays | events.frame["value"].is_null()
-    yield Verdict(
+    yield RuleResult(
         events.rows(~stays), f"the same user, item and kind again; the {policy} event stays"
     )
 
@@ -230,7 +230,7 @@ def _pair(frame: pl.DataFrame) -> pl.Series:
     return frame["user"].cast(pl.UInt64) * items + frame["item"].cast(pl.UInt64)
 
 
-def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def cancelled(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """Acts taken back, together with what took them back; where several were done, the latest open
     one is taken back. Where nothing is left, what says no by itself (a return) stays.
     """
@@ -260,7 +260,7 @@ def cancelled(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
             if says_no:
                 last = _last_of_nothing_left(pairs, both)["row"]
                 pairs = pairs.filter(~pl.col("row").is_in(last.implode()))
-            yield Verdict(pairs["row"], f"{taken} taken back by {taking}")
+            yield RuleResult(pairs["row"], f"{taken} taken back by {taking}")
 
 
 def _last_of_nothing_left(pairs: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
@@ -269,7 +269,7 @@ def _last_of_nothing_left(pairs: pl.DataFrame, left: pl.DataFrame) -> pl.DataFra
     return alone.sort("time", "row").unique(["user", "item"], keep="last")
 
 
-def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """The same fleeting act on the same item within a second."""
     if not config.double_click_seconds or events.grain > 1:
         return
@@ -281,20 +281,22 @@ def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
     same = pl.all_horizontal(pl.col(c) == pl.col(c).shift() for c in ("user", "item", "kind"))
     again = same & (pl.col("time") - pl.col("time").shift() <= config.double_click_seconds)
     rows = fleeting.filter(again.fill_null(False))["row"]
-    yield Verdict(rows, f"the same act on the same item within {config.double_click_seconds:g} s")
+    yield RuleResult(
+        rows, f"the same act on the same item within {config.double_click_seconds:g} s"
+    )
 
 
-def bursts(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
-    """More fleeting acts in one second than a person can do."""
+def bursts(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
+    """More fleeting acts in one second than a human can do."""
     if not config.burst_events or events.grain > 1:
         return
     fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds))
     second = fleeting.select("row", "user", pl.col("time").floor().alias("second"))
     rows = second.filter(pl.len().over("user", "second") > config.burst_events)["row"]
-    yield Verdict(rows, f"more than {config.burst_events} acts in one second")
+    yield RuleResult(rows, f"more than {config.burst_events} acts in one second")
 
 
-def k_core(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
+def k_core(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     """Users and items with fewer than k events, repeatedly until all that are left have k."""
     if not config.k_core:
         return
@@ -305,6 +307,6 @@ def k_core(events: Coded, config: CleaningConfig) -> Iterator[Verdict]:
         left = left.filter(pl.len().over("user") >= config.k_core)
         left = left.filter(pl.len().over("item") >= config.k_core)
     gone = ~events.frame["row"].is_in(left["row"].implode())
-    yield Verdict(
+    yield RuleResult(
         events.rows(gone), f"fewer than {config.k_core} events of the user or on the item"
     )

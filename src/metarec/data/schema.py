@@ -1,4 +1,4 @@
-"""The nouns of stage 1: what people did, what there is, who they are.
+"""The nouns of stage 1: what users did, what there is, who they are.
 
 Ids are text outside and indexes inside; `Vocabulary` is the one place that translates.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
 """The kind of events that say none."""
-LEAST_TIMED = 0.1
+MIN_TIMED = 0.1
 """From this share of events with a time on, times order events."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
@@ -104,7 +104,7 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
-    """What people did: one row an event, sorted by user, then time, then item id.
+    """What users did: one row an event, sorted by user, then time, then item id.
 
     `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32; null
     where no number is stated), `kind` (text) and any further columns, which are context (device,
@@ -276,7 +276,7 @@ def _with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
             odd = table[clock].filter(column.is_null() & table[clock].is_not_null())[0]
             raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
         known = column.filter(column.is_finite().fill_null(False))
-        if known.n_unique() > 1 and len(known) >= LEAST_TIMED * len(column):
+        if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
             return _untimed_first(table.with_columns(column.alias("timestamp")), known), True
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id")
@@ -359,7 +359,7 @@ class Catalog:
         return Vocabulary(self.frame["item_id"].to_list())
 
     def titles(self) -> list[str]:
-        """What to call each item in front of a person: its title, else its name, else its id."""
+        """What to call each item on a page: its title, else its name, else its id."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
         return (
             self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")))
@@ -393,8 +393,8 @@ class Profiles:
 
     @property
     def moments(self) -> list[str]:
-        """Columns of moments in time, such as that of a person's last event: they tell what people
-        judged did after their first.
+        """Columns of moments in time, such as that of a user's last event: they tell what users
+        evaluated did after their first.
         """
         return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]
 

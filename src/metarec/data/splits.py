@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import (
+from metarec.data.cold_users import (
     ColdUser,
     ColdUserSplit,
     Horizon,
     choose_horizon,
+    cold_users_of,
     items_of_users,
-    newcomers_of,
 )
 from metarec.data.schema import BadInput, Dataset, id_order
-from metarec.data.validity import LEAST_EPOCH
+from metarec.data.validity import MIN_EPOCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +26,13 @@ class TimeSplit:
     train: Dataset
     """Every event before the cut."""
     later: Dataset
-    """Every event at the cut or after, of people known before and of newcomers, on old items and
+    """Every event at the cut or after, of users known before and of new users, on old items and
     new.
     """
     cut: float
     """Seconds, as the timestamps."""
-    newcomers: list[ColdUser]
-    """People first seen at the cut or after, with enough events to be judged."""
+    cold_users: list[ColdUser]
+    """Users first seen at the cut or after, with enough events to be evaluated."""
     horizon: Horizon
 
 
@@ -45,17 +45,17 @@ def split_by_time(
         at: the moment, in seconds; None takes the earliest that leaves at least `share` of the
             events before it, so that events of one moment are never on both sides.
         share: part of the events before the cut, in (0, 1).
-        horizon: how the newcomers are judged; None chooses it from all users' numbers of events.
+        horizon: how the new users are evaluated; None chooses it from all users' numbers of events.
 
     Raises:
         BadInput: if events have no common clock, or one side of the cut would be empty.
     """
     events = data.interactions.frame
     # Polars types median() as any literal
-    if not data.interactions.has_time or float(events["timestamp"].median()) < LEAST_EPOCH:  # type: ignore[arg-type]
+    if not data.interactions.has_time or float(events["timestamp"].median()) < MIN_EPOCH:  # type: ignore[arg-type]
         raise BadInput(
             f"{data.name} has no clock common to all users, so it cannot be cut at a moment; "
-            f"split by newcomers instead"
+            f"split by new users instead"
         )
     cut = _moment(events["timestamp"], share) if at is None else at
     before = pl.col("timestamp") < cut
@@ -85,7 +85,7 @@ def split_by_time(
         later=data.with_interactions(later),
         cut=cut,
         horizon=horizon,
-        newcomers=newcomers_of(data, enough, train.select("item_id").unique(), horizon),
+        cold_users=cold_users_of(data, enough, train.select("item_id").unique(), horizon),
     )
 
 
@@ -108,7 +108,7 @@ def split_folds(
     validation: float = 0.1,
     horizon: Horizon | None = None,
 ) -> list[ColdUserSplit]:
-    """Cross-validation over users: everyone with enough events is a test newcomer in exactly one
+    """Cross-validation over users: everyone with enough events is a test user in exactly one
     fold.
 
     Args:
@@ -130,7 +130,7 @@ def split_folds(
     if len(eligible) < folds:
         raise BadInput(
             f"{len(eligible)} users of {data.name} have the {horizon.min_events} events needed to "
-            f"be judged, "
+            f"be evaluated, "
             f"fewer than {folds} folds"
         )
     parts = np.array_split(eligible[rng.permutation(len(eligible))], folds)
@@ -151,6 +151,6 @@ def _fold(
     return ColdUserSplit(
         train=data.with_interactions(train),
         horizon=horizon,
-        test=newcomers_of(data, test, catalog, horizon),
-        validation=newcomers_of(data, validation, catalog, horizon),
+        test=cold_users_of(data, test, catalog, horizon),
+        validation=cold_users_of(data, validation, catalog, horizon),
     )

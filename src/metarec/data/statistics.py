@@ -17,7 +17,7 @@ import polars as pl
 from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Dataset
-from metarec.data.validity import LEAST_EPOCH
+from metarec.data.validity import MIN_EPOCH
 
 TINY = 1e-4
 """Least share in a population stability index, so that an empty bin does not make it infinite."""
@@ -249,7 +249,7 @@ def drift(data: Dataset) -> dict[str, float]:
     if (
         not events.has_time
         or len(events) < 30
-        or float(events.frame["timestamp"].median()) < LEAST_EPOCH  # type: ignore[arg-type]
+        or float(events.frame["timestamp"].median()) < MIN_EPOCH  # type: ignore[arg-type]
     ):  # polars types median() as any literal
         return {}
     early, late = (events.frame["timestamp"].quantile(q) for q in (1 / 3, 2 / 3))

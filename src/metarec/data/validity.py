@@ -24,13 +24,13 @@ from metarec.data.parsing import (
     written_as_days,
 )
 
-LEAST_EPOCH = 1e7
+MIN_EPOCH = 1e7
 """Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
 since 1970.
 """
-MOST_UNTIMED = 0.05
+MAX_UNTIMED = 0.05
 """Up to this share of events without a time, at or before 1970 or from the future are removed."""
-MOST_NEVER = 0.5
+MAX_NEVER = 0.5
 """Up to this share of events whose time stands for none are removed; above it they have no time."""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 EXAMPLES = 3
@@ -255,7 +255,7 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
     """
     stamps = events["timestamp"]
     never = stamps.is_infinite().fill_null(False) & ~rows.bad
-    if config.impossible_times and int(never.sum()) <= MOST_NEVER * len(stamps):
+    if config.impossible_times and int(never.sum()) <= MAX_NEVER * len(stamps):
         why = "the time is out of range: it stands for none, as 9999-12-31 and 1900-01-01 do"
         rows.drop("impossible_times", never, "timestamp", why)
     else:
@@ -277,7 +277,7 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
 def _counts_seconds(stamps: pl.Series) -> bool:
     median = stamps.filter((stamps != 0).fill_null(False)).median()
     # Polars types median() as any literal
-    return median is not None and float(median) >= LEAST_EPOCH  # type: ignore[arg-type]
+    return median is not None and float(median) >= MIN_EPOCH  # type: ignore[arg-type]
 
 
 def _impossible_times(
@@ -287,17 +287,17 @@ def _impossible_times(
     median = readable.median()
     if median is None:
         return
-    if readable.null_count() <= MOST_UNTIMED * len(readable):
+    if readable.null_count() <= MAX_UNTIMED * len(readable):
         yield stamps.is_null(), "no time, while most events have one"
     # Polars types median() as any literal
-    if float(median) < LEAST_EPOCH:  # type: ignore[arg-type]
+    if float(median) < MIN_EPOCH:  # type: ignore[arg-type]
         return
     now = time.time() + 86_400 if config.now is None else config.now
     for mask, why in (
         (stamps <= 0, "the time is at or before 1970"),
         (stamps > now, "the time lies in the future"),
     ):
-        if int(mask.sum()) <= MOST_UNTIMED * len(stamps):
+        if int(mask.sum()) <= MAX_UNTIMED * len(stamps):
             yield mask, why
 
 

@@ -1,4 +1,4 @@
-"""Meta-learners as recommenders that can be judged beside all others.
+"""Meta-learners as recommenders that can be evaluated beside all others.
 
 Each learner is given what makes recommenders strong: collaborative factors and content of items,
 popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.newcomers import LONG, SHORT, ColdUser, Horizon
+from metarec.data.cold_users import LONG, SHORT, ColdUser, Horizon
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
-from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 
@@ -41,7 +41,7 @@ class LearnerInputs:
     reader: EventReader
     vocabulary: Vocabulary
     behaviour: Behaviour
-    people: ProfileInputs
+    users: ProfileInputs
     asked: Validation | None
     has_values: bool
     value_range: tuple[float, float]
@@ -56,7 +56,7 @@ class LearnerInputs:
         *,
         encoder: str = "auto",
     ) -> LearnerInputs:
-        """Read the training data, encode items and people, and take the newcomers to stop early
+        """Read the training data, encode items and users, and take the new users to stop early
         by.
         """
         table, asked = prepare(train, validation, rng)
@@ -80,7 +80,7 @@ class LearnerInputs:
             titles=[titles[row] if row >= 0 else "" for row in known],
             liked_from=float(train.interactions.relevant_from),
         )
-        people = ProfileInputs.fit(train.users, user_ids)
+        users = ProfileInputs.fit(train.users, user_ids)
         horizon = (
             SHORT
             if 0 < max((n.n_items for n in validation), default=LONG.pool) <= SHORT.pool
@@ -89,7 +89,7 @@ class LearnerInputs:
         behaviour = Behaviour(
             histories=histories,
             refused=refused,
-            profiles=people.transform(train.users.of_users(user_ids)),
+            profiles=users.transform(train.users.of_users(user_ids)),
             content=content,
             text=text,
             words=words,
@@ -101,7 +101,7 @@ class LearnerInputs:
             reader=reader,
             vocabulary=table.vocabulary,
             behaviour=behaviour,
-            people=people,
+            users=users,
             asked=asked,
             has_values=train.interactions.has_values,
             value_range=train.interactions.value_range,
@@ -118,12 +118,12 @@ class LearnerInputs:
     def read(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         """Requests as histories and profile columns."""
         histories = self.reader.accepted([r.history for r in requests], self.vocabulary)
-        return histories, self.people.transform([r.profile for r in requests])
+        return histories, self.users.transform([r.profile for r in requests])
 
 
 @dataclass(kw_only=True)
 class LearnerRecommender:
-    """One meta-learner, fitted and judged like any recommender."""
+    """One meta-learner, fitted and evaluated like any recommender."""
 
     name: str
     """Of the learner, unless `learner` names it."""
@@ -162,7 +162,7 @@ class LearnerRecommender:
 
         def quality(learner: FittedLearner) -> float:
             assert asked is not None and validation is not None, (
-                "asked only where there are validation newcomers"
+                "asked only where there are validation new users"
             )
             if objective == "ranking":
                 return asked.ndcg(learner.scores(*validation))
@@ -180,7 +180,7 @@ class LearnerRecommender:
         )
 
     def _mixed(self, inputs: LearnerInputs) -> float:
-        """The weight of log popularity that validation newcomers are best served by."""
+        """The weight of log popularity that validation new users are best served by."""
         if inputs.asked is None:
             return 1.0
         scores, asked = (
@@ -313,14 +313,14 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class OwnRecommender:
-    """`Recommender.fit` in the shape that evaluation judges."""
+    """`Recommender.fit` in the shape that evaluation evaluates."""
 
     name: str = "metarec"
     preset: str = "small"
     encoder: str = "auto"
     learner: str | None = None
     item_template: str | None = None
-    person_template: str | None = None
+    user_template: str | None = None
     horizon: Horizon | None = None
     """Numbers of events to learn for; chosen from the training data where None."""
     prior: Recommender | None = None
@@ -328,9 +328,9 @@ class OwnRecommender:
     progress: Progress = silent
     model: Recommender | None = field(default=None, init=False)
 
-    # It sets newcomers of its own aside
+    # It sets new users of its own aside
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Learn from `train` alone: `Recommender.fit` chooses its settings by training people of
+        """Learn from `train` alone: `Recommender.fit` chooses its settings by training users of
         its own.
         """
         from metarec.recommender import Recommender
@@ -342,7 +342,7 @@ class OwnRecommender:
             encoder=self.encoder,
             learner=self.learner,
             item_template=self.item_template,
-            person_template=self.person_template,
+            user_template=self.user_template,
             horizon=self.horizon,
             prior=self.prior,
             progress=self.progress,
@@ -351,7 +351,7 @@ class OwnRecommender:
     @property
     def is_default(self) -> bool:
         """Whether this is what `fit` makes when it is told nothing."""
-        from metarec.recommender import Settings
+        from metarec.recommendation.settings import Settings
 
         ours = (self.preset, self.encoder, self.learner, self.item_template)
         return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
@@ -381,16 +381,16 @@ class OwnRecommender:
         """Predicted values on the data's scale."""
         return fitted(self.name, self.model).rate(requests, item_ids)
 
-    def rate_spread(
+    def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         """Predictive standard deviations."""
-        return fitted(self.name, self.model).rate_spread(requests, item_ids)
+        return fitted(self.name, self.model).rate_std(requests, item_ids)
 
 
 @dataclass(kw_only=True)
 class SavedRecommender(OwnRecommender):
-    """A recommender fitted earlier, judged as it is; the training people given must be those it
+    """A recommender fitted earlier, evaluated as it is; the training users given must be those it
     learned from.
     """
 

@@ -1,5 +1,5 @@
 """Whether what `fit` makes by default is what the evidence supports, where single meta-learners
-were judged beside it.
+were evaluated beside it.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarec.evaluation.comparison import DifferenceAt, compare_with_baselines, events_of
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
 from metarec.evaluation.significance import Difference, paired_difference
-from metarec.evaluation.verdict import Standing, events_of, judge_worth
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One model against single meta-learners, on the same people."""
+    """One model against single meta-learners, on the same users."""
 
     model: str
     single: str
     """The best single learner by the mean over all numbers of events, chosen with hindsight."""
     overall: Difference
-    """`model` minus `single`: each person's mean over all numbers of events."""
-    standings: list[Standing]
+    """`model` minus `single`: each user's mean over all numbers of events."""
+    differences: list[DifferenceAt]
     """`model` against the best single learner at each number of events, chosen with hindsight."""
     metric: str
     is_default: bool
@@ -52,7 +52,7 @@ class Choice:
             self.overall
             if METRICS[self.metric].higher_is_better is not False
             else self.overall.turned
-        )  # as `Standing.amount` tells it
+        )  # as `DifferenceAt.amount` tells it
         amount = f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}] over all numbers of events"
         if self.supported == self.model:
             clear = "" if self.overall.is_clear else ", which is no clear difference"
@@ -64,7 +64,7 @@ class Choice:
             text = f"The evidence supports {self.single}, not {self.model}, {what}: {amount}."
         told = []
         for outcome in ("better", "even", "worse"):
-            found = [s for s in self.standings if s.outcome == outcome]
+            found = [s for s in self.differences if s.outcome == outcome]
             names = (
                 f" ({', '.join(f'{s.best} {s.amount(label)}' for s in found)})"
                 if outcome == "worse"
@@ -92,7 +92,7 @@ def choose(
     Raises:
         BadInput: if no learner was measured by `metric`, or `model` is among them.
     """
-    standings = judge_worth(curve, model, learners, metric).standings
+    differences = compare_with_baselines(curve, model, learners, metric).differences
     higher = METRICS[metric].higher_is_better is not False
     able = [name for name in learners if curve.has(name, metric)]
     single = (max if higher else min)(
@@ -104,7 +104,7 @@ def choose(
         model=model,
         single=single,
         overall=overall,
-        standings=standings,
+        differences=differences,
         metric=metric,
         is_default=is_default,
     )

@@ -1,4 +1,4 @@
-"""k-fold cross-validation over users: everyone with enough events is a newcomer once."""
+"""k-fold cross-validation over users: everyone with enough events is a new user once."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.data.schema import Dataset
 from metarec.data.splits import split_folds
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 
 def cross_validate(
     data: Dataset,
-    make: Callable[[], Sequence[Judged]],
+    make: Callable[[], Sequence[Evaluated]],
     *,
     folds: int = 5,
     seed: int = 0,
     horizon: Horizon | None = None,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Fit new recommenders in every fold, judge each on its newcomers, and pool the people into one
-    table.
+    """Fit new recommenders in every fold, evaluate each on its new users, and pool the users into
+    one table.
 
-    People are the unit of every interval, and each is judged once, so pooling them is right;
+    Users are the unit of every interval, and each is evaluated once, so pooling them is right;
     coverage is the mean of the folds.
 
     Args:
@@ -39,23 +39,23 @@ def cross_validate(
         progress: told after each fold.
 
     Raises:
-        BadInput: if there are fewer people to judge than folds.
+        BadInput: if there are fewer users to evaluate than folds.
     """
     curves = []
     for n, split in enumerate(
         split_folds(data, folds=folds, rng=derive(seed, "folds"), horizon=horizon)
     ):
-        judged = make()
-        for model in judged:
+        evaluated = make()
+        for model in evaluated:
             model.fit(split.train, split.validation, derive(seed, "fit", model.name, n))
-        curves.append(learning_curve(judged, split, seed=seed + n))
+        curves.append(learning_curve(evaluated, split, seed=seed + n))
         progress("cross-validation", (n + 1) / folds, f"fold {n + 1} of {folds}")
     return pool(curves, seed)
 
 
 def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
-    """One table of the people of several tables, which hold the same recommenders and different
-    people.
+    """One table of the users of several tables, which hold the same recommenders and different
+    users.
     """
     first = curves[0]
     return CurveTable(

@@ -1,5 +1,5 @@
 """The cold-start learning curve: quality against the number of events, for every recommender on the
-same people.
+same users.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUserSplit
+from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import METRICS, Measured, Trial, measure
 from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
 from metarec.runtime.progress import Progress, silent
@@ -24,7 +24,7 @@ from metarec.runtime.rng import derive
 
 @dataclass(frozen=True, kw_only=True)
 class CurveTable:
-    """Every metric of every person, at every number of events, for every recommender judged."""
+    """Every metric of every user, at every number of events, for every recommender evaluated."""
 
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
@@ -35,13 +35,13 @@ class CurveTable:
     coverage: dict[str, np.ndarray]
     """Recommender -> `[shots]`, share of the catalog in anyone's first ten."""
     seconds: dict[str, np.ndarray] = field(default_factory=dict)
-    """Recommender -> `[shots]`, wall seconds to score, rank and judge everyone."""
+    """Recommender -> `[shots]`, wall seconds to score, rank and evaluate everyone."""
     seed: int = 0
     """Of the bootstrap."""
 
     @property
     def models(self) -> list[str]:
-        """Recommenders, in the order judged."""
+        """Recommenders, in the order evaluated."""
         return list(self.per_user)
 
     @property
@@ -63,7 +63,7 @@ class CurveTable:
         return metric == "coverage@10" or metric in self.per_user[model]
 
     def mean(self, model: str, metric: str) -> np.ndarray:
-        """Mean over people at each number of events, `[shots]`.
+        """Mean over users at each number of events, `[shots]`.
 
         Raises:
             BadInput: for a recommender or metric that is not in the table.
@@ -73,15 +73,15 @@ class CurveTable:
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """95% bootstrap interval over people at each number of events, two `[shots]`; of coverage,
-        which has no people, none.
+        """95% bootstrap interval over users at each number of events, two `[shots]`; of coverage,
+        which has no users, none.
         """
         if metric == "coverage@10":
             return self.coverage[self._known(model)], self.coverage[model]
         return interval(self._values(model, metric), self.weights)
 
     def differences(self, model: str, other: str, metric: str) -> list[Difference]:
-        """`model` against `other` on the same people, one difference for each number of events."""
+        """`model` against `other` on the same users, one difference for each number of events."""
         higher = METRICS[metric].higher_is_better
         if higher is None:
             raise BadInput(f"{metric} has no better end, so recommenders cannot be compared by it")
@@ -150,7 +150,7 @@ class CurveTable:
         return pl.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Means, intervals and people's own numbers as plain values."""
+        """Means, intervals and users's own numbers as plain values."""
         return {
             "shots": list(self.shots),
             "users": self.user_ids,
@@ -163,7 +163,7 @@ class CurveTable:
 
     def _known(self, model: str) -> str:
         if model not in self.per_user:
-            raise BadInput(f"{model!r} was not judged; the table has {', '.join(self.models)}")
+            raise BadInput(f"{model!r} was not evaluated; the table has {', '.join(self.models)}")
         return model
 
     def _values(self, model: str, metric: str) -> np.ndarray:
@@ -174,39 +174,40 @@ class CurveTable:
 
 
 def learning_curve(
-    judged: Sequence[Judged],
+    evaluated: Sequence[Evaluated],
     split: ColdUserSplit,
     *,
     trial: Trial | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Judge fitted recommenders on the test newcomers of `split` at each of its numbers of events.
+    """Evaluate fitted recommenders on the test new users of `split` at each of its numbers of
+    events.
 
-    Every recommender sees the same people, the same first events and the same candidates: the items
-    of the training events without the whole pool of each person, whatever the number of events
+    Every recommender sees the same users, the same first events and the same candidates: the items
+    of the training events without the whole pool of each user, whatever the number of events
     shown.
 
     Args:
-        judged: recommenders already fitted on `split.train`.
-        split: who is judged and after how many events.
-        trial: who is judged on what, if not the test newcomers on the training items.
+        evaluated: recommenders already fitted on `split.train`.
+        split: who is evaluated and after how many events.
+        trial: who is evaluated on what, if not the test new users on the training items.
         seed: orders equal scores and draws the bootstrap.
         progress: told after each step.
 
     Raises:
-        BadInput: if two recommenders share a name, or there is nobody to judge.
+        BadInput: if two recommenders share a name, or there is nobody to evaluate.
     """
-    names = [m.name for m in judged]
+    names = [m.name for m in evaluated]
     if len(set(names)) < len(names):
         raise BadInput(
-            f"recommenders judged beside each other need different names, got {', '.join(names)}"
+            f"recommenders evaluated beside each other need different names, got {', '.join(names)}"
         )
     trial = trial or Trial.of(split.test, split.train)
     shots = split.horizon.shots
     found: dict[str, list[Measured]] = {}
     seconds: dict[str, np.ndarray] = {}
-    for n, model in enumerate(judged):
+    for n, model in enumerate(evaluated):
         started = time.perf_counter()
         taken: list[float] = []
         found[model.name] = []
@@ -214,10 +215,10 @@ def learning_curve(
             found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
-        progress("evaluating users", (n + 1) / len(judged), model.name)
+        progress("evaluating users", (n + 1) / len(evaluated), model.name)
     return CurveTable(
         shots=shots,
-        user_ids=[n.user_id for n in trial.newcomers],
+        user_ids=[n.user_id for n in trial.cold_users],
         seconds=seconds,
         seed=seed,
         per_user={

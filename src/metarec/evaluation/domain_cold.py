@@ -1,5 +1,5 @@
 """A domain in its first weeks: fitted on few users of its own, with and without what was learned
-elsewhere, judged on the same users whom neither has seen.
+elsewhere, evaluated on the same users whom neither has seen.
 
 Items are those of all training users, so that what the few have not touched may still be shown.
 Baselines choose their settings on the validation users of the whole set, which favors them.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUserSplit, Horizon, split_newcomers
+from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines import baselines_for
@@ -57,7 +57,7 @@ class FirstWeeks:
         }
 
 
-def judge_domain_cold(
+def evaluate_domain_cold(
     data: Dataset,
     prior: Recommender,
     *,
@@ -70,12 +70,12 @@ def judge_domain_cold(
     most: int = 1000,
     progress: Progress = silent,
 ) -> list[FirstWeeks]:
-    """Fit and judge at each number of users.
+    """Fit and evaluate at each number of users.
 
     Raises:
         BadInput: if a number of users is below 2 or above what there is to train on.
     """
-    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     there = split.train.interactions.frame["user_id"].n_unique()
     wrong = next((n for n in users if not 2 <= n <= there), None)
     if wrong is not None:
@@ -88,15 +88,15 @@ def judge_domain_cold(
     found = []
     for number in sorted(users):
         few = replace(split, train=_few(split.train, number, seed))
-        judged = [
+        evaluated = [
             OwnRecommender(name=WITH, preset=preset, encoder=encoder, prior=prior),
             OwnRecommender(name=WITHOUT, preset=preset, encoder=encoder),
         ]
-        found.append(_judged(few, split.train, judged, asked, number, seed, progress))
+        found.append(_evaluated(few, split.train, evaluated, asked, number, seed, progress))
     return found
 
 
-def _judged(
+def _evaluated(
     few: ColdUserSplit,
     whole: Dataset,
     ours: list[OwnRecommender],

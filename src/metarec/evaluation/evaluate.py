@@ -1,4 +1,4 @@
-"""Evaluate on one data set: split, fit everything on the same people, judge, compare, and tell.
+"""Evaluate on one data set: split, fit everything on the same users, evaluate, compare, and tell.
 
 `evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal,
 `to_json()` for a program, and `report.write_report` makes a page of it.
@@ -14,28 +14,28 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import domain
-from metarec.data.newcomers import Horizon
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.choice import Choice, choose
+from metarec.evaluation.comparison import BaselineComparison, compare_with_baselines
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.examples import ShownUser, show_newcomers
-from metarec.evaluation.interface import Judged, requests_at
+from metarec.evaluation.examples import ShownUser, show_cold_users
+from metarec.evaluation.interface import Evaluated, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.tables import html, latex
-from metarec.evaluation.verdict import Verdict, judge_worth
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 Gains = Literal["binary", "strength"]
 GAIN_METRIC = "gain_ndcg@10"
-MOST_JUDGED = 2000
-"""Newcomers judged at most: more narrow the intervals little and cost much."""
+MAX_EVALUATED = 2000
+"""New users evaluated at most: more narrow the intervals little and cost much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Cost:
     fit_seconds: float
     """Wall seconds to fit, tuning included."""
     fit_cpu_seconds: float
-    ms_per_newcomer: float
+    ms_per_cold_user: float
     """Milliseconds to take in the longest support and score the whole catalog, in a batch."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What tuning chose, where it tells."""
@@ -59,15 +59,15 @@ class Evaluation:
     """Name of the data set."""
     scenario: Scenario
     facts: dict[str, int]
-    """Training people, events and items; people judged; people settings were chosen by."""
+    """Training users, events and items; users evaluated; users settings were chosen by."""
     models: list[str]
-    """Recommenders that are not baselines; the first is the one the verdict is about."""
+    """Recommenders that are not baselines; the first is the one the comparison is about."""
     baselines: list[str]
     curves: dict[str, CurveTable]
     """By what was listed: `all`, and `cold` where items are hidden."""
     costs: dict[str, Cost]
     shown: list[ShownUser]
-    """Some newcomers, served by the first model (or the best baseline without one)."""
+    """Some new users, served by the first model (or the best baseline without one)."""
     shown_by: str
     has_values: bool
     seed: int
@@ -80,11 +80,11 @@ class Evaluation:
     act; see `gain_ndcg@10`.
     """
     domain: str | None = None
-    """Domain that the data name; its metric is judged by too."""
+    """Domain that the data name; its metric is evaluated by too."""
 
     def __repr__(self) -> str:
-        judged = ", ".join(self.curve.models)
-        return f"Evaluation({self.data}, {self.scenario}, {self.facts}, of {judged})"
+        evaluated = ", ".join(self.curve.models)
+        return f"Evaluation({self.data}, {self.scenario}, {self.facts}, of {evaluated})"
 
     def _repr_html_(self) -> str:
         return html(self.curve)
@@ -121,7 +121,9 @@ class Evaluation:
         """
         return self.curves.get("cold", self.curves["all"])
 
-    def verdict(self, metric: str = "ndcg@10", model: str | None = None) -> Verdict | None:
+    def comparison(
+        self, metric: str = "ndcg@10", model: str | None = None
+    ) -> BaselineComparison | None:
         """Whether a model (the first unless named) is worth it here; None where there is nothing to
         compare or it was not measured.
         """
@@ -129,11 +131,11 @@ class Evaluation:
         bars = [b for b in self.baselines if self.curve.has(b, metric)]
         if model is None or not bars or not self.curve.has(model, metric):
             return None
-        return judge_worth(self.curve, model, bars, metric)
+        return compare_with_baselines(self.curve, model, bars, metric)
 
     def choice(self, metric: str = "ndcg@10") -> Choice | None:
         """Whether the evidence supports the first model or a single meta-learner; None where only
-        one kind was judged.
+        one kind was evaluated.
         """
         model = next((m for m in self.models if m not in self.learners), None)
         if (
@@ -146,10 +148,10 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
-        verdicts = {
+        comparisons = {
             metric: found
             for metric in (*self.ordering, "mae", *(self.domain_metric or ())[:1])
-            if (found := self.verdict(metric)) is not None
+            if (found := self.comparison(metric)) is not None
         }
         return {
             "data": self.data,
@@ -165,50 +167,52 @@ class Evaluation:
             "seed": self.seed,
             "curves": {name: curve.to_json() for name, curve in self.curves.items()},
             "costs": {name: asdict(cost) for name, cost in self.costs.items()},
-            "verdicts": {
+            "comparisons": {
                 metric: {
                     "sentence": v.sentence,
-                    "worth_from": v.worth_from,
-                    "standings": [asdict(s) | {"outcome": s.outcome} for s in v.standings],
+                    "crossover": v.crossover,
+                    "differences": [asdict(s) | {"outcome": s.outcome} for s in v.differences],
                 }
-                for metric, v in verdicts.items()
+                for metric, v in comparisons.items()
             },
             "choice": None
             if (choice := self.choice()) is None
             else asdict(choice) | {"supported": choice.supported, "sentence": choice.sentence},
-            "newcomers": [asdict(person) for person in self.shown],
+            "new_users": [asdict(user) for user in self.shown],
         }
 
 
 def evaluate(
     data: Dataset,
     *,
-    models: Sequence[Judged] = (),
+    models: Sequence[Evaluated] = (),
     baselines: Sequence[str] | None = None,
     scenario: Scenario = "user-cold",
     seed: int = 0,
     horizon: Horizon | None = None,
-    most: int = MOST_JUDGED,
+    most: int = MAX_EVALUATED,
     setting: Setting | None = None,
     gains: Gains = "binary",
     progress: Progress = silent,
 ) -> Evaluation:
-    """Fit `models` and the baselines on the same training people and judge all on the same others.
+    """Fit `models` and the baselines on the same training users and evaluate all on the same
+    others.
 
     Args:
         data: everything known; nothing is changed in it.
-        models: unfitted recommenders; the verdict is about the first.
+        models: unfitted recommenders; the comparison is about the first.
         baselines: names from `BASELINES`; all that suit the data where None, none where empty.
         scenario: who and what is cold.
         seed: draws the split and everything that is random.
-        horizon: numbers of events judged at; chosen from the data where None.
-        most: people judged at most.
+        horizon: numbers of events evaluated at; chosen from the data where None.
+        most: users evaluated at most.
         setting: how `data` are split already, where `scenario` shall not do it.
         gains: `strength` judges by acts' strengths too, where targets differ in strength.
         progress: told as fits and judgements finish.
 
     Raises:
-        BadInput: if there is nobody to judge, nothing to judge, or two recommenders share a name.
+        BadInput: if there is nobody to evaluate, nothing to evaluate, or two recommenders share a
+            name.
     """
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
@@ -219,23 +223,23 @@ def evaluate(
     bars = (
         baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
     )
-    judged = [*models, *bars]
-    if not judged:
-        raise BadInput("there is nothing to judge; give models or baselines")
+    evaluated = [*models, *bars]
+    if not evaluated:
+        raise BadInput("there is nothing to evaluate; give models or baselines")
     costs = {
-        model.name: _fit(model, setting, seed, progress, (n + 1) / len(judged))
-        for n, model in enumerate(judged)
+        model.name: _fit(model, setting, seed, progress, (n + 1) / len(evaluated))
+        for n, model in enumerate(evaluated)
     }
     trials = _with_content(setting)
     curves = {
-        name: learning_curve(judged, setting.split, trial=trial, seed=seed, progress=progress)
+        name: learning_curve(evaluated, setting.split, trial=trial, seed=seed, progress=progress)
         for name, trial in trials.items()
     }
-    names, bar_names = [m.name for m in models], [b.name for b in bars]
+    names, best_names = [m.name for m in models], [b.name for b in bars]
     main = curves.get("cold", curves["all"])
-    shown_by = names[0] if names else max(bar_names, key=lambda b: main.mean(b, "ndcg@10").mean())
-    shown = show_newcomers(
-        next(m for m in judged if m.name == shown_by),
+    shown_by = names[0] if names else max(best_names, key=lambda b: main.mean(b, "ndcg@10").mean())
+    shown = show_cold_users(
+        next(m for m in evaluated if m.name == shown_by),
         trials.get("cold", trials["all"]),
         setting.split.horizon.shots,
         derive(seed, "shown"),
@@ -244,7 +248,7 @@ def evaluate(
         data=data.name,
         scenario=setting.scenario,
         models=names,
-        baselines=bar_names,
+        baselines=best_names,
         curves=curves,
         costs=costs,
         shown=shown,
@@ -261,7 +265,7 @@ def evaluate(
     )
 
 
-def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
+def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
     wall, cpu = time.perf_counter(), time.process_time()
     model.fit(setting.split.train, setting.split.validation, derive(seed, "fit", model.name))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -273,7 +277,7 @@ def _fit(model: Judged, setting: Setting, seed: int, progress: Progress, done: f
     return Cost(
         fit_seconds=wall,
         fit_cpu_seconds=cpu,
-        ms_per_newcomer=1000 * (time.perf_counter() - started) / len(few),
+        ms_per_cold_user=1000 * (time.perf_counter() - started) / len(few),
         settings=dict(getattr(model, "settings", {}) or {}),
     )
 
@@ -296,10 +300,10 @@ def _facts(setting: Setting) -> dict[str, int]:
     events = setting.split.train.interactions.frame
     main: Trial = setting.trials.get("cold", setting.trials["all"])
     return {
-        "training_people": events["user_id"].n_unique(),
+        "training_users": events["user_id"].n_unique(),
         "training_events": events.height,
         "items_listed": len(main.vocabulary),
-        "judged": len(main.newcomers),
+        "test_users": len(main.cold_users),
         "chosen_by": len(setting.split.validation),
-        "liked_per_person": int(np.median([len(n.relevant) for n in main.newcomers])),
+        "liked_per_user": int(np.median([len(n.relevant) for n in main.cold_users])),
     }

@@ -1,4 +1,4 @@
-"""Newcomers shown as a person would like to see them: what they liked, and the slate before any
+"""New users shown as a user would like to see them: what they liked, and the slate before any
 event and after a few.
 """
 
@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
 SHOWN_SHOTS = (0, 1, 5)
-"""Numbers of events a slate is shown at, or the nearest ones judged."""
+"""Numbers of events a slate is shown at, or the nearest ones evaluated."""
 SHOWN_PLACES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownEvent:
-    """One thing a newcomer did."""
+    """One thing a new user did."""
 
     title: str
     value: float | None
@@ -39,14 +39,14 @@ class ShownSlate:
     """How many acts these were."""
     titles: list[str]
     hits: list[bool]
-    """Which of them the person did like later; the model did not know."""
+    """Which of them the user did like later; the model did not know."""
     ndcg: float
     """NDCG@10 of the whole list."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownUser:
-    """One person never seen in training."""
+    """One user never seen in training."""
 
     profile: dict[str, Any]
     did: list[ShownEvent]
@@ -56,64 +56,65 @@ class ShownUser:
     """How many items they liked after those shown: what hits are counted against."""
 
 
-def show_newcomers(
+def show_cold_users(
     model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
 ) -> list[ShownUser]:
-    """A random few newcomers of `trial`, not picked for how well they are served.
+    """A random few new users of `trial`, not picked for how well they are served.
 
     Args:
         model: whose slates are shown.
-        trial: who is judged on what.
-        shots: numbers of events judged at.
-        rng: picks the people.
-        count: how many people.
+        trial: who is evaluated on what.
+        shots: numbers of events evaluated at.
+        rng: picks the users.
+        count: how many users.
     """
     chosen = sorted(
-        rng.choice(len(trial.newcomers), min(count, len(trial.newcomers)), replace=False)
+        rng.choice(len(trial.cold_users), min(count, len(trial.cold_users)), replace=False)
     )
-    people = [trial.newcomers[i] for i in chosen]
-    few = Trial(newcomers=people, train=trial.train, vocabulary=trial.vocabulary)
+    users = [trial.cold_users[i] for i in chosen]
+    few = Trial(cold_users=users, train=trial.train, vocabulary=trial.vocabulary)
     at = sorted({min(shots, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SHOTS})
     items = trial.train.items
     title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))
     found = {k: measure(model, few, k, rng) for k in at}
-    users = (
+    attributes = (
         trial.train.users.frame
     )  # an attribute that differs for nearly everyone (a zip code) tells a reader nothing
     telling = {
         c
-        for c in users.columns
-        if users[c].dtype.is_numeric() or users[c].n_unique() <= max(50, len(users) // 50)
+        for c in attributes.columns
+        if attributes[c].dtype.is_numeric()
+        or attributes[c].n_unique() <= max(50, len(attributes) // 50)
     }
-    people = [
-        replace(p, profile={a: v for a, v in p.profile.items() if a in telling}) for p in people
+    users = [
+        replace(p, profile={a: v for a, v in p.profile.items() if a in telling}) for p in users
     ]
     return [
         _show(
-            person,
+            user,
             {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in found.items()},
             few,
             title_of,
         )
-        for row, person in enumerate(people)
+        for row, user in enumerate(users)
     ]
 
 
 def _show(
-    person: ColdUser,
+    user: ColdUser,
     lists: dict[int, tuple[np.ndarray, float]],
     trial: Trial,
     title_of: dict[str, str],
 ) -> ShownUser:
     events = trial.train.interactions
-    liked = set(person.relevant)
+    liked = set(user.relevant)
     slates = []
     for shots, (ranked, ndcg) in lists.items():
         ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
         slates.append(
             ShownSlate(
                 events=shots,
-                acts=len(person.first(shots)),
+                acts=len(user.first(shots)),
                 titles=[title_of.get(i, i) for i in ids],
                 hits=[i in liked for i in ids],
                 ndcg=ndcg,
@@ -125,6 +126,6 @@ def _show(
             value=value if events.has_values else None,
             is_liked=value is None or value >= events.relevant_from,
         )
-        for i, value, *_ in person.first(max(lists))
+        for i, value, *_ in user.first(max(lists))
     ]
-    return ShownUser(profile=person.profile, did=did, slates=slates, liked_later=len(liked))
+    return ShownUser(profile=user.profile, did=did, slates=slates, liked_later=len(liked))

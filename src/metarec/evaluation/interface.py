@@ -1,4 +1,4 @@
-"""What can be judged: anything that scores a catalog for requests, ours or not."""
+"""What can be evaluated: anything that scores a catalog for requests, ours or not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.recommendation.slate import Request
 
@@ -29,8 +29,8 @@ class Scores(Protocol):
 
 
 @runtime_checkable
-class Judged(Scores, Protocol):
-    """A recommender with a name that learns from some people and is then asked about others it has
+class Evaluated(Scores, Protocol):
+    """A recommender with a name that learns from some users and is then asked about others it has
     never seen.
     """
 
@@ -38,7 +38,7 @@ class Judged(Scores, Protocol):
     """What tables and plots call it."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Learn from `train`; choose settings on `validation`, which holds people outside of
+        """Learn from `train`; choose settings on `validation`, which holds users outside of
         `train`.
         """
         ...
@@ -56,27 +56,27 @@ class Rates(Protocol):
 
 
 @runtime_checkable
-class KnowsItsDoubt(Protocol):
+class KnowsItsUncertainty(Protocol):
     """Also says how sure each predicted value is."""
 
-    def rate_spread(
+    def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
         """Predictive standard deviations, one array per request."""
         ...
 
 
-def requests_at(newcomers: Sequence[ColdUser], shots: int) -> list[Request]:
-    """What a model sees of each newcomer after `shots` events: the first of the pool, the profile,
+def requests_at(cold_users: Sequence[ColdUser], shots: int) -> list[Request]:
+    """What a model sees of each new user after `shots` events: the first of the pool, the profile,
     and when they come.
     """
     return [
         Request(history=n.first(shots), profile=n.profile, at=_arrival(n) if shots == 0 else None)
-        for n in newcomers
+        for n in cold_users
     ]
 
 
-def _arrival(newcomer: ColdUser) -> float | None:
+def _arrival(cold_user: ColdUser) -> float | None:
     """Seconds of the first event; None where its time is unknown."""
-    first = next(iter(newcomer.pool), ())
+    first = next(iter(cold_user.pool), ())
     return None if len(first) < 4 or first[3] is None else float(first[3])

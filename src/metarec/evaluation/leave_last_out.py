@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser, as_newcomers, telling_acts
+from metarec.data.cold_users import ColdUser, as_cold_users, telling_acts
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES, registered_baselines
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
-from metarec.evaluation.interface import Judged
+from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.paper_protocols import ProtocolRow, Published
 from metarec.evaluation.significance import interval, resample
 from metarec.recommendation.slate import Request
@@ -28,11 +28,11 @@ from metarec.runtime.rng import derive
 
 NAME = "leave-last-out"
 PLACES = 10
-VALIDATION_SHARE, MOST_VALIDATION = 0.1, 300
+VALIDATION_SHARE, MAX_VALIDATION = 0.1, 300
 """Users by whom baselines choose their settings; baselines then do not learn from them."""
 BATCH = 256
 """Users scored at a time."""
-COMPARED: dict[str, Callable[[], Judged]] = {
+COMPARED: dict[str, Callable[[], Evaluated]] = {
     **{name: BASELINES[name] for name in ("Popular", "ItemKNN", "EASE")},
     "Transitions+Cosine": TransitionsAndCosine,
 }
@@ -66,9 +66,9 @@ def leave_last_out_split(data: Dataset) -> Published:
     )
 
 
-def judge_last_out(
+def evaluate_last_out(
     published: Published,
-    models: Sequence[Judged],
+    models: Sequence[Evaluated],
     *,
     baselines: Sequence[str] | None = None,
     seed: int = 0,
@@ -105,9 +105,9 @@ def judge_last_out(
 
 
 def measure_last(
-    model: Judged, asked: Sequence[ColdUser], rng: np.random.Generator
+    model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Metric -> [people]; an item that the model does not know is a miss."""
+    """Metric -> [users]; an item that the model does not know is a miss."""
     hits = np.concatenate(
         [_hits(model, asked[start : start + BATCH], rng) for start in range(0, len(asked), BATCH)]
     )
@@ -118,7 +118,7 @@ def measure_last(
     }
 
 
-def _hits(model: Judged, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
+def _hits(model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
     """[B, PLACES] whether each place holds the item asked about."""
     scores = model.score([Request(history=n.pool, profile=n.profile) for n in asked])
     known = model.vocabulary
@@ -141,7 +141,7 @@ def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
     last = acts.filter(is_asked & (pl.col("row") > pl.col("row").min().over("user_id")))
     last = last.group_by("user_id", maintain_order=True).last()
     cut = last.select("user_id", pl.col("row").alias("last_row"))
-    asked = as_newcomers(
+    asked = as_cold_users(
         data, _before(acts, cut).filter(pl.col("last_row").is_not_null()), last, -np.inf
     )
     events = _before(data.interactions.frame.with_columns(row), cut)
@@ -157,7 +157,7 @@ def _before(events: pl.DataFrame, cut: pl.DataFrame) -> pl.DataFrame:
 def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list[ColdUser]]:
     """Training data without some users, and these users asked for their last event."""
     _, asked = _without_last(train)
-    many = min(int(VALIDATION_SHARE * len(asked)), MOST_VALIDATION)
+    many = min(int(VALIDATION_SHARE * len(asked)), MAX_VALIDATION)
     chosen = [asked[place] for place in sorted(rng.choice(len(asked), many, replace=False))]
     ids = pl.Series([n.user_id for n in chosen], dtype=pl.Utf8)
     frame = train.interactions.frame
@@ -165,7 +165,7 @@ def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list
 
 
 def _row(
-    scenario: str, model: Judged, asked: list[ColdUser], rng: np.random.Generator
+    scenario: str, model: Evaluated, asked: list[ColdUser], rng: np.random.Generator
 ) -> ProtocolRow:
     values = measure_last(model, asked, rng)
     weights = resample(len(asked), derive(0, "bootstrap", scenario))
@@ -173,7 +173,7 @@ def _row(
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
-        people=len(asked),
+        users=len(asked),
         means={name: float(found.mean()) for name, found in values.items()},
         intervals={name: (float(low[0]), float(high[0])) for name, (low, high) in bounds.items()},
     )

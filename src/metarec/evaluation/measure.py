@@ -1,4 +1,4 @@
-"""One recommender, one number of events: every metric of every person."""
+"""One recommender, one number of events: every metric of every user."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import KnowsItsDoubt, Rates, Scores, requests_at
+from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -129,7 +129,7 @@ METRICS = {
         Metric(
             name="graded_ndcg@5",
             label="Graded NDCG@5",
-            meaning="order of the person's own judged items by predicted value",
+            meaning="order of the user's own evaluated items by predicted value",
             higher_is_better=True,
         ),
         Metric(
@@ -144,12 +144,12 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Who is judged, and on which items: the same for every recommender beside each other."""
+    """Who is evaluated, and on which items: the same for every recommender beside each other."""
 
-    newcomers: Sequence[ColdUser]
+    cold_users: Sequence[ColdUser]
     train: Dataset
     vocabulary: Vocabulary
-    """Items that may be listed; an item in a newcomer's pool never is, whatever the number of
+    """Items that may be listed; an item in a new user's pool never is, whatever the number of
     events shown.
     """
     item_embeddings: np.ndarray | None = None
@@ -160,20 +160,20 @@ class Trial:
     @classmethod
     def of(
         cls,
-        newcomers: Sequence[ColdUser],
+        cold_users: Sequence[ColdUser],
         train: Dataset,
         *,
         candidates: Sequence[str] | None = None,
         item_embeddings: np.ndarray | None = None,
     ) -> Trial:
-        """Judge `newcomers` on `candidates`: the items of the training events unless said.
+        """Evaluate `cold_users` on `candidates`: the items of the training events unless said.
 
         Raises:
-            BadInput: if there is nobody to judge or nothing to list.
+            BadInput: if there is nobody to evaluate or nothing to list.
         """
-        if not newcomers:
+        if not cold_users:
             raise BadInput(
-                "there is no newcomer to judge; give more events or a larger share for the test"
+                "there is no new user to evaluate; give more events or a larger share for the test"
             )
         ids = (
             candidates
@@ -188,7 +188,7 @@ class Trial:
         if not ids:
             raise BadInput("there is no item to list: the training events are empty")
         return cls(
-            newcomers=list(newcomers),
+            cold_users=list(cold_users),
             train=train,
             vocabulary=Vocabulary(ids),
             item_embeddings=item_embeddings,
@@ -206,13 +206,13 @@ class Trial:
 
     @cached_property
     def pool_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(newcomer, item) index pairs of all pools, to be left out of every list."""
-        return self._cells([[item_id for item_id, *_ in n.pool] for n in self.newcomers])
+        """(new user, item) index pairs of all pools, to be left out of every list."""
+        return self._cells([[item_id for item_id, *_ in n.pool] for n in self.cold_users])
 
     @cached_property
     def relevant_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(newcomer, item) index pairs of everything liked."""
-        return self._cells([n.relevant for n in self.newcomers])
+        """(new user, item) index pairs of everything liked."""
+        return self._cells([n.relevant for n in self.cold_users])
 
     def _cells(self, item_ids: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         owner = np.repeat(np.arange(len(item_ids)), [len(row) for row in item_ids])
@@ -220,7 +220,7 @@ class Trial:
         return owner[items >= 0], items[items >= 0]
 
     def masks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates and liked items of newcomers `start .. stop - 1`, two bool `[stop - start,
+        """Candidates and liked items of new users `start .. stop - 1`, two bool `[stop - start,
         N]`.
         """
         shape = (stop - start, len(self.vocabulary))
@@ -236,24 +236,24 @@ class Trial:
     @cached_property
     def has_gains(self) -> bool:
         """Whether the acts that are asked about differ in strength."""
-        return len({n.strengths.get(i) for n in self.newcomers for i in n.relevant}) > 1
+        return len({n.strengths.get(i) for n in self.cold_users for i in n.relevant}) > 1
 
     def gains(self, start: int, stop: int) -> np.ndarray:
-        """[stop - start, N] float32 strength of what newcomers `start .. stop - 1` liked."""
-        people = self.newcomers[start:stop]
-        found = np.zeros((len(people), len(self.vocabulary)), np.float32)
-        for row, person in enumerate(people):
-            items = self.vocabulary.indexes(person.relevant)
-            gains = [person.strengths.get(item, 1.0) for item in person.relevant]
+        """[stop - start, N] float32 strength of what users `start .. stop - 1` liked."""
+        users = self.cold_users[start:stop]
+        found = np.zeros((len(users), len(self.vocabulary)), np.float32)
+        for row, user in enumerate(users):
+            items = self.vocabulary.indexes(user.relevant)
+            gains = [user.strengths.get(item, 1.0) for item in user.relevant]
             found[row, items[items >= 0]] = np.array(gains, np.float32)[items >= 0]
         return found
 
     def chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of newcomers small enough to hold their scores."""
+        """Ranges of new users small enough to hold their scores."""
         step = max(1, SCORES_AT_ONCE // len(self.vocabulary))
         return (
-            (start, min(start + step, len(self.newcomers)))
-            for start in range(0, len(self.newcomers), step)
+            (start, min(start + step, len(self.cold_users)))
+            for start in range(0, len(self.cold_users), step)
         )
 
 
@@ -270,8 +270,8 @@ class Measured:
 
 
 def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
-    """Every metric of `model` for each newcomer of `trial` after `shots` events."""
-    requests = requests_at(trial.newcomers, shots)
+    """Every metric of `model` for each new user of `trial` after `shots` events."""
+    requests = requests_at(trial.cold_users, shots)
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
     for start, stop in trial.chunks():
@@ -288,7 +288,7 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
         parts.append((ranked, values))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
-    is_rated = any(person.rated for person in trial.newcomers)
+    is_rated = any(user.rated for user in trial.cold_users)
     if trial.train.interactions.has_values and is_rated and isinstance(model, Rates):
         per_user |= _of_ratings(model, trial, shots, rng)
     return Measured(
@@ -339,10 +339,10 @@ def _of_lists(
 def _of_ratings(
     model: Rates, trial: Trial, shots: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    requests, users = requests_at(trial.newcomers, shots), len(trial.newcomers)
-    asked = [[item_id for item_id, _ in n.rated] for n in trial.newcomers]
+    requests, users = requests_at(trial.cold_users, shots), len(trial.cold_users)
+    asked = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])
-    actual = np.array([value for n in trial.newcomers for _, value in n.rated])
+    actual = np.array([value for n in trial.cold_users for _, value in n.rated])
     predicted = np.clip(
         np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range
     )
@@ -351,8 +351,8 @@ def _of_ratings(
         "rmse": metrics.rmse(predicted, actual, owner, users),
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
-    if isinstance(model, KnowsItsDoubt):
-        spread = np.concatenate(model.rate_spread(requests, asked))
+    if isinstance(model, KnowsItsUncertainty):
+        spread = np.concatenate(model.rate_std(requests, asked))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9
         )

@@ -17,7 +17,7 @@ from metarec.data.schema import BadInput
 
 CLIP = 100.0
 """Largest weight: beyond it a little bias is cheaper than the variance (Ionides 2008)."""
-FEWEST_EFFECTIVE = 50.0
+MIN_EFFECTIVE = 50.0
 """Below so many effective rows an estimate should not decide anything."""
 
 
@@ -35,15 +35,15 @@ class Estimate:
     @property
     def is_trustworthy(self) -> bool:
         """Whether enough effective rows stand behind it."""
-        return self.effective_rows >= FEWEST_EFFECTIVE
+        return self.effective_rows >= MIN_EFFECTIVE
 
     def __str__(self) -> str:
-        doubt = (
+        uncertainty = (
             ""
             if self.is_trustworthy
             else f" (only {self.effective_rows:.0f} effective rows: do not decide by it)"
         )
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]{doubt}"
+        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]{uncertainty}"
 
 
 def snips(

@@ -1,7 +1,7 @@
 """The protocols of two papers, so that their figures can be reproduced and seen beside what costs
 nothing.
 
-Both rank only the items a person rated in the end (10 of them in MeLU's), which is far easier than
+Both rank only the items a user rated in the end (10 of them in MeLU's), which is far easier than
 finding them in a catalog, and there the mean rating of each item is hard to beat: its row and that
 of chance are always printed.
 """
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Interactions, Vocabulary, id_order
 from metarec.evaluation import metrics
-from metarec.evaluation.baselines.ratings import Biases
+from metarec.evaluation.baselines.ratings import offsets_of
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
-from metarec.evaluation.interface import Judged, Rates
+from metarec.evaluation.interface import Evaluated, Rates
 from metarec.evaluation.significance import interval, resample
 from metarec.evaluation.tanp_scores import tanp_scores
 from metarec.recommendation.slate import Request
@@ -35,12 +35,12 @@ NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A paper's split: whom to learn from, and whom to judge in each of its scenarios."""
+    """A paper's split: whom to learn from, and whom to evaluate in each of its scenarios."""
 
     name: str
     train: Dataset
     validation: list[ColdUser]
-    """People set aside to choose settings by; never judged."""
+    """Users set aside to choose settings by; never evaluated."""
     scenarios: dict[str, list[ColdUser]]
     """`pool` is the whole support, `query` what is asked."""
     cuts: tuple[int, ...]
@@ -52,24 +52,24 @@ class Published:
 def melu_split(data: Dataset, *, seed: int = 0) -> Published:
     """MeLU's protocol (Lee et al. 2019, arXiv:1908.00413, section 4.1).
 
-    A fifth of the people are new; new items are the latest fifth by their year (by their first
-    event where no year is known, else drawn). People with 13 to 100 events of a kind take part; 10
-    at random are asked, the rest is shown. The paper judges three scenarios of cold start; its
+    A fifth of the users are new; new items are the latest fifth by their year (by their first
+    event where no year is known, else drawn). Users with 13 to 100 events of a kind take part; 10
+    at random are asked, the rest is shown. The paper evaluates three scenarios of cold start; its
     fourth trains on what it asks.
 
     Raises:
         BadInput: if the data hold no ratings, or nobody has so many events.
     """
     events, rng = _rated(data, "melu"), derive(seed, "melu")
-    people = _people(events, MELU_EVENTS, "melu")
-    new_people = people[rng.random(len(people)) < NEW_SHARE]
+    users = _users(events, MELU_EVENTS, "melu")
+    new_users = users[rng.random(len(users)) < NEW_SHARE]
     new_items = _new_items(data, events, rng)
-    is_new_item, is_new_person = (
+    is_new_item, is_new_user = (
         pl.col("item_id").is_in(new_items.implode()),
-        pl.col("user_id").is_in(pl.Series(new_people).implode()),
+        pl.col("user_id").is_in(pl.Series(new_users).implode()),
     )
     known = events.filter(~is_new_item)
-    aside = people[~np.isin(people, new_people)]
+    aside = users[~np.isin(users, new_users)]
     aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
     is_aside = pl.col("user_id").is_in(pl.Series(aside).implode())
 
@@ -79,58 +79,59 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
             data, part.join(counts, on="user_id", how="semi"), lambda count: count - MELU_ASKED, rng
         )
 
-    trained = known.filter(~is_new_person & ~is_aside)
-    old_people_new_items = tasks(events.filter(is_new_item & ~is_new_person & ~is_aside))
+    trained = known.filter(~is_new_user & ~is_aside)
+    old_users_new_items = tasks(events.filter(is_new_item & ~is_new_user & ~is_aside))
     scenarios = {
-        "new items, known people": old_people_new_items,
-        "known items, new people": tasks(known.filter(is_new_person)),
-        "new items, new people": tasks(events.filter(is_new_item & is_new_person)),
+        "new items, known users": old_users_new_items,
+        "known items, new users": tasks(known.filter(is_new_user)),
+        "new items, new users": tasks(events.filter(is_new_item & is_new_user)),
     }
     return Published(
         name="melu",
         train=_without_order(data, trained, rng),
         validation=_liking(tasks(known.filter(is_aside))),
-        scenarios={name: judged for name, judged in scenarios.items() if judged},
+        scenarios={name: evaluated for name, evaluated in scenarios.items() if evaluated},
         cuts=(1, 3),
         is_graded=True,
     )
 
 
 def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
-    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): people 7 : 1 : 2, 20 events
+    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): users 7 : 1 : 2, 20 events
     at random shown, the rest asked.
 
-    People with 30 to 200 events take part; of those judged, events on items that training does not
-    hold are left out. The query's items are ranked among themselves and scored by `tanp_scores`.
+    Users with 30 to 200 events take part; of those evaluated, events on items that training does
+    not hold are left out. The query's items are ranked among themselves and scored by
+    `tanp_scores`.
 
     Raises:
         BadInput: if the data hold no ratings, or nobody has so many events.
     """
     events, rng = _rated(data, "tanp"), derive(seed, "tanp")
-    people = rng.permutation(_people(events, TANP_EVENTS, "tanp"))
-    first, second = int(0.7 * len(people)), int(0.8 * len(people))
+    users = rng.permutation(_users(events, TANP_EVENTS, "tanp"))
+    first, second = int(0.7 * len(users)), int(0.8 * len(users))
 
     def of(chosen: np.ndarray) -> pl.DataFrame:
         return events.filter(pl.col("user_id").is_in(pl.Series(chosen, dtype=pl.Utf8).implode()))
 
-    trained = of(people[:first])
+    trained = of(users[:first])
     known = pl.col("item_id").is_in(trained["item_id"].unique().implode())
-    validation, judged = (
+    validation, evaluated = (
         _tasks(data, _enough(of(part).filter(known)), lambda _: TANP_SHOWN, rng)
-        for part in (people[first:second], people[second:])
+        for part in (users[first:second], users[second:])
     )
     return Published(
         name="tanp",
         train=_without_order(data, trained, rng),
         validation=_liking(validation),
-        scenarios={"new people": judged},
+        scenarios={"new users": evaluated},
         cuts=(5, 7, 10),
         is_graded=False,
     )
 
 
 def _enough(events: pl.DataFrame) -> pl.DataFrame:
-    """Those of people with enough of them for TaNP."""
+    """Those of users with enough of them for TaNP."""
     counts = events.group_by("user_id").len().filter(pl.col("len").is_between(*TANP_EVENTS))
     return events.join(counts, on="user_id", how="semi", maintain_order="left")
 
@@ -144,42 +145,42 @@ class ProtocolRow:
 
     scenario: str
     model: str
-    people: int
+    users: int
     means: dict[str, float]
-    """Metric -> mean over people."""
+    """Metric -> mean over users."""
     intervals: dict[str, tuple[float, float]]
-    """Metric -> 95% bootstrap interval over people."""
+    """Metric -> 95% bootstrap interval over users."""
 
 
-def judge_by_protocol(
-    published: Published, models: Sequence[Judged], *, seed: int = 0, progress: Progress = silent
+def evaluate_by_protocol(
+    published: Published, models: Sequence[Evaluated], *, seed: int = 0, progress: Progress = silent
 ) -> list[ProtocolRow]:
-    """Fit `models`, chance and the item mean on the protocol's training people, and judge them in
+    """Fit `models`, chance and the item mean on the protocol's training users, and evaluate them in
     its scenarios.
 
     Raises:
-        BadInput: if nobody is left to judge.
+        BadInput: if nobody is left to evaluate.
     """
     if not published.scenarios:
         raise BadInput(
-            f"nobody is left to judge by the protocol {published.name!r}: too few people with "
+            f"nobody is left to evaluate on the protocol {published.name!r}: too few users with "
             f"enough events"
         )
-    judged: list[Judged] = [Chance(), ItemMean(), *models]
+    evaluated: list[Evaluated] = [Chance(), ItemMean(), *models]
     rows = []
-    for n, model in enumerate(judged):
+    for n, model in enumerate(evaluated):
         model.fit(published.train, published.validation, derive(seed, "fit", model.name))
-        for scenario, newcomers in published.scenarios.items():
+        for scenario, cold_users in published.scenarios.items():
             rows.append(
                 _row(
                     scenario,
                     model,
-                    newcomers,
+                    cold_users,
                     published,
                     derive(seed, "ties", model.name, scenario),
                 )
             )
-        progress(f"protocol {published.name}", (n + 1) / len(judged), model.name)
+        progress(f"protocol {published.name}", (n + 1) / len(evaluated), model.name)
     return sorted(rows, key=lambda row: list(published.scenarios).index(row.scenario))
 
 
@@ -191,7 +192,7 @@ def describe_rows(rows: Sequence[ProtocolRow]) -> str:
         names = list(dict.fromkeys(name for row in part for name in row.means))
         lines += [
             "",
-            f"{scenario}: {part[0].people:,} people",
+            f"{scenario}: {part[0].users:,} users",
             f"{'':<22}" + "".join(f"{name:>16}" for name in names),
         ]
         for row in part:
@@ -251,8 +252,8 @@ class ItemMean:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Average, pulled towards the mean of all by two values."""
         self.table = TrainingTable.of(train, 0)
-        biases = Biases.of(self.table, 2.0, 10.0)
-        self.values = (biases.mean + biases.item).astype(np.float32)
+        offsets = offsets_of(self.table, 2.0, 10.0)
+        self.values = (offsets.mean + offsets.items).astype(np.float32)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -272,52 +273,52 @@ class ItemMean:
 
 def _row(
     scenario: str,
-    model: Judged,
-    newcomers: list[ColdUser],
+    model: Evaluated,
+    cold_users: list[ColdUser],
     published: Published,
     rng: np.random.Generator,
 ) -> ProtocolRow:
-    per_person = measure_queries(model, newcomers, published, rng)
-    weights = resample(len(newcomers), derive(0, "bootstrap", scenario))
+    per_user = measure_queries(model, cold_users, published, rng)
+    weights = resample(len(cold_users), derive(0, "bootstrap", scenario))
     bounds = {
         name: tuple(float(np.squeeze(b)) for b in interval(values[None], weights))
-        for name, values in per_person.items()
+        for name, values in per_user.items()
     }
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
-        people=len(newcomers),
-        means={name: float(np.nanmean(values)) for name, values in per_person.items()},
+        users=len(cold_users),
+        means={name: float(np.nanmean(values)) for name, values in per_user.items()},
         intervals={name: (low, high) for name, (low, high) in bounds.items()},
     )
 
 
 def measure_queries(
-    model: Judged, newcomers: list[ColdUser], published: Published, rng: np.random.Generator
+    model: Evaluated, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Metric -> [people], each person's query ranked among itself: by predicted value where the
+    """Metric -> [users], each user's query ranked among itself: by predicted value where the
     training data are rated and the model predicts one, else by score.
     """
-    requests = [Request(history=n.pool, profile=n.profile) for n in newcomers]
-    asked = [[item_id for item_id, _ in n.rated] for n in newcomers]
-    owner = np.repeat(np.arange(len(newcomers)), [len(ids) for ids in asked])
-    actual = np.array([value for n in newcomers for _, value in n.rated])
+    requests = [Request(history=n.pool, profile=n.profile) for n in cold_users]
+    asked = [[item_id for item_id, _ in n.rated] for n in cold_users]
+    owner = np.repeat(np.arange(len(cold_users)), [len(ids) for ids in asked])
+    actual = np.array([value for n in cold_users for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
     if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = np.clip(
             np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
         )
-        found["mae"] = metrics.mae(predicted, actual, owner, len(newcomers))
+        found["mae"] = metrics.mae(predicted, actual, owner, len(cold_users))
     else:
         scores = model.score(requests)
         columns = model.vocabulary.indexes(item_id for ids in asked for item_id in ids)
         predicted = np.where(columns >= 0, scores[owner, np.maximum(columns, 0)], -np.inf)
     if published.is_graded:
         return found | {
-            f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(newcomers), k, rng)
+            f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(cold_users), k, rng)
             for k in published.cuts
         }
-    return found | tanp_scores(predicted, actual, owner, len(newcomers), published.cuts, rng)
+    return found | tanp_scores(predicted, actual, owner, len(cold_users), published.cuts, rng)
 
 
 def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
@@ -330,20 +331,20 @@ def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
     return rated.unique(["user_id", "item_id"], keep="first", maintain_order=True)
 
 
-def _people(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.ndarray:
-    people = (
+def _users(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.ndarray:
+    users = (
         events.group_by("user_id")
         .len()
         .filter(pl.col("len").is_between(*between))
         .sort(id_order("user_id"))["user_id"]
         .to_numpy()
     )
-    if len(people) < 10:
+    if len(users) < 10:
         raise BadInput(
-            f"the protocol {protocol!r} takes people with {between[0]} to {between[1]} events; "
-            f"there are {len(people)}"
+            f"the protocol {protocol!r} takes users with {between[0]} to {between[1]} events; "
+            f"there are {len(users)}"
         )
-    return people
+    return users
 
 
 def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
@@ -368,7 +369,7 @@ def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) ->
 def _tasks(
     data: Dataset, events: pl.DataFrame, shown_of: Callable[[int], int], rng: np.random.Generator
 ) -> list[ColdUser]:
-    """Each person's events in a random order: the first so many shown, the rest asked."""
+    """Each user's events in a random order: the first so many shown, the rest asked."""
     events = events.with_columns(pl.Series("draw", rng.random(events.height))).sort(
         *id_order("user_id"), "draw"
     )
@@ -393,9 +394,9 @@ def _tasks(
     return tasks
 
 
-def _liking(newcomers: list[ColdUser]) -> list[ColdUser]:
+def _liking(cold_users: list[ColdUser]) -> list[ColdUser]:
     """Those who like something asked: others cannot tell a good ranking from a bad one."""
-    return [n for n in newcomers if n.relevant]
+    return [n for n in cold_users if n.relevant]
 
 
 def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> Dataset:
@@ -415,7 +416,7 @@ def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:
         {
             "scenario": row.scenario,
             "model": row.model,
-            "people": row.people,
+            "users": row.users,
             "metrics": {
                 name: {"mean": mean, "low": row.intervals[name][0], "high": row.intervals[name][1]}
                 for name, mean in row.means.items()

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation import leave_last_out as last_out
 from metarec.evaluation.baselines import BASELINES
-from metarec.evaluation.interface import Judged
-from metarec.evaluation.paper_protocols import ProtocolRow, Published, judge_by_protocol
+from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.paper_protocols import ProtocolRow, Published, evaluate_by_protocol
 from metarec.runtime.progress import Progress, silent
 
 
@@ -54,12 +54,12 @@ def tanp_lastfm(folder: Path) -> Published:
         ),
         name="TaNP's Last.FM",
     )
-    validation, judged = (_episodes(folder / part, values) for part in ("validation", "testing"))
+    validation, evaluated = (_episodes(folder / part, values) for part in ("validation", "testing"))
     return Published(
         name="tanp",
         train=train,
         validation=[user for user in validation if user.relevant],
-        scenarios={"new users": judged},
+        scenarios={"new users": evaluated},
         cuts=(5, 7, 10),
         is_graded=False,
     )
@@ -105,7 +105,7 @@ COMPARED = ("ItemMean+UserOffset", "ItemKNN", "EASE")
 def reproduce(
     name: str,
     path: Path,
-    models: Sequence[Judged],
+    models: Sequence[Evaluated],
     *,
     seed: int = 0,
     progress: Progress = silent,
@@ -121,9 +121,9 @@ def reproduce(
     found = table.read(path)
     if isinstance(found, Published):
         compared = [BASELINES[baseline]() for baseline in COMPARED]
-        return judge_by_protocol(found, [*compared, *models], seed=seed, progress=progress)
+        return evaluate_by_protocol(found, [*compared, *models], seed=seed, progress=progress)
     split = last_out.leave_last_out_split(found)
-    return last_out.judge_last_out(split, models, seed=seed, progress=progress)
+    return last_out.evaluate_last_out(split, models, seed=seed, progress=progress)
 
 
 def table_of(name: str) -> Table:

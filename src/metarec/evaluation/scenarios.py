@@ -1,11 +1,11 @@
 """Ways to be cold: new users, new items, both, neither, and users first seen after a moment.
 
-| scenario | people | items listed | what it tells |
+| scenario | users | items listed | what it tells |
 |---|---|---|---|
-| user-cold | newcomers | those of the training events | the learning curve |
+| user-cold | new users | those of the training events | the learning curve |
 | item-cold | known | hidden ones, among themselves or among all | can content place an item nobody
 has met? |
-| both-cold | newcomers | hidden ones, among themselves or among all | the hardest case |
+| both-cold | new users | hidden ones, among themselves or among all | the hardest case |
 | warm | known, their last events held out | those of the training events | the price, if any, of
 being good at the start |
 | time | first seen after a moment | those of the events before it | what a service trained at that
@@ -20,16 +20,16 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import (
+from metarec.data.cold_users import (
     ColdUser,
     ColdUserSplit,
     Horizon,
     accepted_items,
-    as_newcomers,
+    as_cold_users,
     choose_horizon,
+    cold_users_of,
     items_of_users,
-    newcomers_of,
-    split_newcomers,
+    split_cold_users,
     telling_acts,
 )
 from metarec.data.schema import BadInput, Dataset, id_order
@@ -42,20 +42,20 @@ SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 HIDDEN_SHARE = 0.1
 """Part of the items hidden from training in the scenarios with cold items."""
 HELD_OUT_SHARE = 0.2
-"""Part of a known person's events, the last ones, that warm people are judged on."""
-MOST_WARM = 2000
-"""Known people judged at most."""
-LEAST_UNMET = 10
-"""People whom a fitted model must not have met, for it to be judged."""
+"""Part of a known user's events, the last ones, that warm users are evaluated on."""
+MAX_WARM = 2000
+"""Known users evaluated at most."""
+MIN_UNMET = 10
+"""Users whom a fitted model must not have met, for it to be evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What to fit on, and one or two ways to judge it."""
+    """What to fit on, and one or two ways to evaluate it."""
 
     scenario: Scenario
     split: ColdUserSplit
-    """Fit on `train`, choose by `validation`; `test` are those judged, `horizon` says after how
+    """Fit on `train`, choose by `validation`; `test` are those evaluated, `horizon` says after how
     many events.
     """
     trials: dict[str, Trial]
@@ -76,15 +76,15 @@ def prepare(
         data: everything known.
         scenario: one of `SCENARIOS`.
         seed: draws who is new and what is hidden.
-        horizon: numbers of events of newcomers; chosen from the data where None.
-        most: people judged at most.
+        horizon: numbers of events of new users; chosen from the data where None.
+        most: users evaluated at most.
 
     Raises:
-        BadInput: for an unknown scenario, or data that leave nobody to judge in it.
+        BadInput: for an unknown scenario, or data that leave nobody to evaluate in it.
     """
     rng = derive(seed, "scenario")
     if scenario == "user-cold":
-        split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+        split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
         return Setting(
             scenario=scenario, split=split, trials={"all": Trial.of(split.test, split.train)}
         )
@@ -102,17 +102,17 @@ def prepare(
 def prepare_unmet(
     data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
 ) -> Setting:
-    """Judge a model that is already fitted, on people it never met: a third of them choose the
-    baselines' settings, the rest judge.
+    """Evaluate a model that is already fitted, on users it never met: a third of them choose the
+    baselines' settings, the rest evaluate.
 
     Args:
         data: everything known.
         train: what the model was fitted on; baselines are fitted on it too.
-        seed: draws who judges.
-        most: people judged at most.
+        seed: draws who evaluates.
+        most: users evaluated at most.
 
     Raises:
-        BadInput: if too few people of `data` are not in `train`.
+        BadInput: if too few users of `data` are not in `train`.
     """
     known = train.interactions.frame.select("user_id").unique()
     counts = items_of_users(data.interactions)
@@ -122,19 +122,19 @@ def prepare_unmet(
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )
-    if len(new) < LEAST_UNMET:
+    if len(new) < MIN_UNMET:
         raise BadInput(
-            f"only {len(new)} people of {data.name} whom the model has not met have the "
+            f"only {len(new)} users of {data.name} whom the model has not met have the "
             f"{horizon.min_events} events needed to "
-            f"be judged, {LEAST_UNMET} are needed; keep some out with `metarec fit --hold-out "
+            f"be evaluated, {MIN_UNMET} are needed; keep some out with `metarec fit --hold-out "
             f"0.2`, or evaluate without a model"
         )
     shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
     cut = len(new) // 3
     catalog = train.interactions.frame.select("item_id").unique()
     validation, test = (
-        newcomers_of(data, people, catalog, horizon)
-        for people in (shuffled[:cut], shuffled[cut:][:most])
+        cold_users_of(data, users, catalog, horizon)
+        for users in (shuffled[:cut], shuffled[cut:][:most])
     )
     split = ColdUserSplit(train=train, validation=validation, test=test, horizon=horizon)
     return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
@@ -160,25 +160,25 @@ def _without(data: Dataset, cold: list[str]) -> Dataset:
     return data.with_interactions(data.interactions.frame.filter(~pl.col("item_id").is_in(cold)))
 
 
-def _ask_cold(people: list[ColdUser], cold: set[str]) -> list[ColdUser]:
-    """The same people, asked about cold items alone; those with no liked one are left out."""
+def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
+    """The same users, asked about cold items alone; those with no liked one are left out."""
     asked = [
         replace(
             p,
             query=[e for e in p.query if e[0] in cold],
             relevant=[i for i in p.relevant if i in cold],
         )
-        for p in people
+        for p in users
     ]
     return [p for p in asked if p.relevant]
 
 
 def _cold_trials(
-    people: list[ColdUser], train: Dataset, cold: list[str], scenario: str
+    users: list[ColdUser], train: Dataset, cold: list[str], scenario: str
 ) -> dict[str, Trial]:
-    if not people:
+    if not users:
         raise BadInput(
-            f"nobody likes a hidden item, so {scenario} cannot be judged; give more events"
+            f"nobody likes a hidden item, so {scenario} cannot be evaluated; give more events"
         )
     known = (
         train.interactions.frame.select("item_id")
@@ -187,71 +187,71 @@ def _cold_trials(
         .to_list()
     )
     return {
-        "cold": Trial.of(people, train, candidates=cold),
-        "all": Trial.of(people, train, candidates=[*known, *cold]),
+        "cold": Trial.of(users, train, candidates=cold),
+        "all": Trial.of(users, train, candidates=[*known, *cold]),
     }
 
 
 def _both_cold(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Newcomers as in user-cold, but the hidden items are in no training event and in no
+    """New users as in user-cold, but the hidden items are in no training event and in no
     support.
     """
-    split = split_newcomers(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
-    people = [
+    users = [
         replace(p, pool=[e for e in p.pool if e[0] not in set(cold)])
         for p in _ask_cold(split.test, set(cold))
     ]
     warm = [_ask_warm(p, set(cold)) for p in split.validation]
-    split = replace(split, train=train, test=people, validation=[p for p in warm if p.relevant])
+    split = replace(split, train=train, test=users, validation=[p for p in warm if p.relevant])
     return Setting(
-        scenario="both-cold", split=split, trials=_cold_trials(people, train, cold, "both-cold")
+        scenario="both-cold", split=split, trials=_cold_trials(users, train, cold, "both-cold")
     )
 
 
-def _ask_warm(person: ColdUser, cold: set[str]) -> ColdUser:
+def _ask_warm(user: ColdUser, cold: set[str]) -> ColdUser:
     return replace(
-        person,
-        pool=[e for e in person.pool if e[0] not in cold],
-        query=[e for e in person.query if e[0] not in cold],
-        relevant=[i for i in person.relevant if i not in cold],
+        user,
+        pool=[e for e in user.pool if e[0] not in cold],
+        query=[e for e in user.query if e[0] not in cold],
+        relevant=[i for i in user.relevant if i not in cold],
     )
 
 
 def _item_cold(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Known people with their whole visible history as support; validation newcomers as in
+    """Known users with their whole visible history as support; validation new users as in
     user-cold.
     """
-    split = split_newcomers(
+    split = split_cold_users(
         data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
     )
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
     events = split.train.interactions.frame
-    people = _known_people(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
-    longest = max((p.n_items for p in people), default=1)
+    users = _known_users(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
+    longest = max((p.n_items for p in users), default=1)
     split = replace(
         split,
         train=train,
-        test=people,
+        test=users,
         horizon=replace(split.horizon, shots=(longest,)),
         validation=[p for p in (_ask_warm(v, set(cold)) for v in split.validation) if p.relevant],
     )
     return Setting(
-        scenario="item-cold", split=split, trials=_cold_trials(people, train, cold, "item-cold")
+        scenario="item-cold", split=split, trials=_cold_trials(users, train, cold, "item-cold")
     )
 
 
 def _warm(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Known people: their last fifth of events is taken out of training and asked about."""
-    split = split_newcomers(
+    """Known users: their last fifth of events is taken out of training and asked about."""
+    split = split_cold_users(
         data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
     )
     events = split.train.interactions.frame
@@ -262,21 +262,21 @@ def _warm(
     marked = events.with_columns(is_held.alias("held"))
     train = data.with_interactions(marked.filter(~pl.col("held")).drop("held"))
     catalog = set(train.interactions.frame["item_id"].unique())
-    people = _known_people(data, marked, pl.col("held"), catalog, rng, most)
-    if not people:
+    users = _known_users(data, marked, pl.col("held"), catalog, rng, most)
+    if not users:
         raise BadInput(
-            f"no known person of {data.name} has the {split.horizon.min_events} events and a "
+            f"no known user of {data.name} has the {split.horizon.min_events} events and a "
             f"liked one among the last of them "
             "that warm needs"
         )
-    longest = max(p.n_items for p in people)
+    longest = max(p.n_items for p in users)
     split = replace(
-        split, train=train, test=people, horizon=replace(split.horizon, shots=(longest,))
+        split, train=train, test=users, horizon=replace(split.horizon, shots=(longest,))
     )
-    return Setting(scenario="warm", split=split, trials={"all": Trial.of(people, train)})
+    return Setting(scenario="warm", split=split, trials={"all": Trial.of(users, train)})
 
 
-def _known_people(
+def _known_users(
     data: Dataset,
     events: pl.DataFrame,
     is_asked: pl.Expr,
@@ -284,7 +284,7 @@ def _known_people(
     rng: np.random.Generator,
     most: int | None,
 ) -> list[ColdUser]:
-    """At most `most` people with asked events in `catalog`: their other events are the pool."""
+    """At most `most` users with asked events in `catalog`: their other events are the pool."""
     of = data.interactions.keep(events)
     marked = events.select(is_asked.alias("asked"), "user_id")
     acts = telling_acts(replace(of, frame=events.with_columns(marked["asked"])))
@@ -295,11 +295,11 @@ def _known_people(
     wanted = accepted_items(later, of.relevant_from).filter("is_relevant")
     able = wanted.join(pools, on="user_id", how="semi").select("user_id").unique()
     ids = able.sort(id_order("user_id"))["user_id"].to_numpy()
-    limit = min(most or MOST_WARM, MOST_WARM)
+    limit = min(most or MAX_WARM, MAX_WARM)
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
     chosen = pl.col("user_id").is_in(list(ids))
-    return as_newcomers(data, pools.filter(chosen), later.filter(chosen))
+    return as_cold_users(data, pools.filter(chosen), later.filter(chosen))
 
 
 def _time(
@@ -309,17 +309,15 @@ def _time(
     choose the baselines' settings.
     """
     cut = split_by_time(data, horizon=horizon)
-    if len(cut.newcomers) < LEAST_UNMET:
+    if len(cut.cold_users) < MIN_UNMET:
         raise BadInput(
-            f"only {len(cut.newcomers)} users first seen after the cut in time have the "
-            f"{cut.horizon.min_events} events needed to be judged, {LEAST_UNMET} are needed; use "
+            f"only {len(cut.cold_users)} users first seen after the cut in time have the "
+            f"{cut.horizon.min_events} events needed to be evaluated, {MIN_UNMET} are needed; use "
             "--scenario user-cold, or ask for fewer events with --support"
         )
-    order = rng.permutation(len(cut.newcomers))
-    people = [cut.newcomers[place] for place in order]
-    third = len(people) // 3
-    test = people[third:][:most]
-    split = ColdUserSplit(
-        train=cut.train, validation=people[:third], test=test, horizon=cut.horizon
-    )
+    order = rng.permutation(len(cut.cold_users))
+    users = [cut.cold_users[place] for place in order]
+    third = len(users) // 3
+    test = users[third:][:most]
+    split = ColdUserSplit(train=cut.train, validation=users[:third], test=test, horizon=cut.horizon)
     return Setting(scenario="time", split=split, trials={"all": Trial.of(test, cut.train)})

@@ -1,6 +1,6 @@
-"""How sure a mean, or a difference between two recommenders on the same people, is.
+"""How sure a mean, or a difference between two recommenders on the same users, is.
 
-Intervals resample people (percentile bootstrap, Efron 1979); p-values are paired t-tests, corrected
+Intervals resample users (percentile bootstrap, Efron 1979); p-values are paired t-tests, corrected
 over all comparisons of a family by Holm 1979, so that twenty looks do not make one of them a
 finding.
 """
@@ -57,7 +57,7 @@ def interval(
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One recommender minus another on the same people, oriented so that above 0 the first is
+    """One recommender minus another on the same users, oriented so that above 0 the first is
     better.
     """
 
@@ -86,20 +86,20 @@ class Difference:
 def paired_difference(
     ours: np.ndarray, theirs: np.ndarray, weights: np.ndarray, *, higher_is_better: bool = True
 ) -> Difference:
-    """Compare two recommenders on the same people.
+    """Compare two recommenders on the same users.
 
     Args:
         ours: `[users]` metric of the first.
-        theirs: `[users]` of the second, the same people in the same order.
+        theirs: `[users]` of the second, the same users in the same order.
         weights: `[draws, users]` from `resample`.
         higher_is_better: False for errors: the sign is turned.
 
     Raises:
-        BadInput: if the two do not cover the same number of people.
+        BadInput: if the two do not cover the same number of users.
     """
     if ours.shape != theirs.shape:
         raise BadInput(
-            f"a paired comparison needs the same people: {ours.shape} values against {theirs.shape}"
+            f"a paired comparison needs the same users: {ours.shape} values against {theirs.shape}"
         )
     gain = (ours - theirs) if higher_is_better else (theirs - ours)
     low, high = interval(gain, weights)
@@ -109,7 +109,7 @@ def paired_difference(
 
 
 def _p_value(gain: np.ndarray) -> float:
-    """1.0 where there is nothing to test: fewer than two people, or the same difference for all of
+    """1.0 where there is nothing to test: fewer than two users, or the same difference for all of
     them being 0.
     """
     known = gain[~np.isnan(gain)]

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.runtime.gains import discounts
+
 
 def tanp_scores(
     predicted: np.ndarray,
     actual: np.ndarray,
     owner: np.ndarray,
-    people: int,
+    users: int,
     cuts: Sequence[int],
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Precision, NDCG and average precision [people] at each cut; equal predictions are ordered by
+    """Precision, NDCG and average precision [users] at each cut; equal predictions are ordered by
     chance.
 
     Args:
@@ -29,8 +31,8 @@ def tanp_scores(
         owner: [E] the user asked, ascending.
     """
     order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
-    ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, people)))
-    found = {f"{name}@{k}": np.zeros(people) for k in cuts for name in ("precision", "ndcg", "map")}
+    ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, users)))
+    found = {f"{name}@{k}": np.zeros(users) for k in cuts for name in ("precision", "ndcg", "map")}
     for user, values in enumerate(ranked):
         for k in cuts:
             precision, ndcg, average = _scores(values, k)
@@ -47,7 +49,7 @@ def _scores(values: np.ndarray, k: int) -> tuple[float, float, float]:
     if not len(values):
         return (np.nan,) * 3
     best, shown = np.sort(values)[::-1][:k], values[:k]
-    discount = 1.0 / np.log2(np.arange(len(shown)) + 2.0)
+    discount = discounts(len(shown))
     ideal = float((2.0**best - 1.0) @ discount)
     hits = _hits(shown, best)
     average = float((np.cumsum(hits) / (np.arange(len(hits)) + 1.0)) @ hits) / k

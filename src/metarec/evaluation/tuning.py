@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser, ColdUserSplit, split_newcomers
+from metarec.data.cold_users import ColdUser, ColdUserSplit, split_cold_users
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
@@ -31,7 +31,7 @@ Space: TypeAlias = "dict[tuple[str, str], tuple[float, float]]"
 """(model, setting) -> the range tried."""
 CHOOSING = ("ndcg@10", "recall@20")
 """What chooses, each relative to the defaults: neither may pay for the other."""
-HELD_OUT, MOST = 0.15, 500
+HELD_OUT, MAX_ROWS = 0.15, 500
 """Share of the users that choose, the same that confirm, and their number at most."""
 STAGE = "tune"
 
@@ -121,13 +121,13 @@ def tune(
     space = _space(models, parts)
     search = _Search.of(space, seed)
     clock = _Clock(limit=60 * minutes)
-    judge = _Judge.of(data, fit, seed)
-    default = clock.timed(lambda: judge.of_configs(dict(models)))
+    evaluate = _Evaluator.of(data, fit, seed)
+    default = clock.timed(lambda: evaluate.of_configs(dict(models)))
     best, best_configs, gain = default, dict(models), 0.0
     while clock.has_time:
         progress(STAGE, clock.share, f"{clock.fits} fits, best {gain:+.1%}")
         configs = search.ask(models)
-        found = clock.timed(lambda configs=configs: judge.of_configs(configs))  # type: ignore[misc]
+        found = clock.timed(lambda configs=configs: evaluate.of_configs(configs))  # type: ignore[misc]
         worth = found.over(default)
         search.tell(worth)
         if worth > gain:
@@ -206,7 +206,7 @@ class _Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Judge:
+class _Evaluator:
     """Fits on the users left and measures those held out."""
 
     fit: Fit
@@ -214,9 +214,9 @@ class _Judge:
     seed: int
 
     @classmethod
-    def of(cls, data: Dataset, fit: Fit, seed: int) -> _Judge:
+    def of(cls, data: Dataset, fit: Fit, seed: int) -> _Evaluator:
         rng = derive(seed, "tune", "split")
-        split = split_newcomers(data, rng=rng, test=HELD_OUT, validation=HELD_OUT, most=MOST)
+        split = split_cold_users(data, rng=rng, test=HELD_OUT, validation=HELD_OUT, most=MAX_ROWS)
         if min(len(split.test), len(split.validation)) < 2:
             raise BadInput(
                 "--tune holds users out to choose by, and too few have events enough "
@@ -274,6 +274,7 @@ class _Search:
         found = dict(given)
         for name, field in self._space:
             value = self._asked.params[_key((name, field))]
+            value = value if isinstance(value, int) else float(f"{value:.3g}")  # as it is printed
             found[name] = replace(found.get(name, config_of(name)), **{field: value})
         return found
 

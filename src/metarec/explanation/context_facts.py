@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from metarec.explanation.relative_score import Explained
     from metarec.recommendation.slate import Request
 
-FEWEST_FRIENDS = 3
+MIN_FRIENDS = 3
 """Of fewer friends a count would tell who it was."""
 
 
@@ -53,7 +53,7 @@ def _of_item(
     """How many friends took it, and how far it is."""
     facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
     named = known.friends.indices
-    if isinstance(friends, Friends) and len(named) >= FEWEST_FRIENDS:
+    if isinstance(friends, Friends) and len(named) >= MIN_FRIENDS:
         count = friends.who_took(named, item)
         if count:
             facts[FRIENDS] = f"{count} of your {len(named)} friends {_verb(model)} it"

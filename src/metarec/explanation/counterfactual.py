@@ -29,7 +29,7 @@ from metarec.explanation.relative_score import (
 from metarec.recommendation.explained import Counterfactual
 from metarec.recommendation.slate import Request
 
-MOST_TRIES = 2000
+MAX_TRIES = 2000
 """Sets of events scored at most in the exact search, before the greedy one takes over."""
 THINNED = 16
 """Rounds in which the greedy search puts back what is not needed; each scores every event of it."""
@@ -41,7 +41,7 @@ def counterfactual(
     item_id: str,
     *,
     k: int = 10,
-    most_tries: int = MOST_TRIES,
+    most_tries: int = MAX_TRIES,
     among: Sequence[int] | None = None,
 ) -> Counterfactual:
     """Find the fewest events whose removal takes `item_id` off the slate of `k`.
@@ -150,8 +150,8 @@ def _margin(
     """Score of the item minus the score it needs for a place among the first k, [B]; 0 or less: off
     the slate.
 
-    Equal scores are ordered by index, as in `standing.top`; an item kept by that rule alone gets
-    the smallest margin there is.
+    Equal scores are ordered by index, as in `relative_score.top`; an item kept by that rule alone
+    gets the smallest margin there is.
     """
     if hidden[column]:
         return np.full(len(requests), -np.inf)

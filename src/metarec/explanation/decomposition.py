@@ -1,4 +1,4 @@
-"""A model taken apart: what each part of the score is worth to newcomers, and the card that says
+"""A model taken apart: what each part of the score is worth to new users, and the card that says
 so.
 
 The score is an exact sum of parts, so a part is taken out by subtraction and nothing is trained
@@ -29,7 +29,7 @@ class AblationRow:
     without: float
     """Mean NDCG@k of the score without this part."""
     loss: Mean
-    """NDCG@k lost by taking it out, paired by newcomer; negative: the model is better off without
+    """NDCG@k lost by taking it out, paired by new user; negative: the model is better off without
     it here.
     """
     alone: float
@@ -41,7 +41,7 @@ class Ablation:
     """Quality of the whole and what each part is worth, at each number of events."""
 
     k: int
-    newcomers: int
+    cold_users: int
     full: dict[int, Mean]
     """Number of events -> NDCG@k of the whole score."""
     rows: list[AblationRow]
@@ -57,7 +57,7 @@ class Ablation:
         shots = list(self.full)
         name = max(len(f"without {row.part}") for row in self.rows)
         lines = [
-            f"NDCG@{self.k} of {self.newcomers} newcomers lost when a part is taken out (* clear "
+            f"NDCG@{self.k} of {self.cold_users} new users lost when a part is taken out (* clear "
             f"of zero)",
             " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
             f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots),
@@ -77,10 +77,11 @@ class Ablation:
 def ablate(
     model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10
 ) -> Ablation:
-    """Take each part out of the score in turn and judge what is left on the newcomers of `trial`.
+    """Take each part out of the score in turn and evaluate what is left on the new users of
+    `trial`.
 
     Args:
-        shots: numbers of events at which to judge.
+        shots: numbers of events at which to evaluate.
         rng: draws the bootstrap.
     """
     full: dict[int, Mean] = {}
@@ -98,14 +99,14 @@ def ablate(
             )
             for part in lacking
         ]
-    return Ablation(k=k, newcomers=len(trial.newcomers), full=full, rows=rows)
+    return Ablation(k=k, cold_users=len(trial.cold_users), full=full, rows=rows)
 
 
 def _qualities(
     model: Explained, trial: Trial, shots: int, k: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """NDCG@k [B] of the whole score, of it without each part, and of each part alone."""
-    requests = requests_at(trial.newcomers, shots)
+    requests = requests_at(trial.cold_users, shots)
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for start, stop in trial.chunks():
         parts = model.score_parts(requests[start:stop])
@@ -147,12 +148,12 @@ def model_card(
     lines = [
         f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}",
         "",
-        f"Recommends {len(model.vocabulary):,} items of {data_name} to newcomers.",
+        f"Recommends {len(model.vocabulary):,} items of {data_name} to new users.",
         "",
         "## Quality",
         "",
-        f"NDCG@{ablation.k} of {ablation.newcomers} held-out newcomers, by number of events; 95% "
-        f"interval over people.",
+        f"NDCG@{ablation.k} of {ablation.cold_users} held-out new users, by number of events; 95% "
+        f"interval over users.",
         "",
         "| | " + " | ".join(str(s) for s in shots) + " |",
         "|---|" + "---|" * len(shots),
@@ -181,7 +182,7 @@ def model_card(
         "## Caveats",
         "",
         *(f"- {caveat}" for caveat in caveats),
-        "- Judged offline on what people chose by themselves; a live test may differ.",
+        "- Evaluated offline on what users chose by themselves; a live test may differ.",
         "- Groups were not compared here; see the audit.",
     ]
     return "\n".join(lines) + "\n"

@@ -2,8 +2,8 @@
 picture.
 
 - *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): take events away (or
-  put them in) in the order an explanation ranks them, and watch the item's standing. A faithful
-  order falls (rises) faster than random ones.
+  put them in) in the order an explanation ranks them, and watch the item's relative score. A
+  faithful order falls (rises) faster than random ones.
 - *Agreement* with exact leave-one-out: rank correlation of each method's effects with it.
 - *Stability*: rank correlation of effects between models fitted from other seeds.
 - *Additivity*: largest miss of the parts against the score.
@@ -28,7 +28,7 @@ from metarec.explanation.relative_score import (
     columns_of,
     hidden_items,
     known_history,
-    standings,
+    relative_scores,
     top,
     with_events,
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Method = Callable[[Sequence[Request], Sequence[str]], list[np.ndarray]]
 """(requests, one item each) -> one array of effects per request, one number an event."""
 RANDOM_ORDERS = 8
-"""Random orders averaged for each person."""
+"""Random orders averaged for each user."""
 GRID = np.linspace(0.0, 1.0, 9)
 """Shares of the events at which mean curves are kept."""
 
@@ -52,30 +52,32 @@ class Curve:
     method: str
     kind: str
     """`deletion` or `insertion`."""
-    standing: list[float]
-    """Mean standing after each eighth of a person's events is taken away (or put in), 9 numbers."""
+    relative_score: list[float]
+    """Mean relative score after each eighth of a user's events is taken away (or put in), 9
+    numbers.
+    """
     random: list[float]
     """The same in random order."""
     gain: Mean
     """Mean distance of the method's curve from the random one (deletion: below it, insertion:
-    above), in standing; above 0: better.
+    above), in relative score; above 0: better.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faithfulness:
-    """Every measure of one model on one set of people."""
+    """Every measure of one model on one set of users."""
 
-    people: int
+    users: int
     curves: list[Curve]
     agreement: dict[str, Mean]
-    """Method -> Spearman correlation with exact leave-one-out, over people."""
+    """Method -> Spearman correlation with exact leave-one-out, over users."""
     stability: Mean | None
     """Spearman correlation of leave-one-out between models fitted from other seeds; None if only
     one was given.
     """
     additivity: float
-    """Largest |score - sum of parts| over people and the catalog, as a share of the largest
+    """Largest |score - sum of parts| over users and the catalog, as a share of the largest
     |score|.
     """
     promised: float = 1e-6
@@ -92,7 +94,7 @@ class Faithfulness:
 
     def to_text(self) -> str:
         """A table for a terminal."""
-        lines = [f"explanations of the first item of {self.people} people's slates"]
+        lines = [f"explanations of the first item of {self.users} users's slates"]
         lines += [
             f"  {c.kind:<9} {c.method:<14} {c.gain} better than random "
             f"order{'' if c.gain.low > 0 else '  (not clear)'}"
@@ -149,30 +151,28 @@ def measure_faithfulness(
     """Measure the explanations of the first item of every request's slate.
 
     Args:
-        requests: people with at least two events each; others are left out.
+        requests: users with at least two events each; others are left out.
         reseeded: models fitted on the same data from other seeds, over the same vocabulary.
 
     Raises:
         BadInput: if nobody has two events of known items.
     """
-    people = [
+    users = [
         known for known in (known_history(model, r)[0] for r in requests) if len(known.history) > 1
     ]
-    if not people:
+    if not users:
         raise BadInput(
-            "faithfulness needs people with at least two events of known items; give longer "
+            "faithfulness needs users with at least two events of known items; give longer "
             "histories"
         )
-    scores = model.score(people)
-    items = model.vocabulary.names(top(scores, hidden_items(model, people), 1)[:, 0])
-    summed = np.sum(
-        [part.astype(np.float64) for part in model.score_parts(people).values()], axis=0
-    )
-    effects = {name: method(people, items) for name, method in methods_of(model, rng).items()}
+    scores = model.score(users)
+    items = model.vocabulary.names(top(scores, hidden_items(model, users), 1)[:, 0])
+    summed = np.sum([part.astype(np.float64) for part in model.score_parts(users).values()], axis=0)
+    effects = {name: method(users, items) for name, method in methods_of(model, rng).items()}
     curves = [
         curve
         for kind in ("deletion", "insertion")
-        for curve in _curves(model, people, items, effects, kind, rng)
+        for curve in _curves(model, users, items, effects, kind, rng)
     ]
     exact = effects["leave-one-out"]
     agreement = {
@@ -181,12 +181,12 @@ def measure_faithfulness(
         if name != "leave-one-out"
     }
     others = [
-        _correlations(methods_of(other, rng)["leave-one-out"](people, items), exact)
+        _correlations(methods_of(other, rng)["leave-one-out"](users, items), exact)
         for other in reseeded
     ]
     missed = float(np.abs(scores - summed).max() / max(np.abs(scores).max(), 1e-12))
     return Faithfulness(
-        people=len(people),
+        users=len(users),
         curves=curves,
         agreement=agreement,
         additivity=missed,
@@ -196,7 +196,7 @@ def measure_faithfulness(
 
 def _curves(
     model: Explained,
-    people: Sequence[Request],
+    users: Sequence[Request],
     items: Sequence[str],
     effects: dict[str, list[np.ndarray]],
     kind: str,
@@ -205,19 +205,19 @@ def _curves(
     """One curve for each method, all against the same random orders."""
     by_chance = np.stack(
         [
-            _walk(model, people, items, [rng.permutation(len(p.history)) for p in people], kind)
+            _walk(model, users, items, [rng.permutation(len(p.history)) for p in users], kind)
             for _ in range(RANDOM_ORDERS)
         ]
     ).mean(axis=0)
     sign = 1.0 if kind == "insertion" else -1.0
     curves = []
     for name, found in effects.items():
-        walked = _walk(model, people, items, [np.argsort(-e, kind="stable") for e in found], kind)
+        walked = _walk(model, users, items, [np.argsort(-e, kind="stable") for e in found], kind)
         curves.append(
             Curve(
                 method=name,
                 kind=kind,
-                standing=walked.mean(axis=0).tolist(),
+                relative_score=walked.mean(axis=0).tolist(),
                 random=by_chance.mean(axis=0).tolist(),
                 gain=Mean.of(sign * (walked - by_chance).mean(axis=1), rng),
             )
@@ -227,30 +227,30 @@ def _curves(
 
 def _walk(
     model: Explained,
-    people: Sequence[Request],
+    users: Sequence[Request],
     items: Sequence[str],
     orders: Sequence[np.ndarray],
     kind: str,
 ) -> np.ndarray:
-    """Standing [B, 9] of each person's item as events go (or come) in the given order, read at each
+    """Standing [B, 9] of each user's item as events go (or come) in the given order, read at each
     eighth of the way.
     """
-    lengths = np.array([len(person.history) for person in people])
+    lengths = np.array([len(user.history) for user in users])
     steps = [
-        (person, order[size:] if kind == "deletion" else order[:size])
-        for person, order in zip(people, orders, strict=True)
+        (user, order[size:] if kind == "deletion" else order[:size])
+        for user, order in zip(users, orders, strict=True)
         for size in range(len(order) + 1)
     ]
     columns = np.repeat(columns_of(model, items), lengths + 1)[:, None]
-    found = standings(
-        model, [with_events(person, kept.tolist()) for person, kept in steps], columns
+    found = relative_scores(
+        model, [with_events(user, kept.tolist()) for user, kept in steps], columns
     )[:, 0]
     walks = np.split(found, np.cumsum(lengths + 1)[:-1])
     return np.stack([np.interp(GRID, np.linspace(0.0, 1.0, len(walk)), walk) for walk in walks])
 
 
 def _correlations(found: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> np.ndarray:
-    """Spearman correlation for each person, [B]; 0 where either side says the same of every
+    """Spearman correlation for each user, [B]; 0 where either side says the same of every
     event.
     """
     return np.array([_spearman(a, b) for a, b in zip(found, exact, strict=True)])

@@ -54,7 +54,7 @@ def field_facts(model: Explained, request: Request, item: int) -> list[str]:
 
 
 def labels_of(model: Explained) -> Mapping[str, str]:
-    """How people of the model's field write its columns and attributes."""
+    """How users of the model's field write its columns and attributes."""
     policy = getattr(model, "policy", None)
     return NO_DOMAIN.labels if policy is None else _pack(policy).labels
 
@@ -100,7 +100,7 @@ class _Told:
         return str(value[0] if isinstance(value, list | tuple) and value else value)
 
     def label(self, name: str) -> str:
-        """A name as people of the field write it, without the unit at its end."""
+        """A name as users of the field write it, without the unit at its end."""
         if name in self.pack.labels:
             return str(self.pack.labels[name])
         words = name.split("_")

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
-    """A differentiable way into a model: one person's inputs, and the number they lead to."""
+class AttributionInput:
+    """A differentiable way into a model: one user's inputs, and the number they lead to."""
 
     function: Callable[[Tensor], Tensor]
     """[B, ...] inputs -> [B] numbers."""
     inputs: Tensor
-    """[...] this person's inputs; the first axis has one entry per name."""
+    """[...] this user's inputs; the first axis has one entry per name."""
     baseline: Tensor
     """[...] inputs that say nothing."""
     names: Sequence[str]
@@ -44,19 +44,19 @@ class Attribution:
     """value(input) - value(baseline) - sum(effects); small if `steps` were enough."""
 
 
-def integrated_gradients(door: Door, *, steps: int = 64) -> Attribution:
-    """Attribute the value at `door.inputs` to its named inputs.
+def integrated_gradients(input: AttributionInput, *, steps: int = 64) -> Attribution:
+    """Attribute the value at `input.inputs` to its named inputs.
 
     Raises:
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
     """
     attr = require("captum.attr", "explain")
-    method = attr.IntegratedGradients(door.function)
+    method = attr.IntegratedGradients(input.function)
     found, remainder = method.attribute(
-        door.inputs[None],
-        baselines=door.baseline[None],
+        input.inputs[None],
+        baselines=input.baseline[None],
         n_steps=steps,
         return_convergence_delta=True,
     )
-    effects = found[0].detach().reshape(len(door.names), -1).sum(dim=1).numpy()
-    return Attribution(names=list(door.names), effects=effects, remainder=-float(remainder[0]))
+    effects = found[0].detach().reshape(len(input.names), -1).sum(dim=1).numpy()
+    return Attribution(names=list(input.names), effects=effects, remainder=-float(remainder[0]))

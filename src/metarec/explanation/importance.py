@@ -1,9 +1,9 @@
-"""How much each feature matters: of the item's content, of the person's profile, of the
+"""How much each feature matters: of the item's content, of the user's profile, of the
 circumstances of the events.
 
-One item for one person (`profile_effects`, `content_effects`, `circumstance_effects`): take the
-feature away, ask the model again, report the change in standing. Everything is asked in one batch
-and nothing is approximated by a stand-in model.
+One item for one user (`profile_effects`, `content_effects`, `circumstance_effects`): take the
+feature away, ask the model again, report the change in relative score. Everything is asked in one
+batch and nothing is approximated by a stand-in model.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import polars as pl
 
 from metarec.explanation.relative_score import (
     Explained,
+    anonymous_weights,
     columns_of,
-    standing_of,
-    standings,
-    stranger_weights,
+    relative_scores,
+    relative_to_shown,
 )
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import FeatureEffect
@@ -29,7 +29,7 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.growing import with_each
 from metarec.recommendation.slate import Request
 
-MOST_FEATURES = 8
+MAX_FEATURES = 8
 """Content features of one item tried at most; tags come first, then whole columns, then words of
 the text.
 """
@@ -38,7 +38,7 @@ NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
-    """Standing with the whole profile minus standing without each attribute."""
+    """Standing with the whole profile minus relative score without each attribute."""
     names = [name for name, value in request.profile.items() if value is not None]
     lacking = [
         replace(request, profile={k: v for k, v in request.profile.items() if k != name})
@@ -97,10 +97,10 @@ class Growable(Explained, Protocol):
 def content_effects(
     model: Growable, request: Request, item_id: str, *, words: int = 0, is_new: bool = False
 ) -> list[FeatureEffect]:
-    """What each tag, column and (if asked) word of an item does through its content: standing with
-    it minus without it.
+    """What each tag, column and (if asked) word of an item does through its content: relative score
+    with it minus without it.
 
-    The model is given the item again without the feature. What people did with the item stays, so a
+    The model is given the item again without the feature. What users did with the item stays, so a
     well-known item depends little on its content, as it does in the model.
 
     Args:
@@ -109,7 +109,7 @@ def content_effects(
             it is added once more as it is and once without each feature, and those are compared.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
-    features = _features(row, words)[:MOST_FEATURES]
+    features = _features(row, words)[:MAX_FEATURES]
     if not features:
         return []
     lacking = [row | {name: rest} for name, _, rest in features]
@@ -125,12 +125,12 @@ def content_effects(
 def _changed(
     model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
 ) -> np.ndarray:
-    """Effect [F] of each feature of an item that people know, one changed model after the other."""
-    weights, column = stranger_weights(model), int(columns_of(model, [row["item_id"]])[0])
+    """Effect [F] of each feature of an item that users know, one changed model after the other."""
+    weights, column = anonymous_weights(model), int(columns_of(model, [row["item_id"]])[0])
     # The unchanged row goes the same way as the changed ones, so that giving an item again is not
     # taken for an effect.
     given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
-    found = standing_of(
+    found = relative_to_shown(
         np.concatenate([other.score([request]) for other in _each(model, request, given)]), weights
     )[:, column]
     return np.asarray(found[0] - found[1:])
@@ -154,14 +154,14 @@ def _as_new(
         other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])
     ]
     grown = model.with_items(pl.DataFrame(twins, schema=model.catalog.frame.schema))
-    found = standings(
+    found = relative_scores(
         grown, [request], columns_of(grown, [twin["item_id"] for twin in twins])[None]
     )[0]
     return np.asarray(found[0] - found[1:])
 
 
 def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
-    """(column, value taken away, what is left) of an item; the order is that of `MOST_FEATURES`."""
+    """(column, value taken away, what is left) of an item; the order is that of `MAX_FEATURES`."""
     tags, whole, texts = [], [], []
     for name, value in row.items():
         if name in NOT_CONTENT or value is None or value == "":
@@ -216,5 +216,5 @@ def _effects(
     if not changed:
         return []
     columns = np.tile(columns_of(model, [item_id]), (len(changed) + 1, 1))
-    found = standings(model, [request, *changed], columns)[:, 0]
+    found = relative_scores(model, [request, *changed], columns)[:, 0]
     return [float(found[0] - lacking) for lacking in found[1:]]

@@ -1,15 +1,15 @@
-"""How much each event of a history moved an item's standing.
+"""How much each event of a history moved an item's relative score.
 
 Two faithful answers, both read off the model itself and not off a stand-in:
 
-- *leave one out*: the standing minus the standing had the event never happened. Adaptation is
-  stateless and closed-form heads are solved anew, so this is exact for every head, and all events
-  of all requests are scored in one batch.
+- *leave one out*: the relative score minus the relative score had the event never happened.
+  Adaptation is stateless and closed-form heads are solved anew, so this is exact for every head,
+  and all events of all requests are scored in one batch.
 - *Shapley values* (Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x): the
-  event's mean effect over all orders of arrival. They add up exactly to standing(all events) -
-  standing(no event), which leave-one-out does not when events say the same thing twice.
+  event's mean effect over all orders of arrival. They add up exactly to relative score(all events)
+  - relative score(no event), which leave-one-out does not when events say the same thing twice.
 
-For predicted ratings of a linear head, `rating_contributions` gives the exact sum a person can
+For predicted ratings of a linear head, `rating_contributions` gives the exact sum a user can
 check by hand.
 """
 
@@ -25,14 +25,14 @@ import numpy as np
 from metarec.explanation.relative_score import (
     Explained,
     columns_of,
-    standings,
+    relative_scores,
     with_events,
     without,
 )
 from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
-MOST_EXACT = 8
+MAX_EXACT = 8
 """Histories up to this length get exact Shapley values (2^8 = 256 requests); longer ones are
 sampled.
 """
@@ -57,7 +57,7 @@ def leave_one_out(
     )
     owners = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
     variants = [*requests, *(without(r, [row]) for r in requests for row in range(len(r.history)))]
-    found = standings(model, variants, np.concatenate([columns, columns[owners]]))
+    found = relative_scores(model, variants, np.concatenate([columns, columns[owners]]))
     full, lacking = found[: len(requests)], found[len(requests) :]
     return (
         np.split(full[owners] - lacking, np.cumsum([len(r.history) for r in requests])[:-1])
@@ -73,10 +73,10 @@ def shapley(
     *,
     rng: np.random.Generator,
     permutations: int = 32,
-    most_exact: int = MOST_EXACT,
+    most_exact: int = MAX_EXACT,
 ) -> np.ndarray:
-    """Shapley value of every event for every item, [L, T]; columns add up to standing(all) -
-    standing(none).
+    """Shapley value of every event for every item, [L, T]; columns add up to relative score(all) -
+    relative score(none).
 
     Exact up to `most_exact` events; beyond, the mean over `permutations` random orders, each with
     its reverse (the antithetic pair of Mitchell et al. 2022, arXiv:2104.12199), which still adds up
@@ -92,7 +92,7 @@ def shapley(
     variants = [
         with_events(request, list(order[:size])) for order in orders for size in range(length + 1)
     ]
-    value = standings(model, variants, np.tile(columns, (len(variants), 1))).reshape(
+    value = relative_scores(model, variants, np.tile(columns, (len(variants), 1))).reshape(
         len(orders), length + 1, -1
     )
     gained = np.zeros((len(orders), length, len(columns)))
@@ -105,7 +105,7 @@ def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> n
     sets = np.arange(2**length)
     holds = (sets[:, None] >> np.arange(length)) & 1 == 1
     variants = [with_events(request, list(np.flatnonzero(row))) for row in holds]
-    value = standings(model, variants, np.tile(columns, (len(variants), 1)))
+    value = relative_scores(model, variants, np.tile(columns, (len(variants), 1)))
     weight = np.array([1.0 / (length * comb(length - 1, size)) for size in range(length)])
     effects = []
     for event in range(length):
@@ -130,14 +130,15 @@ class RatingContributions:
 
     predicted: float
     start: float
-    """What would be predicted had the person rated each event's item as is expected of a stranger.
+    """What would be predicted had the user rated each event's item as is expected of an anonymous
+    user.
     """
     by_event: np.ndarray
     """[L] points of the rating scale that each event's value, being other than expected, added or
     took.
     """
     expected: np.ndarray
-    """[L] what was expected of a stranger for each event's item."""
+    """[L] what was expected of an anonymous user for each event's item."""
     remainder: float
     """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the
     closed-form ones.
@@ -152,9 +153,9 @@ def rating_contributions(model: Rater, request: Request, item_id: str) -> Rating
     `w_s (y_s - expected_s)` exactly.
     """
     length = len(request.history)
-    stranger = replace(request, history=[])
+    anonymous = replace(request, history=[])
     seen = [str(event[0]) for event in request.history]
-    expected = model.rate([stranger], [seen])[0].astype(np.float64) if seen else np.zeros(0)
+    expected = model.rate([anonymous], [seen])[0].astype(np.float64) if seen else np.zeros(0)
     as_expected = request
     for row in range(length):
         if parts_of(request.history[row])[1] is not None:

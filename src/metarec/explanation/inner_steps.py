@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.explanation.relative_score import standing_of
+from metarec.explanation.relative_score import relative_to_shown
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Prior
@@ -24,14 +24,14 @@ from metarec.models.few_shot.tasks import Support
 
 @dataclass(frozen=True, kw_only=True)
 class InnerTrace:
-    """How one person was learned: first index events seen (0 .. L), second index inner steps taken
+    """How one user was learned: first index events seen (0 .. L), second index inner steps taken
     (0 .. S).
     """
 
     learner: str
     item: int
     """Index of the item followed."""
-    standing: list[list[float]]
+    relative_score: list[list[float]]
     """[L+1, S+1] its score minus the mean over items, weighted by how popular they are."""
     rank: list[list[int]]
     """[L+1, S+1] its place among all items, from 1; seen items are not left out."""
@@ -47,33 +47,33 @@ class InnerTrace:
 def follow_steps(
     learner: GradientLearner, prior: Prior, support: Support, items: ItemFeatures, item: int
 ) -> InnerTrace:
-    """Adapt to every prefix of one person's events with every number of inner steps.
+    """Adapt to every prefix of one user's events with every number of inner steps.
 
     Args:
         support: one task, B = 1.
         item: index of the item followed.
 
     Raises:
-        BadInput: if `support` holds more than one person, or `item` is no item.
+        BadInput: if `support` holds more than one user, or `item` is no item.
     """
     if len(support) != 1:
-        raise BadInput(f"the inner loop is followed for one person at a time, got {len(support)}")
+        raise BadInput(f"the inner loop is followed for one user at a time, got {len(support)}")
     if not 0 <= item < len(items):
         raise BadInput(f"item must be an index below {len(items)}, got {item}")
     prefixes = _prefixes(support)
     weights = torch.softmax(items.bias, dim=0).double().numpy()
-    standing, rank, moves = [], [], []
+    relative_score, rank, moves = [], [], []
     for steps in range(learner.adaptation.inner_steps + 1):
         fewer = replace(learner, adaptation=replace(learner.adaptation, inner_steps=steps))
         params = fewer.adapt(prior, prefixes, items)
         scores = fewer.score(prior, params, items)
-        standing.append(standing_of(scores.numpy(), weights)[:, item].tolist())
+        relative_score.append(relative_to_shown(scores.numpy(), weights)[:, item].tolist())
         rank.append((1 + (scores > scores[:, item, None]).sum(dim=1)).tolist())
         moves.append(_moved(prior, params))
     return InnerTrace(
         learner=learner.name,
         item=item,
-        standing=_transposed(standing),
+        relative_score=_transposed(relative_score),
         rank=_transposed(rank),
         moves={module: _transposed([step[module] for step in moves]) for module in moves[-1]},
     )

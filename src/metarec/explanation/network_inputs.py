@@ -1,10 +1,10 @@
-"""Ways into the newcomer network for integrated gradients: by its events, by the item's content, by
+"""Ways into the deep-set network for integrated gradients: by its events, by the item's content, by
 the profile.
 
 The number explained is the network's own log-share of the item (log-softmax over the catalog),
 which is what its part of the score is made of; other parts are closed forms and explained exactly
-elsewhere. Each door's value at its inputs equals what the network serves, and a test holds it to
-that.
+elsewhere. Each interface's value at its inputs equals what the network serves, and a test holds it
+to that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.explanation.gradients import Attribution, Door, integrated_gradients
+from metarec.explanation.gradients import Attribution, AttributionInput, integrated_gradients
 from metarec.explanation.relative_score import columns_of
 from metarec.features.events import parts_of
 from metarec.models.deep_set.network import DeepSetNetwork
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 
-def event_door(
+def event_input(
     network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
     item: int,
     names: Sequence[str],
-) -> Door:
+) -> AttributionInput:
     """By the vectors of the events [L, D]; the baseline is the mean item, met as often and valued
     the same.
 
@@ -47,20 +47,20 @@ def event_door(
     catalog = network.items().detach()
 
     def share(vectors_BLD: Tensor) -> Tensor:
-        people, length = vectors_BLD.shape[:2]
+        users, length = vectors_BLD.shape[:2]
         # Every example brings its own vectors: the table is theirs in a row, and indexes count
         # through it.
-        rows = torch.arange(people * length).reshape(people, length)
-        known = network.people(
+        rows = torch.arange(users * length).reshape(users, length)
+        known = network.users(
             rows,
-            values.repeat(people, 1),
-            torch.ones(people, length, dtype=torch.bool),
-            profile.expand(people, -1),
-            vectors_BLD.reshape(people * length, -1),
+            values.repeat(users, 1),
+            torch.ones(users, length, dtype=torch.bool),
+            profile.expand(users, -1),
+            vectors_BLD.reshape(users * length, -1),
         )[:, -1]
         return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
 
-    return Door(
+    return AttributionInput(
         function=share,
         inputs=catalog[items],
         baseline=catalog.mean(dim=0).expand(len(items), -1),
@@ -68,45 +68,45 @@ def event_door(
     )
 
 
-def profile_door(
+def profile_input(
     network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
     item: int,
     names: Sequence[str],
-) -> Door:
-    """By the profile's columns [P]; the baseline is a person who states nothing. Arguments as for
-    `event_door`.
+) -> AttributionInput:
+    """By the profile's columns [P]; the baseline is a user who states nothing. Arguments as for
+    `event_input`.
     """
     catalog = network.items().detach()
 
     def share(profile_BP: Tensor) -> Tensor:
-        people = len(profile_BP)
-        known = network.people(
-            items.repeat(people, 1),
-            values.repeat(people, 1),
-            torch.ones(people, len(items), dtype=torch.bool),
+        users = len(profile_BP)
+        known = network.users(
+            items.repeat(users, 1),
+            values.repeat(users, 1),
+            torch.ones(users, len(items), dtype=torch.bool),
             profile_BP,
             catalog,
         )[:, -1]
         return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
 
-    return Door(
+    return AttributionInput(
         function=share, inputs=profile, baseline=torch.zeros_like(profile), names=list(names)
     )
 
 
-def content_door(
+def content_input(
     network: DeepSetNetwork,
     items: Tensor,
     values: Tensor,
     profile: Tensor,
     item: int,
     names: Sequence[str],
-) -> Door:
+) -> AttributionInput:
     """By the item's content columns [C]; the baseline is the mean content of the catalog. Arguments
-    as for `event_door`.
+    as for `event_input`.
 
     Raises:
         ValueError: if the network's items have no content.
@@ -119,7 +119,7 @@ def content_door(
     way, content = vectors.from_content.weight.detach(), vectors.content
     assert isinstance(content, Tensor)
     catalog = vectors().detach()
-    known = network.people(
+    known = network.users(
         items[None],
         values[None],
         torch.ones(1, len(items), dtype=torch.bool),
@@ -138,13 +138,13 @@ def content_door(
         rest = torch.cat([logits[:item], logits[item + 1 :]]).logsumexp(dim=0)
         return own - torch.logaddexp(own, rest)
 
-    return Door(
+    return AttributionInput(
         function=share, inputs=content[item], baseline=content.mean(dim=0), names=list(names)
     )
 
 
 def has_network(model: object) -> bool:
-    """Whether a newcomer network is among the parts of a model's score."""
+    """Whether a deep-set network is among the parts of a model's score."""
     return "deep_set" in getattr(getattr(model, "ensemble", None), "scorers", {})
 
 
@@ -169,20 +169,20 @@ def through_network(
     items, values = torch.from_numpy(support.items[read]), torch.from_numpy(support.values[read])
     profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
-    doors: dict[str, Door] = {}
+    inputs: dict[str, AttributionInput] = {}
     if len(items):
-        doors["events"] = event_door(
+        inputs["events"] = event_input(
             network, items, values, profile, item, [titles[column] for column in items.tolist()]
         )
     if len(profile):
-        doors["profile"] = profile_door(
+        inputs["profile"] = profile_input(
             network, items, values, profile, item, model.profile_inputs.columns
         )
     if network.items.from_content is not None:
-        doors["content"] = content_door(
+        inputs["content"] = content_input(
             network, items, values, profile, item, model.item_inputs.columns
         )
-    return {name: integrated_gradients(door, steps=steps) for name, door in doors.items()}
+    return {name: integrated_gradients(input, steps=steps) for name, input in inputs.items()}
 
 
 def event_gradients(model: Recommender, request: Request, item_id: str) -> np.ndarray:

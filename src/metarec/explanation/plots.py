@@ -76,7 +76,7 @@ def draw_faithfulness(found: Faithfulness) -> str:
         for place, curve in enumerate(curves):
             axes.plot(
                 GRID,
-                curve.standing,
+                curve.relative_score,
                 color=color(place),
                 marker="o",
                 markersize=3,
@@ -96,7 +96,7 @@ def draw_faithfulness(found: Faithfulness) -> str:
             f"strongest first",
             fontsize=8,
         )
-        axes.set_ylabel("standing of the first item", fontsize=8)
+        axes.set_ylabel("relative score of the first item", fontsize=8)
         axes.set_title(
             f"{kind}: {'lower' if kind == 'deletion' else 'higher'} is truer",
             fontsize=9,

@@ -1,4 +1,4 @@
-"""Quality per newcomer, and its mean with an interval: what ablations, curves and importances are
+"""Quality per new user, and its mean with an interval: what ablations, curves and importances are
 measured with.
 """
 
@@ -17,10 +17,10 @@ from metarec.evaluation.significance import interval, resample
 def ndcg_of(
     scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10
 ) -> np.ndarray:
-    """NDCG@k of newcomers `start .. stop - 1` of `trial`, [stop - start], from their scores [stop -
+    """NDCG@k of new users `start .. stop - 1` of `trial`, [stop - start], from their scores [stop -
     start, N].
 
-    As `evaluation.measure` ranks: the trial's items without the newcomer's whole pool, whatever the
+    As `evaluation.measure` ranks: the trial's items without the new user's whole pool, whatever the
     request showed.
     """
     columns = vocabulary.indexes(trial.vocabulary.ids)
@@ -32,7 +32,7 @@ def ndcg_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """A mean over people with its 95% bootstrap interval."""
+    """A mean over users with its 95% bootstrap interval."""
 
     mean: float
     low: float
@@ -40,7 +40,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: np.ndarray, rng: np.random.Generator) -> Mean:
-        """Of one number per person, [B]; NaN where a person has none."""
+        """Of one number per user, [B]; NaN where a user has none."""
         low, high = interval(values, resample(len(values), rng))
         return cls(mean=float(np.nanmean(values)), low=float(low), high=float(high))
 

@@ -1,4 +1,4 @@
-"""`explain`: everything there is to say about one item for one person, as data, as text, as
+"""`explain`: everything there is to say about one item for one user, as data, as text, as
 JSON.
 """
 
@@ -23,7 +23,7 @@ from metarec.explanation.relative_score import (
     known_history,
     parts_at,
     policy_check_of,
-    standings,
+    relative_scores,
     top,
 )
 from metarec.explanation.words import sentences
@@ -41,7 +41,7 @@ SCORED = 128
 or two orders of a history that is longer: what bounds the cost of an explanation.
 """
 ADDS_UP_TO = 1e-6
-"""Parts must add up to the score within this share of the person's largest score (they are
+"""Parts must add up to the score within this share of the user's largest score (they are
 float32), or the explanation says so.
 """
 
@@ -55,7 +55,7 @@ def explain(
     words: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Explanation:
-    """Explain where `item_id` stands for the person of `request`.
+    """Explain where `item_id` stands for the user of `request`.
 
     Args:
         k: length of the slate the counterfactual speaks of.
@@ -72,11 +72,14 @@ def explain(
     scores, hidden = model.score([request]), hidden_items(model, [request])
     listed = top(scores, hidden, len(model.vocabulary))[0]
     rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
-    standing = float(standings(model, [request], column[None])[0, 0])
+    relative_score = float(relative_scores(model, [request], column[None])[0, 0])
     parts = {
         name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()
     }
-    notes += [*_adds_up(parts, standing, float(np.abs(scores).max())), *_unread(model, request)]
+    notes += [
+        *_adds_up(parts, relative_score, float(np.abs(scores).max())),
+        *_unread(model, request),
+    ]
     forbidden = policy_check_of(model).reasons(request, item_id)
     notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
     events = _events(model, request, item_id, titles)
@@ -87,7 +90,7 @@ def explain(
     return Explanation(
         item_id=item_id,
         title=titles[column[0]],
-        standing=standing,
+        relative_score=relative_score,
         rank=rank,
         parts=parts,
         events=events,
@@ -178,8 +181,8 @@ def _features(
     )
 
 
-def _adds_up(parts: dict[str, float], standing: float, largest: float) -> list[str]:
-    error = abs(sum(parts.values()) - standing)
+def _adds_up(parts: dict[str, float], relative_score: float, largest: float) -> list[str]:
+    error = abs(sum(parts.values()) - relative_score)
     return (
         []
         if error <= ADDS_UP_TO * max(1.0, largest)
@@ -188,12 +191,12 @@ def _adds_up(parts: dict[str, float], standing: float, largest: float) -> list[s
 
 
 def _unread(model: Explained, request: Request) -> list[str]:
-    """Attributes, or values of them, that training people did not state (or too few of them): they
+    """Attributes, or values of them, that training users did not state (or too few of them): they
     move nothing.
     """
     inputs = getattr(model, "profile_inputs", None)
     stated = [(name, value) for name, value in request.profile.items() if value is not None]
-    if inputs is None or not stated or getattr(model, "reads_people", False):
+    if inputs is None or not stated or getattr(model, "reads_users", False):
         return []
     is_read = inputs.transform([{name: value} for name, value in stated]).any(axis=1)
     unread = [

@@ -1,11 +1,11 @@
-"""What explanations read of a model, and the number they explain: an item's standing for one
-person.
+"""What explanations read of a model, and the number they explain: an item's relative score for one
+user.
 
-Log-scores have no absolute zero, so every explanation speaks of an item's *standing*: its score
-minus the mean score of what would be shown to a stranger (items weighted as the model itself weighs
-them for nobody in particular). It is linear in the score, so the parts of a score stay parts of the
-standing; and it compares with items that might really be shown, not with the thousands that nobody
-knows.
+Log-scores have no absolute zero, so every explanation speaks of an item's *relative score*: its
+score minus the mean score of what would be shown to an anonymous user (items weighted as the model
+itself weighs them for nobody in particular). It is linear in the score, so the parts of a score
+stay parts of the relative score; and it compares with items that might really be shown, not with
+the thousands that nobody knows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
-MOST_CELLS = 8_000_000
+MAX_CELLS = 8_000_000
 """Scores held at once: 32 MB of float32; longer lists of requests are scored in pieces of this
 size.
 """
@@ -46,17 +46,17 @@ class Explained(Protocol):
 
 
 def rows_at_once(n_items: int) -> int:
-    """How many requests may be scored in one call without holding more than `MOST_CELLS` scores."""
-    return max(1, MOST_CELLS // max(1, n_items))
+    """How many requests may be scored in one call without holding more than `MAX_CELLS` scores."""
+    return max(1, MAX_CELLS // max(1, n_items))
 
 
 def pieces(requests: Sequence[Request], n_items: int) -> Iterator[slice]:
-    """Cut a list of requests so that no piece asks for more than `MOST_CELLS` scores."""
+    """Cut a list of requests so that no piece asks for more than `MAX_CELLS` scores."""
     step = rows_at_once(n_items)
     return (slice(start, start + step) for start in range(0, len(requests), step))
 
 
-def stranger_weights(model: Explained) -> np.ndarray:
+def anonymous_weights(model: Explained) -> np.ndarray:
     """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of
     the score; sums to 1.
     """
@@ -65,20 +65,22 @@ def stranger_weights(model: Explained) -> np.ndarray:
     return np.asarray(shares / shares.sum())
 
 
-def standing_of(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def relative_to_shown(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Standings [B, N] of log-scores [B, N], in float64 so that sums of parts keep their digits."""
     wide = scores.astype(np.float64)
     return np.asarray(wide - (wide @ weights)[:, None])
 
 
-def standings(model: Explained, requests: Sequence[Request], columns: np.ndarray) -> np.ndarray:
+def relative_scores(
+    model: Explained, requests: Sequence[Request], columns: np.ndarray
+) -> np.ndarray:
     """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory
     allows.
     """
-    weights = stranger_weights(model)
+    weights = anonymous_weights(model)
     found = [
         np.take_along_axis(
-            standing_of(model.score(requests[piece]), weights), columns[piece], axis=1
+            relative_to_shown(model.score(requests[piece]), weights), columns[piece], axis=1
         )
         for piece in pieces(requests, len(model.vocabulary))
     ]
@@ -88,17 +90,17 @@ def standings(model: Explained, requests: Sequence[Request], columns: np.ndarray
 def parts_at(
     model: Explained, requests: Sequence[Request], columns: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Each part of the standings of items `columns` [B, T]: {part name: [B, T]}; they add up to
-    `standings`.
+    """Each part of the relative scores of items `columns` [B, T]: {part name: [B, T]}; they add up
+    to `relative_scores`.
     """
     found: dict[str, np.ndarray] = {}
-    weights = stranger_weights(model)
+    weights = anonymous_weights(model)
     for piece in pieces(requests, len(model.vocabulary)):
         for name, part in model.score_parts(
             requests[piece]
         ).items():  # a part may be there for some requests only, such as a wish
             found.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
-                standing_of(part, weights), columns[piece], axis=1
+                relative_to_shown(part, weights), columns[piece], axis=1
             )
     return found
 

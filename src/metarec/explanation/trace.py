@@ -1,5 +1,5 @@
 """The adaptation trace: what the model knew, thought and would have shown after each event of one
-person.
+user.
 
 All moments are asked in one batch. The trace is plain data (`to_json`, which the page animates);
 `draw` makes it a picture of small multiples.
@@ -15,11 +15,11 @@ import numpy as np
 
 from metarec.explanation.relative_score import (
     Explained,
+    anonymous_weights,
     columns_of,
     hidden_items,
     known_history,
-    standing_of,
-    stranger_weights,
+    relative_to_shown,
     top,
     with_events,
 )
@@ -28,7 +28,7 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """The model's view of the person after `shots` events."""
+    """The model's view of the user after `shots` events."""
 
     shots: int
     event: str
@@ -37,17 +37,17 @@ class Moment:
     slate: list[str]
     """Item ids that would be shown now, best first."""
     titles: list[str]
-    standings: list[float]
-    """Of the slate's items: score minus the mean score of what a stranger would be shown."""
+    relative_scores: list[float]
+    """Of the slate's items: score minus the mean score of what an anonymous user would be shown."""
     rank: int | None
     """Place of the item traced, from 1; None once it is seen."""
-    standing: float
+    relative_score: float
     """Of the item traced."""
     parts: dict[str, float]
-    """What each part adds to that standing."""
+    """What each part adds to that relative score."""
     shifts: dict[str, float]
-    """How far the last event moved each part: root mean square over what a stranger would be shown;
-    0 at the start.
+    """How far the last event moved each part: root mean square over what an anonymous user would be
+    shown; 0 at the start.
     """
     moves: dict[str, float]
     """How far the last event moved each adapted parameter, Euclidean; empty where the model has no
@@ -57,7 +57,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """One person's way through the model, event by event, seen from one item."""
+    """One user's way through the model, event by event, seen from one item."""
 
     item_id: str
     title: str
@@ -79,7 +79,8 @@ class Trace:
             lines.append(
                 f"  {moment.shots:>3} "
                 f"{('after ' + moment.event) if moment.event else 'before any event':<44.44} "
-                f"{'seen' if moment.rank is None else f'#{moment.rank}':>6} {moment.standing:+7.2f}"
+                f"{'seen' if moment.rank is None else f'#{moment.rank}':>6} "
+                f"{moment.relative_score:+7.2f}"
                 f"{f'  {moved} moved most' if moment.shots else ''}  | "
                 f"{', '.join(moment.titles[:3])}"
             )
@@ -87,7 +88,7 @@ class Trace:
 
 
 def trace(model: Explained, request: Request, item_id: str | None = None, *, k: int = 10) -> Trace:
-    """Follow a person from no event to all of their history.
+    """Follow a user from no event to all of their history.
 
     Args:
         item_id: the item followed; the first of the final slate where None.
@@ -98,10 +99,15 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     """
     request, notes = known_history(model, request)
     prefixes = [with_events(request, range(shots)) for shots in range(len(request.history) + 1)]
-    weights = stranger_weights(model)
-    parts = {name: standing_of(part, weights) for name, part in model.score_parts(prefixes).items()}
-    standings, hidden = standing_of(model.score(prefixes), weights), hidden_items(model, prefixes)
-    listed = top(standings, hidden, k)
+    weights = anonymous_weights(model)
+    parts = {
+        name: relative_to_shown(part, weights) for name, part in model.score_parts(prefixes).items()
+    }
+    relative_scores, hidden = (
+        relative_to_shown(model.score(prefixes), weights),
+        hidden_items(model, prefixes),
+    )
+    listed = top(relative_scores, hidden, k)
     column = int(listed[-1, 0]) if item_id is None else int(columns_of(model, [item_id])[0])
     titles = model.catalog.titles()
     moves = _moves(model, prefixes)
@@ -116,9 +122,9 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
                 value=float(last[1]) if len(last) > 1 else None,
                 slate=model.vocabulary.names(shown),
                 titles=[titles[c] for c in shown],
-                standings=[float(standings[shots, c]) for c in shown],
-                rank=_rank(standings[shots], hidden[shots], column),
-                standing=float(standings[shots, column]),
+                relative_scores=[float(relative_scores[shots, c]) for c in shown],
+                rank=_rank(relative_scores[shots], hidden[shots], column),
+                relative_score=float(relative_scores[shots, column]),
                 parts={name: float(part[shots, column]) for name, part in parts.items()},
                 shifts={
                     name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
@@ -136,8 +142,12 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     )
 
 
-def _rank(standing: np.ndarray, hidden: np.ndarray, column: int) -> int | None:
-    return None if hidden[column] else int((standing[~hidden] > standing[column]).sum()) + 1
+def _rank(relative_score: np.ndarray, hidden: np.ndarray, column: int) -> int | None:
+    return (
+        None
+        if hidden[column]
+        else int((relative_score[~hidden] > relative_score[column]).sum()) + 1
+    )
 
 
 def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, float]]:

@@ -10,9 +10,9 @@ from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_LINES = 8
+MAX_LINES = 8
 """Parameters drawn at most, the ones that moved most; more would be a tangle."""
-LEAST_SHARE = 0.02
+MIN_SHARE = 0.02
 """A part that never reaches this share of the largest one is not drawn."""
 
 
@@ -52,15 +52,23 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
     shots = [m.shots for m in trace.moments]
     names = list(trace.moments[0].parts)
     reach = {name: max(abs(m.parts[name]) for m in trace.moments) for name in names}
-    for name in (name for name in names if reach[name] >= LEAST_SHARE * max(reach.values())):
+    for name in (name for name in names if reach[name] >= MIN_SHARE * max(reach.values())):
         axes.plot(
             shots, [m.parts[name] for m in trace.moments], **_style(names.index(name)), label=name
         )
     axes.plot(
-        shots, [m.standing for m in trace.moments], color="black", linewidth=2, label="all together"
+        shots,
+        [m.relative_score for m in trace.moments],
+        color="black",
+        linewidth=2,
+        label="all together",
     )
     axes.axhline(0, color=QUIET, linewidth=0.8)
-    _finish(axes, "What each part adds to its standing", "log-score above what a new user is shown")
+    _finish(
+        axes,
+        "What each part adds to its relative score",
+        "log-score above what a new user is shown",
+    )
     _legend(axes)
 
 
@@ -103,7 +111,7 @@ def _draw_lines(
     """Lines of named numbers; names `known` from another panel keep their colors."""
     names = list(dict.fromkeys([*known, *(name for row in series for name in row)]))
     strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[
-        :MOST_LINES
+        :MAX_LINES
     ]
     for name in strongest:
         axes.plot(

@@ -1,7 +1,7 @@
-"""Effects as sentences a person reads: "because you liked The Matrix; because it is science
+"""Effects as sentences a user reads: "because you liked The Matrix; because it is science
 fiction".
 
-Only effects that hold at least `LEAST_SHARE` of all effects get a sentence, the strongest first;
+Only effects that hold at least `MIN_SHARE` of all effects get a sentence, the strongest first;
 what speaks against the item is said too. The words follow the signs of measured effects and never
 anything else.
 """
@@ -13,11 +13,11 @@ from itertools import zip_longest
 
 from metarec.recommendation.explained import EventEffect, FeatureEffect
 
-LEAST_SHARE = 0.05
+MIN_SHARE = 0.05
 """An effect below this share of all absolute effects of its kind, or of the largest of any kind,
 stays unsaid.
 """
-MOST_REASONS = 5
+MAX_REASONS = 5
 
 DID = {
     "purchase": "bought",
@@ -66,29 +66,30 @@ DID = {
     "bid": "bid for",
     "reorder": "ordered again",
 }
-"""Kind of an event -> what the person did; other kinds are said plainly."""
+"""Kind of an event -> what the user did; other kinds are said plainly."""
 CIRCUMSTANCES = {
     "kinds": "what you did with each",
     "times": "when you did it",
     "order": "the order in which you met them",
 }
 PARTS = {
-    "popularity": "many people like it",
+    "popularity": "many users like it",
     "item_statistics": "those who met it liked it",
-    "deep_set": "people with a beginning like yours went on to it, says a network",
-    "profile": "people like you take to it",
-    "collaborative": "people who share your history chose it",
-    "item_knn": "people who chose what you chose also chose it",
+    "deep_set": "users with a beginning like yours went on to it, says a network",
+    "profile": "users like you take to it",
+    "collaborative": "users who share your history chose it",
+    "item_knn": "users who chose what you chose also chose it",
     "ease": "it goes with what you chose",
     "als": "it suits the taste your history shows",
     "markov": "it often comes after what you did last",
-    "support_ridge": "people who began as you did went on to it",
+    "support_ridge": "users who began as you did went on to it",
     "r2d2": "what you did so far points to it",
-    "user_text": "people who would be described like you went on to it",
+    "user_text": "users who would be described like you went on to it",
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
-    "friends": "people you know took it",
+    "friends": "users you know took it",
     "place": "it is near",
+    "local_knn": "users who go where you go chose it",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "acceptance": "those who took it kept it",
@@ -97,22 +98,23 @@ PARTS = {
     "trend": "it is chosen more lately",
 }
 AGAINST = {
-    "popularity": "few people know it",
+    "popularity": "few users know it",
     "item_statistics": "those who met it liked it less than most",
-    "deep_set": "people with a beginning like yours seldom went on to it, says a network",
-    "profile": "people like you seldom choose it",
-    "collaborative": "people who share your history rarely choose it",
-    "item_knn": "people who chose what you chose rarely did",
+    "deep_set": "users with a beginning like yours seldom went on to it, says a network",
+    "profile": "users like you seldom choose it",
+    "collaborative": "users who share your history rarely choose it",
+    "item_knn": "users who chose what you chose rarely did",
     "ease": "it seldom goes with what you chose",
     "als": "it does not suit the taste your history shows",
     "markov": "it seldom comes after what you did last",
-    "support_ridge": "people who began as you did seldom went on to it",
+    "support_ridge": "users who began as you did seldom went on to it",
     "r2d2": "what you did so far points elsewhere",
-    "user_text": "people who would be described like you seldom went on to it",
+    "user_text": "users who would be described like you seldom went on to it",
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
-    "friends": "few people you know took it",
+    "friends": "few users you know took it",
     "place": "it is far away",
+    "local_knn": "users who go where you go seldom chose it",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
     "cold_items": "other items nobody has met yet suit you better",
@@ -129,6 +131,7 @@ BY_THEMSELVES = {
     "trend",
     "friends",
     "place",
+    "local_knn",
     "context",
     "search",
 }
@@ -136,7 +139,7 @@ BY_THEMSELVES = {
 
 
 def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
-    """Whether the event says the person liked its item; None where that cannot be told.
+    """Whether the event says the user liked its item; None where that cannot be told.
 
     Args:
         liked_from: value from which an event counts as liked; None where values are no ratings.
@@ -147,7 +150,7 @@ def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
 
 
 def did(event: EventEffect, liked_from: float | None) -> str:
-    """What the person did, in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
+    """What the user did, in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
     liked = is_liked(event, liked_from)
     if liked is not None and event.value is not None:
         return f"liked {event.title}" if liked else f"gave {event.title} only {event.value:g}"
@@ -160,7 +163,7 @@ def sentences(
     parts: dict[str, float],
     *,
     liked_from: float | None = None,
-    most: int = MOST_REASONS,
+    most: int = MAX_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -196,8 +199,8 @@ def sentences(
         ),
         default=0.0,
     )
-    events = [event for event in events if abs(event.effect) >= LEAST_SHARE * largest]
-    features = [feature for feature in features if abs(feature.effect) >= LEAST_SHARE * largest]
+    events = [event for event in events if abs(event.effect) >= MIN_SHARE * largest]
+    features = [feature for feature in features if abs(feature.effect) >= MIN_SHARE * largest]
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
@@ -228,7 +231,7 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
     return [
         (abs(effect) / total, text)
         for effect, text in pairs
-        if total > 0 and abs(effect) >= LEAST_SHARE * total
+        if total > 0 and abs(effect) >= MIN_SHARE * total
     ]
 
 
@@ -244,7 +247,7 @@ def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None)
     lifts = feature.effect > 0
     called = (labels or {}).get(feature.name, feature.name.replace("_", " "))
     if feature.about == "profile":
-        return f"people of your {called} ({feature.value}) like it {'more' if lifts else 'less'}"
+        return f"users of your {called} ({feature.value}) like it {'more' if lifts else 'less'}"
     if feature.about == "circumstances":
         return (
             f"{'because of' if lifts else 'in spite of'} "

@@ -25,9 +25,9 @@ from metarec.fairness.groups import (
     category_matrix,
     group_items,
     group_items_by_popularity,
-    group_people,
+    group_users,
 )
-from metarec.fairness.outcomes import Outcomes, judge
+from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.runtime.rng import derive
 
 COVERED, KEPT = "covered@90", (0.87, 0.93)
@@ -56,7 +56,7 @@ class Audit:
     """For whom a model works. `to_text`, `to_json`, and `report.to_html` show it."""
 
     model_version: str
-    people: int
+    users: int
     shots: tuple[int, ...]
     metric: str
     """The one gaps are looked for in."""
@@ -79,7 +79,7 @@ class Audit:
 
     @property
     def largest_fair_gap(self) -> Gap | None:
-        """The widest of the clear gaps over the whole curve that stay clear between people with as
+        """The widest of the clear gaps over the whole curve that stay clear between users with as
         many liked items.
         """
         clear = [
@@ -96,12 +96,12 @@ class Audit:
         return dict(json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None))
 
     def to_text(self) -> str:
-        """What a person reads in a terminal."""
+        """What a user reads in a terminal."""
         lines = [
-            f"{self.metric} of {self.people} newcomers by group",
+            f"{self.metric} of {self.users} new users by group",
             *_table(self),
             "",
-            self.verdict(),
+            self.summary(),
         ]
         for gap in (g for g in self.gaps if g.shots is None):
             mark = "clear" if gap.is_clear else "not clear"
@@ -116,7 +116,7 @@ class Audit:
             )
         lines += [
             "",
-            "attention by group of items (share of attention / of the catalog / of what people "
+            "attention by group of items (share of attention / of the catalog / of what users "
             "liked)",
         ]
         lines += [
@@ -127,13 +127,13 @@ class Audit:
         ]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One honest sentence; two where the widest gap is the metric's doing."""
         gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
             return (
-                f"No gap between groups in {self.metric} is clear of chance with {self.people} "
-                f"people; small gaps may still be there."
+                f"No gap between groups in {self.metric} is clear of chance with {self.users} "
+                f"users; small gaps may still be there."
             )
         return (
             f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than "
@@ -154,10 +154,10 @@ def audit(
     categories: str | None = None,
     seed: int = 0,
 ) -> Audit:
-    """Judge a fitted model on newcomers, by group.
+    """Evaluate a fitted model on new users, by group.
 
     Args:
-        trial: people the model was not fitted on, and the data it was fitted on.
+        trial: users the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
         shots: numbers of events.
         metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
@@ -170,14 +170,14 @@ def audit(
         BadInput: for an attribute nobody states, a column items do not have, or a metric that was
             not measured.
     """
-    groupings = [group_people(trial.newcomers, name) for name in by]
+    groupings = [group_users(trial.cold_users, name) for name in by]
     item_groups = [
         group_items_by_popularity(trial.train, trial.vocabulary)
         if name == POPULARITY
         else group_items(trial.train.items, trial.vocabulary, name)
         for name in items_by
     ]
-    outcomes, warnings = _with_slate_metrics(judge(model, trial, shots, seed=seed), categories)
+    outcomes, warnings = _with_slate_metrics(evaluate(model, trial, shots, seed=seed), categories)
     return audit_outcomes(
         outcomes,
         groupings,
@@ -213,7 +213,7 @@ def audit_outcomes(
     ]
     return Audit(
         model_version=model_version,
-        people=len(outcomes.trial.newcomers),
+        users=len(outcomes.trial.cold_users),
         shots=outcomes.shots,
         metric=metric,
         overall=overall,
@@ -271,10 +271,10 @@ def _what_is_left(gap: Gap) -> str:
         )
     if not gap.matched.is_clear:
         return (
-            f". Between people with as many liked items nothing clear is left ({gap.matched}): "
+            f". Between users with as many liked items nothing clear is left ({gap.matched}): "
             f"nothing shows that the model makes it."
         )
-    return f"; {gap.matched} of it between people with as many liked items."
+    return f"; {gap.matched} of it between users with as many liked items."
 
 
 def _fair_instead(widest: Gap, fair: Gap | None) -> str:
@@ -292,10 +292,10 @@ def _fair_instead(widest: Gap, fair: Gap | None) -> str:
 def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
     found = []
     for groups in groupings:
-        small = [f"{label} ({people})" for label, people in groups.sizes.items() if people < SMALL]
+        small = [f"{label} ({users})" for label, users in groups.sizes.items() if users < SMALL]
         if small:
             found.append(
-                f"by {groups.name}, too few people to compare: {', '.join(small)}; fewer than "
+                f"by {groups.name}, too few users to compare: {', '.join(small)}; fewer than "
                 f"{SMALL} take no part in gaps."
             )
         if len(groups.sizes) - len(small) < 2:
@@ -322,31 +322,34 @@ def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
         f"90% intervals of predicted values hold {row.value:.1%} [{row.low:.1%}, {row.high:.1%}] "
         f"of those of {row.by} {row.group}: "
         f"they are stretched for everyone together, and too "
-        f"{'narrow' if row.value < KEPT[0] else 'wide'} for these people."
+        f"{'narrow' if row.value < KEPT[0] else 'wide'} for these users."
         for row in missed
     ]
 
 
 def _table(audit: Audit) -> list[str]:
     rows = [row for row in audit.groups if row.metric == audit.metric]
-    names = list(dict.fromkeys((row.by, row.group, row.people) for row in rows))
+    names = list(dict.fromkeys((row.by, row.group, row.users) for row in rows))
     width = max((len(f"{by} {group}") for by, group, _ in names), default=8)
     cells = {(row.by, row.group, row.shots): row for row in rows}
     head = (
-        " " * (width + 2) + "people" + "".join(f"{s:>8}" for s in audit.shots) + "   over the curve"
+        " " * (width + 2)
+        + f"{'users':>6}"
+        + "".join(f"{s:>8}" for s in audit.shots)
+        + "   over the curve"
     )
     lines = [head]
     whole = {o.shots: o for o in audit.overall if o.metric == audit.metric}
     lines.append(
-        f"  {'everyone':<{width}}{audit.people:>6}"
+        f"  {'everyone':<{width}}{audit.users:>6}"
         + "".join(f"{whole[s].value:>8.3f}" for s in audit.shots)
         + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]"
     )
-    for by, group, people in names:
+    for by, group, users in names:
         found = [cells.get((by, group, s)) for s in (*audit.shots, None)]
         last = found[-1]
         lines.append(
-            f"  {f'{by} {group}':<{width}}{people:>6}"
+            f"  {f'{by} {group}':<{width}}{users:>6}"
             + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
             + (
                 f"   {last.value:.3f} {_ends(last)}{' small' if last.is_small else ''}"
@@ -358,5 +361,5 @@ def _table(audit: Audit) -> list[str]:
 
 
 def _ends(row: GroupValue) -> str:
-    """The interval, which a group of one person has not."""
-    return "(one person)" if np.isnan(row.low) else f"[{row.low:.3f}, {row.high:.3f}]"
+    """The interval, which a group of one user has not."""
+    return "(one user)" if np.isnan(row.low) else f"[{row.low:.3f}, {row.high:.3f}]"

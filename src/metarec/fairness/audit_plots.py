@@ -9,11 +9,11 @@ from metarec.fairness.disparity import GroupValue
 from metarec.fairness.groups import NOT_STATED
 from metarec.runtime.drawing import QUIET, color, new_figure, ramp, to_svg
 
-MOST_LINES = 6
+MAX_LINES = 6
 """Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel
 beside.
 """
-MOST_SHADED = 3
+MAX_SHADED = 3
 """With more lines than this their intervals would hide each other, and only the panel beside shows
 them.
 """
@@ -41,8 +41,8 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     figure = new_figure(11.0, 1.6 + 0.26 * max(len(means), 5), extra="fairness")
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     large = [row for row in means if not row.is_small]
-    if not is_ordered or len(large) > 2 * MOST_LINES:
-        large = sorted(large, key=lambda row: -row.people)[:MOST_LINES]
+    if not is_ordered or len(large) > 2 * MAX_LINES:
+        large = sorted(large, key=lambda row: -row.users)[:MAX_LINES]
     place_of = {row.group: place for place, row in enumerate(means)}
     named = [row for row in large if row.group != NOT_STATED]
     tints = {
@@ -55,7 +55,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
         curve.plot(
             list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
         )
-        if len(large) <= MOST_SHADED:
+        if len(large) <= MAX_SHADED:
             low, high = [r.low for r in line.values()], [r.high for r in line.values()]
             curve.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
     curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2)
@@ -86,7 +86,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
 
 
 def _label(row: GroupValue) -> str:
-    return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.people})"
+    return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.users})"
 
 
 def draw_exposure(audit: Audit, by: str) -> str:
@@ -101,7 +101,7 @@ def draw_exposure(audit: Audit, by: str) -> str:
     series = {
         "of the catalog": [r.catalog for r in rows[: len(groups)]],
         "of training events": [r.events for r in rows[: len(groups)]],
-        "of what people liked": [r.liked for r in rows[: len(groups)]],
+        "of what users liked": [r.liked for r in rows[: len(groups)]],
     }
     series |= {
         f"of attention after {s} events": [r.exposure for r in rows if r.shots == s]

@@ -10,8 +10,8 @@ from math import isnan
 
 from metarec.fairness.audit import Audit
 from metarec.fairness.audit_plots import draw_exposure, draw_groups
-from metarec.fairness.mitigation.price import PriceTable
-from metarec.fairness.mitigation.price_plot import draw_prices
+from metarec.fairness.mitigation.trade_off import TradeOffTable
+from metarec.fairness.mitigation.trade_off_plot import draw_trade_offs
 
 STYLE = """
 body {
@@ -31,7 +31,10 @@ pre { overflow-x: auto } summary { cursor: pointer }
 
 
 def to_html(
-    audit: Audit, *, prices: PriceTable | None = None, further: Mapping[str, str] | None = None
+    audit: Audit,
+    *,
+    trade_offs: TradeOffTable | None = None,
+    further: Mapping[str, str] | None = None,
 ) -> str:
     """The audit as a page, with the price table where there is one.
 
@@ -43,10 +46,10 @@ def to_html(
     """
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     parts = [
-        f"<h1>For whom it works</h1><p>{escape(audit.verdict())}</p>",
-        f"<p>{audit.people:,} newcomers the model never "
+        f"<h1>For whom it works</h1><p>{escape(audit.summary())}</p>",
+        f"<p>{audit.users:,} new users the model never "
         f"met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
-        "intervals are 95% bootstrap over people; a gap is clear if Welch's test holds after "
+        "intervals are 95% bootstrap over users; a gap is clear if Welch's test holds after "
         "Holm's correction over every pair.</p>",
         *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings),
         "<h2>Gaps</h2>",
@@ -66,12 +69,12 @@ def to_html(
                 [[s, f"{c:.3f}"] for s, c in audit.coverage.items()],
             ),
         ]
-    if prices is not None:
+    if trade_offs is not None:
         parts += [
             "<h2>What mending would cost</h2>",
-            f"<p>{escape(prices.verdict())}</p>",
-            draw_prices(prices),
-            f"<pre>{escape(prices.to_text())}</pre>",
+            f"<p>{escape(trade_offs.summary())}</p>",
+            draw_trade_offs(trade_offs),
+            f"<pre>{escape(trade_offs.to_text())}</pre>",
         ]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
@@ -123,12 +126,12 @@ def _folded(title: str, content: str) -> str:
 
 def _groups(audit: Audit) -> str:
     return _table(
-        ["by", "group", "people", "metric", "events", "mean", "95% interval"],
+        ["by", "group", "users", "metric", "events", "mean", "95% interval"],
         [
             [
                 r.by,
                 r.group + (" (small)" if r.is_small else ""),
-                str(r.people),
+                str(r.users),
                 r.metric,
                 "whole curve" if r.shots is None else str(r.shots),
                 f"{r.value:.4f}",

@@ -57,12 +57,12 @@ def cold_exposure(
     """Measure at the middle of these numbers of events; None where no item is cold."""
     if not len(model.cold_items):
         return None
-    middle, people = sorted(shots)[len(shots) // 2], trial.newcomers[:MAX_USERS]
+    middle, users = sorted(shots)[len(shots) // 2], trial.cold_users[:MAX_USERS]
     requests = [
-        replace(request, exclude=[event[0] for event in person.pool])
-        for request, person in zip(requests_at(people, middle), people, strict=True)
+        replace(request, exclude=[event[0] for event in user.pool])
+        for request, user in zip(requests_at(users, middle), users, strict=True)
     ]
-    liked = [set(person.relevant) for person in people]
+    liked = [set(user.relevant) for user in users]
     bare, told = (_slates(model, requests, of, seed) for of in (0.0, share))
     cold = set(model.vocabulary.names(model.cold_items.tolist()))
     shown = [[item for slate in slates for item in slate.item_ids] for slates in (bare, told)]

@@ -1,6 +1,6 @@
 """Any metric by group, and which gaps between groups are more than chance.
 
-The numbers go through fairlearn's `MetricFrame`; intervals resample the people of each group; a gap
+The numbers go through fairlearn's `MetricFrame`; intervals resample the users of each group; a gap
 is called clear only if Welch's test of the two groups survives Holm's correction over *every* pair
 looked at, because with 21 occupations some pair always looks different.
 """
@@ -22,14 +22,14 @@ from metarec.fairness.outcomes import Outcomes
 from metarec.runtime.extras import require
 
 SMALL = 20
-"""Groups of fewer people are shown with a warning and take no part in gaps."""
+"""Groups of fewer users are shown with a warning and take no part in gaps."""
 LOWER_IS_BETTER = ("popularity lift@10", "miscalibration@10")
 """Metrics of this package, beside those of `evaluation`, of which less is better."""
 CLEAR = 0.05
 """A gap is clear where its corrected p-value lies below this."""
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
-"""fairlearn's signature (y_true, y_pred) -> number; both are the people's values here."""
+"""fairlearn's signature (y_true, y_pred) -> number; both are the users's values here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,20 @@ class GroupValue:
 
     by: str
     group: str
-    people: int
+    users: int
     metric: str
     shots: int | None
-    """None: each person's mean over the whole curve."""
+    """None: each user's mean over the whole curve."""
     value: float
     low: float
     high: float
     is_small: bool
-    """Fewer than `SMALL` people: the interval is wide and the group takes no part in gaps."""
+    """Fewer than `SMALL` users: the interval is wide and the group takes no part in gaps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """A difference between people alike in another number, with its 95% interval; all NaN where no
+    """A difference between users alike in another number, with its 95% interval; all NaN where no
     two are alike.
     """
 
@@ -61,7 +61,7 @@ class Matched:
 
     @property
     def is_known(self) -> bool:
-        """Whether any two people are alike."""
+        """Whether any two users are alike."""
         return self.value == self.value
 
     @property
@@ -91,7 +91,7 @@ class Gap:
     high: float
     """95% interval of the difference between these two groups."""
     matched: Matched
-    """What is left of `size` between people of the same number of liked items: more of those make
+    """What is left of `size` between users of the same number of liked items: more of those make
     any list easier to hit.
     """
     p_corrected: float
@@ -144,13 +144,13 @@ def values_by_group(
     *,
     shots: int | None = None,
 ) -> list[GroupValue]:
-    """The metric's mean in each group, with 95% bootstrap intervals over the people of the
+    """The metric's mean in each group, with 95% bootstrap intervals over the users of the
     group.
     """
     by_group = metric_frame(outcomes, groups, metric, shots=shots).by_group["mean"]
     values = outcomes.values(metric, shots)
     rows = []
-    for label, people in groups.sizes.items():
+    for label, users in groups.sizes.items():
         own = values[groups.mask(label) & ~np.isnan(values)]
         if not len(own):
             continue
@@ -159,7 +159,7 @@ def values_by_group(
             GroupValue(
                 by=groups.name,
                 group=label,
-                people=people,
+                users=users,
                 metric=metric,
                 shots=shots,
                 is_small=len(own) < SMALL,
@@ -177,9 +177,10 @@ def find_gaps(
     metric: str,
     *,
     shots: Sequence[int | None] = (None,),
+    pair: frozenset[str] | None = None,
 ) -> list[Gap]:
     """The widest gap of every grouping at every number of events, corrected for all pairs compared;
-    clear ones go first.
+    clear ones go first. Of a `pair` of groups that was named before, the gap between these.
 
     Small groups and `not stated` are left out; a grouping with fewer than two groups left has no
     gap.
@@ -188,10 +189,11 @@ def find_gaps(
     liked = liked_items(outcomes)
     of_name = {groups.name: groups for groups in groupings}
     pairs = [
-        (groups.name, events, *pair)
+        (groups.name, events, *found)
         for groups in groupings
         for events in shots
-        for pair in _pairs(outcomes.values(metric, events), groups)
+        for found in _pairs(outcomes.values(metric, events), groups)
+        if pair is None or pair == {found[0], found[1]}
     ]
     corrected = holm(np.array([p for *_, p in pairs]))
     widest: dict[tuple[str, int | None], Gap] = {}
@@ -218,7 +220,7 @@ def find_gaps(
 
 
 def more_is_better(metric: str) -> bool:
-    """Whether a larger value serves people better; so for metrics where neither end is better by
+    """Whether a larger value serves users better; so for metrics where neither end is better by
     itself.
     """
     return metric not in LOWER_IS_BETTER and (
@@ -227,8 +229,8 @@ def more_is_better(metric: str) -> bool:
 
 
 def liked_items(outcomes: Outcomes) -> np.ndarray:
-    """[B] how many items each person went on to like."""
-    return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.newcomers))
+    """[B] how many items each user went on to like."""
+    return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.cold_users))
 
 
 def matched_difference(
@@ -239,14 +241,14 @@ def matched_difference(
     *,
     bins: int = 30,
 ) -> Matched:
-    """Mean of `other` minus mean of `one` between people alike in `matched_on`.
+    """Mean of `other` minus mean of `one` between users alike in `matched_on`.
 
-    People are cut into bins of equal size by `matched_on`, the difference is taken within each, and
+    Users are cut into bins of equal size by `matched_on`, the difference is taken within each, and
     bins count by how many pairs they could form, `n_one n_other / (n_one + n_other)`. The interval
     takes each group's spread within bins to be the same in all of them.
 
     Args:
-        values: [B], NaN where a person has none.
+        values: [B], NaN where a user has none.
         one: bool [B].
         other: bool [B].
         matched_on: [B].
@@ -276,7 +278,7 @@ def matched_difference(
 def _within_bins(
     values: np.ndarray, place: np.ndarray, bins: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """How many people each bin holds [bins], their mean [bins], and their variance around it, one
+    """How many users each bin holds [bins], their mean [bins], and their variance around it, one
     number for all bins.
     """
     count = np.bincount(place, minlength=bins)

@@ -1,11 +1,11 @@
 """What slates do to items and to tastes: exposure, coverage, popularity lift, calibration.
 
 - *exposure* of an item group: its share of attention, a place counting 1/log2(place + 1), beside
-  its share of the catalog, of training events, and of what people went on to like (Singh and
+  its share of the catalog, of training events, and of what users went on to like (Singh and
   Joachims 2018, arXiv:1802.07281);
-- *popularity lift*: how much more popular the slate is than what the person liked (Abdollahpouri et
+- *popularity lift*: how much more popular the slate is than what the user liked (Abdollahpouri et
   al. 2020, arXiv:2007.12230), `(slate - liked) / liked`;
-- *miscalibration*: how far the slate's mix of categories is from the mix the person went on to
+- *miscalibration*: how far the slate's mix of categories is from the mix the user went on to
   like, as the Kullback-Leibler divergence of Steck 2018 (doi:10.1145/3240323.3240372), `KL(p ||
   0.99 q + 0.01 p)`, 0 at best.
 """
@@ -19,6 +19,7 @@ import numpy as np
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
+from metarec.runtime.gains import discounts
 
 SMOOTHING = 0.01
 """Share of the liked mix put into the slate's, so that a missing category costs much but not
@@ -41,7 +42,7 @@ class ExposureRow:
     events: float
     """Of the training events."""
     liked: float
-    """Of what the people judged went on to like."""
+    """Of what the users evaluated went on to like."""
     coverage: float
     """Of the group's items, how many were shown to anyone."""
 
@@ -79,13 +80,13 @@ def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> n
     `places` places.
     """
     shown = ranked[:, :places]
-    weight = np.broadcast_to(1.0 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
+    weight = np.broadcast_to(discounts(shown.shape[1]), shown.shape)
     there = shown >= 0
     return np.bincount(shown[there], weights=weight[there], minlength=items)
 
 
 def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -> np.ndarray:
-    """[B] how much more popular each person's slate is than what they went on to like; 0 is as
+    """[B] how much more popular each user's slate is than what they went on to like; 0 is as
     popular, 1 twice.
     """
     popularity = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)).astype(
@@ -97,9 +98,9 @@ def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -
         there.sum(axis=1), 1
     )
     owner, items = trial.relevant_cells
-    people = len(trial.newcomers)
-    liked = np.bincount(owner, weights=popularity[items], minlength=people) / np.maximum(
-        np.bincount(owner, minlength=people), 1
+    users = len(trial.cold_users)
+    liked = np.bincount(owner, weights=popularity[items], minlength=users) / np.maximum(
+        np.bincount(owner, minlength=users), 1
     )
     return np.where(liked > 0, slate / np.maximum(liked, 1e-12) - 1.0, np.nan)
 
@@ -107,14 +108,14 @@ def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -
 def miscalibration(
     ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, places: int = PLACES
 ) -> np.ndarray:
-    """[B] divergence of each slate's mix of categories from the mix the person went on to like; NaN
+    """[B] divergence of each slate's mix of categories from the mix the user went on to like; NaN
     without any category.
 
     Args:
         categories: [N, G] share of each item over categories, of the trial's vocabulary.
     """
     owner, items = trial.relevant_cells
-    liked = np.zeros((len(trial.newcomers), categories.shape[1]))
+    liked = np.zeros((len(trial.cold_users), categories.shape[1]))
     np.add.at(liked, owner, categories[items])
     shown = ranked[:, :places]
     slate = (categories[np.maximum(shown, 0)] * (shown >= 0)[:, :, None]).sum(axis=1)

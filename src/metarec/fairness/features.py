@@ -1,8 +1,9 @@
 """Which columns a model rests on: what quality new users lose when one is shuffled.
 
-A column of the users is shuffled among the users judged, a column of the items among the items, so
-that its values stay and what they belong to does not (Breiman 2001, doi:10.1023/A:1010933404324).
-The model is not fitted again, so columns that say the same stand in for each other.
+A column of the users is shuffled among the users evaluated, a column of the items among the items,
+so that its values stay and what they belong to does not (Breiman 2001,
+doi:10.1023/A:1010933404324). The model is not fitted again, so columns that say the same stand in
+for each other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.significance import Difference, paired_difference, resample
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommender import Recommender
 from metarec.runtime.rng import derive
 
@@ -70,20 +71,20 @@ def audit_features(
     model: Recommender, trial: Trial, shots: Sequence[int], *, seed: int = 0
 ) -> FeatureAudit:
     """Shuffle each column in turn, and ask the model again."""
-    before = judge(model, trial, shots, seed=seed).values(METRIC)
+    before = evaluate(model, trial, shots, seed=seed).values(METRIC)
     weights = resample(len(before), derive(seed, "features", "bootstrap"))
     found = [
         ColumnWorth(
             of=of,
             column=column,
             loss=paired_difference(
-                before, judge(asked, shown, shots, seed=seed).values(METRIC), weights
+                before, evaluate(asked, shown, shots, seed=seed).values(METRIC), weights
             ),
         )
         for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))
     ]
     return FeatureAudit(
-        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.newcomers)
+        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.cold_users)
     )
 
 
@@ -91,7 +92,7 @@ def _shuffled(
     model: Recommender, trial: Trial, rng: np.random.Generator
 ) -> Iterator[tuple[str, str, Scores, Trial]]:
     """(whose column, its name, model to ask, users to ask about)."""
-    users = trial.newcomers
+    users = trial.cold_users
     for name in dict.fromkeys(name for user in users for name in user.profile):
         order = rng.permutation(len(users))
         profiles = [
@@ -99,7 +100,7 @@ def _shuffled(
             for user, other in zip(users, order, strict=True)
         ]
         mixed = [replace(u, profile=p) for u, p in zip(users, profiles, strict=True)]
-        yield "users", name, model, replace(trial, newcomers=mixed)
+        yield "users", name, model, replace(trial, cold_users=mixed)
     frame = model.catalog.frame
     for name in (column for column in frame.columns if column not in NOT_CONTENT):
         if frame[name].n_unique() > 1:

@@ -1,6 +1,6 @@
-"""Who is compared with whom: groups of people and groups of items.
+"""Who is compared with whom: groups of users and groups of items.
 
-People by what they state (a profile attribute, numbers cut into bands) or by how much they do;
+Users by what they state (a profile attribute, numbers cut into bands) or by how much they do;
 items by how popular they are, by who provides them, by category. A group is a label; nobody is
 dropped for having none ("not stated").
 """
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
 
 NOT_STATED = "not stated"
 ACTIVITY = "activity"
-"""The name under which people are grouped by their number of events."""
-MOST_LABELS = 12
+"""The name under which users are grouped by their number of events."""
+MAX_LABELS = 12
 """A number with more distinct values than this is cut into `BANDS` bands of about equal size."""
 BANDS = 4
 SECONDS = (315_532_800.0, 4_102_444_800.0)
@@ -38,7 +38,7 @@ Abdollahpouri et al. 2019).
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """One way to group people (or items): a label for each, in their order."""
+    """One way to group users (or items): a label for each, in their order."""
 
     name: str
     labels: np.ndarray
@@ -65,7 +65,7 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """A rule that labels people by an attribute: learned once, the same for whoever comes later."""
+    """A rule that labels users by an attribute: learned once, the same for whoever comes later."""
 
     name: str
     starts: tuple[float, ...] = ()
@@ -83,7 +83,7 @@ class Grouping:
         *,
         bands: int = BANDS,
         form: str = "{}",
-        most_labels: int = MOST_LABELS,
+        most_labels: int = MAX_LABELS,
     ) -> Grouping:
         """Cut numbers of more than `most_labels` different values into bands of about equal size;
         equal numbers share a band.
@@ -150,19 +150,19 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def group_people(newcomers: Sequence[ColdUser], by: str) -> Groups:
-    """Group people by a profile attribute, or by `activity` (their number of events, in thirds).
+def group_users(cold_users: Sequence[ColdUser], by: str) -> Groups:
+    """Group users by a profile attribute, or by `activity` (their number of events, in thirds).
 
     Raises:
-        BadInput: if no person states the attribute.
+        BadInput: if no user states the attribute.
     """
     if by == ACTIVITY:
-        return group_activity([person.n_items + len(person.query) for person in newcomers])
-    return group_profiles([person.profile for person in newcomers], by)
+        return group_activity([user.n_items + len(user.query) for user in cold_users])
+    return group_profiles([user.profile for user in cold_users], by)
 
 
 def group_activity(events: Sequence[int]) -> Groups:
-    """Thirds of people by how many events each has."""
+    """Thirds of users by how many events each has."""
     return Groups(
         name=ACTIVITY,
         labels=Grouping.of(ACTIVITY, events, bands=3, form="{} events", most_labels=0).labels(
@@ -174,13 +174,13 @@ def group_activity(events: Sequence[int]) -> Groups:
 def group_profiles(
     profiles: Sequence[Mapping[str, Any]], by: str, grouping: Grouping | None = None
 ) -> Groups:
-    """Group people by an attribute of their profiles.
+    """Group users by an attribute of their profiles.
 
     Args:
         grouping: the rule to group by; learned from these profiles where None.
 
     Raises:
-        BadInput: if no person states the attribute.
+        BadInput: if no user states the attribute.
     """
     return Groups(
         name=by,
@@ -191,16 +191,16 @@ def group_profiles(
 
 
 def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
-    """The rule by which these people are grouped, to be kept for others.
+    """The rule by which these users are grouped, to be kept for others.
 
     Raises:
-        BadInput: if no person states the attribute.
+        BadInput: if no user states the attribute.
     """
     values = [profile.get(by) for profile in profiles]
     if not any(value is not None for value in values):
         known = sorted({name for profile in profiles for name in profile})
         raise BadInput(
-            f"no person states {by!r}, so people cannot be grouped by it; "
+            f"no user states {by!r}, so users cannot be grouped by it; "
             f"there are: {', '.join([*known, ACTIVITY])}"
         )
     return Grouping.of(by, values)

@@ -1,4 +1,4 @@
-"""What a model did for each person at each number of events: the table every audit and every price
+"""What a model did for each user at each number of events: the table every audit and every price
 is read from.
 """
 
@@ -17,18 +17,18 @@ from metarec.runtime.rng import derive
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """One model's results on the newcomers of one trial."""
+    """One model's results on the new users of one trial."""
 
     trial: Trial
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
     per_user: Mapping[str, np.ndarray]
-    """Metric -> [shots, B], NaN where a person has none."""
+    """Metric -> [shots, B], NaN where a user has none."""
     ranked: np.ndarray
     """[shots, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
     def values(self, metric: str, shots: int | None = None) -> np.ndarray:
-        """[B] values of a metric after `shots` events, or each person's mean over the curve where
+        """[B] values of a metric after `shots` events, or each user's mean over the curve where
         None.
 
         Raises:
@@ -49,8 +49,8 @@ class Outcomes:
         return np.asarray(table[self.shots.index(shots)])
 
 
-def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
-    """Measure everything `evaluation` knows, for each person, after each number of events.
+def evaluate(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
+    """Measure everything `evaluation` knows, for each user, after each number of events.
 
     Args:
         seed: orders equal scores.
@@ -59,7 +59,7 @@ def judge(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -
         BadInput: if `shots` is empty.
     """
     if not shots:
-        raise BadInput("say after how many events to judge, for example shots=(0, 5)")
+        raise BadInput("say after how many events to evaluate, for example shots=(0, 5)")
     steps = tuple(sorted(set(shots)))
     measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
     return Outcomes(

@@ -1,5 +1,5 @@
 """What the scorers learn from: everyone's histories beside item content and profiles, cut into
-tasks like a newcomer's.
+tasks like a new user's.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.data.newcomers import Horizon
+from metarec.data.cold_users import Horizon
 from metarec.features.events import Events
 from metarec.features.histories import Histories
-from metarec.features.people import UsersInWords
 from metarec.features.training_context import TrainingContext
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 
 ORDER_T = 4.0
 """Order carries meaning from this t statistic on: early against late popularity, paired over users.
@@ -26,7 +26,7 @@ ORDER_T = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """Training users' pasts and what is known of items and people, all by index."""
+    """Training users' pasts and what is known of items and users, all by index."""
 
     histories: Histories
     profiles: np.ndarray
@@ -41,7 +41,7 @@ class Behaviour:
     told: Sequence[Mapping[str, Any]] | None = None
     """[U] attributes of the training users as they stated them; None: nobody stated any."""
     words: UsersInWords | None = None
-    """How people are written as text; None where nothing reads them so."""
+    """How users are written as text; None where nothing reads them so."""
     whole: Histories = None  # type: ignore[assignment]  # filled in below, never None
     """Everything each training user accepted, each item once, acts after the cut included; the same
     as `histories` where nobody acted twice on an item.

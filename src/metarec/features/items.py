@@ -18,8 +18,8 @@ from metarec.features.text import TAG_COLUMNS, item_text
 from metarec.runtime.progress import Progress, silent
 
 TEXT_WIDTH = 32
-MOST_TAGS = 200
-LEAST_ITEMS = 3
+MAX_TAGS = 200
+MIN_ITEMS = 3
 """A tag that fewer items share says nothing of any other."""
 SKIPPED = frozenset(
     {
@@ -82,7 +82,7 @@ class ItemInputs:
 
         Returns:
             The inputs, the catalog's matrix [N, C], and its full text embeddings [N, E] (which
-            wishes are matched with).
+            queries are matched with).
         """
         texts = item_text(catalog, template)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
@@ -186,10 +186,20 @@ def tags_of(frame: pl.DataFrame) -> list[str]:
     if not parts:
         return []
     counts = pl.concat(parts).group_by("tag").agg(pl.col("row").n_unique().alias("items"))
-    common = counts.filter((pl.col("items") >= LEAST_ITEMS) & (pl.col("items") < frame.height))
-    return sorted(
-        common.sort("items", "tag", descending=[True, False])["tag"].to_list()[:MOST_TAGS]
-    )
+    common = counts.filter((pl.col("items") >= MIN_ITEMS) & (pl.col("items") < frame.height))
+    return sorted(common.sort("items", "tag", descending=[True, False])["tag"].to_list()[:MAX_TAGS])
+
+
+def tags_by_item(frame: pl.DataFrame) -> dict[str, set[str]]:
+    """Common tags of each item that has any, by item id."""
+    common = tags_of(frame)
+    parts = [_tag_rows(frame, name) for name in tag_columns(frame)]
+    if not common or not parts:
+        return {}
+    rows = pl.concat(parts).filter(pl.col("tag").is_in(common))
+    each = rows.group_by("row").agg(pl.col("tag").unique())
+    ids = frame["item_id"].gather(each["row"])
+    return {item: set(tags) for item, tags in zip(ids, each["tag"], strict=True)}
 
 
 def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:

@@ -17,9 +17,9 @@ from metarec.data.parsing import NO, YES, as_numbers
 from metarec.data.policy_rules import number_of
 from metarec.data.schema import Profiles
 
-MOST_CATEGORIES = 30
+MAX_CATEGORIES = 30
 """Values of one attribute that become columns; rarer ones share none."""
-LEAST_USERS = 3
+MIN_USERS = 3
 """A category that fewer training users share says nothing of anyone else."""
 BANDS = 6
 """A number also becomes this many bands, so that a taste need not rise or fall with age throughout.
@@ -147,5 +147,5 @@ def _without_units(column: pl.Series) -> pl.Series:
 
 
 def _common_values(column: pl.Series) -> list[str]:
-    counts = column.value_counts(sort=True).filter(pl.col("count") >= LEAST_USERS)
-    return sorted(counts[column.name].to_list()[:MOST_CATEGORIES])
+    counts = column.value_counts(sort=True).filter(pl.col("count") >= MIN_USERS)
+    return sorted(counts[column.name].to_list()[:MAX_CATEGORIES])

@@ -1,7 +1,7 @@
-"""Items and people written as text, so that one encoder can read any catalog.
+"""Items and users written as text, so that one encoder can read any catalog.
 
 A template names columns; the default one is built from whichever known columns a catalog has, in
-the order in which a person would describe a thing: what it is called, who made it, what sort of
+the order in which a user would describe a thing: what it is called, who made it, what sort of
 thing it is, what it is about.
 """
 
@@ -31,8 +31,8 @@ BODY_COLUMNS = ("text", "description", "plot", "summary", "abstract", "overview"
 TEXT_COLUMNS = NAME_COLUMNS + MAKER_COLUMNS + TAG_COLUMNS + BODY_COLUMNS
 """Columns read as text, in the order of the default template."""
 
-PERSON_FIELDS = ("profile", "liked", "disliked")
-"""What a template for people may name: `age: 31, gender: F`, and titles joined by semicolons."""
+USER_FIELDS = ("profile", "liked", "disliked")
+"""What a template for users may name: `age: 31, gender: F`, and titles joined by semicolons."""
 HISTORY_ITEMS = 20
 """The latest items named when a history is written as text: what a short encoder can hold."""
 
@@ -62,7 +62,7 @@ def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
 
 
 def profile_text(profile: Mapping[str, Any]) -> str:
-    """A person's attributes as text: `age: 31, gender: F`; nothing known gives the empty string."""
+    """A user's attributes as text: `age: 31, gender: F`; nothing known gives the empty string."""
     known = (
         (name, value) for name, value in profile.items() if value is not None and str(value).strip()
     )
@@ -72,7 +72,7 @@ def profile_text(profile: Mapping[str, Any]) -> str:
 def history_text(
     titles: Sequence[str], liked: Sequence[bool] | None = None, most: int = HISTORY_ITEMS
 ) -> str:
-    """A person's past as text, the latest first (an encoder that truncates then loses the oldest).
+    """A user's past as text, the latest first (an encoder that truncates then loses the oldest).
 
     Args:
         titles: what to call each item of the history, oldest first.
@@ -98,7 +98,7 @@ def user_text(
         titles: what to call each item of the history, oldest first.
         liked: whether each was liked; by default all were.
         template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by
-            `check_person_template`.
+            `check_user_template`.
     """
     said = profile_text(profile)
     if template is None:
@@ -107,20 +107,20 @@ def user_text(
     return template.format(profile=said, liked=good, disliked=bad) if said or good or bad else ""
 
 
-def check_person_template(template: str) -> None:
-    """Whether a template for people can be filled.
+def check_user_template(template: str) -> None:
+    """Whether a template for users can be filled.
 
     Raises:
-        BadInput: if it is malformed, or names something else than `PERSON_FIELDS`, or none of them.
+        BadInput: if it is malformed, or names something else than `USER_FIELDS`, or none of them.
     """
-    names = [name for _, name, _, _ in _pieces(template, "person") if name is not None]
-    odd = next((name for name in names if name not in PERSON_FIELDS), None)
-    fields = ", ".join(f"{{{name}}}" for name in PERSON_FIELDS)
+    names = [name for _, name, _, _ in _pieces(template, "user") if name is not None]
+    odd = next((name for name in names if name not in USER_FIELDS), None)
+    fields = ", ".join(f"{{{name}}}" for name in USER_FIELDS)
     if odd is not None:
-        raise BadInput(f"person template {template!r} names {odd!r}; there are {fields}")
+        raise BadInput(f"user template {template!r} names {odd!r}; there are {fields}")
     if not names:
         raise BadInput(
-            f"person template {template!r} says the same of everyone; let it hold some of {fields}"
+            f"user template {template!r} says the same of everyone; let it hold some of {fields}"
         )
 
 
@@ -188,7 +188,7 @@ def _pieces(template: str, of: str) -> list[tuple[str, str | None, str | None, s
     try:
         return list(string.Formatter().parse(template))
     except ValueError as error:
-        example = "title" if of == "item" else PERSON_FIELDS[0]
+        example = "title" if of == "item" else USER_FIELDS[0]
         raise BadInput(
             f"{of} template {template!r} is malformed ({error}); write names as {{{example}}}"
         ) from error

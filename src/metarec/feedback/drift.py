@@ -18,7 +18,7 @@ class Drift:
     """Recent events looked at; below a few hundred the signals are noise."""
     unprompted: int
     """Those of them that answered no slate. Answers about what a model chose to show are never like
-    what people chose by themselves, so
+    what users chose by themselves, so
     popularity and values are compared on these alone."""
     popularity_psi: float
     """Population stability index of the popularity of unprompted events: below 0.1 steady, above
@@ -32,7 +32,7 @@ class Drift:
     """Share of recent events on items not trained on, in [0, 1]."""
     cold_user_share: float
     """Share of recent events by users not trained on, in [0, 1]; near 1 for a service that meets
-    newcomers.
+    new users.
     """
 
 
@@ -135,7 +135,7 @@ def advise_retraining(
     Args:
         drift: since the serving model was trained.
         trained_events: how many events the serving model was trained on.
-        forgotten: people who asked to be forgotten and may still be in the model.
+        forgotten: users who asked to be forgotten and may still be in the model.
         rule: the marks.
     """
     reasons = []
@@ -146,7 +146,7 @@ def advise_retraining(
             drift.unprompted,
             drift.popularity_psi,
             rule.psi_above,
-            "what people choose has moved (popularity index {:.2f}, mark {:.2f})",
+            "what users choose has moved (popularity index {:.2f}, mark {:.2f})",
         ),
         (
             drift.events,
@@ -168,7 +168,7 @@ def advise_retraining(
     ]
     if forgotten:
         reasons.append(
-            f"{forgotten} forgotten {'person' if forgotten == 1 else 'people'} may still be in "
+            f"{forgotten} forgotten {'user' if forgotten == 1 else 'users'} may still be in "
             f"the model"
         )
     return reasons

@@ -14,7 +14,7 @@ from metarec.feedback.engines import BUSY_SECONDS, STATEMENT_SECONDS
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.store import Store
 
-PERSONAL = (tables.events, tables.slates, tables.users, tables.friends)
+PERSONAL = (tables.events, tables.slates, tables.users, tables.friends, tables.exposures)
 """Tables with rows of users."""
 ERASE_SECONDS = 30.0
 """How long erasing may wait for readers and writers of other processes to step aside."""

@@ -1,4 +1,4 @@
-"""The nouns of stage 6: what a person did, what they were shown, what the store answers."""
+"""The nouns of stage 6: what a user did, what they were shown, what the store answers."""
 
 from __future__ import annotations
 
@@ -81,8 +81,22 @@ class KnownBeside:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """That a slate was shown as part of an experiment."""
+
+    experiment: str
+    arm: str
+    is_new: bool
+    """Whether few events were known of the user."""
+    closes_at: float
+    """Until when what the user does counts, if this is their first slate of it; seconds since
+    1970.
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Impression:
-    """One slate shown to one person."""
+    """One slate shown to one user."""
 
     slate_id: str
     user_id: str
@@ -95,7 +109,9 @@ class Impression:
     timestamp: float
     """Seconds since 1970."""
     shots: int
-    """How many events of the person the slate was made from."""
+    """How many events of the user the slate was made from."""
+    exposure: Exposure | None = None
+    """The experiment it belongs to, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

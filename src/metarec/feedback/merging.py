@@ -1,6 +1,6 @@
-"""A visitor who became a customer: everything kept of one user goes to another, and the id given up
-is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent under it,
-are the other's.
+"""An anonymous user who became a customer: everything kept of one user goes to another, and the id
+given up is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent
+under it, are the other's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from metarec.data.schema import BadInput, Dataset, Profiles
 from metarec.feedback import tables
 from metarec.feedback.aliases import id_now, ids_now_among
 from metarec.feedback.copies import without_copies
+from metarec.feedback.exposures import merge_exposures
 from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
 from metarec.feedback.store import Store
 from metarec.feedback.tombstones import asked_at, digest_of, hold_off_writers, read_key
@@ -74,6 +75,7 @@ def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
         slates=_moved(connection, tables.slates, user_id, into),
         friends=_move_friends(connection, user_id, into),
     )
+    merge_exposures(connection, user_id, into)
     _move_profile(connection, user_id, into, is_kept=asked is None)
     _note(connection, user_id, into)
     return done
@@ -84,6 +86,7 @@ def _drop_older(connection: sa.Connection, user_id: str, asked: float) -> int:
     connection.execute(
         sa.delete(slates).where(slates.c.user_id == user_id, slates.c.timestamp <= asked)
     )
+    connection.execute(sa.delete(tables.exposures).where(tables.exposures.c.user_id == user_id))
     older = sa.delete(events).where(events.c.user_id == user_id, events.c.timestamp <= asked)
     return connection.execute(older).rowcount
 

@@ -152,6 +152,34 @@ def _deleted_items(connection: Connection) -> None:
     _run(connection, "ALTER TABLE items ADD COLUMN is_deleted INTEGER NOT NULL DEFAULT 0")
 
 
+def _experiments(connection: Connection) -> None:
+    """Step 9: A/B experiments, who saw which arm and what they did, and how arms answered."""
+    _run(
+        connection,
+        "ALTER TABLE slates ADD COLUMN experiment TEXT",
+        "ALTER TABLE slates ADD COLUMN arm TEXT",
+        "CREATE INDEX slates_of_arm ON slates (experiment, arm, timestamp) "
+        "WHERE experiment IS NOT NULL",
+        "CREATE TABLE experiments (name TEXT NOT NULL PRIMARY KEY, status TEXT NOT NULL, "
+        "started_at DOUBLE PRECISION NOT NULL, ended_at DOUBLE PRECISION, plan TEXT NOT NULL)",
+        "CREATE UNIQUE INDEX experiments_one_runs ON experiments (status) WHERE status = 'running'",
+        "CREATE TABLE exposures (user_id TEXT NOT NULL, experiment TEXT NOT NULL, arm TEXT NOT "
+        "NULL, is_new INTEGER NOT NULL, closes_at DOUBLE PRECISION NOT NULL, "
+        "is_closed INTEGER NOT NULL DEFAULT 0, is_crossed INTEGER NOT NULL DEFAULT 0, "
+        "to_count INTEGER NOT NULL DEFAULT 1, slates INTEGER NOT NULL DEFAULT 0, "
+        "clicks INTEGER NOT NULL DEFAULT 0, conversions INTEGER NOT NULL DEFAULT 0, "
+        "reward DOUBLE PRECISION NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0, "
+        "PRIMARY KEY (user_id, experiment))",
+        "CREATE INDEX exposures_to_close ON exposures (experiment, closes_at) WHERE is_closed = 0",
+        "CREATE INDEX exposures_to_count ON exposures (experiment, user_id) "
+        "WHERE is_closed = 0 AND to_count = 1",
+        "CREATE INDEX exposures_of_experiment ON exposures (experiment, arm, is_new)",
+        "CREATE TABLE arm_answers (experiment TEXT NOT NULL, arm TEXT NOT NULL, "
+        "bucket INTEGER NOT NULL, answers BIGINT NOT NULL, "
+        "PRIMARY KEY (experiment, arm, bucket))",
+    )
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
@@ -161,6 +189,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _friends_and_searches,
     _copies_and_merges,
     _deleted_items,
+    _experiments,
 ]
 _TABLES_SINCE = {
     1: {"events", "slates"},
@@ -168,6 +197,7 @@ _TABLES_SINCE = {
     3: {"forgotten"},
     6: {"friends"},
     7: {"merges"},
+    9: {"experiments", "exposures", "arm_answers"},
 }
 """Step -> the tables it made."""
 _COLUMNS = {

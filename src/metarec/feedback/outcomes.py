@@ -1,4 +1,4 @@
-"""What a person did about what they were shown, and what an act is worth on a model's scale."""
+"""What a user did about what they were shown, and what an act is worth on a model's scale."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from metarec.data.cold_users import accepted_items
 from metarec.data.kinds import Kinds
-from metarec.data.newcomers import accepted_items
 from metarec.data.schema import Interactions
 
 
@@ -94,9 +94,9 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         scale: says which acts and values count as liked.
 
     Returns:
-        `slate_id, user_id, timestamp, model_version, shots, place, item_id, score, propensity,
-        outcome`: outcome 1 where the user took the item after seeing it in this slate, in a way
-        that recommendations are for, and did not refuse it or take that back; else 0.
+        `slate_id, user_id, timestamp, model_version, shots, experiment, arm, place, item_id, score,
+        propensity, outcome`: outcome 1 where the user took the item after seeing it in this slate,
+        in a way that recommendations are for, and did not refuse it or take that back; else 0.
     """
     shown = (
         slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place"))
@@ -124,7 +124,7 @@ def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
     event answers showed its item there.
 
     Null where an event answers no slate known here, or was about an item that the slate did not
-    show: the person chose it themselves.
+    show: the user chose it themselves.
     """
     shown = (
         slates.select("slate_id", "item_ids", "propensity")
@@ -138,13 +138,13 @@ def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
 
 
 def teaching_weights(events: pl.DataFrame, clip: float = 0.02) -> dict[str, float]:
-    """How much each person's events say of what people choose by themselves, in (0, 1], by user id.
+    """How much each user's events say of what users choose by themselves, in (0, 1], by user id.
 
-    What a person answered about items that a model chose to show says little of that: a model
+    What a user answered about items that a model chose to show says little of that: a model
     trained on its own choices becomes ever surer of them. So an event that answers a slate counts
     `clip` over the probability with which it was shown, at most 1 (inverse propensity weighting,
     clipped): an item shown for certain teaches next to nothing, one that exploration drew by chance
-    nearly as much as one that nobody showed. A person counts as the mean of their events.
+    nearly as much as one that nobody showed. A user counts as the mean of their events.
 
     Args:
         events: `user_id` and `propensity`, null where the event answers no slate.

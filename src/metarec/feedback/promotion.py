@@ -1,6 +1,6 @@
 """May the challenger serve? A decision from numbers that others measured.
 
-A challenger must not be worse: overall, for newcomers, for any group, on what was logged, or in
+A challenger must not be worse: overall, for new users, for any group, on what was logged, or in
 time. Two equal models never measure equal, so a small loss is believed only where its paired
 interval is clear of zero; a large one is refused whatever the interval says, except for groups,
 which are small. A loss too small to be clear anywhere is believed where it is found nearly
@@ -35,8 +35,8 @@ class Guardrails:
     """Refused where rows of two equal models would be worse as often with less than this chance,
     by a sign test; 0.01 refuses 7 of 7 and 12 of 14. Rows share users, so the chance is rough.
     """
-    min_newcomers: int = 30
-    """With fewer people to judge by, nothing is promoted."""
+    min_cold_users: int = 30
+    """With fewer users to evaluate on, nothing is promoted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +51,15 @@ class Comparison:
     reading: Reading = "mean"
     """`mean`: higher is better, a large loss counts even where it is unsure; `clear`: higher is
     better, only a sure loss counts;
-    `ratio`: lower is better, judged by the ratio."""
+    `ratio`: lower is better, evaluated by the ratio."""
     low: float | None = None
     high: float | None = None
-    people: int = 0
-    """How many people it was measured on."""
+    users: int = 0
+    """How many users it was measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Check:
     """A comparison and what it says."""
 
     comparison: Comparison
@@ -72,46 +72,46 @@ class Decision:
     """Promote or refuse, and the table that says why."""
 
     promote: bool
-    verdicts: list[Verdict]
+    checks: list[Check]
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         rows = [
-            {**asdict(verdict.comparison), "passed": verdict.passed, "sentence": verdict.sentence}
-            for verdict in self.verdicts
+            {**asdict(check.comparison), "passed": check.passed, "sentence": check.sentence}
+            for check in self.checks
         ]
         return {"promote": self.promote, "reason": self.reason, "table": rows}
 
 
-def too_few(newcomers: int, rails: Guardrails) -> str:
-    """Why nothing can be promoted with so few people to judge by; empty where they are enough."""
+def too_few(cold_users: int, rails: Guardrails) -> str:
+    """Why nothing can be promoted with so few users to evaluate on; empty where they are enough."""
     return (
         ""
-        if newcomers >= rails.min_newcomers
-        else f"only {newcomers} newcomers to judge by, {rails.min_newcomers} needed; gather more "
-        f"events"
+        if cold_users >= rails.min_cold_users
+        else f"only {cold_users} new users to evaluate on, {rails.min_cold_users} needed; "
+        "gather more events"
     )
 
 
-def decide(comparisons: list[Comparison], *, newcomers: int, rails: Guardrails) -> Decision:
-    """Judge every comparison; the challenger is promoted only if all pass and there are enough
-    people to judge by.
+def decide(comparisons: list[Comparison], *, cold_users: int, rails: Guardrails) -> Decision:
+    """Evaluate every comparison; the challenger is promoted only if all pass and there are enough
+    users to evaluate on.
     """
-    verdicts = [_judge(comparison, rails) for comparison in comparisons]
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    if refused := too_few(newcomers, rails):
-        return Decision(promote=False, verdicts=verdicts, reason=refused)
+    checks = [_evaluate(comparison, rails) for comparison in comparisons]
+    failed = [check for check in checks if not check.passed]
+    if refused := too_few(cold_users, rails):
+        return Decision(promote=False, checks=checks, reason=refused)
     if failed:
         return Decision(
             promote=False,
-            verdicts=verdicts,
-            reason="; ".join(verdict.sentence for verdict in failed),
+            checks=checks,
+            reason="; ".join(check.sentence for check in failed),
         )
     if everywhere := _worse_everywhere(comparisons, rails):
-        return Decision(promote=False, verdicts=verdicts, reason=everywhere)
+        return Decision(promote=False, checks=checks, reason=everywhere)
     return Decision(
-        promote=True, verdicts=verdicts, reason=f"not worse in any of {len(verdicts)} comparisons"
+        promote=True, checks=checks, reason=f"not worse in any of {len(checks)} comparisons"
     )
 
 
@@ -129,7 +129,7 @@ def _worse_everywhere(comparisons: list[Comparison], rails: Guardrails) -> str:
     )
 
 
-def _judge(it: Comparison, rails: Guardrails) -> Verdict:
+def _evaluate(it: Comparison, rails: Guardrails) -> Check:
     if it.reading == "ratio":
         passed, limit = (
             it.challenger <= rails.latency_ratio * it.champion,
@@ -149,6 +149,6 @@ def _judge(it: Comparison, rails: Guardrails) -> Verdict:
         )
         limit = f"not more than {margin:.0%} below the champion's"
     said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
-    return Verdict(
+    return Check(
         comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}"
     )

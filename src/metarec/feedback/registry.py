@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -346,12 +346,12 @@ class Registry:
         self._decision_of(version).unlink(missing_ok=True)
         return True
 
-    def prune(self, keep: int) -> list[str]:
-        """Remove retrained versions but the newest `keep`, the one that serves, and the one before
-        it; within `changing()`. Gives the versions removed.
+    def prune(self, keep: int, but: Collection[str] = ()) -> list[str]:
+        """Remove retrained versions but the newest `keep`, the one that serves, the one before it,
+        and those named in `but`; within `changing()`. Gives the versions removed.
         """
         promotions = self.promotions()
-        stay = {self.current(), *(p["from"] for p in promotions[-1:])}
+        stay = {self.current(), *(p["from"] for p in promotions[-1:]), *but}
         old = self._version_folders()
         gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
         return [path.name for path in gone if self.remove(path.name)]

@@ -40,6 +40,7 @@ from metarec.feedback.events import (
     KnownBeside,
     StoreUnavailable,
 )
+from metarec.feedback.exposures import mark_answered, note_exposures
 from metarec.feedback.migrations import MIGRATIONS, Migrated, migrate, take_schema
 from metarec.feedback.tombstones import asked_at, digest_of, hold_off_forgetting, read_key
 from metarec.feedback.writer import GroupWriter, Write, explained, first_line
@@ -62,6 +63,18 @@ SPENT_AFTER = 5
 """A stored search is no longer told after so many later events."""
 RECENT_SECONDS = 86_400.0
 """So long a user is taken to be where their newest event happened."""
+SLATE_SCHEMA = {
+    "slate_id": pl.Utf8,
+    "user_id": pl.Utf8,
+    "timestamp": pl.Float64,
+    "model_version": pl.Utf8,
+    "shots": pl.Int64,
+    "experiment": pl.Utf8,
+    "arm": pl.Utf8,
+    "shown": pl.Utf8,
+}
+SLATE_COLUMNS = [tables.slates.c[name] for name in SLATE_SCHEMA]
+"""What is read of a slate; `slates_of_rows` makes it a table of slates."""
 
 
 class Store:
@@ -225,10 +238,10 @@ class Store:
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def person(
+    def user(
         self, user_id: str, last: int
     ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
-        """What a request needs of a person, and no more.
+        """What a request needs of a user, and no more.
 
         Returns:
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
@@ -354,9 +367,12 @@ class Store:
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def as_frame(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
+    def as_frame(
+        self, since: float | None = None, *, latest: int | None = None, in_experiments: bool = True
+    ) -> pl.DataFrame:
         """Events on items in order of arrival, all columns but the context; only those of times
-        `since` (seconds since 1970), and of these only so many that arrived last, if asked.
+        `since` (seconds since 1970), and of these only so many that arrived last, if asked; without
+        those that answer slates of experiments, if asked.
         """
         events = tables.events.c
         query = sa.select(
@@ -371,6 +387,10 @@ class Store:
         ).order_by(events.sequence if latest is None else events.sequence.desc())
         query = query.where(events.query.is_(None))
         query = query if since is None else query.where(events.timestamp >= since)
+        if not in_experiments:
+            slates = tables.slates.c
+            of_arm = (slates.slate_id == events.slate_id) & slates.arm.is_not(None)
+            query = query.where(~sa.exists().where(of_arm))
         table = self.frame(
             query.limit(latest),
             {
@@ -387,39 +407,15 @@ class Store:
         return table if latest is None else table.reverse()
 
     def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
-        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots`, and the
-        lists `item_ids, scores, propensity`; of times `since`, and the latest so many, if asked.
+        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots, experiment,
+        arm`, and the lists `item_ids, scores, propensity`; of times `since`, and the latest so
+        many, if asked.
         """
-        columns = tables.slates.c
-        query = sa.select(
-            columns.slate_id,
-            columns.user_id,
-            columns.timestamp,
-            columns.model_version,
-            columns.shots,
-            columns.shown,
-        ).order_by(columns.timestamp if latest is None else columns.timestamp.desc())
-        query = query if since is None else query.where(columns.timestamp >= since)
-        table = self.frame(
-            query.limit(latest),
-            {
-                "slate_id": pl.Utf8,
-                "user_id": pl.Utf8,
-                "timestamp": pl.Float64,
-                "model_version": pl.Utf8,
-                "shots": pl.Int64,
-                "shown": pl.Utf8,
-            },
-        )
-        lists = pl.Struct(
-            {
-                "item_ids": pl.List(pl.Utf8),
-                "scores": pl.List(pl.Float64),
-                "propensity": pl.List(pl.Float64),
-            }
-        )
-        table = table if latest is None else table.reverse()
-        return table.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
+        at = tables.slates.c.timestamp
+        query = sa.select(*SLATE_COLUMNS).order_by(at if latest is None else at.desc())
+        query = query if since is None else query.where(at >= since)
+        table = slates_of_rows(self.frame(query.limit(latest), SLATE_SCHEMA))
+        return table if latest is None else table.reverse()
 
     def profiles(self) -> pl.DataFrame:
         """Users whose attributes were given: `user_id` and one column per attribute."""
@@ -523,6 +519,7 @@ class Store:
                 [_event_row(event) for event in first.values()],
             )
         )
+        mark_answered(connection, (user for user, name in new if first[user, name].slate_id))
         answers = []
         for batch, (_, sent) in zip(kept, batches, strict=True):
             mine = {_key(event) for event in batch} & new
@@ -558,6 +555,7 @@ class Store:
                 [_slate_row(slate) for slate in first.values()],
             )
         )
+        note_exposures(connection, [first[slate_id] for (slate_id,) in new])
         return [sum((slate.slate_id,) in new for slate in batch) for _, batch in batches]
 
     def _insert_new(
@@ -731,6 +729,18 @@ def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, f
     return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
 
 
+def slates_of_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows as `SLATE_SCHEMA` says, with what was shown as lists: see `Store.slates`."""
+    lists = pl.Struct(
+        {
+            "item_ids": pl.List(pl.Utf8),
+            "scores": pl.List(pl.Float64),
+            "propensity": pl.List(pl.Float64),
+        }
+    )
+    return rows.with_columns(pl.col("shown").str.json_decode(lists)).unnest("shown")
+
+
 def file_of(url: str) -> Path | None:
     """The SQLite file that `url` names; None for a server.
 
@@ -825,4 +835,6 @@ def _slate_row(slate: Impression) -> dict[str, Any]:
         "model_version": slate.model_version,
         "shots": slate.shots,
         "shown": json.dumps(shown),
+        "experiment": None if slate.exposure is None else slate.exposure.experiment,
+        "arm": None if slate.exposure is None else slate.exposure.arm,
     }

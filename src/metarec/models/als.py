@@ -1,4 +1,4 @@
-"""Low-rank factors of everyone's choices; a newcomer's factors are one small ridge solve.
+"""Low-rank factors of everyone's choices; a new user's factors are one small ridge solve.
 
 Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". Items without
 events take the factors that their content predicts (a ridge from content to factors), so that a new
@@ -20,6 +20,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
+from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
@@ -34,6 +35,8 @@ class AlsConfig(ModelConfig):
     """Pull of factors towards zero (above 0)."""
     confidence: float = setting(10.0, above=0, tried=(1, 60))
     """An event weighs 1 + this (above 0), an absent event 1."""
+    start: float = setting(0.1, above=0)
+    """Standard deviation of item factors before the first sweep (above 0)."""
     sweeps: int = setting(6, least=1)
     """Times that users and items are solved in turn (1 or more)."""
     content_regularization: float = setting(10.0, above=0)
@@ -62,54 +65,59 @@ class Als:
     ) -> Als:
         """Alternate ridge solves of users and items."""
         config = config or cls.config
-        by_user, ridge, confidence = behaviour.whole, config.regularization, config.confidence
+        by_user, pull, confidence = behaviour.whole, config.regularization, config.confidence
         weights = event_weights(by_user, behaviour.relevant_from)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
-        people = (
+        user_weights = (
             None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
         )
         items = (
-            rng.normal(0.0, 0.1, (behaviour.n_items, config.dim)) * has_events[:, None]
+            rng.normal(0.0, config.start, (behaviour.n_items, config.dim)) * has_events[:, None]
         ).astype(np.float32)
         for _ in range(config.sweeps):
-            users = _confident(by_user, confidence * weights, items, _gram(items, ridge))
+            users = _confident(by_user, confidence * weights, items, _gram(items, pull))
             items = _confident(
                 by_item,
                 confidence * weights[order],
                 users,
-                _gram(users, ridge, people),
-                None if people is None else people[by_item.items],
+                _gram(users, pull, user_weights),
+                None if user_weights is None else user_weights[by_item.items],
             )
-        gram = _gram(items, ridge)
-        from_content = _ridge(
+        found = cls.of_factors(items, behaviour.relevant_from, config)
+        from_content = ridge(
             behaviour.content[has_events], items[has_events], config.content_regularization
-        )
+        ).astype(np.float32)
         items[~has_events] = behaviour.content[~has_events] @ from_content
+        return replace(found, items=items, from_content=from_content)
+
+    @classmethod
+    def of_factors(cls, items: np.ndarray, relevant_from: float, config: AlsConfig) -> Als:
+        """Fixed item factors [N, D], into which users are folded in."""
         return cls(
             items=items,
-            gram=gram,
-            from_content=from_content,
-            relevant_from=behaviour.relevant_from,
+            gram=_gram(items, config.regularization),
+            from_content=np.zeros((0, items.shape[1]), np.float32),
+            relevant_from=relevant_from,
             config=config,
         )
 
     def fold_in(self, support: Histories) -> np.ndarray:
-        """[B, D] factors of people from their support alone."""
+        """[B, D] factors of users from their support alone."""
         weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
         support = users.support
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
-        people = self.fold_in(support)
+        factors = self.fold_in(support)
         for piece in column_pieces(*out.shape):
-            cut_at_zero(product(people, self._columns[:, piece]), out[:, piece])
+            cut_at_zero(product(factors, self._columns[:, piece]), out[:, piece])
         return out
 
     @cached_property
@@ -121,7 +129,7 @@ class Als:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few people at once are much faster over this order than over the
+        """[D, N]: products for few users at once are much faster over this order than over the
         other.
         """
         return np.ascontiguousarray(self.items.T)
@@ -160,20 +168,15 @@ def _gram(factors: np.ndarray, ridge: float, weights: np.ndarray | None = None) 
     return np.asarray(weighted.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32))
 
 
-def _ridge(inputs: np.ndarray, outputs: np.ndarray, ridge: float) -> np.ndarray:
-    gram = inputs.T @ inputs + ridge * np.eye(inputs.shape[1], dtype=np.float32)
-    return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
-
-
 def _confident(
     rows: Histories,
     weights: np.ndarray,
     factors: np.ndarray,
     gram: np.ndarray,
-    people: np.ndarray | None = None,
+    user_weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Ridge solutions where an event of weight w (confidence included) counts 1 + w, times the
     weight of its user, and wants the value 1.
     """
-    counts = np.ones(len(weights), np.float32) if people is None else people
+    counts = np.ones(len(weights), np.float32) if user_weights is None else user_weights
     return ridge_rows(rows, counts * weights, counts * (1.0 + weights), factors, gram)

@@ -13,8 +13,8 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig
 
 DISLIKED_WEIGHT = 0.3

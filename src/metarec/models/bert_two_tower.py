@@ -21,8 +21,8 @@ from torch.func import grad, vmap
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
 from metarec.runtime.device import one_thread
 

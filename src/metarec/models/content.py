@@ -1,4 +1,4 @@
-"""Items like those a person liked, by content alone: the evidence that also reaches items nobody
+"""Items like those a user liked, by content alone: the evidence that also reaches items nobody
 has met.
 """
 
@@ -59,9 +59,9 @@ class Content:
         )
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]; zero for a person without support."""
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N]; zero for a user without support."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
@@ -91,7 +91,7 @@ class Content:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[C, N]: products for few people at once are much faster over this order than over the
+        """[C, N]: products for few users at once are much faster over this order than over the
         other.
         """
         return np.ascontiguousarray(self.directions.T)

@@ -1,8 +1,8 @@
 """Item-to-item weights that regress everyone's choices on each other, for as many events as a
-newcomer has.
+new user has.
 
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data", arXiv:1905.03375, learns from
-whole histories, of which a newcomer shows only k events. Keeping k of the n events of each training
+whole histories, of which a new user shows only k events. Keeping k of the n events of each training
 user at random and averaging over which ones leaves the same closed form with the diagonal of the
 Gram matrix multiplied by (n - 1) / (k - 1) (the denoising of Steck 2020, "Autoencoders that don't
 overfit towards the identity", with the dropout given by the task instead of tuned). So there is one
@@ -15,7 +15,7 @@ nothing (docs/experiments).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -25,12 +25,14 @@ import torch
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights, root_weights
+from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.gram import gram_blocks, kept_of, newest
+from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
 """Where none is given; more where order carries meaning, since what was chosen together then says
@@ -60,13 +62,17 @@ class EaseConfig(ModelConfig):
     """
     kept: int = setting(500, least=1)
     """Weights kept for each item (1 or more), the largest."""
+    whole_histories: bool = setting(False)
+    """Learn from whole histories, as published (Steck 2019), instead of from as many events as a
+    new user has.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ease:
     """Evidence = the support times the weights for its length, cut at zero."""
 
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with weights of their own, ascending from 1."""
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = the item seen, column = the item it speaks for."""
@@ -81,46 +87,50 @@ class Ease:
     @property
     def note(self) -> str:
         """What was thinned; empty where nothing was."""
-        said = f"EASE left out the {self.left_out:,} oldest events of the longest histories"
-        return said if self.left_out else ""
+        return note_of("EASE", self.left_out)
 
     @classmethod
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
     ) -> Ease:
-        """Closed form at each knot: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
+        """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
-        config = config or cls.config
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
-        compared = newest(behaviour.whole, events)
+        config, choices = config or cls.config, Choices.of(behaviour)
         ridge = config.regularization or (
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
-        knots = _knots(behaviour.horizon.pool)
-        weights = _weights(
-            compared, [_diagonal(events, behaviour, int(knot)) + ridge for knot in knots], config
-        )
+        if config.whole_histories:
+            points, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
+        else:
+            points = _points(behaviour.horizon.pool)
+            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in points]
+        weights = _weights(choices.compared, diagonals, config)
         return cls(
-            knots=knots,
+            points=points,
             weights=weights,
             relevant_from=behaviour.relevant_from,
             config=config,
-            left_out=events.nnz - compared.nnz,
+            left_out=choices.left_out,
         )
+
+    def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, sp.csr_matrix]]:
+        """For each point that some user is near: how near each is [B], and what the regression says
+        of each item [B, N], before it is cut at zero.
+        """
+        given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
+        nearness_BK = Interpolation.between(
+            self.points, np.eye(len(self.points), dtype=np.float32)
+        ).after(support.lengths)
+        for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
+            if nearness.any():
+                yield nearness, given @ weights
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
         support = users.support
-        given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
-        nearness_BK = Knots.between(self.knots, np.eye(len(self.knots), dtype=np.float32)).after(
-            support.lengths
-        )
-        total = sp.csr_matrix(given.shape, dtype=np.float32)
-        for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
-            if not nearness.any():
-                continue
-            scores = given @ weights
+        total = sp.csr_matrix((len(support), self.weights[0].shape[0]), dtype=np.float32)
+        for nearness, scores in self.answers(support):
             np.maximum(scores.data, 0.0, out=scores.data)
             owners = np.repeat(np.arange(len(support)), np.diff(scores.indptr))
             whole = np.bincount(owners, scores.data, len(support))
@@ -137,15 +147,15 @@ class Ease:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The knots, the weights at each and the liking threshold."""
+        """The points, the weights at each and the liking threshold."""
         weights = {
-            f"{knot}.{name}": array
-            for knot, matrix in enumerate(self.weights)
+            f"{point}.{name}": array
+            for point, matrix in enumerate(self.weights)
             for name, array in sparse_arrays(matrix).items()
         }
         return {
             **weights,
-            "knots": self.knots,
+            "points": self.points,
             "relevant_from": np.array([self.relevant_from], np.float32),
             **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
         }
@@ -156,28 +166,33 @@ class Ease:
     ) -> Ease:
         """From `arrays()`."""
 
-        def at(knot: int) -> sp.csr_matrix:
+        def at(point: int) -> sp.csr_matrix:
             return sparse_from(
                 {
-                    name.removeprefix(f"{knot}."): array
+                    name.removeprefix(f"{point}."): array
                     for name, array in arrays.items()
-                    if name.startswith(f"{knot}.")
+                    if name.startswith(f"{point}.")
                 }
             )
 
-        knots = arrays["knots"]
+        points = with_current_names(arrays, ARRAYS)["points"]
         return cls(
-            knots=knots,
-            weights=tuple(at(knot) for knot in range(len(knots))),
+            points=points,
+            weights=tuple(at(point) for point in range(len(points))),
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
 
 
-def _knots(pool: int) -> np.ndarray:
+def _points(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
+
+
+def _energy(events: sp.csr_matrix) -> np.ndarray:
+    """[N] diagonal of the Gram matrix."""
+    return np.asarray(events.power(2).sum(0)).ravel()
 
 
 def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
@@ -200,13 +215,15 @@ def _weights(
     place = np.full(len(counts), -1)
     place[head] = np.arange(len(head))
     most = kept_of(config.kept, int((counts > 0).sum()))
-    gram = np.zeros((len(head), len(head)), np.float32)
+    few_users = events.shape[0] < len(head) / 2
+    gram = np.zeros((0, 0) if few_users else (len(head), len(head)), np.float32)
     tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
     for start, together in gram_blocks(events):
         row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
         column = together.indices
         among = (place[row] >= 0) & (place[column] >= 0)
-        gram[place[row[among]], place[column[among]]] = together.data[among]
+        if not few_users:
+            gram[place[row[among]], place[column[among]]] = together.data[among]
         tail = ~among & (row != column)
         for diagonal, blocks in zip(diagonals, tails, strict=True):
             alone = together.data[tail] / diagonal[row[tail]]
@@ -214,7 +231,14 @@ def _weights(
             blocks.append(strongest(block, most))
     return tuple(
         (
-            _placed(_among_head(gram, diagonal[head]), head, len(counts), most)
+            _placed(
+                _among_few_users(events[:, head], diagonal[head])
+                if few_users
+                else _among_head(gram, diagonal[head]),
+                head,
+                len(counts),
+                most,
+            )
             + sp.vstack(blocks, format="csr")
         )
         .tocsr()
@@ -231,6 +255,23 @@ def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     among_head = inverse / -np.diag(inverse)[None, :]
     np.fill_diagonal(among_head, 0.0)
     return np.asarray(among_head)
+
+
+def _among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] the same from fewer users than items: `events` [B, H] stand for the Gram matrix, and
+    a matrix of B rows is inverted (Woodbury's identity).
+
+    With E what `diagonal` has beyond the Gram matrix's own, and Z = X E^-1/2, the inverse is
+    E^-1/2 (I - W'W) E^-1/2, where W = L^-1 Z and LL' = I + ZZ'.
+    """
+    root = np.sqrt(diagonal - _energy(events)).astype(np.float32)
+    scaled = torch.from_numpy((events.toarray() / root).astype(np.float32))
+    lower = torch.linalg.cholesky(scaled @ scaled.T + torch.eye(len(scaled)))
+    shared = torch.linalg.solve_triangular(lower, scaled, upper=False)
+    among = (shared.T @ shared).numpy()  # off the diagonal, minus the scaled inverse
+    among /= (1.0 - np.diag(among))[None, :] * root[:, None] / root[None, :]
+    np.fill_diagonal(among, 0.0)
+    return np.asarray(among)
 
 
 def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:

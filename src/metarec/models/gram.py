@@ -9,11 +9,14 @@ the numbers are those of the plain product, to the bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
+from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.base import root_weights
 
 BLOCK_PAIRS = 10_000_000
 """Pairs counted at a time: at most 12 bytes each are held, mostly much less."""
@@ -24,6 +27,33 @@ MAX_ENTRIES = 40_000_000
 """Entries kept of all items together: 320 MB."""
 MIN_KEPT = 50
 """Entries kept for each item however many items there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What users chose, as a matrix of users and items."""
+
+    events: sp.csr_matrix
+    """[B, N] root weights."""
+    compared: sp.csr_matrix
+    """[B, N] the same without the oldest events of histories that are too long to compare."""
+
+    @classmethod
+    def of(cls, behaviour: Behaviour) -> Choices:
+        """Everything the training users accepted."""
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
+        return cls(events=events, compared=newest(behaviour.whole, events))
+
+    @property
+    def left_out(self) -> int:
+        """Events that are compared with no others."""
+        return int(self.events.nnz - self.compared.nnz)
+
+
+def note_of(model: str, left_out: int) -> str:
+    """What a model thinned; empty where it thinned nothing."""
+    said = f"{model} left out the {left_out:,} oldest events of the longest histories"
+    return said if left_out else ""
 
 
 def kept_of(most: int, n_items: int) -> int:

@@ -1,4 +1,4 @@
-"""Items that people choose together: item-to-item similarity, the plainest collaborative evidence.
+"""Items that users choose together: item-to-item similarity, the plainest collaborative evidence.
 
 Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage;
 kept sparse.
@@ -16,9 +16,9 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights, root_weights
+from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.gram import gram_blocks, kept_of, newest
+from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +49,18 @@ class ItemKnn:
     @property
     def note(self) -> str:
         """What was thinned; empty where nothing was."""
-        said = f"item k-NN left out the {self.left_out:,} oldest events of the longest histories"
-        return said if self.left_out else ""
+        return note_of("item k-NN", self.left_out)
 
     @classmethod
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
     ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
-        config = config or cls.config
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
-        norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
-        compared = newest(behaviour.whole, events)
+        config, choices = config or cls.config, Choices.of(behaviour)
+        norms = np.sqrt(np.asarray(choices.events.power(2).sum(0)).ravel())
         most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
-        for start, together in gram_blocks(compared):
+        for start, together in gram_blocks(choices.compared):
             rows = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
             together.data /= norms[rows] * norms[together.indices] + config.shrinkage
             together.data[rows == together.indices] = 0.0
@@ -73,8 +70,13 @@ class ItemKnn:
             similarity=sp.vstack(blocks, format="csr"),
             relevant_from=behaviour.relevant_from,
             config=config,
-            left_out=events.nnz - compared.nnz,
+            left_out=choices.left_out,
         )
+
+    def thinned(self, neighbors: int) -> ItemKnn:
+        """The same model with only so many neighbors of each item, as if fitted so."""
+        config = replace(self.config, neighbors=neighbors)
+        return replace(self, similarity=strongest(self.similarity, neighbors), config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""

@@ -26,6 +26,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.runtime.gains import hits_of_scores, ndcg_of_hits
 
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
@@ -182,12 +183,12 @@ class _Counts:
             pairs = histories.items[:-step][same], histories.items[step:][same]
             data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
             following = following + sp.csr_matrix((data, pairs), shape=following.shape)
-        people = behaviour.weights_of(histories.owners)
+        users = behaviour.weights_of(histories.owners)
         later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
         return cls(
             following=following,
-            energy=np.bincount(histories.items, people * later, n_items).astype(np.float32),
-            total=np.bincount(histories.items, people, n_items).astype(np.float32),
+            energy=np.bincount(histories.items, users * later, n_items).astype(np.float32),
+            total=np.bincount(histories.items, users, n_items).astype(np.float32),
             config=config,
         )
 
@@ -234,13 +235,8 @@ def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) 
     data = chain.recency ** _ages(newest) / (counts.energy[newest.items] + chain.pull)
     scores = (newest.matrix(n_items, data) @ counts.following).toarray() * counts.rareness(chain)
     scores[support.owners, support.items] = -1.0
-    places = min(PLACES, n_items - 1)
-    top = np.argpartition(-scores, places, axis=1)[:, :places]
-    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
     is_wanted = np.zeros(scores.shape, bool)
     is_wanted[wanted.owners, wanted.items] = True
-    ranked = np.take_along_axis(top, order, 1)
-    hits = np.take_along_axis(is_wanted, ranked, 1) & (np.take_along_axis(scores, ranked, 1) > 0)
-    discount = 1.0 / np.log2(np.arange(places) + 2.0)
-    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
-    return float(np.mean(hits @ discount / best))
+    # A list holds only what something is known of
+    hits = hits_of_scores(scores, is_wanted & (scores > 0), PLACES)
+    return float(ndcg_of_hits(hits, wanted.lengths).mean())

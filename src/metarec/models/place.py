@@ -17,11 +17,12 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from metarec.data.places import EARTH_KM, km_between
+from metarec.data.places import km_between
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.distance import decay, km_table, on_sphere
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
@@ -101,6 +102,10 @@ class Place:
             found[rows] = self._near(users.rows(rows))
         return found
 
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any place is known of each user."""
+        return knows_places(users, self.places)
+
     def _near(self, users: UserBatch) -> np.ndarray:
         known, weights = known_places(users, self.places, self.location)
         kernel = self.kernel(self.distances(known.values_of))
@@ -127,21 +132,15 @@ class Place:
 
     def distances(self, known: np.ndarray) -> np.ndarray:
         """[E, N] kilometres from known places [E, 2] to every item; 0 where it has no place."""
-        points = _on_sphere(known)
-        chord = np.zeros((len(points), len(self.places)), np.float32)
-        for axis in range(3):
-            chord += (points[:, axis, None] - self._points[None, :, axis]) ** 2
-        return np.asarray(np.sqrt(chord, out=chord) * np.float32(EARTH_KM))
+        return km_table(on_sphere(known), self._points)
 
     def kernel(self, km: np.ndarray) -> np.ndarray:
         """The decay at these distances, in (0, 1]."""
-        if self.power == 0.0:
-            return np.asarray(np.exp(-km / np.float32(self.scale)))
-        return np.asarray((1.0 + km / np.float32(self.scale)) ** np.float32(-self.power))
+        return decay(km, self.scale, self.power)
 
     @cached_property
     def _points(self) -> np.ndarray:
-        return _on_sphere(np.nan_to_num(self.places))
+        return on_sphere(np.nan_to_num(self.places))
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
@@ -189,6 +188,13 @@ class KnownPlaces:
     """Ragged [E]; only its offsets matter."""
     values_of: np.ndarray
     """[E, 2] degrees."""
+
+
+def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
+    """[B] whether it is known where each user is, or where anything stands that they took."""
+    found = ~np.isnan(users.context.location[:, 0])
+    found[users.support.owners[~np.isnan(places[users.support.items, 0])]] = True
+    return np.asarray(found)
 
 
 def known_places(
@@ -241,14 +247,3 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
 
 def _second(tried: tuple[float, ...]) -> float:
     return tried[min(1, len(tried) - 1)]
-
-
-def _on_sphere(degrees: np.ndarray) -> np.ndarray:
-    """[E, 3] float32 points of the unit sphere: straight lines between them are distances short
-    enough to tell what is near.
-    """
-    latitude, longitude = np.radians(degrees[:, 0]), np.radians(degrees[:, 1])
-    flat = np.cos(latitude)
-    return np.stack(
-        [flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=1
-    ).astype(np.float32)

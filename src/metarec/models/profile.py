@@ -1,4 +1,4 @@
-"""What people of a profile like: a ridge from profile columns to everything liked after the pool;
+"""What users of a profile like: a ridge from profile columns to everything liked after the pool;
 answers before any event.
 """
 
@@ -26,7 +26,7 @@ class ProfileConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Evidence = expected share of people of this profile who will like each item, cut at zero;
+    """Evidence = expected share of users of this profile who will like each item, cut at zero;
     silent without a profile.
     """
 
@@ -45,20 +45,18 @@ class Profile:
     ) -> Profile:
         """One primal ridge over the training users who have something to be asked about."""
         config = config or cls.config
-        people = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
-        targets = behaviour.targets.users(people).matrix(behaviour.n_items)
-        profiles = behaviour.profiles[people]
-        mean = behaviour.mean_over(people, targets)
+        users = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
+        targets = behaviour.targets.users(users).matrix(behaviour.n_items)
+        profiles = behaviour.profiles[users]
+        mean = behaviour.mean_over(users, targets)
         middle = (
-            behaviour.mean_over(people, profiles)
-            if len(people)
+            behaviour.mean_over(users, profiles)
+            if len(users)
             else np.zeros(profiles.shape[1], np.float32)
         )
         centred = profiles - middle
         weighted = (
-            centred
-            if behaviour.weights is None
-            else behaviour.weights_of(people)[:, None] * centred
+            centred if behaviour.weights is None else behaviour.weights_of(users)[:, None] * centred
         )
         eye = np.eye(profiles.shape[1], dtype=np.float32)
         gram = weighted.T @ centred + config.regularization * eye
@@ -73,9 +71,9 @@ class Profile:
         )
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N]; zero for a person of whom nothing is known."""
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N]; zero for a user of whom nothing is known."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         is_known = profiles.any(axis=1)

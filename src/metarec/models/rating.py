@@ -1,12 +1,12 @@
-"""Predicted values of a newcomer, in closed form: item means, their own offset, and a Gaussian
+"""Predicted values of a new user, in closed form: item means, their own offset, and a Gaussian
 process over items.
 
-A rating is mean + item bias + a function of the item's features that every person draws from a
+A rating is mean + item bias + a function of the item's features that every user draws from a
 common Gaussian prior; the features (factors of everyone's residuals beside content) are that
 prior's kernel, so adaptation is one solve of support x support (ALPaCA, Harrison et al. 2018,
 arXiv:1807.08912, with a kernel learned by factorisation instead of a network). What is served is
 the median: shares of the three addends and an offset are fitted by absolute error on held-out
-people at each support size, because MAE is asked of it and ratings lean to one side.
+users at each support size, because MAE is asked of it and ratings lean to one side.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.offsets import Offsets
 from metarec.models.ridge_rows import ridge_rows
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 DIM = 12
 ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
-"""Events' worth of pull of an item's offset towards zero; the one of least error on people held out
+"""Events' worth of pull of an item's offset towards zero; the one of least error on users held out
 is taken, the first where nobody can be.
 """
 USER_DAMPING = 8.0
+ROUNDS = 5
+"""Times item and user offsets are found in turn."""
 SPREAD = 1.12
 """Standard deviation of ratings at which the constants below were set (that of MovieLens, 1 to 5):
 ratings are brought to it, so that their unit changes nothing.
@@ -37,20 +41,20 @@ SWEEPS = 8
 NOISE = 0.75
 """Variance of a rating around its expectation."""
 OFFSET_VARIANCE = (0.1, 0.3)
-"""Variance of users' offsets; the one of least error on people held out is taken."""
+"""Variance of users' offsets; the one of least error on users held out is taken."""
 CONTENT_SCALE = 0.3
 NEWEST = 200
 """Support events that the process sees, the newest: bounds the solve."""
 HELD_OUT = 1500
 FOLDS, FEW_EVENTS = 5, 100_000
-"""Parts of the people that are held out in turn, up to so many events; above, the kernel is fitted
-twice only, and a third of the people is held out once.
+"""Parts of the users that are held out in turn, up to so many events; above, the kernel is fitted
+twice only, and a third of the users is held out once.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutErrors:
-    """How far values lay from predictions, in the head's own spreads, for people it learned nothing
+    """How far values lay from predictions, in the head's own spreads, for users it learned nothing
     from.
     """
 
@@ -59,13 +63,13 @@ class HeldOutErrors:
     ratios: np.ndarray
     """[K, E] size of each error over its predicted standard deviation."""
     owners: np.ndarray
-    """[E] which of the people each value is of, from 0."""
-    people: int
+    """[E] which of the users each value is of, from 0."""
+    users: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatingHead:
-    """Mean, offsets and kernel features; `predict` adapts and rates in one call, for many people at
+    """Mean, offsets and kernel features; `predict` adapts and rates in one call, for many users at
     once.
     """
 
@@ -82,23 +86,24 @@ class RatingHead:
     """[N, F] float32: two items' covariance is the dot product of their rows (times the scale's
     variance).
     """
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with shares of their own."""
     shares: np.ndarray
     """[K, 3]: intercept, share of the item bias, share of the process."""
     noise: np.ndarray
-    """[K] standard deviation left over at each support size, beside the process's own doubt."""
+    """[K] standard deviation left over at each support size, beside the process's own uncertainty.
+    """
 
     @classmethod
     def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
-        """Fit the kernel on everyone; fit the shares on people held out of other kernels."""
+        """Fit the kernel on everyone; fit the shares on users held out of other kernels."""
         return cls.fit_checked(behaviour, rng)[0]
 
     @classmethod
     def fit_checked(
         cls, behaviour: Behaviour, rng: np.random.Generator
     ) -> tuple[RatingHead, HeldOutErrors]:
-        """`fit`, and its errors on the people held out: shares of one half of them are checked on
+        """`fit`, and its errors on the users held out: shares of one half of them are checked on
         the other.
         """
         behaviour = behaviour.rated()
@@ -109,11 +114,11 @@ class RatingHead:
             (_Rehearsal.of(behaviour, folds, heads, offset) for offset in OFFSET_VARIANCE),
             key=_Rehearsal.loss,
         )
-        shares, noise = rows.shares(np.ones(rows.people, bool))
+        shares, noise = rows.shares(np.ones(rows.users, bool))
         fitted = cls._kernel(behaviour, np.arange(len(behaviour.histories)), damping, rng)
-        knots = np.array(behaviour.horizon.shots, np.int64)
+        points = np.array(behaviour.horizon.shots, np.int64)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
-        return replace(fitted, knots=knots, shares=shares, noise=noise), rows.errors()
+        return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
     @classmethod
     def _kernel(
@@ -123,33 +128,26 @@ class RatingHead:
         values, unit = behaviour.histories.values, _unit(behaviour)
         behaviour = behaviour.users(users)
         histories = behaviour.histories
-        mean, item_bias, user_bias = _offsets(
-            histories, behaviour.n_items, behaviour.weights_of(histories.owners), damping, unit
-        )
-        residual = (
-            (histories.values - mean) / unit
-            - item_bias[histories.items]
-            - user_bias[histories.owners]
-        )
-        factors = _factors(histories, residual, behaviour.n_items, rng)
+        offsets = _offsets(behaviour, damping, unit)
+        factors = _factors(histories, offsets.residuals(histories), behaviour.n_items, rng)
         features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(
             np.float32
         )
         return cls(
-            mean=mean,
+            mean=offsets.mean,
             low=float(values.min()),
             high=float(values.max()),
             unit=unit,
             offset_variance=OFFSET_VARIANCE[0],
-            item_bias=item_bias,
+            item_bias=offsets.items.astype(np.float32),
             features=features,
-            knots=np.zeros(1, np.int64),
+            points=np.zeros(1, np.int64),
             shares=np.array([[0.0, 1.0, 1.0]]),
             noise=np.full(1, NOISE**0.5),
         )
 
     def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the process at each asked event [E], from each person's support."""
+        """Mean and variance of the process at each asked event [E], from each user's support."""
         support = support if support.is_rated.all() else support.where(support.is_rated)
         if support.lengths.max(initial=0) > NEWEST:
             support = support.where(
@@ -181,7 +179,7 @@ class RatingHead:
         return mean[query.is_real], variance[query.is_real]
 
     def predict(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted value and standard deviation of each asked event [E], person by person, in the
+        """Predicted value and standard deviation of each asked event [E], user by user, in the
         order asked.
         """
         process, variance = self.process(support, asked)
@@ -194,9 +192,11 @@ class RatingHead:
         return values, self.unit * np.sqrt(of_event[:, 3] ** 2 + variance)
 
     @cached_property
-    def _by_events(self) -> Knots:
+    def _by_events(self) -> Interpolation:
         """[4] shares and noise."""
-        return Knots.between(self.knots, np.concatenate([self.shares, self.noise[:, None]], axis=1))
+        return Interpolation.between(
+            self.points, np.concatenate([self.shares, self.noise[:, None]], axis=1)
+        )
 
     def with_content(self, content: np.ndarray) -> RatingHead:
         """The same head for a catalog of `content` [N', C]: old items first, new ones appended with
@@ -217,7 +217,7 @@ class RatingHead:
             "scale": np.array([self.mean, self.low, self.high, self.unit, self.offset_variance]),
             "item_bias": self.item_bias,
             "features": self.features,
-            "knots": self.knots,
+            "points": self.points,
             "shares": self.shares,
             "noise": self.noise,
         }
@@ -225,6 +225,7 @@ class RatingHead:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
         """From `arrays()`."""
+        arrays = with_current_names(arrays, ARRAYS)
         scale = [float(x) for x in arrays["scale"]]
         # Heads saved before ratings were brought to one spread name no unit.
         mean, low, high, unit, offset_variance = (
@@ -237,7 +238,8 @@ class RatingHead:
             unit=unit,
             offset_variance=offset_variance,
             **{
-                name: arrays[name] for name in ("item_bias", "features", "knots", "shares", "noise")
+                name: arrays[name]
+                for name in ("item_bias", "features", "points", "shares", "noise")
             },
         )
 
@@ -247,13 +249,13 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[tuple[np.ndar
     they are many.
     """
     lengths = behaviour.histories.lengths
-    people = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
-    rng.shuffle(people)
+    users = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
+    rng.shuffle(users)
     everyone = np.arange(len(lengths))
     if len(behaviour.histories.items) > FEW_EVENTS:
-        parts = [people[: min(HELD_OUT, max(1, len(people) // 3))]] if len(people) else []
+        parts = [users[: min(HELD_OUT, max(1, len(users) // 3))]] if len(users) else []
     else:
-        parts = [part for part in np.array_split(people, FOLDS) if len(part)]
+        parts = [part for part in np.array_split(users, FOLDS) if len(part)]
     folds = [(np.setdiff1d(everyone, part), part) for part in parts or [everyone[:1]]]
     return [(rest if len(rest) else everyone, part) for rest, part in folds]
 
@@ -267,45 +269,35 @@ def _unit(behaviour: Behaviour) -> float:
 
 
 def _choose_damping(behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Of `ITEM_DAMPING` the one whose item offsets are nearest to what people held out rate, beside
+    """Of `ITEM_DAMPING` the one whose item offsets are nearest to what users held out rate, beside
     offsets of their own.
     """
     unit = _unit(behaviour)
     errors = np.zeros(len(ITEM_DAMPING))
     for rest, part in folds:
         known = behaviour.users(rest)
-        weights = known.weights_of(known.histories.owners)
         asked = behaviour.histories.users(part).after(behaviour.pools[part])
         if not len(asked.items):
             return ITEM_DAMPING[0]
         for place, damping in enumerate(ITEM_DAMPING):
-            mean, bias, _ = _offsets(known.histories, known.n_items, weights, damping, unit)
-            left = (asked.values - mean) / unit - bias[asked.items]
-            own = np.bincount(asked.owners, left, len(part)) / (asked.lengths + USER_DAMPING)
-            size = np.abs(left - own[asked.owners]) / np.maximum(asked.lengths, 1)[asked.owners]
+            left = _offsets(known, damping, unit).residuals(asked)
+            size = np.abs(left) / np.maximum(asked.lengths, 1)[asked.owners]
             errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
     return ITEM_DAMPING[int(errors.argmin())]
 
 
-def _offsets(
-    histories: Histories, n_items: int, weights: np.ndarray, damping: float, unit: float
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean, and in steps of `unit` item offsets [N] and user offsets [B], each shrunk, found in
-    turns; events count `weights` [E].
-    """
-    mean = float(np.average(histories.values, weights=weights))
-    owners, users = histories.owners, len(histories)
-    item_count, user_count = np.bincount(histories.items, weights, n_items), histories.lengths
-    item_bias, user_bias = np.zeros(n_items), np.zeros(users)
-    rest = (histories.values - mean) / unit
-    for _ in range(5):
-        item_bias = np.bincount(histories.items, weights * (rest - user_bias[owners]), n_items) / (
-            item_count + damping
-        )
-        user_bias = np.bincount(owners, rest - item_bias[histories.items], users) / (
-            user_count + USER_DAMPING
-        )
-    return mean, item_bias.astype(np.float32), user_bias.astype(np.float32)
+def _offsets(behaviour: Behaviour, damping: float, unit: float) -> Offsets:
+    """Of the training users, by their weights."""
+    histories = behaviour.histories
+    return Offsets.of(
+        histories,
+        behaviour.n_items,
+        item_damping=damping,
+        user_damping=USER_DAMPING,
+        rounds=ROUNDS,
+        weights=behaviour.weights_of(histories.owners),
+        unit=unit,
+    )
 
 
 def _factors(
@@ -329,7 +321,7 @@ def _factors(
 
 @dataclass(frozen=True, kw_only=True)
 class _Rehearsal:
-    """What heads said of values of people they had not seen, at each support size."""
+    """What heads said of values of users they had not seen, at each support size."""
 
     shots: tuple[int, ...]
     offset_variance: float
@@ -341,10 +333,10 @@ class _Rehearsal:
     targets: np.ndarray
     """[E] values in steps from the head's mean."""
     owners: np.ndarray
-    """[E] which of the people."""
+    """[E] which of the users."""
     weights: np.ndarray
-    """[E]: each person counts once, as in the mean of per-person errors that is reported."""
-    people: int
+    """[E]: each user counts once, as in the mean of per-user errors that is reported."""
+    users: int
 
     @classmethod
     def of(
@@ -354,14 +346,14 @@ class _Rehearsal:
         heads: list[RatingHead],
         offset_variance: float,
     ) -> _Rehearsal:
-        """Each head is asked about the people held out of it."""
+        """Each head is asked about the users held out of it."""
         parts = [
             _rehearse(replace(head, offset_variance=offset_variance), behaviour, part)
             for head, (_, part) in zip(heads, folds, strict=True)
         ]
-        people = np.concatenate([part for _, part in folds])
-        asked = behaviour.histories.users(people).after(behaviour.pools[people])
-        share = behaviour.weights_of(people) / np.maximum(asked.lengths, 1)
+        users = np.concatenate([part for _, part in folds])
+        asked = behaviour.histories.users(users).after(behaviour.pools[users])
+        share = behaviour.weights_of(users) / np.maximum(asked.lengths, 1)
         columns, variance, targets = zip(*parts, strict=True)
         return cls(
             shots=behaviour.horizon.shots,
@@ -371,17 +363,17 @@ class _Rehearsal:
             targets=np.concatenate(targets),
             owners=asked.owners,
             weights=share[asked.owners],
-            people=len(people),
+            users=len(users),
         )
 
     def loss(self) -> float:
         """Mean absolute error with the shares of everyone, over all support sizes."""
-        shares, _ = self.shares(np.ones(self.people, bool))
+        shares, _ = self.shares(np.ones(self.users, bool))
         said = np.einsum("kes,ks->ke", self.columns, shares)
         return float((self.weights * np.abs(self.targets - said)).sum())
 
     def shares(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[K, 3] shares by least absolute error and [K] noise, from some of the people."""
+        """[K, 3] shares by least absolute error and [K] noise, from some of the users."""
         rows = who[self.owners]
         targets, weights = self.targets[rows], self.weights[rows]
         shares, noise = [], []
@@ -397,10 +389,10 @@ class _Rehearsal:
         return np.array(shares), np.array(noise)
 
     def errors(self) -> HeldOutErrors:
-        """Errors of each half of the people with shares learned from the other half."""
-        half = np.arange(self.people) % 2 == 0
+        """Errors of each half of the users with shares learned from the other half."""
+        half = np.arange(self.users) % 2 == 0
         ratios = np.zeros((len(self.shots), len(self.targets)))
-        if self.people < 2:
+        if self.users < 2:
             ratios, half = ratios[:, :0], half[:0]
         for who in (half, ~half)[: 2 * len(half)]:
             shares, noise = self.shares(~who)
@@ -412,14 +404,14 @@ class _Rehearsal:
             shots=self.shots,
             ratios=ratios,
             owners=self.owners[: ratios.shape[1]],
-            people=len(half),
+            users=len(half),
         )
 
 
 def _rehearse(
     head: RatingHead, behaviour: Behaviour, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns [K, E, 3], variances [K, E] and targets [E] of what these people rated after their
+    """Columns [K, E, 3], variances [K, E] and targets [E] of what these users rated after their
     pools.
     """
     histories, pools = behaviour.histories.users(part), behaviour.pools[part]

@@ -1,4 +1,4 @@
-"""The experts of the evidence gate, by the name under which their part of a score is shown."""
+"""The scorers of the evidence gate, by the name under which their part of a score is shown."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from metarec.models.few_shot.learners import LEARNERS, is_learner
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
+from metarec.models.local_knn import LocalKnn
 from metarec.models.markov import Markov
 from metarec.models.names import RENAMED, current_id
 from metarec.models.place import Place
@@ -37,8 +38,8 @@ from metarec.models.transformer.scorer import (
 from metarec.models.user_text import UserText
 
 USER_TEXT, REPEAT = "user_text", "repeat"
-FRIENDS, PLACE, CONTEXT, SEARCH = "friends", "place", "context", "search"
-READ_CONTEXT = (FRIENDS, PLACE, CONTEXT, SEARCH)
+FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH = "friends", "place", "local_knn", "context", "search"
+READ_CONTEXT = (FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH)
 """Models of what is known beside history and profile: they join where data have it, and the gate
 weighs them by parameters of their own.
 """
@@ -55,6 +56,7 @@ MODELS: dict[str, type[Model]] = {
     "transferred": Transferred,
     FRIENDS: Friends,
     PLACE: Place,
+    LOCAL_KNN: LocalKnn,
     CONTEXT: Context,
     SEARCH: Search,
     "support_ridge": SupportRidge,
@@ -142,6 +144,7 @@ def context_models(behaviour: Behaviour) -> tuple[str, ...]:
     has = {
         FRIENDS: known.has_friends,
         PLACE: known.has_places,
+        LOCAL_KNN: known.has_places,
         CONTEXT: known.has_circumstances,
         SEARCH: known.has_searches,
     }

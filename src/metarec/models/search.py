@@ -37,7 +37,7 @@ class SearchConfig(ModelConfig):
     recency: float = setting(0.6, above=0, most=1)
     """What each older query counts beside the next newer one, in (0, 1]."""
     damping: float = setting(3.0, least=0)
-    """Events' worth of doubt of what a word leads to (0 or more)."""
+    """Events' worth of uncertainty of what a word leads to (0 or more)."""
     text_share: float = setting(0.5, least=0)
     """What the items' texts say beside 1 for what searchers took (0 or more)."""
 

@@ -3,7 +3,7 @@ support size.
 
 The closed-form meta-learner of this house: every training user is a task (support: their first k
 events, target: what they liked after the pool), so the weights are learned on exactly the evidence
-a newcomer will offer. Targets are compressed to their leading singular vectors; the solve is in the
+a new user will offer. Targets are compressed to their leading singular vectors; the solve is in the
 dual (users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in
 learning one ridge per task where this learns one over tasks.
 """
@@ -24,6 +24,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 MAX_DENSE = 30_000_000
@@ -59,9 +60,9 @@ class SupportRidgeConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SupportRidge:
-    """Evidence = expected share of people like this who will like each item, cut at zero."""
+    """Evidence = expected share of users like this who will like each item, cut at zero."""
 
-    knots: np.ndarray
+    points: np.ndarray
     """[K] support sizes with a regression of their own."""
     weights: np.ndarray
     """[K, F, R] float32: features to compressed targets."""
@@ -84,7 +85,7 @@ class SupportRidge:
         rng: np.random.Generator,
         config: SupportRidgeConfig | None = None,
     ) -> SupportRidge:
-        """Solve one dual ridge for each knot."""
+        """Solve one dual ridge for each point."""
         config = config or cls.config
         place, tastes = _feature_items(behaviour, rng, config)
         histories, profiles, targets, pools, roots = _tasks(behaviour, rng, config.max_tasks)
@@ -93,10 +94,10 @@ class SupportRidge:
             targets, mean, roots, config.rank, int(rng.integers(2**31))
         )
         compressed = (left * strength).astype(np.float32)
-        knots = _knots(behaviour.horizon.pool)
+        points = _points(behaviour.horizon.pool)
         blank = cls(
-            knots=knots,
-            weights=np.zeros((len(knots), 0, 0), np.float32),
+            points=points,
+            weights=np.zeros((len(points), 0, 0), np.float32),
             directions=directions.astype(np.float32),
             mean=mean,
             tastes=tastes,
@@ -106,12 +107,12 @@ class SupportRidge:
         )
         weights = [
             _dual_ridge(
-                *blank.features(histories.first(np.minimum(knot, pools)), profiles),
+                *blank.features(histories.first(np.minimum(point, pools)), profiles),
                 compressed,
                 roots,
                 config.regularization,
             )
-            for knot in knots
+            for point in points
         ]
         return replace(blank, weights=np.stack(weights))
 
@@ -134,8 +135,8 @@ class SupportRidge:
         )
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
@@ -151,11 +152,11 @@ class SupportRidge:
         known, scale = self._known(support)
         is_liked = known.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
-        knot = np.searchsorted(self.knots, support.lengths, side="right") - 1
+        point = np.searchsorted(self.points, support.lengths, side="right") - 1
         # What each event adds: its own row of weights, and, as one of its tastes, the rows of
         # tastes.
         own = self.weights[
-            np.repeat(knot, known.lengths),
+            np.repeat(point, known.lengths),
             width + 2 * tastes + np.where(is_liked, 0, items) + known.items,
         ]
         felt = np.zeros((len(known.items), 2 * tastes), np.float32)
@@ -175,8 +176,8 @@ class SupportRidge:
             ],
             axis=1,
         ).astype(np.float32)
-        for index in np.unique(knot):
-            rows = knot == index
+        for index in np.unique(point):
+            rows = point == index
             compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
         return compressed
 
@@ -189,7 +190,7 @@ class SupportRidge:
         place = self.place[support.items]
         known = support if (place >= 0).all() else support.where(place >= 0)
         lengths = known.lengths
-        scale = np.repeat(np.minimum(1.0, self.knots[-1] / np.maximum(lengths, 1)), lengths)
+        scale = np.repeat(np.minimum(1.0, self.points[-1] / np.maximum(lengths, 1)), lengths)
         weighted = (scale * known.strengths).astype(np.float32)
         return replace(known, items=self.place[known.items]), weighted
 
@@ -208,7 +209,7 @@ class SupportRidge:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All parts."""
         return {
-            "knots": self.knots,
+            "points": self.points,
             "weights": self.weights,
             "directions": self.directions,
             "mean": self.mean,
@@ -222,9 +223,10 @@ class SupportRidge:
         cls, arrays: Mapping[str, np.ndarray], config: SupportRidgeConfig | None = None
     ) -> SupportRidge:
         """From `arrays()`."""
+        arrays = with_current_names(arrays, ARRAYS)
         parts = {
             name: arrays[name]
-            for name in ("knots", "weights", "directions", "mean", "tastes", "place")
+            for name in ("points", "weights", "directions", "mean", "tastes", "place")
         }
         return cls(
             **parts,
@@ -233,7 +235,7 @@ class SupportRidge:
         )
 
 
-def _knots(pool: int) -> np.ndarray:
+def _points(pool: int) -> np.ndarray:
     return np.array(
         [k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64
     )
@@ -262,7 +264,7 @@ def _feature_items(
 def _tasks(
     behaviour: Behaviour, rng: np.random.Generator, most: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
-    """Histories, profiles, targets [T, N], pools and, where people are weighed, the roots of the
+    """Histories, profiles, targets [T, N], pools and, where users are weighed, the roots of the
     weights [T] of the tasks.
 
     Tasks are those with most to teach, reshuffled where order is free.

@@ -1,7 +1,7 @@
-"""People written as text as an expert of the gate: `u* = encoder(u)` from profile and recent
+"""Users written as text as a scorer of the gate: `u* = encoder(u)` from profile and recent
 history in words.
 
-Trained like a newcomer is served: training people are written down at several lengths of history,
+Trained like a new user is served: training users are written down at several lengths of history,
 the empty one included, and a ridge maps what the encoder reads to what they liked after their pool
 (`UserTextTower`).
 """
@@ -18,9 +18,10 @@ import scipy.sparse as sp
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
+from metarec.runtime.old_names import ARRAYS, with_current_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,11 @@ class UserTextConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class UserText:
-    """Evidence = expected share of people described like this who will like each item."""
+    """Evidence = expected share of users described like this who will like each item."""
 
     tower: UserTextTower
-    people: tuple[int, int]
-    """Training people written as text, and all there were to write."""
+    users: tuple[int, int]
+    """Training users written as text, and all there were to write."""
     words: UsersInWords | None = None
     """Who writes and reads; not saved with the scorer, as the item encoder is the model's
     (`with_words`).
@@ -59,7 +60,7 @@ class UserText:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: UserTextConfig | None = None
     ) -> UserText:
-        """Read training people at up to three lengths of history, and learn what they liked after
+        """Read training users at up to three lengths of history, and learn what they liked after
         their pool.
 
         Raises:
@@ -69,13 +70,13 @@ class UserText:
         if words is None or not words.encoder.dim:
             reader = "none" if words is None else words.encoder.name
             raise BadInput(
-                f"people cannot be written as text with encoder {reader!r}, which reads nothing; "
+                f"users cannot be written as text with encoder {reader!r}, which reads nothing; "
                 f"name one, such as minilm or "
                 "tfidf"
             )
         able = np.flatnonzero(behaviour.targets.lengths > 0)
         rows = np.sort(rng.choice(able, min(config.max_users, len(able)), replace=False))
-        people, pools = behaviour.histories.users(rows), behaviour.pools[rows]
+        users, pools = behaviour.histories.users(rows), behaviour.pools[rows]
         targets, told = (
             behaviour.targets.users(rows).matrix(behaviour.n_items),
             behaviour.told_of(rows),
@@ -83,7 +84,7 @@ class UserText:
         lengths = sorted(
             {0, min(config.few_events, behaviour.horizon.pool), behaviour.horizon.pool}
         )
-        supports = [people.first(np.minimum(length, pools)) for length in lengths]
+        supports = [users.first(np.minimum(length, pools)) for length in lengths]
         vectors = words.read(Histories.concat(supports), told * len(lengths))
         weights = (
             None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
@@ -96,9 +97,9 @@ class UserText:
                 seed=int(rng.integers(2**31)),
                 config=config,
             )
-        except NobodyToRead:  # in a fold of a handful of people; the gate sees what that is worth
+        except NobodyToRead:  # in a fold of a handful of users; the gate sees what that is worth
             tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
-        return cls(tower=tower, people=(len(rows), len(able)), words=words, config=config)
+        return cls(tower=tower, users=(len(rows), len(able)), words=words, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] from histories and what users stated of themselves.
@@ -123,45 +124,46 @@ class UserText:
 
     @property
     def note(self) -> str:
-        """How many people it was learned from."""
-        written, able = self.people
-        return f"people written as text: {written:,} of {able:,}"
+        """How many users it was learned from."""
+        written, able = self.users
+        return f"users written as text: {written:,} of {able:,}"
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned."""
-        return {**self.tower.arrays(), "people": np.array(self.people)}
+        return {**self.tower.arrays(), "users": np.array(self.users)}
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: UserTextConfig | None = None
     ) -> UserText:
         """From `arrays()`; `with_words` before it is asked."""
-        written, able = arrays["people"].tolist()
+        arrays = with_current_names(arrays, ARRAYS)
+        written, able = arrays["users"].tolist()
         return cls(
             tower=UserTextTower.from_arrays(arrays),
-            people=(written, able),
+            users=(written, able),
             config=config or cls.config,
         )
 
 
 class NobodyToRead(BadInput):
-    """Too few people have a text to learn from."""
+    """Too few users have a text to learn from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserTextTower:
-    """Evidence = expected share of people described like this who will like each item, cut at
+    """Evidence = expected share of users described like this who will like each item, cut at
     zero.
     """
 
     center: np.ndarray
-    """[E] mean of the training people's vectors."""
+    """[E] mean of the training users's vectors."""
     weights: np.ndarray
     """[E, R] from a vector to compressed targets."""
     directions: np.ndarray
     """[R, N]."""
     mean: np.ndarray
-    """[N] share of training people who liked each item."""
+    """[N] share of training users who liked each item."""
     ridge: float
     """The one chosen."""
 
@@ -175,13 +177,13 @@ class UserTextTower:
         seed: int = 0,
         config: UserTextConfig | None = None,
     ) -> UserTextTower:
-        """Learn the map from people's vectors to what they liked afterwards.
+        """Learn the map from users's vectors to what they liked afterwards.
 
         Args:
-            vectors: [T, E], one for each task: a person at some length of history, read by an
-                encoder; the same person may stand there several times, with longer and longer
+            vectors: [T, E], one for each task: a user at some length of history, read by an
+                encoder; the same user may stand there several times, with longer and longer
                 histories. Zeros where there was nothing to read.
-            targets: [T, N] above 0 where the person liked the item after that history.
+            targets: [T, N] above 0 where the user liked the item after that history.
             weights: [T] how much each task counts; all the same by default.
 
         Raises:
@@ -239,7 +241,7 @@ class UserTextTower:
         )
 
     def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32, at least 0; popularity where nothing is known of a person."""
+        """[B, N] float32, at least 0; popularity where nothing is known of a user."""
         told = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
         shares: np.ndarray = np.matmul(told @ self.weights, self.directions, out=out)
         shares += self.mean
@@ -247,7 +249,7 @@ class UserTextTower:
         return shares
 
     def with_more_items(self, more: int) -> UserTextTower:
-        """The same tower with items appended of which people's texts say nothing yet."""
+        """The same tower with items appended of which users's texts say nothing yet."""
         return UserTextTower(
             center=self.center,
             weights=self.weights,

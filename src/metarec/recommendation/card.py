@@ -17,7 +17,7 @@ def model_card(model: FittedModel) -> str:
             f"# metarec model {model.version}",
             "",
             f"Trained on *{model.training.name}*: {len(events):,} events of "
-            f"{model.trained_on['user_id'].n_unique():,} people "
+            f"{model.trained_on['user_id'].n_unique():,} users "
             f"on {model.trained_on['item_id'].n_unique():,} of {len(model.catalog):,} items.",
             "",
             f"- preset `{model.settings.preset}`, seed {model.settings.seed}, text read by "
@@ -29,7 +29,7 @@ def model_card(model: FittedModel) -> str:
                 for name, scorer in model.ensemble.scorers.items()
             ),
             *(f"- {line}" for line in model.notes),
-            f"- learned for newcomers with {', '.join(map(str, model.horizon.shots))} events",
+            f"- learned for new users with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",
             "",
             "## Policy",

@@ -2,10 +2,10 @@
 events.
 
 Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) with the model's
-own spread as the measure of doubt: on held-out newcomers the error of each value is divided by its
-spread, and the quantile of that ratio says by how much spreads must be stretched. Newcomers, not
-ratings, are exchangeable, so each newcomer counts the same and the finite-sample correction counts
-newcomers (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
+own spread as the measure of uncertainty: on held-out new users the error of each value is divided
+by its spread, and the quantile of that ratio says by how much spreads must be stretched. New users,
+not ratings, are exchangeable, so each new user counts the same and the finite-sample correction
+counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from scipy.special import ndtri
 
 from metarec.data.schema import BadInput
 from metarec.models.rating import HeldOutErrors
-from metarec.runtime.knots import Knots
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.old_names import SAVED, with_current_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,28 +37,28 @@ class Conformal:
     """Factor on the model's spread at each of them; above 1 the model was too sure of itself."""
     level: float = 0.9
     """Coverage in (0, 1) of the interval `predicted +- z(level) * stretch * spread`."""
-    newcomers: int = 0
-    """People it was calibrated on."""
+    cold_users: int = 0
+    """Users it was calibrated on."""
 
     @classmethod
     def of_errors(cls, errors: HeldOutErrors, level: float = 0.9) -> Conformal:
-        """Calibrate on errors already measured on people the model was not fitted on.
+        """Calibrate on errors already measured on users the model was not fitted on.
 
         Raises:
             BadInput: if they are too few for the level (the interval would have to be infinite).
         """
-        needed = newcomers_needed(level)
-        if errors.people < needed:
+        needed = cold_users_needed(level)
+        if errors.users < needed:
             raise BadInput(
-                f"{level:.0%} intervals need at least {needed} newcomers with values to check, got "
-                f"{errors.people}; hold more people out or ask for a lower level"
+                f"{level:.0%} intervals need at least {needed} new users with values to check, got "
+                f"{errors.users}; hold more users out or ask for a lower level"
             )
         unit = float(ndtri(0.5 + level / 2))
         stretch = tuple(
-            _person_quantile(ratio, errors.owners, errors.people, level) / unit
+            _user_quantile(ratio, errors.owners, errors.users, level) / unit
             for ratio in errors.ratios
         )
-        return cls(shots=errors.shots, stretch=stretch, level=level, newcomers=errors.people)
+        return cls(shots=errors.shots, stretch=stretch, level=level, cold_users=errors.users)
 
     def __post_init__(self) -> None:
         if (
@@ -77,8 +78,8 @@ class Conformal:
         return self._by_events.after(shots)
 
     @cached_property
-    def _by_events(self) -> Knots:
-        return Knots.between(self.shots, np.array(self.stretch))
+    def _by_events(self) -> Interpolation:
+        return Interpolation.between(self.shots, np.array(self.stretch))
 
     def widen(self, spread: np.ndarray, shots: np.ndarray | int) -> np.ndarray:
         """The spread whose normal interval covers what it says."""
@@ -100,12 +101,13 @@ class Conformal:
             "shots": list(self.shots),
             "stretch": list(self.stretch),
             "level": self.level,
-            "newcomers": self.newcomers,
+            "cold_users": self.cold_users,
         }
 
     @classmethod
     def of_json(cls, saved: dict[str, Any]) -> Conformal:
         """What `to_json` wrote."""
+        saved = with_current_names(saved, SAVED)
         return cls(**{**saved, "shots": tuple(saved["shots"]), "stretch": tuple(saved["stretch"])})
 
 
@@ -123,18 +125,16 @@ def normal_interval(
     )
 
 
-def newcomers_needed(level: float) -> int:
-    """The fewest people a `level` interval can be calibrated on: n with (n + 1) level <= n."""
+def cold_users_needed(level: float) -> int:
+    """The fewest users a `level` interval can be calibrated on: n with (n + 1) level <= n."""
     return int(np.ceil(level / (1 - level) - 1e-9))
 
 
-def _person_quantile(ratio: np.ndarray, owner: np.ndarray, people: int, level: float) -> float:
-    """The `level (people + 1) / people` quantile of `ratio`, every person counting the same."""
-    weight = 1.0 / np.bincount(owner, minlength=people)[owner]
+def _user_quantile(ratio: np.ndarray, owner: np.ndarray, users: int, level: float) -> float:
+    """The `level (users + 1) / users` quantile of `ratio`, every user counting the same."""
+    weight = 1.0 / np.bincount(owner, minlength=users)[owner]
     order = np.argsort(ratio, kind="stable")
     covered = np.cumsum(weight[order])
     return float(
-        ratio[order][
-            min(int(np.searchsorted(covered, level * (people + 1) - 1e-9)), len(ratio) - 1)
-        ]
+        ratio[order][min(int(np.searchsorted(covered, level * (users + 1) - 1e-9)), len(ratio) - 1)]
     )

@@ -1,8 +1,8 @@
 """Diversity: a slate whose items differ, at a stated price in score.
 
 Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. We differ in
-putting the scores of each person on [0, 1] first, so that `weight` means the same for every model
-and person.
+putting the scores of each user on [0, 1] first, so that `weight` means the same for every model
+and user.
 """
 
 from __future__ import annotations

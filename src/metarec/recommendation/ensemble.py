@@ -1,4 +1,4 @@
-"""Popularity, the scorers and the gate between them: what ranks a catalog for a person."""
+"""Popularity, the scorers and the gate between them: what ranks a catalog for a user."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.people import UsersInWords
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.base import Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
+from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
+from metarec.models.ridge import from_content, with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
@@ -39,18 +41,19 @@ from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
 from metarec.recommendation.refusals import REFUSAL, Refusers, learned_weight
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.jobs import run_jobs
+from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 from metarec.runtime.scratch import Scratch
 
 STAGE = "fit scorers and gate"
-OWN = ("popularity", "standing", "popularity_from_content", "acceptance")
+OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
 
 FOLDS = 3
-"""Cross-fitting folds where training newcomers are few."""
+"""Cross-fitting folds where training new users are few."""
 MANY, HELD_OUT = 2500, 1200
-"""From this many training newcomers on, one held-out part of that size teaches the gate enough."""
+"""From this many training new users on, one held-out part of that size teaches the gate enough."""
 MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
 """Scores of each model at one support size that teach the gate at most; a catalog of more than
 200,000 items holds fewer users out, these at least.
@@ -72,8 +75,10 @@ several.
 """
 MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
-STANDING_DAMPING = 10.0
+ITEM_STATISTICS_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
+_LAYOUT = 2
+"""Names of the arrays of a step; steps written under other names count as none."""
 _STEP = ".step.safetensors"
 """How the names of files of finished steps end."""
 Step = TypeVar("Step")
@@ -85,10 +90,10 @@ class Ensemble:
     """Everything that ranks: `parts` add up to the log-score."""
 
     popularity: np.ndarray
-    """[N] shares of what people like after their pool, smoothed; an unseen item takes what its
+    """[N] shares of what users like after their pool, smoothed; an unseen item takes what its
     content predicts.
     """
-    standing: np.ndarray
+    item_statistics: np.ndarray
     """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met
     each item is, z-scores.
     """
@@ -143,7 +148,7 @@ class Ensemble:
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
-        people = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
+        users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         joined, trial = join_tasks(tasks), None
         refusing = joined.pop() if _has_refusals(behaviour) else None
         if prior is not None:
@@ -151,12 +156,12 @@ class Ensemble:
             if not trial.helps:
                 refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
-        gate, context_gate = _gates(behaviour, names, joined, people, seed, prior)
+        gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
             popularity=fitted.popularity,
-            standing=fitted.standing,
+            item_statistics=fitted.item_statistics,
             popularity_from_content=fitted.from_content,
             acceptance=_acceptance(behaviour),
             scorers={name: fitted.scorers[name] for name in names},
@@ -188,12 +193,12 @@ class Ensemble:
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
         lengths = users.support.lengths
-        parts = self.gate.parts(self.popularity, self.standing, evidence, lengths)
+        parts = self.gate.parts(self.popularity, self.item_statistics, evidence, lengths)
         if self.context_gate is None:
             return parts
         told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
         share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
-        others = self.context_gate.parts(self.popularity, self.standing, evidence, lengths)
+        others = self.context_gate.parts(self.popularity, self.item_statistics, evidence, lengths)
         return {
             name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
             for name, part in others.items()
@@ -239,17 +244,14 @@ class Ensemble:
         """
         if self.context_gate is None:
             return np.zeros(len(lengths))
-        last = 1.0 + self.context_gate.knots[-1]
+        last = 1.0 + self.context_gate.points[-1]
         return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
         told = np.zeros(len(users), bool)
         for name in self._context_models if self.context_gate is not None else ():
-            found = self.scorers[name].evidence(users)
-            told |= (
-                np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
-            )
+            told |= _knows(self.scorers[name], users)
         return told
 
     @property
@@ -271,11 +273,11 @@ class Ensemble:
     @cached_property
     def _base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its
-        standing.
+        item statistics.
         """
-        return np.concatenate([np.log(self.popularity)[None, :], self.standing.T])
+        return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
 
-    def popularity_doubt(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
+    def popularity_uncertainty(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
         """[N] standard deviation of the log popularity of items nobody has met, as content leaves
         it open among the others; 0 for those.
 
@@ -283,14 +285,12 @@ class Ensemble:
             content: [N, C] of the catalog.
             is_met: [N] whether anybody had to do with an item in training.
         """
-        told = (
-            content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
-        )
+        told = with_one(content[is_met]) @ self.popularity_from_content
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: UsersInWords) -> Ensemble:
-        """The same ensemble, in which people are written and read by `words` where they are read as
+        """The same ensemble, in which users are written and read by `words` where they are read as
         text.
         """
         return replace(
@@ -307,7 +307,7 @@ class Ensemble:
         """The same ensemble for a catalog that stands at `places` [N', 2] and says `texts`."""
         scorers = dict(self.scorers)
         for name, model in scorers.items():
-            if isinstance(model, Place):
+            if isinstance(model, Place | LocalKnn):
                 scorers[name] = model.with_places(places)
             elif isinstance(model, Search):
                 scorers[name] = model.with_texts(texts)
@@ -330,11 +330,11 @@ class Ensemble:
         popular as their content predicts.
         """
         new = content[len(self.popularity) :]
-        log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        log_share = with_one(new) @ self.popularity_from_content
         predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
-        standing = np.pad(self.standing, ((0, len(new)), (0, 0)))
+        item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
             name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
@@ -342,7 +342,7 @@ class Ensemble:
         return replace(
             self,
             popularity=popularity,
-            standing=standing,
+            item_statistics=item_statistics,
             acceptance=acceptance,
             scorers=scorers,
             trend=None if self.trend is None else self.trend.with_content(content),
@@ -380,9 +380,10 @@ class Ensemble:
         """From `arrays()`, the scorers' names and their configs, the default where there is
         none.
         """
+        arrays = with_current_names(arrays, ARRAYS)
         return cls(
             popularity=arrays["popularity"],
-            standing=arrays["standing"],
+            item_statistics=arrays["item_statistics"],
             popularity_from_content=arrays["popularity_from_content"],
             acceptance=arrays["acceptance"],
             scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
@@ -390,11 +391,23 @@ class Ensemble:
                 tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
             ),
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
-            if "context_gate/knots" in arrays
+            if any(name.startswith("context_gate/") for name in arrays)
             else None,
             refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,
             trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
+
+
+def _knows(model: Model, users: UserBatch) -> np.ndarray:
+    """[B] whether a model of `READ_CONTEXT` knows something of each user; asked for its evidence
+    only where it cannot say so without.
+    """
+    if isinstance(model, Place | LocalKnn):
+        return model.knows(users)
+    found = model.evidence(users)
+    return np.asarray(
+        np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+    )
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -414,7 +427,7 @@ def _scorers_of(
     }
 
 
-_FITTED = ("popularity", "standing", "from_content")
+_FITTED = ("popularity", "item_statistics", "from_content")
 """Arrays of what was fitted, beside those of its scorers."""
 
 
@@ -423,7 +436,7 @@ class _Fitted:
     """Scorers fitted on some users, to be asked about others."""
 
     popularity: np.ndarray
-    standing: np.ndarray
+    item_statistics: np.ndarray
     from_content: np.ndarray
     scorers: dict[str, Model]
 
@@ -446,7 +459,7 @@ class _Fitted:
 
         return cls(
             popularity=popularity,
-            standing=_standing(behaviour),
+            item_statistics=_item_statistics(behaviour),
             from_content=from_content,
             scorers={name: fit(name, config) for name, config in configs.items()},
         )
@@ -481,7 +494,7 @@ class _Fitted:
                 evidence = np.where(told[name][:, None], evidence, 0.0)
             total = evidence.sum(1, keepdims=True)
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
-        return shares, self.popularity, self.standing
+        return shares, self.popularity, self.item_statistics
 
     def ask_refusing(
         self, behaviour: Behaviour, refusers: Refusers
@@ -490,7 +503,7 @@ class _Fitted:
         accepted.
         """
         most = int(behaviour.pools.max(initial=0))
-        shares, popularity, standing = self.ask(behaviour, most, refusers.users)
+        shares, popularity, statistics = self.ask(behaviour, most, refusers.users)
         profiles = np.zeros_like(behaviour.profiles[refusers.users])
         asked = UserBatch(support=refusers.refused, profiles=profiles)
         against = np.empty_like(shares)
@@ -498,7 +511,7 @@ class _Fitted:
             evidence = dense(model.evidence(asked))
             total = evidence.sum(1, keepdims=True)
             against[:, :, place] = evidence / np.where(total > 0, total, 1.0)
-        return np.concatenate([shares, against], axis=2), popularity, standing
+        return np.concatenate([shares, against], axis=2), popularity, statistics
 
 
 def _has_refusals(behaviour: Behaviour) -> bool:
@@ -532,7 +545,7 @@ def _gates(
     behaviour: Behaviour,
     names: tuple[str, ...],
     tasks: list[GateTasks],
-    people: np.ndarray | None,
+    users: np.ndarray | None,
     seed: int,
     prior: Prior | None,
 ) -> tuple[Gate, Gate | None]:
@@ -540,23 +553,23 @@ def _gates(
     shots = _support_sizes(behaviour, names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
-    weights = None if people is None else [people] * len(shots)
+    weights = None if users is None else [users] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
         own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
     )
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
-    enough = [knot for knot, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
+    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
     if not enough:
         return gate, None
-    known = [told[knot][0] for knot in enough]
+    known = [told[point][0] for point in enough]
     context_gate = train_gate(
         names,
-        tuple(shots[knot] for knot in enough),
+        tuple(shots[point] for point in enough),
         known,
         derive(seed, "context gate"),
-        weights=None if people is None else [people[told[knot][1]] for knot in enough],
+        weights=None if users is None else [users[told[point][1]] for point in enough],
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
@@ -594,24 +607,28 @@ def _tried(
         rows = np.arange(len(plain[0].shares)) % 2 == half
         for with_prior, kept in found.items():
             named, told = (own, plain) if with_prior else (_others(own), _without_taste(own, plain))
-            learn, judge = [some.rows(rows) for some in told], [some.rows(~rows) for some in told]
+            learn, tested = (
+                [some.rows(rows) for some in told],
+                [some.rows(~rows) for some in told],
+            )
             start = _from(prior, learn) if with_prior else {}
             gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, judge))
+            kept.append(ndcg_of(gate, tested))
     return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
 
 
 def _told(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
     """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
-    a part only, so that it knows what each is worth alone.
+    a part only, so that it knows what each is worth alone; models that read the same hear the same.
     """
     several = [name for name in names if name in READ_CONTEXT]
-    if len(several) < 2:
+    what = list(dict.fromkeys(model_class(name).reads for name in several))
+    if len(what) < 2:
         return {}
-    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(several)))[users] < HEARD
+    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(what)))[users] < HEARD
     none = ~heard.any(1)
-    heard[none, users[none] % len(several)] = True
-    return {name: heard[:, place] for place, name in enumerate(several)}
+    heard[none, users[none] % len(what)] = True
+    return {name: heard[:, what.index(model_class(name).reads)] for name in several}
 
 
 def _step(
@@ -644,16 +661,16 @@ def _step(
 def _task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
     """Tasks of every support size as named arrays."""
     arrays = {
-        f"{knot}/{key}": value
-        for knot, tasks in enumerate(made)
+        f"{point}/{key}": value
+        for point, tasks in enumerate(made)
         for key, value in tasks.arrays().items()
     }
-    return {**arrays, "knots": np.array([len(made)])}
+    return {**arrays, "points": np.array([len(made)])}
 
 
 def _tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
     """From `_task_arrays`."""
-    return [GateTasks.from_arrays(arrays, f"{knot}/") for knot in range(int(arrays["knots"][0]))]
+    return [GateTasks.from_arrays(arrays, f"{point}/") for point in range(int(arrays["points"][0]))]
 
 
 def _ask_held_out(
@@ -729,11 +746,11 @@ class Steps:
         if self.folder is None:
             return make()
         path = self.folder / f"{name}{_STEP}"
-        kept = read_checkpoint(path, of={"version": self.version})
+        kept = read_checkpoint(path, of={"version": self.version, "layout": _LAYOUT})
         if kept is not None:
             return made_of(kept.arrays)
         made = make()
-        write_checkpoint(path, arrays(made), {"version": self.version})
+        write_checkpoint(path, arrays(made), {"version": self.version, "layout": _LAYOUT})
         return made
 
     def forget(self) -> None:
@@ -751,7 +768,7 @@ def held_out_of(n_items: int) -> int:
 
 
 def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
-    """Held-out parts of the training users that have something to be judged on."""
+    """Held-out parts of the training users that have something to be evaluated on."""
     able = np.flatnonzero(
         (behaviour.histories.lengths >= behaviour.horizon.min_events)
         & (behaviour.targets.lengths > 0)
@@ -771,8 +788,8 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from
     content.
 
-    Newcomers will be asked about what comes after the pool: where order carries meaning only that
-    counts. Where it does not, every like counts, but those of people who come once or twice for
+    New users will be asked about what comes after the pool: where order carries meaning only that
+    counts. Where it does not, every like counts, but those of users who come once or twice for
     little: on goodbooks they choose quite different books.
     """
     histories = (
@@ -787,40 +804,36 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
     seen = np.bincount(met, minlength=behaviour.n_items) > 0
-    columns = np.concatenate(
-        [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
-    ).astype(np.float64)
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag(
-        [*np.ones(columns.shape[1] - 1), 1e-6]
-    )
-    weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
-    counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
+    content = behaviour.content.astype(np.float64)
+    weights = from_content(content[seen], np.log(counts[seen])[:, None], CONTENT_RIDGE)[:, 0]
+    told = with_one(content[~seen]) @ weights
+    counts[~seen] = np.exp(np.minimum(told, np.log(counts[seen]).max()))
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)
 
 
-def _standing(behaviour: Behaviour) -> np.ndarray:
+def _item_statistics(behaviour: Behaviour) -> np.ndarray:
     """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of
     events of any kind; 0 for unseen items.
     """
     histories = behaviour.histories
-    people = behaviour.weights_of(histories.owners)
-    count = np.bincount(histories.items, people, behaviour.n_items)
+    users = behaviour.weights_of(histories.owners)
+    count = np.bincount(histories.items, users, behaviour.n_items)
     columns = [np.log1p(count)]
     for value in (
         behaviour.is_liked(histories).astype(np.float64),
         histories.values.astype(np.float64),
     ):
-        total = np.bincount(histories.items, people * value, behaviour.n_items)
+        total = np.bincount(histories.items, users * value, behaviour.n_items)
         columns.append(
-            (total + STANDING_DAMPING * np.average(value, weights=people))
-            / (count + STANDING_DAMPING)
+            (total + ITEM_STATISTICS_DAMPING * np.average(value, weights=users))
+            / (count + ITEM_STATISTICS_DAMPING)
         )
-    standing, seen = np.stack(columns, axis=1), count > 0
-    middle, spread = standing[seen].mean(0), standing[seen].std(0)
+    item_statistics, seen = np.stack(columns, axis=1), count > 0
+    middle, spread = item_statistics[seen].mean(0), item_statistics[seen].std(0)
     return np.where(
-        seen[:, None], (standing - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
+        seen[:, None], (item_statistics - middle) / np.where(spread > 1e-6, spread, np.inf), 0.0
     ).astype(np.float32)
 
 

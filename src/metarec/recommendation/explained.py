@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class EventEffect:
-    """What one event of the history did to an item's standing."""
+    """What one event of the history did to an item's relative score."""
 
     item_id: str
     title: str
@@ -25,7 +25,7 @@ class EventEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureEffect:
-    """What one feature does to an item's standing for one person (positive: lifts it)."""
+    """What one feature does to an item's relative score for one user (positive: lifts it)."""
 
     about: str
     """`profile`, `content` or `circumstances`."""
@@ -56,23 +56,25 @@ class Counterfactual:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Why one item stands where it stands for one person. All effects are differences of standing
-    (log-score).
+    """Why one item stands where it stands for one user. All effects are differences of relative
+    score (log-score).
     """
 
     item_id: str
     title: str
-    standing: float
-    """Score minus the mean score, for this person, of what a stranger would be shown."""
+    relative_score: float
+    """Score minus the mean score, for this user, of what an anonymous user would be shown."""
     rank: int | None
-    """Place among the items that may be shown, from 1; None if it may not be shown to this person.
+    """Place among the items that may be shown, from 1; None if it may not be shown to this user.
     """
     parts: dict[str, float]
-    """What each part of the model adds; they add up to `standing`."""
+    """What each part of the model adds; they add up to `relative_score`."""
     events: list[EventEffect]
     """Every event's effect by leaving it out, in the order of the history."""
     shares: list[float]
-    """Shapley value of every event; they add up to standing(all events) - standing(none)."""
+    """Shapley value of every event; they add up to relative score(all events) - relative
+    score(none).
+    """
     features: list[FeatureEffect]
     """Profile, content and circumstances, the strongest first."""
     nearest: list[tuple[str, str, float]]
@@ -92,26 +94,26 @@ class Explanation:
         return asdict(self)
 
     def to_text(self) -> str:
-        """What a person reads in a terminal."""
+        """What a user reads in a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
         lines = [
-            f"{self.title} ({self.item_id}): {place}, {self.standing:+.2f} above what a new user "
-            f"is shown"
+            f"{self.title} ({self.item_id}): {place}, {self.relative_score:+.2f} "
+            f"above what a new user is shown"
         ]
         lines += [f"  {reason}" for reason in self.reasons] or [
             "  nothing about you moves it: it stands where it stands for everyone"
         ]
         lines += [f"  and: {fact}" for fact in self.facts]
-        lines += ["parts of the score", *_bars(list(self.parts.items()))]
+        lines += ["parts of the score", *_effect_bars(list(self.parts.items()))]
         if self.events:
             lines += [
                 "without each event it would lose",
-                *_bars([(event.title, event.effect) for event in self.events]),
+                *_effect_bars([(event.title, event.effect) for event in self.events]),
             ]
         if self.features:
             lines += [
                 "without each feature it would lose",
-                *_bars(
+                *_effect_bars(
                     [
                         (f"{f.about}: {f.name} {f.value}".strip(), f.effect)
                         for f in self.features[:8]
@@ -139,7 +141,7 @@ class Explanation:
         ]
 
 
-def _bars(effects: Sequence[tuple[str, float]], width: int = 20) -> list[str]:
+def _effect_bars(effects: Sequence[tuple[str, float]], width: int = 20) -> list[str]:
     largest = max((abs(effect) for _, effect in effects), default=0.0) or 1.0
     label = min(40, max((len(name) for name, _ in effects), default=0))
     return [

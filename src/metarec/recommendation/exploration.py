@@ -25,8 +25,8 @@ _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
 GROUP = 10
 """Slates up to this length are drawn in one, longer ones in groups of half as many places."""
 NEWEST = 100
-"""Events of a person that tell what is known of them, the newest: bounds the solve."""
-MOST_NUMBERS = 50_000_000
+"""Events of a user that tell what is known of them, the newest: bounds the solve."""
+MAX_NUMBERS = 50_000_000
 """Numbers held at a time while the posterior is found: bounds memory."""
 SMALLEST = 1e-6
 """Propensities are never logged smaller: the grid's own error, and a division later."""
@@ -41,7 +41,7 @@ def explore(
     strength: float = 1.0,
     pool: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a slate for each person and say how probable each of its places was.
+    """Draw a slate for each user and say how probable each of its places was.
 
     Only the `pool` items with the highest optimistic scores (score plus twice its spread) can be
     drawn; the propensities are those of exactly this policy.
@@ -91,7 +91,7 @@ def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
     """The candidates of each group of places.
 
     Args:
-        members: [B, R] all candidates of each person, the most promising first, -1 padding.
+        members: [B, R] all candidates of each user, the most promising first, -1 padding.
         k: places of the slates.
 
     Returns:
@@ -118,20 +118,20 @@ def directions_of(embeddings: np.ndarray) -> np.ndarray:
     )
 
 
-def posterior_spread(
+def posterior_std(
     directions: np.ndarray, support: Histories, items: np.ndarray | None = None
 ) -> np.ndarray:
-    """Standard deviation in (0, 1] of each item's score once a person's events are known; 1 before
+    """Standard deviation in (0, 1] of each item's score once a user's events are known; 1 before
     any event.
 
-    The posterior of a Gaussian process over items: a person's leaning to each item has variance 1,
+    The posterior of a Gaussian process over items: a user's leaning to each item has variance 1,
     two items' leanings are as alike as their embeddings (cosine), and an event shows one leaning
-    with noise of variance 1. So doubt shrinks most about what is like the events, and stays 1 about
-    items unlike all of them, or without an embedding.
+    with noise of variance 1. So uncertainty shrinks most about what is like the events, and stays 1
+    about items unlike all of them, or without an embedding.
 
     Args:
         directions: [N, D] embeddings of length 1 (`directions_of`).
-        support: the events of B people.
+        support: the events of B users.
         items: [B, K] item indexes to be told of; all N where None.
 
     Returns:
@@ -140,7 +140,7 @@ def posterior_spread(
     known = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
     width = len(directions) if items is None else items.shape[1]
     spread = np.ones((len(support), width), np.float32)
-    at_once = max(1, MOST_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
+    at_once = max(1, MAX_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
     for start in range(0, len(support), at_once):
         rows = np.arange(start, min(start + at_once, len(support)))
         some = known.users(rows).padded()

@@ -4,7 +4,7 @@ The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "w
 `and`, `or`, `not` and parentheses; text in quotes, numbers, `true` and `false` bare. Text compares
 without regard to case; in a column of tags (a list, or words joined by `|` or `,`) `=` and `in`
 mean "is one of its tags"; a missing value satisfies no comparison. Parsed by hand into polars
-expressions, so that nothing a stranger types is ever run.
+expressions, so that nothing an anonymous user types is ever run.
 """
 
 from __future__ import annotations

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import Policy
-from metarec.data.newcomers import Horizon
 from metarec.data.schema import Catalog, Dataset, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.items import ItemInputs
-from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
@@ -69,6 +70,11 @@ class FittedModel:
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
 
+    @classmethod
+    def of(cls, model: FittedModel) -> Self:
+        """The same model with the verbs of this class."""
+        return cls(**{one.name: getattr(model, one.name) for one in fields(model)})
+
     @property
     def vocabulary(self) -> Vocabulary:
         """Item id <-> column of the scores."""
@@ -92,7 +98,7 @@ class FittedModel:
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property
-    def reads_people(self) -> bool:
+    def reads_users(self) -> bool:
         """Whether a scorer reads users as text, so that whatever they state may count."""
         return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())
 
@@ -135,7 +141,7 @@ class FittedModel:
         """[N] standard deviation of the log popularity of cold items; 0 for the others."""
         is_met = np.zeros(len(self.catalog), bool)
         is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
-        return self.ensemble.popularity_doubt(self.content, is_met)
+        return self.ensemble.popularity_uncertainty(self.content, is_met)
 
     @cached_property
     def cold_items(self) -> np.ndarray:
@@ -178,7 +184,7 @@ class FittedModel:
         """What the policy could not check for one user and the items (indexes) they are shown, and
         which attributes are not known.
         """
-        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_people)
+        odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_users)
         notice = [self.policy.notice] if self.policy.notice else []
         return [*odd, *self.policy_check.notes(request, shown), *notice]
 
@@ -220,5 +226,5 @@ def users_in_words(
         encoder=inputs.encoder,
         titles=catalog.titles(),
         liked_from=liked_from,
-        template=settings.person_template,
+        template=settings.user_template,
     )

@@ -12,26 +12,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
-from metarec.data.newcomers import Horizon, choose_horizon
 from metarec.data.schema import BadInput, Catalog, Dataset, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader, Events
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
-from metarec.features.people import UsersInWords
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.features.training_context import TrainingContext
+from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.registry import REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
-from metarec.recommendation.conformal import Conformal, newcomers_needed
+from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.policy import stock_columns
@@ -183,6 +183,26 @@ def fit(
     )
 
 
+def fit_like(
+    model: FittedModel,
+    data: Dataset,
+    seed: int | None,
+    horizon: Horizon | None,
+    user_weights: Mapping[str, float] | None,
+    progress: Progress,
+) -> FittedModel:
+    """A model's settings and prior, and its policy where `data` have none, fitted on other data."""
+    return fit(
+        data,
+        model.settings if seed is None else replace(model.settings, seed=seed),
+        policy=data.policy or model.policy,
+        horizon=horizon,
+        user_weights=user_weights,
+        prior=model.prior,
+        progress=progress,
+    )
+
+
 def behaviour_of(model: FittedModel) -> Behaviour:
     """What a model's scorers learned from, every user counting the same."""
     return Past.of(model.training, model.catalog).behaviour(
@@ -247,7 +267,7 @@ def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal
     out to say.
     """
     head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
-    return head, Conformal.of_errors(errors, LEVEL) if errors.people >= newcomers_needed(
+    return head, Conformal.of_errors(errors, LEVEL) if errors.users >= cold_users_needed(
         LEVEL
     ) else None
 

@@ -1,10 +1,10 @@
-"""Learning the evidence gate on people the scorers have not seen.
+"""Learning the evidence gate on users the scorers have not seen.
 
 Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
-a person must not be trusted about that person). The gate first maximises the likelihood of what
+a user must not be trusted about that user). The gate first maximises the likelihood of what
 they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
 LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
-places count). Measured on validation newcomers, the second step is what made the gate better than
+places count). Measured on validation new users, the second step is what made the gate better than
 the best of its parts; likelihood alone was not (docs/experiments).
 """
 
@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ideal_gains
 
 TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
@@ -36,7 +37,7 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
-MOST_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
+MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
 """Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
 where the catalog is large.
 """
@@ -45,7 +46,7 @@ _ASKED = "is_asked"
 
 @dataclass(frozen=True, kw_only=True)
 class GateTasks:
-    """T held-out people at one support size, each with C candidates and the M scorers' shares for
+    """T held-out users at one support size, each with C candidates and the M scorers' shares for
     them.
     """
 
@@ -53,7 +54,7 @@ class GateTasks:
     """[T, C, M] float32."""
     popularity: Tensor
     """[T, C] float32; 1 where padded."""
-    standing: Tensor
+    item_statistics: Tensor
     """[T, C, S] float32."""
     log_weight: Tensor
     """[T, C] log of the number of items each candidate stands for."""
@@ -107,8 +108,8 @@ class GateTasks:
 
 
 Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""(support size, users) -> shares [B, N, M], popularity [N], standing [N, S] from what has not seen
-these users.
+"""(support size, users) -> shares [B, N, M], popularity [N], item statistics [N, S] from what has
+not seen these users.
 """
 
 
@@ -155,7 +156,7 @@ def known_tasks(
 
 def users_at_once(n_items: int) -> int:
     """Users of whom all models are asked at a time about a catalog of this size."""
-    return max(1, min(MOST_AT_ONCE, SCORES_AT_ONCE // n_items))
+    return max(1, min(MAX_AT_ONCE, SCORES_AT_ONCE // n_items))
 
 
 def as_known(behaviour: Behaviour) -> Behaviour:
@@ -194,17 +195,17 @@ def train_gate(
 
     Args:
         tell: hears the share of steps done.
-        weights: for each support size [T] how often each task's person is drawn, beside the
+        weights: for each support size [T] how often each task's user is drawn, beside the
             others; None: all alike.
         start: a gate between some of `names`, to go on from.
         pull: how strongly to stay near `start`.
     """
     sizes = (len(shots), len(names))
     raw = {
-        "trust": torch.full(sizes[:1], 1.0),
-        "regard": torch.zeros(len(shots), tasks[0].standing.shape[2]),
+        "popularity_weight": torch.full(sizes[:1], 1.0),
+        "statistics_weight": torch.zeros(len(shots), tasks[0].item_statistics.shape[2]),
         "weight": torch.full(sizes, -0.7),
-        "ease": torch.full(sizes, -1.0),
+        "smoothing": torch.full(sizes, -1.0),
     }
     if start is not None:
         _go_on_from(raw, start, names, np.array(shots))
@@ -227,11 +228,11 @@ def train_gate(
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
     return Gate(
         names=names,
-        knots=np.array(shots, np.int64),
-        trust=learned["trust"],
-        regard=learned["regard"],
+        points=np.array(shots, np.int64),
+        popularity_weight=learned["popularity_weight"],
+        statistics_weight=learned["statistics_weight"],
         weight=np.logaddexp(0.0, learned["weight"]),
-        ease=np.exp(learned["ease"]),
+        smoothing=np.exp(learned["smoothing"]),
     )
 
 
@@ -247,16 +248,16 @@ def _go_on_from(
     here = [column for column, name in enumerate(names) if name in start.names]
     there = [start.names.index(names[column]) for column in here]
     at = {
-        "trust": found["trust"],
-        "regard": found["regard"],
+        "popularity_weight": found["popularity_weight"],
+        "statistics_weight": found["statistics_weight"],
         "weight": found["weight"][:, there],
-        "ease": found["ease"][:, there],
+        "smoothing": found["smoothing"][:, there],
     }
-    raw["trust"][:] = torch.from_numpy(at["trust"])
-    raw["regard"][:] = torch.from_numpy(at["regard"])
+    raw["popularity_weight"][:] = torch.from_numpy(at["popularity_weight"])
+    raw["statistics_weight"][:] = torch.from_numpy(at["statistics_weight"])
     weight = np.maximum(at["weight"], 1e-4)
     raw["weight"][:, here] = torch.from_numpy(weight + np.log(-np.expm1(-weight)))
-    raw["ease"][:, here] = torch.from_numpy(np.log(at["ease"]))
+    raw["smoothing"][:, here] = torch.from_numpy(np.log(at["smoothing"]))
 
 
 def _schedule(
@@ -272,9 +273,9 @@ def _schedule(
         for step in range(steps):
             rows = [
                 torch.from_numpy(
-                    _drawn(len(t.shares), rng, None if weights is None else weights[knot])
+                    _drawn(len(t.shares), rng, None if weights is None else weights[point])
                 )
-                for knot, t in enumerate(tasks)
+                for point, t in enumerate(tasks)
             ]
             yield (
                 LEARNING_RATE * (1 - 0.9 * step / steps),
@@ -298,21 +299,29 @@ def _mean_loss(
     """Mean over support sizes of the loss on some of their tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
     return torch.stack(
-        [measure(_scores(raw, knot, some, chosen), some, chosen) for knot, (some, chosen) in drawn]
+        [
+            measure(_scores(raw, point, some, chosen), some, chosen)
+            for point, (some, chosen) in drawn
+        ]
     ).mean()
 
 
-def _scores(raw: dict[str, Tensor], knot: int, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """[rows, C] log-scores, the formula of `Gate.parts` in torch."""
-    popularity = tasks.popularity[rows]
-    lift = torch.log1p(tasks.shares[rows] / (raw["ease"][knot].exp() * popularity[..., None]))
-    general = raw["trust"][knot] * popularity.log() + tasks.standing[rows] @ raw["regard"][knot]
-    scores = general + (functional.softplus(raw["weight"][knot]) * lift).sum(-1)
+def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks, rows: Tensor) -> Tensor:
+    """[rows, C] log-scores of candidates, far below all others where there is none."""
+    scores = log_scores(
+        raw["popularity_weight"][point],
+        raw["statistics_weight"][point],
+        functional.softplus(raw["weight"][point]),
+        raw["smoothing"][point].exp(),
+        shares=tasks.shares[rows],
+        popularity=tasks.popularity[rows],
+        item_statistics=tasks.item_statistics[rows],
+    )
     return scores.masked_fill(~tasks.is_real[rows], -1e9)
 
 
 def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """Softmax likelihood of every relevant item, each person counting by how much they liked."""
+    """Softmax likelihood of every relevant item, each user counting by how much they liked."""
     relevant = tasks.is_relevant[rows]
     return -torch.log_softmax(scores + tasks.log_weight[rows], 1)[relevant].mean()
 
@@ -332,9 +341,7 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
     )
     place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[
-        relevant.sum(1).clamp(1, SLATE) - 1
-    ]
+    best = torch.from_numpy(ideal_gains(relevant.sum(1).numpy(), SLATE)).float()
     swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
     pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
     return (
@@ -347,15 +354,20 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
     trust towards 1.
 
     Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen
-    people taught a gate to distrust popularity, and where the best ten places hold little that
-    anybody likes, hundreds taught it standing that misled (docs/experiments).
+    users taught a gate to distrust popularity, and where the best ten places hold little that
+    anybody likes, hundreds taught it item statistics that misled (docs/experiments).
     """
     steps = sum(
         ((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale
-        for name, scale in (("trust", 10.0), ("weight", 1.0), ("regard", 1.0), ("ease", 0.1))
+        for name, scale in (
+            ("popularity_weight", 10.0),
+            ("weight", 1.0),
+            ("statistics_weight", 1.0),
+            ("smoothing", 0.1),
+        )
     )
     sizes = (functional.softplus(raw["weight"]) ** 2).sum() + 10.0 * (
-        (raw["regard"] ** 2).sum() + ((raw["trust"] - 1.0) ** 2).sum()
+        (raw["statistics_weight"] ** 2).sum() + ((raw["popularity_weight"] - 1.0) ** 2).sum()
     )
     return SMOOTHNESS * steps + 1e-3 * sizes
 
@@ -365,7 +377,7 @@ def candidates(
     users: np.ndarray,
     shares: np.ndarray,
     popularity: np.ndarray,
-    standing: np.ndarray,
+    item_statistics: np.ndarray,
     rng: np.random.Generator,
     shown: int = 0,
     hidden: Histories | None = None,
@@ -373,12 +385,12 @@ def candidates(
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
-    people, n_items = len(users), behaviour.n_items
+    n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
     pool, target = histories.first(pools), behaviour.targets.users(users)
-    is_relevant = np.zeros((people, n_items), bool)
+    is_relevant = np.zeros((n_users, n_items), bool)
     is_relevant[target.owners, target.items] = True
-    allowed = np.ones((people, n_items), bool)
+    allowed = np.ones((n_users, n_items), bool)
     allowed[pool.owners, pool.items] = False
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
@@ -409,7 +421,7 @@ def candidates(
     return GateTasks(
         shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
-        standing=torch.from_numpy(standing[index]),
+        item_statistics=torch.from_numpy(item_statistics[index]),
         log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
         is_real=torch.from_numpy(is_real),
         is_relevant=torch.from_numpy(at(is_relevant) & is_real),
@@ -458,7 +470,7 @@ def _joined(parts: list[GateTasks]) -> GateTasks:
     return GateTasks(
         shares=padded("shares", 0.0),
         popularity=padded("popularity", 1.0),
-        standing=padded("standing", 0.0),
+        item_statistics=padded("item_statistics", 0.0),
         log_weight=padded("log_weight", 0.0),
         is_real=padded("is_real", False),
         is_relevant=padded("is_relevant", False),

@@ -4,7 +4,7 @@ raises the NDCG@10 of its own tasks.
 The ranking loss compares pairs within reach of the slate; with evidence as strong as friends' it
 settles where the slate itself is worse (Last.FM, validation users, no events: .367, after this step
 .390, popularity times friends .393). A change is kept where the mean gain over tasks is
-`LEAST_T` standard errors.
+`MIN_T` standard errors.
 """
 
 from __future__ import annotations
@@ -15,42 +15,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_training import SLATE, GateTasks
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ndcg_of_hits
 
-LEAST_T = 1.5
+MIN_T = 1.5
 ROUNDS = 2
 FACTORS = {
-    "regard": (0.0, 0.5),
+    "statistics_weight": (0.0, 0.5),
     "weight": (0.5, 0.7, 0.85, 1.2, 1.5),
-    "ease": (0.1, 0.3, 3.0),
+    "smoothing": (0.1, 0.3, 3.0),
     "others": (0.0, 0.5, 1.5),
-    "trust": (0.5, 0.7, 0.85, 1.2, 1.5),
+    "popularity_weight": (0.5, 0.7, 0.85, 1.2, 1.5),
 }
-"""What each number is tried times: `weight` and `ease` of models that read context, `others` the
-weights of all other models.
+"""What each number is tried times: `weight` and `smoothing` of models that read context, `others`
+the weights of all other models.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Knot:
+class _Point:
     """The gate's numbers at one support size."""
 
-    trust: float
-    regard: np.ndarray
+    popularity_weight: float
+    statistics_weight: np.ndarray
     weight: np.ndarray
-    ease: np.ndarray
+    smoothing: np.ndarray
 
-    def scaled(self, what: str, factor: float, models: int) -> _Knot:
+    def scaled(self, what: str, factor: float, models: int) -> _Point:
         """With one of them times `factor`; of `models` others come the models that read context."""
         others = np.arange(len(self.weight)) < models
-        if what == "trust":
-            return replace(self, trust=self.trust * factor)
-        if what == "regard":
-            return replace(self, regard=self.regard * factor)
-        if what == "ease":
-            return replace(self, ease=np.where(others, self.ease, self.ease * factor))
+        if what == "popularity_weight":
+            return replace(self, popularity_weight=self.popularity_weight * factor)
+        if what == "statistics_weight":
+            return replace(self, statistics_weight=self.statistics_weight * factor)
+        if what == "smoothing":
+            return replace(
+                self, smoothing=np.where(others, self.smoothing, self.smoothing * factor)
+            )
         changed = others if what == "others" else ~others
         return replace(self, weight=np.where(changed, self.weight * factor, self.weight))
 
@@ -63,61 +66,71 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
         models: how many of its models read history and profile; the others read context.
     """
     with one_thread():
-        knots = [_tuned(_at(gate, knot), some, models) for knot, some in enumerate(tasks)]
+        points = [_tuned(_at(gate, point), some, models) for point, some in enumerate(tasks)]
     return replace(
         gate,
-        trust=np.array([knot.trust for knot in knots]),
-        regard=np.stack([knot.regard for knot in knots]),
-        weight=np.stack([knot.weight for knot in knots]),
-        ease=np.stack([knot.ease for knot in knots]),
+        popularity_weight=np.array([point.popularity_weight for point in points]),
+        statistics_weight=np.stack([point.statistics_weight for point in points]),
+        weight=np.stack([point.weight for point in points]),
+        smoothing=np.stack([point.smoothing for point in points]),
     )
 
 
 def ndcg_of(gate: Gate, tasks: list[GateTasks]) -> np.ndarray:
     """[T] NDCG@10 of each user, the mean over support sizes."""
     with one_thread():
-        found = [_ndcg(_at(gate, knot), some) for knot, some in enumerate(tasks)]
+        found = [_ndcg(_at(gate, point), some) for point, some in enumerate(tasks)]
     return np.asarray(np.mean(found, axis=0))
 
 
-def _at(gate: Gate, knot: int) -> _Knot:
-    return _Knot(
-        trust=float(gate.trust[knot]),
-        regard=gate.regard[knot],
-        weight=gate.weight[knot],
-        ease=gate.ease[knot],
+def _at(gate: Gate, point: int) -> _Point:
+    return _Point(
+        popularity_weight=float(gate.popularity_weight[point]),
+        statistics_weight=gate.statistics_weight[point],
+        weight=gate.weight[point],
+        smoothing=gate.smoothing[point],
     )
 
 
-def _tuned(knot: _Knot, tasks: GateTasks, models: int) -> _Knot:
-    best = _ndcg(knot, tasks)
+def _tuned(point: _Point, tasks: GateTasks, models: int) -> _Point:
+    best = _ndcg(point, tasks)
     for _ in range(ROUNDS):
         for what, factors in FACTORS.items():
             for factor in factors:
-                tried = knot.scaled(what, factor, models)
+                tried = point.scaled(what, factor, models)
                 found = _ndcg(tried, tasks)
                 gain = found - best
-                if gain.mean() > LEAST_T * gain.std() / np.sqrt(len(gain)) + 1e-6:
-                    knot, best = tried, found
-    return knot
+                if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)) + 1e-6:
+                    point, best = tried, found
+    return point
 
 
-def _ndcg(knot: _Knot, tasks: GateTasks) -> np.ndarray:
+def _ndcg(point: _Point, tasks: GateTasks) -> np.ndarray:
     """[T] NDCG@10 of each task among its candidates."""
-    scores = _scores(knot, tasks).masked_fill(~tasks.is_real, -1e9)
+    scores = _scores(point, tasks).masked_fill(~tasks.is_real, -1e9)
     reach = min(SLATE, scores.shape[1])
-    gains = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices).float()
-    discount = 1.0 / torch.log2(torch.arange(reach) + 2.0)
-    best = discount.cumsum(0)[tasks.is_relevant.sum(1).clamp(1, reach) - 1]
-    return np.asarray(((gains * discount).sum(1) / best).numpy(), np.float64)
+    hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
+    return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
 
 
-def _scores(knot: _Knot, tasks: GateTasks) -> Tensor:
-    """[T, C] log-scores, the formula of `Gate.parts`."""
-    regard = torch.from_numpy(knot.regard.astype(np.float32))
-    scores = knot.trust * tasks.popularity.log() + tasks.standing @ regard
-    for model, (weight, ease) in enumerate(zip(knot.weight, knot.ease, strict=True)):
-        if weight > 0:
-            share = tasks.shares[..., model] / (float(ease) * tasks.popularity)
-            scores = scores + float(weight) * torch.log1p(share)
-    return scores
+def _scores(point: _Point, tasks: GateTasks) -> Tensor:
+    """[T, C] log-scores."""
+    popularity_weight, statistics_weight, weight, smoothing = (
+        torch.from_numpy(np.asarray(learned, np.float32))
+        for learned in (
+            point.popularity_weight,
+            point.statistics_weight,
+            point.weight,
+            point.smoothing,
+        )
+    )
+    used = weight > 0  # what is not weighed is not worked out
+    return log_scores(
+        popularity_weight,
+        statistics_weight,
+        weight[used],
+        smoothing[used],
+        shares=tasks.shares[..., used],
+        popularity=tasks.popularity,
+        item_statistics=tasks.item_statistics,
+    )

@@ -1,7 +1,7 @@
-"""Onboarding: which items to ask a newcomer about first.
+"""Onboarding: which items to ask a new user about first.
 
 A question is worth the variance its answer is expected to take out of our predictions, times the
-chance that the person knows the item and can answer. The idea is active learning by expected
+chance that the user knows the item and can answer. The idea is active learning by expected
 variance reduction (Cohn, Ghahramani and Jordan 1996, JAIR); for a Bayesian linear head the
 reduction has a closed form and does not depend on the answer.
 """
@@ -26,23 +26,23 @@ class Questions:
 
 
 def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
-    """[N] chance that somebody knows each item: the share of people who met it, smoothed by one who
+    """[N] chance that somebody knows each item: the share of users who met it, smoothed by one who
     did and one who did not.
     """
     return np.asarray((events_per_item + 1.0) / (n_users + 2.0))
 
 
-def chance_known_to(knows: np.ndarray, stranger: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """[B, N] chance that each person knows each item, given what they answered: that of anybody,
-    times how much likelier the scores hold it than for a stranger.
+def chance_known_to(knows: np.ndarray, anonymous: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """[B, N] chance that each user knows each item, given what they answered: that of anybody,
+    times how much likelier the scores hold it than for an anonymous user.
 
     Args:
         knows: [N] chance that somebody knows the item.
-        stranger: [N] log-scores for somebody of whom nothing is known.
-        scores: [B, N] log-scores for each person.
+        anonymous user: [N] log-scores for somebody of whom nothing is known.
+        scores: [B, N] log-scores for each user.
     """
     lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (
-        stranger - np.logaddexp.reduce(stranger)
+        anonymous - np.logaddexp.reduce(anonymous)
     )
     return np.asarray(np.minimum(knows * np.exp(lift), 1.0))
 
@@ -60,10 +60,10 @@ def choose_questions(
     """Choose questions one after another, each given that those before it are answered.
 
     Args:
-        item_vectors: [N, D] what the head multiplies a person's weights with.
-        covariance: [D, D], or [B, D, D] for several people: of a person's weights as known so far.
+        item_vectors: [N, D] what the head multiplies a user's weights with.
+        covariance: [D, D], or [B, D, D] for several users: of a user's weights as known so far.
         noise: variance of an answer around its prediction.
-        knows: [N] or [B, N] chance in [0, 1] that the person knows the item.
+        knows: [N] or [B, N] chance in [0, 1] that the user knows the item.
         n_questions: how many to choose.
         may_ask: bool [N] or [B, N]; False for items already answered or not to be asked about.
         importance: [N] weight of each item's variance in the sum that is reduced; all alike unless

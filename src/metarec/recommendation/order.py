@@ -14,7 +14,7 @@ import numpy as np
 from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.features.histories import Histories
 from metarec.recommendation.diversity import Diversity
-from metarec.recommendation.exploration import explore, posterior_spread
+from metarec.recommendation.exploration import explore, posterior_std
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.rank import rank
 from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions
@@ -41,10 +41,10 @@ def _spread(model: FittedModel, support: Histories) -> np.ndarray:
     """[B, N] standard deviation of the scores: of a user's preferences, and of how popular each
     cold item becomes.
     """
-    trust = model.ensemble.gate.at(support.lengths)["trust"]
-    preferences = posterior_spread(model.item_directions, support)
-    doubt = model.popularity_uncertainty
-    return np.asarray(np.hypot(preferences, trust[:, None] * doubt), np.float32)
+    popularity_weight = model.ensemble.gate.at(support.lengths)["popularity_weight"]
+    preferences = posterior_std(model.item_directions, support)
+    uncertainty = model.popularity_uncertainty
+    return np.asarray(np.hypot(preferences, popularity_weight[:, None] * uncertainty), np.float32)
 
 
 def order_slates(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import Horizon, choose_horizon, items_of_users
+from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.schema import Dataset
 from metarec.features.behaviour import pools_of
 from metarec.models import gram

@@ -1,5 +1,5 @@
 """What a model that was fitted elsewhere knows that holds here too: how fast to trust each model's
-evidence (its gate), and which texts people like together (a map from text to taste).
+evidence (its gate), and which texts users like together (a map from text to taste).
 
 The gate of the target starts at the prior's and is pulled towards it, less the more users teach it.
 Whether that helps is asked of held-out users of the target; where it does not clearly help,
@@ -17,13 +17,14 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import TextEncoder
 from metarec.models.als import Als
+from metarec.models.ridge import ridge
 from metarec.recommendation.gate import Gate
 
 TRANSFERRED = "transferred"
 """The model that reads the map from text to taste."""
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 """Penalties of the map, chosen on a fifth of the source's items."""
-LEAST_T = 1.5
+MIN_T = 1.5
 """Standard errors by which a prior must help held-out users."""
 MIN_ITEMS = 50
 """Items with text and events from which a map is learned."""
@@ -148,11 +149,11 @@ class Trial:
 
     @property
     def helps(self) -> bool:
-        """Whether the mean gain is `LEAST_T` standard errors: of a dozen users even a prior that
+        """Whether the mean gain is `MIN_T` standard errors: of a dozen users even a prior that
         hurts looks good to half of them.
         """
         gain = self.with_prior - self.without
-        return bool(gain.mean() > LEAST_T * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
+        return bool(gain.mean() > MIN_T * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
 
     def sentence(self, source: str) -> str:
         """What was found, and what was done about it."""
@@ -179,12 +180,7 @@ def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(text))
     held, rest = order[: len(order) // 5], order[len(order) // 5 :]
     errors = [
-        ((text[held] @ _ridge(text[rest], taste[rest], ridge) - taste[held]) ** 2).sum()
-        for ridge in RIDGES
+        ((text[held] @ ridge(text[rest], taste[rest], pull) - taste[held]) ** 2).sum()
+        for pull in RIDGES
     ]
-    return _ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)
-
-
-def _ridge(text: np.ndarray, taste: np.ndarray, ridge: float) -> np.ndarray:
-    gram = text.T @ text + ridge * np.eye(text.shape[1])
-    return np.asarray(np.linalg.solve(gram, text.T @ taste))
+    return ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)

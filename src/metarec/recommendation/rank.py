@@ -17,7 +17,7 @@ sorted.
 
 
 def rank(
-    scores: Float[np.ndarray, "*people items"], k: int, rng: np.random.Generator
+    scores: Float[np.ndarray, "*users items"], k: int, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
     """The best `k` items of each row, best first.
 
@@ -41,7 +41,7 @@ def rank(
     salt = rng.integers(np.iinfo(np.uint64).max, size=len(rows), dtype=np.uint64)
     owner, items = _candidates(rows, k, salt)
     values = rows[owner, items]
-    order = np.lexsort((_lots(items, salt[owner]), -values, owner))
+    order = np.lexsort((_chunks(items, salt[owner]), -values, owner))
     owner, items, values = owner[order], items[order], values[order]
     place = np.arange(len(owner)) - np.searchsorted(owner, owner)
     fits = place < k
@@ -61,7 +61,7 @@ def _candidates(
 ) -> tuple[Int[np.ndarray, "found"], Int[np.ndarray, "found"]]:
     """(row, item) of few items among which the best `k` of each row are; none at -inf.
 
-    The items are dealt to blocks. `k` blocks have a best item that is at least the k-th best of
+    The items are given to blocks. `k` blocks have a best item that is at least the k-th best of
     those best items, so only blocks whose best item reaches it are looked into: one pass that only
     compares, where sorting moves what it sorts.
     """
@@ -101,16 +101,16 @@ def _drawn(rows: np.ndarray, border: np.ndarray, k: int, salt: np.ndarray) -> np
     """Which items [R, N] are above the border [R, 1], or on it and among the first `k` there by
     lot.
     """
-    lots = np.where(
-        rows == border, _lots(np.arange(rows.shape[1])[None, :], salt), np.iinfo(np.uint64).max
+    chunks = np.where(
+        rows == border, _chunks(np.arange(rows.shape[1])[None, :], salt), np.iinfo(np.uint64).max
     )
     return np.asarray(
         (rows > border)
-        | ((rows == border) & (lots <= np.partition(lots, k - 1, axis=1)[:, k - 1, None]))
+        | ((rows == border) & (chunks <= np.partition(chunks, k - 1, axis=1)[:, k - 1, None]))
     )
 
 
-def _lots(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:
+def _chunks(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:
     """A random-looking number for each (row, item): splitmix64 of item and salt, cheap where only a
     few are needed.
     """

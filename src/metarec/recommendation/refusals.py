@@ -15,6 +15,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import SLATE, GateTasks
+from metarec.runtime.gains import ndcg_of_scores
 
 REFUSAL = 1.0
 """What a refusal takes away, beside what the same act as an acceptance would add, where data do not
@@ -71,8 +72,8 @@ def learned_weight(gate: Gate, tasks: GateTasks, known: np.ndarray, refused: np.
     half, models = tasks.shares.shape[2] // 2, len(gate.names)
     popularity = tasks.popularity.numpy()
     at = gate.at(known)
-    base = at["trust"][:, None] * np.log(popularity)
-    base += np.einsum("tcs,ts->tc", tasks.standing.numpy(), at["regard"])
+    base = at["popularity_weight"][:, None] * np.log(popularity)
+    base += np.einsum("tcs,ts->tc", tasks.item_statistics.numpy(), at["statistics_weight"])
     base += _lifts(gate, tasks.shares[..., :models].numpy(), popularity, known)
     against = _lifts(gate, tasks.shares[..., half : half + models].numpy(), popularity, refused)
     found = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in WEIGHTS])
@@ -96,16 +97,11 @@ def _lifts(
 ) -> np.ndarray:
     """[T, C] what models add, the formula of `Gate.parts`."""
     at = gate.at(lengths)
-    ratio = shares / (at["ease"][:, None, :] * popularity[..., None])
+    ratio = shares / (at["smoothing"][:, None, :] * popularity[..., None])
     return np.asarray((at["weight"][:, None, :] * np.log1p(ratio)).sum(2), np.float32)
 
 
 def _ndcg(scores: np.ndarray, tasks: GateTasks) -> np.ndarray:
     """[T] NDCG@10 among the candidates of each task."""
-    relevant = tasks.is_relevant.numpy()
     scores = np.where(tasks.is_real.numpy(), scores, -np.inf)
-    places = min(SLATE, scores.shape[1])
-    top = np.argsort(-scores, axis=1, kind="stable")[:, :places]
-    discount = 1.0 / np.log2(np.arange(places) + 2.0)
-    best = np.cumsum(discount)[np.clip(relevant.sum(1), 1, places) - 1]
-    return np.asarray((np.take_along_axis(relevant, top, 1) * discount).sum(1) / best)
+    return ndcg_of_scores(scores, tasks.is_relevant.numpy(), SLATE)

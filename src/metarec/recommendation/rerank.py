@@ -11,7 +11,7 @@ import numpy as np
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Chooses the slate from the best-scored candidates of each person."""
+    """Chooses the slate from the best-scored candidates of each user."""
 
     def rerank(
         self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator

@@ -16,7 +16,7 @@ class Rules:
     """What the owner of the list insists on."""
 
     pin: Sequence[str] = ()
-    """Item ids put first, in this order, unless the person may not see them (a ban, a filter,
+    """Item ids put first, in this order, unless the user may not see them (a ban, a filter,
     already seen).
     """
     ban: Sequence[str] = ()
@@ -96,7 +96,7 @@ def apply_rules(
 def _within_quota(
     line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray
 ) -> np.ndarray:
-    """Walk down the lists of all people together, taking an item while its categories have room."""
+    """Walk down the lists of all users together, taking an item while its categories have room."""
     taken = np.zeros(line.shape, dtype=bool)
     room = np.broadcast_to(most, (len(line), len(most))).copy()
     left = np.full(len(line), k)

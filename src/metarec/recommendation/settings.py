@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from metarec.data.schema import BadInput
-from metarec.features.text import check_person_template
+from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
@@ -50,7 +50,7 @@ class Settings:
     item_template: str | None = None
     """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`.
     """
-    person_template: str | None = None
+    user_template: str | None = None
     """How a user is written as text, as for `features.text.user_text`; read by
     `learner="user_text"`.
     """
@@ -67,8 +67,8 @@ class Settings:
             object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and not is_model(self.learner):
             get_method(self.learner)  # says which there are
-        if self.person_template is not None:
-            check_person_template(self.person_template)
+        if self.user_template is not None:
+            check_user_template(self.user_template)
 
     @property
     def parts(self) -> tuple[str, ...]:

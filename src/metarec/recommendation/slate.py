@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from metarec.data.errors import BadInput
 
+ItemIds: TypeAlias = Sequence[Sequence[str]]
+"""For each request its items."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One person, as far as known, asking for a slate.
+    """One user, as far as known, asking for a slate.
 
     Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is
     fine.
@@ -25,7 +28,7 @@ class Request:
     kind, timestamp)`; an item id alone is an event without a rating.
     """
     profile: dict[str, Any] = field(default_factory=dict)
-    """Attributes of the person; any may be missing."""
+    """Attributes of the user; any may be missing."""
     wish: str | None = None
     """What they ask for in words."""
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -75,15 +78,15 @@ def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Slate:
-    """The ordered list shown to one person, best first."""
+    """The ordered list shown to one user, best first."""
 
     item_ids: list[str]
     scores: np.ndarray
     """[K] log-scores of the evidence gate; only their order and differences mean something."""
     uncertainty: np.ndarray
     """[K] standard deviation of each item's predicted value on the data's scale; without ratings,
-    doubt about its score, 1 for a
-    stranger and towards 0 as events like the item arrive."""
+    uncertainty about its score, 1 for a
+    anonymous user and towards 0 as events like the item arrive."""
     propensity: np.ndarray
     """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
     predicted: np.ndarray | None = None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metarec.data.cold_users import Horizon
 from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
-from metarec.data.newcomers import Horizon
 from metarec.data.relations import Relations
 from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
 from metarec.features.encoders.base import EncoderState
@@ -26,10 +26,18 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
-from metarec.runtime.artefacts import Artefact, BrokenArtefact
+from metarec.runtime.artefacts import (
+    Artefact,
+    BrokenArtefact,
+    read_artefact,
+    reading_whole,
+    write_artefact,
+)
+from metarec.runtime.old_names import SAVED, with_current_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import polars as pl
 
@@ -84,6 +92,23 @@ def to_artefact(model: FittedModel) -> Artefact:
         "searches": training.relations.searches,
     }
     return Artefact(config=config, arrays=arrays, tables=tables, card=model_card(model))
+
+
+def save(model: FittedModel, folder: str | Path) -> None:
+    """Write a model, whole or not at all."""
+    write_artefact(folder, to_artefact(model))
+
+
+def load(folder: str | Path) -> FittedModel:
+    """The model that `save` wrote.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        BrokenArtefact: if it cannot be read.
+    """
+    artefact = read_artefact(folder)
+    with reading_whole(folder):
+        return from_artefact(artefact)
 
 
 def from_artefact(artefact: Artefact) -> FittedModel:
@@ -201,6 +226,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
 
 def _settings(saved: Mapping[str, Any]) -> Settings:
     """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
+    saved = with_current_names(saved, SAVED)
     learner = saved.get("learner")
     return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner)})
 

@@ -11,7 +11,7 @@ def one_thread(*, wanted: bool = True) -> Iterator[None]:
     """Run torch on one thread, then as before: threads that wait for each other in tiny operations
     cost more than they give.
 
-    On two busy cores, training the newcomer network took 12 times as long on two threads as on one.
+    On two busy cores, training the deep-set network took 12 times as long on two threads as on one.
     """
     import torch
 

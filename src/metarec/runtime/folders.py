@@ -103,7 +103,7 @@ def check_place(folder: str | Path) -> None:
     """Whether a model may be written there: only a model folder may be replaced, and only one that
     nothing else lives in.
 
-    A served model's folder also holds people's events.
+    A served model's folder also holds users's events.
 
     Raises:
         FileExistsError: if something there would be lost.
@@ -132,7 +132,7 @@ def _previous(place: Path) -> Path:
 
 
 def _take_place(draft: Path, place: Path) -> None:
-    """Swap by two renames; a kill between them is mended by the next reader."""
+    """Swap by two renames; a kill between them is mitigated by the next reader."""
     previous = _previous(place)
     shutil.rmtree(previous, ignore_errors=True)
     if place.exists():

@@ -1,4 +1,4 @@
-"""Logs for the app: one line an event, plain for a person or JSON for a machine. Only the app calls
+"""Logs for the app: one line an event, plain for a user or JSON for a machine. Only the app calls
 it.
 """
 

@@ -15,11 +15,12 @@ from metarec.app.commands.options import Json, Model, Seed, Source, show
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.measure import Trial
+    from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender
 
-MOST_EXPLAINED = 60
-"""People whose explanations are measured: each costs some hundred scores of the catalog."""
-MOST_EVENTS = 10
+MAX_EXPLAINED = 60
+"""Users whose explanations are measured: each costs some hundred scores of the catalog."""
+MAX_EVENTS = 10
 """Events of each of them."""
 
 
@@ -70,7 +71,8 @@ def audit(
         bool,
         typer.Option(
             "--mend",
-            help="Also try mitigations for the first --by, with their price; fits several times.",
+            help="Also try mitigations of the widest clear gap on the same users, with their "
+            "price; fits several times.",
         ),
     ] = False,
     as_is: Annotated[
@@ -97,10 +99,10 @@ def audit(
     from metarec.recommender import Recommender
 
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
-    judged, trial, shots, cautions = _whom(loaded, table, seed, as_is)
+    evaluated, trial, shots, cautions = _whom(loaded, table, seed, as_is)
     names = by or attributes_of(trial)
     found = look(
-        judged,
+        evaluated,
         trial,
         by=names,
         shots=shots,
@@ -111,41 +113,41 @@ def audit(
     found = found.with_warnings(cautions)
     result: dict[str, Any] = found.to_json()
     texts, sections = [found.to_text()], {}
-    reserved = cold_exposure(judged, trial, shots, seed=seed)
+    reserved = cold_exposure(evaluated, trial, shots, seed=seed)
     if reserved is not None:
         result["cold_items"] = reserved.to_json()
         texts.append(reserved.to_text())
         sections["What a share for cold items shows and costs"] = f"<p>{reserved.to_text()}</p>"
     if explanations:
-        faithful = _faithful(judged, trial, seed)
+        faithful = _faithful(evaluated, trial, seed)
         result["explanations"] = faithful.to_json()
         texts.append(faithful.to_text())
         sections["Whether explanations tell the truth"] = _faithful_html(faithful)
-    ablation = _ablation(judged, trial, shots, seed) if parts else None
+    ablation = _ablation(evaluated, trial, shots, seed) if parts else None
     if ablation is not None:
         result["parts"] = ablation.to_json()
         texts.append(ablation.to_text())
     if features:
         from metarec.fairness.features import audit_features
 
-        rested = audit_features(judged, trial, shots, seed=seed)
+        rested = audit_features(evaluated, trial, shots, seed=seed)
         result["features"] = rested.to_json()
         texts.append(rested.to_text())
         sections["Which columns the model rests on"] = f"<pre>{escape(rested.to_text())}</pre>"
-    tried = _tried(judged, table, names[0], metric, seed) if mend else None
+    tried = _tried(evaluated, trial, found, names[0], seed) if mend else None
     if tried is not None:
         result["prices"] = tried.table.to_json()
         texts.append(tried.to_text())
     if tried is not None and tried.gan is not None:
-        result["made_up"] = tried.gan.to_json()
-        sections["People made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
+        result["synthetic"] = tried.gan.to_json()
+        sections["Users made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
             sections["What each part is worth"] = _ablation_html(ablation)
-            (out / "card.md").write_text(_card(judged, ablation, cautions), encoding="utf-8")
+            (out / "card.md").write_text(_card(evaluated, ablation, cautions), encoding="utf-8")
         (out / "audit.html").write_text(
-            to_html(found, prices=None if tried is None else tried.table, further=sections),
+            to_html(found, trade_offs=None if tried is None else tried.table, further=sections),
             encoding="utf-8",
         )
         _write_json(out / "audit.json", result)
@@ -160,18 +162,18 @@ def _whom(
     """The model to evaluate and on which users, numbers of events, and what the reader must
     know of them.
     """
-    from metarec.data.newcomers import split_newcomers
+    from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.measure import Trial
-    from metarec.fairness.people import trial_on, unseen_people
+    from metarec.fairness.audited_users import trial_on, unseen_users
     from metarec.runtime.rng import derive
 
-    unseen = unseen_people(data, model.trained_on)
+    unseen = unseen_users(data, model.trained_on)
     if unseen or as_is:
         trial, horizon, cautions = trial_on(
             data, unseen or None, rng=derive(seed, "audit", "people")
         )
         return model, trial, horizon.shots, cautions
-    split = split_newcomers(data, rng=derive(seed, "audit", "people"), validation=0.0)
+    split = split_cold_users(data, rng=derive(seed, "audit", "people"), validation=0.0)
     typer.echo(
         "everyone in the data was learned from: fitting a model like it without a fifth of them "
         "(--as-is: go on with this one)",
@@ -206,18 +208,18 @@ def attributes_of(trial: Trial) -> list[str]:
     activity.
     """
     from metarec.fairness.disparity import SMALL
-    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_people
+    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_users
 
     stated: dict[str, list[Any]] = {}
-    for person in trial.newcomers:
-        for name, value in person.profile.items():
+    for user in trial.cold_users:
+        for name, value in user.profile.items():
             stated.setdefault(name, []).append(value)
     names = sorted(
         name
         for name, values in stated.items()
         if not are_times([value for value in values if value is not None])
     )
-    sizes = {name: group_people(trial.newcomers, name).sizes for name in names}
+    sizes = {name: group_users(trial.cold_users, name).sizes for name in names}
     return [
         name
         for name in names
@@ -232,8 +234,8 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
 
     typer.echo("fitting once more from another seed, to see how stable explanations are", err=True)
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
-    people = requests_at(trial.newcomers[:MOST_EXPLAINED], MOST_EVENTS)
-    return measure_faithfulness(model, people, rng=derive(seed, "faithfulness"), reseeded=[other])
+    users = requests_at(trial.cold_users[:MAX_EXPLAINED], MAX_EVENTS)
+    return measure_faithfulness(model, users, rng=derive(seed, "faithfulness"), reseeded=[other])
 
 
 def _faithful_html(faithful: Any) -> str:
@@ -269,13 +271,30 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
     )
 
 
-def _tried(model: Recommender, data: Dataset, by: str, metric: str, seed: int) -> Any:
-    from metarec.data.newcomers import split_newcomers
+def _tried(model: Recommender, trial: Trial, found: Audit, first: str, seed: int) -> Any:
+    """Mitigations of the gap that the audit names, on the users it evaluated; of the first
+    attribute where no gap is clear.
+    """
+    from dataclasses import replace
+
+    from metarec.data.cold_users import split_cold_users
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    split = split_newcomers(data, rng=derive(seed, "mend"))
-    return compare_mitigations(fit_like(model), split, by, metric=metric, seed=seed, progress=_tell)
+    gap = found.largest_fair_gap or found.largest_clear_gap
+    if gap is None:
+        typer.echo(f"no gap is clear: mitigations are tried by {first}", err=True)
+    apart = split_cold_users(trial.train, rng=derive(seed, "mend"), test=0.0)
+    return compare_mitigations(
+        fit_like(model),
+        replace(apart, test=list(trial.cold_users)),
+        first if gap is None else gap.by,
+        shots=found.shots,
+        metric=found.metric,
+        pair=None if gap is None else frozenset({gap.best, gap.worst}),
+        seed=seed,
+        progress=_tell,
+    )
 
 
 def _tell(stage: str, done: float, note: str = "") -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
 
 SETS = ("ml-100k", "groceries")
-MOST_JUDGED = 500
-"""Newcomers judged: enough for intervals that say something, few enough for a coffee."""
+MAX_EVALUATED = 500
+"""New users evaluated: enough for intervals that say something, few enough for a coffee."""
 
 
 def demo(
@@ -63,7 +63,7 @@ def demo(
         typer.echo(report.to_text() + "\n")
     with on_terminal(show=not as_json) as progress:
         ours = OwnRecommender(preset=preset, encoder=encoder, progress=progress)
-        found = evaluate(table, models=[ours], seed=seed, most=MOST_JUDGED, progress=progress)
+        found = evaluate(table, models=[ours], seed=seed, most=MAX_EVALUATED, progress=progress)
     page = write_report(place / "report.html", found, data_report=report)
     model = _saved(ours, place / "model")
     keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")

@@ -13,13 +13,13 @@ from metarec.app.commands.options import (
     Encoder,
     ItemTemplate,
     Json,
-    PersonTemplate,
     PictureEncoder,
     Pictures,
     Preset,
     Prior,
     Seed,
     Source,
+    UserTemplate,
     note,
     show,
 )
@@ -29,7 +29,7 @@ DOMAIN_COLD = "domain-cold"
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.evaluate import Evaluation, Gains
-    from metarec.evaluation.interface import Judged
+    from metarec.evaluation.interface import Evaluated
     from metarec.evaluation.scenarios import Scenario
 
 
@@ -57,15 +57,15 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Judge by a paper's own protocol instead: melu or tanp (chance and the item mean "
-            "stand beside), or leave-last-out (known users, full ranking)."
+            help="Evaluate by a paper's own protocol instead: melu or tanp (chance and the item "
+            "mean stand beside), or leave-last-out (known users, full ranking)."
         ),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
             metavar="KIND",
-            help="Judge by events of this kind alone, such as purchase; the kinds marked as "
+            help="Evaluate by events of this kind alone, such as purchase; the kinds marked as "
             "targets unless given.",
         ),
     ] = None,
@@ -87,7 +87,7 @@ def evaluate(
     support: Annotated[
         list[int] | None,
         typer.Option(
-            help="A number of known events to judge at; may be repeated. Chosen from the data "
+            help="A number of known events to evaluate at; may be repeated. Chosen from the data "
             "unless given.",
         ),
     ] = None,
@@ -97,16 +97,22 @@ def evaluate(
     user_text: Annotated[
         bool,
         typer.Option(
-            "--user-text",
-            "--people-as-text",
             help="Also evaluate users written as text, read by the same "
             "encoder: alone, and together with ours.",
+        ),
+    ] = False,
+    overfitting: Annotated[
+        bool,
+        typer.Option(
+            "--overfitting",
+            help="Instead compare users trained on with new ones, fitted on 10, 30 and 100% of the "
+            "users, beside a plain Transformer.",
         ),
     ] = False,
     preset: Preset = "small",
     encoder: Encoder = "auto",
     item_template: ItemTemplate = None,
-    person_template: PersonTemplate = None,
+    user_template: UserTemplate = None,
     pictures: Pictures = None,
     picture_encoder: PictureEncoder = "auto",
     model: Annotated[
@@ -134,10 +140,10 @@ def evaluate(
     from metarec.app.reports import LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput
-    from metarec.evaluation.evaluate import evaluate as judge
-    from metarec.evaluation.people_as_text import what_helped, with_user_text
+    from metarec.evaluation.evaluate import evaluate as evaluate
     from metarec.evaluation.report import to_text, write_report
     from metarec.evaluation.scenarios import SCENARIOS
+    from metarec.evaluation.users_as_text import what_helped, with_user_text
     from metarec.features.pictures import with_pictures
     from metarec.runtime.progress import on_terminal
 
@@ -158,27 +164,27 @@ def evaluate(
         )
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput(
-            "--folds cross-validates over people: it goes with --scenario user-cold and without "
+            "--folds cross-validates over users: it goes with --scenario user-cold and without "
             "--out"
         )
     if model is not None and (
         folds or protocol is not None or scenario != "user-cold" or learner or every or pictures
     ):
         raise BadInput(
-            "--model judges a model as it is: it goes without --folds, --protocol, --scenario, "
+            "--model evaluates a model as it is: it goes without --folds, --protocol, --scenario, "
             "--learner, --all and --pictures"
         )
     if user_text and (folds or protocol is not None or model is not None):
         raise BadInput(
-            "--user-text fits a model on people to judge it on others: it goes without "
+            "--user-text fits a model on users to evaluate it on others: it goes without "
             "--folds, --protocol and --model"
         )
-    if person_template is not None and not user_text:
+    if user_template is not None and not user_text:
         raise BadInput(
-            "--person-template says how people are written, but nobody reads them; add --user-text"
+            "--user-template says how users are written, but nobody reads them; add --user-text"
         )
     if model is not None and item_template is not None:
-        raise BadInput("--model judges a model as it is: it goes without --item-template")
+        raise BadInput("--model evaluates a model as it is: it goes without --item-template")
     if protocol is not None and (folds or scenario != "user-cold" or out is not None):
         raise BadInput(
             "--protocol is a scenario of its own: it goes without --scenario, --folds and --out"
@@ -191,11 +197,20 @@ def evaluate(
             raise BadInput(
                 f"--scenario {DOMAIN_COLD} compares fits with and without a prior: it goes without "
                 "--folds, --protocol, --model, --learner, --all, --pictures, --out and "
-                "--people-as-text"
+                "--user-text"
             )
         _domain_cold(
             data, prior, users, preset, encoder, baseline, _horizon(support), seed, as_json
         )
+        return
+    if overfitting:
+        others = (folds, protocol, model, learner, every, baseline, pictures, out, user_text)
+        if any(others) or scenario != "user-cold":
+            raise BadInput(
+                "--overfitting is a comparison of its own: it goes with --preset, --encoder, "
+                "--kind, --seed and --json alone"
+            )
+        _overfitting(data, kind, preset, encoder, seed, as_json)
         return
     table, report = read_clean(data)
     if kind is not None:
@@ -213,7 +228,7 @@ def evaluate(
             preset=preset,
             encoder=encoder,
             item_template=item_template,
-            person_template=person_template,
+            user_template=user_template,
         )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
@@ -225,7 +240,7 @@ def evaluate(
         else:
             ours, *learners = models()
             written = with_user_text(ours) if user_text else []
-            found = judge(
+            found = evaluate(
                 table,
                 models=[ours, *written, *learners],
                 baselines=baseline,
@@ -259,14 +274,14 @@ def _domain_cold(
     as_json: bool,
 ) -> None:
     from metarec.data.cleaning import read_clean
-    from metarec.evaluation.domain_cold import FIRST_WEEKS, judge_domain_cold, to_text
+    from metarec.evaluation.domain_cold import FIRST_WEEKS, evaluate_domain_cold, to_text
     from metarec.recommender import Recommender
     from metarec.runtime.progress import on_terminal
 
     source = Recommender.load(prior)
     table, _ = read_clean(data)
     with on_terminal(show=not as_json) as progress:
-        found = judge_domain_cold(
+        found = evaluate_domain_cold(
             table,
             source,
             users=users or FIRST_WEEKS,
@@ -279,6 +294,22 @@ def _domain_cold(
         )
     result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
     show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
+
+
+def _overfitting(
+    data: str, kind: str | None, preset: str, encoder: str, seed: int, as_json: bool
+) -> None:
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.overfitting import measure_overfitting
+    from metarec.runtime.progress import on_terminal
+
+    table, _ = read_clean(data)
+    table = table if kind is None else _aimed_at(table, kind)
+    with on_terminal(show=not as_json) as progress:
+        found = measure_overfitting(
+            table, preset=preset, encoder=encoder, seed=seed, progress=progress
+        )
+    show({"data": table.name} | found.to_dict(), "\n".join(found.lines()), as_json=as_json)
 
 
 def _aimed_at(data: Dataset, kind: str) -> Dataset:
@@ -308,8 +339,8 @@ def _aimed_at(data: Dataset, kind: str) -> Dataset:
 
 
 def _horizon(support: list[int] | None) -> Any:
-    """Numbers of events to judge at, as asked; None leaves the choice to the data."""
-    from metarec.data.newcomers import Horizon
+    """Numbers of events to evaluate at, as asked; None leaves the choice to the data."""
+    from metarec.data.cold_users import Horizon
     from metarec.data.schema import BadInput
 
     if not support:
@@ -325,14 +356,14 @@ def _saved(
 ) -> Evaluation:
     """A saved model beside baselines fitted on what it was fitted on."""
     from metarec.evaluation.adapters import SavedRecommender
-    from metarec.evaluation.evaluate import MOST_JUDGED
-    from metarec.evaluation.evaluate import evaluate as judge
+    from metarec.evaluation.evaluate import MAX_EVALUATED
+    from metarec.evaluation.evaluate import evaluate as evaluate
     from metarec.evaluation.scenarios import prepare_unmet
     from metarec.recommender import Recommender
 
     loaded = Recommender.load(model)
-    setting = prepare_unmet(data, loaded.training, seed=seed, most=MOST_JUDGED)
-    return judge(
+    setting = prepare_unmet(data, loaded.training, seed=seed, most=MAX_EVALUATED)
+    return evaluate(
         data,
         models=[SavedRecommender(model=loaded)],
         baselines=baseline,
@@ -348,7 +379,7 @@ def _models(
     """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
     from metarec.evaluation.adapters import OwnRecommender, learners_for
 
-    def make() -> list[Judged]:
+    def make() -> list[Evaluated]:
         learners = (
             learners_for(None if every else names, encoder=encoder, progress=progress)
             if every or names
@@ -363,7 +394,7 @@ def _models(
 def _by_protocol(
     data: Dataset,
     name: str,
-    models: list[Judged],
+    models: list[Evaluated],
     baselines: list[str] | None,
     seed: int,
     progress: Any,
@@ -374,14 +405,14 @@ def _by_protocol(
         PROTOCOLS,
         as_json,
         describe_rows,
-        judge_by_protocol,
+        evaluate_by_protocol,
     )
 
     if name not in (*PROTOCOLS, last_out.NAME):
         known = ", ".join([*PROTOCOLS, last_out.NAME])
         raise BadInput(f"--protocol must be one of {known}, got {name!r}")
     if name == last_out.NAME:
-        rows = last_out.judge_last_out(
+        rows = last_out.evaluate_last_out(
             last_out.leave_last_out_split(data),
             models,
             baselines=baselines,
@@ -390,7 +421,7 @@ def _by_protocol(
         )
     else:
         split = PROTOCOLS[name](data, seed=seed)
-        rows = judge_by_protocol(split, models, seed=seed, progress=progress)
+        rows = evaluate_by_protocol(split, models, seed=seed, progress=progress)
     return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 

@@ -16,13 +16,13 @@ from metarec.app.commands.options import (
     Encoder,
     ItemTemplate,
     Json,
-    PersonTemplate,
     PictureEncoder,
     Pictures,
     Preset,
     Prior,
     Seed,
     Source,
+    UserTemplate,
     Workers,
     note,
     show,
@@ -31,7 +31,8 @@ from metarec.app.commands.options import (
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.tuning import Tuned
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.progress import Progress
 
 
@@ -66,7 +67,7 @@ def fit(
         ),
     ] = None,
     item_template: ItemTemplate = None,
-    person_template: PersonTemplate = None,
+    user_template: UserTemplate = None,
     domain: Domain = None,
     prior: Prior = None,
     mend: Annotated[
@@ -74,7 +75,7 @@ def fit(
         typer.Option(
             metavar="NAME",
             help="Train with a mitigation of bias: reweighting, upsampling or gan (with --by), or "
-            "inverse-propensity; see docs/guide/auditing-and-mending-bias.md.",
+            "inverse-propensity; see docs/guide/auditing-and-mitigating-bias.md.",
         ),
     ] = None,
     by: Annotated[
@@ -125,7 +126,8 @@ def fit(
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
     from metarec.models.registry import USER_TEXT
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
@@ -142,12 +144,12 @@ def fit(
         encoder=encoder,
         learner=learner,
         item_template=item_template,
-        person_template=person_template,
+        user_template=user_template,
         models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
     )
-    if person_template is not None and USER_TEXT not in settings.parts:
+    if user_template is not None and USER_TEXT not in settings.parts:
         raise BadInput(
-            f"--person-template says how people are written, but nobody reads them; add --learner "
+            f"--user-template says how users are written, but nobody reads them; add --learner "
             f"{USER_TEXT}"
         )
     table, report = read_clean(data, None if clean else OFF, domain=domain)
@@ -155,10 +157,10 @@ def fit(
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))
-    people = table.interactions.frame["user_id"].n_unique()
+    users = table.interactions.frame["user_id"].n_unique()
     learned = _without(table, hold_out, seed)
-    kept_out = people - learned.interactions.frame["user_id"].n_unique()
-    learned, weights, done = _mended(learned, mend, by, seed)
+    kept_out = users - learned.interactions.frame["user_id"].n_unique()
+    learned, weights, done = _mitigated(learned, mend, by, seed)
     if plan or out is None:
         from metarec.recommendation.plan import plan_fit
 
@@ -178,7 +180,7 @@ def fit(
             encoder=encoder,
             learner=learner,
             item_template=item_template,
-            person_template=person_template,
+            user_template=user_template,
             prior=start,
             user_weights=weights,
             workers=workers,
@@ -200,7 +202,7 @@ def fit(
         "version": model.version,
         "preset": preset,
         "events": len(learned.interactions),
-        "people": people - kept_out,
+        "users": users - kept_out,
         "held_out": kept_out,
         "items": len(model.catalog),
         "seconds": round(seconds, 2),
@@ -208,19 +210,19 @@ def fit(
         "encoder": model.item_inputs.encoder.name,
         "encoder_reason": model.item_inputs.reason,
         "notes": model.notes,
-        "mended": done,
+        "mitigation": done,
         "tuned": tuned.to_dict() if tuned else None,
         "policy": policy_facts(table, model.policy),
     }
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
-    aside = f"; {kept_out:,} people kept out" if kept_out else ""
-    said = [*model.notes, *([f"mended by {mend}: {done}"] if done is not None else [])]
+    aside = f"; {kept_out:,} users kept out" if kept_out else ""
+    said = [*model.notes, *([f"mitigated by {mend}: {done}"] if done is not None else [])]
     said += [tuned.said, *tuned.toml()] if tuned else []
     notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
         facts,
-        f"{out}: model {model.version}, {facts['events']:,} events of {facts['people']:,} users "
+        f"{out}: model {model.version}, {facts['events']:,} events of {facts['users']:,} users "
         f"on {facts['items']:,} items, "
         f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
         f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"
@@ -259,7 +261,7 @@ def _steps_of(model: Path) -> Path:
     return model.with_name(f".{model.name}.steps")
 
 
-def _mended(
+def _mitigated(
     data: Dataset, name: str | None, by: str | None, seed: int
 ) -> tuple[Dataset, Any, str | None]:
     """The data to fit on, weights of users, and what was done.
@@ -268,14 +270,14 @@ def _mended(
         BadInput: if the mitigation cannot be done.
     """
     from metarec.data.schema import BadInput
-    from metarec.fairness.mitigation.training import mended
+    from metarec.fairness.mitigation.training import mitigated
     from metarec.runtime.rng import derive
 
     if name is None:
         if by is not None:
             raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
         return data, None, None
-    found = mended(data, name, by, derive(seed, "mend"))
+    found = mitigated(data, name, by, derive(seed, "mend"))
     return found.data, found.weights, found.said
 
 
@@ -295,8 +297,8 @@ def _without(data: Dataset, share: float, seed: int) -> Dataset:
     if not share:
         return data
     events = data.interactions.frame
-    people = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
-    kept_out = people.gather(
-        derive(seed, "hold out").permutation(len(people))[: int(share * len(people))]
+    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    kept_out = users.gather(
+        derive(seed, "hold out").permutation(len(users))[: int(share * len(users))]
     )
     return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))

@@ -212,9 +212,8 @@ def retrain(
         force=force,
         keep=where.keep_versions,
     )
-    verdicts = [
-        f"  {'ok ' if verdict.passed else 'NOT'} {verdict.sentence}"
-        for verdict in done.decision.verdicts
+    checks = [
+        f"  {'ok ' if check.passed else 'NOT'} {check.sentence}" for check in done.decision.checks
     ]
     head = f"{'promoted' if done.promoted else 'refused'}: {done.decision.reason}"
     show(
@@ -224,8 +223,8 @@ def retrain(
                 head,
                 f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
                 f"events, "
-                f"{done.judges:,} people to judge by",
-                *verdicts,
+                f"{done.test_users:,} users to evaluate on",
+                *checks,
             ]
         ),
         as_json=as_json,

@@ -111,7 +111,7 @@ ItemTemplate = Annotated[
         'the items: "{title} by {authors}. {text}".',
     ),
 ]
-PersonTemplate = Annotated[
+UserTemplate = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",

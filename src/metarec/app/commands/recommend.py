@@ -134,10 +134,10 @@ def recommend(
             "item_id": item_id,
             "title": title,
             "score": float(score),
-            "uncertainty": float(doubt),
+            "uncertainty": float(uncertainty),
             "propensity": float(chance),
         }
-        for item_id, title, score, doubt, chance in columns
+        for item_id, title, score, uncertainty, chance in columns
     ]
     if slate.predicted is not None and slate.interval is not None:
         for one, rated, ends in zip(
@@ -145,7 +145,7 @@ def recommend(
         ):
             one |= {"predicted": rated, "interval": ends}
     rows = [
-        [str(place), one["title"], f"{one['score']:.2f}", _doubt(one), one["item_id"]]
+        [str(place), one["title"], f"{one['score']:.2f}", _uncertainty(one), one["item_id"]]
         for place, one in enumerate(places, start=1)
     ]
     head = [
@@ -163,7 +163,7 @@ def recommend(
     )
 
 
-def _doubt(place: dict[str, Any]) -> str:
+def _uncertainty(place: dict[str, Any]) -> str:
     """The predicted rating and the interval that holds nine of ten, or, without ratings, the
     uncertainty about the score.
     """

@@ -1,4 +1,4 @@
-// What clicks changed: two lists side by side with a line for every item in both, and how doubt shrank.
+// What clicks changed: two lists side by side with a line for every item in both, and how uncertainty shrank.
 
 import { count, el, svg } from "./dom.js";
 import { sureWords } from "./items.js";
@@ -35,17 +35,17 @@ function side(name, items, kind) {
 }
 
 /** Mean spread of the predictions on the list after each number of events seen in this visit. */
-export function drawDoubt(place, trail) {
-  const points = trail.filter((one) => one.doubt !== null);
+export function drawUncertainty(place, trail) {
+  const points = trail.filter((one) => one.uncertainty !== null);
   if (!points.length) {
     place.replaceChildren(el("p", { class: "quiet" }, "This model says nothing about how sure it is."));
     return;
   }
   const [first, last] = [points[0], points.at(-1)];
-  const change = (last.doubt - first.doubt) / first.doubt;
+  const change = (last.uncertainty - first.uncertainty) / first.uncertainty;
   const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} uncertain than for a new user, on average over the list.`;
   place.replaceChildren(
-    el("p", { class: "big-number" }, sureWords(last.doubt / first.doubt)),
+    el("p", { class: "big-number" }, sureWords(last.uncertainty / first.uncertainty)),
     el("p", { class: "quiet" }, words),
     ...trailChart(points));
 }
@@ -53,14 +53,14 @@ export function drawDoubt(place, trail) {
 function trailChart(points) {
   if (points.length < 2) return [];
   const [width, height, pad] = [300, 70, 8];
-  const most = Math.max(...points.map((p) => p.doubt));
-  const least = Math.min(...points.map((p) => p.doubt));
+  const most = Math.max(...points.map((p) => p.uncertainty));
+  const least = Math.min(...points.map((p) => p.uncertainty));
   const longest = Math.max(...points.map((p) => p.shots)) || 1;
   const x = (p) => pad + (width - 2 * pad) * (p.shots / longest);
-  const y = (p) => pad + (height - 2 * pad) * (1 - (p.doubt - least) / (most - least || 1));
-  const label = points.map((p) => `${p.doubt.toFixed(2)} after ${p.shots}`).join(", ");
+  const y = (p) => pad + (height - 2 * pad) * (1 - (p.uncertainty - least) / (most - least || 1));
+  const label = points.map((p) => `${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
   return [el("figure", { class: "trail" },
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Doubt: ${label} events` },
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Uncertainty: ${label} events` },
       svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
       points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
     el("figcaption", { class: "quiet" }, el("span", {}, "a new user"), el("span", {}, `after ${count(longest, "event")}`)))];

@@ -1,13 +1,13 @@
-// Which view is shown, the visitor's menu, and the key where the service wants one.
+// Which view is shown, the user's menu, and the key where the service wants one.
 
 import { hasKey } from "./api.js";
 import { askIn, byId, el } from "./dom.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { hideOperator, showOperator } from "./operator.js";
-import { forget, load, person, startOver } from "./person.js";
-import { onKey, showNewcomer } from "./newcomer.js";
+import { forget, load, user, startOver } from "./user.js";
+import { onKey, showNewUser } from "./new_user.js";
 
-const VIEWS = { you: showNewcomer, operator: showOperator };
+const VIEWS = { you: showNewUser, operator: showOperator };
 
 let current = "you";
 
@@ -59,8 +59,8 @@ async function forgetMe() {
 }
 
 function whoAmI() {
-  byId("user-id").textContent = person.userId;
-  byId("avatar").style.setProperty("--hue", String(parseInt(person.userId.slice(-4), 16) % 360));
+  byId("user-id").textContent = user.userId;
+  byId("avatar").style.setProperty("--hue", String(parseInt(user.userId.slice(-4), 16) % 360));
 }
 
 const KEYS = [["/", "find something"], ["↓ ↑ or j k", "next, previous item"], ["l", "like it"], ["d", "not for me"], ["w", "why is it here?"],

@@ -67,6 +67,31 @@ export function curve(series, metric) {
     labels.map(({ one, y: at }) => svg("text", { class: one.ours ? "end ours" : "end", x: width - box.right + 8, y: at + 4 }, one.name)));
 }
 
+/**
+ * Differences over time, each with the band that holds at all times together, around a line at none.
+ * @param moments [{timestamp, arm, difference, low, high}]; low and high null where there are too few users.
+ */
+export function bandOverTime(moments, label) {
+  const known = moments.filter((one) => one.low !== null);
+  if (!known.length) return el("p", { class: "quiet" }, "Nothing to draw yet: an interval needs 100 counted users of each arm.");
+  const [width, height, box] = [640, 220, { left: 52, right: 110, top: 12, bottom: 26 }];
+  const [from, to] = [Math.min(...moments.map((one) => one.timestamp)), Math.max(...moments.map((one) => one.timestamp))];
+  const [low, high] = [Math.min(0, ...known.map((one) => one.low)), Math.max(0, ...known.map((one) => one.high))];
+  const x = (at) => box.left + ((width - box.left - box.right) * (at - from)) / (to - from || 1);
+  const y = (value) => height - box.bottom - ((height - box.top - box.bottom) * (value - low)) / (high - low || 1);
+  const point = (at, value) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+  const arms = [...new Set(known.map((one) => one.arm))].map((name) => ({ name, points: known.filter((one) => one.arm === name) }));
+  const labels = spread(arms.map((arm) => ({ arm, y: y(arm.points.at(-1).difference) })), 15, box.top, height - box.bottom);
+  const day = (at) => new Date(at * 1000).toLocaleString("en", { month: "short", day: "numeric", hour: "numeric" });
+  return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}, from ${day(from)} to ${day(to)}` },
+    ticks(low, high).map((at) => [svg("line", { class: at === 0 ? "grid zero" : "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
+      svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
+    [[from, "start"], [to, "end"]].map(([at, anchor]) => svg("text", { x: x(at), y: height - 6, "text-anchor": anchor }, day(at))),
+    arms.map(({ points }) => svg("path", { class: "band", d: `M${points.map((one) => point(one.timestamp, one.high)).join("L")}L${[...points].reverse().map((one) => point(one.timestamp, one.low)).join("L")}Z` })),
+    arms.map(({ points }) => svg("path", { class: "line ours", d: `M${points.map((one) => point(one.timestamp, one.difference)).join("L")}` })),
+    labels.map(({ arm, y: at }) => svg("text", { class: "end ours", x: width - box.right + 8, y: at + 4 }, arm.name)));
+}
+
 /** Labels moved apart so that none covers another. */
 function spread(labels, gap, top, bottom) {
   const sorted = [...labels].sort((a, b) => a.y - b.y);
@@ -87,7 +112,7 @@ export function intervals(rows) {
   return el("table", { class: "intervals" },
     el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "Users", "Interval", "Mean"].map((name) => el("th", {}, name)))),
     el("tbody", {}, rows.map((row) => el("tr", { class: row.is_small ? "small" : "" },
-      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.people.toLocaleString("en")}`)),
+      el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.users.toLocaleString("en")}`)),
       el("td", { class: "interval-cell", "aria-label": `${row.low.toFixed(3)} to ${row.high.toFixed(3)}` },
         el("span", { class: "whisker", vars: { from: at(row.low), to: at(row.high) } }), el("span", { class: "dot", vars: { at: at(row.value) } })),
       el("td", { class: "number" }, row.value.toFixed(3))))));

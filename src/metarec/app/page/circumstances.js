@@ -3,7 +3,7 @@
 import { ask, randomName } from "./api.js";
 import { byId, el, icon } from "./dom.js";
 import { tellFailure } from "./failures.js";
-import { keep, person, saveFriends, searched, storeSearch } from "./person.js";
+import { keep, user, saveFriends, searched, storeSearch } from "./user.js";
 
 const RADII = [2, 10, 50, 250];
 const MOST_VALUES = 12;
@@ -17,7 +17,7 @@ export async function meetCircumstances(again) {
   refresh = again;
   known.model = await ask("GET", "v1/circumstances");
   const names = new Set(known.model.context.map((column) => column.name));
-  keep({ context: Object.fromEntries(Object.entries(person.context).filter(([name]) => names.has(name))) });
+  keep({ context: Object.fromEntries(Object.entries(user.context).filter(([name]) => names.has(name))) });
   if (!known.model.location) keep({ location: null, withinKm: null });
   draw();
 }
@@ -38,7 +38,7 @@ const removable = (words, remove) => el("span", { class: "chip on" }, words,
 
 /** Change what is kept, then ask again; a change that is refused is taken back. */
 async function change(changes) {
-  const before = Object.fromEntries(Object.keys(changes).map((name) => [name, person[name]]));
+  const before = Object.fromEntries(Object.keys(changes).map((name) => [name, user[name]]));
   keep(changes);
   draw();
   try {
@@ -52,19 +52,19 @@ async function change(changes) {
 
 // ---------------------------------------------------------------- place
 
-const isHere = (place) => person.location?.lat === place.lat && person.location?.lon === place.lon;
+const isHere = (place) => user.location?.lat === place.lat && user.location?.lon === place.lon;
 
 function places() {
   const here = known.model.places.map((place) => chip(`near ${place.title}`, isHere(place),
     () => change(isHere(place) ? { location: null, withinKm: null } : { location: { lat: place.lat, lon: place.lon } })));
-  const mine = navigator.geolocation ? [chip("where I am", person.location?.isMine, whereIAm)] : [];
-  const near = person.location ? RADII.map((km) => chip(`within ${km} km`, person.withinKm === km,
-    () => change({ withinKm: person.withinKm === km ? null : km }))) : [];
+  const mine = navigator.geolocation ? [chip("where I am", user.location?.isMine, whereIAm)] : [];
+  const near = user.location ? RADII.map((km) => chip(`within ${km} km`, user.withinKm === km,
+    () => change({ withinKm: user.withinKm === km ? null : km }))) : [];
   return group("Place", here, mine, near);
 }
 
 function whereIAm() {
-  if (person.location?.isMine) {
+  if (user.location?.isMine) {
     change({ location: null, withinKm: null });
     return;
   }
@@ -79,8 +79,8 @@ function column({ name, values, is_number: isNumber }) {
   const offered = values.length <= MOST_VALUES ? values : values.filter((_, at) => at % Math.ceil(values.length / MOST_VALUES) === 0);
   return group(name.replaceAll("_", " "), offered.map((value) => {
     const told = isNumber ? Number(value) : value;
-    const isOn = person.context[name] === told;
-    const { [name]: _was, ...others } = person.context;
+    const isOn = user.context[name] === told;
+    const { [name]: _was, ...others } = user.context;
     return chip(value, isOn, () => change({ context: isOn ? others : { ...others, [name]: told } }));
   }));
 }
@@ -95,8 +95,8 @@ function entry(label, placeholder, take) {
 }
 
 function friendsOf() {
-  return group("Friends", person.friends.map((id) => removable(id, () => befriend(person.friends.filter((one) => one !== id)))),
-    entry("A friend's user id", "a user id…", (id) => befriend([...new Set([...person.friends, id])])));
+  return group("Friends", user.friends.map((id) => removable(id, () => befriend(user.friends.filter((one) => one !== id)))),
+    entry("A friend's user id", "a user id…", (id) => befriend([...new Set([...user.friends, id])])));
 }
 
 async function befriend(friends) {

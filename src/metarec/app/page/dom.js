@@ -26,7 +26,7 @@ const ICONS = {
 
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 
-/** Say something to people who do not see the page change. */
+/** Say something to users who do not see the page change. */
 export function say(sentence) {
   byId("said").textContent = sentence;
 }

@@ -1,4 +1,4 @@
-// How one item looks: its tile, its facts, and the two buttons to judge it by.
+// How one item looks: its tile, its facts, and the two buttons to rate it by.
 
 import { el, icon } from "./dom.js";
 
@@ -50,18 +50,18 @@ export function allFacts(attributes) {
     [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") : String(value))]));
 }
 
-/** What we think this person would rate it, in a sentence; empty where values are no ratings. */
+/** What we think this user would rate it, in a sentence; empty where values are no ratings. */
 export const forecastWords = ({ predicted, interval }, range) => (range && interval
   ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; usually between ${interval.map((end) => end.toFixed(1)).join(" and ")}.` : "");
 
 /** How sure we are, in words; `share` is the uncertainty beside that of what a new user is shown. */
 export const sureWords = (share) => (share > 0.85 ? "a guess" : share > 0.55 ? "some idea" : share > 0.3 ? "fairly sure" : "sure");
 
-/** Like and dislike. `now` says what was said before; `judge(kind)` is called with what is pressed, the same again to take it back. */
-export function judgeButtons(title, now, judge) {
+/** Like and dislike. `now` says what was said before; `rate(kind)` is called with what is pressed, the same again to take it back. */
+export function rateButtons(title, now, rate) {
   return ["like", "dislike"].map((kind) => el("button", {
-    type: "button", class: `judge ${kind}`, "aria-pressed": String(now === kind),
+    type: "button", class: `rate ${kind}`, "aria-pressed": String(now === kind),
     "aria-label": kind === "like" ? `Like ${title}` : `Not for me: ${title}`, title: now === kind ? "Take it back" : kind === "like" ? "Like" : "Not for me",
-    onclick: () => judge(kind),
+    onclick: () => rate(kind),
   }, icon(kind)));
 }

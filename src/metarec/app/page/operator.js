@@ -3,14 +3,15 @@
 import { ask, text } from "./api.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { failures, parse, quantile, total } from "./metrics.js";
-import { drawReport, standing } from "./reports.js";
+import { drawReport, placeOf } from "./reports.js";
 
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "none"]);
 
 let timer = null;
 let history = [];
@@ -35,6 +36,7 @@ function lay() {
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, "Events, last hour"), el("div", { id: "hour" })),
       el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, "Drift"), el("div", { id: "drift" }))),
+    el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, "A/B experiments"), el("div", { id: "experiments" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, "Models and promotions"), el("div", { id: "models" })),
     el("div", { id: "reports" }));
 }
@@ -57,7 +59,7 @@ async function look() {
   drawTiles(status, samples);
   drawHour(status);
   drawDrift(status);
-  await Promise.all([drawModels(status), drawReports(status)]);
+  await Promise.all([drawModels(status), drawExperiments(), drawReports(status)]);
 }
 
 /** Growth a second between looks; a counter that fell back was started anew. */
@@ -75,7 +77,7 @@ function drawTiles(status, samples) {
     stat("Requests a second", rate(asks), failed ? `${count(failed, "answer")} failed here` : "none failed", spark(asks, "Requests a second since this view was opened")),
     stat("Time for a slate", ms(quantile(samples, "/v1/recommendations", 0.5)),
       slowest === null ? "none made since the service started" : `half are faster; 99 in 100 within ${ms(slowest)}`),
-    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_newcomers")}`),
+    stat("Slates, last day", (outcomes.slates ?? 0).toLocaleString("en"), !outcomes.slates ? "none shown yet" : `something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_new_users")}`),
     stat("Kept", count(status.rows.events ?? 0, "event"), `${count(status.rows.users ?? 0, "profile")}, ${count(status.rows.items ?? 0, "item")} added, ${status.rows_waiting} waiting to be written`));
 }
 
@@ -98,7 +100,7 @@ function drawHour(status) {
 // Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only
 // colours a bar.
 const SIGNALS = [["popularity_psi", "What is popular has moved", 0.2, 1, "unprompted"], ["value_shift", "Values have shifted", 0.5, 2, "unprompted"],
-  ["cold_item_share", "Events on items new to the model", 0.2, 1, "events"], ["cold_user_share", "Events by people new to it", null, 1, "events"]];
+  ["cold_item_share", "Events on items new to the model", 0.2, 1, "events"], ["cold_user_share", "Events by users new to it", null, 1, "events"]];
 
 function drawDrift(status) {
   const { drift, retraining_advised: advised } = status;
@@ -132,19 +134,19 @@ async function drawModels(status) {
 
 function modelRow(model) {
   const { facts, decision } = model;
-  const judged = decision && decision.table;
+  const evaluated = decision && decision.table;
   return el("tr", { class: model.is_current ? "current" : "" },
     el("th", { scope: "row" }, el("code", {}, model.version), model.is_current ? el("span", { class: "badge up" }, "serving") : null),
     el("td", {}, facts.data?.name || "–"),
     el("td", {}, facts.settings?.preset || "–"),
     el("td", {}, model.problem ? el("span", { class: "bad-text" }, model.problem)
-      : judged ? el("details", {}, el("summary", {}, decision.promote ? "not worse" : "refused"), decisionTable(decision)) : "the first model"),
+      : evaluated ? el("details", {}, el("summary", {}, decision.promote ? "not worse" : "refused"), decisionTable(decision)) : "the first model"),
     el("td", { class: "acts" }, model.is_current || model.problem ? null
       : el("button", { type: "button", onclick: () => promote(model) }, "Let it serve")));
 }
 
 function decisionTable(decision) {
-  return el("div", {}, el("p", {}, decision.reason), el("ul", { class: "verdicts" },
+  return el("div", {}, el("p", {}, decision.reason), el("ul", { class: "checks" },
     decision.table.map((row) => el("li", { class: row.passed ? "passed" : "not-passed" }, row.sentence))));
 }
 
@@ -181,7 +183,7 @@ async function drawReports(status) {
   const all = await Promise.all(status.reports.map(async (name) => {
     try {
       const report = await ask("GET", `v1/reports/${encodeURIComponent(name)}`);
-      return { at: standing(report), panel: drawReport(name, report) };
+      return { at: placeOf(report), panel: drawReport(name, report) };
     } catch (error) {
       return { at: -1, panel: el("section", { class: "panel" }, el("h2", {}, name), el("p", { class: "notice" }, `This report cannot be shown: ${error.message}`)) };
     }

@@ -4,7 +4,7 @@ import { curve, intervals } from "./charts.js";
 import { count, el, when } from "./dom.js";
 
 /** Where a report stands on the page: the curve first, then for whom it works, then the data, then whatever else. */
-export const standing = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
+export const placeOf = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
 
 export function drawReport(name, report) {
   const drawn = draw(name, report);
@@ -37,9 +37,9 @@ const number = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits) : "–
 function learningCurve(name, report) {
   const table = (report.curves.cold || report.curves.all).table;
   const metrics = [...new Set(table.map((row) => row.metric))];
-  const sentences = Object.values(report.verdicts || {}).map((one) => el("p", { class: "callout" }, one.sentence));
+  const sentences = Object.values(report.comparisons || {}).map((one) => el("p", { class: "callout" }, one.sentence));
   return panel(name, `Learning curve: ${report.data}`,
-    el("p", { class: "quiet" }, `${count(report.facts.judged, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`),
+    el("p", { class: "quiet" }, `${count(report.facts.test_users, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`),
     sentences, chooser(name, "Measure", metrics, (metric) => curveOf(report, table.filter((row) => row.metric === metric), metric)));
 }
 
@@ -62,7 +62,7 @@ function fairness(name, report) {
   const clear = report.gaps.filter((gap) => gap.shots === null && gap.p_corrected < 0.05).sort((a, b) => b.size - a.size);
   const verdict = clear.length ? clear.map((gap) => el("p", { class: "callout" },
     `By ${gap.by}, ${gap.best} is served ${number(gap.size)} better than ${gap.worst} in ${gap.metric} (95% interval ${number(gap.low)} to ${number(gap.high)}).`))
-    : el("p", { class: "callout" }, `No gap between groups is clear of chance with ${count(report.people, "user")}; small ones may still be there.`);
+    : el("p", { class: "callout" }, `No gap between groups is clear of chance with ${count(report.users, "user")}; small ones may still be there.`);
   return panel(name, "For whom it works", verdict,
     attributes.length ? chooser(name, "Groups by", attributes, (by) => [
       el("p", { class: "quiet" }, `${report.metric}, over the whole curve, with 95% intervals; small groups are pale.`),

@@ -2,19 +2,19 @@
 
 import { ask, item } from "./api.js";
 import { byId, el, icon } from "./dom.js";
-import { allFacts, factLine, forecastWords, judgeButtons, sureWords, tile } from "./items.js";
+import { allFacts, factLine, forecastWords, rateButtons, sureWords, tile } from "./items.js";
 import { askKey, wantsKey } from "./failures.js";
-import { asking } from "./person.js";
+import { asking } from "./user.js";
 
 const PARTS = {
-  popularity: "Many people like it", item_statistics: "Its standing with everyone", profile: "People like you", item_knn: "People who chose what you chose",
+  popularity: "Many users like it", item_statistics: "How everyone rates it", profile: "Users like you", item_knn: "Users who chose what you chose",
   ease: "Goes with what you chose", als: "Your taste", markov: "What comes next", support_ridge: "Learned from other new users",
   deep_set: "What a network makes of it", r2d2: "What you did so far",
   content: "What it is about", wish: "Your wish", cold_items: "New here, and like you",
 };
 
 /** `range` is that of the ratings, null where values are no ratings. */
-export async function showWhy(one, k, range, judge) {
+export async function showWhy(one, k, range, rate) {
   const drawer = byId("why");
   const body = el("div", { class: "drawer-body", "aria-busy": "true" },
     one.reasons?.length ? el("ul", { class: "reasons" }, one.reasons.map((reason) => el("li", {}, sentence(reason)))) : null,
@@ -26,7 +26,7 @@ export async function showWhy(one, k, range, judge) {
       el("div", { class: "words" }, el("h2", { id: "why-title" }, one.title), line),
       el("button", { type: "button", class: "quiet-button", "aria-label": "Close", onclick: close }, icon("close"))),
     body,
-    el("footer", {}, judgeButtons(one.title, null, (kind) => { close(); judge(kind); })));
+    el("footer", {}, rateButtons(one.title, null, (kind) => { close(); rate(kind); })));
   drawer.onclick = (event) => { if (event.target === drawer) close(); };
   if (!drawer.open) drawer.showModal();
   drawer.dataset.item = one.item_id;
@@ -36,7 +36,7 @@ export async function showWhy(one, k, range, judge) {
     line.replaceWith(factLine(one.title, about.attributes));
     body.replaceChildren(...explained(why, one, range, about.attributes).filter(Boolean));
   } catch (error) {
-    const again = () => showWhy(one, k, range, judge);
+    const again = () => showWhy(one, k, range, rate);
     body.querySelector(".working").replaceWith(el("p", { class: "notice" }, error.message, " ", wantsKey(error)
       ? el("button", { type: "button", class: "link", onclick: () => askKey(error.message, again) }, "Enter another key") : null));
   } finally {
@@ -54,7 +54,7 @@ function explained(why, one, range, attributes) {
       : el("p", {}, "Nothing about you moves it: it stands where it stands for everyone."),
     counterfactual(why),
     bars("What its score is made of", "Part", Object.entries(why.parts).map(([name, effect]) => [PARTS[name] || name.replaceAll("_", " "), effect]),
-      `Against the average of what a stranger is shown. Together ${signed(why.standing)}.`),
+      `Against the average of what an anonymous user is shown. Together ${signed(why.relative_score)}.`),
     why.events.length ? bars("What each thing you told us did", "Event", why.events.map((event, row) => [event.title, why.shares[row]]),
       "Each event's fair share of the change (Shapley value); they add up to what you changed.") : null,
     why.features.some(visible) ? bars("What about it, and about you", "Feature",

@@ -1,4 +1,4 @@
-"""Champion against challenger: the same people, unseen by both, and everything a promotion is
+"""Champion against challenger: the same users, unseen by both, and everything a promotion is
 decided from.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser, Horizon, as_newcomers, telling_acts
+from metarec.data.cold_users import ColdUser, Horizon, as_cold_users, telling_acts
 from metarec.data.schema import Dataset
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
@@ -23,26 +23,26 @@ from metarec.runtime.rng import derive
 
 MAX_SHOWN = 20
 """Items of a user that may be shown."""
-MOST_VALUES = 12
+MAX_VALUES = 12
 """Attributes with more different values are no groups."""
-LEAST_IN_GROUP = 20
+MIN_IN_GROUP = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judges:
-    """People whom neither model was trained on."""
+class HoldoutUsers:
+    """Users whom neither model was trained on."""
 
-    newcomers: list[ColdUser]
+    cold_users: list[ColdUser]
     horizon: Horizon
 
 
-def as_judges(
+def as_holdout_users(
     data: Dataset,
     profiles: Mapping[str, Mapping[str, object]],
     known: Sequence[str],
     relevant_from: float,
-) -> Judges:
-    """Make newcomers of users: the first half of their items, at most 20, may be shown, the rest is
+) -> HoldoutUsers:
+    """Make new users of users: the first half of their items, at most 20, may be shown, the rest is
     asked.
 
     Args:
@@ -57,14 +57,14 @@ def as_judges(
     half = (pl.col("met").max().over("user_id") // 2).clip(upper_bound=MAX_SHOWN)
     pools, later = acts.filter(pl.col("met") <= half), acts.filter(pl.col("met") > half)
     later = later.join(pools, on=["user_id", "item_id"], how="anti", maintain_order="left")
-    newcomers = [
-        replace(person, profile=dict(profiles.get(person.user_id, {})))
-        for person in as_newcomers(data, pools, later, relevant_from)
+    cold_users = [
+        replace(user, profile=dict(profiles.get(user.user_id, {})))
+        for user in as_cold_users(data, pools, later, relevant_from)
     ]
     shots = (0, 1, 3, 5, 10)
-    longest = int(np.median([n.n_items for n in newcomers])) if newcomers else 0
-    return Judges(
-        newcomers=newcomers,
+    longest = int(np.median([n.n_items for n in cold_users])) if cold_users else 0
+    return HoldoutUsers(
+        cold_users=cold_users,
         horizon=Horizon(
             shots=tuple(s for s in shots if s <= longest), pool=longest, min_events=2 * longest
         ),
@@ -72,23 +72,27 @@ def as_judges(
 
 
 def compare(
-    champion: Recommender, challenger: Recommender, judges: Judges, train: Dataset, seed: int = 0
+    champion: Recommender,
+    challenger: Recommender,
+    test_users: HoldoutUsers,
+    train: Dataset,
+    seed: int = 0,
 ) -> list[Comparison]:
     """NDCG@10 overall, at each number of events and for each group, MAE where there are ratings,
     and time.
     """
-    if not judges.newcomers or not judges.horizon.shots:
+    if not test_users.cold_users or not test_users.horizon.shots:
         return [_latency(champion, challenger)]
     items = sorted(set(champion.vocabulary.ids) & set(challenger.vocabulary.ids))
-    trial = Trial.of(judges.newcomers, train, candidates=items)
+    trial = Trial.of(test_users.cold_users, train, candidates=items)
     found = {
         name: [
             measure(model, trial, shots, derive(seed, "ties", shots)).per_user
-            for shots in judges.horizon.shots
+            for shots in test_users.horizon.shots
         ]
         for name, model in (("champion", champion), ("challenger", challenger))
     }
-    weights = resample(len(judges.newcomers), derive(seed, "bootstrap"))
+    weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
     quality = {
         name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
     }  # [shots, users]
@@ -101,7 +105,7 @@ def compare(
             quality["challenger"][row],
             weights,
         )
-        for row, shots in enumerate(judges.horizon.shots)
+        for row, shots in enumerate(test_users.horizon.shots)
         if shots <= 3
     ]
     comparisons += [
@@ -112,10 +116,10 @@ def compare(
             resample(int(members.sum()), derive(seed, "bootstrap", name)),
             clear=True,
         )
-        for name, members in groups_of(judges.newcomers).items()
+        for name, members in groups_of(test_users.cold_users).items()
     ]
     if "mae" in found["champion"][0] and "mae" in found["challenger"][0]:
-        rated = np.array([bool(person.rated) for person in judges.newcomers])
+        rated = np.array([bool(user.rated) for user in test_users.cold_users])
         errors = {
             name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
             for name, per_shots in found.items()
@@ -127,25 +131,25 @@ def compare(
     return [*comparisons, _latency(champion, challenger)]
 
 
-def groups_of(newcomers: Sequence[ColdUser]) -> dict[str, np.ndarray]:
-    """Groups by attribute that hold enough people: name -> bool [users]."""
+def groups_of(cold_users: Sequence[ColdUser]) -> dict[str, np.ndarray]:
+    """Groups by attribute that hold enough users: name -> bool [users]."""
     names = sorted(
         {
             name
-            for n in newcomers
+            for n in cold_users
             for name, value in n.profile.items()
             if isinstance(value, str | bool)
         }
     )
     groups: dict[str, np.ndarray] = {}
     for name in names:
-        values = np.array([str(n.profile.get(name, "")) for n in newcomers])
+        values = np.array([str(n.profile.get(name, "")) for n in cold_users])
         known = sorted(set(values) - {""})
-        if len(known) <= MOST_VALUES:
+        if len(known) <= MAX_VALUES:
             groups |= {
                 f"{name}={value}": values == value
                 for value in known
-                if (values == value).sum() >= LEAST_IN_GROUP
+                if (values == value).sum() >= MIN_IN_GROUP
             }
     return groups
 
@@ -165,7 +169,7 @@ def _paired(
         challenger=float(np.nanmean(challenger)),
         low=float(low),
         high=float(high),
-        people=int((~np.isnan(champion)).sum()),
+        users=int((~np.isnan(champion)).sum()),
         reading="clear" if clear else "mean",
     )
 
@@ -186,7 +190,7 @@ def _latency(champion: Recommender, challenger: Recommender) -> Comparison:
         name: max(statistics.mean(sorted(found)[:5]), 5e-4) * 1e3 for name, found in times.items()
     }
     return Comparison(
-        name="ms for one newcomer",
+        name="ms for one new user",
         champion=fast["champion"],
         challenger=fast["challenger"],
         reading="ratio",

@@ -3,7 +3,7 @@ propensities.
 
 The question: had each model chosen the slates that were shown, how many of the items at their
 places would have been liked? Both are asked as of each moment, with what was then known of the
-person, and weighted by one over the logged propensity.
+user, and weighted by one over the logged propensity.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from metarec.feedback.store import Store
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
-MOST_SLATES = 2_000
-LEAST_SLATES = 50
+MAX_SLATES = 2_000
+MIN_SLATES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Log:
     """Slates shown, as they were shown, with what came of each place."""
 
     requests: list[Request]
-    """[S] what was known of the person at that moment."""
+    """[S] what was known of the user at that moment."""
     rows: pl.DataFrame
     """One row a place: `slate` (index into requests), `place`, `item_id`, `propensity`, `outcome`,
     `user_id`.
@@ -44,10 +44,10 @@ class Log:
 
 
 def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, object]]) -> Log:
-    """The latest slates of the store, each with the person's events before it; none from before
+    """The latest slates of the store, each with the user's events before it; none from before
     old ones were deleted, when only answered ones are left.
     """
-    slates = store.slates(whole_since(store), latest=MOST_SLATES)
+    slates = store.slates(whole_since(store), latest=MAX_SLATES)
     events = store.as_frame()
     rows = join_outcomes(slates, events, scale).join(
         slates.select("slate_id")
@@ -81,7 +81,7 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
     """Self-normalised and doubly robust estimates of both; none where too little was logged to
     decide by.
     """
-    if len(log.requests) < LEAST_SLATES:
+    if len(log.requests) < MIN_SLATES:
         return []
     shown = {
         name: _choices(model, log)
@@ -186,5 +186,5 @@ def _comparison(label: str, champion: Estimate, challenger: Estimate, slates: in
         reading="clear",
         low=challenger.low - champion.high,
         high=challenger.high - champion.low,
-        people=slates,
+        users=slates,
     )

@@ -1,4 +1,4 @@
-"""The loop closed: a challenger is trained on old plus new data, judged beside the champion, and
+"""The loop closed: a challenger is trained on old plus new data, evaluated beside the champion, and
 promoted or refused with the table.
 """
 
@@ -17,16 +17,17 @@ from metarec.app.items import items_frame, upserted
 from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.beside import known_relations, with_circumstances
-from metarec.app.retraining.compare import as_judges, compare
+from metarec.app.retraining.compare import as_holdout_users, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
-from metarec.data.newcomers import Horizon, choose_horizon
+from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.read import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.copies import without_known
 from metarec.feedback.erasing import free_space
+from metarec.feedback.experiments import versions_in_use
 from metarec.feedback.forgetting import mark_left_model, user_digest, without_forgotten
 from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
 from metarec.feedback.merging import with_merges
@@ -44,12 +45,12 @@ from metarec.runtime.logs import LoggedProgress
 
 log = logging.getLogger("metarec.retrain")
 
-JUDGES_SHARE = 5
+HOLDOUT_SHARE = 5
 """One in so many new users is never trained on, in any round, so that every champion and challenger
-can be judged by them.
+can be evaluated by them.
 """
 OWN_CHOICE = 0.5
-"""People whose weight in training reaches this chose by themselves, and say how long a history is;
+"""Users whose weight in training reaches this chose by themselves, and say how long a history is;
 see `teaching_weights`.
 """
 
@@ -74,8 +75,8 @@ class Retrained:
     decision: Decision
     events_new: int
     """Stored events that the challenger was trained on, beside the old data."""
-    judges: int
-    """People whom both were judged by."""
+    test_users: int
+    """Users whom both were evaluated by."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -93,25 +94,25 @@ def retrain(
     force: bool = False,
     keep: int = KEEP_VERSIONS,
 ) -> Retrained:
-    """Train a challenger, judge it, promote it if it is not worse; the champion serves until then,
-    and after a refusal.
+    """Train a challenger, evaluate it, promote it if it is not worse; the champion serves until
+    then, and after a refusal.
 
     Args:
         model: folder of the model that serves.
         store: event store with what happened since.
         data: what the first model was fitted on, cleaned with the new events as when fitting; what
-            the model itself keeps where not given. People of it who were kept out of the first
-            model (`metarec fit --hold-out`) judge.
+            the model itself keeps where not given. Users of it who were kept out of the first
+            model (`metarec fit --hold-out`) evaluate.
         fit: makes a recommender from data; with the champion's own preset, encoder and policy where
             not given.
-        seed: of fitting and judging.
+        seed: of fitting and evaluating.
         rails: how much worse is still not worse.
         force: promote whatever was measured.
         keep: how many retrained versions stay, the newest ones; the one that serves and the one
             before it stay anyway.
 
     Raises:
-        BadInput: if there is nothing new, too few people to judge by (and no `force`), or another
+        BadInput: if there is nothing new, too few users to evaluate on (and no `force`), or another
             retraining runs.
     """
     registry = Registry(model)
@@ -127,9 +128,11 @@ def retrain(
 
 
 def _put_away(registry: Registry, store: Store, keep: int) -> None:
-    """Remove old versions, and let a server use the space of deleted rows again."""
+    """Remove old versions that no experiment shows, and let a server use the space of deleted rows
+    again.
+    """
     with registry.changing():
-        if gone := registry.prune(keep):
+        if gone := registry.prune(keep, versions_in_use(store)):
             log.info("old versions removed", extra={"versions": gone})
     free_space(store)
 
@@ -166,20 +169,20 @@ def _round(
         tables.rules if tables else None,
         tables.findings if tables else (),
     )
-    judging, learning = split_judges(
+    judging, learning = split_holdout_users(
         store,
         trained,
         whole.interactions.frame,
         offered=old,
     )
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
-    judges = as_judges(
-        whole.with_interactions(by_own_choice(judging, stored, rails.min_newcomers)),
+    test_users = as_holdout_users(
+        whole.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
         profiles,
         champion.vocabulary.ids,
         scale.relevant_from,
     )
-    if not force and (refused := too_few(len(judges.newcomers), rails)):
+    if not force and (refused := too_few(len(test_users.cold_users), rails)):
         raise BadInput(f"not retrained: {refused}, or promote whatever comes of it with --force")
     train = whole.with_interactions(learning.cast({"value": pl.Float32}))
     fit = fit or partial(champion.fit_like, seed=seed, progress=LoggedProgress())
@@ -196,10 +199,10 @@ def _round(
         keep_report(place, DATA, report.to_dict(), by="metarec retrain")
     log.info("challenger trained", extra={"challenger": challenger.version})
     comparisons = [
-        *compare(champion, challenger, judges, train, seed),
+        *compare(champion, challenger, test_users, train, seed),
         *compare_on_log(champion, challenger, read_log(store, scale, profiles)),
     ]
-    decision = decide(comparisons, newcomers=len(judges.newcomers), rails=rails)
+    decision = decide(comparisons, cold_users=len(test_users.cold_users), rails=rails)
     registry.note_decision(challenger.version, decision.as_dict())
     promoted = decision.promote or force
     if promoted:
@@ -226,7 +229,7 @@ def _round(
         promoted=promoted,
         decision=decision,
         events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
-        judges=len(judges.newcomers),
+        test_users=len(test_users.cold_users),
     )
 
 
@@ -255,28 +258,28 @@ def scale_of(model: Recommender) -> ValueScale:
     return ValueScale.of(model.training.interactions)
 
 
-def split_judges(
+def split_holdout_users(
     store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events of the people who judge, and of those to learn from.
+    """Events of the users who evaluate, and of those to learn from.
 
-    Judges are chosen among users the champion was not trained on by their keyed digest: the same
-    people in every round, and nobody's choice. People of the data `offered` to it who were kept out
-    of it all judge, as long as they are a fair share of that data.
+    Evaluates are chosen among users the champion was not trained on by their keyed digest: the same
+    users in every round, and nobody's choice. Users of the data `offered` to it who were kept out
+    of it all evaluate, as long as they are a fair share of that data.
     """
     known = trained.interactions.frame.select("user_id").unique()
-    newcomers = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
     kept_out: set[str] = set()
     if offered is not None:
-        people = offered.interactions.frame.select("user_id").unique()
-        aside = people.join(known, on="user_id", how="anti")
-        kept_out = set(aside["user_id"]) if aside.height * JUDGES_SHARE <= people.height else set()
+        users = offered.interactions.frame.select("user_id").unique()
+        aside = users.join(known, on="user_id", how="anti")
+        kept_out = set(aside["user_id"]) if aside.height * HOLDOUT_SHARE <= users.height else set()
     chosen = pl.DataFrame(
         {
             "user_id": [
                 user
-                for user in newcomers["user_id"].to_list()
-                if user in kept_out or int(user_digest(store, user)[:8], 16) % JUDGES_SHARE == 0
+                for user in cold_users["user_id"].to_list()
+                if user in kept_out or int(user_digest(store, user)[:8], 16) % HOLDOUT_SHARE == 0
             ]
         },
         schema={"user_id": pl.Utf8},
@@ -290,7 +293,7 @@ def split_judges(
 def how_to_learn(
     train: Dataset, stored: pl.DataFrame
 ) -> tuple[dict[str, float] | None, Horizon | None]:
-    """How much each person counts in training, and the histories to learn for; None for both where
+    """How much each user counts in training, and the histories to learn for; None for both where
     nobody answered slates.
 
     Args:
@@ -319,8 +322,8 @@ def how_to_learn(
 
 
 def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
-    """The judges' events that answered no slate, where at least so many judges have some; else all
-    of them.
+    """The holdout users' events that answered no slate, where at least so many evaluates have some;
+    else all of them.
 
     Answers are all about items that the champion, or one before it, chose to show, which the
     champion ranks high: they cannot see what it misses, nor a challenger that narrows it further.
@@ -334,7 +337,7 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Old and new events, items and users as one data set, without forgotten people."""
+    """Old and new events, items and users as one data set, without forgotten users."""
     before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
     told = with_circumstances(new, store.contexts(), before.schema)
     rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
@@ -357,8 +360,8 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
 
 
 def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:
-    people = events["user_id"].unique(maintain_order=True).to_list()
-    return dict(zip(people, data.users.of_users(people), strict=True))
+    users = events["user_id"].unique(maintain_order=True).to_list()
+    return dict(zip(users, data.users.of_users(users), strict=True))
 
 
 def _profiles(store: Store) -> dict[str, dict[str, object]]:

@@ -15,9 +15,11 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
+from metarec.app.service.arms import Arms
 from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.experiments import experiment_routes
 from metarec.app.service.friends import friends_routes
 from metarec.app.service.http import (
     Service,
@@ -82,7 +84,9 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         scorer=scorer,
         pools=Pools(settings),
         monitor=Monitor(store, live, metrics),
+        arms=Arms(store, live, settings),
     )
+    service.arms.refresh()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -109,8 +113,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
-        summary="Recommends well to people and items it has just met.",
-        description="Send what a person did, get what they may like; each event changes the next "
+        summary="Recommends well to users and items it has just met.",
+        description="Send what a user did, get what they may like; each event changes the next "
         "slate.",
     )
     let_addresses_hold_ids()
@@ -124,6 +128,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             item_rankings_routes(service),
             catalog_routes(service),
             operations_routes(service),
+            experiment_routes(service),
         )
         for route in router.routes
     ]
@@ -187,6 +192,7 @@ async def follow(service: Service) -> None:
             swapped = await asyncio.to_thread(live.refresh_model)
             if swapped is not None:
                 metrics.swaps.labels("done" if swapped else "refused").inc()
+            await asyncio.to_thread(service.arms.follow)
             await asyncio.to_thread(service.monitor.look)
         except StoreUnavailable:
             continue  # readyz and the routes say so

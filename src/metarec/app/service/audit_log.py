@@ -1,8 +1,9 @@
 """The audit log: who was refused, and who changed what an operator answers for.
 
-One record for each refusal for want of a key or role (401, 403), promotion, forgetting and change
-of an item, through the logger `metarec.audit`, whatever the log level. It names a key by the
-beginning of its digest, never a user.
+One record for each refusal for want of a key or role (401, 403), promotion, forgetting, change of
+an item, and start or end of an experiment or arm, by itself too, through the logger
+`metarec.audit`, whatever the log level. It names a key by the beginning of its digest, never a
+user.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from typing import Any
 
 log = logging.getLogger("metarec.audit")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_CHANGES = (("/v1/models", "promotion"), ("/v1/items", "item change"))
+_CHANGES = (
+    ("/v1/models", "promotion"),
+    ("/v1/items", "item change"),
+    ("/v1/experiments", "experiment"),
+)
 _USERS = "/v1/users"
 _PERSONAL = frozenset({"user_id"})
+_TAKEN = frozenset(vars(logging.makeLogRecord({})))
+"""Names that a log record has a use of its own for, such as `name`."""
 
 
 def what_happened(method: str, path: str, status: int) -> str | None:
@@ -65,6 +72,16 @@ def note(
             "client": client,
             "key": holder.hex()[:8] if holder else None,
             "role": role,
-            **{name: value for name, value in params.items() if name not in _PERSONAL},
+            **{
+                f"{name}_" if name in _TAKEN else name: value
+                for name, value in params.items()
+                if name not in _PERSONAL
+            },
         },
     )
+
+
+def note_by_itself(what: str, **facts: Any) -> None:
+    """Write one record of what the service did without being asked, such as stopping an arm."""
+    log.setLevel(logging.INFO)
+    log.info(what, extra={"by_itself": True, **facts})

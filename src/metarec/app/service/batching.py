@@ -1,7 +1,7 @@
 """Requests that arrive while others are being scored are scored together.
 
 No request is made to wait for company: an idle service scores after one more turn of its event
-loop, which takes some hundredths of a millisecond. Under load one matrix product serves many people
+loop, which takes some hundredths of a millisecond. Under load one matrix product serves many users
 for little more than the price of one.
 """
 

@@ -13,7 +13,7 @@ from metarec.app.service import schemas
 from metarec.app.service.feed import read_feed
 from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.live_model import Likeness, Served
-from metarec.app.service.request_conversion import request_of, stated_person
+from metarec.app.service.request_conversion import request_of, stated_user
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 Asking = Annotated[
@@ -69,9 +69,9 @@ def catalog_routes(service: Service) -> APIRouter:
         fields: Fields = "",
     ) -> Json:
         served = service.live.served
-        row, person = _row(served, item_id), stated_person(user_id, profile)
+        row, user = _row(served, item_id), stated_user(user_id, profile)
         request = await service.read(
-            lambda: request_of(person, served, service.store, service.settings.history_length)
+            lambda: request_of(user, served, service.store, service.settings.history_length)
         )
         rows, closeness = await asyncio.to_thread(served.similar, row, k, request, by)
         return Json(

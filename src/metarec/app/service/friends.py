@@ -26,7 +26,7 @@ def friends_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/users/{user_id:id}/friends",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
         summary="Whom a user knows",
         **answers(schemas.FriendsKept, 503),
@@ -36,7 +36,7 @@ def friends_routes(service: Service) -> APIRouter:
 
     @router.put(
         "/v1/users/{user_id:id}/friends",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
         summary="Set whom a user knows; the answer is what is kept",
         **answers(schemas.FriendsKept, 503),

@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metarec.app.service.arms import Arms
 from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
 from metarec.app.service.live_model import LiveModel
@@ -60,6 +61,7 @@ class Service:
     scorer: Batcher[ScoreRequest, Slate]
     pools: Pools
     monitor: Monitor
+    arms: Arms
     forgotten_at: dict[str, float] = field(default_factory=dict)
     """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
 

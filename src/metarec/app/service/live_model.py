@@ -290,8 +290,7 @@ class LiveModel:
             try:
                 # All items of the store are added again: the new model may have been trained
                 # without them.
-                model = warm_text(warm(Recommender.load(self.registry.place_of(version))))
-                served = self._with_new_items(Served(model, 0))
+                served = self.load(version)
             except (
                 Exception
             ) as error:  # whatever is wrong with a new model, the old one keeps serving
@@ -305,6 +304,23 @@ class LiveModel:
             log.info("another model serves", extra={"version": version, "before": self._version})
             self.served, self._version = served, version
             return True
+
+    def load(self, version: str) -> Served:
+        """Another model with the items of the store, to serve beside this one.
+
+        Raises:
+            Exception: whatever keeps it from serving.
+        """
+        model = warm_text(warm(Recommender.load(self.registry.place_of(version))))
+        return self._with_new_items(Served(model, 0))
+
+    def renewed(self, served: Served) -> Served:
+        """A model loaded here with the items added or changed since; itself where there are
+        none.
+        """
+        if self._store.items_version() == served.items_version:
+            return served
+        return self._with_new_items(served)
 
     @property
     def serving(self) -> str:

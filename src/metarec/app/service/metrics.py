@@ -23,7 +23,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 
 
 class Metrics:
-    """What is counted. Labels are routes and outcomes, never people."""
+    """What is counted. Labels are routes and outcomes, never users."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

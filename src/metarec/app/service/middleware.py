@@ -1,5 +1,5 @@
 """What stands before every route: limits on size, rate and host; keys, before a body is read; an
-id for each request; logs and metrics without people.
+id for each request; logs and metrics without users.
 
 Written against ASGI itself: it runs for every request, and the frameworks' own middleware costs
 more than the route.
@@ -28,7 +28,7 @@ from metarec.app.service.metrics import Metrics
 from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
-_MOST_CLIENTS = 10_000
+_MAX_CLIENTS = 10_000
 HEALTH = frozenset({"/healthz", "/readyz"})
 """Not limited: a supervisor behind the same proxy as a busy client would take a living process for
 a dead one.
@@ -94,7 +94,7 @@ class Middleware:
         except Exception as error:
             if status != LEFT:
                 raise  # the answer has begun; nothing sensible can be added
-            # The message of an unforeseen error may hold what a person sent; its kind and place do
+            # The message of an unforeseen error may hold what a user sent; its kind and place do
             # not.
             log.error(
                 "unforeseen error",
@@ -145,7 +145,7 @@ class Middleware:
             return 421, sentence, []
         if path in HEALTH:
             return None
-        # The bucket of a known key, else of the address; made-up keys would each have a full one.
+        # The bucket of a known key, else of the address; synthetic keys would each have a full one.
         if not self._rate.allows(asked.holder or asked.client.encode()):
             most = self._settings.requests_per_second
             sentence = f"more than {most:g} requests a second; wait and try again"
@@ -240,7 +240,7 @@ class RateLimit:
         left = min(self._burst, left + (now - at) * self._per_second)
         allowed = left >= 1.0
         self._buckets[client] = (left - 1.0 if allowed else left, now)
-        if len(self._buckets) > _MOST_CLIENTS:
+        if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)  # the client heard of longest ago
         return allowed
 

@@ -20,11 +20,11 @@ from metarec.feedback.store import Store
 
 EVERY_SECONDS = 2.0
 """Between two looks, at least."""
-MOST_TIME = 0.05
+MAX_TIME = 0.05
 """Share of a worker's time that looking may take: over millions of events one look takes seconds.
 """
 DAY = 86_400.0
-MOST_SLATES, MOST_EVENTS = 10_000, 20_000
+MAX_SLATES, MAX_EVENTS = 10_000, 20_000
 """The latest of each are looked at, however many there were: a look must not grow with traffic."""
 
 
@@ -64,7 +64,7 @@ class Monitor:
             if now is not None or self._next <= began:
                 self._last = self._measure(time.time() if now is None else now)
                 took = time.monotonic() - began
-                self._next = began + max(EVERY_SECONDS, took / MOST_TIME)
+                self._next = began + max(EVERY_SECONDS, took / MAX_TIME)
             return self._last
 
     def _measure(self, now: float) -> Measured:
@@ -84,13 +84,15 @@ class Monitor:
         return Measured(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
 
     def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
-        """Measured on the latest events; their number is told for all of them."""
-        looked_at = self._store.as_frame(since=since, latest=MOST_EVENTS)
+        """Measured on the latest events, without answers to experiments, which show what the
+        serving model would not; their number is told for all of them.
+        """
+        looked_at = self._store.as_frame(since=since, latest=MAX_EVENTS, in_experiments=False)
         events = as_training_rows(looked_at, self._live.served.scale)
         if not events.height or not trained.height:
             return None
         drift = measure_drift(trained, events)
-        if looked_at.height < MOST_EVENTS:
+        if looked_at.height < MAX_EVENTS:
             return drift
         share = events.height / looked_at.height
         return replace(drift, events=round(share * self._store.count(tables.events, since or 0.0)))
@@ -99,18 +101,18 @@ class Monitor:
         shown = self._store.count(tables.slates, now - DAY)
         if not shown:
             return {"slates": 0.0}
-        slates = self._store.slates(since=now - DAY, latest=MOST_SLATES)
+        slates = self._store.slates(since=now - DAY, latest=MAX_SLATES)
         oldest = float(slates["timestamp"][0])
         joined = join_outcomes(
             slates,
-            self._store.as_frame(since=oldest, latest=MOST_EVENTS),
+            self._store.as_frame(since=oldest, latest=MAX_EVENTS),
             self._live.served.scale,
         )
         by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
-        newcomers = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
+        cold_users = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
         return {
             "slates": float(shown),
             "slates_measured": float(slates.height),
             "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
-            "liked_share_of_newcomers": float(newcomers or 0.0),  # type: ignore[arg-type]
+            "liked_share_of_new_users": float(cold_users or 0.0),  # type: ignore[arg-type]
         }  # polars types mean() as any literal

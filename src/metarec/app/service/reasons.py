@@ -17,7 +17,7 @@ from metarec.features.events import parts_of
 from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
 
-MOST_EVENTS = 20
+MAX_EVENTS = 20
 """Reasons look at the latest events only: each costs one more row of scores, or many."""
 
 
@@ -28,7 +28,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     model, vocabulary = served.model, served.model.vocabulary
     if not slate.item_ids:
         return []
-    known = [event for event in request.history if str(event[0]) in vocabulary][-MOST_EVENTS:]
+    known = [event for event in request.history if str(event[0]) in vocabulary][-MAX_EVENTS:]
     asked = replace(request, history=known)
     effects = leave_one_out(model, [asked], [slate.item_ids])[0]
     columns = vocabulary.indexes(slate.item_ids)
@@ -62,17 +62,18 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
 
 
 def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
-    """Everything there is to say about one item for one person, as plain data; of a long history
+    """Everything there is to say about one item for one user, as plain data; of a long history
     the latest events only, whose number is told.
     """
     known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
-    is_long = len(known) > MOST_EVENTS
-    asked = replace(request, history=known[-MOST_EVENTS:]) if is_long else request
+    is_long = len(known) > MAX_EVENTS
+    asked = replace(request, history=known[-MAX_EVENTS:]) if is_long else request
     found = explain(served.model, asked, item_id, k=k, rng=np.random.default_rng(0)).to_json()
+    found["standing"] = found["relative_score"]  # its name before, for clients written then
     if is_long:
         found["notes"] = [
             *found["notes"],
-            f"explained from the latest {MOST_EVENTS} of {len(known)} events; slates are made from "
+            f"explained from the latest {MAX_EVENTS} of {len(known)} events; slates are made from "
             f"all of them.",
         ]
     return found

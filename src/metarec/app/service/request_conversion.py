@@ -13,11 +13,12 @@ from metarec.app.service.live_model import Served
 from metarec.app.service.schemas import (
     Friend,
     HistoryEvent,
-    Person,
     RecommendationRequest,
+    UserInput,
 )
 from metarec.data.schema import BadInput
 from metarec.feedback.events import KnownBeside
+from metarec.feedback.experiments import ArmSettings
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.notes import refuse_unknown_context
@@ -43,34 +44,35 @@ class Options:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """One person's wish for a slate from one model."""
+    """One user's wish for a slate from one model."""
 
     served: Served
     request: Request
     options: Options
 
 
-def options_of(
-    body: RecommendationRequest, explore: float, cold_share: float, only: str = ""
-) -> Options:
-    """The options of a request; `explore` and `cold_share` where it does not say, and the filter
-    `only` beside its own. Further pages reserve nothing, so that no item comes twice by chance.
+def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
+    """The options of a request; `defaults` where it does not say, and their filter beside its own.
+    Further pages reserve nothing, so that no item comes twice by chance.
     """
-    both = f"({only}) and ({body.filter})" if only and body.filter else body.filter or only
-    share = cold_share if body.cold_share is None else body.cold_share
+    own, only = body.filter, defaults.filter
+    both = f"({only}) and ({own})" if only and own else own or only
+    share = (defaults.cold_share or 0.0) if body.cold_share is None else body.cold_share
+    explore = (defaults.explore or 0.0) if body.explore is None else body.explore
+    is_varied = "diversity" in body.model_fields_set
     return Options(
         k=body.k + body.offset,
         filter=both or None,
         pin=tuple(body.pin),
         quota=tuple(sorted(body.quota.items())),
-        diversity=body.diversity,
-        explore=explore if body.explore is None else body.explore,
+        diversity=body.diversity if is_varied else defaults.diversity or 0.0,
+        explore=explore,
         cold_share=0.0 if body.offset else share,
     )
 
 
 def request_of(
-    body: Person,
+    body: UserInput,
     served: Served,
     store: Store | None,
     last: int,
@@ -80,7 +82,7 @@ def request_of(
     within_km: float | None = None,
     basket: Sequence[str] = (),
 ) -> Request:
-    """The recommender's request for a person: what is stored of them (if `store` is given), then
+    """The recommender's request for a user: what is stored of them (if `store` is given), then
     what they sent along.
 
     Raises:
@@ -93,7 +95,7 @@ def request_of(
         model.context_columns, body.context, model.policy_check.heeds(body.context)
     )
     stored, profile = (
-        store.person(body.user_id, last)
+        store.user(body.user_id, last)
         if store is not None and body.user_id is not None
         else ([], {})
     )
@@ -104,9 +106,7 @@ def request_of(
     older: list[str] = []
     if is_cut and not served.model.policy.repeats_allowed:
         known = (
-            []
-            if store is None or body.user_id is None
-            else store.person(body.user_id, MAX_OLDER)[0]
+            [] if store is None or body.user_id is None else store.user(body.user_id, MAX_OLDER)[0]
         )
         older = _seen_before([*known, *sent], history, served)
     beside = (
@@ -144,8 +144,8 @@ def _seen_before(
     return [event[0] for event in as_history(everything, served.scale) if event[0] not in recent]
 
 
-def stated_person(user_id: str | None, profile: Sequence[str], **more: Any) -> Person:
-    """A person as an address describes them, with attributes as `NAME=VALUE`.
+def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> UserInput:
+    """A user as an address describes them, with attributes as `NAME=VALUE`.
 
     Raises:
         BadInput: if an attribute has no `=`.
@@ -154,7 +154,7 @@ def stated_person(user_id: str | None, profile: Sequence[str], **more: Any) -> P
     if wrong is not None:
         raise BadInput(f"profile takes NAME=VALUE, got {wrong!r}")
     pairs = (text.partition("=") for text in profile)
-    return Person(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
+    return UserInput(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
 
 
 def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:

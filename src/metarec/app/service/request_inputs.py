@@ -25,7 +25,7 @@ def request_inputs_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/circumstances",
-        tags=["people"],
+        tags=["users"],
         dependencies=service.keys.needs("read"),
         summary="What, beside events and attributes, a request may tell the model",
         **answers(schemas.Circumstances),

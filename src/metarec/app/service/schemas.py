@@ -173,9 +173,9 @@ class HistoryEvent(Shape):
     timestamp: Seconds | None = None
 
 
-class Person(Shape):
-    """Who asks: a known user, or a stranger who sends what they did, or both (sent events follow
-    stored ones).
+class UserInput(Shape):
+    """Who asks: a known user, or an anonymous user who sends what they did, or both (sent events
+    follow stored ones).
     """
 
     user_id: Id | None = None
@@ -211,8 +211,8 @@ class Person(Shape):
         return [HistoryEvent(item_id=e) if isinstance(e, str) else e for e in self.history]
 
 
-class RecommendationRequest(Person):
-    """A slate for one person."""
+class RecommendationRequest(UserInput):
+    """A slate for one user."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -330,17 +330,20 @@ class Recommendations(Shape):
 
     slate_id: str
     model_version: str
-    shots: int = Field(description="Events of the person the slate was made from.")
+    shots: int = Field(description="Events of the user the slate was made from.")
     items: list[ShownItem]
     notes: list[str]
     without_store: bool = Field(
         description="True where the store is away: the slate is made from what was sent along, as "
-        "for a stranger."
+        "for an anonymous user."
+    )
+    arm: str | None = Field(
+        description="The user's arm of the experiment that runs; null outside of it."
     )
 
 
 class RecommendationBatch(Shape):
-    """Slates for several people at once."""
+    """Slates for several users at once."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -445,7 +448,7 @@ class StoredEvent(Shape):
 
 
 class User(Shape):
-    """What the store holds of a person."""
+    """What the store holds of a user."""
 
     user_id: str
     profile: dict[str, Any]
@@ -455,7 +458,7 @@ class User(Shape):
 
 
 class Profile(Shape):
-    """Attributes of a person; they replace those given before."""
+    """Attributes of a user; they replace those given before."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]}
@@ -555,8 +558,8 @@ class Forgotten(Shape):
     )
 
 
-class ExplanationRequest(Person):
-    """Why does this item stand where it stands for this person?"""
+class ExplanationRequest(UserInput):
+    """Why does this item stand where it stands for this user?"""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -673,10 +676,10 @@ class RankedItems(Shape):
 
 
 class Question(Item):
-    """An item to ask a newcomer about."""
+    """An item to ask a new user about."""
 
     worth: float = Field(
-        description="Expected share of what we do not know about the person that asking takes "
+        description="Expected share of what we do not know about the user that asking takes "
         "away, in [0, 1]."
     )
 

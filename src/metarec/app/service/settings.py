@@ -91,10 +91,10 @@ class ServiceSettings:
     burst: int = 400
     """Requests a client may send at once after a pause."""
     history_length: int = 200
-    """The latest events of a person that a slate is made from."""
+    """The latest events of a user that a slate is made from."""
     log_slates: bool = True
-    """Keep what was shown to whom (for people with a user id), which judging challengers by logged
-    propensities needs.
+    """Keep what was shown to whom (for users with a user id), which evaluating challengers by
+    logged propensities needs.
     """
     explore: float = 0.0
     """Strength of exploration where a request does not say; 0 shows the best as known."""

@@ -1,4 +1,4 @@
-"""The route by which a visitor becomes a customer."""
+"""The route by which an anonymous user becomes a customer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def merge_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/users/{user_id:id}/merge",
-        tags=["people"],
+        tags=["users"],
         dependencies=service.keys.needs("write"),
         summary="Give everything kept of a user to whom they became; the old id is kept nowhere",
         **answers(schemas.UserMerged, 503),

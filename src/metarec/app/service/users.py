@@ -1,4 +1,4 @@
-"""Routes for people: slates, events, explanations, what to ask, what is kept, forgetting."""
+"""Routes for users: slates, events, explanations, what to ask, what is kept, forgetting."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from metarec.app.service import schemas
+from metarec.app.service.arms import Placed
 from metarec.app.service.catalog import Stated, described
 from metarec.app.service.event_conversion import as_events
 from metarec.app.service.http import IdRoute, Json, Service, answers
@@ -26,10 +27,11 @@ from metarec.app.service.request_conversion import (
     answer_all,
     options_of,
     request_of,
-    stated_person,
+    stated_user,
 )
 from metarec.app.service.request_cost import IN_LOOP, cost_of
-from metarec.feedback.events import EventConflict, Impression, StoreUnavailable
+from metarec.data.schema import BadInput
+from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
@@ -40,8 +42,7 @@ LOOK_AGAIN = 1.0
 FORGOTTEN_SECONDS = 600.0
 """A slate takes less."""
 WITHOUT_STORE = (
-    "what is kept of this person cannot be read just now; the slate is made from what "
-    "was sent along"
+    "what is kept of this user cannot be read just now; the slate is made from what was sent along"
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
 """Whether slates made here are kept as shown."""
@@ -55,7 +56,7 @@ def user_routes(service: Service) -> APIRouter:
     store, settings, metrics = service.store, service.settings, service.metrics
     asked_again_at = 0.0
 
-    async def as_request(body: schemas.Person, served: Served, **more: Any) -> Request:
+    async def as_request(body: schemas.UserInput, served: Served, **more: Any) -> Request:
         if body.user_id is None:
             return request_of(body, served, None, settings.history_length, **more)
         return await service.read(
@@ -63,7 +64,7 @@ def user_routes(service: Service) -> APIRouter:
         )
 
     async def known_or_not(
-        body: schemas.Person, served: Served, **more: Any
+        body: schemas.UserInput, served: Served, **more: Any
     ) -> tuple[Request, bool]:
         """The request, and whether it had to be made without a store that is away; for a while
         nobody waits for it again.
@@ -77,15 +78,34 @@ def user_routes(service: Service) -> APIRouter:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, settings.history_length, **more), True
 
+    async def placed(user_id: str | None) -> Placed:
+        """By what a user's slate is made; only what is remembered belongs to an experiment."""
+        arms = service.arms
+        if arms.running is None or not settings.log_slates or not IS_REMEMBERED.get():
+            return arms.outside()
+        return await service.read(lambda: arms.place(user_id))
+
     async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
-        options = options_of(body, settings.explore, settings.cold_share, settings.filter)
+        by = await placed(body.user_id)
+        started = time.perf_counter()
+        try:
+            answer = await made_by(by, body)
+        except (HTTPException, BadInput, StoreUnavailable):
+            raise  # of whoever asked, or of the store
+        except Exception:
+            service.arms.answered(by, None)
+            raise
+        service.arms.answered(by, time.perf_counter() - started)
+        return answer
+
+    async def made_by(by: Placed, body: schemas.RecommendationRequest) -> dict[str, Any]:
+        options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
             raise HTTPException(
                 422, "body.offset: pages of an explored slate differ; ask with explore 0"
             )
-        began = time.time()
-        served = service.live.served
+        began, served = time.time(), by.served
         request, without_store = await known_or_not(
             body,
             served,
@@ -105,7 +125,9 @@ def user_routes(service: Service) -> APIRouter:
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
-            _remember(service, slate_id, body.user_id, slate, served.known(request), began)
+            shots = served.known(request)
+            exposure = by.exposure(shots, began)
+            _remember(service, slate_id, body.user_id, slate, shots, began, exposure)
         reasons = (
             await service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -128,14 +150,15 @@ def user_routes(service: Service) -> APIRouter:
                 reasons,
                 notes,
                 without_store=without_store,
-            ),
+            )
+            | {"arm": by.arm or None},
         )
 
     @router.post(
         "/v1/recommendations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="A slate for one person",
+        summary="A slate for one user",
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
@@ -143,16 +166,16 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/recommendations/batch",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Slates for several people",
+        summary="Slates for several users",
         **answers(schemas.SlateBatch, 501, 503),
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
         costs = [
             cost_of(
                 one,
-                options_of(one, settings.explore, settings.cold_share).explore,
+                options_of(one, (await placed(one.user_id)).settings).explore,
                 settings.max_cost,
             )
             for one in body.requests
@@ -167,7 +190,7 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/events",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
         summary="Store events; 200 means they are on disk",
         **answers(schemas.EventsStored, 409, 503),
@@ -199,13 +222,13 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/explanations",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="Why an item stands where it stands for a person",
+        summary="Why an item stands where it stands for a user",
         **answers(dict[str, Any], 404, 501, 503),
     )
     async def explain(body: schemas.ExplanationRequest) -> Json:
-        served = service.live.served
+        served = (await placed(body.user_id)).served
         if served.row_of(body.item_id) < 0:
             raise HTTPException(
                 404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
@@ -217,9 +240,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/onboarding",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What to ask a newcomer, given the answers so far",
+        summary="What to ask a new user, given the answers so far",
         **answers(schemas.Questions, 503),
     )
     async def onboarding(
@@ -239,7 +262,7 @@ def user_routes(service: Service) -> APIRouter:
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
-        request = await as_request(stated_person(user_id, profile, history=said), served)
+        request = await as_request(stated_user(user_id, profile, history=said), served)
         hidden = np.flatnonzero(~served.passes).tolist()
         asked = {*skip, *like, *dislike, *served.model.vocabulary.names(hidden)}
         chosen = await service.pools.heavy.run(
@@ -255,9 +278,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.get(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=read,
-        summary="What is kept of a person",
+        summary="What is kept of a user",
         **answers(schemas.User, 404, 503),
     )
     async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
@@ -268,9 +291,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.put(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=write,
-        summary="Set a person's attributes; the answer is what is kept of them",
+        summary="Set a user's attributes; the answer is what is kept of them",
         **answers(schemas.User, 503),
     )
     async def profile(user_id: UserId, body: schemas.Profile) -> Json:
@@ -280,9 +303,9 @@ def user_routes(service: Service) -> APIRouter:
 
     @router.delete(
         "/v1/users/{user_id:id}",
-        tags=["people"],
+        tags=["users"],
         dependencies=admin,
-        summary="Forget a person",
+        summary="Forget a user",
         **answers(schemas.Forgotten, 503),
     )
     async def delete(user_id: UserId) -> Json:
@@ -299,7 +322,7 @@ def user_routes(service: Service) -> APIRouter:
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a person under the id they have now, with the `last` events; each
+    """What the store holds of a user under the id they have now, with the `last` events; each
     part is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
@@ -335,7 +358,13 @@ def note_forgotten(service: Service, user_id: str) -> None:
 
 
 def _remember(
-    service: Service, slate_id: str, user_id: str, slate: Slate, shots: int, began: float
+    service: Service,
+    slate_id: str,
+    user_id: str,
+    slate: Slate,
+    shots: int,
+    began: float,
+    exposure: Exposure | None,
 ) -> None:
     """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
     that cannot be kept is counted.
@@ -351,6 +380,7 @@ def _remember(
         model_version=slate.model_version,
         timestamp=began,
         shots=shots,
+        exposure=exposure,
     )
 
     def counted(done: Future[int]) -> None:
@@ -407,7 +437,7 @@ def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> di
     return shown
 
 
-def _unsaid(body: schemas.Person, served: Served) -> list[str]:
+def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference."""
     silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
     if not silent:
@@ -437,13 +467,13 @@ def _shown(
             "item_id": item_id,
             "title": title_of[item_id],
             "score": score,
-            "uncertainty": doubt,
+            "uncertainty": uncertainty,
             "predicted": value,
             "interval": interval,
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, doubt, value, interval, chance in zip(
+        for item_id, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
             slate.scores.tolist(),
             slate.uncertainty.tolist(),

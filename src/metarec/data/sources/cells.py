@@ -138,7 +138,9 @@ def _bare(tag: object) -> str:
 
 
 def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
-    """One separator for a column: the bar if there is any, else the semicolon, else the comma."""
+    """One separator for a column: the best baseline if there is any, else the semicolon, else the
+    comma.
+    """
     texts = column.drop_nulls()
     if texts.str.contains("|", literal=True).any():
         return column.str.replace_all(r"\s*\|\s*", "|")

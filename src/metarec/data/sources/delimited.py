@@ -22,11 +22,11 @@ from metarec.data.findings import Finding
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.validity import EXAMPLES, Place
 
-MOST_LINE = 1 << 24
+MAX_LINE = 1 << 24
 """Characters; no line of a text table may be longer."""
-MOST_QUOTED_LINES = 1000
+MAX_QUOTED_LINES = 1000
 """Lines that one quoted cell may go over."""
-MOST_ROWS_IN_A_CELL = 20
+MAX_ROWS_IN_A_CELL = 20
 """Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
 SEPARATORS = ("\t", ",", ";", "|")
 
@@ -87,7 +87,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 def _first_line(source: Path | bytes) -> str:
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
     with opened as lines:
-        return lines.readline(MOST_LINE).decode("utf-8", errors="replace").rstrip("\r\n")
+        return lines.readline(MAX_LINE).decode("utf-8", errors="replace").rstrip("\r\n")
 
 
 def _as_it_should_be(
@@ -226,10 +226,10 @@ def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> i
     """
     joined = lines[begun]
     rows = int(len(joined.split(separator)) == width)
-    for end in range(begun + 1, min(begun + MOST_QUOTED_LINES, len(lines))):
+    for end in range(begun + 1, min(begun + MAX_QUOTED_LINES, len(lines))):
         joined += "\n" + lines[end]
         rows += len(lines[end].split(separator)) == width
-        if rows > MOST_ROWS_IN_A_CELL and 2 * rows > end - begun + 1:
+        if rows > MAX_ROWS_IN_A_CELL and 2 * rows > end - begun + 1:
             return None
         if '"' not in lines[end]:
             continue

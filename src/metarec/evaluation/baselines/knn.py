@@ -1,8 +1,5 @@
-"""ItemKNN: what people who liked your items also liked.
-
-Cosine between columns of the matrix of likes, damped for rare pairs (Sarwar et al. 2001; Deshpande
-and Karypis 2004): `count(i, j) / (sqrt(count(i) count(j)) + shrink)`. Each item of the support
-votes for its nearest neighbours.
+"""ItemKNN: `metarec.models.item_knn` learned from likes alone, its settings chosen on validation
+users.
 """
 
 from __future__ import annotations
@@ -10,56 +7,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
-from metarec.models.item_knn import strongest
-
-EVERY = 0
-"""Neighbours: no limit."""
+from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 
 
 def item_knn() -> TunedRanker:
-    """Neighbours, shrinkage, and whether disliked items vote too, chosen on validation
-    newcomers.
-    """
+    """Neighbors, shrinkage, and whether disliked items vote too, chosen on validation users."""
     return TunedRanker(name="ItemKNN", variants=_variants)
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
-    together = count_together(table.events.liked)
-    for shrink in (20.0, 100.0, 5.0):
-        similarity = cosine(together, shrink)
-        for neighbours in (200, 50, EVERY):
-            votes = strongest(similarity, neighbours) if neighbours else similarity
+    every = len(table.vocabulary)
+    for shrinkage in (20.0, 100.0, 5.0):
+        config = ItemKnnConfig(shrinkage=shrinkage, neighbors=every)
+        model = ItemKnn.fit(table.behaviour, np.random.default_rng(0), config)
+        for neighbors in (200, 50, every):
+            thinned = model.thinned(neighbors)
             for voters in ("liked", "seen") if table.data.interactions.has_values else ("liked",):
                 yield Variant(
                     settings={
-                        "neighbours": neighbours or "all",
-                        "shrink": shrink,
+                        "neighbors": neighbors if neighbors < every else "all",
+                        "shrinkage": shrinkage,
                         "voters": voters,
                     },
-                    score_all=_voting(votes, voters),
+                    score_all=_voting(thinned, only_liked=voters == "liked"),
                 )
 
 
-def _voting(votes: csr_matrix, voters: str) -> ScoreAll:
-    return lambda support: (getattr(support, voters) @ votes).toarray()
+def _voting(model: ItemKnn, *, only_liked: bool) -> ScoreAll:
+    def score_all(support: Events) -> np.ndarray:
+        return np.asarray(model.evidence(support.users(only_liked=only_liked)).toarray())
 
-
-def count_together(people: csr_matrix) -> csr_matrix:
-    """How many people have both items, float32 `[N, N]`; the diagonal counts each item alone."""
-    return (people.T @ people).tocsr()
-
-
-def cosine(together: csr_matrix, shrink: float) -> csr_matrix:
-    """Damped cosine of every pair that occurs, `[N, N]` in [0, 1), zero diagonal."""
-    length = np.sqrt(together.diagonal())
-    similarity = together.tocoo(copy=True)
-    similarity.data = similarity.data / (
-        length[similarity.row] * length[similarity.col] + np.float32(shrink)
-    )
-    similarity.data[similarity.row == similarity.col] = 0.0
-    similarity.eliminate_zeros()
-    return similarity.tocsr()
+    return score_all

@@ -1,7 +1,7 @@
-"""Baselines that predict values: biases, and neighbours of what they leave unexplained (content is
-in `ridge`).
+"""Baselines that predict values: offsets, and neighbors of what they leave unexplained (content is
+in `ridge`). RatingKNN (Koren 2010) is none of `metarec.models`: it compares residuals, not choices.
 
-Each is chosen by the mean absolute error on validation newcomers. Its order is the predicted value
+Each is chosen by the mean absolute error on validation new users. Its order is the predicted value
 plus a weighted log popularity (chosen by NDCG@10), since a list by predicted value alone is led by
 items hardly anyone met.
 """
@@ -10,16 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset
-from metarec.evaluation.baselines.knn import count_together
 from metarec.evaluation.baselines.table import Events, TrainingTable
-from metarec.evaluation.baselines.tuned import Tuned, Variant, choose_ranker, fitted, prepare
+from metarec.evaluation.baselines.tuned import (
+    ScoreAll,
+    Tuned,
+    Variant,
+    choose_ranker,
+    fitted,
+    prepare,
+)
+from metarec.models.offsets import Offsets
 from metarec.recommendation.slate import Request
 
 ROUNDS = 10
@@ -69,57 +77,30 @@ class TunedRater(Tuned):
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Biases:
-    """`mean + item offset + user offset`, each offset pulled towards zero."""
+def offsets_of(table: TrainingTable, item_damping: float, user_damping: float) -> Offsets:
+    """Offsets of the training events."""
+    return Offsets.of(
+        table.events.accepted,
+        len(table.vocabulary),
+        item_damping=item_damping,
+        user_damping=user_damping,
+        rounds=ROUNDS,
+    )
 
-    mean: float
-    item: np.ndarray
-    """[N]"""
-    damp_user: float
 
-    @classmethod
-    def of(cls, table: TrainingTable, damp_item: float, damp_user: float) -> Biases:
-        """Offsets of the training events, found in turn: an item met mostly by harsh people is
-        better than its mean says.
-        """
-        events, count = table.events, len(table.vocabulary)
-        mean = float(events.values.mean())
-        met = np.bincount(events.items, minlength=count) + damp_item
-        user = np.zeros(events.shape[0])
-        for _ in range(ROUNDS):
-            left = events.values - mean - user[events.rows]
-            found = cls(
-                mean=mean,
-                item=np.bincount(events.items, weights=left, minlength=count) / met,
-                damp_user=damp_user,
-            )
-            user = found.user(events)
-        return found
+def offset_values(offsets: Offsets, events: Events) -> np.ndarray:
+    """[B, N] values by the offsets alone."""
+    users = offsets.users(events.accepted)
+    return np.asarray(offsets.mean + offsets.items[None, :] + users[:, None], dtype=np.float32)
 
-    def user(self, events: Events) -> np.ndarray:
-        """[people] offsets; 0 for a person without events."""
-        residual = events.values - self.mean - self.item[events.items]
-        people = events.shape[0]
-        return np.bincount(events.rows, weights=residual, minlength=people) / (
-            np.bincount(events.rows, minlength=people) + self.damp_user
-        )
 
-    def residuals(self, events: Events) -> csr_matrix:
-        """What the biases leave unexplained, float32 `[people, N]`."""
-        return events.matrix(
-            events.values - self.mean - self.item[events.items] - self.user(events)[events.rows]
-        )
-
-    def predict(self, events: Events) -> np.ndarray:
-        """[people, N] values."""
-        return np.asarray(
-            self.mean + self.item[None, :] + self.user(events)[:, None], dtype=np.float32
-        )
+def residual_matrix(offsets: Offsets, events: Events) -> csr_matrix:
+    """[B, N] what the offsets leave unexplained, float32."""
+    return events.matrix(offsets.residuals(events.accepted))
 
 
 def item_mean_user_offset() -> TunedRater:
-    """The damped mean of the item plus the damped offset of the person: the floor of every rating
+    """The damped mean of the item plus the damped offset of the user: the floor of every rating
     predictor.
     """
     return TunedRater(name="ItemMean+UserOffset", variants=_bias_variants)
@@ -129,24 +110,24 @@ def _bias_variants(table: TrainingTable) -> Iterator[Variant]:
     for damp_item, damp_user in product((2.0, 5.0, 1.0, 10.0), (5.0, 20.0, 2.0)):
         yield Variant(
             settings={"damp_item": damp_item, "damp_user": damp_user},
-            score_all=Biases.of(table, damp_item, damp_user).predict,
+            score_all=partial(offset_values, offsets_of(table, damp_item, damp_user)),
         )
 
 
 def rating_knn() -> TunedRater:
-    """Item neighbours of what biases leave unexplained (Koren 2010).
+    """Item neighbors of what offsets leave unexplained (Koren 2010).
 
     Similarity is the cosine of residual columns times `together / (together + shrink)`; the
-    person's residuals are averaged by it, with `pull` added to the sum of weights.
+    user's residuals are averaged by it, with `pull` added to the sum of weights.
     """
     return TunedRater(name="RatingKNN", variants=_knn_variants)
 
 
 def _knn_variants(table: TrainingTable) -> Iterator[Variant]:
-    together = count_together(table.events.seen)
+    together = (table.events.seen.T @ table.events.seen).tocsr()
     for damp_item, damp_user in ((2.0, 5.0), (2.0, 20.0)):
-        biases = Biases.of(table, damp_item, damp_user)
-        residuals = biases.residuals(table.events)
+        offsets = offsets_of(table, damp_item, damp_user)
+        residuals = residual_matrix(offsets, table.events)
         products = (residuals.T @ residuals).tocsr()
         length = np.sqrt(np.maximum(products.diagonal(), 1e-9))
         for shrink in (100.0, 20.0):
@@ -159,7 +140,7 @@ def _knn_variants(table: TrainingTable) -> Iterator[Variant]:
                         "shrink": shrink,
                         "pull": pull,
                     },
-                    score_all=_neighbour_predictor(biases, similarity, pull),
+                    score_all=_neighbour_predictor(offsets, similarity, pull),
                 )
 
 
@@ -173,15 +154,13 @@ def _damped(
     return similarity.tocsr().multiply(counts).tocsr().astype(np.float32)
 
 
-def _neighbour_predictor(
-    biases: Biases, similarity: csr_matrix, pull: float
-) -> Callable[[Events], np.ndarray]:
+def _neighbour_predictor(offsets: Offsets, similarity: csr_matrix, pull: float) -> ScoreAll:
     strength = abs(similarity)
 
     def predict(support: Events) -> np.ndarray:
-        moved = (biases.residuals(support) @ similarity).toarray()
+        moved = (residual_matrix(offsets, support) @ similarity).toarray()
         return np.asarray(
-            biases.predict(support)
+            offset_values(offsets, support)
             + moved / ((support.seen @ strength).toarray() + np.float32(pull))
         )
 

@@ -1,27 +1,29 @@
-"""ContentRidge: a person is a weighting of what items are about; of other people only how popular
+"""ContentRidge: a user is a weighting of what items are about; of other users only how popular
 things are.
 
-Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of iALS with content
-as its fixed item factors. Where there are values, both are tried for the order, and the better on
-validation newcomers is kept.
+Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of ALS
+(`metarec.models.als`) with content as its fixed item factors. Where there are values, both are
+tried for the order, and the better on validation users is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.baselines.content import describe_items
-from metarec.evaluation.baselines.factors import fold_in_with
-from metarec.evaluation.baselines.ratings import Biases, TunedRater
+from metarec.evaluation.baselines.factors import folding_into
+from metarec.evaluation.baselines.ratings import TunedRater, offsets_of
 from metarec.evaluation.baselines.table import Events, TrainingTable
-from metarec.evaluation.baselines.tuned import TunedRanker, Variant, fitted
+from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant, fitted
+from metarec.models.offsets import Offsets
+from metarec.models.ridge_rows import ridge_of_few
 from metarec.recommendation.slate import Request
 
 
@@ -87,23 +89,21 @@ def _act_variants(table: TrainingTable) -> Iterator[Variant]:
     for width, reg, alpha in product((96, 32), (10.0, 100.0, 1.0), (20.0, 100.0)):
         yield Variant(
             settings={"width": width, "reg": reg, "alpha": alpha},
-            score_all=fold_in_with(content[:, :width], reg, alpha),
+            score_all=folding_into(content[:, :width], reg, alpha),
         )
 
 
 def _value_variants(table: TrainingTable) -> Iterator[Variant]:
     content = describe_items(table)
     for width, noise, pull in product((32, 96), (20.0, 60.0, 5.0), (5.0, 20.0)):
-        biases = Biases.of(table, 2.0, pull)
+        offsets = offsets_of(table, 2.0, pull)
         yield Variant(
             settings={"width": width, "noise": noise, "pull": pull},
-            score_all=_ridge_predictor(biases, content[:, :width], noise, pull),
+            score_all=_ridge_predictor(offsets, content[:, :width], noise, pull),
         )
 
 
-def _ridge_predictor(
-    biases: Biases, content: np.ndarray, noise: float, pull: float
-) -> Callable[[Events], np.ndarray]:
+def _ridge_predictor(offsets: Offsets, content: np.ndarray, noise: float, pull: float) -> ScoreAll:
     """Features are content and a constant scaled so that its share of the penalty is that of `pull`
     events.
     """
@@ -111,26 +111,10 @@ def _ridge_predictor(
     features = np.concatenate([content, constant], axis=1)
 
     def predict(support: Events) -> np.ndarray:
-        weights = ridge_weights(
-            features, support, support.values - biases.mean - biases.item[support.items], noise
-        )
-        return np.asarray(biases.mean + biases.item + weights @ features.T, dtype=np.float32)
+        above = support.values - offsets.mean - offsets.items[support.items]
+        even = np.ones(len(above), np.float32)
+        weights = ridge_of_few(support.accepted, even, above, features, features / noise)
+        known = offsets.mean + offsets.items
+        return np.asarray(known + weights @ features.T, dtype=np.float32)
 
     return predict
-
-
-def ridge_weights(
-    features: np.ndarray, support: Events, target: np.ndarray, penalty: float
-) -> np.ndarray:
-    """`(F_S' F_S + penalty I)^-1 F_S' y` of every person, `[people, D]`, by padded dual solves
-    (support is small).
-    """
-    people, lengths = support.shape[0], np.bincount(support.rows, minlength=support.shape[0])
-    longest = max(int(lengths.max(initial=0)), 1)
-    place = np.arange(len(support.rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items, y = np.zeros((people, longest), np.int64), np.zeros((people, longest), np.float32)
-    is_real = np.arange(longest) < lengths[:, None]
-    items[support.rows, place], y[support.rows, place] = support.items, target
-    shown = features[items] * is_real[:, :, None]
-    kernel = shown @ shown.transpose(0, 2, 1) + penalty * np.eye(longest, dtype=np.float32)
-    return np.asarray((np.linalg.solve(kernel, y[:, :, None]).transpose(0, 2, 1) @ shown)[:, 0])

@@ -1,4 +1,4 @@
-"""Baselines that know nothing of a person's events: chance, the same list for all, the same list
+"""Baselines that know nothing of a user's events: chance, the same list for all, the same list
 for all like them.
 """
 
@@ -11,13 +11,13 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import TunedRanker, Validation, Variant, fitted, prepare
 from metarec.recommendation.slate import Request
 
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 """An attribute with more distinct values than this (a zip code) says too little about each."""
 AGE_BANDS = 6
 """A numeric attribute is cut into so many bands of equal size."""
@@ -54,7 +54,7 @@ def _same_for_all(scores: np.ndarray) -> Variant:
 
 @dataclass(kw_only=True)
 class Popular:
-    """What most training people liked, the same list for everyone."""
+    """What most training users liked, the same list for everyone."""
 
     name: str = "Popular"
     table: TrainingTable | None = field(default=None, init=False)
@@ -104,11 +104,11 @@ def _rated_variants(table: TrainingTable) -> Iterator[Variant]:
 
 @dataclass(kw_only=True)
 class ProfilePopular:
-    """What people of the same attributes liked: log popularity plus a smoothed log lift for each
+    """What users of the same attributes liked: log popularity plus a smoothed log lift for each
     known attribute.
 
     `log p(item) + weight * sum_a log (p(item | a) / p(item))`, where `p(item | a)` is pulled
-    towards `p(item)` by `pull` imaginary people. An attribute that is missing, or a value never
+    towards `p(item)` by `pull` imaginary users. An attribute that is missing, or a value never
     met, adds nothing.
     """
 
@@ -133,7 +133,7 @@ class ProfilePopular:
         levels = {
             a: column
             for a, column in levels.items()
-            if 1 < len(set(column)) <= min(MOST_LEVELS, len(column) // 2)
+            if 1 < len(set(column)) <= min(MAX_LEVELS, len(column) // 2)
         }
         best = -np.inf
         for counted, pull, weight in product(table.priors, (20.0, 100.0), (1.0, 0.5)):
@@ -172,7 +172,7 @@ class ProfilePopular:
         }
 
     def _levels(self, attribute: str, profiles: Sequence[dict[str, object]]) -> list[str]:
-        """Each person's value as text, its band where it is a number, empty where it is not
+        """Each user's value as text, its band where it is a number, empty where it is not
         known.
         """
         values = [p.get(attribute) for p in profiles]
@@ -193,7 +193,7 @@ class ProfilePopular:
         return fitted(self.name, self.table).vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, log popularity among people with the same attributes."""
+        """float32 `[B, N]`, log popularity among users with the same attributes."""
         scores = np.tile(fitted(self.name, self.log_popularity), (len(requests), 1))
         profiles = [r.profile for r in requests]
         for attribute, (row_of, lifts) in self.lifts.items():
@@ -226,11 +226,11 @@ def _log_lifts(
     names = sorted(set(levels) - {""})
     row_of = {name: n + 1 for n, name in enumerate(names)}
     level = np.array([row_of.get(name, 0) for name in levels])
-    people = np.bincount(level, minlength=len(names) + 1)
+    users = np.bincount(level, minlength=len(names) + 1)
     cells = np.bincount(
         level[rows] * len(share) + items, minlength=(len(names) + 1) * len(share)
     ).reshape(-1, len(share))
-    within = (cells + pull * share) / (people[:, None] + pull)
+    within = (cells + pull * share) / (users[:, None] + pull)
     lifts = weight * np.log(within / share)
     lifts[0] = 0.0
     return row_of, lifts.astype(np.float32)

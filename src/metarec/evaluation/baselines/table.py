@@ -1,5 +1,7 @@
-"""The training events as sparse matrices, and requests as matrices over the same items: what every
-baseline reads.
+"""The training events and requests over the same items: what every baseline reads.
+
+A baseline that is a model of `metarec.models` learns from `TrainingTable.behaviour`, in which every
+liked event counts 1, as its paper has it.
 """
 
 from __future__ import annotations
@@ -11,29 +13,60 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from metarec.data.cold_users import Horizon
 from metarec.data.schema import Dataset, Vocabulary, id_order
+from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.recommendation.slate import Request
+
+LIKED = 0.5
+"""From this value on an event of `Events.plain` is liked: all are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """(row, item, value) triples, each pair once; rows are people. Rows are sorted."""
+    """What users accepted, each item of a user once."""
 
-    rows: np.ndarray
-    items: np.ndarray
-    values: np.ndarray
-    """float64; 1 for an act without a value."""
+    accepted: Histories
     is_liked: np.ndarray
     """bool: the value is in the upper quarter of the scale, or there is no scale."""
-    is_target: np.ndarray
-    """bool: the act is what recommendations are for."""
-    shape: tuple[int, int]
-    """People, items."""
+    n_items: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[E] the user of each event, ascending."""
+        return self.accepted.owners
+
+    @property
+    def items(self) -> np.ndarray:
+        """[E]."""
+        return self.accepted.items
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """[E] float64; 1 for an act without a value."""
+        return self.accepted.values.astype(np.float64)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Users, items."""
+        return len(self.accepted), self.n_items
+
+    def plain(self, *, only_liked: bool = True) -> Histories:
+        """The events alone, each counting 1."""
+        kept = self.accepted.where(self.is_liked) if only_liked else self.accepted
+        ones = np.ones(len(kept.items), np.float32)
+        return Histories(offsets=kept.offsets, items=kept.items, values=ones)
+
+    def users(self, *, only_liked: bool = True) -> UserBatch:
+        """The users as models are asked about them, each event counting 1."""
+        nothing = np.zeros((len(self.accepted), 0), np.float32)
+        return UserBatch(support=self.plain(only_liked=only_liked), profiles=nothing)
 
     def matrix(self, values: np.ndarray | None = None, *, only_liked: bool = False) -> csr_matrix:
-        """float32 `[people, N]` of `values`, 1 where not given; `only_liked` leaves out the
+        """float32 `[users, N]` of `values`, 1 where not given; `only_liked` leaves out the
         rest.
         """
         data = np.ones(len(self.rows), np.float32) if values is None else values.astype(np.float32)
@@ -42,12 +75,12 @@ class Events:
 
     @cached_property
     def liked(self) -> csr_matrix:
-        """[people, N], 1 where liked."""
+        """[users, N], 1 where liked."""
         return self.matrix(only_liked=True)
 
     @cached_property
     def seen(self) -> csr_matrix:
-        """[people, N], 1 for every event."""
+        """[users, N], 1 for every event."""
         return self.matrix()
 
 
@@ -63,11 +96,11 @@ class TrainingTable:
     reader: EventReader
     """What acts and values mean."""
     later: np.ndarray
-    """bool, one for each event: it came after the person's first `pool` ones."""
+    """bool, one for each event: it came after the user's first `pool` ones."""
 
     @classmethod
     def of(cls, data: Dataset, pool: int) -> TrainingTable:
-        """Read the training data; `pool` is how many first events of a newcomer are never asked
+        """Read the training data; `pool` is how many first events of a new user are never asked
         about.
         """
         known = set(data.items.vocabulary.ids)
@@ -94,6 +127,22 @@ class TrainingTable:
         accepted = self.reader.accepted([r.history for r in requests], self.vocabulary)
         return _events(accepted, self.reader, len(self.vocabulary))
 
+    @cached_property
+    def behaviour(self) -> Behaviour:
+        """What users liked, each event counting 1, and nothing else: no content, no profiles."""
+        return self.behaviour_of(only_liked=True)
+
+    def behaviour_of(self, *, only_liked: bool) -> Behaviour:
+        """What users liked, or all they accepted, each event counting 1."""
+        histories = self.events.plain(only_liked=only_liked)
+        return Behaviour(
+            histories=histories,
+            profiles=np.zeros((len(histories), 0), np.float32),
+            content=np.zeros((len(self.vocabulary), 1), np.float32),
+            relevant_from=LIKED,
+            horizon=Horizon(shots=(0, 1), pool=1, min_events=2),
+        )
+
     def count(self, chosen: np.ndarray) -> np.ndarray:
         """[N] how many of the chosen events each item has; `chosen` is bool, one for each event."""
         return np.bincount(self.events.items[chosen], minlength=len(self.vocabulary)).astype(
@@ -108,15 +157,16 @@ class TrainingTable:
     @cached_property
     def priors(self) -> dict[str, np.ndarray]:
         """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on
-        validation newcomers.
+        validation new users.
 
-        `liked` counts every like. `liked later` counts only what came after each person's first
-        events, which is what newcomers are asked about: many services show everyone the same things
+        `liked` counts every like. `liked later` counts only what came after each user's first
+        events, which is what new users are asked about: many services show everyone the same things
         first, and those are then done with.
         """
         ways = {"liked": self.events.is_liked}
-        if not self.events.is_target.all():
-            ways["targets"] = self.events.is_liked & self.events.is_target
+        is_target = self.events.accepted.is_target
+        if not is_target.all():
+            ways["targets"] = self.events.is_liked & is_target
         if self.knows_later and (self.events.is_liked & self.later).any():
             ways["liked later"] = self.events.is_liked & self.later
         return {
@@ -126,12 +176,5 @@ class TrainingTable:
 
 
 def _events(accepted: Histories, reader: EventReader, n_items: int) -> Events:
-    """Histories as triples, row by row."""
-    return Events(
-        rows=accepted.owners,
-        items=accepted.items,
-        values=accepted.values.astype(np.float64),
-        is_liked=accepted.values >= reader.relevant_from,
-        is_target=accepted.is_target,
-        shape=(len(accepted), n_items),
-    )
+    is_liked = accepted.values >= reader.relevant_from
+    return Events(accepted=accepted, is_liked=is_liked, n_items=n_items)

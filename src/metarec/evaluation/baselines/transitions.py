@@ -1,5 +1,9 @@
 """Counted transitions plus cosine: the plainest recommender that knows order.
 
+It is none of `metarec.models`: the Markov chain there is a regression on a user's whole past whose
+constants are chosen; here pairs are counted, as in the sequential rules of Ludewig and Jannach 2018
+(arXiv:1803.09587). The cosine is that of ItemKNN.
+
 What followed each item within ten events, nearer ones counting more, over the geometric mean of
 both items' counts, plus the cosine of ItemKNN; newer events of the support speak louder. Constants
 are fixed.
@@ -13,11 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
-from metarec.evaluation.baselines.knn import cosine, count_together
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
+from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 from metarec.recommendation.slate import Request
 
 WINDOW, DECAY, RECENCY, SHRINK, COSINE_SHRINK = 10, 0.8, 0.6, 10.0, 20.0
@@ -36,8 +40,11 @@ class TransitionsAndCosine:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
         """Count."""
         self.table = TrainingTable.of(train, 0)
-        together = count_together(self.table.events.seen)
-        self.votes = count_followers(self.table) + cosine(together, COSINE_SHRINK)
+        config = ItemKnnConfig(
+            shrinkage=COSINE_SHRINK, neighbors=max(len(self.table.vocabulary), 1)
+        )
+        cosine = ItemKnn.fit(self.table.behaviour_of(only_liked=False), rng, config).similarity
+        self.votes = count_followers(self.table) + cosine
 
     @property
     def vocabulary(self) -> Vocabulary:

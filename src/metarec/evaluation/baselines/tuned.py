@@ -1,4 +1,4 @@
-"""Tuning that is fair to simple methods: every setting is chosen on validation newcomers, and
+"""Tuning that is fair to simple methods: every setting is chosen on validation new users, and
 popularity is mixed in.
 
 A neighbour or autoencoder score knows nothing at zero events and little at one; without a
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from metarec.data.newcomers import LONG, SHORT, ColdUser
+from metarec.data.cold_users import LONG, SHORT, ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.table import Events, TrainingTable
@@ -23,18 +23,18 @@ from metarec.evaluation.interface import requests_at
 from metarec.recommendation.slate import Request
 
 ScoreAll = Callable[[Events], np.ndarray]
-"""Support events of B people -> scores (or predicted values) of the whole catalog, float32 `[B,
+"""Support events of B users -> scores (or predicted values) of the whole catalog, float32 `[B,
 N]`.
 """
 
 Part = TypeVar("Part")
 
-MOST_ASKED = 300
-"""Validation newcomers used for tuning; more would only cost time."""
-FEWEST_ASKED = 100
+MAX_ASKED = 300
+"""Validation new users used for tuning; more would only cost time."""
+MIN_ASKED = 100
 """Even with a large catalog at least so many (or all there are) are asked."""
 CELLS_ASKED = 8_000_000
-"""Scores held while tuning, over people, numbers of events and items."""
+"""Scores held while tuning, over users, numbers of events and items."""
 PRIOR_WEIGHTS = (1e-6, 0.02, 0.05, 0.2, 0.5, 1.0, 2.0)
 """How much of the prior (largest item 1) is added; the smallest only breaks ties, and decides where
 nothing is known.
@@ -58,14 +58,14 @@ class Chosen:
     prior: np.ndarray
     """[N] added to every row of scores."""
     quality: float
-    """NDCG@10 of validation newcomers, mean over numbers of events; NaN where there was nobody to
+    """NDCG@10 of validation new users, mean over numbers of events; NaN where there was nobody to
     choose by.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Newcomers to choose settings by, at every number of events, as one batch."""
+    """New users to choose settings by, at every number of events, as one batch."""
 
     support: Events
     requests: list[Request]
@@ -80,21 +80,19 @@ class Validation:
 
     @classmethod
     def of(
-        cls, newcomers: Sequence[ColdUser], table: TrainingTable, rng: np.random.Generator
+        cls, cold_users: Sequence[ColdUser], table: TrainingTable, rng: np.random.Generator
     ) -> Validation:
-        """So many of the newcomers as time and memory allow, each repeated for every number of
+        """So many of the new users as time and memory allow, each repeated for every number of
         events.
         """
-        shots = shots_of(newcomers)
-        most = min(
-            MOST_ASKED, max(FEWEST_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary)))
-        )
-        if len(newcomers) > most:
-            newcomers = [
-                newcomers[i] for i in sorted(rng.choice(len(newcomers), most, replace=False))
+        shots = shots_of(cold_users)
+        most = min(MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary))))
+        if len(cold_users) > most:
+            cold_users = [
+                cold_users[i] for i in sorted(rng.choice(len(cold_users), most, replace=False))
             ]
-        requests = [r for k in shots for r in requests_at(newcomers, k)]
-        repeated = list(newcomers) * len(shots)
+        requests = [r for k in shots for r in requests_at(cold_users, k)]
+        repeated = list(cold_users) * len(shots)
         candidates = np.tile(table.events.seen.getnnz(axis=0) > 0, (len(repeated), 1))
         rows, items = _cells([[e[0] for e in n.pool] for n in repeated], table.vocabulary)
         candidates[rows, items] = False
@@ -130,9 +128,9 @@ class Validation:
         )
 
 
-def shots_of(newcomers: Sequence[ColdUser]) -> tuple[int, ...]:
+def shots_of(cold_users: Sequence[ColdUser]) -> tuple[int, ...]:
     """Numbers of events to tune at, read off the pools: those of the horizon that fit in."""
-    pool = max((n.n_items for n in newcomers), default=0)
+    pool = max((n.n_items for n in cold_users), default=0)
     return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
 
 
@@ -156,7 +154,7 @@ def choose_ranker(
     Args:
         variants: fitted settings, the default first.
         priors: name -> `[N]` popularity to mix in; empty: none is.
-        validation: newcomers to choose by.
+        validation: new users to choose by.
         best: what must be beaten.
     """
     for variant in variants:
@@ -242,7 +240,7 @@ class TunedRanker(Tuned):
 def prepare(
     train: Dataset, validation: list[ColdUser], rng: np.random.Generator
 ) -> tuple[TrainingTable, Validation | None]:
-    """The training table, and the newcomers to choose by where there are any."""
+    """The training table, and the new users to choose by where there are any."""
     table = TrainingTable.of(train, pool=max((n.n_items for n in validation), default=LONG.pool))
     return table, Validation.of(validation, table, rng) if validation else None
 

@@ -3,7 +3,7 @@
 `rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`;
 every metric reads those marks, so it works on any saved table of lists, ours or not. Gains are
 binary and discounts log2. A user with nothing relevant scores 0 (0.5 for AUC); leave such users out
-before, as the newcomer split does.
+before, as the new user split does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.recommendation.rank import rank as order_by_score
+from metarec.runtime.gains import discounts, ndcg_of_hits
 
 
 def rank(
@@ -68,9 +69,7 @@ def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
         relevant: `[B]`, how many items are relevant for each user, listed or not.
         k: places looked at.
     """
-    gain = _discounts(k)
-    ideal = np.concatenate([[1.0], np.cumsum(gain)])[np.minimum(relevant, k)]
-    return np.where(relevant > 0, (_first(hits, k) @ gain) / ideal, 0.0)
+    return ndcg_of_hits(_first(hits, k), relevant)
 
 
 def gain_ndcg(ranked: np.ndarray, gains: np.ndarray, k: int) -> np.ndarray:
@@ -82,15 +81,11 @@ def gain_ndcg(ranked: np.ndarray, gains: np.ndarray, k: int) -> np.ndarray:
         gains: `[B, N]`, above 0 for relevant items and 0 for others.
         k: places looked at.
     """
-    discount = _discounts(k)
+    discount = discounts(k)
     got = np.where(ranked >= 0, np.take_along_axis(gains, np.maximum(ranked, 0), axis=1), 0.0)
     places = min(k, gains.shape[1])
     ideal = -np.sort(-gains, axis=1)[:, :places].astype(np.float64) @ discount[:places]
     return np.where(ideal > 0, (_first(got, k) @ discount) / np.where(ideal > 0, ideal, 1.0), 0.0)
-
-
-def _discounts(k: int) -> np.ndarray:
-    return 1.0 / np.log2(np.arange(2, k + 2))
 
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:

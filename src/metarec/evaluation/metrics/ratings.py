@@ -1,6 +1,6 @@
 """How far predicted values are from stated ones, and whether stated uncertainty is honest.
 
-Users judge different numbers of items, so values come flat, `[M]`, with `owner [M]` saying whose
+Users evaluate different numbers of items, so values come flat, `[M]`, with `owner [M]` saying whose
 each is (`0 .. users - 1`). Every metric is computed for each user and averaged over users
 afterwards: a heavy rater counts once.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.stats import norm
+
+from metarec.runtime.gains import discounts
 
 
 def mae(predicted: np.ndarray, actual: np.ndarray, owner: np.ndarray, users: int) -> np.ndarray:
@@ -43,7 +45,7 @@ def graded_ndcg(
     k: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """NDCG@k with gain `2^value - 1` of each user's own judged items, ordered by `predicted`;
+    """NDCG@k with gain `2^value - 1` of each user's own evaluated items, ordered by `predicted`;
     `[users]` in [0, 1].
 
     Burges et al. 2005. Equal predictions are ordered by a shuffle drawn from `rng`. NaN for a user
@@ -66,7 +68,7 @@ def _discounted(
     whose = owner[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=users))[:-1]])
     place = np.arange(len(order)) - start[whose]
-    weight = np.where(place < k, 1.0 / np.log2(place + 2.0), 0.0)
+    weight = np.where(place < k, discounts(k)[np.minimum(place, k - 1)], 0.0)
     return np.bincount(whose, weights=gain[order] * weight, minlength=users)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 def coverage(ranked: np.ndarray, k: int, n_items: int) -> float:
     """Share of the catalog that appears in anyone's first `k` places, in [0, 1]; 0 for no lists.
 
-    It grows with the number of users, so compare only models shown to the same people.
+    It grows with the number of users, so compare only models shown to the same users.
     """
     shown = ranked[:, :k]
     return len(np.unique(shown[shown >= 0])) / max(n_items, 1)

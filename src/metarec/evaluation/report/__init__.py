@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file with plots, tables and people, that needs nothing else
+"""The report of an evaluation: one HTML file with plots, tables and users, that needs nothing else
 to be read.
 """
 

@@ -1,4 +1,4 @@
-"""The page: the sentence first, then pictures, people, every number, and how it was measured."""
+"""The page: the sentence first, then pictures, users, every number, and how it was measured."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     curve = evaluation.curve
-    verdicts = [
+    comparisons = [
         (METRICS[m].label, v)
         for m in ("ndcg@10", "mae")
-        if (v := evaluation.verdict(m)) is not None
+        if (v := evaluation.comparison(m)) is not None
     ]
     page: str = template.render(
         e=evaluation,
         head=head(evaluation),
-        verdicts=verdicts,
+        comparisons=comparisons,
         curve=curve,
         metrics=METRICS,
         main=_plots(evaluation),
@@ -81,7 +81,7 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
         calibration=draw_calibration(evaluation),
         tables=[_table(evaluation, m) for m in curve.metrics],
         data=_data(data_report),
-        comparisons=_comparisons(evaluation),
+        pairs=_pairs(evaluation),
     )
     return page
 
@@ -128,7 +128,7 @@ def _table(evaluation: Evaluation, metric: str) -> dict[str, Any]:
     }
 
 
-def _comparisons(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The first model against every other recommender at every number of events, corrected."""
     ours = next(iter(evaluation.models), None)
     if ours is None or len(evaluation.curve.models) < 2:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HIGHLIGHTED = 4
 """Other recommenders drawn in color; the rest stay gray."""
-MOST_NAMED = 16
+MAX_NAMED = 16
 """Names at the end of lines at most."""
 OURS = COLORS[0]
 OTHERS = (COLORS[1], COLORS[2], COLORS[3], COLORS[4])
@@ -56,7 +56,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
             )
     # Every name where there is room, else those in color and the best of the gray.
     named = sorted(able, key=lambda m: (-styles[m][1], -abs(float(curve.mean(m, metric)[-1]))))[
-        :MOST_NAMED
+        :MAX_NAMED
     ]
     ends = {m: float(curve.mean(m, metric)[-1]) for m in named}
     _label_ends(axes, ends, styles, x[-1])
@@ -224,7 +224,7 @@ def draw_character(evaluation: Evaluation) -> str | None:
 
 def draw_calibration(evaluation: Evaluation) -> str | None:
     """How many stated values lie inside the 90% interval, at each number of events; None where
-    nobody states doubt.
+    nobody states uncertainty.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, "covered@90")]

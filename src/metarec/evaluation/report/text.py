@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_text(evaluation: Evaluation, width: int = 120) -> str:
-    """The learning curve, errors where there are values, the verdict, costs, and some new users."""
+    """The learning curve, errors where there are values, the comparison, costs, some new users."""
     from rich.console import Console
 
     console = Console(
@@ -44,27 +44,27 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
         *(table for table in tables if table is not None),
     ]
     if own is not None:
-        found += ["", f"{evaluation.domain} is judged by {METRICS[own[0]].label}: {own[1]}"]
+        found += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
     for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
-        verdict = evaluation.verdict(metric)
-        if verdict is not None:
-            found += ["", f"{METRICS[metric].label}: {verdict.sentence}"]
+        comparison = evaluation.comparison(metric)
+        if comparison is not None:
+            found += ["", f"{METRICS[metric].label}: {comparison.sentence}"]
     if (choice := evaluation.choice()) is not None:
         found += ["", f"Which to choose: {choice.sentence}", ""]
     found += [
-        f"{model}, by NDCG@10: {verdict}"
+        f"{model}, by NDCG@10: {comparison}"
         for model in evaluation.models[1:]
-        if (verdict := evaluation.verdict("ndcg@10", model)) is not None
+        if (comparison := evaluation.comparison("ndcg@10", model)) is not None
     ]
     return [
         *found,
         "",
-        *(line for person in evaluation.shown for line in show(person, evaluation.shown_by)),
+        *(line for user in evaluation.shown for line in show(user, evaluation.shown_by)),
     ]
 
 
 def head(evaluation: Evaluation) -> str:
-    """Who was judged, on what, after learning from whom."""
+    """Who was evaluated, on what, after learning from whom."""
     facts = evaluation.facts
     read = "".join(
         f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
@@ -72,9 +72,9 @@ def head(evaluation: Evaluation) -> str:
         if "encoder_reason" in (settings := cost.settings)
     )
     return (
-        f"{evaluation.data}, {evaluation.scenario}: {facts['judged']:,} test users, "
+        f"{evaluation.data}, {evaluation.scenario}: {facts['test_users']:,} test users, "
         f"{facts['chosen_by']:,} validation users; "
-        f"fitted on {facts['training_people']:,} users and "
+        f"fitted on {facts['training_users']:,} users and "
         f"{facts['training_events']:,} events; "
         f"{facts['items_listed']:,} items listed{read}"
     )
@@ -107,7 +107,7 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
         ]
         cost = evaluation.costs[model]
         name = f"[bold]{model}[/bold]" if model in evaluation.models else model
-        table.add_row(name, *cells, f"{cost.fit_seconds:.1f}", f"{cost.ms_per_newcomer:.2f}")
+        table.add_row(name, *cells, f"{cost.fit_seconds:.1f}", f"{cost.ms_per_cold_user:.2f}")
     return table
 
 
@@ -116,17 +116,17 @@ def _short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def show(person: ShownUser, shown_by: str) -> list[str]:
+def show(user: ShownUser, shown_by: str) -> list[str]:
     """One new user in a few lines."""
-    who = ", ".join(f"{k} {v}" for k, v in person.profile.items()) or "nothing known"
-    lines = [f"A new user ({who}), served by {shown_by}; liked {person.liked_later} things later"]
-    for slate in person.slates:
+    who = ", ".join(f"{k} {v}" for k, v in user.profile.items()) or "nothing known"
+    lines = [f"A new user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
+    for slate in user.slates:
         marked = [
             f"{'✓ ' if hit else ''}{title}"
             for title, hit in zip(slate.titles, slate.hits, strict=True)
         ]
         met = (
-            f"after {', '.join(_event(e) for e in person.did[: slate.acts])}"
+            f"after {', '.join(_event(e) for e in user.did[: slate.acts])}"
             if slate.events
             else "before any event"
         )

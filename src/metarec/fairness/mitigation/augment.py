@@ -1,8 +1,8 @@
-"""Training data with made-up people of small groups added, and the report on whether they may be
+"""Training data with synthetic users of small groups added, and the report on whether they may be
 used.
 
-The GAN makes up *which* items; values, order and other attributes are drawn from what people of the
-same group did: a value from the group's ratings of that item, the place in time from where people
+The GAN makes up *which* items; values, order and other attributes are drawn from what users of the
+same group did: a value from the group's ratings of that item, the place in time from where users
 usually meet it, each further attribute on its own from the group's (so that no real combination is
 copied; attributes nearly everyone has alone are left empty).
 """
@@ -20,23 +20,23 @@ from metarec.fairness.groups import NOT_STATED, Groups
 from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
 from metarec.fairness.mitigation.gan_checks import GanReport, check
 from metarec.fairness.mitigation.reweighting import training_groups
-from metarec.fairness.mitigation.upsampling import missing_people, with_people
+from metarec.fairness.mitigation.upsampling import missing_users, with_users
 
-MADE_UP = "made up"
-"""Ids of made-up people read `made up:N`, so that they can be told and taken out again."""
+SYNTHETIC = "made up"
+"""Ids of synthetic users read `made up:N`, so that they can be told and taken out again."""
 HELD_OUT = 0.2
-"""Share of real people the GAN never sees: the checks compare with them."""
-MOST_ALONE = 0.5
-"""An attribute whose values are mostly one person's own (a zip code) is left empty."""
+"""Share of real users the GAN never sees: the checks compare with them."""
+MAX_ALONE = 0.5
+"""An attribute whose values are mostly one user's own (a zip code) is left empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmented:
-    """The data with made-up people, and what the checks say of them."""
+    """The data with synthetic users, and what the checks say of them."""
 
     data: Dataset
-    made_up: dict[str, int]
-    """Group -> how many people were added."""
+    synthetic: dict[str, int]
+    """Group -> how many users were added."""
     report: GanReport
 
 
@@ -48,7 +48,7 @@ def augment_with_gan(
     strength: float = 1.0,
     config: GanConfig | None = None,
 ) -> Augmented:
-    """Add made-up people to smaller groups until all are as large as the largest.
+    """Add synthetic users to smaller groups until all are as large as the largest.
 
     Args:
         by: profile attribute.
@@ -58,9 +58,7 @@ def augment_with_gan(
         BadInput: if no training user states the attribute, or groups are even already.
     """
     users, groups = training_groups(train, by)
-    lacking = {
-        label: people for label, people in missing_people(groups, strength).items() if people
-    }
+    lacking = {label: count for label, count in missing_users(groups, strength).items() if count}
     if not lacking:
         raise BadInput(
             f"groups by {by!r} are even already ({groups.sizes}); there is nobody to make up"
@@ -86,8 +84,8 @@ def augment_with_gan(
     small = np.isin(labels, np.unique(wanted))
     report = check(vectors[~is_held_out & small], vectors[is_held_out & small], made, rng)
     events = _events(train, users, groups, [names[label] for label in wanted], made, item_ids, rng)
-    people = _profiles(train, users, groups, by, [names[label] for label in wanted], rng)
-    return Augmented(data=with_people(train, events, people), made_up=lacking, report=report)
+    profiles = _profiles(train, users, groups, by, [names[label] for label in wanted], rng)
+    return Augmented(data=with_users(train, events, profiles), synthetic=lacking, report=report)
 
 
 def interaction_vectors(data: Dataset, users: list[str]) -> tuple[np.ndarray, list[str]]:
@@ -109,7 +107,7 @@ def _events(
     item_ids: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Events of made-up people: value and kind of a random real event with the item in the group,
+    """Events of synthetic users: value and kind of a random real event with the item in the group,
     or with the item at all.
     """
     of_user = pl.DataFrame({"user_id": users, "group": groups.labels.tolist()})
@@ -119,7 +117,7 @@ def _events(
     rows, columns = np.nonzero(made)
     wanted = pl.DataFrame(
         {
-            "person": rows,
+            "user": rows,
             "item_id": [item_ids[c] for c in columns],
             "group": [labels[r] for r in rows],
             "draw": rng.random(len(rows)),
@@ -141,12 +139,12 @@ def _events(
         real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy(),
         size=made.shape[0],
     )
-    order = drawn.sort("person", "place", "draw").with_columns(
-        pl.int_range(pl.len()).over("person").alias("step")
+    order = drawn.sort("user", "place", "draw").with_columns(
+        pl.int_range(pl.len()).over("user").alias("step")
     )
     order = order.with_columns(
-        pl.format(f"{MADE_UP}:{{}}", "person").alias("user_id"),
-        (pl.col("step") + pl.Series(start).gather(order["person"]))
+        pl.format(f"{SYNTHETIC}:{{}}", "user").alias("user_id"),
+        (pl.col("step") + pl.Series(start).gather(order["user"]))
         .cast(pl.Float64)
         .alias("timestamp"),
         pl.col("value").cast(pl.Float32),
@@ -164,7 +162,7 @@ def _profiles(
     labels: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Profile rows of made-up people: each attribute drawn on its own from the real people of the
+    """Profile rows of synthetic users: each attribute drawn on its own from the real users of the
     group.
     """
     real = pl.DataFrame({"user_id": users}).join(
@@ -172,7 +170,7 @@ def _profiles(
     )
     wanted = np.array(labels)
     columns: dict[str, pl.Series] = {
-        "user_id": pl.Series([f"{MADE_UP}:{n}" for n in range(len(labels))])
+        "user_id": pl.Series([f"{SYNTHETIC}:{n}" for n in range(len(labels))])
     }
     for name in train.users.attributes:
         values = real[name]
@@ -185,7 +183,7 @@ def _profiles(
         drawn = values.gather(source)
         columns[name] = (
             drawn
-            if name == by or alone < MOST_ALONE
+            if name == by or alone < MAX_ALONE
             else pl.Series([None] * len(labels), dtype=values.dtype)
         )
     made = pl.DataFrame(columns).with_columns(

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from metarec.data.cleaning import clean
-from metarec.data.newcomers import ColdUserSplit
+from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput, Dataset
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
@@ -19,19 +19,19 @@ from metarec.fairness.groups import (
     ACTIVITY,
     category_matrix,
     group_items_by_popularity,
-    group_people,
+    group_users,
 )
 from metarec.fairness.mitigation.augment import augment_with_gan
 from metarec.fairness.mitigation.debiasing import PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
 from metarec.fairness.mitigation.gan_checks import GanReport
 from metarec.fairness.mitigation.own_model import OwnModel
-from metarec.fairness.mitigation.price import AS_IS, PriceTable, price
 from metarec.fairness.mitigation.prior import GroupPrior
 from metarec.fairness.mitigation.reranking import Calibrated, ExposureBounded, Reranked, taste_of
 from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
+from metarec.fairness.mitigation.trade_off import AS_IS, TradeOffTable, trade_off
 from metarec.fairness.mitigation.upsampling import upsample
-from metarec.fairness.outcomes import Outcomes, judge
+from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -44,14 +44,14 @@ Fit = Callable[[Dataset, dict[str, float] | None], Scores]
 class Tried:
     """The price table, and the results behind it for whoever wants another look."""
 
-    table: PriceTable
+    table: TradeOffTable
     before: Outcomes
     after: dict[str, Outcomes]
     gan: GanReport | None = None
-    """The checks of the people made up; None if nobody was."""
+    """The checks of the users made up; None if nobody was."""
 
     def to_text(self) -> str:
-        """The table, and under it what the checks say of people made up."""
+        """The table, and under it what the checks say of users made up."""
         return "\n".join(
             [self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])]
         )
@@ -64,6 +64,7 @@ def compare_mitigations(
     *,
     shots: Sequence[int] | None = None,
     metric: str = "ndcg@10",
+    pair: frozenset[str] | None = None,
     seed: int = 0,
     only: Sequence[str] | None = None,
     gan: GanConfig | None = None,
@@ -76,10 +77,11 @@ def compare_mitigations(
         fit: fits a recommender; called once, and once more for each mitigation of training.
         by: profile attribute whose groups should be served more evenly, or `activity`: then only
             ways that need not know the group of whom they serve, for nobody knows how much a
-            newcomer will do.
+            new user will do.
         shots: numbers of events; those of the split's horizon where None.
         metric: what is compared; ways that do not touch it (rerankers, where values are predicted)
             are left out.
+        pair: the two groups whose gap is looked at, as an audit named them; the widest where None.
         only: names of mitigations to try; all where None.
 
     Raises:
@@ -88,7 +90,7 @@ def compare_mitigations(
     """
     steps = tuple(shots or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
-    groups = group_people(split.test, by)
+    groups = group_users(split.test, by)
     model = fit(split.train, None)
     reports: list[GanReport] = []
     ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig(), reports))
@@ -96,25 +98,26 @@ def compare_mitigations(
     unknown = [name for name in names if name not in ways]
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
-    before = judge(model, trial, steps, seed=seed)
-    price(
-        before, {}, [groups], derive(seed, "price"), metric=metric
+    before = evaluate(model, trial, steps, seed=seed)
+    trade_off(
+        before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
     )  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
     for n, name in enumerate(names):
         progress("trying mitigations", n / len(names), name)
-        mended, notes[name] = ways[name]()
-        found = before if mended is model else judge(mended, trial, steps, seed=seed)
+        mitigated, notes[name] = ways[name]()
+        found = before if mitigated is model else evaluate(mitigated, trial, steps, seed=seed)
         if metric in found.per_user:
             after[name] = found
     progress("trying mitigations", 1.0, "")
-    table = price(
+    table = trade_off(
         before,
         after,
         [groups],
         derive(seed, "price"),
         metric=metric,
+        pair=pair,
         notes={n: text for n, text in notes.items() if text},
     )
     return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)
@@ -132,11 +135,11 @@ def _ways(
     gan: GanConfig,
     reports: list[GanReport],
 ) -> Iterator[tuple[str, Way]]:
-    """(name, how to make the mended recommender and a note); nothing is made before it is asked
+    """(name, how to make the mitigated recommender and a note); nothing is made before it is asked
     for.
 
     Args:
-        reports: takes the report on people made up.
+        reports: takes the report on users made up.
     """
     train = split.train
 
@@ -153,46 +156,46 @@ def _ways(
         return fit(train, reweigh(train, by))
 
     def own() -> tuple[Scores, str]:
-        mended = OwnModel(
+        mitigated = OwnModel(
             models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots
         )
-        mended.fit(train, split.validation, derive(seed, "own model"))
-        return mended, ", ".join(f"{label}: {name}" for label, name in mended.chosen.items())
+        mitigated.fit(train, split.validation, derive(seed, "own model"))
+        return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())
 
-    def made_up() -> tuple[Scores, str]:
+    def synthetic() -> tuple[Scores, str]:
         found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
         reports.append(found.report)
         return (
             fit(found.data, None),
             "copies are safe"
             if found.report.is_safe
-            else "NOT SAFE: made-up people resemble real ones",
+            else "NOT SAFE: synthetic users resemble real ones",
         )
 
     def with_prior() -> tuple[Scores, str]:
-        mended = GroupPrior(model=model, by=by)
-        mended.fit(train, split.validation, derive(seed, "prior"))
+        mitigated = GroupPrior(model=model, by=by)
+        mitigated.fit(train, split.validation, derive(seed, "prior"))
         used = ", ".join(
-            f"{label} {weight:g}" for label, weight in mended.weights.items() if weight
+            f"{label} {weight:g}" for label, weight in mitigated.weights.items() if weight
         )
         return (
-            mended,
+            mitigated,
             f"weights {used}"
             if used
-            else "helped nobody on validation newcomers, so it is not used",
+            else "helped nobody on validation new users, so it is not used",
         )
 
     def debiased() -> tuple[Scores, str]:
-        mended = PopularityDebiased(model=model)
-        mended.fit(train, split.validation, derive(seed, "debiasing"))
-        return mended, f"strength {mended.strength:g}"
+        mitigated = PopularityDebiased(model=model)
+        mitigated.fit(train, split.validation, derive(seed, "debiasing"))
+        return mitigated, f"strength {mitigated.strength:g}"
 
     yield "cleaning", cleaned
     yield "reweighting", lambda: (reweighted(), "")
     yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
     if by != ACTIVITY:
         yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
-        yield "GAN augmentation", made_up
+        yield "GAN augmentation", synthetic
         yield "group prior", with_prior
         yield "own model", own
     yield "popularity debiasing", debiased

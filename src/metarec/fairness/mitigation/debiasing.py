@@ -1,8 +1,8 @@
 """Popularity taken out of the score, as far as one percent of quality pays for it.
 
-What everyone likes crowds out what few like, and people of rarer tastes lose most by it
+What everyone likes crowds out what few like, and users of rarer tastes lose most by it
 (Abdollahpouri et al. 2019, arXiv:1907.13286). The score loses `strength * log(popularity)`; the
-strength is the largest that costs validation newcomers at most `MOST_PRICE` of their NDCG@10.
+strength is the largest that costs validation new users at most `MAX_COST` of their NDCG@10.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
@@ -21,7 +21,7 @@ from metarec.recommendation.slate import Request
 
 STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
 """Tried, ascending."""
-MOST_PRICE = 0.01
+MAX_COST = 0.01
 
 
 @dataclass(kw_only=True)
@@ -62,7 +62,7 @@ class PopularityDebiased:
                     candidates,
                 )
                 quality[row] += ndcg(find_hits(listed, liked), liked.sum(axis=1), 10).mean()
-        too_dear = quality < (1 - MOST_PRICE) * quality[0]
+        too_dear = quality < (1 - MAX_COST) * quality[0]
         self.strength = STRENGTHS[
             (int(too_dear.argmax()) if too_dear.any() else len(STRENGTHS)) - 1
         ]

@@ -1,14 +1,15 @@
-"""People of small groups made up by a conditional GAN over interaction vectors.
+"""Users of small groups made up by a conditional GAN over interaction vectors.
 
 After CFGAN (Chae et al. 2018, doi:10.1145/3269206.3271743): the generator writes a whole vector of
-items, not one item, and the discriminator judges whole vectors beside the condition. We differ in
-three ways, because we want new people and not completions of known ones: the condition is the group
-and how many events the person has, never a real person's vector; vectors are drawn
+items, not one item, and the discriminator evaluates whole vectors beside the condition. We differ
+in
+three ways, because we want new users and not completions of known ones: the condition is the group
+and how many events the user has, never a real user's vector; vectors are drawn
 (straight-through Bernoulli) instead of thresholded; and the generator must also match the mean of
 the discriminator's features (Salimans et al. 2016, arXiv:1606.03498), without which it soon writes
-the same person again.
+the same user again.
 
-`gan_checks` says whether the people made up are copies of real ones. Use nothing this module makes
+`gan_checks` says whether the users made up are copies of real ones. Use nothing this module makes
 before looking at that.
 """
 
@@ -33,19 +34,19 @@ class GanConfig:
     """How the generator is built and trained."""
 
     noise: int = 32
-    """Width of the noise a person is made from."""
+    """Width of the noise a user is made from."""
     width: int = 128
     """Hidden width of both networks."""
     steps: int = 1000
     """Updates of each network."""
     batch: int = 64
-    """People per update, drawn so that groups come equally often."""
+    """Users per update, drawn so that groups come equally often."""
     lr: float = 1e-3
     """Adam's step size for both."""
     matching: float = 10.0
     """Weight of matching the discriminator's mean features."""
     dropout: float = 0.3
-    """Of the discriminator's input: it must not recognise single people."""
+    """Of the discriminator's input: it must not recognise single users."""
 
     def __post_init__(self) -> None:
         if min(self.noise, self.width, self.steps, self.batch) < 1:
@@ -76,7 +77,7 @@ class Generator(nn.Module):
         return self.out(self.body(torch.cat([noise, group, length.log()[:, None]], dim=1)))  # type: ignore[no-any-return]
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
-        """A drawn 0/1 vector [B, N] per person; gradients pass as if it were the chances
+        """A drawn 0/1 vector [B, N] per user; gradients pass as if it were the chances
         (straight-through).
         """
         chance = -torch.expm1(
@@ -121,22 +122,22 @@ def train_gan(
     *,
     report: Report | None = None,
 ) -> Generator:
-    """Learn to make up people like the given ones.
+    """Learn to make up users like the given ones.
 
     Args:
         vectors: 0/1 [U, N], every row with at least one event.
-        labels: [U] group of each person, 0 .. G-1.
+        labels: [U] group of each user, 0 .. G-1.
         rng: draws batches, noise and vectors; the networks are initialised from it too.
 
     Raises:
-        BadInput: if a person has no event.
+        BadInput: if a user has no event.
     """
     if not vectors.any(axis=1).all():
         raise BadInput(
-            f"person {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
+            f"user {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
             f"of them; leave them out"
         )
-    people, items = vectors.shape
+    users, items = vectors.shape
     real, group = (
         torch.from_numpy(vectors.astype(np.float32)),
         functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float(),
@@ -146,32 +147,39 @@ def train_gan(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         generator = Generator(items, group.shape[1], real.mean(dim=0), config)
-        judge = Discriminator(items, group.shape[1], config)
+        discriminator = Discriminator(items, group.shape[1], config)
         write, tell = (
             torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99))
-            for net in (generator, judge)
+            for net in (generator, discriminator)
         )
         for step in range(config.steps):
             batch = torch.multinomial(
-                evenly, min(config.batch, people), replacement=True, generator=rng
+                evenly, min(config.batch, users), replacement=True, generator=rng
             )
-            told = _update_judge(
-                judge, tell, generator, real[batch], group[batch], length[batch], rng
+            told = _update_discriminator(
+                discriminator, tell, generator, real[batch], group[batch], length[batch], rng
             )
             wrote = _update_generator(
-                generator, write, judge, real[batch], group[batch], length[batch], config, rng
+                generator,
+                write,
+                discriminator,
+                real[batch],
+                group[batch],
+                length[batch],
+                config,
+                rng,
             )
             if report is not None:
                 report(step, told, wrote)
     return generator.eval()
 
 
-def _noise(generator: Generator, people: int, rng: torch.Generator) -> Tensor:
-    return torch.randn(people, generator.noise, generator=rng)
+def _noise(generator: Generator, users: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(users, generator.noise, generator=rng)
 
 
-def _update_judge(
-    judge: Discriminator,
+def _update_discriminator(
+    discriminator: Discriminator,
     tell: torch.optim.Optimizer,
     generator: Generator,
     real: Tensor,
@@ -181,8 +189,8 @@ def _update_judge(
 ) -> float:
     with torch.no_grad():
         made = generator(_noise(generator, len(real), rng), group, length, rng)
-    right, _ = judge(real, group, length)
-    wrong, _ = judge(made, group, length)
+    right, _ = discriminator(real, group, length)
+    wrong, _ = discriminator(made, group, length)
     loss = (
         functional.binary_cross_entropy_with_logits(
             right, torch.full_like(right, 0.9)
@@ -198,7 +206,7 @@ def _update_judge(
 def _update_generator(
     generator: Generator,
     write: torch.optim.Optimizer,
-    judge: Discriminator,
+    discriminator: Discriminator,
     real: Tensor,
     group: Tensor,
     length: Tensor,
@@ -206,9 +214,9 @@ def _update_generator(
     rng: torch.Generator,
 ) -> float:
     made = generator(_noise(generator, len(real), rng), group, length, rng)
-    fooled, features = judge(made, group, length)
+    fooled, features = discriminator(made, group, length)
     with torch.no_grad():
-        _, wanted = judge(real, group, length)
+        _, wanted = discriminator(real, group, length)
     loss = functional.binary_cross_entropy_with_logits(
         fooled, torch.ones_like(fooled)
     ) + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0))
@@ -222,7 +230,7 @@ def _update_generator(
 def make_up(
     generator: Generator, labels: np.ndarray, lengths: np.ndarray, groups: int, rng: torch.Generator
 ) -> np.ndarray:
-    """0/1 vectors [M, N] of people of the given groups with exactly the given numbers of events
+    """0/1 vectors [M, N] of users of the given groups with exactly the given numbers of events
     (Gumbel top-k draws).
 
     Args:

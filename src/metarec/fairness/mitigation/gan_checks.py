@@ -1,12 +1,12 @@
-"""Whether made-up people are copies of real ones, and whether they are like real ones at all.
+"""Whether synthetic users are copies of real ones, and whether they are like real ones at all.
 
-- *nearest neighbor*: a made-up person should be no closer (Jaccard distance) to the people the GAN
-  saw than held-out real people are;
+- *nearest neighbor*: a synthetic user should be no closer (Jaccard distance) to the users the GAN
+  saw than held-out real users are;
 - *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can somebody who
-  sees only the made-up people tell who was in the training data? The attack's threshold is set on
-  one half of the people and its advantage (true minus false positive rate) is read on the other, so
+  sees only the synthetic users tell who was in the training data? The attack's threshold is set on
+  one half of the users and its advantage (true minus false positive rate) is read on the other, so
   that chance gives 0;
-- *statistics*: popularity of items, pairs of items met together, variety among people, and how well
+- *statistics*: popularity of items, pairs of items met together, variety among users, and how well
   a logistic classifier tells real from made up (AUC; 0.5 is not at all).
 """
 
@@ -20,11 +20,11 @@ import numpy as np
 from metarec.evaluation.significance import resample
 
 TOO_CLOSE = 0.01
-"""Quantile of held-out people's distances below which a made-up person counts as a copy; chance
+"""Quantile of held-out users's distances below which a synthetic user counts as a copy; chance
 gives about this share.
 """
-MOST_COPIES = 0.05
-"""Share of copies above which the made-up people fail."""
+MAX_COPIES = 0.05
+"""Share of copies above which the synthetic users fail."""
 PAIRS_OF = 100
 """Pairs are compared among this many most popular items."""
 
@@ -35,18 +35,18 @@ class GanReport:
 
     real: int
     held_out: int
-    made_up: int
+    synthetic: int
     exact_copies: int
-    """Made-up people whose items are exactly a training person's."""
+    """Synthetic users whose items are exactly a training user's."""
     distance: float
-    """Median Jaccard distance of a made-up person to the nearest training person."""
+    """Median Jaccard distance of a synthetic user to the nearest training user."""
     held_out_distance: float
-    """The same of held-out real people."""
+    """The same of held-out real users."""
     copies: float
-    """Share of made-up people closer to a training person than all but 1% of held-out people are.
+    """Share of synthetic users closer to a training user than all but 1% of held-out users are.
     """
     membership_advantage: float
-    """True minus false positive rate of the attack on people it was not tuned on; 0 is chance."""
+    """True minus false positive rate of the attack on users it was not tuned on; 0 is chance."""
     membership_low: float
     membership_high: float
     """95% bootstrap interval."""
@@ -55,8 +55,8 @@ class GanReport:
     pair_correlation: float
     """Of how often popular items are met together beyond chance."""
     variety: float
-    """Median distance between made-up people over that between real ones; far below 1: the same
-    person again and again.
+    """Median distance between synthetic users over that between real ones; far below 1: the same
+    user again and again.
     """
     classifier_auc: float
     """How well a logistic classifier tells real from made up, cross-validated."""
@@ -64,11 +64,11 @@ class GanReport:
     @property
     def is_safe(self) -> bool:
         """No exact copies, few near ones, and no membership advantage clear of zero."""
-        return not self.exact_copies and self.copies <= MOST_COPIES and self.membership_low <= 0
+        return not self.exact_copies and self.copies <= MAX_COPIES and self.membership_low <= 0
 
     @property
     def is_like_real(self) -> bool:
-        """Common items are common, people vary, pairs are not random."""
+        """Common items are common, users vary, pairs are not random."""
         return (
             self.popularity_correlation > 0.8 and self.variety > 0.7 and self.pair_correlation > 0.2
         )
@@ -78,14 +78,14 @@ class GanReport:
         return asdict(self) | {"is_safe": self.is_safe, "is_like_real": self.is_like_real}
 
     def to_text(self) -> str:
-        """What a person reads."""
+        """What a user reads."""
         return "\n".join(
             [
-                f"{self.made_up} made-up people against {self.real} the GAN saw and "
+                f"{self.synthetic} synthetic users against {self.real} the GAN saw and "
                 f"{self.held_out} it did not",
                 f"  copies: {self.exact_copies} exact; {self.copies:.1%} nearer than 99% of "
-                f"unseen people "
-                f"(median distance {self.distance:.3f}, unseen people "
+                f"unseen users "
+                f"(median distance {self.distance:.3f}, unseen users "
                 f"{self.held_out_distance:.3f})",
                 f"  membership advantage {self.membership_advantage:+.3f} "
                 f"[{self.membership_low:+.3f}, {self.membership_high:+.3f}]; 0 is chance",
@@ -94,7 +94,7 @@ class GanReport:
                 f"variety {self.variety:.2f} of real; told from real with AUC "
                 f"{self.classifier_auc:.3f}",
                 f"  {'safe' if self.is_safe else 'NOT SAFE'} to use; "
-                f"{'like' if self.is_like_real else 'NOT LIKE'} real people",
+                f"{'like' if self.is_like_real else 'NOT LIKE'} real users",
             ]
         )
 
@@ -102,7 +102,7 @@ class GanReport:
 def check(
     real: np.ndarray, held_out: np.ndarray, made: np.ndarray, rng: np.random.Generator
 ) -> GanReport:
-    """Compare made-up people [M, N] with people the GAN saw [R, N] and people it did not [H, N]
+    """Compare synthetic users [M, N] with users the GAN saw [R, N] and users it did not [H, N]
     (all bool).
     """
     to_real, unseen_to_real = nearest_distance(made, real), nearest_distance(held_out, real)
@@ -114,7 +114,7 @@ def check(
     return GanReport(
         real=len(real),
         held_out=len(held_out),
-        made_up=len(made),
+        synthetic=len(made),
         exact_copies=int((to_real == 0).sum()),
         distance=float(np.median(to_real)),
         held_out_distance=float(np.median(unseen_to_real)),
@@ -131,43 +131,44 @@ def check(
     )
 
 
-def nearest_distance(people: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """[A] Jaccard distance, in [0, 1], of each of `people` [A, N] to the nearest of `others` [B,
+def nearest_distance(users: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[A] Jaccard distance, in [0, 1], of each of `users` [A, N] to the nearest of `others` [B,
     N].
     """
     return np.concatenate(
         [
-            _jaccard(people[start : start + 512], others).min(axis=1)
-            for start in range(0, len(people), 512)
+            _jaccard(users[start : start + 512], others).min(axis=1)
+            for start in range(0, len(users), 512)
         ]
     )
 
 
-def _jaccard(people: np.ndarray, others: np.ndarray) -> np.ndarray:
-    both = people.astype(np.float32) @ others.astype(np.float32).T
-    either = people.sum(axis=1)[:, None] + others.sum(axis=1)[None, :] - both
+def _jaccard(users: np.ndarray, others: np.ndarray) -> np.ndarray:
+    both = users.astype(np.float32) @ others.astype(np.float32).T
+    either = users.sum(axis=1)[:, None] + others.sum(axis=1)[None, :] - both
     return np.asarray(1.0 - both / np.maximum(either, 1.0))
 
 
 def membership_advantage(
-    members: np.ndarray, strangers: np.ndarray, rng: np.random.Generator
+    members: np.ndarray, anonymous: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Advantage of guessing "was in the training data" for whoever is near a made-up person, and
+    """Advantage of guessing "was in the training data" for whoever is near a synthetic user, and
     its 95% interval.
 
     Args:
-        members: [R] distances of training people to the nearest made-up person.
-        strangers: [H] of people the GAN never saw.
+        members: [R] distances of training users to the nearest synthetic user.
+        anonymous users: [H] of users the GAN never saw.
     """
-    (tune_in, judge_in), (tune_out, judge_out) = (
-        np.array_split(rng.permutation(side), 2) for side in (members, strangers)
+    (tune_in, evaluate_in), (tune_out, evaluate_out) = (
+        np.array_split(rng.permutation(side), 2) for side in (members, anonymous)
     )
     limits = np.unique(np.concatenate([tune_in, tune_out]))
     gains = (tune_in[None, :] <= limits[:, None]).mean(axis=1) - (
         tune_out[None, :] <= limits[:, None]
     ).mean(axis=1)
     caught, wronged = (
-        (side <= limits[int(gains.argmax())]).astype(np.float64) for side in (judge_in, judge_out)
+        (side <= limits[int(gains.argmax())]).astype(np.float64)
+        for side in (evaluate_in, evaluate_out)
     )
     draws = resample(len(caught), rng) @ caught / len(caught) - resample(
         len(wronged), rng
@@ -183,21 +184,21 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float((a * b).sum() / size) if size > 0 else 0.0
 
 
-def _pairs_beyond_chance(people: np.ndarray, popular_in: np.ndarray) -> np.ndarray:
+def _pairs_beyond_chance(users: np.ndarray, popular_in: np.ndarray) -> np.ndarray:
     """[P] phi coefficient of every pair of the most popular items: how far they are met together
     more than by chance.
     """
     top = np.argsort(-popular_in.mean(axis=0), kind="stable")[:PAIRS_OF]
-    met = people[:, top].astype(np.float64)
+    met = users[:, top].astype(np.float64)
     met -= met.mean(axis=0)
     size = np.sqrt((met**2).sum(axis=0))
     phi = met.T @ met / np.maximum(np.outer(size, size), 1e-12)
     return np.asarray(phi[np.triu_indices(len(top), 1)])
 
 
-def _spread(people: np.ndarray, rng: np.random.Generator) -> float:
-    """Median Jaccard distance between two different people, from at most 400 of them."""
-    some = people[rng.permutation(len(people))[:400]]
+def _spread(users: np.ndarray, rng: np.random.Generator) -> float:
+    """Median Jaccard distance between two different users, from at most 400 of them."""
+    some = users[rng.permutation(len(users))[:400]]
     return (
         float(np.median(_jaccard(some, some)[np.triu_indices(len(some), 1)]))
         if len(some) > 1

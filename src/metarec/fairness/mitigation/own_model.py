@@ -1,9 +1,9 @@
 """A model of its own for each group: the one of several that serves it best on validation
-newcomers.
+new users.
 
 Dwork et al. 2018, "Decoupled classifiers for group-fair and efficient machine learning",
 arXiv:1707.06613. Weights that help one group cost another, unless the other keeps the model it had;
-so a group can only lose by a choice that validation newcomers got wrong.
+so a group can only lose by a choice that validation new users got wrong.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
-from metarec.fairness.outcomes import judge
+from metarec.fairness.outcomes import evaluate
 from metarec.recommendation.slate import Request
 
 
@@ -35,7 +35,7 @@ class OwnModel:
     chosen: dict[str, str] = field(default_factory=dict)
     """Group -> name of its model, by `fit`."""
     grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
-    """How people are told apart, learned by `fit`."""
+    """How users are told apart, learned by `fit`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -46,13 +46,13 @@ class OwnModel:
         """Choose by the mean NDCG@10 over `shots`. The models inside are left as they are.
 
         Raises:
-            BadInput: if no validation newcomer states the attribute.
+            BadInput: if no validation new user states the attribute.
         """
-        self.grouping = grouping_of([person.profile for person in validation], self.by)
+        self.grouping = grouping_of([user.profile for user in validation], self.by)
         trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
         seed = int(rng.integers(2**31))  # the same for all: equal scores are ordered alike
         quality = {
-            name: judge(model, trial, self.shots, seed=seed).values("ndcg@10")
+            name: evaluate(model, trial, self.shots, seed=seed).values("ndcg@10")
             for name, model in self.models.items()
         }
         self.chosen = {
@@ -61,7 +61,7 @@ class OwnModel:
         }
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N], each row from the model of that person's group."""
+        """Log-scores [B, N], each row from the model of that user's group."""
         first = next(iter(self.models))
         names = np.array(
             [self.chosen.get(label, first) for label in self._labels(requests)], dtype=object

@@ -2,8 +2,8 @@
 evidence for it.
 
 Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn
-towards the common one as a Dirichlet prior of `shrinkage` pseudo-people draws it, so that a small
-group stays close to everyone. Its weight is chosen for each group on validation newcomers, and is 0
+towards the common one as a Dirichlet prior of `shrinkage` pseudo-users draws it, so that a small
+group stays close to everyone. Its weight is chosen for each group on validation new users, and is 0
 where it does not help there.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Dataset, Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
@@ -36,14 +36,14 @@ class GroupPrior:
     model: Scores
     by: str
     shrinkage: float = 50.0
-    """Pseudo-people of the common taste added to each group."""
+    """Pseudo-users of the common taste added to each group."""
     name: str = "group prior"
     weights: dict[str, float] = field(default_factory=dict)
     """Chosen by `fit`, per group."""
     tables: dict[str, np.ndarray] = field(default_factory=dict)
     """Group -> [N] log-ratio of its popularity to everyone's."""
     grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
-    """How people are told apart, learned by `fit`."""
+    """How users are told apart, learned by `fit`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -55,7 +55,7 @@ class GroupPrior:
         inside is left as it is.
 
         Raises:
-            BadInput: if nobody states the attribute, in training or among the newcomers.
+            BadInput: if nobody states the attribute, in training or among the new users.
         """
         users = train.interactions.frame["user_id"].unique(maintain_order=True).to_list()
         profiles = train.users.of_users(users)
@@ -69,17 +69,17 @@ class GroupPrior:
         labels = of_user[[row[user] for user in liked["user_id"]]]
         everyone = np.bincount(columns[columns >= 0], minlength=len(self.vocabulary)) + 1.0
         common = everyone / everyone.sum()
-        per_person = len(liked) / max(1, len(users))
+        per_user = len(liked) / max(1, len(users))
         for label in map(str, sorted(set(of_user) - {NOT_STATED})):
             own = np.bincount(
                 columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary)
             )
-            drawn = own + self.shrinkage * per_person * common
+            drawn = own + self.shrinkage * per_user * common
             self.tables[label] = np.log(drawn / drawn.sum() / common)
         self.weights = self._choose(train, validation, rng)
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N]; people of no known group keep the model's own."""
+        """Log-scores [B, N]; users of no known group keep the model's own."""
         return np.asarray(self.model.score(requests) + self._added(requests, self.weights))
 
     def _labels(self, requests: Sequence[Request]) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Rerankers of `recommendation`'s Protocol: slates calibrated to a person's taste, or bounded in
+"""Rerankers of `recommendation`'s Protocol: slates calibrated to a user's taste, or bounded in
 what items they show.
 
-Both are greedy, place by place, for all people at once. `Reranked` makes a fitted recommender
-judge-able with either.
+Both are greedy, place by place, for all users at once. `Reranked` makes a fitted recommender
+evaluate-able with either.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.newcomers import ColdUser
+from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Dataset, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
@@ -20,6 +20,7 @@ from metarec.features.events import parts_of
 from metarec.recommendation.rank import rank
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.slate import Request
+from metarec.runtime.gains import discounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +29,14 @@ class Calibrated:
     doi:10.1145/3240323.3240372).
 
     At each place the item with the largest `(1 - weight) score - weight KL(wanted || slate so far)`
-    is taken. Scores are put on [0, 1] within each person's candidates first, so that `weight` means
+    is taken. Scores are put on [0, 1] within each user's candidates first, so that `weight` means
     the same for every model.
     """
 
     categories: np.ndarray
     """[N, G] share of each item over categories."""
     wanted: np.ndarray
-    """[B, G] mix wanted for each person; a row of zeros leaves that person's order as it is."""
+    """[B, G] mix wanted for each user; a row of zeros leaves that user's order as it is."""
     weight: float = 0.5
     """In [0, 1]: 0 keeps the ranking."""
 
@@ -87,7 +88,7 @@ class ExposureBounded:
     ) -> np.ndarray:  # noqa: ARG002  # draws nothing
         """See `Reranker.rerank`."""
         is_protected = self.protected[np.maximum(candidates, 0)] & (candidates >= 0)
-        attention = 1.0 / np.log2(np.arange(2, k + 2))
+        attention = discounts(k)
         given = np.zeros(len(candidates))
         place_now = 0
 
@@ -144,7 +145,7 @@ def taste_of(
     categories: np.ndarray,
     liked_from: float = -np.inf,
 ) -> np.ndarray:
-    """[B, G] mix of categories in each person's liked history, as amounts; zeros where nothing was
+    """[B, G] mix of categories in each user's liked history, as amounts; zeros where nothing was
     liked.
     """
     pairs = [

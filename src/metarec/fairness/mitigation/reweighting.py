@@ -1,13 +1,13 @@
-"""Weights for training users: `Recommender.fit(..., user_weights=...)` counts each person that
+"""Weights for training users: `Recommender.fit(..., user_weights=...)` counts each user that
 much.
 
 - `reweigh`: every group counts the same in total (Kamiran and Calders 2012,
   doi:10.1007/s10115-011-0463-8, without the label, which a recommender has not one of); thirds by
-  activity hold as many people each, so they count the same in events;
-- `inverse_propensity`: people whose events are rarely seen count more (Schnabel et al. 2016,
+  activity hold as many users each, so they count the same in events;
+- `inverse_propensity`: users whose events are rarely seen count more (Schnabel et al. 2016,
   arXiv:1602.05352; propensity as a power of popularity, Yang et al. 2018,
-  doi:10.1145/3240323.3240355). Weights are per person, so an event's propensity enters through the
-  mean over the person's events.
+  doi:10.1145/3240323.3240355). Weights are per user, so an event's propensity enters through the
+  mean over the user's events.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import polars as pl
 from metarec.data.schema import BadInput, Dataset
 from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
-MOST_WEIGHT = 20.0
-"""No person counts more than this many times the mean: a handful of people must not become the
+MAX_WEIGHT = 20.0
+"""No user counts more than this many times the mean: a handful of users must not become the
 data.
 """
 
@@ -41,7 +41,7 @@ def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, floa
     """Weight of each training user, mean 1, so that groups count more evenly.
 
     Args:
-        by: profile attribute, people who do not state it keep weight 1; or `activity`.
+        by: profile attribute, users who do not state it keep weight 1; or `activity`.
         strength: 0 leaves everyone as they are, 1 lets every group count the same in total.
 
     Raises:
@@ -90,5 +90,5 @@ def _events_of_users(train: Dataset) -> pl.DataFrame:
 
 
 def _tamed(raw: np.ndarray) -> list[float]:
-    weights = np.minimum(raw / raw.mean(), MOST_WEIGHT)
+    weights = np.minimum(raw / raw.mean(), MAX_WEIGHT)
     return [float(w) for w in weights / weights.mean()]

@@ -19,7 +19,7 @@ TRAINING_MITIGATIONS = (*BY_GROUP, PROPENSITY)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mended:
+class Mitigated:
     """What to fit on."""
 
     data: Dataset
@@ -29,7 +29,7 @@ class Mended:
     """What was done, in a sentence."""
 
 
-def mended(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mended:
+def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mitigated:
     """The training data under a mitigation.
 
     Raises:
@@ -46,18 +46,18 @@ def mended(train: Dataset, name: str, by: str | None, rng: np.random.Generator) 
         raise BadInput(f"--mend {name} {needs}")
     if name == PROPENSITY or by is None:
         weights = inverse_propensity(train)
-        return Mended(data=train, weights=weights, said=f"{_range(weights)} by {PROPENSITY}")
+        return Mitigated(data=train, weights=weights, said=f"{_range(weights)} by {PROPENSITY}")
     if name == "reweighting":
         weights = reweigh(train, by)
         said = f"{_range(weights)}, so that groups of {by!r} count the same"
-        return Mended(data=train, weights=weights, said=said)
+        return Mitigated(data=train, weights=weights, said=said)
     more = (
         upsample(train, by, rng) if name == "upsampling" else augment_with_gan(train, by, rng).data
     )
     added = _users(more) - _users(train)
     made = "copied" if name == "upsampling" else "made up by a GAN"
     said = f"{added:,} users {made}, so that groups of {by!r} are of one size"
-    return Mended(data=more, weights=None, said=said)
+    return Mitigated(data=more, weights=None, said=said)
 
 
 def _users(data: Dataset) -> int:

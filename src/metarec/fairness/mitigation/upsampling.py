@@ -1,4 +1,4 @@
-"""Simple upsampling: people of small groups are copied until groups are even. The plain thing any
+"""Simple upsampling: users of small groups are copied until groups are even. The plain thing any
 cleverer one must beat.
 """
 
@@ -17,19 +17,19 @@ COPY = "copy"
 """Ids of copies read `copy:N:ID`, so that they can be told and taken out again."""
 
 
-def missing_people(groups: Groups, strength: float = 1.0) -> dict[str, int]:
-    """How many people each stated group lacks to reach the largest one; `strength` 0.5 goes half
+def missing_users(groups: Groups, strength: float = 1.0) -> dict[str, int]:
+    """How many users each stated group lacks to reach the largest one; `strength` 0.5 goes half
     the way.
     """
-    sizes = {label: people for label, people in groups.sizes.items() if label != NOT_STATED}
+    sizes = {label: users for label, users in groups.sizes.items() if label != NOT_STATED}
     largest = max(sizes.values())
-    return {label: round(strength * (largest - people)) for label, people in sizes.items()}
+    return {label: round(strength * (largest - users)) for label, users in sizes.items()}
 
 
 def upsample(
     train: Dataset, by: str, rng: np.random.Generator, *, strength: float = 1.0
 ) -> Dataset:
-    """The same data with people of smaller groups copied at random until all groups are as large as
+    """The same data with users of smaller groups copied at random until all groups are as large as
     the largest.
 
     Args:
@@ -43,7 +43,7 @@ def upsample(
     ids = np.array(users, dtype=object)
     drawn = [
         rng.choice(ids[groups.mask(label)], size=lacking)
-        for label, lacking in missing_people(groups, strength).items()
+        for label, lacking in missing_users(groups, strength).items()
         if lacking
     ]
     return _with_copies(train, np.concatenate(drawn)) if drawn else train
@@ -59,7 +59,7 @@ def _with_copies(train: Dataset, originals: np.ndarray) -> Dataset:
         },
         schema={"user_id": pl.Utf8, "copy_id": pl.Utf8},
     )
-    return with_people(
+    return with_users(
         train, _renamed(train.interactions.frame, copies), _renamed(train.users.frame, copies)
     )
 
@@ -73,8 +73,8 @@ def _renamed(frame: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_people(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dataset:
-    """`data` with further people: their events and profile rows, in the columns of the data's
+def with_users(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dataset:
+    """`data` with further users: their events and profile rows, in the columns of the data's
     own.
     """
     interactions = data.interactions.keep(

@@ -40,7 +40,7 @@ class TextEncoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in front of a person."""
+        """What to call it in front of a user."""
         ...
 
     @property

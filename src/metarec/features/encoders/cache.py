@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 KEY_BYTES = 16
-MOST_SHARDS = 32
+MAX_SHARDS = 32
 """With more shards than this, small ones are melted into one."""
 
 
@@ -85,7 +85,7 @@ class EncodingCache:
         try:
             self._write(keys, vectors)
             paths = self._paths()
-            if len(paths) > MOST_SHARDS:
+            if len(paths) > MAX_SHARDS:
                 self._melt(_small_ones(paths))
         except OSError:
             return

@@ -103,7 +103,7 @@ class Advice:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The advice as a person reads it."""
+        """The advice as a user reads it."""
         survey = self.survey
         said = [
             f"Text: {survey.with_text:,} of {survey.items:,} items"

@@ -221,8 +221,8 @@ def encoder_from_state(
 
 
 def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Vectors of texts that will hardly come again, such as a visitor's: nothing is looked up on
-    disk or kept there.
+    """Vectors of texts that will hardly come again, such as an anonymous user's: nothing is looked
+    up on disk or kept there.
     """
     return (
         encoder.encode(texts, keep=False)

@@ -41,7 +41,7 @@ IMAGE_COLUMNS = (
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 EFFICIENTNET = "efficientnet-lite0"
 NAMES = ("auto", EFFICIENTNET, "cnn", "colors")
-MOST_PIXELS = 60_000_000
+MAX_PIXELS = 60_000_000
 """A larger picture is passed over: it would take gigabytes to open."""
 BATCH = 32
 
@@ -51,7 +51,7 @@ class ImageEncoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in front of a person."""
+        """What to call it in front of a user."""
         ...
 
     @property
@@ -124,7 +124,7 @@ def read_image(path: Path) -> Any | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata; a picture too large is checked for here
             with Image.open(path) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
+                if opened.width * opened.height > MAX_PIXELS:
                     return None
                 picture = ImageOps.exif_transpose(opened)
                 return _as_rgb(picture)
@@ -374,12 +374,12 @@ def _load_image_model(located: Located) -> Any:
                 f"{located.name!r} cannot be loaded as an image model ({first}); "
                 f"give a ViT-like model or {EFFICIENTNET!r}"
             ) from error
-    made_up = sorted(name for name in told.get("missing_keys", ()) if "pooler" not in name)
-    if made_up:
+    synthetic = sorted(name for name in told.get("missing_keys", ()) if "pooler" not in name)
+    if synthetic:
         raise BadInput(
-            f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors "
+            f"the weights of {located.name!r} do not fit its config.json: {len(synthetic)} tensors "
             f"are missing "
-            f"(the first is {made_up[0]!r})"
+            f"(the first is {synthetic[0]!r})"
         )
     return processor, model.eval()
 

@@ -75,8 +75,8 @@ def item_reader(
         rng=derive(seed, "fine-tune"),
         progress=progress,
     )
-    verdict = "kept" if tuned.improved else "not kept"
+    outcome = "kept" if tuned.improved else "not kept"
     return tuned.encoder, (
         f"{reason}; fine-tuned by LoRA: NDCG@10 of held-out items {tuned.frozen_score:.3f} frozen, "
-        f"{tuned.tuned_score:.3f} tuned, {verdict}"
+        f"{tuned.tuned_score:.3f} tuned, {outcome}"
     )

@@ -1,5 +1,5 @@
-"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the bar
-to beat.
+"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the
+best baseline to beat.
 
 Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside
 the attention weights are learned, so little data cannot spoil the model much, and what changed is a
@@ -8,7 +8,6 @@ few hundred kilobytes.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,9 @@ from metarec.features.encoders.pretrained import (
     prompted_texts,
 )
 from metarec.runtime.extras import require
+from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.training import Watch, one_of, train
 
 ATTENTION_WEIGHTS = (
     "query",
@@ -65,7 +66,7 @@ class LoraOptions:
     max_tokens: int = 64
     """Tokens read of a text while training."""
     held_out: float = 0.15
-    """Share of items never trained on: they are the cold items that judge."""
+    """Share of items never trained on: they are the cold items that evaluate."""
     check_every: int = 25
     """Steps between two judgements."""
     patience: int = 4
@@ -102,7 +103,7 @@ def fine_tune(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> FineTuned:
-    """Teach a text encoder which items go together for people, and keep it only if unseen items are
+    """Teach a text encoder which items go together for users, and keep it only if unseen items are
     ranked better.
 
     In a step some items are read; for each user who liked several of them, the others must name
@@ -124,10 +125,10 @@ def fine_tune(
         & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1)
     )
     shuffled = rng.permutation(usable)
-    judged, learned = np.split(shuffled, [int(options.held_out * len(usable))])
-    if len(learned) < 4 or len(judged) < 2:
+    evaluated, learned = np.split(shuffled, [int(options.held_out * len(usable))])
+    if len(learned) < 4 or len(evaluated) < 2:
         raise BadInput(
-            f"only {len(usable)} items have both text and two people who liked them; fine-tuning "
+            f"only {len(usable)} items have both text and two users who liked them; fine-tuning "
             f"needs dozens at least"
         )
     with torch.random.fork_rng(devices=[]):
@@ -138,7 +139,7 @@ def fine_tune(
             encoder=encoder,
             options=options,
             learned=learned,
-            judged=judged,
+            evaluated=evaluated,
         )
         frozen_score = tuner.score(None)
         best_score, best = tuner.run(rng, progress)
@@ -174,12 +175,7 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     if not len(rows):
         return 0.0
     scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(
-        np.arange(2, order.shape[1] + 2)
-    )
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(asked[rows].sum(axis=1), k) - 1]
-    return float((gains.sum(axis=1) / ideal).mean())
+    return float(ndcg_of_scores(scores, asked[rows], k).mean())
 
 
 @dataclass(kw_only=True)
@@ -191,14 +187,14 @@ class _Tuner:
     encoder: PretrainedEncoder
     options: LoraOptions
     learned: np.ndarray
-    judged: np.ndarray
+    evaluated: np.ndarray
     in_16_bits: bool = field(default_factory=knows_bf16)
     """Read in 16 bits while tuning, three times as fast where the processor knows them; what is
     learned stays in 32.
     """
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
-        """The best score on the judged items, and the adapter that reached it."""
+        """The best score on the evaluated items, and the adapter that reached it."""
         options, peft = self.options, require("peft", "tune")
         tokenizer, base = load_model(self.encoder.located)
         names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(
@@ -234,33 +230,31 @@ class _Tuner:
         popularity = torch.from_numpy(
             np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32)
         )
-        best_score, best, waited = -np.inf, None, 0
-        for step in range(1, options.steps + 1):
+
+        def loss(done: int) -> Tensor | None:  # noqa: ARG001
             model.train()
-            items = np.sort(
-                rng.choice(
-                    self.learned, size=min(options.items_per_step, len(self.learned)), replace=False
-                )
-            )
-            loss = self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
-            if loss is not None:
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            schedule.step()
-            progress(
-                "fine-tune text encoder",
-                step / options.steps,
-                "" if loss is None else f"loss {loss.item():.3f}",
-            )
-            if step % options.check_every == 0 or step == options.steps:
-                adapter = _adapter(model, 2.0)
-                score, waited = self.score(adapter), waited + 1
-                if score > best_score:
-                    best_score, best, waited = score, copy.deepcopy(adapter), 0
-                if waited >= options.patience:
-                    break
-        return best_score, best
+            count = min(options.items_per_step, len(self.learned))
+            items = np.sort(rng.choice(self.learned, size=count, replace=False))
+            return self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
+
+        def tell(done: int, loss: float | None) -> None:
+            said = "" if loss is None else f"loss {loss:.3f}"
+            progress("fine-tune text encoder", done / options.steps, said)
+
+        found = train(
+            options.steps,
+            one_of(loss),
+            optimizer,
+            schedule=schedule,
+            watch=Watch(
+                quality=lambda: self.score(_adapter(model, 2.0)),
+                state=lambda: _adapter(model, 2.0),
+                every=options.check_every,
+                patience=options.patience,
+            ),
+            tell=tell,
+        )
+        return found.quality, found.state
 
     def score(self, adapter: Adapter | None) -> float:
         """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""
@@ -270,7 +264,7 @@ class _Tuner:
             else self.encoder.options
         )
         reader = PretrainedEncoder(self.encoder.located, reading, adapter=adapter, cache=False)
-        return cold_ndcg(reader.encode(self.texts), self.liked, self.judged)
+        return cold_ndcg(reader.encode(self.texts), self.liked, self.evaluated)
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Vectors of unit length of some items' texts, with gradients: [I, D]."""

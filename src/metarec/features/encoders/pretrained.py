@@ -54,7 +54,7 @@ arXiv:2307.16645); without it the last token
 says what follows the last word, which put new office goods at .119 instead of .272
 (docs/experiments).
 """
-MOST_TOKENS = 512
+MAX_TOKENS = 512
 LETTERS_PER_TOKEN = 16
 """Letters read per token allowed; no language needs more, and a text of megabytes would take
 minutes to cut into tokens.
@@ -582,12 +582,12 @@ def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
         raise BadInput(
             f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model"
         )
-    made_up = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
-    if made_up:
+    synthetic = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
+    if synthetic:
         raise BadInput(
-            f"the weights of {located.name!r} do not fit its config.json: {len(made_up)} tensors "
+            f"the weights of {located.name!r} do not fit its config.json: {len(synthetic)} tensors "
             f"are missing "
-            f"(the first is {sorted(made_up)[0]!r}); give a complete checkpoint"
+            f"(the first is {sorted(synthetic)[0]!r}); give a complete checkpoint"
         )
 
 
@@ -633,11 +633,11 @@ def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, i
         ONE_WORD if way == "last" and not pooling else "{text}"
     )  # a model that says how it is pooled was trained to be read so
     prompt = asked if options.prompt == "auto" else options.prompt
-    positions = config.get("max_position_embeddings", config.get("n_positions", MOST_TOKENS))
+    positions = config.get("max_position_embeddings", config.get("n_positions", MAX_TOKENS))
     limit = sentence.get("max_seq_length") or positions
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         limit = min(limit, positions - 2)  # these keep two positions for themselves
-    return way, prompt, min(options.max_tokens or MOST_TOKENS, int(limit), MOST_TOKENS)
+    return way, prompt, min(options.max_tokens or MAX_TOKENS, int(limit), MAX_TOKENS)
 
 
 def is_decoder(config: dict[str, Any]) -> bool:
@@ -698,6 +698,6 @@ def _json(path: Path) -> dict[str, Any]:
 def _first_line(error: Exception) -> str:
     if "ignore_mismatched_sizes" in str(
         error
-    ):  # transformers points to a report that a person here does not see
+    ):  # transformers points to a report that a user here does not see
         return "weights of another shape than its config.json says"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,13 +1,13 @@
-"""New items as tasks: who will like an item, from what it is and from the first people who met it.
+"""New items as tasks: who will like an item, from what it is and from the first users who met it.
 
-The roles of people and items are swapped and the same learners serve. A task is an item; its
-support is its first raters, its profile its content, and what is scored are people. Items must also
-compare with each other for one person, so the outer loss is a softmax over the *items* of the
-meta-batch for each person who liked some of them: that teaches how popular an item of such content
+The roles of users and items are swapped and the same learners serve. A task is an item; its
+support is its first raters, its profile its content, and what is scored are users. Items must also
+compare with each other for one user, so the outer loss is a softmax over the *items* of the
+meta-batch for each user who liked some of them: that teaches how popular an item of such content
 becomes as well as with whom.
 
 A learner sees content through few dimensions, so it is weighed against plain signs that see all of
-it: how near the text is to what the person liked, and the likes such content is expected to get.
+it: how near the text is to what the user liked, and the likes such content is expected to get.
 The weights are learned on items kept out of meta-training.
 """
 
@@ -35,23 +35,23 @@ from metarec.models.few_shot.training import Training, meta_train
 from metarec.runtime.progress import Progress, silent
 
 FOLDS = 8
-"""People are described without the items of the fold a meta-batch is drawn from, as a new item's
+"""Users are described without the items of the fold a meta-batch is drawn from, as a new item's
 raters will be.
 """
-MOST_RATERS = 10
+MAX_RATERS = 10
 NO_RATERS = 0.4
 """Share of tasks that show no rater."""
 EVIDENCE = 5.0
-"""Events of a person that count half: a short history says less of them."""
+"""Events of a user that count half: a short history says less of them."""
 DISLIKED = -0.3
-"""Weight of a disliked event in the description of a person."""
+"""Weight of a disliked event in the description of a user."""
 HELD_OUT = 0
 """The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
 weighed.
 """
-JUDGES = 2000
-"""Held-out items, and people asked about them, at most."""
-TRUST_AT = 2.0
+TEST_USERS = 2000
+"""Held-out items, and users asked about them, at most."""
+CONFIDENT_AT = 2.0
 """Raters of an item that move its weights half way from those of none to those of many."""
 BLOCK = 20_000_000
 """Cosines held at a time."""
@@ -61,18 +61,18 @@ TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_ev
 
 
 Met = tuple[sp.csr_matrix, np.ndarray]
-"""[people, N] of known items, and [people, 2]."""
+"""[users, N] of known items, and [users, 2]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewItems:
-    """A learner of new items: content and raters in, scores of people out."""
+    """A learner of new items: content and raters in, scores of users out."""
 
     name: str
     """Of the learner."""
     prior: Prior
     factors: np.ndarray
-    """[N, F] float32 of known items, collaborative and of content, from which people are described.
+    """[N, F] float32 of known items, collaborative and of content, from which users are described.
     """
     scale: ValueScale
     expected: np.ndarray
@@ -151,7 +151,7 @@ class NewItems:
         return meta_train(
             self.learner,
             tasks,
-            tasks.people[0],
+            tasks.users[0],
             rng=rng,
             profile=profile,
             progress=progress,
@@ -169,61 +169,61 @@ class NewItems:
         content: np.ndarray,
         raters: Histories,
         rater_histories: Histories,
-        people: Histories,
+        users: Histories,
         texts: np.ndarray | None = None,
     ) -> np.ndarray:
-        """[people, items] float32 log-scores of new items.
+        """[users, items] float32 log-scores of new items.
 
         Args:
             content: [items, C] what each item is.
             raters: for each item, who rated it (rows of `rater_histories`) and how, on the data's
                 own scale.
-            rater_histories: what those people did, by known items.
-            people: whom to score for.
+            rater_histories: what those users did, by known items.
+            users: whom to score for.
             texts: [items, E] their text embeddings, if the model was given any.
         """
-        asked = self.describe(people)
+        asked = self.describe(users)
         everyone = ItemFeatures.of(
             torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0)
         )
         shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
         items = self._adapted(content, texts, shown, everyone)
         return self._scores(
-            items, everyone.take(torch.arange(len(asked))), self.likeness(items.texts, people)
+            items, everyone.take(torch.arange(len(asked))), self.likeness(items.texts, users)
         )
 
     def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
         """Items that nobody has rated, adapted once for all who will be asked about; arguments as
         for `scores`.
         """
-        nobody, stranger = (
+        nobody, anonymous = (
             Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1)
         )
         return self._adapted(
             content,
             texts,
             nobody,
-            ItemFeatures.of(self.describe(stranger), rng=np.random.default_rng(0)),
+            ItemFeatures.of(self.describe(anonymous), rng=np.random.default_rng(0)),
         )
 
     def scores_of(
         self,
         items: AdaptedItems,
-        people: Histories,
+        users: Histories,
         *,
         likeness: np.ndarray | None = None,
         met: Met | None = None,
     ) -> np.ndarray:
-        """[people, items] float32 log-scores of items already adapted.
+        """[users, items] float32 log-scores of items already adapted.
 
         Args:
-            likeness: [2, items, people] of `likeness`, where it is known already.
+            likeness: [2, items, users] of `likeness`, where it is known already.
             met: of `met`, where it is known already.
         """
         return self._scores(
             items,
-            ItemFeatures.asked(self.describe(people, met)),
-            self.likeness(items.texts, people) if likeness is None else likeness,
+            ItemFeatures.asked(self.describe(users, met)),
+            self.likeness(items.texts, users) if likeness is None else likeness,
         )
 
     def _adapted(
@@ -291,11 +291,11 @@ class NewItems:
         """[items, E] text embeddings as `self.texts` holds them."""
         return placed(texts, self.center)
 
-    def likeness(self, texts: np.ndarray, people: Histories) -> np.ndarray:
-        """[2, items, people] float32 cosines of `placed` texts to the mean of what a person liked,
+    def likeness(self, texts: np.ndarray, users: Histories) -> np.ndarray:
+        """[2, items, users] float32 cosines of `placed` texts to the mean of what a user liked,
         and to the nearest of it; 0 without.
         """
-        liked = people.where(self.scale.seen(people, "liking").values > 0)
+        liked = users.where(self.scale.seen(users, "liking").values > 0)
         to_mean = texts @ _unit(liked.matrix(len(self.texts)) @ self.texts).T
         nearest = np.zeros_like(to_mean)
         for block in np.array_split(
@@ -309,27 +309,27 @@ class NewItems:
                 ).T
         return np.stack([to_mean, nearest]).astype(np.float32)
 
-    def met(self, people: Histories) -> Met:
-        """What each person met, signed by how they liked it, and what describes them beside it: the
+    def met(self, users: Histories) -> Met:
+        """What each user met, signed by how they liked it, and what describes them beside it: the
         same to all learners of a scale.
         """
-        liking = self.scale.seen(people, "liking").values
+        liking = self.scale.seen(users, "liking").values
         signs = np.where(liking > 0, np.float32(1.0), np.float32(DISLIKED)) * np.float32(3.0)
-        signs /= np.repeat(people.lengths + np.float32(EVIDENCE), people.lengths)
-        extra = np.stack([np.ones(len(people)), np.log1p(people.lengths) / 5.0], axis=1)
-        return people.matrix(len(self.factors), signs), extra.astype(np.float32)
+        signs /= np.repeat(users.lengths + np.float32(EVIDENCE), users.lengths)
+        extra = np.stack([np.ones(len(users)), np.log1p(users.lengths) / 5.0], axis=1)
+        return users.matrix(len(self.factors), signs), extra.astype(np.float32)
 
-    def describe(self, people: Histories, met: Met | None = None) -> Tensor:
-        """[people, F + 2] signed mean of the factors of what they met, a constant, and how much
+    def describe(self, users: Histories, met: Met | None = None) -> Tensor:
+        """[users, F + 2] signed mean of the factors of what they met, a constant, and how much
         they did.
         """
-        signed, extra = self.met(people) if met is None else met
+        signed, extra = self.met(users) if met is None else met
         return torch.from_numpy(np.concatenate([signed @ self.factors, extra], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptedItems:
-    """New items after their raters, for all people."""
+    """New items after their raters, for all users."""
 
     params: Params
     raters: Tensor
@@ -341,7 +341,7 @@ class AdaptedItems:
 @dataclass(frozen=True, kw_only=True)
 class _ComparesItems:
     """A learner whose tasks are items: its loss is a softmax over the batch's items for each
-    person.
+    user.
     """
 
     inner: Learner
@@ -399,13 +399,13 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor:
-    """[items, people] sum of four parts, each [items, people] or [items, 1], weighed by how many
+    """[items, users] sum of four parts, each [items, users] or [items, 1], weighed by how many
     raters each item [items] has.
     """
     weight_PI1 = weights[0, :, None, None]  # the same for all items
     if raters.any():
-        trust = (raters / (raters + TRUST_AT)).to(weights.dtype)
-        weight_PI1 = weight_PI1 + weights[1, :, None, None] * trust[:, None]
+        confidence = (raters / (raters + CONFIDENT_AT)).to(weights.dtype)
+        weight_PI1 = weight_PI1 + weights[1, :, None, None] * confidence[:, None]
     total = weight_PI1[0] * parts[0]
     for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
         total = torch.addcmul(total, weight, part)
@@ -414,14 +414,14 @@ def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class _HeldOut:
-    """Items no meta-batch holds, each with the raters it shows, and some people who liked one."""
+    """Items no meta-batch holds, each with the raters it shows, and some users who liked one."""
 
     support: Support
     query: Query
-    people: ItemFeatures
+    users: ItemFeatures
     """Described without these items."""
-    judges: Tensor
-    """[J] rows of `people`."""
+    test_users: Tensor
+    """[J] rows of `users`."""
     likeness: Tensor
     """[2, items, J]"""
 
@@ -435,15 +435,15 @@ class _HeldOut:
 
     def _parts(self, learner: Learner, prior: Prior) -> Tensor:
         with torch.no_grad():
-            params = learner.adapt(prior, self.support, self.people)
-            scores = learner.score(prior, params, self.people.take(self.judges))
+            params = learner.adapt(prior, self.support, self.users)
+            scores = learner.score(prior, params, self.users.take(self.test_users))
         return torch.cat(
             [torch.stack([scores, params["expected"].expand_as(scores)]), self.likeness]
         )
 
 
 def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
-    """[2, 4] weights of parts [4, items, people] that lose least by `between_items_loss`, which is
+    """[2, 4] weights of parts [4, items, users] that lose least by `between_items_loss`, which is
     convex in them.
     """
     scale = (
@@ -471,11 +471,11 @@ def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
 
 
 def between_items_loss(scores: Tensor, query: Query) -> Tensor:
-    """Softmax over the items of a batch for each person, a mean over all (item, person) pairs that
+    """Softmax over the items of a batch for each user, a mean over all (item, user) pairs that
     were liked, in nats.
 
     Args:
-        scores: [items, people].
+        scores: [items, users].
         query: for each item, who liked it; a pair that is no candidate (a rater shown) takes no
             part.
     """
@@ -538,7 +538,7 @@ class _ItemTasks:
     """[N] fold of each item."""
 
     @cached_property
-    def people(self) -> list[ItemFeatures]:
+    def users(self) -> list[ItemFeatures]:
         """Everyone, described without the items of each fold."""
         histories, rng = self.behaviour.histories, np.random.default_rng(0)
         return [
@@ -572,30 +572,30 @@ class _ItemTasks:
         """All items of the fold kept out; None where nobody liked two of them, so that there is
         nothing to compare.
         """
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:JUDGES])
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:TEST_USERS])
         batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(batch.query.items[batch.query.is_real].numpy())
         if len(items) < 2 or not len(likers):
             return None
-        judges = rng.permutation(likers)[:JUDGES]
+        test_users = rng.permutation(likers)[:TEST_USERS]
         place = np.full(len(self.behaviour.histories), -1)
-        place[judges] = np.arange(len(judges))
+        place[test_users] = np.arange(len(test_users))
         at = torch.from_numpy(place)[batch.query.items]
         assert batch.query.is_candidate is not None, "raters shown are no candidates"
         query = Query(
             items=at.clamp(min=0),
             values=batch.query.values,
             is_real=batch.query.is_real & (at >= 0),
-            is_candidate=batch.query.is_candidate[:, judges],
+            is_candidate=batch.query.is_candidate[:, test_users],
         )
-        histories = self.behaviour.histories.users(judges)
+        histories = self.behaviour.histories.users(test_users)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
         likeness = self.new_items.likeness(self.new_items.texts[items], shown)
         return _HeldOut(
             support=batch.support,
             query=query,
-            people=self.people[HELD_OUT],
-            judges=torch.from_numpy(judges),
+            users=self.users[HELD_OUT],
+            test_users=torch.from_numpy(test_users),
             likeness=torch.from_numpy(likeness),
         )
 
@@ -614,7 +614,7 @@ class _ItemTasks:
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
         raters = self.raters.users(items).shuffled(rng)
         shots = np.where(
-            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MOST_RATERS + 1, len(items))
+            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MAX_RATERS + 1, len(items))
         )
         shots = np.minimum(shots, raters.lengths // 2)
         shown, asked = raters.first(shots), raters.after(shots)
@@ -630,7 +630,7 @@ class _ItemTasks:
         )
         profile = with_expected(self.behaviour.content[items], self.expected[fold])
         return TaskBatch(
-            support=padded_support(shown, profile, MOST_RATERS),
+            support=padded_support(shown, profile, MAX_RATERS),
             query=query,
-            items=self.people[fold],
+            items=self.users[fold],
         )

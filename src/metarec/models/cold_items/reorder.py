@@ -1,11 +1,11 @@
 """Items nobody has met: which of them takes which of the places that the gate gives to them all.
 
-The gate learns from items that people have met, whose popularity and companions it knows. Of items
+The gate learns from items that users have met, whose popularity and companions it knows. Of items
 without a single event it knows neither; hidden items ranked among themselves by the gate alone
 stood behind plain likeness of texts and expected popularity on two data sets of three
 (docs/experiments). A learner of new items, trained on exactly that, orders them better, but its
 scores compare new items with each other only. So the scores stay what the gate made them, and are
-dealt anew among the new items in the learner's order: how many of them reach a slate is the gate's
+given anew among the new items in the learner's order: how many of them reach a slate is the gate's
 to say, which of them the learner's.
 """
 
@@ -25,17 +25,17 @@ from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
 """Name of this addend of a score."""
-MOST = 1_000
-"""New items that are dealt places, those with the most expected likes; a longer tail stays where
+MAX_ROWS = 1_000
+"""New items that are given places, those with the most expected likes; a longer tail stays where
 the gate put it.
 """
 LEARNERS = 3
 """Learners whose scores are added up: which items they are kept from, to learn when to stop and
 what to trust, is drawn by lot.
 """
-MOST_PEOPLE = 10_000
+MAX_USERS = 10_000
 """Training users that the learner learns from."""
-FEWEST = 8 * FOLDS
+MIN_LIKERS = 8 * FOLDS
 """Items with likes from which on there is something to learn of items."""
 
 
@@ -64,10 +64,10 @@ class NewItemPlaces:
         """
         histories = behaviour.histories
         liked = np.unique(histories.items[behaviour.is_liked(histories)])
-        if len(liked) < FEWEST or not behaviour.content.shape[1]:
+        if len(liked) < MIN_LIKERS or not behaviour.content.shape[1]:
             return None
-        if len(histories) > MOST_PEOPLE:
-            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MOST_PEOPLE]))
+        if len(histories) > MAX_USERS:
+            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MAX_USERS]))
         texts = text.astype(np.float32) if text.shape[1] else None
         learners = [
             NewItems.fit(behaviour, rng, texts=texts, progress=progress) for _ in range(LEARNERS)
@@ -87,21 +87,21 @@ class NewItemPlaces:
         """Whether there are new items to choose between."""
         return len(self.rows) > 1
 
-    def deal(self, scores: Float[np.ndarray, "people items"], support: Histories) -> None:
-        """Deal the scores of new items anew, in place, to each person in the order that the learner
+    def deal(self, scores: Float[np.ndarray, "users items"], support: Histories) -> None:
+        """Deal the scores of new items anew, in place, to each user in the order that the learner
         would show them.
         """
         if self.is_needed:
-            scores[:, self._dealt] = self._anew(scores[:, self._dealt], support)
+            scores[:, self._reordered] = self._anew(scores[:, self._reordered], support)
 
     def part(
-        self, scores: Float[np.ndarray, "people items"], support: Histories
-    ) -> Float[np.ndarray, "people items"]:
-        """[B, N] what `deal` adds to each score: 0 for items that people have met."""
+        self, scores: Float[np.ndarray, "users items"], support: Histories
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N] what `deal` adds to each score: 0 for items that users have met."""
         added = np.zeros_like(scores)
         if self.is_needed:
-            given = scores[:, self._dealt]
-            added[:, self._dealt] = self._anew(given, support) - given
+            given = scores[:, self._reordered]
+            added[:, self._reordered] = self._anew(given, support) - given
         return added
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
@@ -117,15 +117,15 @@ class NewItemPlaces:
             learner.scores_of(items, known, likeness=likeness, met=met)
             for learner, items in zip(self.learners, self._adapted, strict=True)
         )
-        dealt = np.empty_like(scores)
-        np.put_along_axis(dealt, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
-        return dealt
+        reordered = np.empty_like(scores)
+        np.put_along_axis(reordered, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
+        return reordered
 
     @cached_property
-    def _dealt(self) -> np.ndarray:
+    def _reordered(self) -> np.ndarray:
         """[at most MOST] rows."""
         expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
-        return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MOST]])
+        return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MAX_ROWS]])
 
     def _text_of(self, rows: np.ndarray) -> np.ndarray | None:
         return self.text[rows].astype(np.float32) if self.text.shape[1] else None
@@ -133,7 +133,7 @@ class NewItemPlaces:
     @cached_property
     def _adapted(self) -> list[AdaptedItems]:
         return [
-            learner.unrated(self.content[self._dealt], self._text_of(self._dealt))
+            learner.unrated(self.content[self._reordered], self._text_of(self._reordered))
             for learner in self.learners
         ]
 

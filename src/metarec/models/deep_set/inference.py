@@ -1,12 +1,12 @@
-"""The newcomer network as it is served: what it wants after a whole support, and only then.
+"""The deep-set network as it is served: what it wants after a whole support, and only then.
 
-`DeepSetNetwork.people` reads every prefix, which training needs, in some eighty small steps; for
-one person nearly all of its time goes into starting them. Here the weights do not change any more:
+`DeepSetNetwork.users` reads every prefix, which training needs, in some eighty small steps; for
+one user nearly all of its time goes into starting them. Here the weights do not change any more:
 scales and shifts of norms are taken into the layers that follow, what stands beside each other is
 one product, and modules are not called at all. A test holds the two to the same numbers;
 one user's answer takes half the time, .3 ms of a slate's 3.3 (docs/experiments, 2026-11-28).
 
-Shape letters as in `network`; T = L + 1 tokens, the first of which is the person before
+Shape letters as in `network`; T = L + 1 tokens, the first of which is the user before
 any event.
 """
 
@@ -67,11 +67,11 @@ class ServedNetwork:
         """[B, D] of which the products with `items` are the logits, but for the bias of each item.
 
         Args:
-            items_BL: the events of each person from the left, oldest first; what stands beyond them
+            items_BL: the events of each user from the left, oldest first; what stands beyond them
                 is not looked at.
             values_BL: their values.
-            lengths_B: how many events each person has, at most L.
-            profile_BP: columns of what people stated of themselves.
+            lengths_B: how many events each user has, at most L.
+            profile_BP: columns of what users stated of themselves.
         """
         longest = items_BL.shape[1]
         first_BD = profile_BP @ self._profile.T

@@ -1,7 +1,7 @@
-"""The network for newcomers: a set reader with a small causal Transformer beside it, trained on
-people cut short.
+"""The network for new users: a set reader with a small causal Transformer beside it, trained on
+users cut short.
 
-Every training user is shown as a newcomer would be (the first k events of their pool, k drawn anew
+Every training user is shown as a new user would be (the first k events of their pool, k drawn anew
 each time) and must name everything they liked afterwards. The reader of the set (Zaheer et al.
 2017, "Deep Sets", arXiv:1703.06114) carries most of the weight; attention enters through a gate
 that starts almost shut, because on small data it added nothing (research notes). An item is its
@@ -25,8 +25,10 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories, PaddedHistories
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.config import ModelConfig, setting
+from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import ItemVectors
 from metarec.runtime.device import one_thread
+from metarec.runtime.training import Watch, one_of, train, weights_of
 
 VALUE_LEVELS = 5
 STEPS, MANY_USERS = 300, 3000
@@ -35,7 +37,7 @@ WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
 """From this many items on, products with the catalog are large enough to share among threads."""
-MOST_LOGITS = 20_000
+MAX_LOGITS = 20_000
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
@@ -109,7 +111,7 @@ class DeepSetNetwork(nn.Module):
         for table in (self.value.weight, self.place.weight, self.profile.weight, self.out.weight):
             nn.init.normal_(table, std=0.02)
 
-    def people(
+    def users(
         self,
         items_BL: Int[Tensor, "B L"],
         values_BL: Float[Tensor, "B L"],
@@ -117,7 +119,7 @@ class DeepSetNetwork(nn.Module):
         profile_BP: Float[Tensor, "B P"],
         items_ND: Float[Tensor, "N D"],
     ) -> Float[Tensor, "B L+1 D"]:
-        """[B, L + 1, D] what is known of each person after 0, 1, ... L events."""
+        """[B, L + 1, D] what is known of each user after 0, 1, ... L events."""
         place = self.place.weight[: items_BL.shape[1] + 1]
         first = (
             functional.dropout(profile_BP, self.sizes.profile_dropout, self.training)
@@ -140,14 +142,14 @@ class DeepSetNetwork(nn.Module):
 
     def score(
         self,
-        people: Float[Tensor, "*B D"],
+        users: Float[Tensor, "*B D"],
         items_ND: Float[Tensor, "N D"],
         columns: Int[Tensor, "C"] | None = None,
     ) -> Float[Tensor, "*B items"]:
         """[..., N] logits, or only those of some `columns`."""
         if columns is not None:
             items_ND = items_ND[columns]
-        logits: Tensor = self.out(people) @ items_ND.T + (
+        logits: Tensor = self.out(users) @ items_ND.T + (
             self.bias if columns is None else self.bias[columns]
         )
         return logits
@@ -193,29 +195,28 @@ def train_network(
             if behaviour.weights is None
             else behaviour.weights[learn] / behaviour.weights[learn].sum()
         )
-        best, best_state = np.inf, network.state_dict()
-        for step in range(1, steps + 1):
-            network.train()
-            users = rng.choice(
-                learn, min(sizes.users_per_step, len(learn)), replace=False, p=chance
-            )
-            optimizer.zero_grad()
-            # Torch leaves it untyped
-            _episode_loss(network, behaviour, users, rng).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            if watched and (step % WATCH_EVERY == 0 or step == steps):
-                with torch.inference_mode():
-                    loss = float(
-                        _episode_loss(network.eval(), behaviour, watch, np.random.default_rng(0))
-                    )
-                if loss < best:
-                    best, best_state = (
-                        loss,
-                        {name: value.clone() for name, value in network.state_dict().items()},
-                    )
-        network.load_state_dict(best_state)
+
+        def loss(done: int) -> Tensor:  # noqa: ARG001
+            count = min(sizes.users_per_step, len(learn))
+            users = rng.choice(learn, count, replace=False, p=chance)
+            return _episode_loss(network.train(), behaviour, users, rng)
+
+        def quality() -> float:
+            with torch.inference_mode():
+                seeded = np.random.default_rng(0)
+                return -float(_episode_loss(network.eval(), behaviour, watch, seeded))
+
+        best = train(
+            steps,
+            one_of(loss),
+            optimizer,
+            schedule=schedule,
+            clip=list(network.parameters()),
+            watch=Watch(quality=quality, state=lambda: weights_of(network), every=WATCH_EVERY)
+            if watched
+            else None,
+        )
+        network.load_state_dict(best.state or network.state_dict())
     return network.eval()
 
 
@@ -238,7 +239,7 @@ def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
 def _episode_loss(
     network: DeepSetNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
 ) -> Tensor:
-    """Multi-positive softmax over the catalog without the pool; a person counts by how much they
+    """Multi-positive softmax over the catalog without the pool; a user counts by how much they
     liked.
     """
     histories = behaviour.histories.users(users)
@@ -247,7 +248,7 @@ def _episode_loss(
     pool, asked = histories.first(pools), histories.after(pools)
     liked = asked.where(behaviour.is_wanted(asked))
     items_ND = network.items()
-    people = network.people(
+    embedded = network.users(
         *padded_support(pool, network.pool), torch.from_numpy(behaviour.profiles[users]), items_ND
     )
     drawn = rng.integers(
@@ -256,8 +257,8 @@ def _episode_loss(
     prefixes = np.concatenate(
         [np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1
     )
-    chosen = people.gather(
-        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, people.shape[-1])
+    chosen = embedded.gather(
+        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, embedded.shape[-1])
     )
     columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
     scores = network.score(chosen, items_ND, columns) + log_weight
@@ -276,15 +277,10 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     """Items that a step scores, and the log of how many each stands for: all of a small catalog,
     else the liked and a sample.
     """
-    if n_items <= MOST_LOGITS:
+    if n_items <= MAX_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
-    positive = np.unique(liked)
-    rest = np.setdiff1d(rng.choice(n_items, MOST_LOGITS // 2, replace=False), positive)
-    stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
-    log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(
-        np.float32
-    )
-    return torch.from_numpy(np.concatenate([positive, rest])), torch.from_numpy(log_weight)
+    shown, log_weight = stand_ins(n_items, np.unique(liked), MAX_LOGITS // 2, rng)
+    return torch.from_numpy(shown), torch.from_numpy(log_weight)
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The newcomer network as an expert of the gate: its chances are the evidence."""
+"""The deep-set network as a scorer of the gate: its chances are the evidence."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class DeepSet:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: DeepSetConfig | None = None
     ) -> DeepSet:
-        """Train it on the training users as newcomers."""
+        """Train it on the training users as new users."""
         config = config or cls.config
         return cls(network=train_network(behaviour, config, rng), config=config)
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
         support, profiles = users.support, users.profiles
         served = self._served
@@ -71,7 +71,7 @@ class DeepSet:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few people at once are much faster over this order than over the
+        """[D, N]: products for few users at once are much faster over this order than over the
         other.
         """
         return np.ascontiguousarray(self._served.items.numpy().T)

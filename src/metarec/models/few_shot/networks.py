@@ -55,7 +55,7 @@ class Body(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
-    """An item's columns joined with the person's profile, through ReLU layers to a score (MeLU,
+    """An item's columns joined with the user's profile, through ReLU layers to a score (MeLU,
     arXiv:1908.00413).
     """
 
@@ -253,35 +253,3 @@ class MLPHead:
                 x_BTD = x_BTD + linear(params, "context_in", row(context_BC))
             x_BTD = F.relu(x_BTD)
         return linear(params, "out", x_BTD).squeeze(-1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerHead:
-    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for
-    each row.
-    """
-
-    width: int
-    tokens: int
-    heads: int = 2
-    hidden: int = 128
-    layers: int = 1
-    lora: int = 0
-
-    def init(self, draw: torch.Generator) -> Params:
-        """Fresh weights."""
-        params: Params = {}
-        for layer in range(self.layers):
-            params |= new_block(f"block.{layer}", self.width, self.hidden, draw, lora=self.lora)
-        norm = {"norm.weight": torch.ones(self.width), "norm.bias": torch.zeros(self.width)}
-        return params | norm | new_linear("out", self.width, 1, draw)
-
-    def __call__(self, params: Params, x_BTLD: Tensor) -> Tensor:
-        """[B, T] scores of T rows with L tokens each."""
-        x_BTD = x_BTLD.flatten(1, 2)
-        for layer in range(self.layers):
-            x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
-        pooled = (
-            layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
-        )
-        return linear(params, "out", pooled).squeeze(-1)

@@ -65,7 +65,7 @@ class FittedLearner:
         Args:
             columns: of the same behaviour, where several learners share them.
             training: how the prior is learned; as the method has it by default.
-            validate: quality on people outside of `behaviour`, higher is better; the best prior
+            validate: quality on users outside of `behaviour`, higher is better; the best prior
                 seen is kept.
 
         Raises:
@@ -151,7 +151,7 @@ class FittedLearner:
         return "liking" if self.objective == "ranking" else self.method.values
 
     def support(self, histories: Histories, profiles: np.ndarray) -> Support:
-        """People as the learner sees them; `profiles` is [B, P]."""
+        """Users as the learner sees them; `profiles` is [B, P]."""
         return padded_support(
             self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
         )
@@ -166,27 +166,13 @@ class FittedLearner:
         """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
         return self.scale.told(self.scores(histories, profiles), self.view)
 
-    def spreads(self, histories: Histories, profiles: np.ndarray) -> np.ndarray | None:
-        """[B, N] standard deviations of `values` (of log-scores when ranking), from a learner that
-        knows its doubt; else None.
-        """
-        spread = getattr(self.learner, "spread", None)
-        if spread is None:
-            return None
-        unit = {
-            "liking": 1.0,
-            "unit": self.scale.high - self.scale.low,
-            "residual": self.scale.spread,
-        }[self.view]
-        return np.asarray(unit * self._in_parts(histories, profiles, spread), dtype=np.float32)
-
     def chances(
         self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
         """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
         where it is given.
 
-        A person without support gets the prior's.
+        A user without support gets the prior's.
         """
         scores = self.scores(support, profiles)
         out = scores if out is None else out
@@ -302,14 +288,14 @@ class Learned:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: LearnedConfig | None = None
     ) -> Learned:
-        """Meta-train it to rank, on the training users as newcomers."""
+        """Meta-train it to rank, on the training users as new users."""
         config = config or cls.config
         settings = dict(config.learner)
         try:
             learner = FittedLearner.fit(
                 behaviour, rng, name=cls.method, settings=settings, training=config
             )
-        except NobodyToAsk:  # in a fold of a handful of people; the gate sees what that is worth
+        except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
             learner = FittedLearner.untrained(behaviour, rng, name=cls.method, settings=settings)
         return cls(learner=learner, config=config)
 

@@ -1,9 +1,9 @@
-"""Tasks: small learning problems cut from training histories, each of the shape a newcomer will
+"""Tasks: small learning problems cut from training histories, each of the shape a new user will
 have.
 
-Three kinds, one batch type. A *new user* task shows some of a person's events and asks for later
+Three kinds, one batch type. A *new user* task shows some of a user's events and asks for later
 ones. A *new item* task is the same with the roles swapped: it shows an item's first raters and asks
-who comes next (give it histories by item, see `by_item`). A *new domain* task shows what a person
+who comes next (give it histories by item, see `by_item`). A *new domain* task shows what a user
 did everywhere but in one category and asks for that.
 """
 
@@ -38,7 +38,7 @@ class Support:
     is_real: Tensor
     """[B, S] bool, False where padded."""
     profile: Tensor | None = None
-    """[B, P] float, what is known of the newcomer besides events."""
+    """[B, P] float, what is known of the new user besides events."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -60,7 +60,7 @@ class Support:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What adaptation is judged on: up to Q events of each task, padded."""
+    """What adaptation is evaluated on: up to Q events of each task, padded."""
 
     items: Tensor
     """[B, Q] int64."""
@@ -158,7 +158,7 @@ class FewShotTasks:
         return np.flatnonzero(has_query & (self.histories.lengths >= 2))
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw `tasks` people and how many of their first events are shown."""
+        """Draw `tasks` users and how many of their first events are shown."""
         eligible = self._eligible
         chances = (
             None if self.weights is None else self.weights[eligible] / self.weights[eligible].sum()
@@ -214,7 +214,7 @@ def padded_support(
 
 
 def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
-    """Histories of items instead of people: who acted on each, first raters first, as user indexes.
+    """Histories of items instead of users: who acted on each, first raters first, as user indexes.
 
     Args:
         times: [E] when each event of `histories` happened.

@@ -74,7 +74,7 @@ def samples_loss(
 
     Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling
     chance is taken off every sample's score, so that the expected gradient tends to the full
-    softmax's as K grows. For that, a person's other positives must stay among the samples, as they
+    softmax's as K grows. For that, a user's other positives must stay among the samples, as they
     stay in the full softmax.
 
     Args:

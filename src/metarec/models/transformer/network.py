@@ -3,7 +3,7 @@
 Three forms of one model. `decoder`: causal, each event predicts what comes next (Kang & McAuley
 2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
 al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, then each candidate
-looks it up by cross-attention, so that a person is read differently for different candidates (the
+looks it up by cross-attention, so that a user is read differently for different candidates (the
 idea of Zhou et al. 2018, DIN, arXiv:1706.06978). Where we differ from the papers: a token carries
 kind, value and time since the event before beside the item, an item is its content plus a
 collaborative residual that is dropped at random, and a first token holds the profile and the
@@ -129,7 +129,7 @@ class SequenceTransformer(nn.Module):
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         if form == "encoder_decoder":
-            # Run once for each pair of a person and an item, so narrow, and without dropout: the
+            # Run once for each pair of a user and an item, so narrow, and without dropout: the
             # history they look up has some.
             self.candidate_blocks = nn.ModuleList(
                 Block(dim, sizes.heads, dim, cross=True, own=False)
@@ -200,12 +200,12 @@ class SequenceTransformer(nn.Module):
         per_item = len(memory_BLD) * max(memory_BLD.shape[1] * self.sizes.heads, self.sizes.dim)
         step = max(1, CANDIDATE_NUMBERS // max(1, per_item))
         parts = [
-            self.judge_candidates(memory_BLD, is_real_BL, vectors_ND[None, start : start + step])
+            self.score_candidates(memory_BLD, is_real_BL, vectors_ND[None, start : start + step])
             for start in range(0, len(vectors_ND), step)
         ]
         return torch.cat(parts, dim=1) + self.item_bias
 
-    def judge_candidates(
+    def score_candidates(
         self, memory_BLD: Tensor, is_real_BL: Tensor, candidates_BCD: Tensor
     ) -> Tensor:
         """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not

@@ -1,7 +1,7 @@
-"""The three forms of sequence Transformer as experts of the evidence gate: what a network reads in
+"""The three forms of sequence Transformer as scorers of the evidence gate: what a network reads in
 a history.
 
-Trained like a newcomer is served: the first events of each training user are the history, what they
+Trained like a new user is served: the first events of each training user are the history, what they
 liked after the pool is the target, the empty history included. Each is one name in `SCORERS`; the
 gate learns what it is worth.
 """
@@ -110,9 +110,11 @@ class Transformer:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
         config, reader = config or cls.config, SequenceReader.fit(behaviour)
         shuffled = rng.permutation(len(behaviour.histories))
-        judged, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
+        evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
         data = _training_set(behaviour, reader, learned)
-        asked = _training_set(behaviour, reader, judged[behaviour.targets.lengths[judged] > 0])
+        asked = _training_set(
+            behaviour, reader, evaluated[behaviour.targets.lengths[evaluated] > 0]
+        )
         network = train_sequence(
             data,
             behaviour.content,
@@ -126,8 +128,8 @@ class Transformer:
         return cls(network=network, reader=reader, config=config)
 
     def evidence(
-        self, users: UserBatch, out: Float[np.ndarray, "people items"] | None = None
-    ) -> Float[np.ndarray, "people items"]:
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
         """[B, N] chances that add up to 1."""
         support, profiles = users.support, users.profiles
         inputs = self.reader.read(
@@ -228,15 +230,15 @@ class CandidateTransformer(Transformer):
 
 
 def _targets(behaviour: Behaviour) -> sp.csr_matrix:
-    """[U, N] what each person liked after the pool, everyone counting the same in all, however much
+    """[U, N] what each user liked after the pool, everyone counting the same in all, however much
     they liked; mean 1.
 
-    Newcomers are judged one by one. Counted by event, people who like a great deal teach most:
+    New users are evaluated one by one. Counted by event, users who like a great deal teach most:
     encoder-decoders then stood .007 NDCG@10 lower on ml-100k and .003 on ibm-courses.
     """
     liked = behaviour.targets
-    people = max(int(np.count_nonzero(liked.lengths)), 1)
-    each: np.ndarray = len(liked.items) / people / np.maximum(liked.lengths, 1)
+    users = max(int(np.count_nonzero(liked.lengths)), 1)
+    each: np.ndarray = len(liked.items) / users / np.maximum(liked.lengths, 1)
     return liked.matrix(behaviour.n_items, each[liked.owners])
 
 

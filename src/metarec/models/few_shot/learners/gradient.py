@@ -33,7 +33,7 @@ class GradientLearner:
     works well.
 
     Where we differ from the papers: the inner loss is weighted by how many events there are, `n /
-    (n + kappa)` with kappa learned, so that one event moves a newcomer less than twenty; item
+    (n + kappa)` with kappa learned, so that one event moves a new user less than twenty; item
     popularity is part of every ranking score.
     """
 
@@ -107,9 +107,9 @@ class GradientLearner:
 
     def _support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
         scores, anchor_scores = self.body.support_scores(params, support, items)
-        trust = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
+        confidence = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
         if self.objective == "rating":
-            return trust * support_rating_loss(scores, support)
+            return confidence * support_rating_loss(scores, support)
         known = prior_score(params, items.take(items.anchors), self.objective)
         known = (
             known.unsqueeze(-2)
@@ -118,7 +118,7 @@ class GradientLearner:
         )
         scores = scores + prior_score(params, items.take(support.items), self.objective)
         strength = F.relu(params["meta.strength"][0] + params["meta.strength"][1] * support.values)
-        return trust * support_ranking_loss(
+        return confidence * support_ranking_loss(
             scores, anchor_scores + known, items.anchor_weights, support, strength
         )
 
@@ -230,7 +230,7 @@ def reptile(
 def melu(
     *, objective: Objective = "rating", inner_steps: int = 1, inner_lr: float = 5e-3
 ) -> GradientLearner:
-    """Content and profile through shared embeddings; the decision layers adapt to a person's
+    """Content and profile through shared embeddings; the decision layers adapt to a user's
     ratings (Lee et al. 2019, arXiv:1908.00413).
 
     Second order, as the paper writes (its code cuts that path). Attributes are embedded together
@@ -274,7 +274,7 @@ def history_maml(
     adapts: tuple[str, ...] = ("*.down", "*.up", "user_0", "offset"),
 ) -> GradientLearner:
     """A causal Transformer reads the history; its low-rank factors (LoRA, arXiv:2106.09685) adapt
-    to the person.
+    to the user.
 
     Finn et al. 2017, arXiv:1703.03400, over parameters chosen by `adapts`: `("*",)` is everything,
     `("block.0.*",)` one block.

@@ -1,0 +1,306 @@
+"""`metarec ab`: A/B experiments of a service, on its store; workers follow within a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarec.app.commands.options import Json, Model, show, table
+
+if TYPE_CHECKING:
+    from metarec.app.service.settings import ServiceSettings
+    from metarec.feedback.experiment_results import Comparison, Results
+    from metarec.feedback.experiments import Arm, Experiment
+    from metarec.feedback.store import Store
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The experiment.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Event store: a SQLite file or postgresql://...; events.db in the model's folder "
+        "unless given.",
+    ),
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="TOML file with the settings of the service.")
+]
+Reason = Annotated[str, typer.Option(help="Why; kept with the experiment.")]
+
+
+@app.callback()
+def ab() -> None:
+    """Compare models and settings on a part of the users each (A/B)."""
+
+
+@app.command("start", short_help="Start an experiment.")
+def start(
+    model: Model,
+    name: Name,
+    arm: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=SHARE,...",
+            help="An arm and its share of all users, the control first: control=0.5, or "
+            "new=0.5,model=VERSION,explore=0.5,diversity=0.2,cold_share=0.1,filter=FILTER with "
+            "what it sets; the filter stands last.",
+        ),
+    ],
+    measure: Annotated[
+        str, typer.Option(help="What arms are compared by: clicks, conversions or reward.")
+    ] = "conversions",
+    window_hours: Annotated[
+        float, typer.Option(help="How long after their first slate a user's acts count.")
+    ] = 24.0,
+    alpha: Annotated[
+        float, typer.Option(help="Chance that an arm as good as the control is called different.")
+    ] = 0.05,
+    new_below: Annotated[
+        int, typer.Option(help="Users with fewer events at their first slate are new.")
+    ] = 5,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="max_error_share, max_latency_ratio, min_coverage_ratio, max_refusals or "
+            "min_slates; 0 switches one off.",
+        ),
+    ] = None,
+    store: Url = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Start an experiment: each arm is checked to serve before anybody gets it.
+
+    A user's arm follows from the names of experiment and user, so it stays the same everywhere.
+    """
+    from metarec.app.experiments import begin
+    from metarec.data.schema import BadInput
+    from metarec.feedback.experiments import Experiment, Guardrails
+    from metarec.feedback.registry import Registry
+
+    rails = {
+        key: float(value) for key, value in (_pair(text, "guardrail") for text in guardrail or ())
+    }
+    try:
+        guardrails = Guardrails(**rails)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error
+    planned = Experiment(
+        name=name,
+        arms=[_arm(text) for text in arm],
+        measure=measure,
+        window_hours=window_hours,
+        alpha=alpha,
+        new_below=new_below,
+        guardrails=guardrails,
+    )
+    with _opened(model, store, settings) as (opened, where):
+        if not where.log_slates:
+            raise BadInput("slates are not kept (log_slates), so nothing can be counted")
+        done = begin(
+            opened, Registry(where.model), planned, keep_slates_days=where.keep_slates_days
+        )
+    arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)
+    show(done.as_dict(), f"{name} runs: {arms}", as_json=as_json)
+
+
+@app.command("list", short_help="All experiments.")
+def every(
+    model: Model, store: Url = None, settings: SettingsFile = None, as_json: Json = False
+) -> None:
+    """List all experiments, the newest first."""
+    from metarec.feedback.experiments import experiments
+
+    with _opened(model, store, settings) as (opened, _):
+        known = experiments(opened)
+    rows = [[one.name, one.status, _date(one.started_at), one.reason] for one in known]
+    text = table(["name", "status", "started", "why it ended"], rows) if rows else "none yet"
+    show({"experiments": [one.as_dict() for one in known]}, text, as_json=as_json)
+
+
+@app.command("show", short_help="What an experiment shows so far.")
+def one(
+    model: Model,
+    name: Name,
+    store: Url = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show each arm's numbers and how it differs from the control.
+
+    The intervals hold at all times together: look as often as you like. Each user counts once.
+    """
+    from metarec.feedback.experiment_results import results
+    from metarec.feedback.experiments import ExperimentConflict, experiment_named
+
+    with _opened(model, store, settings) as (opened, _):
+        known = experiment_named(opened, name)
+        if known is None:
+            raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
+        found = results(opened, known, time.time())
+    show(
+        {"experiment": known.as_dict(), "results": found.as_dict()},
+        _told(known, found),
+        as_json=as_json,
+    )
+
+
+@app.command("stop", short_help="Stop an experiment, or one arm.")
+def stop(
+    model: Model,
+    name: Name,
+    arm: Annotated[str | None, typer.Option(help="Only this arm.")] = None,
+    reason: Reason = "asked on the command line",
+    store: Url = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Stop an experiment, or one arm of it: its users get what everybody gets."""
+    from metarec.feedback.experiments import stop as end
+
+    with _opened(model, store, settings) as (opened, _):
+        _say(end(opened, name, reason, arm=arm), as_json=as_json)
+
+
+@app.command("promote", short_help="Let an arm serve everybody.")
+def promote(
+    model: Model,
+    name: Name,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm.")],
+    reason: Reason = "asked on the command line",
+    store: Url = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Let the model and settings of an arm serve everybody; the experiment ends."""
+    from metarec.app.experiments import promote_arm
+    from metarec.feedback.registry import Registry
+
+    with _opened(model, store, settings) as (opened, where):
+        _say(promote_arm(opened, Registry(where.model), name, arm, reason), as_json=as_json)
+
+
+@app.command("roll-back", short_help="Take a promotion back.")
+def back(
+    model: Model,
+    name: Name,
+    reason: Reason = "asked on the command line",
+    store: Url = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take the promotion of an arm back: the model and settings of before serve again."""
+    from metarec.app.experiments import roll_back
+    from metarec.feedback.registry import Registry
+
+    with _opened(model, store, settings) as (opened, where):
+        _say(roll_back(opened, Registry(where.model), name, reason), as_json=as_json)
+
+
+@contextmanager
+def _opened(
+    model: Path, store: str | None, settings: Path | None
+) -> Iterator[tuple[Store, ServiceSettings]]:
+    from contextlib import closing
+
+    from metarec.app.service.settings import load_settings
+    from metarec.feedback import open_store
+
+    where = load_settings(settings, model=str(model), store=store)
+    with closing(open_store(where.store_url)) as opened:
+        yield opened, where
+
+
+def _say(done: Experiment, *, as_json: bool) -> None:
+    winner = f", arm {done.winner}" if done.winner else ""
+    show(done.as_dict(), f"{done.name} is {done.status}{winner}: {done.reason}", as_json=as_json)
+
+
+def _arm(text: str) -> Arm:
+    """An arm as the option states it."""
+    from metarec.data.schema import BadInput
+    from metarec.feedback.experiments import Arm, ArmSettings
+
+    text, _, only = text.partition(",filter=")
+    first, *others = text.split(",")
+    name, share = _pair(first, "arm")
+    said = dict(_pair(other, "arm") for other in others)
+    version = said.pop("model", "")
+    known = ("diversity", "explore", "cold_share")
+    if unknown := [key for key in said if key not in known]:
+        raise BadInput(
+            f"--arm {name}: an arm sets model, {', '.join(known)} and filter, not {unknown[0]!r}"
+        )
+    numbers = {key: _number(key, value) for key, value in said.items()}
+    settings = ArmSettings(**numbers, filter=only or None)
+    return Arm(name=name, share=_number("share", share), model=version, settings=settings)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    from metarec.data.schema import BadInput
+
+    name, is_there, value = text.partition("=")
+    if not is_there or not name:
+        raise BadInput(f"--{option} takes NAME=NUMBER, got {text!r}")
+    return name.strip(), value.strip()
+
+
+def _number(name: str, text: str) -> float:
+    from metarec.data.schema import BadInput
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadInput(f"{name} takes a number, got {text!r}") from error
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _told(experiment: Experiment, found: Results) -> str:
+    head = f"{experiment.name}: {experiment.status}, compared by {experiment.measure}"
+    arms: list[list[Any]] = [
+        [
+            arm.name,
+            f"{arm.users:,}",
+            f"{arm.users_closed:,}",
+            f"{arm.slates:,}",
+            f"{arm.clicks:,}",
+            f"{arm.conversions:,}",
+            f"{arm.refusals:,}",
+            f"{arm.error_share:.1%}",
+            "-" if arm.p99_ms is None else f"{arm.p99_ms:.1f}",
+        ]
+        for arm in found.arms
+    ]
+    names = ["arm", "users", "closed", "slates", "clicks", "conversions", "refusals", "errors"]
+    own = [one for one in found.comparisons if one.measure == experiment.measure]
+    lines = [
+        head,
+        table([*names, "p99 ms"], arms),
+        *(_sentence(one) for one in own),
+        *(f"{arm} was stopped: {why}" for arm, why in experiment.stopped.items()),
+        f"outside: {found.anonymous:,} slates for nobody in particular",
+        *(f"NOTE: {warning}" for warning in found.warnings),
+    ]
+    return "\n".join(lines)
+
+
+def _sentence(one: Comparison) -> str:
+    if one.low is None or one.high is None:
+        return f"{one.arm}, {one.group} users: too few to say ({one.users:,} counted)"
+    outcome = "better" if one.is_better else "worse" if one.is_worse else "no difference shown yet"
+    interval = f"{one.difference:+.4g} [{one.low:+.4g}, {one.high:+.4g}]"
+    return (
+        f"{one.arm}, {one.group} users: {one.arm_mean:.4g} to the control's "
+        f"{one.control_mean:.4g}, {interval}: {outcome}"
+    )

@@ -1,0 +1,56 @@
+"""`metarec study`: many evaluations in one table."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metarec.app.commands.options import Json, note, show
+
+if TYPE_CHECKING:
+    from metarec.data.schema import Dataset
+
+
+def study(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A TOML file: data, presets, encoders, seeds, learners, baselines, metrics, "
+            "scenario.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="For the cells, table.csv and differences.csv.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
+    goes on where it stopped.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.evaluation.study import Study, run_study
+    from metarec.runtime.progress import on_terminal
+
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is no TOML file: {error}") from error
+    asked = Study.of(given)
+    with on_terminal(show=not as_json) as progress:
+        found = run_study(asked, lambda name: _read(file, name), out, progress=progress)
+    result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
+    show(result, f"{found.text()}\n{out / 'table.csv'}", as_json=as_json)
+
+
+def _read(file: Path, name: str) -> Dataset:
+    """A data set by its name: beside the file first, else as `metarec fit` takes it."""
+    from metarec.data.cleaning import read_clean
+
+    beside = file.parent / name
+    data, report = read_clean(str(beside) if beside.exists() else name)
+    note(f"{name}: {report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    return data

@@ -1,0 +1,112 @@
+"""Experiments and models together: what must be so before one starts, promotion of an arm and the
+way back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from metarec.app.probe import can_serve, warm
+from metarec.data.schema import BadInput
+from metarec.feedback.experiments import (
+    Arm,
+    Experiment,
+    ExperimentConflict,
+    check_promotable,
+    experiment_named,
+    note_promoted,
+    note_rolled_back,
+    start,
+)
+from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
+from metarec.recommendation.filters import filter_mask
+from metarec.recommender import Recommender
+from metarec.runtime.artefacts import BrokenArtefact, reading_whole
+
+
+def begin(
+    store: Store, registry: Registry, planned: Experiment, *, keep_slates_days: float = 0.0
+) -> Experiment:
+    """Start an experiment once every arm can serve; an arm without a model gets the one that serves
+    now, and keeps it.
+
+    Args:
+        keep_slates_days: how long the service keeps slates; 0 for ever.
+
+    Raises:
+        BadInput: if an arm's version or filter is unknown, or slates go before windows close.
+        ExperimentConflict: if a version cannot serve, another experiment runs, or one had its name.
+    """
+    if 0 < keep_slates_days < planned.window_hours / 24:
+        raise BadInput(
+            f"slates are deleted after {keep_slates_days:g} days (keep_slates_days), before a "
+            f"window of {planned.window_hours:g} hours closes"
+        )
+    current = registry.current()
+    arms = [replace(arm, model=arm.model or current) for arm in planned.arms]
+    for version in dict.fromkeys(arm.model for arm in arms):
+        _check_arms(registry, version, [arm for arm in arms if arm.model == version])
+    return start(store, replace(planned, arms=arms))
+
+
+def _check_arms(registry: Registry, version: str, arms: list[Arm]) -> None:
+    """Load a version as serving does, and have the filters of its arms show something."""
+    place: Path | None = registry.folders().get(version)
+    if place is None:
+        known = ", ".join(registry.folders())
+        raise BadInput(f"arm {arms[0].name!r}: no model version {version!r}; there are: {known}")
+    try:
+        with reading_whole(place):
+            model = warm(Recommender.load(place))
+    except (BrokenArtefact, FileNotFoundError) as error:
+        raise ExperimentConflict(
+            f"arm {arms[0].name!r}: model version {version!r} cannot serve: {error}"
+        ) from error
+    for arm in arms:
+        only = arm.settings.filter
+        if only and not filter_mask(only, model.catalog.frame).any():
+            raise BadInput(f"arm {arm.name!r}: no item passes the filter {only!r}")
+
+
+def promote_arm(store: Store, registry: Registry, name: str, arm: str, reason: str) -> Experiment:
+    """Let the model and settings of an arm serve everybody; the experiment ends.
+
+    Raises:
+        ExperimentConflict: if it or this arm does not run any more, or its model cannot serve.
+    """
+    won = check_promotable(_found(store, name), arm)
+    before = registry.current()
+    if won.model != before:
+        try:
+            registry.promote(won.model, f"experiment {name}, arm {arm}: {reason}", probe=can_serve)
+        except BadInput as error:
+            raise ExperimentConflict(f"{error}; {before!r} keeps serving") from error
+    try:
+        return note_promoted(store, name, arm, reason, before)
+    except Exception:  # such as one who stopped it meanwhile: nothing of it may stay
+        if won.model != before:
+            registry.promote(before, f"experiment {name} was not promoted after all")
+        raise
+
+
+def roll_back(store: Store, registry: Registry, name: str, reason: str) -> Experiment:
+    """Take the promotion of an arm back: the model and settings of before serve again. Where
+    another model was promoted since, that one stays.
+
+    Raises:
+        ExperimentConflict: if it is not promoted.
+    """
+    done = note_rolled_back(store, _found(store, name).name, reason)
+    won = done.arm_named(done.winner)
+    if won.model == registry.current() and done.model_before not in ("", won.model):
+        registry.promote(done.model_before, f"experiment {name} rolled back: {reason}")
+    return done
+
+
+def _found(store: Store, name: str) -> Experiment:
+    found = experiment_named(store, name)
+    if found is None:
+        raise ExperimentConflict(f"there is no experiment {name!r}")
+    return found

@@ -1,0 +1,251 @@
+"""How much better users are served whom a model was trained on: its overfitting, beside that of a
+plain Transformer on the same users.
+
+Training users are asked what they were trained to be asked; new users are asked the same. Both are
+fitted on a tenth, three tenths and all of the training users; those of fewer are among those of
+more, so that the training users asked are the same each time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
+from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
+from metarec.evaluation.adapters import LearnerInputs, OwnRecommender
+from metarec.evaluation.baselines.tuned import fitted
+from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.significance import interval, resample
+from metarec.features.items import tags_by_item
+from metarec.features.users import UserBatch
+from metarec.models.transformer.scorer import Transformer, TransformerConfig
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+SHARES = (0.1, 0.3, 1.0)
+"""Of the training users fitted on."""
+MAX_USERS = 400
+"""Users asked of each sort, at most."""
+METRIC = "ndcg@10"
+TRAINING, NEW, ELSEWHERE = "training users", "new users", "new users, another category"
+PLAIN = TransformerConfig(id_dropout=0.0, dropout=0.1, held_out=0.0)
+"""Its regularization as usual, every step taken, no user held out to stop by."""
+
+
+@dataclass(kw_only=True)
+class PlainTransformer:
+    """A causal Transformer over events, trained once and served as it is."""
+
+    name: str = "plain Transformer"
+    config: TransformerConfig = PLAIN
+    encoder: str = "auto"
+    inputs: LearnerInputs | None = field(default=None, init=False)
+    model: Transformer | None = field(default=None, init=False)
+
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Train to the last step."""
+        self.inputs = LearnerInputs.of(train, validation, rng, encoder=self.encoder)
+        self.model = Transformer.fit(self.inputs.behaviour, rng, self.config)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.inputs).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, chances."""
+        support, profiles = fitted(self.name, self.inputs).read(requests)
+        stated = [request.profile for request in requests]
+        users = UserBatch(support=support, profiles=profiles, attributes=stated)
+        return fitted(self.name, self.model).evidence(users)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """One model fitted on one share of the training users."""
+
+    model: str
+    share: float
+    users: int
+    """Training users fitted on."""
+    means: dict[str, float]
+    """Sort of users -> NDCG@10, mean over users and numbers of events."""
+    gap: tuple[float, float, float]
+    """Training users minus new users, and its 95% bootstrap interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfitting:
+    """What was measured."""
+
+    rows: list[Served]
+    asked: dict[str, int]
+    """Sort of users -> how many."""
+    notes: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """The gaps with all training users, in words."""
+        ours, plain = (row for row in self.rows if row.share == SHARES[-1])
+        told = (
+            f"Fitted on all {ours.users:,} training users, {ours.model} serves them "
+            f"{ours.gap[0]:+.3f} NDCG@10 beside new users, {plain.model} {plain.gap[0]:+.3f}"
+        )
+        if plain.gap[0] <= 0:
+            return f"{told}: the latter does not overfit here."
+        return f"{told}: {max(0.0, ours.gap[0]) / plain.gap[0]:.0%} of its gap."
+
+    def lines(self) -> list[str]:
+        """A table for a terminal."""
+        sorts = list(self.asked)
+        head = f"{'NDCG@10':<22}{'fitted on':>12}" + "".join(f"{sort:>30}" for sort in sorts)
+        body = [
+            f"{row.model:<22}{row.users:>12,}"
+            + "".join(f"{row.means[sort]:>30.3f}" for sort in sorts)
+            + f"   gap {row.gap[0]:+.3f} [{row.gap[1]:+.3f}, {row.gap[2]:+.3f}]"
+            for row in self.rows
+        ]
+        counts = ", ".join(f"{count:,} {sort}" for sort, count in self.asked.items())
+        return [head, *body, f"asked: {counts}", *self.notes, self.sentence]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        rows = [asdict(row) for row in self.rows]
+        return {
+            "rows": rows,
+            "asked": self.asked,
+            "notes": self.notes,
+            "sentence": self.sentence,
+        }
+
+
+def measure_overfitting(
+    data: Dataset,
+    *,
+    preset: str = "small",
+    encoder: str = "auto",
+    plain: TransformerConfig = PLAIN,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Overfitting:
+    """Fit ours and a plain Transformer on shares of the training users and ask both sorts of users.
+
+    Raises:
+        BadInput: if a tenth of the training users is too few to ask.
+    """
+    split = split_cold_users(data, rng=derive(seed, "split"), most=MAX_USERS)
+    parts = [_share(split.train, share, seed) for share in SHARES]
+    catalog = parts[0].interactions.frame.select("item_id").unique().sort(id_order("item_id"))
+    asked, notes = _asked(data, split, parts[0], catalog)
+    rows = []
+    for share, part in zip(SHARES, parts, strict=True):
+        for model in (
+            OwnRecommender(preset=preset, encoder=encoder),
+            PlainTransformer(encoder=encoder, config=plain),
+        ):
+            model.fit(part, split.validation, derive(seed, "fit", f"{share:g}"))
+            each = {
+                sort: _per_user(model, part, users, catalog["item_id"], split.horizon.shots, seed)
+                for sort, users in asked.items()
+            }
+            rows.append(_row(model.name, share, part, each))
+            progress("overfitting", len(rows) / (2 * len(SHARES)), f"{model.name}, {share:.0%}")
+    return Overfitting(
+        rows=rows, asked={sort: len(users) for sort, users in asked.items()}, notes=notes
+    )
+
+
+def _share(train: Dataset, share: float, seed: int) -> Dataset:
+    """The events of a share of the users; those of a smaller share are among them."""
+    events = train.interactions.frame
+    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    order = derive(seed, "share").permutation(len(users))
+    kept = users.gather(order[: max(2, round(share * len(users)))])
+    return train.with_interactions(events.filter(pl.col("user_id").is_in(kept.implode())))
+
+
+def _asked(
+    data: Dataset, split: ColdUserSplit, smallest: Dataset, catalog: pl.DataFrame
+) -> tuple[dict[str, list[ColdUser]], list[str]]:
+    """Who is asked, about items of `catalog`: those the smallest training users met, so that they
+    are the same for all fits.
+    """
+    met = smallest.interactions.frame["user_id"].unique().sort()
+    known = cold_users_of(data, met, catalog, split.horizon)[:MAX_USERS]
+    new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
+    new = cold_users_of(data, new_ids, catalog, split.horizon)
+    if min(len(known), len(new)) < 2:
+        raise BadInput(
+            f"--overfitting asks users with {split.horizon.min_events} items or more of a tenth of "
+            f"the training users, and there are {len(known)}; give more events"
+        )
+    asked = {TRAINING: known, NEW: new}
+    elsewhere = _elsewhere(data, new)
+    if len(elsewhere) < 2:
+        return asked, ["no categories of items, so nobody is asked about another one"]
+    return asked | {ELSEWHERE: elsewhere}, []
+
+
+def _elsewhere(data: Dataset, users: Sequence[ColdUser]) -> list[ColdUser]:
+    """The users, shown only what is not of the category that they are asked for: the one they like
+    most of those that leave half of what could be shown.
+    """
+    tags = tags_by_item(data.items.frame)
+    return [found for user in users if (found := _without_category(user, tags)) is not None]
+
+
+def _without_category(user: ColdUser, tags: dict[str, set[str]]) -> ColdUser | None:
+    liked = Counter(tag for item in user.relevant for tag in tags.get(item, ()))
+    for tag, _ in sorted(liked.items(), key=lambda pair: (-pair[1], pair[0])):
+        pool = [event for event in user.pool if tag not in tags.get(event[0], ())]
+        if 2 * len(pool) >= len(user.pool):
+            of_it = [item for item in user.relevant if tag in tags.get(item, ())]
+            return replace(user, pool=pool, relevant=of_it)
+    return None
+
+
+def _row(model: str, share: float, part: Dataset, each: dict[str, np.ndarray]) -> Served:
+    return Served(
+        model=model,
+        share=share,
+        users=part.interactions.frame["user_id"].n_unique(),
+        means={sort: float(np.nanmean(values)) for sort, values in each.items()},
+        gap=_gap(each[TRAINING], each[NEW]),
+    )
+
+
+def _per_user(
+    model: Evaluated,
+    part: Dataset,
+    users: list[ColdUser],
+    catalog: pl.Series,
+    shots: Sequence[int],
+    seed: int,
+) -> np.ndarray:
+    """[users] NDCG@10 among the items of `catalog`, mean over numbers of events."""
+    trial = Trial.of(users, part, candidates=catalog.to_list())
+    rows = [measure(model, trial, k, derive(seed, "ties", k)).per_user[METRIC] for k in shots]
+    return np.asarray(np.nanmean(np.stack(rows), axis=0))
+
+
+def _gap(known: np.ndarray, new: np.ndarray) -> tuple[float, float, float]:
+    """Difference of two means over different users, with a bootstrap interval over both."""
+    both = np.concatenate([known / len(known), -new / len(new)])
+    draws = np.concatenate(
+        [
+            resample(len(known), derive(0, "gap", "training")),
+            resample(len(new), derive(0, "gap", "new")),
+        ],
+        axis=1,
+    )
+    low, high = interval(both, draws)
+    scale = len(both)  # `interval` takes means, the gap is a sum
+    return float(both.sum()), float(low) * scale, float(high) * scale

@@ -1,0 +1,321 @@
+"""A study: data sets x encoders x seeds, the same recommenders in each, in one table.
+
+Each cell is one evaluation, kept in a file of its own as soon as it is done, so that a study that
+was killed goes on where it stopped. Seeds are draws of the split and of every model. What differs
+is tested over users, each user's mean over the seeds that asked them, and corrected (Holm) over the
+whole study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.schema import BadInput, Dataset
+from metarec.evaluation.adapters import OwnRecommender, learners_for
+from metarec.evaluation.baselines import BASELINES
+from metarec.evaluation.evaluate import Evaluation, evaluate
+from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.measure import METRICS
+from metarec.evaluation.scenarios import SCENARIOS
+from metarec.evaluation.significance import holm, interval, paired_difference, resample
+from metarec.recommendation.settings import PRESETS
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+STAGE = "study"
+Cells = dict[tuple[str, str], dict[str, Any]]
+"""(data, encoder) -> model -> metric -> user -> [events] values, one row for each seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is compared on what; `of` reads it from a table such as a TOML file has."""
+
+    data: tuple[str, ...]
+    """Folders, files or database URLs."""
+    presets: tuple[str, ...] = ("small",)
+    """Of metarec; the first one is compared with everything else."""
+    encoders: tuple[str, ...] = ("auto",)
+    """Text encoders."""
+    seeds: tuple[int, ...] = (0,)
+    """Each draws its own split."""
+    learners: tuple[str, ...] = ()
+    """Meta-learners to compare with."""
+    baselines: tuple[str, ...] | None = None
+    """Baselines to compare with; all that suit the data where None."""
+    metrics: tuple[str, ...] = ("ndcg@10",)
+    """What is tabulated."""
+    scenario: str = "user-cold"
+    """Who or what is new."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Study:
+        """The study that a table describes.
+
+        Raises:
+            BadInput: for a key, a name or a type that does not exist.
+        """
+        known = [one.name for one in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise BadInput(f"a study has no {name!r}; it has {', '.join(known)}")
+        found = cls(**{"data": (), **{name: _listed(name, value) for name, value in given.items()}})
+        found._check()
+        return found
+
+    def _check(self) -> None:
+        if not self.data:
+            raise BadInput('a study needs data = ["FOLDER", ...]')
+        for name, allowed in (
+            ("presets", PRESETS),
+            ("metrics", METRICS),
+            ("baselines", BASELINES),
+        ):
+            for one in getattr(self, name) or ():
+                if one not in allowed:
+                    raise BadInput(f"{name} of a study may be {', '.join(allowed)}; got {one!r}")
+        if self.scenario not in SCENARIOS:
+            raise BadInput(f"scenario must be one of {', '.join(SCENARIOS)}, got {self.scenario!r}")
+        if not (self.presets and self.encoders and self.seeds and self.metrics):
+            raise BadInput(
+                "presets, encoders, seeds and metrics of a study hold one value at least"
+            )
+        learners_for(list(self.learners)) if self.learners else None  # says which there are
+
+    def models(self, encoder: str, progress: Progress) -> list[Evaluated]:
+        """Unfitted recommenders of one cell."""
+        ours = [
+            OwnRecommender(name=f"metarec {preset}", preset=preset, encoder=encoder)
+            for preset in self.presets
+        ]
+        named = list(self.learners)
+        learned = learners_for(named, encoder=encoder, progress=progress) if named else []
+        return [*ours, *learned]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Every cell of a study as two tables."""
+
+    table: pl.DataFrame
+    """data, encoder, model, metric, events, mean, low, high, users, seeds, fit_cpu_seconds."""
+    differences: pl.DataFrame
+    """data, encoder, metric, events, model, other, mean, low, high, p, p_holm, is_clear."""
+
+    def text(self) -> str:
+        """The means, a block for each data set, encoder and metric, for a terminal."""
+        blocks = []
+        keys = ["data", "encoder", "metric"]
+        for key, rows in self.table.group_by(keys, maintain_order=True):
+            events = rows["events"].unique(maintain_order=True).to_list()
+            means = rows.pivot("events", index="model", values="mean")
+            lines = [f"{key[2]}, {key[0]}, texts by {key[1]}, after so many events"]
+            lines.append(f"{'':<26}" + "".join(f"{k:>8}" for k in events))
+            for name, *values in means.iter_rows():
+                lines.append(f"{name:<26}" + "".join(f"{value:>8.3f}" for value in values))
+            blocks.append("\n".join(lines))
+        clear = self.differences.filter("is_clear")
+        better, worse = (clear.filter(pl.col("mean") > 0), clear.filter(pl.col("mean") < 0))
+        told = (
+            f"{better.height} of {self.differences.height} differences are clearly for the first "
+            f"model and {worse.height} clearly against it, after Holm over the study"
+        )
+        return "\n\n".join([*blocks, told])
+
+
+def run_study(
+    study: Study,
+    read: Callable[[str], Dataset],
+    out: Path,
+    *,
+    progress: Progress = silent,
+) -> Results:
+    """Do what is not done yet, and tabulate everything.
+
+    Args:
+        study: what to compare.
+        read: from a name in `study.data` to clean data.
+        out: a folder for the cells and the tables; cells of the same study are taken as they are.
+
+    Raises:
+        BadInput: if a data set cannot be read or evaluated.
+    """
+    cells = [(d, e, s) for d in study.data for e in study.encoders for s in study.seeds]
+    (out / "cells").mkdir(parents=True, exist_ok=True)
+    kept: dict[str, Dataset] = {}
+    found = []
+    for number, (data, encoder, seed) in enumerate(cells):
+        progress(STAGE, number / len(cells), f"{data}, {encoder}, seed {seed}")
+        file = out / "cells" / f"{study.data.index(data)}-{_plain(encoder)}-{seed}.json"
+        cell = _kept(file, study, data, encoder)
+        if cell is None:
+            if data not in kept:
+                kept = {data: read(data)}  # one at a time: data may be large
+            cell = _cell(study, kept[data], data, encoder, seed)
+            _write(file, json.dumps(cell))
+        found.append(cell)
+    progress(STAGE, 1.0, f"{len(cells)} cells")
+    results = _results(study, found)
+    _write(out / "table.csv", results.table.write_csv())
+    _write(out / "differences.csv", results.differences.write_csv())
+    return results
+
+
+def _kept(file: Path, study: Study, data: str, encoder: str) -> dict[str, Any] | None:
+    """A cell that is done, if it is one of the same recommenders on the same data."""
+    if not file.exists():
+        return None
+    cell: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return cell if cell["asked"] == _asked(study, data, encoder) else None
+
+
+def _asked(study: Study, data: str, encoder: str) -> dict[str, Any]:
+    """What a cell depends on, seeds apart."""
+    plain = json.loads(json.dumps(asdict(study)))
+    return {**plain, "data": data, "encoders": encoder, "seeds": None}
+
+
+def _cell(study: Study, data: Dataset, name: str, encoder: str, seed: int) -> dict[str, Any]:
+    found = evaluate(
+        data,
+        models=study.models(encoder, silent),
+        baselines=study.baselines,
+        scenario=study.scenario,  # type: ignore[arg-type]  # checked when the study was read
+        seed=seed,
+    )
+    return {
+        "asked": _asked(study, name, encoder),
+        "seed": seed,
+        "events": list(found.curve.shots),
+        "users": found.curve.user_ids,
+        "fit_cpu_seconds": {m: cost.fit_cpu_seconds for m, cost in found.costs.items()},
+        "values": _values(study, found),
+    }
+
+
+def _values(study: Study, found: Evaluation) -> dict[str, dict[str, list[list[float | None]]]]:
+    """Model -> metric -> [events][users], None where a user has no value."""
+    return {
+        model: {
+            metric: [
+                [None if np.isnan(value) else float(value) for value in row]
+                for row in found.curve.per_user[model][metric]
+            ]
+            for metric in study.metrics
+            if metric in found.curve.per_user[model]
+        }
+        for model in found.curve.models
+    }
+
+
+def _results(study: Study, cells: Sequence[Mapping[str, Any]]) -> Results:
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["asked"]["data"], cell["asked"]["encoders"]), []).append(cell)
+    rows = [row for key, group in groups.items() for row in _means(key, group)]
+    tested = [row for key, group in groups.items() for row in _tested(key, group, study)]
+    corrected = holm(np.array([row["p"] for row in tested], np.float64))
+    for row, p in zip(tested, corrected, strict=True):
+        row |= {"p_holm": float(p), "is_clear": bool(p < 0.05)}
+    return Results(table=pl.DataFrame(rows), differences=pl.DataFrame(tested))
+
+
+def _means(key: tuple[str, str], group: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for model, metric, values in _pooled(group):
+        weights = resample(values.shape[1], derive(0, "study"))
+        lows, highs = interval(values, weights)
+        seconds = [cell["fit_cpu_seconds"][model] for cell in group]
+        for place, events in enumerate(group[0]["events"]):
+            yield {
+                "data": key[0],
+                "encoder": key[1],
+                "model": model,
+                "metric": metric,
+                "events": events,
+                "mean": float(np.nanmean(values[place])),
+                "low": float(lows[place]),
+                "high": float(highs[place]),
+                "users": values.shape[1],
+                "seeds": len(group),
+                "fit_cpu_seconds": float(np.mean(seconds)),
+            }
+
+
+def _tested(
+    key: tuple[str, str], group: Sequence[Mapping[str, Any]], study: Study
+) -> Iterator[dict[str, Any]]:
+    """The first model against every other one."""
+    pooled = {(model, metric): values for model, metric, values in _pooled(group)}
+    first = f"metarec {study.presets[0]}"
+    for (other, metric), theirs in pooled.items():
+        if other == first or (first, metric) not in pooled:
+            continue
+        if METRICS[metric].higher_is_better is None:
+            continue
+        weights = resample(theirs.shape[1], derive(0, "study"))
+        for place, events in enumerate(group[0]["events"]):
+            found = paired_difference(
+                pooled[first, metric][place],
+                theirs[place],
+                weights,
+                higher_is_better=METRICS[metric].higher_is_better is not False,
+            )
+            yield {
+                "data": key[0],
+                "encoder": key[1],
+                "metric": metric,
+                "events": events,
+                "model": first,
+                "other": other,
+                "mean": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "p": found.p_value,
+            }
+
+
+def _pooled(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """(model, metric, [events, users]): of each user the mean over the seeds that asked them."""
+    users = sorted({user for cell in group for user in cell["users"]})
+    place = {user: column for column, user in enumerate(users)}
+    for model, metrics in group[0]["values"].items():
+        for metric in metrics:
+            total = np.zeros((len(group[0]["events"]), len(users)))
+            count = np.zeros_like(total)
+            for cell in group:
+                values = np.array(cell["values"][model][metric], np.float64)
+                columns = [place[user] for user in cell["users"]]
+                total[:, columns] += np.nan_to_num(values)
+                count[:, columns] += ~np.isnan(values)
+            yield model, metric, np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _listed(name: str, value: Any) -> Any:
+    """A value of a study's table: lists are tuples, one value alone is a list of one."""
+    if name == "scenario":
+        return value
+    listed = tuple(value) if isinstance(value, list) else (value,)
+    wanted = int if name == "seeds" else str
+    wrong = [one for one in listed if not isinstance(one, wanted) or isinstance(one, bool)]
+    if wrong:
+        what = "whole numbers" if wanted is int else "texts"
+        raise BadInput(f"{name} of a study are {what}, got {wrong[0]!r}")
+    return listed
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in text)
+
+
+def _write(file: Path, text: str) -> None:
+    """The file, whole or not at all."""
+    beside = file.with_name(f".{file.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)

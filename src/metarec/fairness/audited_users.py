@@ -1,0 +1,93 @@
+"""Whom to audit a fitted model on: users it never learned from, with the events they are evaluated
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, items_of_users
+from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.evaluation.measure import Trial
+
+SEEN = (
+    "the model may have learned from these users, which makes it look better than it is for "
+    "new users; "
+    "audit on users it never met"
+)
+
+
+def unseen_users(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
+    """Ids of the users of `data` who are not in the events `trained_on`."""
+    return (
+        data.interactions.frame.select("user_id")
+        .unique()
+        .join(trained_on.select("user_id").unique(), on="user_id", how="anti")
+        .sort(id_order("user_id"))["user_id"]
+        .to_list()
+    )
+
+
+def trial_on(
+    data: Dataset,
+    users: Sequence[str] | None = None,
+    *,
+    most: int = 2000,
+    rng: np.random.Generator,
+) -> tuple[Trial, Horizon, list[str]]:
+    """Make new users of users of `data`.
+
+    Args:
+        users: ids of those whom the model did not learn from; None takes everyone, with a caution.
+        most: at most this many users, drawn by `rng`.
+
+    Returns:
+        The trial, the horizon it was cut at, and cautions in plain sentences.
+
+    Raises:
+        BadInput: if none of them has enough events to be evaluated, or none liked anything after
+            the first ones.
+    """
+    events, counts = data.interactions.frame, items_of_users(data.interactions)
+    horizon = choose_horizon(counts["len"].to_numpy())
+    asked = counts if users is None else counts.filter(_is_one_of(users))
+    able = (
+        asked.filter(pl.col("len") >= horizon.min_events)
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
+    if not len(able):
+        raise BadInput(
+            f"none of the {asked.height} users asked about has the {horizon.min_events} events "
+            f"needed to be evaluated; "
+            "give more events of theirs"
+        )
+    chosen = able if len(able) <= most else rng.permutation(able)[:most]
+    others = events if users is None else events.filter(~_is_one_of(users))
+    if (
+        not others.height
+    ):  # data that hold nobody else: what they did is all that is known of the catalog
+        others = events
+    found = cold_users_of(
+        data,
+        chosen,
+        others.select("item_id").unique(),
+        horizon,
+    )
+    if not found:
+        raise BadInput(
+            f"none of the {len(chosen)} users evaluated liked anything after their first "
+            f"{horizon.pool} events"
+        )
+    return (
+        Trial.of(found, data.with_interactions(others)),
+        horizon,
+        [SEEN] if users is None else [],
+    )
+
+
+def _is_one_of(users: Sequence[str]) -> pl.Expr:
+    return pl.col("user_id").is_in(pl.Series("user_id", list(users), dtype=pl.Utf8).implode())

@@ -1,0 +1,315 @@
+"""What each mitigation gains and what it costs, in one table, on the same users, with intervals.
+
+The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear),
+and its two groups stay the same throughout: a mitigation may not pick another pair to look good.
+Serving the better group worse also closes a gap, so the table says how each of the two moved. What
+is left of it between users with as many liked items stands beside it, and what the group served
+worse would have to gain for the gap to be halved at a price of `MAX_COST`: arithmetic, whatever
+is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.evaluation.significance import resample
+from metarec.fairness.disparity import (
+    Gap,
+    Matched,
+    find_gaps,
+    liked_items,
+    matched_difference,
+    more_is_better,
+)
+from metarec.fairness.groups import Groups
+from metarec.fairness.outcomes import Outcomes
+
+AS_IS = "as it is"
+MAX_COST = 0.01
+"""Share of overall quality a mitigation may cost to count as cheap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A number with its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeOffRow:
+    """One mitigation beside the model as it is."""
+
+    name: str
+    overall: float
+    overall_change: Change
+    """Paired by user."""
+    trade_off: float
+    """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is
+    one lost.
+    """
+    by_group: dict[str, float]
+    """Every group of the gap's attribute."""
+    worst_change: Change
+    """Of the group served worst before."""
+    best_change: Change
+    """Of the group served best before."""
+    worst_gain: Change
+    """`worst_change`, with its sign turned where less is better."""
+    gap: float
+    """Between those two groups; below 0 where the order turned."""
+    gap_change: Change
+    matched: float
+    """What is left of the gap between users with as many liked items."""
+    matched_change: Matched
+    note: str = ""
+
+    @property
+    def halves_the_gap(self) -> bool:
+        """Whether at most half of the gap is left."""
+        return abs(self.gap) <= 0.5 * abs(self.gap - self.gap_change.value)
+
+    @property
+    def closes_clearly(self) -> bool:
+        """Whether the gap shrank by more than chance."""
+        return self.gap_change.high < 0
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether overall quality fell by at most `MAX_COST`."""
+        return self.trade_off <= MAX_COST
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeOffTable:
+    """Every mitigation tried against the model as it is."""
+
+    metric: str
+    shots: int | None
+    """None: each user's mean over the curve."""
+    gap: Gap
+    """Of the model as it is."""
+    overall: float
+    by_group: dict[str, float]
+    shares: dict[str, float]
+    """Of each group among the users."""
+    rows: list[TradeOffRow]
+
+    @property
+    def needed(self) -> float:
+        """What the group served worst must gain at least, if halving the gap may cost `MAX_COST`
+        and nobody else moves.
+
+        With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x -
+        share_worst y = price.
+        """
+        best, worst = self.shares[self.gap.best], self.shares[self.gap.worst]
+        return max(0.0, (best * self.gap.size / 2 - MAX_COST * abs(self.overall)) / (best + worst))
+
+    def summary(self) -> str:
+        """One honest sentence."""
+        clear = "clear" if self.gap.is_clear else "not clear"
+        found = (
+            f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is "
+            f"{self.gap.size:.3f} ({clear}). "
+        )
+        if not self.gap.is_clear:
+            return (
+                found
+                + "There is no clear gap to close, so what a mitigation does to it is no proof of "
+                "anything."
+            )
+        if self.gap.matched.is_known and not self.gap.matched.is_clear:
+            return found + (
+                f"Between users with as many liked items nothing clear is left "
+                f"({self.gap.matched}): nothing "
+                "shows that the model makes it, so there is nothing to mend; ask with another "
+                "metric, such as auc."
+            )
+        wins = [
+            row for row in self.rows if row.halves_the_gap and row.is_cheap and row.closes_clearly
+        ]
+        if wins:
+            best = max(wins, key=lambda row: row.overall)
+            return found + (
+                f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.trade_off:+.1%} "
+                f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
+                f"{self.gap.best} by {best.best_change}."
+            )
+        tried = ", ".join(row.name for row in self.rows)
+        cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
+        most = min(cheap, key=lambda row: abs(row.gap), default=None)
+        nearest = (
+            ""
+            if most is None
+            else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
+        )
+        return found + (
+            f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
+            f"{self.metric} ({tried}).{nearest} "
+            f"{self._what_it_takes()}; {self._most_gained()}"
+        )
+
+    def _what_it_takes(self) -> str:
+        if self.needed > 0:
+            return f"For that {self.gap.worst} must get better by {self.needed:.4f} or more"
+        return f"Serving {self.gap.best} worse would do it at that price, which mends nothing"
+
+    def _most_gained(self) -> str:
+        most = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
+        return (
+            "nothing was tried."
+            if most is None
+            else f"the most that anything gave them is {most.worst_gain} ({most.name})."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the verdicts."""
+        rows = [
+            asdict(row)
+            | {
+                "halves_the_gap": row.halves_the_gap,
+                "is_cheap": row.is_cheap,
+                "closes_clearly": row.closes_clearly,
+            }
+            for row in self.rows
+        ]
+        return asdict(self) | {"rows": rows, "summary": self.summary()}
+
+    def to_text(self) -> str:
+        """The table for a terminal."""
+        width = max(len(row.name) for row in self.rows) if self.rows else 8
+        width = max(width, len(AS_IS))
+        lines = [
+            f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by "
+            f"{self.gap.by}: {self.gap.best} over "
+            f"{self.gap.worst}",
+            f"{'':<{width}}  overall   "
+            f"{'change':<28}{'gap':<9}{'as many liked':<15}{f'{self.gap.worst:.14} change':<29}"
+            f"{self.gap.best:.14} change",
+            f"{AS_IS:<{width}}  {self.overall:.4f}{'':>31}{self.gap.size:+.4f}  "
+            f"{self.gap.matched.value:+.4f}",
+        ]
+        lines += [
+            f"{r.name:<{width}}  {r.overall:.4f}   {r.overall_change!s:<28}{r.gap:+.4f}  "
+            f"{r.matched:+.4f}        "
+            f"{r.worst_change!s:<28} {r.best_change!s:<28}"
+            f"{' halves' if r.halves_the_gap else ''}{' cheap' if r.is_cheap else ''}"
+            f"{f' ({r.note})' if r.note else ''}"
+            for r in self.rows
+        ]
+        return "\n".join([*lines, self.summary()])
+
+
+def trade_off(
+    before: Outcomes,
+    after: Mapping[str, Outcomes],
+    groupings: Sequence[Groups],
+    rng: np.random.Generator,
+    *,
+    metric: str = "ndcg@10",
+    shots: int | None = None,
+    pair: frozenset[str] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> TradeOffTable:
+    """Lay mitigations beside the model as it is.
+
+    Args:
+        before: results of the model as it is.
+        after: name -> results with the mitigation, on the same users.
+        groupings: where to look for the widest gap.
+        shots: a number of events; each user's mean over the curve where None.
+        pair: the two groups between which the gap lies; the widest where None.
+        notes: name -> a caveat to be printed beside it.
+
+    Raises:
+        BadInput: if no grouping has two groups large enough to compare.
+    """
+    gaps = find_gaps(before, groupings, metric, shots=(shots,), pair=pair)
+    if not gaps:
+        raise BadInput(
+            "no attribute has two groups large enough to compare, so there is no gap to close; "
+            "group by another attribute"
+        )
+    gap = max(gaps, key=lambda g: (g.is_clear, g.size))
+    groups = next(g for g in groupings if g.name == gap.by)
+    start = before.values(metric, shots)
+    rows = [
+        _row(
+            name,
+            start,
+            outcomes.values(metric, shots),
+            groups,
+            gap,
+            liked_items(before),
+            rng,
+            (notes or {}).get(name, ""),
+        )
+        for name, outcomes in after.items()
+    ]
+    return TradeOffTable(
+        metric=metric,
+        shots=shots,
+        gap=gap,
+        overall=float(np.nanmean(start)),
+        by_group=_means(start, groups),
+        shares={label: users / len(start) for label, users in groups.sizes.items()},
+        rows=rows,
+    )
+
+
+def _row(
+    name: str,
+    start: np.ndarray,
+    end: np.ndarray,
+    groups: Groups,
+    gap: Gap,
+    liked: np.ndarray,
+    rng: np.random.Generator,
+    note: str,
+) -> TradeOffRow:
+    sign = 1.0 if more_is_better(gap.metric) else -1.0
+    gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))
+    everyone = _resampled(gain, rng)
+    worst, best = (_resampled(gain[mask], rng) for mask in masks)
+    means = _means(end, groups)
+    return TradeOffRow(
+        name=name,
+        overall=float(np.nanmean(end)),
+        overall_change=_change(everyone),
+        by_group=means,
+        trade_off=-sign * everyone[0] / abs(float(np.nanmean(start))),
+        worst_change=_change(worst),
+        best_change=_change(best),
+        worst_gain=_change((sign * worst[0], sign * worst[1])),
+        gap=sign * (means[gap.best] - means[gap.worst]),
+        gap_change=_change((sign * (best[0] - worst[0]), sign * (best[1] - worst[1]))),
+        matched=matched_difference(sign * end, *masks, liked).value,
+        matched_change=matched_difference(sign * gain, *masks, liked),
+        note=note,
+    )
+
+
+def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:
+    return {label: float(np.nanmean(values[groups.mask(label)])) for label in groups.sizes}
+
+
+def _resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Mean of `values` and of each bootstrap resample of them, [draws]."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()), resample(len(known), rng) @ known / len(known)
+
+
+def _change(found: tuple[float, np.ndarray]) -> Change:
+    low, high = np.quantile(found[1], [0.025, 0.975])
+    return Change(value=found[0], low=float(low), high=float(high))

@@ -1,0 +1,50 @@
+"""Users written as text and read by the encoder that reads the items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.features.encoders.base import TextEncoder
+from metarec.features.encoders.encode import read_once
+from metarec.features.histories import Histories
+from metarec.features.text import HISTORY_ITEMS, user_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersInWords:
+    """How a user's profile and recent history become a text, and who reads it."""
+
+    encoder: TextEncoder
+    titles: Sequence[str]
+    """What to call each item, in vocabulary order."""
+    liked_from: float
+    """The value from which an event counts as liked."""
+    template: str | None = None
+    """As for `user_text`."""
+    keeps: bool = False
+    """Whether vectors are kept on disk, as those of training users are: they are asked for again
+    by the next fit.
+    """
+
+    def write(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> list[str]:
+        """One text for each user; the empty text where nothing is known."""
+        latest = histories.after(np.maximum(histories.lengths - HISTORY_ITEMS, 0))
+        cuts = latest.offsets[1:-1]
+        liked = np.split(latest.values >= self.liked_from, cuts)
+        return [
+            user_text(profile, [self.titles[item] for item in items], marks.tolist(), self.template)
+            for profile, items, marks in zip(
+                profiles, np.split(latest.items, cuts), liked, strict=True
+            )
+        ]
+
+    def read(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """[B, E] float32: users as their texts' vectors, all encoded together; zeros where nothing
+        is known.
+        """
+        texts = self.write(histories, profiles)
+        return self.encoder.encode(texts) if self.keeps else read_once(self.encoder, texts)

@@ -1,0 +1,93 @@
+"""`metarec ab` on a real model: the guide's own commands, and what goes wrong in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+from metarec.feedback.registry import Registry  # noqa: E402
+from served_model import fitted_model, saved_model  # noqa: E402
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "ab-testing.md"
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = shutil.copytree(saved_model(), tmp_path / "model")
+    challenger = fitted_model(1)
+    challenger.save(folder / "versions" / challenger.version)
+    return folder
+
+
+@pytest.fixture
+def ab(run, model):
+    """Run `metarec ab ...` of the guide's wording on the model."""
+    version = fitted_model(1).version
+
+    def running(line):
+        words = shlex.split(line.replace("VERSION", version))
+        return run(*(str(model) if word == "MODEL" else word for word in words[1:]))
+
+    return running
+
+
+def test_the_guides_commands_run(ab, model):
+    lines = re.findall(r"^ {4}(metarec ab .*)$", GUIDE.read_text("utf-8"), re.MULTILINE)
+    first, second, shown, promoted, back, stopped, listed = lines
+    code, out, err = ab(first)
+    assert (code, err) == (0, "")
+    versions = list(Registry(model).folders())
+    assert out == f"new-model runs: control 50% ({versions[0]}), new 50% ({versions[1]})\n"
+    code, out, _ = ab(shown)
+    assert code == 0
+    assert "new, all users: too few to say (0 counted)" in out
+    assert ab(promoted)[1] == "new-model is promoted, arm new: more clicks, no more returns\n"
+    assert Registry(model).current() == versions[1]
+    assert ab(back)[1].startswith("new-model is rolled back, arm new: complaints")
+    assert Registry(model).current() == versions[0]
+    assert ab(second)[0] == 0
+    assert ab(stopped)[1] == "explore-more is stopped: too slow\n"
+    code, out, _ = ab(listed)
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["explore-more", "stopped"],
+        ["new-model", "rolled"],
+    ]
+
+
+def test_as_json(ab):
+    ab("metarec ab start MODEL x --arm a=0.5 --arm b=0.5,explore=2,filter='title = 1, 2'")
+    ab("metarec ab start MODEL x --arm a=0.5 --arm b=0.5,explore=2")
+    told = json.loads(ab("metarec ab show MODEL x --json")[1])
+    assert told["experiment"]["arms"][1]["settings"]["explore"] == 2.0
+    assert [arm["users"] for arm in told["results"]["arms"]] == [0, 0]
+    assert json.loads(ab("metarec ab list MODEL --json")[1])["experiments"][0]["name"] == "x"
+    assert json.loads(ab("metarec ab stop MODEL x --json")[1])["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("start MODEL x --arm a=0.5 --arm b=0.5,model=old", "no model version 'old'; there are:"),
+        ("start MODEL x --arm a=0.5 --arm b=0.6", "shares come to 1.1; they may be 1 together"),
+        ("start MODEL x --arm a=0.5 --arm b=half", "share takes a number, got 'half'"),
+        ("start MODEL x --arm a=0.5 --arm b", "--arm takes NAME=NUMBER, got 'b'"),
+        ("start MODEL x --arm a=0.5 --arm b=0.5,k=3", "an arm sets model, diversity"),
+        ("start MODEL x --arm a=0.5 --arm b=0.5 --guardrail luck=1", "no guardrail luck"),
+        ("start MODEL x --arm a=0.5 --arm b=0.5,filter=hue=1", "hue"),
+        ("stop MODEL x", "there is no experiment 'x'"),
+        ("show MODEL x", "there is no experiment 'x'"),
+        ("promote MODEL x b", "there is no experiment 'x'"),
+        ("roll-back MODEL x", "there is no experiment 'x'"),
+    ],
+)
+def test_what_does_not_go_is_told_in_one_line(ab, line, says):
+    code, out, err = ab(f"metarec ab {line}")
+    assert (code, out) == (2, "")
+    assert says in err and err.count("\n") == 1

@@ -1,0 +1,105 @@
+"""A study: cells are kept, done once, and tabulated with corrected differences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from metarec.app import cli
+from metarec.data.schema import BadInput
+from metarec.evaluation.study import Study
+from world import World
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
+    """A folder with data and a study of it."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "shop").mkdir()
+    world.data.interactions.frame.write_parquet(folder / "shop" / "interactions.parquet")
+    world.data.items.frame.write_parquet(folder / "shop" / "items.parquet")
+    (folder / "study.toml").write_text(
+        'data = ["shop"]\npresets = ["tiny"]\nencoders = ["none"]\nseeds = [0, 1]\n'
+        'baselines = ["Popular", "ItemKNN"]\nmetrics = ["ndcg@10", "recall@20"]\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    return int(end.value.code or 0)
+
+
+def test_a_study_is_done_once_and_goes_on(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("study", str(place / "study.toml"), "--out", str(place / "out"), "--json")
+    assert run(*words) == 0
+    found = json.loads(capsys.readouterr().out)
+    table = pl.DataFrame(found["table"])
+    assert set(table["model"]) == {"metarec tiny", "Popular", "ItemKNN"}
+    assert set(table["metric"]) == {"ndcg@10", "recall@20"}
+    assert table["seeds"].to_list() == [2] * table.height
+    assert (table["low"] <= table["mean"]).all() and (table["mean"] <= table["high"]).all()
+    differences = pl.DataFrame(found["differences"])
+    assert set(differences["other"]) == {"Popular", "ItemKNN"}
+    assert (differences["p_holm"] >= differences["p"]).all()
+    means = {(r["model"], r["metric"], r["events"]): r["mean"] for r in found["table"]}
+    for row in found["differences"]:
+        key = (row["metric"], row["events"])
+        expected = means["metarec tiny", *key] - means[row["other"], *key]
+        assert row["mean"] == pytest.approx(expected, abs=1e-6)
+
+    cells = sorted((place / "out" / "cells").iterdir())
+    assert [cell.name for cell in cells] == ["0-none-0.json", "0-none-1.json"]
+    cells[1].unlink()
+    before = cells[0].stat().st_mtime_ns
+    assert run(*words) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert cells[0].stat().st_mtime_ns == before
+    for row in (*found["table"], *again["table"]):
+        del row["fit_cpu_seconds"]
+    assert again == found
+
+
+def test_cells_of_another_study_are_done_anew(place: Path, tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    text = (place / "study.toml").read_text().replace("seeds = [0, 1]", "seeds = [0]")
+    for more, others in (("", 2), ('learners = ["bayesian_ridge"]\n', 3)):
+        file.write_text(text.replace('"shop"', f'"{place / "shop"}"') + more)
+        assert run("study", str(file), "--out", str(tmp_path / "out")) == 0
+        table = pl.read_csv(tmp_path / "out" / "table.csv")
+        assert table["model"].n_unique() == others + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "a study needs data"),
+        ({"data": ["x"], "sead": [1]}, "has no 'sead'"),
+        ({"data": ["x"], "seeds": ["one"]}, "whole numbers, got 'one'"),
+        ({"data": ["x"], "presets": ["huge"]}, "tiny, small; got 'huge'"),
+        ({"data": ["x"], "metrics": ["ndgc"]}, "got 'ndgc'"),
+        ({"data": ["x"], "baselines": ["KNN"]}, "got 'KNN'"),
+        ({"data": ["x"], "learners": ["mmal"]}, "mmal"),
+        ({"data": ["x"], "scenario": "cold"}, "got 'cold'"),
+        ({"data": ["x"], "seeds": []}, "one value at least"),
+    ],
+)
+def test_what_a_study_does_not_have_is_named(given: dict[str, object], told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        Study.of(given)
+
+
+def test_one_value_alone_is_a_list_of_one() -> None:
+    assert Study.of({"data": "x", "seeds": 3}) == Study(data=("x",), seeds=(3,))
+
+
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.toml").write_text("data = [")
+    assert run("study", str(tmp_path / "study.toml"), "--out", str(tmp_path)) == 2
+    assert "is no TOML file" in capsys.readouterr().err
+    assert run("study", str(tmp_path / "none.toml"), "--out", str(tmp_path)) == 2

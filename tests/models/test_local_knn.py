@@ -1,0 +1,159 @@
+"""k-NN over users by places: the formula by hand, and what each part of it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from context_world import CITIES, context_world, group_of
+from metarec.data.places import km_between
+from metarec.features.histories import Histories
+from metarec.features.request_context import RequestContext
+from metarec.features.users import UserBatch
+from metarec.models.local_knn import LocalKnn, LocalKnnConfig
+from metarec.recommendation.ensemble import _told
+from metarec.recommendation.fitting import behaviour_of
+from metarec.recommender import Recommender
+
+HERE, CLOSE, FAR, FARTHER = (52.52, 13.405), (52.521, 13.41), (48.137, 11.575), (48.15, 11.6)
+NOWHERE = (np.nan, np.nan)
+
+
+def _users(items: list[int], location: tuple[float, float] = NOWHERE) -> UserBatch:
+    nothing = RequestContext.unknown(1)
+    return UserBatch(
+        support=Histories.of_indexes([np.array(items, np.int64)]),
+        profiles=np.zeros((1, 0), np.float32),
+        context=replace(nothing, location=np.array([location])),
+    )
+
+
+@pytest.fixture
+def model() -> LocalKnn:
+    """Two users in two cities; item 4 stands nowhere, item 5 nobody took."""
+    taken = np.array([[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]], np.float32)
+    return LocalKnn(
+        places=np.array([HERE, CLOSE, FAR, FARTHER, NOWHERE, HERE]),
+        taken=sp.csr_matrix(taken),
+        norms=np.ones(2, np.float32),
+        rarity=np.ones(6, np.float32),
+        scale=0.5,
+        power=2.0,
+        location=1.0,
+        config=LocalKnnConfig(sampled=50),
+    ).with_decay(0.5, 2.0, np.array([0, 2, 3]))
+
+
+def _by_hand(model: LocalKnn, items: list[int]) -> np.ndarray:
+    """The formula, pair by pair."""
+
+    def agreement(mine: list[int], theirs: list[int]) -> float:
+        found = 0.0
+        for a in mine:
+            for b in theirs:
+                km = km_between(model.places[a][None], model.places[b][None])[0]
+                if not np.isnan(km):
+                    near = (1 + km / model.scale) ** -model.power
+                    found += model.rarity[a] * model.rarity[b] * near
+        return found
+
+    total = np.zeros(len(model.places))
+    for row in model.taken.toarray():
+        theirs = np.flatnonzero(row).tolist()
+        total += row * agreement(items, theirs) / np.sqrt(agreement(theirs, theirs))
+    return total
+
+
+@pytest.mark.parametrize("items", [[1], [1, 2], [0, 3]])
+def test_evidence_is_the_formula(model: LocalKnn, items: list[int]) -> None:
+    np.testing.assert_allclose(
+        model.evidence(_users(items))[0], _by_hand(model, items), rtol=1e-3, atol=1e-7
+    )
+
+
+def test_who_goes_there_speaks_though_nothing_is_common(model: LocalKnn) -> None:
+    said = model.evidence(_users([1]))[0]
+
+    assert said[4] > 100 * said[3] > 0.0
+    assert said[5] == 0.0
+
+
+def test_the_current_place_alone_tells(model: LocalKnn) -> None:
+    said = model.evidence(_users([], CLOSE))[0]
+
+    assert said[0] > said[2] > 0.0
+
+
+def test_where_no_place_is_known_it_knows_nothing(model: LocalKnn) -> None:
+    for nothing in (_users([]), _users([4])):
+        assert not model.evidence(nothing).any()
+        assert not model.knows(nothing).any()
+    assert model.knows(_users([4, 0])).all()
+
+
+def test_an_event_says_less_where_there_are_many(model: LocalKnn) -> None:
+    crowd = np.ones((8, 6), np.float32) * np.array([1, 1, 0, 0, 0, 0], np.float32)
+    crowded = replace(model, taken=sp.csr_matrix(np.concatenate([model.taken.toarray(), crowd])))
+
+    rarity = crowded.with_decay(0.5, 2.0, np.array([0] * 9 + [1] * 8 + [2, 3])).rarity
+
+    assert rarity[0] < rarity[2] and rarity[4] == 0.0
+
+
+def test_long_histories_agree_with_themselves_by_a_part_of_them(model: LocalKnn) -> None:
+    rng, most = np.random.default_rng(0), 30
+    places = np.array(HERE) + rng.normal(0, 0.05, (200, 2))
+    taken = sp.csr_matrix(rng.random((5, 200)) < np.array([0.02, 0.1, 0.3, 0.6, 1.0])[:, None])
+    wide = replace(model, places=places, taken=taken.astype(np.float32))
+
+    by_part, exact = (
+        replace(wide, config=LocalKnnConfig(compared=n)).with_decay(0.5, 2.0, np.arange(200)).norms
+        for n in (most, 200)
+    )
+
+    lengths = np.diff(taken.indptr)
+    np.testing.assert_allclose(by_part[lengths <= most], exact[lengths <= most], rtol=1e-5)
+    np.testing.assert_allclose(by_part, exact, rtol=0.15)
+
+
+def test_a_new_item_speaks_where_it_stands(model: LocalKnn) -> None:
+    grown = model.with_content(np.zeros((7, 0), np.float32), np.full(7, 1 / 7, np.float32))
+    placed = grown.with_places(np.concatenate([model.places, [FAR]]))
+
+    assert not grown.evidence(_users([6])).any()
+    said = placed.evidence(_users([6]))[0]
+    assert said[2] > 100 * said[0] and said[6] == 0.0
+
+
+@pytest.fixture(scope="module")
+def world() -> Recommender:
+    return Recommender.fit(context_world(), preset="tiny", encoder="none")
+
+
+def test_users_can_be_left_out_of_what_is_said_of_them(model: LocalKnn) -> None:
+    said = model._evidence(_users([1]), None, np.array([0]))[0]
+
+    np.testing.assert_array_equal(said > 0, [False, False, True, True, False, False])
+
+
+def test_a_fit_finds_the_city(world: Recommender) -> None:
+    fitted = LocalKnn.fit(behaviour_of(world), np.random.default_rng(0))
+    items = world.catalog.frame["item_id"].to_list()
+
+    said = fitted.evidence(_users([], CITIES[2]))[0]
+
+    assert {group_of(items[i]) for i in np.argsort(-said)[:8]} == {"ink"}
+
+
+def test_models_that_read_the_same_are_told_the_same() -> None:
+    users = np.arange(200)
+
+    heard = _told(("item_knn", "friends", "place", "local_knn"), users)
+
+    np.testing.assert_array_equal(heard["place"], heard["local_knn"])
+    assert (heard["friends"] != heard["place"]).any()
+    assert (heard["friends"] | heard["place"]).all()
+    assert _told(("place", "local_knn"), users) == {}
