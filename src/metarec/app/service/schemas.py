@@ -455,6 +455,7 @@ class User(Shape):
     events: list[StoredEvent] = Field(description="The latest, oldest first.")
     friends: int = Field(description="How many friends are kept; see /v1/users/{user_id}/friends.")
     slates: int = Field(description="How many slates shown to them are kept.")
+    experiments: dict[str, str] = Field(description="A/B experiment -> the arm they saw.")
 
 
 class Profile(Shape):
