@@ -33,7 +33,8 @@ def model() -> Recommender:
 
 @pytest.mark.parametrize(
     ("query", "tag"),
-    [("恐怖片除外", "恐怖"), ("something nice, no horror", "horror"), ("without comedies or comedy", "comedy"),
+    [("恐怖片除外", "恐怖"),
+     ("something nice, no horror", "horror"), ("without comedies or comedy", "comedy"),
      ("想看科幻片，不要恐怖", "恐怖"), ("not horrors", "horror")],
 )  # fmt: skip
 def test_items_that_name_it_come_last(model: Recommender, query: str, tag: str) -> None:
