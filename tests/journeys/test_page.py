@@ -765,3 +765,34 @@ def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted
         page = visit(at=plain)
         settled(page)
         expect(page.locator("#circumstances")).to_be_hidden()
+
+
+def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
+    page = visit(locale="zh-CN")
+    settled(page)
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    title = titles_of(rated_world, next(iter(rated_world.items_of_taste)))[0]
+    page.fill("#search", title)
+    page.get_by_role("button", name=f"喜欢 {title}", exact=True).locator(
+        "visible=true"
+    ).first.click()
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    settled(page)
+    expect(page.locator("#slate .reason").first).to_have_text(re.compile("^(因为|尽管)"))
+    english = page.evaluate(
+        """() => [...document.querySelectorAll('main *, footer *, header *')]
+            .filter((node) => node.checkVisibility() && !node.childElementCount)
+            .map((node) => node.textContent).filter((text) => /[a-z] [a-z]/.test(text))"""
+    )
+    shown = set(rated_world.data.items.frame["title"])
+    assert [text for text in english if text not in shown and "metarec" not in text] == []
+
+
+def test_the_language_can_be_switched_and_is_kept(visit):
+    page = visit()
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
