@@ -131,6 +131,20 @@ def test_lines_keep_their_indentation():
     assert translated_lines(text, "en", SAID) == text
 
 
+def test_titles_of_a_slate_stay_and_columns_stay_under_each_other():
+    slate = "   title    score  id\n1  text     1.00   users\n"
+    told = translated_lines(slate, "zh", OUTPUT)
+    assert told == "   名称     分数   id\n1  text     1.00   users\n"
+
+
+def test_what_wraps_a_sentence_is_taken_off_first():
+    note = "note: not wanted: 'gore'; 2 items that name it come after all others"
+    told = translated_lines(note, "zh", OUTPUT, SAID)
+    assert told == "提示：不想要：'gore'；有 2 个物品提到它，排在所有其他物品之后"
+    error = "body.k: must be a number, got null (and 2 more)"
+    assert translated(error, "zh", ERRORS) == "body.k：必须是数字，实际为null（另有 2 处错误）"
+
+
 def test_a_page_says_its_language_and_keeps_what_is_no_sentence():
     page = '<html lang="en"><style>p>a{}</style><p>it was seen before</p><pre>>not<</pre>'
     told = translated_page(page, "zh")

@@ -29,7 +29,7 @@ DOMAIN_COLD = "domain-cold"
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
-    from metarec.evaluation.evaluate import Evaluation
+    from metarec.evaluation.evaluate import Evaluation, Gains
     from metarec.evaluation.interface import Evaluated
     from metarec.evaluation.scenarios import Scenario
 
@@ -70,6 +70,13 @@ def evaluate(
             "targets unless given.",
         ),
     ] = None,
+    gains: Annotated[
+        str,
+        typer.Option(
+            help="What an item counts that was liked: binary (all the same) or strength (of the "
+            "act on it, where targets differ in strength)."
+        ),
+    ] = "binary",
     prior: Prior = None,
     users: Annotated[
         list[int] | None,
@@ -148,6 +155,13 @@ def evaluate(
         raise BadInput(
             f"--scenario {DOMAIN_COLD} goes with --prior MODEL, a model fitted on other data, and "
             "--prior and --users with it alone"
+        )
+    if gains not in ("binary", "strength"):
+        raise BadInput(f"--gains must be binary or strength, got {gains!r}")
+    if gains != "binary" and (folds or protocol or model or prior):
+        raise BadInput(
+            "--gains strength fits models to judge them: it goes without --folds, --protocol, "
+            "--model and --prior"
         )
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput(
@@ -234,6 +248,7 @@ def evaluate(
                 scenario=cast("Scenario", scenario),  # domain-cold is done
                 horizon=horizon,
                 seed=seed,
+                gains=cast("Gains", gains),
                 progress=progress,
             )
             result, text = found.to_json(), to_text(found, language=spoken())

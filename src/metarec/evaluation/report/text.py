@@ -43,7 +43,7 @@ def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH
 def parts(evaluation: Evaluation) -> list[RenderableType]:
     """What to print with `rich`, in order."""
     own = evaluation.domain_metric
-    metrics = dict.fromkeys(("ndcg@10", "recall@20", "mae", *(own or ())[:1]))
+    metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
     found: list[RenderableType] = [
         head(evaluation),
@@ -51,7 +51,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
     ]
     if own is not None:
         found += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
-    for metric in dict.fromkeys(("ndcg@10", "mae", *(own or ())[:1])):
+    for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
         comparison = evaluation.comparison(metric)
         if comparison is not None:
             found += ["", f"{METRICS[metric].label}: {comparison.sentence}"]
