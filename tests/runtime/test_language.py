@@ -75,6 +75,7 @@ def test_what_domains_say_has_its_chinese():
         pack = tomllib.loads(path.read_text("utf-8"))
         texts = [one["why"] for one in pack.get("policy", {}).get("exclusions", [])]
         texts += [one["text"] for one in pack.get("says", [])]
+        texts += [pack["about"], pack["metric"]["why"], pack["example"]["shows"]]
         texts += [pack.get("notice"), pack.get("policy", {}).get("notice")]
         missing |= {re.sub(r"\{\w+\}", "{}", text) for text in texts if text} - known
     assert not missing
