@@ -33,7 +33,8 @@ AREAS = (ERRORS, SAID, OUTPUT, WORDS)
 SPOKEN = """
     recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy
     recommendation/plan recommendation/unwanted explanation/context_facts
-    explanation/field_facts explanation/reasons explanation/words app/service/authentication app/service/browser_security app/service/reasons
+    explanation/field_facts explanation/reasons explanation/words app/service/authentication
+    app/service/browser_security app/service/reasons
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
     data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
     data/sources/folder data/sources/joins evaluation/measure features/usage feedback/forgetting
