@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-ROWS = PAGE[PAGE.index("## Where is X?") : PAGE.index("## Nouns")].split("\n")[6:]
+START, END = PAGE.index("## Where is X?"), PAGE.index("### What is written by hand")
+ROWS = PAGE[START:END].split("\n")[6:]
 CODE = re.compile(r"`([^`]+)`")
 
 

@@ -28,14 +28,17 @@ from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
     as_known,
+    candidates,
     gather_tasks,
     join_tasks,
     known_length,
     known_tasks,
     train_gate,
+    users_at_once,
 )
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
 from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
+from metarec.recommendation.refusals import REFUSAL, Refusers, learned_weight
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.jobs import run_jobs
 from metarec.runtime.old_names import ARRAYS, with_current_names
@@ -60,12 +63,12 @@ SMOOTHING = 0.5
 CONTENT_RIDGE = 10.0
 PULL = 2.0
 """Pull of a prior's gate over the number of users that teach this one."""
-REFUSAL = 1.0
-"""What a refusal takes away, beside what the same act as an acceptance would add."""
 REFUSED_ITEM = 4.0
 """Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
 ACCEPTANCE_DAMPING = 5.0
 """Acts' worth of pull of an item's acceptance towards everyone's."""
+REFUSERS = 400
+"""Users of a fold who say what refusals are worth, at most."""
 HEARD = 0.5
 """Chance that a task of the gate tells what a model of `READ_CONTEXT` reads, where there are
 several.
@@ -108,6 +111,8 @@ class Ensemble:
     """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
     ranked as if there were none.
     """
+    refusal: float = REFUSAL
+    """What a refusal takes away, beside what the same act as an acceptance would add."""
     trend: Trend | None = None
     """What is on the rise, for users of whom it is known when they ask."""
     trial: Trial | None = None
@@ -145,9 +150,11 @@ class Ensemble:
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         joined, trial = join_tasks(tasks), None
+        refusing = joined.pop() if _has_refusals(behaviour) else None
         if prior is not None:
             trial = _tried(_support_sizes(behaviour, names), names, joined, prior, seed)
             if not trial.helps:
+                refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
         gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
         progress(STAGE, 1.0)
@@ -160,6 +167,7 @@ class Ensemble:
             scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
+            refusal=_refusal(behaviour, gate, refusing, folds),
             trend=Trend.fit(behaviour, derive(seed, "trend")),
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
@@ -177,7 +185,9 @@ class Ensemble:
         if len(users.refused.items):
             against = self._gated(users.refusing())
             lifts = sum(part for name, part in against.items() if name in self.gate.names)
-            parts["refused"] = np.where(users.refused.lengths[:, None] > 0, -REFUSAL * lifts, 0.0)
+            parts["refused"] = np.where(
+                users.refused.lengths[:, None] > 0, -self.refusal * lifts, 0.0
+            )
         return parts
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
@@ -207,7 +217,7 @@ class Ensemble:
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
             self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
-            out[rows] -= REFUSAL * lifts
+            out[rows] -= self.refusal * lifts
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
@@ -345,6 +355,7 @@ class Ensemble:
         if self.context_gate is not None:
             arrays = self.context_gate.arrays()
             gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
+        gate["refusal"] = np.array([self.refusal])
         if self.trend is not None:
             gate |= {f"trend/{name}": array for name, array in self.trend.arrays().items()}
         scorers = {
@@ -382,6 +393,7 @@ class Ensemble:
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if any(name.startswith("context_gate/") for name in arrays)
             else None,
+            refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,
             trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
 
@@ -483,6 +495,50 @@ class _Fitted:
             total = evidence.sum(1, keepdims=True)
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
         return shares, self.popularity, self.item_statistics
+
+    def ask_refusing(
+        self, behaviour: Behaviour, refusers: Refusers
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `ask` at the end of the pool, shares by what was refused after those by what was
+        accepted.
+        """
+        most = int(behaviour.pools.max(initial=0))
+        shares, popularity, statistics = self.ask(behaviour, most, refusers.users)
+        profiles = np.zeros_like(behaviour.profiles[refusers.users])
+        asked = UserBatch(support=refusers.refused, profiles=profiles)
+        against = np.empty_like(shares)
+        for place, model in enumerate(self.scorers.values()):
+            evidence = dense(model.evidence(asked))
+            total = evidence.sum(1, keepdims=True)
+            against[:, :, place] = evidence / np.where(total > 0, total, 1.0)
+        return np.concatenate([shares, against], axis=2), popularity, statistics
+
+
+def _has_refusals(behaviour: Behaviour) -> bool:
+    return len(behaviour.refused.items) > 0
+
+
+def _refusal(
+    behaviour: Behaviour, gate: Gate, tasks: GateTasks | None, folds: list[np.ndarray]
+) -> float:
+    """What a refusal takes away, as the users of the folds say."""
+    if tasks is None:
+        return REFUSAL
+    asked = [_refusers(behaviour, fold) for fold in folds]
+    known = np.concatenate([behaviour.pools[some.users] for some in asked])
+    return learned_weight(
+        gate, tasks, known, np.concatenate([some.refused.lengths for some in asked])
+    )
+
+
+def _refusers(behaviour: Behaviour, held_out: np.ndarray) -> Refusers:
+    """As many as are asked at once."""
+    found = Refusers.of(behaviour, held_out)
+    if not len(found.users):  # models answer for one user at least
+        one = held_out[:1]
+        return Refusers(users=one, refused=behaviour.refused.users(one).first(0))
+    few = np.arange(min(len(found.users), REFUSERS, users_at_once(behaviour.n_items)))
+    return Refusers(users=found.users[few], refused=found.refused.users(few))
 
 
 def _gates(
@@ -637,6 +693,10 @@ def _ask_held_out(
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
+    if _has_refusals(behaviour):
+        refusers = _refusers(behaviour, held_out)
+        answers = fitted.ask_refusing(behaviour, refusers)
+        tasks.append(candidates(behaviour, refusers.users, *answers, rng, hidden=refusers.refused))
     return tasks
 
 

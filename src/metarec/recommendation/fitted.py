@@ -28,6 +28,7 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.exploration import directions_of
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.prior import Prior
+from metarec.recommendation.refusals import weight_note
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
@@ -93,7 +94,7 @@ class FittedModel:
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
-        said = (getattr(part, "note", "") for part in parts)
+        said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property

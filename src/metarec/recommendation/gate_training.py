@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
 from metarec.runtime.gains import ideal_gains
@@ -129,7 +130,7 @@ def gather_tasks(
     for shots in behaviour.horizon.shots:
         shown = shots if with_repeats else 0
         parts = [
-            _candidates(behaviour, some, *ask(shots, some), rng, shown)
+            candidates(behaviour, some, *ask(shots, some), rng, shown)
             for some in (users[start : start + batch] for start in range(0, len(users), batch))
         ]
         tasks.append(_joined(parts))
@@ -147,7 +148,7 @@ def known_tasks(
     starts = range(0, len(users), batch)
     return _joined(
         [
-            _candidates(longer, some, *ask(most, some), rng, 0)
+            candidates(longer, some, *ask(most, some), rng, 0)
             for some in (users[start : start + batch] for start in starts)
         ]
     )
@@ -371,17 +372,18 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
     return SMOOTHNESS * steps + 1e-3 * sizes
 
 
-def _candidates(
+def candidates(
     behaviour: Behaviour,
     users: np.ndarray,
     shares: np.ndarray,
     popularity: np.ndarray,
     item_statistics: np.ndarray,
     rng: np.random.Generator,
-    shown: int,
+    shown: int = 0,
+    hidden: Histories | None = None,
 ) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
-    weighed sample of the rest; of the pool only the first `shown` items.
+    weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
     n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -390,6 +392,9 @@ def _candidates(
     is_relevant[target.owners, target.items] = True
     allowed = np.ones((n_users, n_items), bool)
     allowed[pool.owners, pool.items] = False
+    if hidden is not None:
+        allowed[hidden.owners, hidden.items] = False
+        is_relevant &= allowed
     if shown:
         support, again = pool.first(shown), behaviour.repeats.users(users)
         allowed[support.owners, support.items] = True
@@ -437,7 +442,7 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first items that were not chosen.
     """
     counts = chosen.sum(1)
-    width = int(counts.max())
+    width = int(counts.max(initial=1))
     is_real = np.arange(width)[None, :] < counts[:, None]
     index = np.zeros(is_real.shape, np.int64)
     index[is_real] = np.nonzero(chosen)[1]

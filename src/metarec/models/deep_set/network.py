@@ -37,7 +37,7 @@ WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
 """From this many items on, products with the catalog are large enough to share among threads."""
-MAX_LOGITS = 20_000
+MAX_LOGITS, SAMPLED = 4096, 2048
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
@@ -279,7 +279,7 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     """
     if n_items <= MAX_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
-    shown, log_weight = stand_ins(n_items, np.unique(liked), MAX_LOGITS // 2, rng)
+    shown, log_weight = stand_ins(n_items, np.unique(liked), SAMPLED, rng)
     return torch.from_numpy(shown), torch.from_numpy(log_weight)
 
 

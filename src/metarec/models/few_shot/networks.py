@@ -53,6 +53,16 @@ class Body(Protocol):
         ...
 
 
+def _both_scores(
+    body: Body, params: Params, support: Support, items: ItemFeatures
+) -> tuple[Tensor, Tensor]:
+    """Of the support and of the anchors, by what is known of the whole task."""
+    whole = params | body.keep(params, support, items)
+    asked = items.take(support.items), items.take(items.anchors)
+    own, anchors = (body.score(whole, some) for some in asked)
+    return own, anchors
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
     """An item's columns joined with the user's profile, through ReLU layers to a score (MeLU,
@@ -86,10 +96,7 @@ class MLPBody:
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
         """One pass over each task's support, one over the anchors."""
-        whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(
-            whole, items.take(items.anchors)
-        )
+        return _both_scores(self, params, support, items)
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The profile, embedded if it is to be; an unknown one is all zeros."""
@@ -144,11 +151,8 @@ class TwoTowerBody:
     def support_scores(
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
-        """The user before the support against its items and the anchors."""
-        whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(
-            whole, items.take(items.anchors)
-        )
+        """One pass over each task's support, one over the anchors."""
+        return _both_scores(self, params, support, items)
 
     # The protocol's signature
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
