@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.places import has_places
 from metarec.data.schema import BadInput, Dataset, Interactions, id_order
 
 
@@ -31,28 +30,13 @@ class Horizon:
 
 
 LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
-MEDIUM = Horizon(shots=(0, 1, 3, 5, 10), pool=10, min_events=15)
 SHORT = Horizon(shots=(0, 1, 2, 3), pool=3, min_events=5)
 
 
-def choose_horizon(events_per_user: np.ndarray, *, has_places: bool = False) -> Horizon:
-    """LONG where at least 2,000 users, or a fifth of them, have 30 events or more; else SHORT.
-
-    Args:
-        has_places: whether items stand somewhere. Then MEDIUM comes before SHORT, where as many
-            have 15 events: how much distance is worth changes after the third event, too.
-    """
-    for horizon in (LONG, MEDIUM) if has_places else (LONG,):
-        rich = int((events_per_user >= horizon.min_events).sum())
-        if rich >= 2000 or (rich and rich >= 0.2 * len(events_per_user)):
-            return horizon
-    return SHORT
-
-
-def horizon_of(data: Dataset) -> Horizon:
-    """The horizon that a fit on `data` chooses."""
-    counts = items_of_users(data.interactions)["len"].to_numpy()
-    return choose_horizon(counts, has_places=has_places(data.items.frame))
+def choose_horizon(events_per_user: np.ndarray) -> Horizon:
+    """LONG where at least 2,000 users, or a fifth of them, have 30 events or more; else SHORT."""
+    rich = int((events_per_user >= LONG.min_events).sum())
+    return LONG if rich >= 2000 or (rich and rich >= 0.2 * len(events_per_user)) else SHORT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +116,7 @@ def split_cold_users(
     """
     events = data.interactions.frame
     counts = items_of_users(data.interactions)
-    horizon = horizon or horizon_of(data)
+    horizon = horizon or choose_horizon(counts["len"].to_numpy())
     eligible = (
         counts.filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]

@@ -56,11 +56,6 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
     return np.where(good[:, None], places, np.nan)
 
 
-def has_places(items: pl.DataFrame) -> bool:
-    """Whether at least two items stand somewhere."""
-    return int((~np.isnan(degrees_of(items)[:, 0])).sum()) >= 2
-
-
 def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     """[rows] kilometres between places [rows, 2] in degrees, row by row; NaN where either is
     unknown.

@@ -11,8 +11,8 @@ from metarec.data.cold_users import (
     ColdUser,
     ColdUserSplit,
     Horizon,
+    choose_horizon,
     cold_users_of,
-    horizon_of,
     items_of_users,
 )
 from metarec.data.schema import BadInput, Dataset, id_order
@@ -73,7 +73,7 @@ def split_by_time(
             f"from {first:.0f} to {last:.0f}"
         )
     counts = items_of_users(data.interactions)
-    horizon = horizon or horizon_of(data)
+    horizon = horizon or choose_horizon(counts["len"].to_numpy())
     known = train.select("user_id").unique()
     enough = (
         counts.join(known, on="user_id", how="anti")
@@ -121,7 +121,7 @@ def split_folds(
     if folds < 2:
         raise BadInput(f"folds must be 2 or more, got {folds}")
     events, counts = data.interactions.frame, items_of_users(data.interactions)
-    horizon = horizon or horizon_of(data)
+    horizon = horizon or choose_horizon(counts["len"].to_numpy())
     eligible = (
         counts.filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]

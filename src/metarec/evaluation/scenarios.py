@@ -26,8 +26,8 @@ from metarec.data.cold_users import (
     Horizon,
     accepted_items,
     as_cold_users,
+    choose_horizon,
     cold_users_of,
-    horizon_of,
     items_of_users,
     split_cold_users,
     telling_acts,
@@ -116,7 +116,7 @@ def prepare_unmet(
     """
     known = train.interactions.frame.select("user_id").unique()
     counts = items_of_users(data.interactions)
-    horizon = horizon_of(data)
+    horizon = choose_horizon(counts["len"].to_numpy())
     new = (
         counts.join(known, on="user_id", how="anti")
         .filter(pl.col("len") >= horizon.min_events)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.cold_users import Horizon, cold_users_of, horizon_of, items_of_users
+from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, items_of_users
 from metarec.data.schema import BadInput, Dataset, id_order
 from metarec.evaluation.measure import Trial
 
@@ -52,7 +52,7 @@ def trial_on(
             the first ones.
     """
     events, counts = data.interactions.frame, items_of_users(data.interactions)
-    horizon = horizon_of(data)
+    horizon = choose_horizon(counts["len"].to_numpy())
     asked = counts if users is None else counts.filter(_is_one_of(users))
     able = (
         asked.filter(pl.col("len") >= horizon.min_events)

@@ -15,7 +15,6 @@ import polars as pl
 from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
-from metarec.data.places import has_places
 from metarec.data.schema import BadInput, Catalog, Dataset, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
@@ -126,7 +125,7 @@ def fit(
     profile_inputs = ProfileInputs.fit(data.users, past.user_ids)
     words = users_in_words(past.catalog, item_inputs, data.interactions.relevant_from, settings)
     behaviour = past.behaviour(
-        horizon or choose_horizon(past.whole.lengths, has_places=has_places(past.catalog.frame)),
+        horizon or choose_horizon(past.whole.lengths),
         content,
         profile_inputs,
         words,

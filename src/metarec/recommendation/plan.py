@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.cold_users import Horizon, horizon_of, items_of_users
+from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.schema import Dataset
 from metarec.features.behaviour import pools_of
 from metarec.models import gram
@@ -80,7 +80,7 @@ class FitPlan:
 def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
     """What fitting `data` with `settings` will take."""
     lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
-    horizon = horizon_of(data)
+    horizon = choose_horizon(lengths)
     n_items = int(
         pl.concat([data.items.frame["item_id"], data.interactions.frame["item_id"]]).n_unique()
     )

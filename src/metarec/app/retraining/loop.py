@@ -21,7 +21,6 @@ from metarec.app.retraining.compare import as_holdout_users, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
 from metarec.data.cold_users import Horizon, choose_horizon
-from metarec.data.places import has_places
 from metarec.data.read import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
@@ -324,9 +323,7 @@ def how_to_learn(
         pl.col("user_id").is_in([user for user, weight in weights.items() if weight >= OWN_CHOICE])
     )
     lengths = own.group_by("user_id").len()["len"].to_numpy()
-    if not len(lengths):
-        return weights, None
-    return weights, choose_horizon(lengths, has_places=has_places(train.items.frame))
+    return weights, choose_horizon(lengths) if len(lengths) else None
 
 
 def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
