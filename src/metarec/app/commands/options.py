@@ -12,6 +12,7 @@ from metarec.runtime.language import (
     ENVIRONMENT,
     OUTPUT,
     SAID,
+    display_width,
     language_of,
     translated_answer,
     translated_lines,
@@ -179,13 +180,16 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     laid = []
     for head, *cells in columns:
         width, is_number = (
-            max(map(len, (head, *cells))),
+            max(map(display_width, (head, *cells))),
             all(cell[:1] in "0123456789+-" for cell in cells),
         )
-        laid.append(
-            [cell.rjust(width) if is_number else cell.ljust(width) for cell in (head, *cells)]
-        )
+        laid.append([_padded(cell, width, is_number=is_number) for cell in (head, *cells)])
     return "\n".join("  ".join(line).rstrip() for line in zip(*laid, strict=True))
+
+
+def _padded(cell: str, width: int, *, is_number: bool) -> str:
+    space = " " * (width - display_width(cell))
+    return space + cell if is_number else cell + space
 
 
 def _plain(value: Any) -> Any:
