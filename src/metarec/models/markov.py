@@ -270,6 +270,12 @@ def window_of(events: int, config: MarkovConfig) -> int:
     return max(1, min(config.window, MAX_PAIRS // max(events, 1)))
 
 
+def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
+    """How many of so many users choose the constants; 0 where the first values stay."""
+    most = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
+    return most if most >= config.min_held_out else 0
+
+
 def _alike(behaviour: Behaviour, config: MarkovConfig) -> Alike | None:
     """What reads alike, where that may be chosen."""
     if behaviour.text is None or not any(config.alikes):
@@ -310,9 +316,8 @@ def _held_out(
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
     """(users, support, wanted), at the end of the pool and before the last event."""
     able = np.flatnonzero((behaviour.histories.lengths >= 3) & (behaviour.targets.lengths > 0))
-    share = int(config.held_out_share * len(able))
-    most = min(config.held_out, share, MAX_CELLS // behaviour.n_items)
-    if most < config.min_held_out:
+    most = choosing(len(able), behaviour.n_items, config)
+    if not most:
         return
     users = np.sort(rng.choice(able, most, replace=False))
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]

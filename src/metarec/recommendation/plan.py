@@ -19,7 +19,7 @@ from metarec.features.behaviour import pools_of
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.markov import MarkovConfig, window_of
+from metarec.models.markov import MarkovConfig, choosing, window_of
 from metarec.models.registry import config_of
 from metarec.models.support_ridge import SupportRidgeConfig
 from metarec.recommendation.ensemble import FOLDS, HELD_OUT, MANY, held_out_of
@@ -34,8 +34,10 @@ TASK_BYTES = 120_000.0
 """Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
 EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 1.2e-6, 2.5e-8, 1e-4
 """To read an event, to compare a pair of events, to choose an item's neighbors."""
-FOLLOWER_SECONDS, ALIKE_SECONDS = 5e-7, 3e-8
-"""To count a pair of events that follow each other, to compare the texts of two items."""
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 3e-8, 6e-3
+"""To count a pair of events that follow each other, to compare the texts of two items, and to ask a
+held-out user for the constants of the Markov chain.
+"""
 SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.5e-8, 5e-4, 1.0
 """A score while the gate learns, a task of the ridge, and the gate at one support size with one
 model."""
@@ -148,7 +150,10 @@ def _seconds(
         seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * pairs + ITEM_SECONDS * n_items)
     if "markov" in models:
         compared = float(min(n_items, MAX_COMPARED) ** 2)
-        seconds["markov"] = (1 + folds) * (FOLLOWER_SECONDS * followers + ALIKE_SECONDS * compared)
+        asked = choosing(len(lengths), n_items, MarkovConfig())
+        seconds["markov"] = (1 + folds) * (
+            FOLLOWER_SECONDS * followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
+        )
     if "support_ridge" in models:
         tasks = min(_tasks(lengths, horizon), most_tasks)
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * tasks
