@@ -480,6 +480,7 @@ CALLS = {
         ("POST", "/v1/experiments/x/stop"),
         ("POST", "/v1/experiments/x/promote"),
         ("POST", "/v1/experiments/x/roll-back"),
+        ("GET", "/v1/users"),
     ],
 }
 

@@ -32,9 +32,13 @@ SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS)
 SPOKEN = """
     recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy
-    recommendation/unwanted explanation/context_facts explanation/field_facts explanation/reasons
-    explanation/words app/service/authentication app/service/browser_security app/service/reasons
-    data/policies
+    recommendation/plan recommendation/unwanted explanation/context_facts
+    explanation/field_facts explanation/reasons explanation/words app/service/authentication
+    app/service/browser_security app/service/reasons
+    data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
+    data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
+    data/sources/folder data/sources/joins evaluation/measure features/usage feedback/forgetting
+    feedback/merging
 """.split()
 """Modules of which every sentence is in the tables; those that print and are not here speak English
 in part.
@@ -75,6 +79,7 @@ def test_what_domains_say_has_its_chinese():
         pack = tomllib.loads(path.read_text("utf-8"))
         texts = [one["why"] for one in pack.get("policy", {}).get("exclusions", [])]
         texts += [one["text"] for one in pack.get("says", [])]
+        texts += [pack["about"], pack["metric"]["why"], pack["example"]["shows"]]
         texts += [pack.get("notice"), pack.get("policy", {}).get("notice")]
         missing |= {re.sub(r"\{\w+\}", "{}", text) for text in texts if text} - known
     assert not missing
@@ -150,6 +155,12 @@ def test_a_page_says_its_language_and_keeps_what_is_no_sentence():
     told = translated_page(page, "zh")
     assert told == '<html lang="zh"><style>p>a{}</style><p>以前看过</p><pre>>not<</pre>'
     assert translated_page(page, "en") == page
+
+
+def test_a_sentence_of_a_page_may_go_over_lines():
+    page = "<p>Nothing of\nthis\nit was seen before</p><p>it was\n   seen before</p>"
+    told = translated_page(page, "zh")
+    assert told == "<p>Nothing of\nthis\n以前看过</p><p>以前看过</p>"
 
 
 def test_a_page_escapes_what_it_says():

@@ -154,12 +154,16 @@ def translated_page(html: str, language: str) -> str:
     if language == ENGLISH:
         return html
 
-    def text(found: re.Match[str]) -> str:
+    def spoken(found: re.Match[str]) -> str:
         if found[3] is None:
             return found[0]
-        return f">{escape(_line(unescape(found[3]), language, (OUTPUT, SAID)), quote=False)}<"
+        text = unescape(found[3])
+        joined = " ".join(text.split())
+        said = translated(joined, language, OUTPUT, SAID)
+        told = translated_lines(text, language, OUTPUT, SAID) if said == joined else said
+        return f">{escape(told, quote=False)}<"
 
-    return _TEXT.sub(text, html.replace('lang="en"', f'lang="{language}"', 1))
+    return _TEXT.sub(spoken, html.replace('lang="en"', f'lang="{language}"', 1))
 
 
 def _line(line: str, language: str, areas: tuple[str, ...]) -> str:

@@ -6,13 +6,14 @@ import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { failures, parse, quantile, total } from "./metrics.js";
+import { drawUsers } from "./users.js";
 import { drawReport, placeOf } from "./reports.js";
 import { t } from "./language.js";
 
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "none"]);
 
 let timer = null;
 let history = [];
@@ -36,6 +37,9 @@ function lay() {
     el("div", { class: "tiles", id: "live" }),
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, t`Events, last hour`), el("div", { id: "hour" })),
+      el("section", { class: "panel", "aria-labelledby": "days-title" }, el("h2", { id: "days-title" }, t`Slates, last 14 days`), el("div", { id: "days" }))),
+    el("div", { class: "columns even" },
+      el("section", { class: "panel", "aria-labelledby": "users-title" }, el("h2", { id: "users-title" }, t`Users`), el("div", { id: "users" })),
       el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, t`Drift`), el("div", { id: "drift" }))),
     el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, t`A/B experiments`), el("div", { id: "experiments" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, t`Models and promotions`), el("div", { id: "models" })),
@@ -59,8 +63,9 @@ async function look() {
   byId("health").textContent = t`Serving ${status.model_version} · ${count(status.items, "item")} · this worker up ${span(Date.now() / 1000 - status.started)}`;
   drawTiles(status, samples);
   drawHour(status);
+  drawDays(status.days);
   drawDrift(status);
-  await Promise.all([drawModels(status), drawExperiments(), drawReports(status)]);
+  await Promise.all([drawModels(status), drawExperiments(), drawUsers(), drawReports(status)]);
 }
 
 /** Growth a second between looks; a counter that fell back was started anew. */
@@ -96,6 +101,15 @@ function drawHour(status) {
   byId("hour").replaceChildren(
     columns(all, t`Events of each of the last ${all.length} minutes; the busiest had ${Math.max(...all)}`),
     el("p", { class: "axis quiet" }, el("span", {}, t`${all.length} min ago`), el("span", {}, t`${count(all.reduce((sum, x) => sum + x, 0), "event")} in all`), el("span", {}, t`now`)));
+}
+
+function drawDays(days) {
+  const total = (name) => days.reduce((sum, day) => sum + day[name], 0);
+  const share = (name) => days.map((day) => (day.slates ? (100 * day[name]) / day.slates : 0));
+  const chart = (name, words) => [el("p", { class: "quiet" }, t`${words}: ${total("slates") ? ((100 * total(name)) / total("slates")).toFixed(1) : "–"}% of ${count(total("slates"), "slate")}`),
+    columns(share(name), t`${words}, % of the slates of each day: ${share(name).map((x) => x.toFixed(0)).join(", ")}`)];
+  byId("days").replaceChildren(...chart("clicked", t`Clicked`), ...chart("converted", t`Converted`),
+    el("p", { class: "axis quiet" }, el("span", {}, t`${days.length} days ago`), el("span", {}, t`today`)));
 }
 
 // Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only

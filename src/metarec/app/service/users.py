@@ -288,6 +288,19 @@ def user_routes(service: Service) -> APIRouter:
         return Json({"items": items, "notes": notes, "model_version": served.model.version})
 
     @router.get(
+        "/v1/users",
+        tags=["users"],
+        dependencies=admin,
+        summary="Users of whom events came lately",
+        **answers(schemas.RecentUsers, 503),
+    )
+    async def recent(k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
+        found = await service.read(lambda: store.recent_users(k))
+        return Json(
+            {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in found]}
+        )
+
+    @router.get(
         "/v1/users/{user_id:id}",
         tags=["users"],
         dependencies=read,
