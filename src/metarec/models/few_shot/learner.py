@@ -5,7 +5,7 @@ one function for all.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ class Question:
     """[n] log of how many items of the catalog each one stands for, where they are a sample."""
 
 
+@runtime_checkable
 class Learner(Protocol):
     """A meta-learner: a frozen bundle of settings; parameters in, parameters out, nothing kept."""
 
@@ -78,6 +79,7 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
 class KnowsItsUncertainty(Protocol):
     """A learner that also says how sure it is."""
 
