@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--show", type=Path, help="only print the table of a folder of results")
     options = parser.parse_args()
     if options.parts:
-        from metarec.recommender import PRESETS
+        from metarec.recommendation.settings import PRESETS
 
         options.preset = "+".join(options.parts)
         PRESETS[options.preset] = tuple(options.parts)

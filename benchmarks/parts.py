@@ -39,7 +39,7 @@ def main() -> None:
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.curve import learning_curve
     from metarec.evaluation.measure import Trial
-    from metarec.recommender import PRESETS
+    from metarec.recommendation.settings import PRESETS
     from metarec.runtime.rng import derive
 
     data = metarec.read(str(options.data))

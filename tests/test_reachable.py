@@ -15,13 +15,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "metarec"
 
-WIRED_BY_OTHER_ISSUES = {
-    "models/few_shot/closed_form.py ridge_vectors": "timed by benchmarks/meta",
-    "models/few_shot/functional.py params_of": "timed by benchmarks/meta",
-    "models/few_shot/networks.py TransformerHead": "timed by benchmarks/meta",
-    "models/few_shot/scorer.py FittedLearner.spreads": "one Model interface",
-}
-"""What is not reached yet, and what will reach it; an entry that is reached is refused."""
 CALLED_BY_LIBRARIES = {
     *("forward", "setup_context", "backward", "vmap", "extra_repr"),  # torch
     *("emit", "format", "filter"),  # logging
@@ -159,12 +152,4 @@ def dead(code: Code) -> Iterator[str]:
 
 
 def test_all_public_code_is_reached() -> None:
-    found = list(dead(Code()))
-    waiting = {line for line in found for entry in WIRED_BY_OTHER_ISSUES if line.startswith(entry)}
-    assert sorted(set(found) - waiting) == []
-
-
-def test_what_waits_for_another_issue_is_not_reached_yet() -> None:
-    found = list(dead(Code()))
-    for entry in WIRED_BY_OTHER_ISSUES:
-        assert any(line.startswith(entry) for line in found), f"{entry} is reached: take it out"
+    assert sorted(dead(Code())) == []

@@ -1,6 +1,6 @@
 """Without a key: idle connections, endless URLs and headers, bodies that never end, all at once.
 
-    python benchmarks/attack/connections.py [--model MODEL] [--only idle]
+    python benchmarks/attack/connections.py [--model MODEL] [--only idle] [--json FILE]
 
 For each attack, how long somebody else waits before and during it. Loopback only; each attack is
 bounded in connections, bytes and seconds.
@@ -8,19 +8,20 @@ bounded in connections, bytes and seconds.
 
 from __future__ import annotations
 
-import argparse
-import json
 import socket
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from bounds import Check, arguments, at_most, conclude
 from service import serving, watched
 
 IDLE = 1_100
 SLOW = 300
 MEGABYTES = 200
+OTHERS = 4.0
+"""How many times as long somebody else may wait."""
 
 
 def connected(port: int) -> socket.socket:
@@ -129,7 +130,7 @@ def all_at_once(port: int, stop: threading.Event) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--only", choices=[*ATTACKS, "all"])
@@ -141,7 +142,18 @@ def main() -> None:
         for name, attack in chosen.items():
             found[name] = watched(port, attack, options.seconds)
             time.sleep(1.0)
-    print(json.dumps(found, indent=2))
+    checks = [check for name, one in found.items() for check in checks_of(name, one)]
+    conclude(checks, found, options.json)
+
+
+def checks_of(name: str, found: dict[str, object]) -> list[Check]:
+    """Others' waiting, and whether all of them were answered."""
+    during = found["during"]
+    assert isinstance(during, dict)
+    return [
+        at_most(f"{name}: others' p99 to before", float(str(found["p99_ratio"])), OTHERS),
+        at_most(f"{name}: others not answered", during["failed"], 0),
+    ]
 
 
 if __name__ == "__main__":

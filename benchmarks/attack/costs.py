@@ -1,97 +1,227 @@
 """What the dearest requests cost, in plain slates, and how others fare while they are asked.
 
-    python benchmarks/attack/costs.py [--model MODEL]
+    python benchmarks/attack/costs.py [--model MODEL] [--json FILE]
 
-Each kind is asked alone a few times, then all of them at once beside somebody who wants plain
-slates. Kinds that are refused say so with the status. Loopback only.
+Processor time of the service, so that a busy machine changes little. Each kind is asked alone a few
+times, then all of them at once beside somebody who wants plain slates. Kinds that are refused say
+so with the status. Loopback only.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from service import KEY, ask, serving, watched
+from bounds import Check, arguments, at_most, conclude
+from service import KEY, serving, watched
 
-ROUNDS, PLAIN_ROUNDS = 5, 60
+from worlds import told_model
+
+ROUNDS, PLAIN_ROUNDS = 5, 100
+MAX_ROWS, OTHERS = 20.0, 4.0
+SLATES, EXPLANATIONS = "/v1/recommendations", "/v1/explanations"
 
 
-def kinds(ids: list[str]) -> dict[str, tuple[str, dict]]:
-    """Path and body of each kind."""
-    slates, explanations = "/v1/recommendations", "/v1/explanations"
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    method: str
+    path: str
+    body: Any = None
+    parts: int = 1
+    """Of so many slates, events or items; the bound is for each where it is a list of them."""
+
+
+def slates(ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Bodies that ask for one slate."""
     known = [{"item_id": item_id, "value": 4.0} for item_id in ids]
     few = {"history": known[:5]}
+    friends = [f"u{n}" for n in range(5_000)]
+    place = {"location": {"lat": 50.0, "lon": 11.0}}
     return {
-        "long slate": (slates, {**few, "k": 200}),
-        "long history": (slates, {"history": known[:1000]}),
-        "explored": (slates, {**few, "explore": 1.0}),
-        "explored, long": (slates, {**few, "explore": 1.0, "k": 200}),
-        "diverse, long": (slates, {**few, "diversity": 0.5, "k": 200}),
-        "10 quotas": (slates, {**few, "quota": {f"none{n}": 1 for n in range(10)}}),
-        "50 quotas": (slates, {**few, "quota": {f"none{n}": 1 for n in range(50)}}),
-        "long filter": (
-            slates,
-            {**few, "filter": " or ".join(f'title contains "a{n}"' for n in range(70))},
+        "long slate": {**few, "k": 200},
+        "far page": {**few, "k": 200, "offset": 2_000},
+        "long history": {"history": known[:1000]},
+        "explored": {**few, "explore": 1.0},
+        "explored, long": {**few, "explore": 1.0, "k": 200},
+        "diverse, long": {**few, "diversity": 0.5, "k": 200},
+        "10 quotas": {**few, "quota": {f"none{n}": 1 for n in range(10)}},
+        "50 quotas": {**few, "quota": {f"none{n}": 1 for n in range(50)}},
+        "long filter": {
+            **few,
+            "filter": " or ".join(f'title contains "a{n}"' for n in range(70)),
+        },
+        "all excluded": {**few, "exclude": ids[:10_000]},
+        "all allowed": {**few, "allow": ids[:10_000]},
+        "explained": {**few, "explain": True, "k": 100},
+        "everything": {**few, "explain": True, "explore": 1.0, "k": 200},
+        "wish": {**few, "wish": "kind3 " * 80},
+        "searches": {**few, "searches": [f"kind{n} " * 30 for n in range(20)]},
+        "5,000 friends": {**few, "friends": friends},
+        "context and place": {**few, **place, "context": {"mood": "wild"}},
+        "within_km": {**few, **place, "within_km": 5},
+        "basket of 100": {**few, "basket": ids[:100]},
+        "all pinned": {**few, "pin": ids[:200], "k": 200},
+        "all fields": {**few, "k": 200, "fields": ["title", "year", "categories", "latitude"]},
+        "all that is allowed at once": {
+            **few,
+            **place,
+            "within_km": 50,
+            "friends": friends[:500],
+            "context": {"mood": "wild"},
+            "searches": ["kind1"],
+            "wish": "kind2",
+            "k": 100,
+        },
+    }
+
+
+def tool(name: str, given: dict[str, Any]) -> Call:
+    """What an agent sends."""
+    params = {"name": name, "arguments": given}
+    return Call(
+        "POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    )
+
+
+def kinds(ids: list[str]) -> dict[str, Call]:
+    """Every kind of request that costs."""
+    bodies = slates(ids)
+    known, few = bodies["long history"]["history"], {"history": bodies["explored"]["history"]}
+    explain = {"item_id": ids[-1]}
+    return {
+        **{name: Call("POST", SLATES, body) for name, body in bodies.items()},
+        "explanation": Call("POST", EXPLANATIONS, {**few, **explain}),
+        "explanation of 1,000 events": Call("POST", EXPLANATIONS, {"history": known, **explain}),
+        "onboarding": Call("GET", "/v1/onboarding?k=50"),
+        "similar": Call("GET", f"/v1/items/{ids[0]}/similar?k=100"),
+        "also viewed": Call("GET", f"/v1/items/{ids[0]}/similar?k=100&by=also_viewed"),
+        "search": Call("GET", "/v1/items?q=title%20of%20kind1&k=100&offset=4000"),
+        "popular": Call("GET", "/v1/items/popular?k=100&category=c3"),
+        "trending": Call("GET", "/v1/items/trending?k=100&days=3000"),
+        "newest": Call("GET", "/v1/items/newest?k=100"),
+        "batch of 50": Call("POST", f"{SLATES}/batch", {"requests": [few] * 50}, 50),
+        "batch of 50 that differ": Call(
+            "POST",
+            f"{SLATES}/batch",
+            {"requests": [{**few, "k": 11 + n, "explore": 0.0} for n in range(50)]},
+            50,
         ),
-        "all excluded": (slates, {**few, "exclude": ids[:10_000]}),
-        "explained": (slates, {**few, "explain": True, "k": 100}),
-        "everything": (slates, {**few, "explain": True, "explore": 1.0, "k": 200}),
-        "explanation": (explanations, {**few, "item_id": ids[6]}),
-        "explanation of 1,000 events": (
-            explanations,
-            {"history": known[:1000], "item_id": ids[-1]},
+        "batch of 50 long histories": Call(
+            "POST", f"{SLATES}/batch", {"requests": [{"history": known[:200]}] * 50}, 50
+        ),
+        "batch of 50 dear ones": Call(
+            "POST", f"{SLATES}/batch", {"requests": [bodies["explored"]] * 50}, 50
+        ),
+        "agent: recommend": tool("recommend", {**few, "k": 200}),
+        "agent: everything": tool("recommend", bodies["everything"]),
+        "agent: explain": tool("explain", {"history": known, **explain}),
+        "agent: similar": tool("similar", {"item_id": ids[0], "k": 100}),
+        "agent: search": tool("search", {"q": "title", "k": 100}),
+        "1,000 events": Call(
+            "POST",
+            "/v1/events",
+            {"events": [{"user_id": f"e{n}", "item_id": ids[n]} for n in range(1_000)]},
+            1_000,
+        ),
+        "feed of 1,000": Call(
+            "PUT", "/v1/items", "\n".join(_line(item) for item in ids[:1_000]), 1_000
         ),
     }
 
 
-def measured(port: int, path: str, body: dict, rounds: int = ROUNDS) -> dict[str, float]:
-    """Median milliseconds, or the status of a refusal."""
-    took = []
-    for _ in range(rounds):
-        try:
-            took.append(ask(port, path, body))
-        except urllib.error.HTTPError as error:
-            return {"refused": error.code}
-    return {"ms": round(1e3 * statistics.median(took), 2)}
+def _line(item_id: str) -> str:
+    return json.dumps({"item_id": item_id, "title": f"Title of {item_id}", "available": True})
+
+
+def send(port: int, call: Call) -> None:
+    body = call.body if isinstance(call.body, str) or call.body is None else json.dumps(call.body)
+    told = "application/x-ndjson" if isinstance(call.body, str) else "application/json"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{call.path}",
+        None if body is None else body.encode(),
+        {"content-type": told, "x-api-key": KEY},
+        method=call.method,
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+
+
+def processor_seconds(process: int) -> float:
+    """Of all threads of a process."""
+    times = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[0]) for one in times) / 1e9
+
+
+def measured(port: int, process: int, call: Call, rounds: int = ROUNDS) -> dict[str, float]:
+    """Milliseconds of the service's processor time for one request, or the status of a refusal."""
+    try:
+        send(port, call)
+        before = processor_seconds(process)
+        for _ in range(rounds):
+            send(port, call)
+    except urllib.error.HTTPError as error:
+        return {"refused": error.code}
+    return {"ms": round(1e3 * (processor_seconds(process) - before) / rounds, 2)}
+
+
+def ids_of(port: int) -> list[str]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/recommendations",
+        json.dumps({"k": 200}).encode(),
+        {"content-type": "application/json", "x-api-key": KEY},
+    )
+    found = json.load(urllib.request.urlopen(request))["items"]
+    return [item["item_id"] for item in found] + [f"i{n}" for n in range(4_000)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--items", type=int, default=5_000)
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
-    with serving(options.model, items=5_000, requests_per_second=0) as (port, _):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/recommendations",
-            json.dumps({"k": 200}).encode(),
-            {"content-type": "application/json", "x-api-key": KEY},
-        )
-        found = json.load(urllib.request.urlopen(request))["items"]
-        asked = kinds([item["item_id"] for item in found] * 5)
-        few = {"history": asked["explored"][1]["history"]}
-        plain = measured(port, "/v1/recommendations", few, PLAIN_ROUNDS)
-        costs = {name: measured(port, *what) for name, what in asked.items()}
-        for cost in costs.values():
-            if "ms" in cost:
-                cost["plain_slates"] = round(cost["ms"] / plain["ms"], 1)
+    with tempfile.TemporaryDirectory() as folder:
+        model = options.model or told_model(options.items, Path(folder) / "model")
+        with serving(model, requests_per_second=0, mcp=True) as (port, process):
+            asked = kinds(ids_of(port))
+            plain_call = Call("POST", SLATES, {"history": asked["explored"].body["history"]})
+            plain = measured(port, process.pid, plain_call, PLAIN_ROUNDS)["ms"]
+            costs = {name: measured(port, process.pid, call) for name, call in asked.items()}
+            for cost in costs.values():
+                if "ms" in cost:
+                    cost["plain_slates"] = round(cost["ms"] / plain, 1)
+            others = watched(port, lambda port, stop: attack(port, stop, asked), options.seconds)
+    checks = [check_of(name, asked[name], cost) for name, cost in costs.items()]
+    checks.append(at_most("others' p99 to before", others["p99_ratio"], OTHERS))
+    conclude(checks, {"plain_ms": plain, "kinds": costs, "others": others}, options.json)
 
-        def attack(port: int, stop: object) -> None:
-            while not stop.is_set():
-                for path, body in asked.values():
-                    with suppress(OSError):
-                        ask(port, path, body)
-                    if stop.is_set():
-                        return
-                time.sleep(0)
 
-        others = watched(port, attack, options.seconds)
-    print(json.dumps({"plain_ms": plain["ms"], "kinds": costs, "others": others}, indent=2))
+def check_of(name: str, call: Call, cost: dict[str, float]) -> Check:
+    """A refusal holds; a list of many may cost the bound, or one plain slate for each part."""
+    if "refused" in cost:
+        said = f"refused ({cost['refused']:.0f})"
+        return Check(what=name, measured=said, bound="refused", holds=cost["refused"] < 500)
+    return at_most(name, cost["plain_slates"], max(MAX_ROWS, float(call.parts)))
+
+
+def attack(port: int, stop: Any, asked: dict[str, Call]) -> None:
+    """All kinds one after the other, without end."""
+    while not stop.is_set():
+        for call in asked.values():
+            with suppress(OSError):
+                send(port, call)
+            if stop.is_set():
+                return
+        time.sleep(0)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 """Requests that pretend: of a foreign page, of other addresses, of other events, of the future.
 
-    python benchmarks/attack/forgery.py [--model MODEL]
+    python benchmarks/attack/forgery.py [--model MODEL] [--json FILE]
 
-Tells the status of each; those named `must_fail` got through before. Loopback only.
+Each must be refused (4xx); all of them got through before. Loopback only.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from bounds import Check, arguments, conclude
 from service import serving
 
 
@@ -74,7 +74,7 @@ def forged_addresses(port: int) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
     with serving(options.model, keyed=False) as (port, _):
@@ -82,9 +82,14 @@ def main() -> None:
         held = status(port, "POST", "/v1/events", event("a"))
     with serving(options.model, keyed=False, requests_per_second=1, burst=20) as (port, _):
         found |= forged_addresses(port)
-    through = [name for name, code in found.items() if code < 400]
-    told = {"must_fail": found, "got_through": through, "the same event sent again": held}
-    print(json.dumps(told, indent=2))
+    checks = [
+        Check(what=what, measured=code, bound="refused, 4xx", holds=400 <= code < 500)
+        for what, code in found.items()
+    ]
+    checks.append(
+        Check(what="the same event sent again", measured=held, bound="200", holds=held == 200)
+    )
+    conclude(checks, found, options.json)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
 """A day of traffic: how much the memory of an idle worker grows with the slates in its store.
 
-    python benchmarks/attack/growth.py [--model MODEL] [--slates 300000]
+    python benchmarks/attack/growth.py [--model MODEL] [--slates 300000] [--json FILE]
 
 The slates are written into the store beside the service, which asks for nothing but its own look.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 import uuid
 from pathlib import Path
 
+from bounds import arguments, at_most, conclude
 from service import resident_mb, serving
 
 PLACES = 10
+MAX_MB = 100.0
+"""By which an idle worker may grow; 900 before."""
 
 
 def write_slates(store_url: str, many: int) -> None:
@@ -45,7 +46,7 @@ def write_slates(store_url: str, many: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--slates", type=int, default=300_000)
     options = parser.parse_args()
@@ -60,7 +61,8 @@ def main() -> None:
                 time.sleep(1)
                 highest = max(highest, resident_mb(process.pid))
             found |= {"highest_mb": highest, "after_mb": resident_mb(process.pid)}
-    print(json.dumps(found, indent=2))
+    grown = round(found["highest_mb"] - found["before_mb"], 1)
+    conclude([at_most("growth in MB", grown, MAX_MB)], found, options.json)
 
 
 if __name__ == "__main__":

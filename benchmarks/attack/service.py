@@ -27,7 +27,12 @@ KEY = "benchmarks-attack-key-of-nobody"
 
 @contextmanager
 def serving(
-    model: Path | None, *, items: int = 2_000, keyed: bool = True, **settings: object
+    model: Path | None,
+    *,
+    items: int = 2_000,
+    keyed: bool = True,
+    log: Path | None = None,
+    **settings: object,
 ) -> Iterator[tuple[int, subprocess.Popen]]:
     """A service's port and process; its model is fitted on synthetic items unless given."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
@@ -57,9 +62,9 @@ def serving(
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (OWN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         )
-        with (Path(folder) / "log").open("w") as log:
+        with (log or Path(folder) / "log").open("w") as lines:
             process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, preexec_fn=_few_files
+                command, env=environment, stdout=lines, stderr=lines, preexec_fn=_few_files
             )
         try:
             _until_ready(port, process)

@@ -1,6 +1,6 @@
 """Does stopping stop? Exit codes, the port, children and metrics folders, stopped and killed.
 
-    python benchmarks/attack/stopping.py [--model MODEL]
+    python benchmarks/attack/stopping.py [--model MODEL] [--json FILE]
 
 Each case starts a service with two workers that retrains at once, ends it one way, and tells what
 was left after some seconds. Linux only; loopback only.
@@ -8,8 +8,6 @@ was left after some seconds. Linux only; loopback only.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import signal
 import socket
@@ -18,6 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from bounds import Check, arguments, conclude
 from service import serving
 
 WAYS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGKILL": signal.SIGKILL}
@@ -73,7 +72,7 @@ def ended(model: Path | None, workers: int, way: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
     found = {
@@ -81,7 +80,19 @@ def main() -> None:
         for name, way in WAYS.items()
         for workers in (1, 2)
     }
-    print(json.dumps(found, indent=2))
+    conclude([check_of(name, one) for name, one in found.items()], found, options.json)
+
+
+def check_of(name: str, left: dict[str, object]) -> Check:
+    """Nothing may be left; who was told to stop ends with 0."""
+    is_killed = name.startswith("SIGKILL")
+    holds = (
+        left["children_left"] == 0
+        and left["port_is_free"] is True
+        and (is_killed or (left["exit_code"] == 0 and left["metrics_folders"] == 0))
+    )
+    bound = "no children, the port free" + ("" if is_killed else ", exit code 0, no folders")
+    return Check(what=name, measured=left, bound=bound, holds=holds)
 
 
 if __name__ == "__main__":

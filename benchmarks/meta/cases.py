@@ -11,8 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metarec.models.few_shot.functional import Params, params_of
-from metarec.models.few_shot.networks import MLPHead, TransformerHead
+from metarec.models.few_shot.functional import (
+    Params,
+    block,
+    layer_norm,
+    linear,
+    new_block,
+    new_linear,
+)
+from metarec.models.few_shot.networks import MLPHead
 
 TASKS, SUPPORT, QUERY, WIDTH, TOKENS, HEADS = 32, 10, 10, 64, 9, 2
 INNER_LR = 0.05
@@ -80,6 +87,53 @@ class PlainTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[T, L, D] -> [T]."""
         return torch.as_tensor(self.out(self.norm(self.block[0](x)).mean(1)).squeeze(-1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerHead:
+    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for
+    each row.
+    """
+
+    width: int
+    tokens: int
+    heads: int = 2
+    hidden: int = 128
+    layers: int = 1
+    lora: int = 0
+
+    def init(self, draw: torch.Generator) -> Params:
+        """Fresh weights."""
+        params: Params = {}
+        for layer in range(self.layers):
+            params |= new_block(f"block.{layer}", self.width, self.hidden, draw, lora=self.lora)
+        norm = {"norm.weight": torch.ones(self.width), "norm.bias": torch.zeros(self.width)}
+        return params | norm | new_linear("out", self.width, 1, draw)
+
+    def __call__(self, params: Params, x_BTLD: Tensor) -> Tensor:
+        """[B, T] scores of T rows with L tokens each."""
+        x_BTD = x_BTLD.flatten(1, 2)
+        for layer in range(self.layers):
+            x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
+        pooled = (
+            layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
+        )
+        return linear(params, "out", pooled).squeeze(-1)
+
+
+def params_of(module: nn.Module, prefix: str = "") -> Params:
+    """The weights of a torch module by name, linear ones turned to `[in, out]`, as
+    `prefix.NAME`.
+    """
+    turned = {
+        f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)
+    }
+    return {
+        (f"{prefix}.{name}" if prefix else name): (
+            value.detach().T if name in turned else value.detach()
+        ).clone()
+        for name, value in module.named_parameters()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

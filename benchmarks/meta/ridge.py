@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from metarec.models.few_shot.closed_form import ridge_vectors
+from metarec.models.few_shot.closed_form import solve
 from metarec.models.few_shot.functional import Params, linear
 
 NOISE = 1.0
@@ -29,7 +29,7 @@ def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
     support, query = torch.split(
         features.view(TASKS, SUPPORT + QUERY, WIDTH), [SUPPORT, QUERY], dim=1
     )
-    users = ridge_vectors(support, case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype))
+    users = _solved(support, case.y[:, :SUPPORT])
     predicted = (query @ users.unsqueeze(-1)).squeeze(-1)
     # Torch leaves it untyped
     squared(predicted, case.y[:, SUPPORT:]).mean().backward()  # type: ignore[no-untyped-call]
@@ -60,11 +60,16 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
 
 def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
     """Only the adaptation, on given features: all tasks in one factorisation."""
-    return {
-        "user": ridge_vectors(
-            case.x[:, :SUPPORT], case.y[:, :SUPPORT], torch.full((), NOISE, dtype=case.x.dtype)
-        )
-    }
+    return {"user": _solved(case.x[:, :SUPPORT], case.y[:, :SUPPORT])}
+
+
+def _solved(features: Tensor, targets: Tensor) -> Tensor:
+    """[B, D] the ridge solution of each task, F' (F F' + noise I)^-1 y."""
+    turned = features.transpose(1, 2)
+    noise = torch.full((), NOISE, dtype=features.dtype)
+    is_real = torch.ones_like(targets, dtype=torch.bool)
+    ridge = solve(features @ turned, targets, noise, is_real)
+    return (turned @ ridge.weights.unsqueeze(-1)).squeeze(-1)
 
 
 def solve_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,9 @@ from metarec.recommendation.prior import Prior
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
-from metarec.recommendation.settings import PRESETS as PRESETS
-from metarec.recommendation.settings import Settings as Settings
-from metarec.recommendation.slate import Request, Slate
-from metarec.runtime.artefacts import read_artefact, reading_whole, write_artefact
+from metarec.recommendation.settings import Settings
+from metarec.recommendation.slate import ItemIds, Request, Slate
 from metarec.runtime.progress import Progress, silent
-from metarec.runtime.rng import derive
-
-ItemIds = Sequence[Sequence[str]]
-"""For each request its items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,24 +81,19 @@ class Recommender(FittedModel):
             user_template=user_template or person_template,
             models=models or {},  # type: ignore[arg-type]  # Settings makes configs of them
         )
-        return cls._of(
-            fitting.fit(
-                data,
-                settings,
-                policy=policy,
-                horizon=horizon,
-                user_weights=user_weights,
-                checkpoint=checkpoint,
-                workers=workers,
-                backend=backend,
-                prior=None if prior is None else prior.as_prior(),
-                progress=progress,
-            )
+        model = fitting.fit(
+            data,
+            settings,
+            policy=policy,
+            horizon=horizon,
+            user_weights=user_weights,
+            checkpoint=checkpoint,
+            workers=workers,
+            backend=backend,
+            prior=None if prior is None else prior.as_prior(),
+            progress=progress,
         )
-
-    @classmethod
-    def _of(cls, model: FittedModel) -> Recommender:
-        return cls(**{field.name: getattr(model, field.name) for field in fields(model)})
+        return cls.of(model)
 
     def fit_like(
         self,
@@ -116,19 +105,7 @@ class Recommender(FittedModel):
         progress: Progress = silent,
     ) -> Recommender:
         """This model's settings, and its policy where `data` have none, fitted on other data."""
-        settings = self.settings if seed is None else replace(self.settings, seed=seed)
-        policy = data.policy or self.policy
-        return self._of(
-            fitting.fit(
-                data,
-                settings,
-                policy=policy,
-                horizon=horizon,
-                user_weights=user_weights,
-                prior=self.prior,
-                progress=progress,
-            )
-        )
+        return self.of(fitting.fit_like(self, data, seed, horizon, user_weights, progress))
 
     def as_prior(self) -> Prior:
         """What holds elsewhere too: the gate, and a map from text to taste."""
@@ -188,8 +165,7 @@ class Recommender(FittedModel):
             cold_share=cold_share,
             reranker=reranker,
         )
-        rng = rng or derive(self.settings.seed, "slates")
-        return pipeline.recommend(self, requests, options, rng) if requests else []
+        return pipeline.recommend(self, requests, options, rng)
 
     def questions(
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
@@ -199,8 +175,7 @@ class Recommender(FittedModel):
 
     def explain(self, request: Request, item_id: str) -> Explanation:
         """Why this item: score components, influence of each event, nearest liked items."""
-        # The stage that explains stands above this one; the package's root knows its home.
-        return metarec.explain(self, request, item_id)
+        return metarec.explain(self, request, item_id)  # whose home stands above this one
 
     def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
         """The same user after further events; recommending to the result is adaptation."""
@@ -212,14 +187,12 @@ class Recommender(FittedModel):
 
     def save(self, folder: str | Path) -> None:
         """Write the model as plain data (safetensors, JSON, Parquet), whole or not at all."""
-        write_artefact(folder, storage.to_artefact(self))
+        storage.save(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
         """Read a model that `save` wrote, or raise `FileNotFoundError` or `BrokenArtefact`."""
-        artefact = read_artefact(folder)
-        with reading_whole(folder):
-            return cls._of(storage.from_artefact(artefact))
+        return cls.of(storage.load(folder))
 
     def card(self) -> str:
         """The model card, Markdown."""

@@ -140,7 +140,7 @@ def test_outcomes_are_counted_by_arm_and_new_users_apart(client):
                 "/v1/events",
                 json={"events": [{"user_id": user, "item_id": f"s{n:02}", "kind": "like"}]},
             )
-    begin(client, window_hours=0.0005)
+    begin(client, window_hours=0.003)
     shown = {user: slate(client, user) for user in USERS}
     clicked = {user: one for user, one in shown.items() if user in USERS[::2]}
     events = [
@@ -154,7 +154,7 @@ def test_outcomes_are_counted_by_arm_and_new_users_apart(client):
         for user, one in clicked.items()
     ]
     assert client.post("/v1/events", json={"events": events}).json()["accepted"] == len(events)
-    eventually(lambda: sum(a["users_closed"] for a in results(client)["arms"]) == len(USERS))
+    eventually(lambda: sum(a["users_closed"] for a in results(client)["arms"]) == len(USERS), 60.0)
     told = results(client)
     for arm in told["arms"]:
         mine = [user for user, one in shown.items() if one["arm"] == arm["name"]]
@@ -291,7 +291,9 @@ def test_who_was_forgotten_or_merged_is_so_in_the_experiment(client):
         slate(client, user)
     arms = {user: slate(client, user)["arm"] for user in USERS[:10]}
     users = lambda: sum(arm["users"] for arm in results(client)["arms"])  # noqa: E731
-    eventually(lambda: users() == len(USERS))
+    eventually(lambda: users() == len(USERS), 60.0)
+    kept = client.get(f"/v1/users/{USERS[0]}").json()
+    assert kept["experiments"] == {"new-model": arms[USERS[0]]}
     client.delete(f"/v1/users/{USERS[0]}")
     eventually(lambda: users() == len(USERS) - 1)
     visitor = next(user for user in USERS[1:10] if arms[user] == "control")

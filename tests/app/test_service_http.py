@@ -406,6 +406,7 @@ def test_all_that_is_kept_of_a_user_is_told(client):
         "events": [],
         "slates": 1,
         "friends": 0,
+        "experiments": {},
     }
     like(client, "ann", "s00", "s01")
     done = client.put("/v1/users/ann", json={"profile": {"home": "north"}}).json()
@@ -479,6 +480,7 @@ CALLS = {
         ("POST", "/v1/experiments/x/stop"),
         ("POST", "/v1/experiments/x/promote"),
         ("POST", "/v1/experiments/x/roll-back"),
+        ("GET", "/v1/users"),
     ],
 }
 

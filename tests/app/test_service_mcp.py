@@ -85,6 +85,36 @@ def test_what_is_wrong_is_said(client):
     assert client.post("/mcp", content="{", headers=headers).json()["error"]["code"] == -32700
     assert client.post("/mcp", json=[1]).json()["error"]["code"] == -32600
     assert client.get("/mcp").status_code == 405
+    assert "let" in client.post("/mcp?let=all", json={}).json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("message", "number", "code"),
+    [
+        ({"id": 1, "method": "ping"}, 1, -32600),
+        ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, 1, -32600),
+        ({"jsonrpc": "2.0", "id": {"a": 1}, "method": "ping"}, None, -32600),
+        ({"jsonrpc": "2.0", "id": [1], "method": "ping"}, None, -32600),
+        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, None, -32600),
+        ({"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": [1]}, "a", -32602),
+        (
+            {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": []}},
+            "a",
+            -32602,
+        ),
+        ({"jsonrpc": "2.0", "id": "a", "method": 5}, None, -32600),
+    ],
+)
+def test_malformed_messages_are_told_as_json_rpc_says(client, message, number, code):
+    answer = client.post("/mcp", json=message)
+    assert (answer.status_code, answer.json()["id"]) == (200, number)
+    assert answer.json()["error"]["code"] == code
+
+
+def test_notifications_are_never_answered(client):
+    for method in ("notifications/cancelled", "tools/call", "none"):
+        answer = client.post("/mcp", json={"jsonrpc": "2.0", "method": method, "params": 5})
+        assert (answer.status_code, answer.content) == (202, b"")
 
 
 def test_it_is_off_unless_asked_for_and_needs_a_key_where_others_do(model, tmp_path):

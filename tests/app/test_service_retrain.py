@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from metarec.app.importing import import_data
 from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.app.retraining.loop import (
@@ -300,6 +301,16 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
 def test_nothing_to_learn_from_is_said(model, tmp_path):
     with pytest.raises(BadInput, match="holds no events to learn from"):
         retrain(model, str(tmp_path / "empty.db"))
+
+
+def test_a_store_of_what_was_learned_already_holds_nothing_new(fitted, model, tmp_path):
+    """As after `metarec import MODEL`, before anybody has done more."""
+    url = str(tmp_path / "known.db")
+    store = open_store(url)
+    import_data(store, fitted.training_data(), fitted.vocabulary)
+    store.close()
+    with pytest.raises(BadInput, match="holds nothing new: all its .* events were learned from"):
+        retrain(model, url)
 
 
 def test_two_at_once_are_told_apart(model, url):

@@ -171,9 +171,22 @@ def test_batches_answer_as_single_requests_do(client):
     assert [[i["item_id"] for i in slate["items"]] for slate in batch["slates"]] == [
         [i["item_id"] for i in slate["items"]] for slate in single
     ]
-    dear = [{"explore": 1.0, "k": 100}] * 8
+    dear = [{"explore": 1.0, "k": 100}] * 12
     refused = client.post("/v1/recommendations/batch", json={"requests": dear})
     assert refused.status_code == 422
+
+
+def test_a_batch_of_plain_slates_passes_and_of_long_histories_is_told_how_many_fit(client):
+    def batch(one):
+        return client.post("/v1/recommendations/batch", json={"requests": [one] * 50})
+
+    assert len(answer(batch({"history": ["s00", "s01"]}))["slates"]) == 50
+    long = [f"s{n % 12:02d}" for n in range(400)]
+    told = "about 20 at once"
+    assert told in batch({"history": long}).json()["error"]
+    events = [{"user_id": "busy", "item_id": i, "kind": "view"} for i in long]
+    assert client.post("/v1/events", json={"events": events}).status_code == 200
+    assert told in batch({"user_id": "busy"}).json()["error"]
 
 
 def test_trends_are_of_the_last_days_and_of_a_category(client):

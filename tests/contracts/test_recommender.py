@@ -12,7 +12,7 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.schema import BadInput
-from metarec.recommender import PRESETS
+from metarec.recommendation.settings import PRESETS
 from world import TASTES, World, tiny_world
 
 

@@ -92,7 +92,7 @@ def test_merged_weights_give_what_peft_gives(encoder, catalog, monkeypatch):
         options=LoraOptions(steps=5, items_per_step=40),
         rng=np.random.default_rng(0),
     )
-    ((adapter, expected),) = seen.values()
+    adapter, expected = next(iter(seen.values()))
     merged = PretrainedEncoder(
         encoder.located, encoder.options, adapter=adapter, cache=False
     ).encode(texts[:1])[0]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,13 +38,17 @@ class Cluster:
 
     def new_database(self, name: str) -> str:
         """An empty database; gives its url."""
-        import psycopg
-
-        with psycopg.connect(
-            host=str(self.folder), user="metarec", dbname="postgres", autocommit=True
-        ) as connection:
+        with self.connected() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    def connected(self) -> Any:
+        """An administrator's connection."""
+        import psycopg
+
+        return psycopg.connect(
+            host=str(self.folder), user="metarec", dbname="postgres", autocommit=True
+        )
 
     def start(self) -> None:
         programs = binaries()

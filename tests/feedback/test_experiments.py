@@ -18,7 +18,7 @@ from metarec.feedback.arm_health import (
     add_answers,
     answers_of,
     bucket_of,
-    different_items,
+    coverage_ratios,
     seconds_of,
 )
 from metarec.feedback.events import Event, Exposure, Impression
@@ -29,6 +29,7 @@ from metarec.feedback.experiments import (
     ArmSettings,
     Experiment,
     ExperimentConflict,
+    Guardrails,
     experiment_named,
     experiments,
     note_promoted,
@@ -387,21 +388,34 @@ def test_answers_are_added_up_and_slow_or_failing_arms_are_stopped(store):
         add_answers(
             store,
             "ranking",
-            Counter({("a", quick): 500, ("b", slow): 500, ("c", quick): 480, ("c", FAILED): 20}),
+            Counter({("a", quick): 500, ("b", slow): 500, ("c", quick): 450, ("c", FAILED): 50}),
         )
-    assert answers_of(store, "ranking")["c"] == {quick: 960, FAILED: 40}
+    assert answers_of(store, "ranking")["c"] == {quick: 900, FAILED: 100}
     found = results(store, experiment, experiment.started_at + 1)
     broken = broken_guardrails(experiment, found)
     assert "of its slates take up to" in broken["b"]
-    assert broken["c"] == "guardrail: 4.0% of its slates failed"
+    assert broken["c"] == (
+        "guardrail: 10.0% of its slates failed or were refused, 0.0% of the control's"
+    )
     assert "a" not in broken
     told = {arm.name: arm for arm in found.arms}
-    assert (told["c"].answers, told["c"].error_share) == (1_000, 0.04)
+    assert (told["c"].answers, told["c"].error_share) == (1_000, 0.1)
     assert not broken_guardrails(stop(store, "ranking", "x", arm="b"), found).get("b")
 
 
-def test_an_arm_that_shows_few_items_is_stopped(store):
+def test_a_few_slow_or_failed_slates_stop_nothing(store):
+    """Each guardrail is looked at every few seconds, so chance must not trip it."""
     experiment = start(store, plan())
+    quick, slow = bucket_of(0.002), bucket_of(0.050)
+    some = Counter({("a", quick): 400, ("b", quick): 380, ("b", slow): 8, ("b", FAILED): 12})
+    add_answers(store, "ranking", some)
+    found = results(store, experiment, experiment.started_at + 1)
+    assert found.arms[1].p99_ms > 3 * found.arms[0].p99_ms
+    assert broken_guardrails(experiment, found) == {}
+
+
+def test_an_arm_that_shows_few_items_is_stopped(store):
+    experiment = start(store, plan(guardrails=Guardrails(min_slates=8)))
     at = experiment.started_at
     of_arm = {
         arm: next(u for u in map(str, range(50)) if experiment.arm_of(u).name == arm)
@@ -411,11 +425,12 @@ def test_an_arm_that_shows_few_items_is_stopped(store):
         show(store, experiment, of_arm["a"], at + n, items=[f"i{n}", f"j{n}"])
     for n in range(8):
         show(store, experiment, of_arm["b"], at + n, items=["i0", "j0"])
-    assert different_items(store, experiment) == {"a": 16, "b": 2}
+    assert coverage_ratios(store, experiment, 8) == {"a": 1.0, "b": 2 / 16}
+    assert coverage_ratios(store, experiment, 9) == {"a": 1.0}
     add_answers(store, "ranking", Counter({("a", 5): 400, ("b", 5): 400}))
     broken = broken_guardrails(experiment, results(store, experiment, at + 60))
     assert broken["b"] == (
-        "guardrail: it shows 2 different items where the control shows 16 in as many slates"
+        "guardrail: it shows 12% of the different items that the control shows in as many slates"
     )
 
 

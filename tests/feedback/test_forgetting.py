@@ -7,6 +7,8 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import polars as pl
 import pytest
@@ -16,6 +18,7 @@ from metarec.feedback import open_store
 from metarec.feedback.erasing import erase_server, waiting_for_erasure
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import (
+    _dig,
     _in_models,
     erase,
     forget,
@@ -338,6 +341,18 @@ def test_a_start_finishes_what_a_kill_left_undone(store, models):
     assert done["rows"] == {"first": 3, "second": 3, "third": 3}
     assert b"ann-secret" not in held_in(models.folder)
     assert tidy(store, models) == {"swept": [], "rows": {}, "problems": []}
+
+
+def test_a_start_finishes_the_erasing_that_a_kill_left_undone(tmp_path, models):
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        fill(store, ["ann-secret", "bob"], events=300)
+        store.call(partial(_dig, user_id="ann-secret")).result()  # as far as a killed process came
+        assert waiting_for_erasure(store) == 1
+        assert tidy(store, models)["erased"]
+        assert waiting_for_erasure(store) == 0
+        assert "erased" not in tidy(store, models)
+    for file in tmp_path.glob("events.db*"):
+        assert b"ann-secret" not in file.read_bytes()
 
 
 def test_a_full_disk_changes_nothing_and_says_so_in_one_line(tmp_path, models):

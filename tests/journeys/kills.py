@@ -16,6 +16,8 @@ from pathlib import Path
 from journeys.running import Running, Senders
 from metarec.feedback import open_store
 
+STARTED_ANEW = ("everything", "supervisor")
+
 
 @dataclass
 class Outcome:
@@ -43,14 +45,11 @@ def kill_again_and_again(
     seed: int = 0,
     told: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
-    """Kill in turn one worker, all workers (the supervisor starts others), and everything (which is
-    then started anew).
+    """Kill in turn one worker, all workers (the supervisor starts others), everything, and the
+    supervisor (whose workers must end by themselves); after the last two it is started anew.
     """
-    rng, back, whole = (
-        random.Random(seed),
-        {"one worker": [], "all workers": [], "everything": []},
-        [],
-    )
+    rng, whole = random.Random(seed), []
+    back = {"one worker": [], "all workers": [], "everything": [], "supervisor": []}
     service = Running(model, store_url, workers)
     service.start(wait=300)
     try:
@@ -61,6 +60,8 @@ def kill_again_and_again(
                 time.sleep(pause * rng.uniform(0.5, 1.5))
                 if what == "everything":
                     service.kill_all()
+                elif what == "supervisor":
+                    service.kill_supervisor()
                 else:
                     for worker in (
                         service.worker_ids()
@@ -69,16 +70,14 @@ def kill_again_and_again(
                     ):
                         service.kill(worker)
                 killed = time.monotonic()
-                if what == "everything":
-                    service.start(
-                        wait=300, until="/healthz"
-                    )  # events are taken before texts can be read
+                if what in STARTED_ANEW:  # events are taken before texts can be read
+                    service.start(wait=300, until="/healthz")
                 back[what].append(senders.wait_for_answer(killed, most=300))
                 told(
                     f"kill {number}, {what}: back after {back[what][-1]:.2f} s, "
                     f"{len(senders.told.acknowledged):,} events acknowledged"
                 )
-                if what != "everything":
+                if what not in STARTED_ANEW:
                     service.wait_for_all_workers(most=300)
                     whole.append(time.monotonic() - killed)
                     told(f"    all workers answer after {whole[-1]:.2f} s")

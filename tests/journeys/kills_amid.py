@@ -1,4 +1,5 @@
-"""Kill retraining, promotions, forgetting and migrations in their midst; look at what is left.
+"""Kill retraining, promotions, forgetting, migrations, imports and merges in their midst; look at
+what is left.
 
 Each program says `ready` and works until it is killed (SIGKILL) at a random moment; then what it
 left must be whole, and after a start's tidying nothing of a forgotten user may be anywhere.
@@ -13,23 +14,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
 
+from metarec.data.schema import Profiles
 from metarec.feedback import open_store
 from metarec.feedback.checks import check_store
 from metarec.feedback.engines import known_url
+from metarec.feedback.erasing import erase_server
 from metarec.feedback.events import Event
+from metarec.feedback.forgetting import forget
 from metarec.feedback.forgotten_rows import tidy
 from metarec.feedback.migrations import MIGRATIONS, migrate
 from metarec.feedback.registry import Registry
+from metarec.feedback.store import Store
 from metarec.recommender import Recommender
 
+MARK = "-q7Zk"
+"""Ends the ids that are looked for among bytes."""
 PROMOTE = """
 import sys, itertools
 from metarec.feedback.registry import Registry
@@ -48,9 +56,9 @@ model, url, first, last = sys.argv[1:]
 store, registry = open_store(url), Registry(model)
 print("ready", flush=True)
 for number in range(int(first), int(last)):
-    print(f"asked u{number:03d}", flush=True)
-    forget(store, f"u{number:03d}", models=registry)
-    print(f"told u{number:03d}", flush=True)
+    print(f"asked u{number:03d}-q7Zk", flush=True)
+    forget(store, f"u{number:03d}-q7Zk", models=registry)
+    print(f"told u{number:03d}-q7Zk", flush=True)
 """
 RETRAIN = """
 import sys
@@ -61,6 +69,29 @@ print("ready", flush=True)
 for seed in range(9):
     fit = partial(Recommender.fit, preset="tiny", seed=int(sys.argv[3]) + seed, encoder="tfidf")
     retrain(sys.argv[1], sys.argv[2], fit=fit, force=True, seed=seed)
+"""
+IMPORT = """
+import sys
+import polars as pl
+from metarec.app.importing import import_data
+from metarec.data.schema import Dataset, Vocabulary
+from metarec.feedback import open_store
+data = Dataset(interactions=pl.read_parquet(sys.argv[2]))
+store = open_store(sys.argv[1])
+print("ready", flush=True)
+import_data(store, data, Vocabulary(["s00"]))
+print("done", flush=True)
+"""
+MERGE = """
+import sys
+from metarec.feedback import open_store
+from metarec.feedback.merging import merge_user
+store = open_store(sys.argv[1])
+print("ready", flush=True)
+for number in range(int(sys.argv[2]), 5_000):
+    print(f"asked {number}", flush=True)
+    merge_user(store, f"anonymous user-{number}-q7Zk", f"customer-{number}-q7Zk")
+    print(f"told {number}", flush=True)
 """
 MIGRATE = """
 import sys
@@ -93,9 +124,11 @@ def _kill_amid(program: str, arguments: list[str], seconds: float) -> tuple[list
     )
     assert process.stdout is not None
     first = process.stdout.readline()
-    time.sleep(seconds)
-    is_at_work = process.poll() is None
-    if is_at_work:
+    try:
+        process.wait(seconds)
+        is_at_work = False
+    except subprocess.TimeoutExpired:
+        is_at_work = True
         os.killpg(process.pid, signal.SIGKILL)
     said, complaint = process.communicate()
     if not is_at_work and process.returncode:
@@ -148,11 +181,44 @@ def held_users(folder: Path) -> set[str]:
     }
 
 
-def kill_forgetting(model: Path, url: str, kills: int, *, seed: int = 0) -> Left:
-    """Forget the users of the first data one after the other; each has events in the store."""
-    left, number = Left(), 0
+def held_bytes(users: Iterable[str], *folders: Path) -> set[str]:
+    """Those of these users whose id stands in the bytes of any file below these folders."""
+    names = [(user, user.encode()) for user in users]
+    held: set[str] = set()
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                held |= {user for user, name in names if name in content}
+    return held
+
+
+def rename_users(model: Path) -> None:
+    """Give the users of a saved model ids that no other bytes look like."""
+    loaded = Recommender.load(model)
+    data = loaded.training
+    longer = pl.concat_str(pl.col("user_id").cast(pl.Utf8), pl.lit(MARK))
+    renamed = replace(
+        data,
+        interactions=data.interactions.keep(data.interactions.frame.with_columns(longer)),
+        users=Profiles.of(data.users.frame.with_columns(longer)),
+    )
+    replace(loaded, training=renamed).save(model)
+
+
+def kill_forgetting(
+    model: Path, url: str, kills: int, *, seed: int = 0, server: Path | None = None
+) -> Left:
+    """Forget the users of the first data one after the other; each has events in the store.
+
+    Args:
+        model: whose users `rename_users` renamed.
+        server: folder of the server's files, looked into after an erasure; its write-ahead log is
+            left out, as the receipt says.
+    """
+    left, number, gone = Left(), 0, set()
     with closing(open_store(url)) as store:
-        users = [f"u{n:03d}" for n in range(48)]
+        users = [f"u{n:03d}{MARK}" for n in range(48)]
         store.append(
             [
                 Event(event_id=f"e-{user}", user_id=user, item_id="s01", timestamp=time.time())
@@ -167,6 +233,11 @@ def kill_forgetting(model: Path, url: str, kills: int, *, seed: int = 0) -> Left
             tidy(store, Registry(model))  # as a start does
             stored = set(store.as_frame()["user_id"])
         held = held_users(model)
+        gone |= {user for user in asked if user not in stored}
+        places = [model, Path(url).parent] if server is None else [model]
+        left.problems += [
+            f"{user} stands in the bytes of files" for user in held_bytes(gone, *places)
+        ]
         left.problems += [f"{user} is held after the receipt" for user in told & (stored | held)]
         left.problems += [
             f"{user} was forgotten by half" for user in asked if (user in stored) != (user in held)
@@ -174,6 +245,13 @@ def kill_forgetting(model: Path, url: str, kills: int, *, seed: int = 0) -> Left
         left.problems += _whole(Registry(model))
         left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
         number += len(told)
+    if server is not None:
+        with closing(open_store(url)) as store:
+            erase_server(store)
+            with store.reading() as connection:
+                connection.exec_driver_sql("CHECKPOINT")
+        held = held_bytes(gone, server / "data" / "base")
+        left.problems += [f"{user} stands in the bytes of tables" for user in held]
     return left
 
 
@@ -232,3 +310,76 @@ def kill_migrations(new_url: Callable[[int], str], kills: int, *, seed: int = 0)
                 left.problems.append(f"{found.rows['events']} of {len(rows)} rows are left")
         left.kills, left.in_midst = left.kills + 1, left.in_midst + ("done" not in lines)
     return left
+
+
+def kill_imports(new_url: Callable[[int], str], folder: Path, kills: int, *, seed: int = 0) -> Left:
+    """Import a table, kill, import it again: each of its events must be there once."""
+    left, table, n_events = Left(), folder / "import.parquet", 20_000
+    pl.DataFrame(
+        {
+            "user_id": [f"i{n % 900}" for n in range(n_events)],
+            "item_id": [f"s{n % 48:02d}" for n in range(n_events)],
+            "timestamp": [1.7e9 + n for n in range(n_events)],
+        }
+    ).write_parquet(table)
+    for number, seconds in enumerate(_moments(kills, 2.0, seed)):
+        url = new_url(number)
+        lines, _ = _kill_amid(IMPORT, [url, str(table)], seconds)
+        _kill_amid(IMPORT, [url, str(table)], 120.0)
+        with closing(open_store(url)) as store:
+            stored = store.as_frame()
+            left.problems += check_store(store).problems
+        once = stored.select("user_id", "item_id", "timestamp").n_unique()
+        if not once == stored.height == n_events:
+            left.problems.append(f"{stored.height} rows of {n_events} events, {once} of them once")
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + ("done" not in lines)
+    return left
+
+
+def kill_merges(url: str, kills: int, *, seed: int = 0) -> Left:
+    """Merge anonymous users into customers one after the other; each anonymous user has three
+    events, an own profile, a slate and a friend. Whoever is forgotten afterwards stands nowhere, by
+    no id.
+    """
+    left, number, n_pairs = Left(), 0, 2_000
+    with closing(open_store(url)) as store:
+        for n in range(n_pairs):
+            _store_visitor(store, n)
+    for seconds in _moments(kills, 0.4, seed):
+        lines, is_at_work = _kill_amid(MERGE, [url, str(number)], seconds)
+        told = [int(line.split()[1]) for line in lines if line.startswith("told")]
+        number = max([number, *(n + 1 for n in told)])
+        with closing(open_store(url)) as store:
+            held = Counter(store.as_frame()["user_id"])
+            left.problems += check_store(store).problems
+        for n in range(min(number + 2, n_pairs)):
+            theirs = held[f"anonymous user-{n}{MARK}"], held[f"customer-{n}{MARK}"]
+            if theirs != (0, 4) and (n < number or theirs != (3, 1)):
+                left.problems.append(f"pair {n} holds {theirs} events")
+        left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
+    with closing(open_store(url)) as store:
+        if store.is_sqlite:
+            left.problems += _forgotten_pairs(store, Path(url), range(min(number, 5)))
+    return left
+
+
+def _store_visitor(store: Store, number: int) -> None:
+    visitor, customer = f"anonymous user-{number}{MARK}", f"customer-{number}{MARK}"
+    owners = [visitor] * 3 + [customer]
+    store.append(
+        [
+            Event(event_id=f"{n}", user_id=user, item_id=f"s{n:02d}", timestamp=1.7e9 + n)
+            for n, user in enumerate(owners)
+        ]
+    )
+    store.put_profile(visitor, {"home": "north"})
+    done = store.put_friends(visitor, {"u001": 1.0})
+    if number % 500 == 0:
+        done.result()  # the queue before the writer has an end
+
+
+def _forgotten_pairs(store: Store, file: Path, numbers: Iterable[int]) -> list[str]:
+    names = [f"{who}-{n}{MARK}" for n in numbers for who in ("visitor", "customer")]
+    for name in names[1::2]:
+        forget(store, name)
+    return [f"{name} stands in the bytes of the store" for name in held_bytes(names, file.parent)]

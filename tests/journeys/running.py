@@ -135,6 +135,16 @@ class Running:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
+    def kill_supervisor(self, most: float = 30.0) -> None:
+        """The first process alone; every worker must be gone after a while, and the port free."""
+        workers = self.worker_ids()
+        self.process.kill()
+        self.process.wait(10)
+        until = time.monotonic() + most
+        while alive := [worker for worker in workers if Path(f"/proc/{worker}/exe").exists()]:
+            assert time.monotonic() < until, f"{alive} outlive their supervisor: {self.log()}"
+            time.sleep(0.05)
+
     def stop(self, timeout: float = 20.0) -> int:
         """Ask it to end; gives the exit code."""
         if self.process.poll() is None:

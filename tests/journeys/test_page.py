@@ -280,7 +280,7 @@ def test_everything_can_be_done_by_keyboard(visit, rated_world):
 def test_what_is_told_can_be_changed_and_a_filter_kept(visit):
     page = visit()
     settled(page)
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     told = page.locator("#told li[data-item]")
     expect(told).to_have_count(1)
     settled(page)
@@ -305,7 +305,7 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
         page.locator("#told li[data-item]"),
         page.locator("#toasts").get_by_role("button", name="Undo"),
     )
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     expect(told).to_have_count(1)
     undo.click()
     expect(told).to_have_count(0)
@@ -336,7 +336,7 @@ def test_where_acts_have_no_values_nothing_is_left_of_what_is_taken_back(visit, 
         find_and_like(page, titles_of(world, "garden")[0])
         user = page.locator("#user-id").text_content()
         shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"]]
-        page.locator("#told .evaluate.like").click()
+        page.locator("#told .rate.like").click()
         expect(page.locator("#told li[data-item]")).to_have_count(0)
         assert settled(page) == first
         shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"])
@@ -364,7 +364,7 @@ def test_hostile_titles_stay_text(visit, service):
     settled(page)
     page.fill("#search", "zebra")
     expect(page.locator("#found .hit strong")).to_have_text(title)
-    page.locator("#found .evaluate.like").click()
+    page.locator("#found .rate.like").click()
     expect(page.locator("#told li[data-item]")).to_contain_text("zebra")
     settled(page)
     assert page.evaluate("() => window.hacked") is None
@@ -374,7 +374,7 @@ def test_hostile_titles_stay_text(visit, service):
 def test_forget_me_deletes_everything_and_gives_a_receipt(visit, service):
     page = visit()
     settled(page)
-    page.locator("#slate .evaluate.like").first.click()
+    page.locator("#slate .rate.like").first.click()
     expect(page.locator("#told li[data-item]")).to_have_count(1)
     user = page.locator("#user-id").text_content()
     assert service.ask("GET", f"/v1/users/{user}")[0] == 200
@@ -396,7 +396,7 @@ def test_a_lost_service_is_told_and_an_event_tried_again_is_stored_once(visit, f
         settled(page)
         user = page.locator("#user-id").text_content()
         service.stop()
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         expect(page.locator("#toasts .bad")).to_contain_text("does not answer")
         service.start()
         page.get_by_role("button", name="Try again").click()
@@ -429,7 +429,7 @@ def test_where_a_key_may_too_little_another_is_asked_for(visit, fitted, tmp_path
 
         give("may look at everything")
         settled(page)
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         refused = page.locator("#toasts .bad")
         expect(refused).to_contain_text("needs the role 'write'")
         expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
@@ -542,7 +542,7 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
     with Running(reported, str(tmp_path / "events.db")) as service:
         page = visit(at=service)
         settled(page)
-        page.locator("#slate .evaluate.like").first.click()
+        page.locator("#slate .rate.like").first.click()
         expect(page.locator("#told li[data-item]")).to_have_count(1)
         page.get_by_role("link", name="Operator").click()
         expect(page.locator("#health")).to_contain_text("Serving")
@@ -660,14 +660,14 @@ def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
         box = page.locator("#ask")
         box.get_by_label("Name (it decides").fill("new-model")
         box.get_by_label("Compare by").select_option("clicks")
-        box.get_by_label("Hours that count").fill("0.003")
+        box.get_by_label("Hours that count").fill("0.008")
         arm = box.locator("fieldset.arm").nth(1)
         arm.get_by_label("Name").fill("new")
         arm.get_by_label("Model").select_option(other.version)
         arm.get_by_label("diversity").fill("0.2")
         box.get_by_role("button", name="Start", exact=True).click()
         expect(panel).to_contain_text("new-model runs since")
-        expect(panel.locator("tr", has_text="control")).to_contain_text(first)
+        expect(panel.locator("tbody tr").first).to_contain_text(first)
         expect(panel.locator("tbody tr").nth(1)).to_contain_text(f"{other.version}, diversity 0.2")
         expect(panel).to_contain_text("too few users to say")
 
@@ -687,7 +687,36 @@ def test_an_experiment_is_started_read_promoted_and_rolled_back_on_the_page(
         expect(page.locator("#health")).to_contain_text(first)
         expect(panel.locator(".timeline")).to_contain_text("rolled back: new")
         panel.get_by_role("button", name="What it showed").click()
-        expect(box.locator("table.arms tr", has_text="new")).to_contain_text(other.version)
+        expect(box.locator("table.arms tbody tr").nth(1)).to_contain_text(other.version)
+        page.close()
+
+
+def test_the_operator_looks_at_a_user_as_they_are_served(visit, fitted, tmp_path):
+    with Running(fitted, str(tmp_path / "events.db")) as service:
+        liked = [{"user_id": "ann", "item_id": f"g0{n}", "kind": "like"} for n in range(3)]
+        assert service.ask("POST", "/v1/events", {"events": liked})[0] == 200
+        told = service.ask("POST", "/v1/recommendations", {"user_id": "ann", "cold_share": 0})[1]
+        page = visit("#operator", at=service)
+        users = page.locator("#users")
+        users.get_by_role("list", name="Latest users").get_by_role("button", name="ann").click()
+        users.get_by_role("button", name="See as this user").click()
+        slate = users.get_by_role("list", name="Slate of ann")
+        expect(slate.get_by_role("listitem")).to_have_count(10)
+        expect(slate.get_by_role("listitem").first).to_contain_text(told["items"][0]["title"])
+        slate.get_by_role("button", name="Why").first.click()
+        expect(page.locator("#ask .reasons li").first).to_be_visible()
+        page.locator("#ask").get_by_role("button", name="Close").click()
+        users.locator("summary").click()
+        expect(users.locator(".user-history tr")).to_have_count(3)
+        users.get_by_role("button", name="Merge into…").click()
+        page.get_by_label("Whose it becomes").fill("bob")
+        page.locator("#ask").get_by_role("button", name="Merge").click()
+        expect(users.locator("h3")).to_have_text("bob")
+        users.get_by_role("button", name="Forget…").click()
+        page.locator("#ask").get_by_role("button", name="Forget").click()
+        expect(users.locator("#user-found")).to_contain_text("Forgotten. Receipt")
+        assert service.ask("GET", "/v1/users/bob")[0] == 404
+        expect(page.locator("#days")).to_contain_text("Clicked:")
         page.close()
 
 
@@ -765,3 +794,34 @@ def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted
         page = visit(at=plain)
         settled(page)
         expect(page.locator("#circumstances")).to_be_hidden()
+
+
+def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
+    page = visit(locale="zh-CN")
+    settled(page)
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    title = titles_of(rated_world, next(iter(rated_world.items_of_taste)))[0]
+    page.fill("#search", title)
+    page.get_by_role("button", name=f"喜欢 {title}", exact=True).locator(
+        "visible=true"
+    ).first.click()
+    expect(page.locator("#told li[data-item]", has_text=title)).to_be_visible()
+    settled(page)
+    expect(page.locator("#slate .reason").first).to_have_text(re.compile("^(因为|尽管)"))
+    english = page.evaluate(
+        """() => [...document.querySelectorAll('main *, footer *, header *')]
+            .filter((node) => node.checkVisibility() && !node.childElementCount)
+            .map((node) => node.textContent).filter((text) => /[a-z] [a-z]/.test(text))"""
+    )
+    shown = set(rated_world.data.items.frame["title"])
+    assert [text for text in english if text not in shown and "metarec" not in text] == []
+
+
+def test_the_language_can_be_switched_and_is_kept(visit):
+    page = visit()
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#headline")).to_have_text("告诉我们一件你喜欢的东西。")

@@ -4,6 +4,8 @@ text, and can be read.
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 
@@ -122,3 +124,49 @@ def test_text_can_be_read(theme):
         if (found := contrast(colours[pair[0]], colours[pair[1]])) < 4.5
     }
     assert not poor
+
+
+def sentences_of(script):
+    """What t`...` and count() say, with {} for what is filled in."""
+    found = [f"{{}} {noun}" for noun in re.findall(r'count\([^`]*?, "([a-z ]+)"\)', script)]
+    for start in re.finditer(r"(?<![\w$])t`(?!\.\.\.)", script):
+        said, at = "", start.end()
+        while script[at] != "`":
+            if script.startswith("${", at):
+                at, said = end_of_hole(script, at + 2), said + "{}"
+            else:
+                at, said = at + 1, said + script[at]
+        found.append(said)
+    return found
+
+
+def end_of_hole(script, at):
+    while script[at] != "}":
+        if script[at] == "`":
+            at += 1
+            while script[at] != "`":
+                at = end_of_hole(script, at + 2) if script.startswith("${", at) else at + 1
+        at = end_of_hole(script, at + 1) if script[at] == "{" else at + 1
+    return at + 1
+
+
+def chinese():
+    lines = re.findall(r'^  ("(?:[^"\\]|\\.)*"): (".*"),$', FILES["zh.js"], re.MULTILINE)
+    return {json.loads(english): json.loads(said) for english, said in lines}
+
+
+def test_every_sentence_of_the_page_has_its_chinese():
+    scripts = [text for name, text in FILES.items() if name.endswith(".js") and name != "zh.js"]
+    said = {one for script in scripts for one in sentences_of(script)} - {"like {}"}
+    body = FILES["index.html"].partition("<body>")[2]
+    said |= {html.unescape(text.strip()) for text in re.findall(r">([^<]+)<", body)}
+    said |= set(re.findall(r'(?:aria-label|placeholder)="([^"]+)"', body))
+    said = {one for one in said if re.search("[A-Za-z]{2}", one)} - {"metarec", "/docs"}
+    assert len(said) > 200
+    assert not said - chinese().keys(), "add them to page/zh.js"
+
+
+def test_chinese_sentences_fill_every_hole():
+    for english, said in chinese().items():
+        filled = {int(number) for number in re.findall(r"\{(\d+)\}", said)}
+        assert filled == set(range(1, english.count("{}") + 1)), english

@@ -37,6 +37,10 @@ ALWAYS = [
 ]
 SAYS_MORE_THAN_ITS_SCHEMA = {
     "POST /v1/events",
+    "POST /v1/experiments",
+    "POST /v1/experiments/{experiment}/promote",
+    "POST /v1/experiments/{experiment}/roll-back",
+    "POST /v1/experiments/{experiment}/stop",
     "POST /v1/explanations",
     "POST /v1/recommendations",
     "POST /v1/recommendations/batch",
@@ -54,7 +58,7 @@ SAYS_MORE_THAN_ITS_SCHEMA = {
 }
 """A filter, a field, an item's year, a time in the far future, an attribute without its `NAME=`, a
 circumstance or a user who would be their own friend may be of the right type and still wrong, which
-only the catalog, the model, the clock and the policy can say.
+only the catalog, the model, the clock and the policy can say; of experiments, what else runs.
 """
 NO_JSON = {"PUT /v1/items"}
 """A feed, a JSON object a line, which cases are not made for here."""

@@ -97,7 +97,7 @@ def a_day_in_the_shop(service):
     events = [{"user_id": "cookie", "item_id": i, "kind": "like"} for i in ("s00", "s01", "s02")]
     answer(service, "POST", "/v1/events", {"events": events})
     assert answer(service, "POST", "/v1/users/cookie/merge", {"into": "ann"})["events"] == 3
-    assert service.ask("GET", "/v1/users/cookie")[0] == 404
+    assert answer(service, "GET", "/v1/users/cookie")["user_id"] == "ann"
     assert not {"s00", "s01", "s02"} & set(items(service, user_id="ann"))
 
 

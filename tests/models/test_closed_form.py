@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metarec.models.few_shot.closed_form import leave_one_out, ridge_vectors, solve, variance_left
+from metarec.models.few_shot.closed_form import leave_one_out, solve, variance_left
 
 
 def world(tasks=3, events=5, width=7):
@@ -81,38 +81,9 @@ def test_meta_gradient_of_the_solution_equals_a_loop_of_primal_solves():
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-11)
 
 
-def test_ridge_vectors_are_the_solution_and_so_is_their_slope():
-    x, y, is_real, noise = world()
-    gradients = []
-    for written_out in (True, False):
-        leaves = [
-            part.clone().requires_grad_()
-            for part in (x * is_real.unsqueeze(-1), y * is_real, noise)
-        ]
-        features, targets, level = leaves
-        eye = torch.eye(7, dtype=torch.float64)
-        ours = (
-            ridge_vectors(features, targets, level)
-            if written_out
-            else torch.stack(
-                [
-                    torch.linalg.solve(rows.T @ rows + level * eye, rows.T @ aims)
-                    for rows, aims in zip(features, targets, strict=True)
-                ]
-            )
-        )
-        (ours.square() * torch.linspace(-1, 2, 7, dtype=torch.float64)).sum().backward()
-        gradients.append([ours.detach(), *(leaf.grad for leaf in leaves)])
-    for ours, plain in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-11)
-
-
 def test_a_second_derivative_is_refused():
     x, y, _, noise = world()
     leaf = x.clone().requires_grad_()
-    for adapted in (
-        ridge_vectors(leaf, y, noise),
-        solve(leaf @ leaf.transpose(1, 2), y, noise, y < 9).weights,
-    ):
-        with pytest.raises(RuntimeError, match="the closed form has no second derivative"):
-            torch.autograd.grad(adapted.sum(), leaf, create_graph=True)
+    adapted = solve(leaf @ leaf.transpose(1, 2), y, noise, y < 9).weights
+    with pytest.raises(RuntimeError, match="the closed form has no second derivative"):
+        torch.autograd.grad(adapted.sum(), leaf, create_graph=True)

@@ -145,6 +145,37 @@ def test_rare_items_are_regressed_alone_and_still_speak() -> None:
     assert np.isclose(fitted.weights[-1][rare, other], expected, rtol=1e-5)
 
 
+def test_items_that_weigh_little_beside_the_ridge_are_regressed_alone_at_no_loss() -> None:
+    """One popular genre, and pairs that four users chose: the pairs need no dense solve."""
+    rng = np.random.default_rng(7)
+    rows = [rng.permutation(30)[:8] for _ in range(400)]
+    rows += [np.array([item, item + 1]) for item in range(30, 90, 2) for _ in range(4)]
+    users = len(rows)
+    behaviour = replace(
+        world(rng, users, 90),
+        histories=Histories.of_indexes(rows),
+        whole=None,
+        refused=None,
+        repeats=None,
+    )
+    solved: list[int] = []
+    raw = ease._among_head
+
+    def counted(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+        solved.append(len(gram))
+        return raw(gram, diagonal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ease, "_among_head", counted)
+        quick, whole = (
+            Ease.fit(behaviour, rng, EaseConfig(min_events=1, min_coupling=least))
+            for least in (0.1, 0.0)
+        )
+    assert set(solved) == {30, 90}
+    for left, right in zip(quick.weights, whole.weights, strict=True):
+        np.testing.assert_allclose(left.toarray(), right.toarray(), atol=2e-3 * right.max())
+
+
 def test_arrays_come_back_as_the_same_scorer() -> None:
     fitted = Ease.fit(world(np.random.default_rng(4)), np.random.default_rng(0))
     again = Ease.from_arrays(fitted.arrays())

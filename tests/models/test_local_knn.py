@@ -60,11 +60,10 @@ def _by_hand(model: LocalKnn, items: list[int]) -> np.ndarray:
                     found += model.rarity[a] * model.rarity[b] * near
         return found
 
-    total = np.zeros(len(model.places))
-    for row in model.taken.toarray():
-        theirs = np.flatnonzero(row).tolist()
-        total += row * agreement(items, theirs) / np.sqrt(agreement(theirs, theirs))
-    return total
+    rows = model.taken.toarray()
+    takers = [np.flatnonzero(row).tolist() for row in rows]
+    agreed = np.array([agreement(items, t) / np.sqrt(agreement(t, t)) for t in takers])
+    return np.asarray((agreed / agreed.max()) ** (0.85 * len(items) ** 0.25) @ rows)
 
 
 @pytest.mark.parametrize("items", [[1], [1, 2], [0, 3]])
@@ -79,6 +78,12 @@ def test_who_goes_there_speaks_though_nothing_is_common(model: LocalKnn) -> None
 
     assert said[4] > 100 * said[3] > 0.0
     assert said[5] == 0.0
+
+
+def test_the_more_is_known_the_more_the_nearest_users_alone_speak(model: LocalKnn) -> None:
+    few, many = (model.evidence(_users(items))[0] for items in ([0], [0, 1]))
+
+    assert few[3] / few[4] > many[3] / many[4] > 0.0
 
 
 def test_the_current_place_alone_tells(model: LocalKnn) -> None:

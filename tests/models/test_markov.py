@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models import markov
-from metarec.models.markov import Chain, Markov, choose_chain
+from metarec.models.alike import Alike
+from metarec.models.markov import Chain, Markov, MarkovConfig, choose_chain
 
 
 def behaviour_of(rows: list[np.ndarray], items: int) -> Behaviour:
@@ -85,6 +88,53 @@ def test_constants_are_chosen_by_held_out_users() -> None:
     ]
     short, long = (choose_chain(behaviour_of(w, 120), np.random.default_rng(1)) for w in worlds)
     assert (short.recency, long.recency) == (0.6, 0.9)
+
+
+def with_text(rows: list[np.ndarray], text: np.ndarray) -> Behaviour:
+    return replace(behaviour_of(rows, len(text)), text=text.astype(np.float32))
+
+
+def test_what_reads_alike_is_heeded_where_it_says_what_comes_and_only_there() -> None:
+    """Everyone stays within a brand of ten items; the texts name the brand, or nothing."""
+    rng = np.random.default_rng(0)
+    brand = np.arange(400) // 10
+    rows = [10 * rng.integers(40) + rng.permutation(10)[:4] for _ in range(600)]
+    telling = np.eye(40)[brand] + 0.1 * rng.normal(size=(400, 40))
+    silent = rng.normal(size=(400, 40))
+    behaviour, other = with_text(rows, telling), with_text(rows, silent)
+    fitted, plain = (Markov.fit(b, np.random.default_rng(1)) for b in (behaviour, other))
+    scores, without = (m.evidence(asked([25])).toarray()[0] for m in (fitted, plain))
+    best = np.argsort(-scores)[:9]
+    assert set(brand[best]) == {2}
+    assert (scores > 0).sum() > (without > 0).sum()
+    nothing = MarkovConfig(alikes=(0.0,))
+    untold = Markov.fit(other, np.random.default_rng(1), nothing)
+    assert (plain.following != untold.following).nnz == 0
+
+
+def test_a_pull_towards_what_reads_alike_adds_its_chances() -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(9)[:4] for _ in range(20)]
+    behaviour = with_text(rows, rng.normal(size=(9, 3)))
+    told, plain = (
+        Markov.fit(behaviour, rng, MarkovConfig(alikes=(pull,), rarities=(0.0,)))
+        for pull in (5.0, 0.0)
+    )
+    counts = np.bincount(np.concatenate(rows), minlength=9)
+    near = Alike.of(behaviour.text, counts)
+    added = (told.following - plain.following).toarray()
+    scale = added.sum(1, keepdims=True)
+    assert added / scale == pytest.approx(near.chances(counts).toarray(), abs=1e-5)
+    assert scale[:, 0] == pytest.approx(5.0 * plain_scale(rows, 9), rel=1e-4)
+
+
+def plain_scale(rows: list[np.ndarray], items: int) -> np.ndarray:
+    """[N] 1 / (energy + pull) from the definition."""
+    chain, energy = Chain(), np.zeros(items)
+    for row in rows:
+        for target in range(1, len(row)):
+            energy[row[:target]] += chain.recency ** (2.0 * np.arange(target)[::-1])
+    return 1.0 / (energy + chain.pull)
 
 
 def test_choosing_is_repeatable_and_leaves_the_draws_of_other_models_alone() -> None:

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from metarec.recommendation import ensemble, gate_training
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train_gate
 
 
@@ -58,6 +58,29 @@ def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(ga
         found = np.empty((users, items), np.float32)
         gate.score(popularity, base, [full.copy(), second], lengths, out=found)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_training_follows_the_same_formula(gate: Gate) -> None:
+    rng = np.random.default_rng(1)
+    popularity = rng.dirichlet(np.ones(7)).astype(np.float32)
+    statistics = rng.normal(size=(7, 1)).astype(np.float32)
+    evidence = {name: rng.dirichlet(np.ones(7), size=3).astype(np.float32) for name in gate.names}
+    expected = sum(gate.parts(popularity, statistics, evidence, np.full(3, 3)).values())
+    found = log_scores(
+        *(
+            torch.from_numpy(np.asarray(learned[1], np.float32))
+            for learned in (
+                gate.popularity_weight,
+                gate.statistics_weight,
+                gate.weight,
+                gate.smoothing,
+            )
+        ),
+        shares=torch.from_numpy(np.stack([*evidence.values()], -1)),
+        popularity=torch.from_numpy(popularity).expand(3, -1),
+        item_statistics=torch.from_numpy(statistics).expand(3, -1, -1),
+    )
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
 
 
 def test_between_points_weight_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:

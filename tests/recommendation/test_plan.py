@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import Dataset
-from metarec.models import gram
+from metarec.models import gram, markov
 from metarec.models.item_knn import ItemKnn
 from metarec.recommendation import ensemble
 from metarec.recommendation.plan import plan_fit
@@ -42,6 +42,7 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch.setattr(gram, "MAX_PAIRS", 4000)
     monkeypatch.setattr(gram, "MAX_ENTRIES", 500)
     monkeypatch.setattr(gram, "MIN_KEPT", 1)
+    monkeypatch.setattr(markov, "MAX_PAIRS", 2000)
     monkeypatch.setattr(ensemble, "MAX_ASKED", 500)
     monkeypatch.setattr(ensemble, "MIN_HELD_OUT", 7)
     said = " ".join(plan_fit(table, Settings(preset="tiny")).thinned)
@@ -50,6 +51,8 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     assert isinstance(knn, ItemKnn)
     assert f"({knn.left_out:,} older ones left out)" in said
     assert f"keeps {np.diff(knn.similarity.indptr).max()} neighbors" in said
+    window = markov.window_of(len(table.interactions), markov.DEFAULT)
+    assert f"markov counts {window} events that follow each instead of 20" in said
     assert f"learns from {ensemble.held_out_of(50)} of" in said
 
 

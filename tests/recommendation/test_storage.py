@@ -12,8 +12,9 @@ import pytest
 import metarec
 from metarec.data.errors import DataWarning
 from metarec.models.names import RENAMED
+from metarec.recommendation.settings import Settings
 from metarec.recommendation.storage import from_artefact
-from metarec.recommender import Recommender, Settings
+from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact, read_artefact, write_artefact
 from served_model import saved_model
 

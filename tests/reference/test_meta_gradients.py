@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 
 import pytest
 import torch
+from benchmarks.meta.cases import TransformerHead
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.few_shot.adapt import RATE, AdaptConfig, adapt, new_rates
 from metarec.models.few_shot.functional import Params
-from metarec.models.few_shot.networks import MLPHead, TransformerHead
+from metarec.models.few_shot.networks import MLPHead
 
 TASKS, SUPPORT, QUERY, WIDTH, TOKENS = 5, 6, 4, 8, 3
 

@@ -26,6 +26,8 @@ from metarec.app.commands import (
     store,
     study,
 )
+from metarec.app.commands.options import note, spoken
+from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
 from metarec.runtime.old_names import current_option
 
 TRACEBACK = "METAREC_TRACEBACK"
@@ -79,13 +81,14 @@ def main(args: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = _with_current_options(sys.argv[1:] if args is None else args)
     try:
+        spoken()  # an unknown language is refused before anything is done
         code = app(args=words, standalone_mode=False)
     except (
         BaseException
     ) as error:  # the last resort of a program: nobody is shown a traceback they did not ask for
         code, line = explain_failure(error)
         if line:
-            typer.echo(f"metarec: {line}", err=True)
+            typer.echo(f"metarec: {_in_language(line, error)}", err=True)
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
     raise SystemExit(code or 0)
@@ -97,7 +100,7 @@ def _with_current_options(words: Sequence[str]) -> list[str]:
     for old, new in zip(words, current, strict=True):
         if old != new:
             names = [word.partition("=")[0] for word in (old, new)]
-            typer.echo(f"metarec: note: {names[0]} is now {names[1]}", err=True)
+            note(f"metarec: note: {names[0]} is now {names[1]}")
     return current
 
 
@@ -140,6 +143,11 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
     )
 
 
+def _in_language(line: str, error: BaseException) -> str:
+    language = ENGLISH if isinstance(error, UnknownLanguage) else spoken()
+    return translated(line, language, ERRORS, SAID)
+
+
 def _is_ours(error: BaseException) -> bool:
     """Whether metarec raised it on purpose; a ValueError from inside a library is a fault of ours,
     not the caller's.
@@ -159,7 +167,7 @@ def _show_warning(
     this reader.
     """
     if category.__name__ == "DataWarning":
-        typer.echo(f"metarec: note: {message}", err=True)
+        note(f"metarec: note: {message}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ user is a task of the same shape, which is what the meta-learners train on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class ColdUser:
     """
     relevant: list[str]
     """Query items that were liked and are what recommendations are for."""
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    """Strength of the strongest target act on each of `relevant`."""
 
     @property
     def rated(self) -> list[tuple[str, float]]:
@@ -200,7 +202,9 @@ def as_cold_users(
     time = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
     event = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", time.alias("timestamp"))
     shown = pools.group_by("user_id", maintain_order=True).agg(event.alias("pool"))
-    asked = queries.group_by("user_id", maintain_order=True).agg("item_id", "number", "is_relevant")
+    asked = queries.group_by("user_id", maintain_order=True).agg(
+        "item_id", "number", "is_relevant", "strength"
+    )
     rows = shown.join(asked, on="user_id").sort(id_order("user_id"))
     profiles = data.users.of_users(rows["user_id"])
     return [
@@ -210,8 +214,13 @@ def as_cold_users(
             pool=[tuple(event.values()) for event in pool],
             query=list(zip(items, numbers, strict=True)),
             relevant=[item for item, wanted in zip(items, relevant, strict=True) if wanted],
+            strengths={
+                item: strength
+                for item, strength, wanted in zip(items, strengths, relevant, strict=True)
+                if wanted
+            },
         )
-        for (user_id, pool, items, numbers, relevant), profile in zip(
+        for (user_id, pool, items, numbers, relevant, strengths), profile in zip(
             rows.iter_rows(), profiles, strict=True
         )
     ]
@@ -219,7 +228,7 @@ def as_cold_users(
 
 def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
     """What users accepted, each item once, in the order of the first act: `user_id, item_id,
-    number, is_relevant`.
+    number, is_relevant, strength` (of the strongest target act).
 
     Of the acts since the last undo the strongest decides, of equally strong ones the latest, as in
     `features.events`.
@@ -236,10 +245,12 @@ def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
         pl.col("rating").drop_nulls().last().alias("rating"),
         pl.col("number").last().cast(pl.Float64),
         pl.col("is_target").any(),
+        pl.col("strength").filter(pl.col("is_target")).max().fill_null(0.0),
     )
     is_liked = pl.col("rating").fill_null(float("inf")) >= relevant_from
     return joined.filter(pl.col("sign") > 0).select(
         *pair,
         pl.coalesce(pl.col("rating").cast(pl.Float64), "number").alias("number"),
         (is_liked & pl.col("is_target")).alias("is_relevant"),
+        "strength",
     )

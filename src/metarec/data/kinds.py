@@ -85,7 +85,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         1.0: (
             "event 事件",
             "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
-            "share repost retweet complete completion "
+            "share reshare repost retweet complete completion "
             "finish certificate deliver delivered delivery play_complete watch_complete hire "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "

@@ -351,7 +351,7 @@ class OwnRecommender:
     @property
     def is_default(self) -> bool:
         """Whether this is what `fit` makes when it is told nothing."""
-        from metarec.recommender import Settings
+        from metarec.recommendation.settings import Settings
 
         ours = (self.preset, self.encoder, self.learner, self.item_template)
         return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,8 @@ from metarec.evaluation.tables import html, latex
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
+Gains = Literal["binary", "strength"]
+GAIN_METRIC = "gain_ndcg@10"
 MAX_EVALUATED = 2000
 """New users evaluated at most: more narrow the intervals little and cost much."""
 
@@ -73,6 +75,10 @@ class Evaluation:
     """Those of `models` that are single meta-learners."""
     is_default: bool = False
     """Whether the first model is what `fit` makes when it is told nothing."""
+    gains: Gains = "binary"
+    """What an item that was liked counts where acts differ: all the same, or the strength of the
+    act; see `gain_ndcg@10`.
+    """
     domain: str | None = None
     """Domain that the data name; its metric is evaluated by too."""
 
@@ -102,6 +108,11 @@ class Evaluation:
             return None
         pack = domain(self.domain)
         return pack.metric_name, pack.metric_why
+
+    @property
+    def ordering(self) -> tuple[str, ...]:
+        """Metrics of order to look at first."""
+        return ("ndcg@10",) if self.gains == "binary" else (GAIN_METRIC, "ndcg@10")
 
     @property
     def curve(self) -> CurveTable:
@@ -139,7 +150,7 @@ class Evaluation:
         """Everything as plain values."""
         comparisons = {
             metric: found
-            for metric in dict.fromkeys(("ndcg@10", "mae", *(self.domain_metric or ())[:1]))
+            for metric in (*self.ordering, "mae", *(self.domain_metric or ())[:1])
             if (found := self.comparison(metric)) is not None
         }
         return {
@@ -149,6 +160,7 @@ class Evaluation:
             if self.domain_metric is None
             else dict(zip(("name", "why"), self.domain_metric, strict=True)),
             "scenario": self.scenario,
+            "gains": self.gains,
             "facts": self.facts,
             "models": self.models,
             "baselines": self.baselines,
@@ -180,6 +192,7 @@ def evaluate(
     horizon: Horizon | None = None,
     most: int = MAX_EVALUATED,
     setting: Setting | None = None,
+    gains: Gains = "binary",
     progress: Progress = silent,
 ) -> Evaluation:
     """Fit `models` and the baselines on the same training users and evaluate all on the same
@@ -194,6 +207,7 @@ def evaluate(
         horizon: numbers of events evaluated at; chosen from the data where None.
         most: users evaluated at most.
         setting: how `data` are split already, where `scenario` shall not do it.
+        gains: `strength` evaluates by acts' strengths too, where targets differ in strength.
         progress: told as fits and judgements finish.
 
     Raises:
@@ -201,6 +215,11 @@ def evaluate(
             name.
     """
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
+    if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
+        raise BadInput(
+            f"gains by strength need targets of several strengths, and those of {data.name} have "
+            "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
+        )
     bars = (
         baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
     )
@@ -236,6 +255,7 @@ def evaluate(
         shown_by=shown_by,
         facts=_facts(setting),
         has_values=data.interactions.has_values,
+        gains=gains,
         domain=None if data.policy is None else data.policy.domain,
         seed=seed,
         learners=[

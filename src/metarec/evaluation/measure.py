@@ -43,6 +43,12 @@ METRICS = {
             higher_is_better=True,
         ),
         Metric(
+            name="gain_ndcg@10",
+            label="NDCG@10, gains by strength",
+            meaning="how near the top what was liked most comes: a strong act gains more",
+            higher_is_better=True,
+        ),
+        Metric(
             name="recall@20",
             label="Recall@20",
             meaning="share of liked items among the first 20",
@@ -227,6 +233,21 @@ class Trial:
             mask[owner[first:last] - start, items[first:last]] = value
         return candidates, liked
 
+    @cached_property
+    def has_gains(self) -> bool:
+        """Whether the acts that are asked about differ in strength."""
+        return len({n.strengths.get(i) for n in self.cold_users for i in n.relevant}) > 1
+
+    def gains(self, start: int, stop: int) -> np.ndarray:
+        """[stop - start, N] float32 strength of what users `start .. stop - 1` liked."""
+        users = self.cold_users[start:stop]
+        found = np.zeros((len(users), len(self.vocabulary)), np.float32)
+        for row, user in enumerate(users):
+            items = self.vocabulary.indexes(user.relevant)
+            gains = [user.strengths.get(item, 1.0) for item in user.relevant]
+            found[row, items[items >= 0]] = np.array(gains, np.float32)[items >= 0]
+        return found
+
     def chunks(self) -> Iterator[tuple[int, int]]:
         """Ranges of new users small enough to hold their scores."""
         step = max(1, SCORES_AT_ONCE // len(self.vocabulary))
@@ -261,7 +282,10 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
             getattr(model, "name", type(model).__name__),
         )
         candidates, liked = trial.masks(start, stop)
-        parts.append(_of_lists(scores, candidates, liked, trial, rng))
+        ranked, values = _of_lists(scores, candidates, liked, trial, rng)
+        if trial.has_gains:
+            values["gain_ndcg@10"] = metrics.gain_ndcg(ranked, trial.gains(start, stop), 10)
+        parts.append((ranked, values))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
     is_rated = any(user.rated for user in trial.cold_users)

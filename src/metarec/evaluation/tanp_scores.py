@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.runtime.gains import discounts
+
 
 def tanp_scores(
     predicted: np.ndarray,
@@ -47,7 +49,7 @@ def _scores(values: np.ndarray, k: int) -> tuple[float, float, float]:
     if not len(values):
         return (np.nan,) * 3
     best, shown = np.sort(values)[::-1][:k], values[:k]
-    discount = 1.0 / np.log2(np.arange(len(shown)) + 2.0)
+    discount = discounts(len(shown))
     ideal = float((2.0**best - 1.0) @ discount)
     hits = _hits(shown, best)
     average = float((np.cumsum(hits) / (np.arange(len(hits)) + 1.0)) @ hits) / k

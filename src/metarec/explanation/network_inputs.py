@@ -10,6 +10,8 @@ to that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,107 +28,88 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 
-def event_input(
-    network: DeepSetNetwork,
-    items: Tensor,
-    values: Tensor,
-    profile: Tensor,
-    item: int,
-    names: Sequence[str],
-) -> AttributionInput:
-    """By the vectors of the events [L, D]; the baseline is the mean item, met as often and valued
-    the same.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The item whose share is explained, and for whom."""
 
-    Args:
-        items: [L] int64 indexes of the events' items, at most the network's pool.
-        values: [L] their values.
-        profile: [P] profile columns.
-        item: index of the item explained.
-        names: what to call each event.
+    network: DeepSetNetwork
+    items: Tensor
+    """[L] int64 indexes of the events' items, at most the network's pool."""
+    values: Tensor
+    """[L] their values."""
+    profile: Tensor
+    """[P] profile columns."""
+    item: int
+    """Index of the item explained."""
+
+    @cached_property
+    def catalog(self) -> Tensor:
+        """[N, D] vectors of the items."""
+        return self.network.items().detach()  # type: ignore[no-any-return]  # torch leaves it untyped
+
+    def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
+        """[B, D] what is known of users with these events, valued as here, and these profiles."""
+        values = self.values.repeat(len(items_BL), 1)
+        is_real = torch.ones(items_BL.shape, dtype=torch.bool)
+        known = self.network.users(items_BL, values, is_real, profile_BP, vectors_ND)
+        return known[:, -1]
+
+    def share(self, known_BD: Tensor) -> Tensor:
+        """[B] log-share of the item."""
+        return torch.log_softmax(self.network.score(known_BD, self.catalog), dim=-1)[:, self.item]
+
+
+def event_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+    """By the vectors of the events [L, D]; the baseline is the mean item, met as often and valued
+    the same. `names` is what to call each event.
     """
-    catalog = network.items().detach()
 
     def share(vectors_BLD: Tensor) -> Tensor:
         users, length = vectors_BLD.shape[:2]
         # Every example brings its own vectors: the table is theirs in a row, and indexes count
         # through it.
         rows = torch.arange(users * length).reshape(users, length)
-        known = network.users(
-            rows,
-            values.repeat(users, 1),
-            torch.ones(users, length, dtype=torch.bool),
-            profile.expand(users, -1),
-            vectors_BLD.reshape(users * length, -1),
-        )[:, -1]
-        return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
+        profiles, table = asked.profile.expand(users, -1), vectors_BLD.reshape(users * length, -1)
+        return asked.share(asked.known(rows, profiles, table))
 
     return AttributionInput(
         function=share,
-        inputs=catalog[items],
-        baseline=catalog.mean(dim=0).expand(len(items), -1),
+        inputs=asked.catalog[asked.items],
+        baseline=asked.catalog.mean(dim=0).expand(len(asked.items), -1),
         names=list(names),
     )
 
 
-def profile_input(
-    network: DeepSetNetwork,
-    items: Tensor,
-    values: Tensor,
-    profile: Tensor,
-    item: int,
-    names: Sequence[str],
-) -> AttributionInput:
-    """By the profile's columns [P]; the baseline is a user who states nothing. Arguments as for
-    `event_input`.
-    """
-    catalog = network.items().detach()
+def profile_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+    """By the profile's columns [P]; the baseline is a user who states nothing."""
 
     def share(profile_BP: Tensor) -> Tensor:
-        users = len(profile_BP)
-        known = network.users(
-            items.repeat(users, 1),
-            values.repeat(users, 1),
-            torch.ones(users, len(items), dtype=torch.bool),
-            profile_BP,
-            catalog,
-        )[:, -1]
-        return torch.log_softmax(network.score(known, catalog), dim=-1)[:, item]
+        rows = asked.items.repeat(len(profile_BP), 1)
+        return asked.share(asked.known(rows, profile_BP, asked.catalog))
 
     return AttributionInput(
-        function=share, inputs=profile, baseline=torch.zeros_like(profile), names=list(names)
+        function=share,
+        inputs=asked.profile,
+        baseline=torch.zeros_like(asked.profile),
+        names=list(names),
     )
 
 
-def content_input(
-    network: DeepSetNetwork,
-    items: Tensor,
-    values: Tensor,
-    profile: Tensor,
-    item: int,
-    names: Sequence[str],
-) -> AttributionInput:
-    """By the item's content columns [C]; the baseline is the mean content of the catalog. Arguments
-    as for `event_input`.
+def content_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+    """By the item's content columns [C]; the baseline is the mean content of the catalog.
 
     Raises:
         ValueError: if the network's items have no content.
     """
-    vectors = network.items
+    network, item, vectors = asked.network, asked.item, asked.network.items
     if vectors.from_content is None:
         raise ValueError(
             "this network's items have no content, so content explains nothing; explain by events"
         )
     way, content = vectors.from_content.weight.detach(), vectors.content
     assert isinstance(content, Tensor)
-    catalog = vectors().detach()
-    known = network.users(
-        items[None],
-        values[None],
-        torch.ones(1, len(items), dtype=torch.bool),
-        profile[None],
-        catalog,
-    )[0, -1].detach()
-    logits = network.score(known, catalog).detach()
+    known = asked.known(asked.items[None], asked.profile[None], asked.catalog)[0].detach()
+    logits = network.score(known, asked.catalog).detach()
     residual, direction, bias = (
         vectors.residual[item].detach(),
         network.out.weight @ known,
@@ -169,19 +152,14 @@ def through_network(
     items, values = torch.from_numpy(support.items[read]), torch.from_numpy(support.values[read])
     profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
+    asked = Asked(network=network, items=items, values=values, profile=profile, item=item)
     inputs: dict[str, AttributionInput] = {}
     if len(items):
-        inputs["events"] = event_input(
-            network, items, values, profile, item, [titles[column] for column in items.tolist()]
-        )
+        inputs["events"] = event_input(asked, [titles[column] for column in items.tolist()])
     if len(profile):
-        inputs["profile"] = profile_input(
-            network, items, values, profile, item, model.profile_inputs.columns
-        )
+        inputs["profile"] = profile_input(asked, model.profile_inputs.columns)
     if network.items.from_content is not None:
-        inputs["content"] = content_input(
-            network, items, values, profile, item, model.item_inputs.columns
-        )
+        inputs["content"] = content_input(asked, model.item_inputs.columns)
     return {name: integrated_gradients(input, steps=steps) for name, input in inputs.items()}
 
 

@@ -81,7 +81,7 @@ PARTS = {
     "item_knn": "users who chose what you chose also chose it",
     "ease": "it goes with what you chose",
     "als": "it suits the taste your history shows",
-    "markov": "it often comes after what you did last",
+    "markov": "it often comes after what you did last, or reads like it",
     "support_ridge": "users who began as you did went on to it",
     "r2d2": "what you did so far points to it",
     "user_text": "users who would be described like you went on to it",

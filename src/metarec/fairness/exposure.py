@@ -19,6 +19,7 @@ import numpy as np
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
+from metarec.runtime.gains import discounts
 
 SMOOTHING = 0.01
 """Share of the liked mix put into the slate's, so that a missing category costs much but not
@@ -79,7 +80,7 @@ def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> n
     `places` places.
     """
     shown = ranked[:, :places]
-    weight = np.broadcast_to(1.0 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
+    weight = np.broadcast_to(discounts(shown.shape[1]), shown.shape)
     there = shown >= 0
     return np.bincount(shown[there], weights=weight[there], minlength=items)
 

@@ -70,25 +70,31 @@ def answers_of(store: Store, experiment: str) -> dict[str, Counter[int]]:
     return found
 
 
-def different_items(store: Store, experiment: Experiment, most: int = 1_000) -> dict[str, int]:
-    """Arm -> different items among the latest slates of each, equally many of every arm that has
-    some; `most` at most.
+def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[str, float]:
+    """Arm -> different items among its latest slates over those among as many of the control's, at
+    most 1,000; arms of which there are fewer than `least` slates are left out.
     """
+    shown = {arm.name: _latest(store, experiment.name, arm.name) for arm in experiment.arms}
+    control, ratios = shown[experiment.control.name], {}
+    for arm, slates in shown.items():
+        equally = min(len(slates), len(control))
+        if equally >= max(1, least):
+            both = [_different(some[:equally]) for some in (slates, control)]
+            ratios[arm] = both[0] / max(1, both[1])
+    return ratios
+
+
+def _latest(store: Store, experiment: str, arm: str) -> list[str]:
+    """What its latest slates showed, as JSON."""
     columns = tables.slates.c
-    shown: dict[str, list[str]] = {}
+    of_arm = (columns.experiment == experiment) & (columns.arm == arm)
+    latest = sa.select(columns.shown).where(of_arm).order_by(columns.timestamp.desc())
     with store.reading() as connection:
-        for arm in experiment.arms:
-            of_arm = (columns.experiment == experiment.name) & (columns.arm == arm.name)
-            latest = sa.select(columns.shown).where(of_arm).order_by(columns.timestamp.desc())
-            shown[arm.name] = list(connection.execute(latest.limit(most)).scalars())
-    equally = min((len(slates) for slates in shown.values() if slates), default=0)
-    lists = pl.Struct({"item_ids": pl.List(pl.Utf8)})
-    return {
-        arm: pl.Series(slates[:equally], dtype=pl.Utf8)
-        .str.json_decode(lists)
-        .struct.field("item_ids")
-        .explode()
-        .n_unique()
-        for arm, slates in shown.items()
-        if slates
-    }
+        return list(connection.execute(latest.limit(1_000)).scalars())
+
+
+def _different(shown: list[str]) -> int:
+    lists = pl.Series(shown, dtype=pl.Utf8).str.json_decode(
+        pl.Struct({"item_ids": pl.List(pl.Utf8)})
+    )
+    return lists.struct.field("item_ids").explode().drop_nulls().n_unique()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from metarec.feedback.arm_health import (
     ANONYMOUS,
     FAILED,
     answers_of,
-    different_items,
+    coverage_ratios,
     seconds_of,
 )
 from metarec.feedback.experiments import Experiment
@@ -25,6 +26,10 @@ from metarec.feedback.store import Store
 
 N_MOMENTS = 40
 """Moments of a history."""
+SURELY = 4.0
+"""Standard errors by which an arm must break a guardrail of errors or time, for it is looked at
+again and again.
+"""
 MISMATCH = 0.001
 """Numbers of users that fit the shares worse than this are told."""
 _COUNTS = ("slates", "clicks", "conversions", "reward", "refusals")
@@ -63,10 +68,17 @@ class ArmResult:
     answers: int
     """Slates made, and tries to."""
     error_share: float
+    """Share of slates that failed or were refused."""
+    error_share_low: float
+    """The share is surely higher: by 4 standard errors."""
     p99_ms: float | None
     """99 in 100 slates were made within so many milliseconds; None before the first."""
-    different_items: int | None
-    """Different items among the latest slates, equally many of each arm; None before the first."""
+    p99_low_ms: float | None
+    """The true time is surely longer: by 4 standard errors."""
+    coverage_ratio: float | None
+    """Different items among the latest slates over those among as many of the control's; None
+    where there are fewer than the guardrails' `min_slates`.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +174,8 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
     with store.reading() as connection:
         rows = [tuple(row) for row in connection.execute(query)]
     crossed = sum(row[4] for row in rows if row[3])
-    answers, items = answers_of(store, experiment.name), different_items(store, experiment)
+    answers = answers_of(store, experiment.name)
+    ratios = coverage_ratios(store, experiment, experiment.guardrails.min_slates)
     found = []
     for arm in experiment.arms:
         own = [row for row in rows if row[0] == arm.name and not row[3]]
@@ -180,7 +193,7 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
                 reward=totals["reward"] / max(1, slates),
                 refusals=int(totals["refusals"]),
                 **_health(answers.get(arm.name, {})),
-                different_items=items.get(arm.name),
+                coverage_ratio=ratios.get(arm.name),
             )
         )
     return found, crossed
@@ -188,18 +201,27 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
 
 def _health(answers: Mapping[int, int]) -> dict[str, Any]:
     everything = sum(answers.values())
-    made = everything - answers.get(FAILED, 0)
-    passed, p99 = 0, None
-    for bucket in sorted(bucket for bucket in answers if bucket != FAILED):
-        passed += answers[bucket]
-        if passed >= 0.99 * made:
-            p99 = 1e3 * seconds_of(bucket)
-            break
+    failed = answers.get(FAILED, 0) / max(1, everything)
+    error = sqrt(failed * (1 - failed) / max(1, everything))
+    made = {bucket: number for bucket, number in answers.items() if bucket != FAILED}
+    below = 0.99 - SURELY * sqrt(0.99 * 0.01 / max(1, sum(made.values())))
     return {
         "answers": everything,
-        "error_share": answers.get(FAILED, 0) / max(1, everything),
-        "p99_ms": p99,
+        "error_share": failed,
+        "error_share_low": max(0.0, failed - SURELY * error),
+        "p99_ms": _quantile(made, 0.99),
+        "p99_low_ms": _quantile(made, below),
     }
+
+
+def _quantile(made: Mapping[int, int], share: float) -> float | None:
+    """Milliseconds within which this share of slates was made; None where none was."""
+    passed, everything = 0, sum(made.values())
+    for bucket in sorted(made):
+        passed += made[bucket]
+        if passed >= share * everything:
+            return 1e3 * seconds_of(bucket)
+    return None
 
 
 def _sums(store: Store, experiment: Experiment, until: float) -> dict[tuple[str, str, str], Sums]:
@@ -341,23 +363,22 @@ def _reason(most: float, refused: Comparison) -> str:
 
 def _of_health(experiment: Experiment, arm: ArmResult, control: ArmResult) -> str:
     rails = experiment.guardrails
-    if arm.answers < rails.min_slates:
+    if min(arm.answers, control.answers) < rails.min_slates:
         return ""
-    if rails.max_error_share and arm.error_share > rails.max_error_share:
-        return f"guardrail: {arm.error_share:.1%} of its slates failed"
-    if control.answers < rails.min_slates:
-        return ""
-    if rails.max_latency_ratio and arm.p99_ms and control.p99_ms:
-        if arm.p99_ms > rails.max_latency_ratio * control.p99_ms:
-            return (
-                f"guardrail: 99 in 100 of its slates take up to {arm.p99_ms:.1f} ms, the "
-                f"control's {control.p99_ms:.1f} ms"
-            )
-    items, theirs = arm.different_items, control.different_items
-    if rails.min_coverage_ratio and items is not None and theirs is not None:
-        if items < rails.min_coverage_ratio * theirs:
-            return (
-                f"guardrail: it shows {items:,} different items where the control shows "
-                f"{theirs:,} in as many slates"
-            )
+    if rails.max_error_share and arm.error_share_low > control.error_share + rails.max_error_share:
+        return (
+            f"guardrail: {arm.error_share:.1%} of its slates failed or were refused, "
+            f"{control.error_share:.1%} of the control's"
+        )
+    slow, theirs = arm.p99_low_ms, control.p99_ms
+    if rails.max_latency_ratio and slow and theirs and slow > rails.max_latency_ratio * theirs:
+        return (
+            f"guardrail: 99 in 100 of its slates take up to {arm.p99_ms:.1f} ms, the control's "
+            f"{theirs:.1f} ms"
+        )
+    if arm.coverage_ratio is not None and arm.coverage_ratio < rails.min_coverage_ratio:
+        return (
+            f"guardrail: it shows {arm.coverage_ratio:.0%} of the different items that the control "
+            f"shows in as many slates"
+        )
     return ""

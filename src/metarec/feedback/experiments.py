@@ -69,7 +69,7 @@ class Guardrails:
     """What stops an arm by itself; 0 switches a guardrail off."""
 
     max_error_share: float = 0.02
-    """Share of an arm's slates that may fail."""
+    """How much higher than the control's the share of slates that fail or are refused may be."""
     max_latency_ratio: float = 3.0
     """Of the 99th percentile of the time for a slate, to the control's."""
     min_coverage_ratio: float = 0.5

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from metarec.feedback.erasing import erase, waiting_for_erasure
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.feedback.tombstones import all_asked, digest_of, read_key
@@ -98,8 +99,9 @@ def remove_user(folder: Path, user_id: str) -> int:
 
 
 def tidy(store: Store, registry: Registry) -> dict[str, Any]:
-    """Remove what killed processes left in a registry, and rows of forgotten users from all model
-    folders; gives what was done, and what could not be.
+    """Remove what killed processes left in a registry, rows of forgotten users from all model
+    folders, and what is left of deleted rows in SQLite's file; gives what was done, and what could
+    not be.
 
     Raises:
         StoreUnavailable: if the store does not answer.
@@ -109,6 +111,8 @@ def tidy(store: Store, registry: Registry) -> dict[str, Any]:
     with registry.changing():
         done["swept"] = registry.sweep()
         each_folder(registry, lambda folder: clean_folder(store, folder), done)
+    if store.is_sqlite and waiting_for_erasure(store):
+        done["erased"] = erase(store)
     return done
 
 

@@ -255,6 +255,30 @@ class Store:
             profile
         ) if profile else {}
 
+    def recent_users(self, most: int, latest: int = 5_000) -> list[tuple[str, int, float]]:
+        """Users of the `latest` events: id, how many of these are theirs, and the time of their
+        newest, seconds since 1970; the newest first.
+        """
+        events = tables.events.c
+        some = sa.select(events.user_id, events.timestamp).order_by(events.sequence.desc())
+        found = some.limit(latest).subquery().c
+        newest = sa.func.max(found.timestamp)
+        query = (
+            sa.select(found.user_id, sa.func.count(), newest)
+            .group_by(found.user_id)
+            .order_by(newest.desc(), found.user_id)
+            .limit(most)
+        )
+        with self.reading() as connection:
+            return [(user, int(n), float(at)) for user, n, at in connection.execute(query)]
+
+    def arms_of(self, user_id: str) -> dict[str, str]:
+        """Experiment -> the arm that a user saw."""
+        rows = tables.exposures.c
+        query = sa.select(rows.experiment, rows.arm).where(rows.user_id == self._now(user_id))
+        with self.reading() as connection:
+            return {name: arm for name, arm in connection.execute(query)}
+
     def known_beside(self, user_id: str) -> KnownBeside:
         """Friends, newest searches, and where the user was within the last day."""
         known = self._named(user_id)

@@ -6,6 +6,19 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _number(name: str) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=False)
+
+
+def _key(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, primary_key=True)
+
+
 events = sa.Table(
     "events",
     metadata,
@@ -15,11 +28,11 @@ events = sa.Table(
         sa.Identity(),
         primary_key=True,
     ),
-    sa.Column("event_id", sa.Text, nullable=False),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("item_id", sa.Text, nullable=False),
-    sa.Column("timestamp", sa.Double, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
+    _text("event_id"),
+    _text("user_id"),
+    _text("item_id"),
+    _number("timestamp"),
+    _text("kind"),
     sa.Column("value", sa.Double),
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
@@ -32,13 +45,13 @@ events = sa.Table(
 slates = sa.Table(
     "slates",
     metadata,
-    sa.Column("slate_id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("timestamp", sa.Double, nullable=False),
-    sa.Column("model_version", sa.Text, nullable=False),
+    _key("slate_id"),
+    _text("user_id"),
+    _number("timestamp"),
+    _text("model_version"),
     sa.Column("shots", sa.Integer, nullable=False),
-    sa.Column(
-        "shown", sa.Text, nullable=False
+    _text(
+        "shown"
     ),  # JSON: {"item_ids": [], "scores": [], "propensity": []}; one row a slate keeps writes few
     sa.Column("experiment", sa.Text),  # null with `arm` for slates outside experiments
     sa.Column("arm", sa.Text),
@@ -47,8 +60,8 @@ slates = sa.Table(
 items = sa.Table(
     "items",
     metadata,
-    sa.Column("item_id", sa.Text, primary_key=True),
-    sa.Column("attributes", sa.Text, nullable=False),
+    _key("item_id"),
+    _text("attributes"),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("is_deleted", sa.Integer, nullable=False),
 )
@@ -56,31 +69,31 @@ items = sa.Table(
 users = sa.Table(
     "users",
     metadata,
-    sa.Column("user_id", sa.Text, primary_key=True),
-    sa.Column("profile", sa.Text, nullable=False),
+    _key("user_id"),
+    _text("profile"),
 )
 
 friends = sa.Table(
     "friends",
     metadata,
-    sa.Column("user_id", sa.Text, primary_key=True),
-    sa.Column("friend_id", sa.Text, primary_key=True),
-    sa.Column("weight", sa.Double, nullable=False),
+    _key("user_id"),
+    _key("friend_id"),
+    _number("weight"),
 )
 
 facts = sa.Table(
     "facts",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    _key("name"),
+    _text("value"),
 )
 
 forgotten = sa.Table(
     "forgotten",
     metadata,
-    sa.Column("receipt_id", sa.Text, primary_key=True),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("timestamp", sa.Double, nullable=False),
+    _key("receipt_id"),
+    _text("digest"),
+    _number("timestamp"),
     sa.Column("rows_deleted", sa.Integer, nullable=False),
     sa.Column("left_model_at", sa.Double),
     sa.Column("erased_at", sa.Double),
@@ -89,9 +102,9 @@ forgotten = sa.Table(
 merges = sa.Table(
     "merges",
     metadata,
-    sa.Column("digest", sa.Text, primary_key=True),  # of the id that was given up
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("timestamp", sa.Double, nullable=False),
+    _key("digest"),  # of the id that was given up
+    _text("user_id"),
+    _number("timestamp"),
 )
 
 experiments = sa.Table(

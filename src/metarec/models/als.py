@@ -20,6 +20,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
+from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
@@ -64,7 +65,7 @@ class Als:
     ) -> Als:
         """Alternate ridge solves of users and items."""
         config = config or cls.config
-        by_user, ridge, confidence = behaviour.whole, config.regularization, config.confidence
+        by_user, pull, confidence = behaviour.whole, config.regularization, config.confidence
         weights = event_weights(by_user, behaviour.relevant_from)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
@@ -75,18 +76,18 @@ class Als:
             rng.normal(0.0, config.start, (behaviour.n_items, config.dim)) * has_events[:, None]
         ).astype(np.float32)
         for _ in range(config.sweeps):
-            users = _confident(by_user, confidence * weights, items, _gram(items, ridge))
+            users = _confident(by_user, confidence * weights, items, _gram(items, pull))
             items = _confident(
                 by_item,
                 confidence * weights[order],
                 users,
-                _gram(users, ridge, user_weights),
+                _gram(users, pull, user_weights),
                 None if user_weights is None else user_weights[by_item.items],
             )
         found = cls.of_factors(items, behaviour.relevant_from, config)
-        from_content = _ridge(
+        from_content = ridge(
             behaviour.content[has_events], items[has_events], config.content_regularization
-        )
+        ).astype(np.float32)
         items[~has_events] = behaviour.content[~has_events] @ from_content
         return replace(found, items=items, from_content=from_content)
 
@@ -165,11 +166,6 @@ class Als:
 def _gram(factors: np.ndarray, ridge: float, weights: np.ndarray | None = None) -> np.ndarray:
     weighted = factors if weights is None else factors * weights[:, None]
     return np.asarray(weighted.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32))
-
-
-def _ridge(inputs: np.ndarray, outputs: np.ndarray, ridge: float) -> np.ndarray:
-    gram = inputs.T @ inputs + ridge * np.eye(inputs.shape[1], dtype=np.float32)
-    return np.linalg.solve(gram, inputs.T @ outputs).astype(np.float32)
 
 
 def _confident(

@@ -10,6 +10,7 @@ Shape letters: B batch, L tokens asking, M tokens asked, H heads, D width.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,11 +20,40 @@ from torch.nn import functional as F
 from metarec.data.schema import BadInput
 
 
-class LayerNorm(nn.Module):
-    """Layer normalisation with its scale and shift applied outside `F.layer_norm`.
+def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
+    """Layer normalisation of the last axis, its scale and shift applied outside `F.layer_norm`; Ba
+    et al. 2016, arXiv:1607.06450.
+    """
+    return F.layer_norm(x, x.shape[-1:], None, None, eps) * weight + bias
 
-    Ba et al. 2016, arXiv:1607.06450. The same values as `nn.LayerNorm`; exact second derivatives
-    under `vmap`.
+
+def attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    visible: Tensor | None = None,
+    dropout: Callable[[Tensor], Tensor] = lambda weights: weights,
+) -> Tensor:
+    """[..., L, d] what each token finds among those it may see; zeros where it sees none. Vaswani
+    et al. 2017, arXiv:1706.03762, equation 1, with the softmax written out.
+
+    Args:
+        query: [..., L, d].
+        key, value: [..., M, d].
+        visible: bool, broadcast to [..., L, M].
+        dropout: of the weights.
+    """
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    if visible is None:
+        return dropout(torch.softmax(scores, dim=-1)) @ value
+    scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+    # A row that sees nothing would otherwise average the padding
+    return dropout(torch.softmax(scores, dim=-1) * visible) @ value
+
+
+class LayerNorm(nn.Module):
+    """`normalized` with weights of its own: the same values as `nn.LayerNorm`; exact second
+    derivatives under `vmap`.
     """
 
     def __init__(self, dim: int, eps: float = 1e-5) -> None:
@@ -34,14 +64,13 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return F.layer_norm(x, x.shape[-1:], None, None, self.eps) * self.weight + self.bias
+        return normalized(x, self.weight, self.bias, self.eps)
 
 
 class Attention(nn.Module):
-    """Multi-head attention with the softmax written out; self-attention, or over a `memory`.
+    """Multi-head attention (`attended` by several heads); self-attention, or over a `memory`.
 
-    Vaswani et al. 2017, arXiv:1706.03762, section 3.2. A token with nothing real to look at gets
-    zeros, not NaN.
+    Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
@@ -80,16 +109,8 @@ class Attention(nn.Module):
             self._split(f(x))
             for f, x in ((self.query, x_BLD), (self.key, asked), (self.value, asked))
         )
-        scores = q_BHLd @ k_BHMd.transpose(-1, -2) / math.sqrt(q_BHLd.shape[-1])
-        visible = self._visible(scores, is_real_BM, causal)
-        if visible is not None:
-            scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
-        weights = torch.softmax(scores, dim=-1)
-        if visible is not None:
-            weights = (
-                weights * visible
-            )  # a row that sees nothing would otherwise average the padding
-        mixed = self.dropout(weights) @ v_BHMd
+        visible = self._visible(q_BHLd, k_BHMd, is_real_BM, causal)
+        mixed = attended(q_BHLd, k_BHMd, v_BHMd, visible, self.dropout)
         # Nn.Module calls are untyped
         return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]
 
@@ -98,11 +119,13 @@ class Attention(nn.Module):
         return x_BLD.reshape(*x_BLD.shape[:-1], self.heads, -1).transpose(-2, -3)
 
     @staticmethod
-    def _visible(scores: Tensor, is_real_BM: Tensor | None, causal: bool) -> Tensor | None:
+    def _visible(
+        query: Tensor, key: Tensor, is_real_BM: Tensor | None, causal: bool
+    ) -> Tensor | None:
         visible = None if is_real_BM is None else is_real_BM.bool()[..., None, None, :]
         if causal:
-            rows, columns = scores.shape[-2:]
-            past = torch.ones(rows, columns, dtype=torch.bool, device=scores.device).tril()
+            shape = query.shape[-2], key.shape[-2]
+            past = torch.ones(shape, dtype=torch.bool, device=query.device).tril()
             visible = past if visible is None else visible & past
         return visible
 

@@ -10,7 +10,9 @@ regression for each of a few k, and a support between two of them takes both in 
 
 A dense solve is cubic, so it is made over the most popular items, the head; wherever an item of the
 tail is concerned, each item is regressed on the other alone. Measured on five data sets, that loses
-nothing (docs/experiments).
+nothing (docs/experiments). An item whose events with all others are few beside its own diagonal and
+the ridge is of the tail too: there the whole solution differs from that of pairs by the square of
+that share.
 """
 
 from __future__ import annotations
@@ -59,6 +61,10 @@ class EaseConfig(ModelConfig):
     min_events: int = setting(5, least=1)
     """Events of an item (1 or more) from which on it is among those: fewer do not carry a
     regression on thousands of others.
+    """
+    min_coupling: float = setting(0.1, least=0, below=1)
+    """Part of an item's diagonal and ridge in [0, 1) that its pairs with all others must sum up to
+    for it to be among those; of no account with `whole_histories`.
     """
     kept: int = setting(500, least=1)
     """Weights kept for each item (1 or more), the largest."""
@@ -210,8 +216,11 @@ def _weights(
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
-    enough = max(int((counts >= config.min_events).sum()), 2)
-    head = np.sort(by_count[: min(config.max_items, enough)])
+    is_able = counts >= config.min_events
+    if not config.whole_histories:
+        is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
+    able = by_count[is_able[by_count]]
+    head = np.sort((able if len(able) > 1 else by_count[:2])[: config.max_items])
     place = np.full(len(counts), -1)
     place[head] = np.arange(len(head))
     most = kept_of(config.kept, int((counts > 0).sum()))
@@ -245,6 +254,12 @@ def _weights(
         .astype(np.float32)
         for diagonal, blocks in zip(diagonals, tails, strict=True)
     )
+
+
+def _coupling(events: sp.csr_matrix) -> np.ndarray:
+    """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
+    whole = events.T @ np.asarray(events.sum(1)).ravel()
+    return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
 
 
 def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Two users agree by the sum over pairs of their events of a kernel of the distance between them, so
 that users agree who took nothing in common but go to the same quarter; a place in a crowded area
-says less. Without the decay (a kernel of 1 at 0 km and 0 elsewhere) this is user k-NN.
+says less. Without the decay (a kernel of 1 at 0 km and 0 elsewhere) this is user k-NN. The more is
+known of the user, the more the nearest users alone speak.
 
 With few events this knows more than either its distance or its co-occurrence alone: on Foursquare
 .192 after one check-in where popularity times distance has .173 and EASE .135 (docs/experiments).
@@ -33,6 +34,7 @@ ROWS_AT_ONCE = 64
 """Users scored at a time."""
 ITEMS_AT_ONCE, USERS_AT_ONCE = 2_000, 2_000
 """Items whose surroundings, and users whose own agreement is counted at a time."""
+MAX_SHARPNESS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,14 @@ class LocalKnnConfig(ModelConfig):
     """
     locations: tuple[float, ...] = setting((1.0, 4.0), least=0)
     """Weights of the current place that are tried (each 0 or more), beside each event."""
+    sharpness: float = setting(0.85, above=0)
+    """Exponent of how much users agree, after one known place (above 0): above 1, only the nearest
+    speak.
+    """
+    growth: float = setting(0.25, least=0)
+    """How it grows: with this power of the number of known places (0 or more), up to
+    `MAX_SHARPNESS`.
+    """
     crowding: float = setting(0.5, least=0)
     """How much less an event says where there are many: the exponent of their number (0 or more).
     """
@@ -135,7 +145,15 @@ class LocalKnn:
         km[:, ~self._is_placed] = np.inf
         says = self.rarity[km.argmin(1)] if len(km) else np.zeros(0, np.float32)
         near = known.histories.sums(decay(km, self.scale, self.power) * (says * weights)[:, None])
-        return np.asarray((self._profiles @ near.T).T, np.float32)
+        found = np.asarray((self._profiles @ near.T).T, np.float32)
+        found /= np.maximum(found.max(1, keepdims=True), np.float32(1e-30))
+        return np.asarray(found ** self._sharpness(users)[:, None])
+
+    def _sharpness(self, users: UserBatch) -> np.ndarray:
+        """[B] float32 exponent of agreement, by the number of events."""
+        known = np.maximum(users.support.lengths, 1).astype(np.float32)
+        power = np.float32(self.config.sharpness) * known ** np.float32(self.config.growth)
+        return np.asarray(np.minimum(power, np.float32(MAX_SHARPNESS)))
 
     @cached_property
     def _profiles(self) -> sp.csr_matrix:

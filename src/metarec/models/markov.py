@@ -5,15 +5,16 @@ models") and TALE (arXiv:2412.07382): every event is a target once, its input is
 weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
 matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
 data, where order matters most (docs/experiments). It stays sparse and is what is fitted here: a
-directed co-occurrence that shrinks rare items. Its three constants are chosen on held-out training
-users. Silent where order carries no meaning, which the gate finds out.
+directed co-occurrence that shrinks rare items. What it shrinks them towards is not only zero: an
+item seldom seen is taken to be followed by those that read like it (`models/alike.py`), as
+L3AE (arXiv:2508.13500) pulls EASE towards likeness of texts. Its constants are chosen on held-out
+training users. Silent where order carries no meaning, which the gate finds out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -23,19 +24,25 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.alike import Alike
 from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.runtime.gains import ndcg_of_hits
 
+MAX_PAIRS = 40_000_000
+"""Pairs of events counted; with more events each speaks for fewer of those that follow it."""
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
+MIN_T = 1.0
+"""Standard errors by which another constant than the default must be better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkovConfig(ModelConfig):
-    """Hyper-parameters of the Markov chain; of lists one value is chosen on held-out users, the
-    first where they are too few.
+    """Hyper-parameters of the Markov chain; of lists one value is chosen on held-out users, one
+    list after the other, the first where they are too few or no other is clearly better.
     """
 
     window: int = setting(20, least=1)
@@ -48,21 +55,18 @@ class MarkovConfig(ModelConfig):
     """Exponents of a target's count that its weights are divided by (each 0 or more): 0 favors
     popular targets.
     """
+    alikes: tuple[float, ...] = setting((0.0, 10.0, 30.0, 100.0), least=0)
+    """Events' worth of what reads like an item, beside what followed it (each 0 or more)."""
     rarity_damping: float = setting(5.0, above=0)
     """Added to that count (above 0)."""
     kept: int = setting(500, least=1)
     """Followers kept for each item (1 or more), the strongest."""
-    held_out: int = setting(200, least=1)
+    held_out: int = setting(500, least=1)
     """Users that choose at most (1 or more)."""
     held_out_share: float = setting(0.1, above=0, below=1)
     """Share of the users that choose at most (in (0, 1))."""
     min_held_out: int = setting(50, least=1)
     """With fewer users that choose (1 or more) the first values stay."""
-
-    def chains(self) -> Iterator[Chain]:
-        """What is chosen from, the default first."""
-        for recency, pull, rarity in product(self.recencies, self.pulls, self.rarities):
-            yield Chain(recency=recency, pull=pull, rarity=rarity)
 
 
 DEFAULT = MarkovConfig()
@@ -78,6 +82,23 @@ class Chain:
     """Events' worth of pull of each item's weights towards zero."""
     rarity: float = DEFAULT.rarities[0]
     """Exponent of a target's count that its weights are divided by: 0 favors popular targets."""
+    alike: float = DEFAULT.alikes[0]
+    """Events' worth of what reads like an item."""
+
+    @classmethod
+    def of(cls, config: MarkovConfig) -> Chain:
+        """The first value of each list."""
+        return cls(**{name: values[0] for name, values in _lists(config).items()})
+
+
+def _lists(config: MarkovConfig) -> dict[str, tuple[float, ...]]:
+    """Field of `Chain` -> what is chosen from, in the order of choosing."""
+    return {
+        "alike": config.alikes,
+        "recency": config.recencies,
+        "pull": config.pulls,
+        "rarity": config.rarities,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +119,9 @@ class Markov:
         """Choose the constants on held-out users, then count everyone's pairs with them."""
         config = config or cls.config
         # Others draw as if nothing was chosen
-        chain = choose_chain(behaviour, rng.spawn(1)[0], config)
-        counts = _Counts.of(behaviour, chain.recency, config)
+        near = _alike(behaviour, config)
+        chain = choose_chain(behaviour, rng.spawn(1)[0], config, near)
+        counts = _Counts.of(behaviour, chain.recency, config, near)
         return cls(
             following=strongest(counts.weights(chain), config.kept),
             config=config,
@@ -142,67 +164,145 @@ class Markov:
 
 
 def choose_chain(
-    behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig = DEFAULT
+    behaviour: Behaviour,
+    rng: np.random.Generator,
+    config: MarkovConfig = DEFAULT,
+    near: Alike | None = None,
 ) -> Chain:
     """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
     that they wanted later, and before their last event for that one.
+
+    They are chosen one after the other; another value than the first must be better by `MIN_T`
+    standard errors.
+
+    Args:
+        near: items that read alike, where that is known.
     """
-    tasks, default = [*_held_out(behaviour, rng, config)], next(config.chains())
+    tasks, best = [*_held_out(behaviour, rng, config)], Chain.of(config)
     if not tasks:
-        return default
+        return best
     asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
     rest = behaviour.users(np.setdiff1d(np.arange(len(behaviour.histories)), asked))
-    counts = {recency: _Counts.of(rest, recency, config) for recency in config.recencies}
-    quality = {
-        chain: float(np.mean([_ndcg(chain, counts[chain.recency], *task[1:]) for task in tasks]))
-        for chain in config.chains()
-    }
-    return max(quality, key=lambda chain: quality[chain])  # the first of equals: the default
+    counts = _Counts.of(rest, best.recency, config, near)
+
+    def quality(chain: Chain, counts: _Counts) -> np.ndarray:
+        found = [_ndcg(chain, counts, *task[1:]) for task in tasks]
+        return np.asarray(np.mean(found, axis=0))
+
+    reached = quality(best, counts)
+    for name, values in _lists(config).items():
+        for value in values[1:]:
+            tried = replace(best, **{name: value})
+            if tried.alike and near is None:
+                continue
+            told = counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
+            found = quality(tried, told)
+            gain = found - reached
+            if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)):
+                best, reached, counts = tried, found, told
+    return best
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Counts:
     """What the weights of every `Chain` of one recency are made of."""
 
+    recency: float
     following: sp.csr_matrix
     """[N, N] C: row = an item of the past, column = the target, summed recency."""
     energy: np.ndarray
     """[N] diagonal of G: summed squares of each item's recency in pasts."""
     total: np.ndarray
     """[N] events."""
+    alike: sp.csr_matrix
+    """[N, N] what reads like each item, see `Alike.chances`."""
     config: MarkovConfig
 
     @classmethod
-    def of(cls, behaviour: Behaviour, recency: float, config: MarkovConfig) -> _Counts:
+    def of(
+        cls, behaviour: Behaviour, recency: float, config: MarkovConfig, near: Alike | None
+    ) -> _Counts:
         histories, n_items = behaviour.whole, behaviour.n_items
-        weights = training_weights(behaviour)
-        following = sp.csr_matrix((n_items, n_items), dtype=np.float32)
-        for step in range(1, config.window + 1):
-            same = histories.owners[:-step] == histories.owners[step:]
-            pairs = histories.items[:-step][same], histories.items[step:][same]
-            data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
-            following = following + sp.csr_matrix((data, pairs), shape=following.shape)
         users = behaviour.weights_of(histories.owners)
-        later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
+        total = np.bincount(histories.items, users, n_items).astype(np.float32)
         return cls(
-            following=following,
-            energy=np.bincount(histories.items, users * later, n_items).astype(np.float32),
-            total=np.bincount(histories.items, users, n_items).astype(np.float32),
+            recency=recency,
+            following=_following(behaviour, recency, window_of(len(histories.items), config)),
+            energy=_energy(behaviour, recency),
+            total=total,
+            alike=sp.csr_matrix((n_items, n_items), dtype=np.float32)
+            if near is None
+            else near.chances(total),
             config=config,
         )
 
+    def again(self, behaviour: Behaviour, recency: float) -> _Counts:
+        """The same users at another recency."""
+        window = window_of(len(behaviour.whole.items), self.config)
+        following = _following(behaviour, recency, window)
+        energy = _energy(behaviour, recency)
+        return replace(self, recency=recency, following=following, energy=energy)
+
     def weights(self, chain: Chain) -> sp.csr_matrix:
         """[N, N] float32."""
-        rows = np.repeat(np.arange(len(self.energy)), np.diff(self.following.indptr))
-        scaled = self.following.copy()
-        scaled.data *= (1.0 / (self.energy + np.float32(chain.pull)))[rows]
-        scaled.data *= self.rareness(chain)[scaled.indices]
-        return scaled
+        return self.after(sp.eye(len(self.energy), format="csr", dtype=np.float32), chain)
+
+    def after(self, pasts: sp.csr_matrix, chain: Chain) -> sp.csr_matrix:
+        """[B, N] float32 what follows these `pasts` [B, N]."""
+        pulled = pasts.copy()
+        pulled.data = (pulled.data / (self.energy + chain.pull)[pulled.indices]).astype(np.float32)
+        found, rareness = pulled @ self.following, self.rareness(chain)
+        found.data *= rareness[found.indices]
+        if not chain.alike:
+            return found
+        # As rare as targets are on average, so that rarity leaves the proportion as it is
+        typical = np.average(rareness, weights=np.maximum(self.total, 1e-9))
+        return found + (pulled @ self.alike) * np.float32(chain.alike * typical)
 
     def rareness(self, chain: Chain) -> np.ndarray:
         """[N] float32 factor of each target."""
         damped = self.total + self.config.rarity_damping
         return np.asarray(damped**-chain.rarity, np.float32)
+
+
+def window_of(events: int, config: MarkovConfig) -> int:
+    """How many events that follow it each of so many events speaks for."""
+    return max(1, min(config.window, MAX_PAIRS // max(events, 1)))
+
+
+def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
+    """How many of so many users choose the constants; 0 where the first values stay."""
+    most = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
+    return most if most >= config.min_held_out else 0
+
+
+def _alike(behaviour: Behaviour, config: MarkovConfig) -> Alike | None:
+    """What reads alike, where that may be chosen."""
+    if behaviour.text is None or not any(config.alikes):
+        return None
+    counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items)
+    return Alike.of(behaviour.text, counts)
+
+
+def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matrix:
+    """[N, N] see `_Counts.following`."""
+    histories, n_items = behaviour.whole, behaviour.n_items
+    weights = training_weights(behaviour)
+    following = sp.csr_matrix((n_items, n_items), dtype=np.float32)
+    for step in range(1, window + 1):
+        same = histories.owners[:-step] == histories.owners[step:]
+        pairs = histories.items[:-step][same], histories.items[step:][same]
+        data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
+        following = following + sp.csr_matrix((data, pairs), shape=following.shape)
+    return following
+
+
+def _energy(behaviour: Behaviour, recency: float) -> np.ndarray:
+    """[N] see `_Counts.energy`."""
+    histories = behaviour.whole
+    users = behaviour.weights_of(histories.owners)
+    later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
+    return np.bincount(histories.items, users * later, behaviour.n_items).astype(np.float32)
 
 
 def _ages(histories: Histories) -> np.ndarray:
@@ -216,9 +316,8 @@ def _held_out(
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
     """(users, support, wanted), at the end of the pool and before the last event."""
     able = np.flatnonzero((behaviour.histories.lengths >= 3) & (behaviour.targets.lengths > 0))
-    share = int(config.held_out_share * len(able))
-    most = min(config.held_out, share, MAX_CELLS // behaviour.n_items)
-    if most < config.min_held_out:
+    most = choosing(len(able), behaviour.n_items, config)
+    if not most:
         return
     users = np.sort(rng.choice(able, most, replace=False))
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -227,20 +326,24 @@ def _held_out(
     yield users, histories.first(before), histories.after(before)
 
 
-def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) -> float:
-    """Mean NDCG@10 of `wanted` among all items outside of `support`."""
+def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) -> np.ndarray:
+    """[B] NDCG@10 of `wanted` among all items outside of `support`."""
     n_items = len(counts.total)
     newest = support.where(_ages(support) < counts.config.window)
-    data = chain.recency ** _ages(newest) / (counts.energy[newest.items] + chain.pull)
-    scores = (newest.matrix(n_items, data) @ counts.following).toarray() * counts.rareness(chain)
-    scores[support.owners, support.items] = -1.0
-    places = min(PLACES, n_items - 1)
-    top = np.argpartition(-scores, places, axis=1)[:, :places]
-    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
-    is_wanted = np.zeros(scores.shape, bool)
-    is_wanted[wanted.owners, wanted.items] = True
-    ranked = np.take_along_axis(top, order, 1)
-    hits = np.take_along_axis(is_wanted, ranked, 1) & (np.take_along_axis(scores, ranked, 1) > 0)
-    discount = 1.0 / np.log2(np.arange(places) + 2.0)
-    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
-    return float(np.mean(hits @ discount / best))
+    found = counts.after(newest.matrix(n_items, chain.recency ** _ages(newest)), chain).tocoo()
+    keys = found.row.astype(np.int64) * n_items + found.col
+    keep = ~np.isin(keys, _keys(support, n_items)) & (found.data > 0)
+    row, keys, data = found.row[keep], keys[keep], found.data[keep]
+    order = np.lexsort((keys, -data, row))
+    row, keys = row[order], keys[order]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
+    place = np.arange(len(row)) - starts[row]
+    is_hit = (place < PLACES) & np.isin(keys, _keys(wanted, n_items))
+    hits = np.zeros((len(support), PLACES), bool)
+    hits[row[is_hit], place[is_hit]] = True
+    return ndcg_of_hits(hits, wanted.lengths)
+
+
+def _keys(histories: Histories, n_items: int) -> np.ndarray:
+    """[E] a number for each (user, item)."""
+    return np.asarray(histories.owners * n_items + histories.items)

@@ -42,8 +42,9 @@ class Offsets:
             weights: how much each event counts for its item; all the same by default.
         """
         weights = np.ones(len(histories.items)) if weights is None else weights
-        mean = float(np.average(histories.values, weights=weights))
-        left = (histories.values - mean) / unit
+        values = histories.values.astype(np.float64)
+        mean = float(np.average(values, weights=weights)) if len(values) else 0.0
+        left = (values - mean) / unit
         counts = np.bincount(histories.items, weights, n_items) + item_damping
         users, items = np.zeros(len(histories)), np.zeros(n_items)
         found = cls(mean=mean, items=items, user_damping=user_damping, unit=unit)
@@ -56,14 +57,15 @@ class Offsets:
 
     def users(self, histories: Histories) -> Float[np.ndarray, "users"]:
         """Offsets of users in steps of `unit`; 0 for a user without events."""
-        left = self._above_items(histories)
+        left = self.above_items(histories)
         total = np.bincount(histories.owners, left, len(histories))
         return np.asarray(total / np.maximum(histories.lengths + self.user_damping, 1e-12))
 
     def residuals(self, histories: Histories) -> Float[np.ndarray, "events"]:
         """What the offsets leave unexplained, in steps of `unit`."""
-        return np.asarray(self._above_items(histories) - self.users(histories)[histories.owners])
+        return np.asarray(self.above_items(histories) - self.users(histories)[histories.owners])
 
-    def _above_items(self, histories: Histories) -> Float[np.ndarray, "events"]:
-        left = (histories.values - self.mean) / self.unit
+    def above_items(self, histories: Histories) -> Float[np.ndarray, "events"]:
+        """What lies above what is expected of an item, in steps of `unit`."""
+        left = (histories.values.astype(np.float64) - self.mean) / self.unit
         return np.asarray(left - self.items[histories.items])

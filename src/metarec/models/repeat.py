@@ -3,7 +3,8 @@
 Kept as shares counted over training users: an item of the pool is put in a cell by how strong the
 act was, how often it was done and how recently, and the share of such items that became a target
 after the cut is its evidence (Anderson et al. 2014, "The dynamics of repeat consumption", find
-recency and number to carry most). Where nothing was ever taken twice the model is left out.
+recency and number to carry most), times how much oftener than others in such states this item is
+taken again: milk is, a toaster is not. Where nothing was ever taken twice the model is left out.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class RepeatConfig(ModelConfig):
 
     damping: float = setting(20.0, above=0)
     """Items' worth of pull of a cell's share towards everyone's (above 0)."""
+    item_damping: float = setting(5.0, above=0)
+    """Expected repeats' worth of pull of an item's own habit towards what its state tells (above
+    0).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,10 @@ class Repeat:
 
     shares: np.ndarray
     """[strengths, counts, ages] float32."""
-    n_items: int
+    habits: np.ndarray
+    """[N] float32: how much oftener an item is taken again than its states tell; 1 where nothing
+    is known.
+    """
     config: RepeatConfig = RepeatConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "strength", "count"})
 
@@ -63,37 +71,48 @@ class Repeat:
         every = np.bincount(cells, weights, size)
         mean = taken.sum() / max(every.sum(), 1e-9)
         shares = (taken + config.damping * mean) / (every + config.damping)
+        counted, expected = (
+            np.bincount(pool.items, weights * of_item, behaviour.n_items)
+            for of_item in (again, shares[cells])
+        )
+        habits = (counted + config.item_damping) / (expected + config.item_damping)
         return cls(
             shares=shares.reshape(SHAPE).astype(np.float32),
-            n_items=behaviour.n_items,
+            habits=habits.astype(np.float32),
             config=config,
         )
+
+    @property
+    def n_items(self) -> int:
+        """N, the size of the catalog."""
+        return len(self.habits)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
         support = users.support
-        return support.matrix(self.n_items, self.shares.ravel()[_cells(support)])
+        shares = self.shares.ravel()[_cells(support)] * self.habits[support.items]
+        return support.matrix(self.n_items, shares)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Repeat:
         """New items are in nobody's history."""
-        return replace(self, n_items=len(content))
+        new = len(content) - self.n_items
+        return replace(self, habits=np.pad(self.habits, (0, new), constant_values=1.0))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The shares and the size of the catalog."""
-        return {"shares": self.shares, "n_items": np.array([self.n_items])}
+        """The shares and the habits."""
+        return {"shares": self.shares, "habits": self.habits}
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: RepeatConfig | None = None
     ) -> Repeat:
-        """From `arrays()`."""
-        return cls(
-            shares=arrays["shares"],
-            n_items=int(arrays["n_items"][0]),
-            config=config or cls.config,
-        )
+        """From `arrays()`; models saved before items had habits have none."""
+        habits = arrays.get("habits")
+        if habits is None:
+            habits = np.ones(int(arrays["n_items"][0]), np.float32)
+        return cls(shares=arrays["shares"], habits=habits, config=config or cls.config)
 
 
 def are_wanted(behaviour: Behaviour) -> bool:

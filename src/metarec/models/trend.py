@@ -24,6 +24,8 @@ from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import event_weights
+from metarec.models.ridge import ridge, with_one
+from metarec.runtime.gains import ndcg_of_scores
 
 HALF_LIVES = (1 / 400, 1 / 100, 1 / 25, 1 / 8)
 """Half-lives that are tried, as shares of the time that the events span."""
@@ -99,7 +101,7 @@ class Trend:
 
     def with_content(self, content: Float[np.ndarray, "items columns"]) -> Trend:
         """New items rise as their content does."""
-        new = _with_one(content[self.lifts.shape[1] :]) @ self.from_content
+        new = with_one(content[self.lifts.shape[1] :].astype(np.float64)) @ self.from_content
         return replace(self, lifts=np.concatenate([self.lifts, new.T.astype(np.float32)], axis=1))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -147,9 +149,8 @@ def _lifts(
     )
     even = faded.sum(1, keepdims=True) * total / max(total.sum(), 1e-9)
     rough = np.log((faded + damping) / (even + damping))
-    columns, seen = _with_one(behaviour.content), total > 0
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.eye(columns.shape[1])
-    from_content = np.linalg.solve(gram, columns[seen].T @ rough[:, seen].T)
+    columns, seen = with_one(behaviour.content.astype(np.float64)), total > 0
+    from_content = ridge(columns[seen], rough[:, seen].T, CONTENT_RIDGE)
     told = np.exp(columns @ from_content).T
     lifts = np.log((faded + damping * told) / (even + damping))
     return lifts.astype(np.float32), from_content.astype(np.float32)
@@ -158,10 +159,6 @@ def _lifts(
 def _left(times: np.ndarray, at: float, half_life: float) -> np.ndarray:
     """[E] what is left of each event at a moment; nothing is known of later ones."""
     return np.where(times < at, 0.5 ** (np.maximum(at - times, 0.0) / half_life), 0.0)
-
-
-def _with_one(content: np.ndarray) -> np.ndarray:
-    return np.concatenate([content, np.ones((len(content), 1))], axis=1).astype(np.float64)
 
 
 def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, float, float] | None:
@@ -228,12 +225,6 @@ def _base(past: Behaviour, users: np.ndarray, met: np.ndarray) -> np.ndarray:
 
 def _ndcg(scores: np.ndarray, wanted: Histories) -> np.ndarray:
     """[B] NDCG@10."""
-    places = min(PLACES, scores.shape[1] - 1)
-    top = np.argpartition(-scores, places, axis=1)[:, :places]
-    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
     is_wanted = np.zeros(scores.shape, bool)
     is_wanted[wanted.owners, wanted.items] = True
-    hits = np.take_along_axis(is_wanted, np.take_along_axis(top, order, 1), 1)
-    discount = 1.0 / np.log2(np.arange(places) + 2.0)
-    best = np.cumsum(discount)[np.clip(wanted.lengths, 1, places) - 1]
-    return np.asarray((hits * discount).sum(1) / best)
+    return ndcg_of_scores(scores, is_wanted, PLACES)

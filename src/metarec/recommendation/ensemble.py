@@ -20,6 +20,7 @@ from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
+from metarec.models.ridge import from_content, with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
@@ -27,14 +28,17 @@ from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
     as_known,
+    candidates,
     gather_tasks,
     join_tasks,
     known_length,
     known_tasks,
     train_gate,
+    users_at_once,
 )
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
 from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
+from metarec.recommendation.refusals import REFUSAL, Refusers, learned_weight
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 from metarec.runtime.jobs import run_jobs
 from metarec.runtime.old_names import ARRAYS, with_current_names
@@ -59,12 +63,12 @@ SMOOTHING = 0.5
 CONTENT_RIDGE = 10.0
 PULL = 2.0
 """Pull of a prior's gate over the number of users that teach this one."""
-REFUSAL = 1.0
-"""What a refusal takes away, beside what the same act as an acceptance would add."""
 REFUSED_ITEM = 4.0
 """Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
 ACCEPTANCE_DAMPING = 5.0
 """Acts' worth of pull of an item's acceptance towards everyone's."""
+REFUSERS = 400
+"""Users of a fold who say what refusals are worth, at most."""
 HEARD = 0.5
 """Chance that a task of the gate tells what a model of `READ_CONTEXT` reads, where there are
 several.
@@ -107,6 +111,8 @@ class Ensemble:
     """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
     ranked as if there were none.
     """
+    refusal: float = REFUSAL
+    """What a refusal takes away, beside what the same act as an acceptance would add."""
     trend: Trend | None = None
     """What is on the rise, for users of whom it is known when they ask."""
     trial: Trial | None = None
@@ -144,9 +150,11 @@ class Ensemble:
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
         users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         joined, trial = join_tasks(tasks), None
+        refusing = joined.pop() if _has_refusals(behaviour) else None
         if prior is not None:
             trial = _tried(_support_sizes(behaviour, names), names, joined, prior, seed)
             if not trial.helps:
+                refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
         gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
         progress(STAGE, 1.0)
@@ -159,6 +167,7 @@ class Ensemble:
             scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
+            refusal=_refusal(behaviour, gate, refusing, folds),
             trend=Trend.fit(behaviour, derive(seed, "trend")),
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
@@ -176,7 +185,9 @@ class Ensemble:
         if len(users.refused.items):
             against = self._gated(users.refusing())
             lifts = sum(part for name, part in against.items() if name in self.gate.names)
-            parts["refused"] = np.where(users.refused.lengths[:, None] > 0, -REFUSAL * lifts, 0.0)
+            parts["refused"] = np.where(
+                users.refused.lengths[:, None] > 0, -self.refusal * lifts, 0.0
+            )
         return parts
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
@@ -206,7 +217,7 @@ class Ensemble:
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
             self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
-            out[rows] -= REFUSAL * lifts
+            out[rows] -= self.refusal * lifts
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
@@ -274,9 +285,7 @@ class Ensemble:
             content: [N, C] of the catalog.
             is_met: [N] whether anybody had to do with an item in training.
         """
-        told = (
-            content[is_met] @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
-        )
+        told = with_one(content[is_met]) @ self.popularity_from_content
         left = np.log(self.popularity[is_met]) - told
         return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
@@ -321,7 +330,7 @@ class Ensemble:
         popular as their content predicts.
         """
         new = content[len(self.popularity) :]
-        log_share = new @ self.popularity_from_content[:-1] + self.popularity_from_content[-1]
+        log_share = with_one(new) @ self.popularity_from_content
         predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
         popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
         popularity /= popularity.sum()
@@ -346,6 +355,7 @@ class Ensemble:
         if self.context_gate is not None:
             arrays = self.context_gate.arrays()
             gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
+        gate["refusal"] = np.array([self.refusal])
         if self.trend is not None:
             gate |= {f"trend/{name}": array for name, array in self.trend.arrays().items()}
         scorers = {
@@ -383,6 +393,7 @@ class Ensemble:
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if any(name.startswith("context_gate/") for name in arrays)
             else None,
+            refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,
             trend=Trend.from_arrays(_under("trend", arrays)) if "trend/weight" in arrays else None,
         )
 
@@ -484,6 +495,50 @@ class _Fitted:
             total = evidence.sum(1, keepdims=True)
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
         return shares, self.popularity, self.item_statistics
+
+    def ask_refusing(
+        self, behaviour: Behaviour, refusers: Refusers
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `ask` at the end of the pool, shares by what was refused after those by what was
+        accepted.
+        """
+        most = int(behaviour.pools.max(initial=0))
+        shares, popularity, statistics = self.ask(behaviour, most, refusers.users)
+        profiles = np.zeros_like(behaviour.profiles[refusers.users])
+        asked = UserBatch(support=refusers.refused, profiles=profiles)
+        against = np.empty_like(shares)
+        for place, model in enumerate(self.scorers.values()):
+            evidence = dense(model.evidence(asked))
+            total = evidence.sum(1, keepdims=True)
+            against[:, :, place] = evidence / np.where(total > 0, total, 1.0)
+        return np.concatenate([shares, against], axis=2), popularity, statistics
+
+
+def _has_refusals(behaviour: Behaviour) -> bool:
+    return len(behaviour.refused.items) > 0
+
+
+def _refusal(
+    behaviour: Behaviour, gate: Gate, tasks: GateTasks | None, folds: list[np.ndarray]
+) -> float:
+    """What a refusal takes away, as the users of the folds say."""
+    if tasks is None:
+        return REFUSAL
+    asked = [_refusers(behaviour, fold) for fold in folds]
+    known = np.concatenate([behaviour.pools[some.users] for some in asked])
+    return learned_weight(
+        gate, tasks, known, np.concatenate([some.refused.lengths for some in asked])
+    )
+
+
+def _refusers(behaviour: Behaviour, held_out: np.ndarray) -> Refusers:
+    """As many as are asked at once."""
+    found = Refusers.of(behaviour, held_out)
+    if not len(found.users):  # models answer for one user at least
+        one = held_out[:1]
+        return Refusers(users=one, refused=behaviour.refused.users(one).first(0))
+    few = np.arange(min(len(found.users), REFUSERS, users_at_once(behaviour.n_items)))
+    return Refusers(users=found.users[few], refused=found.refused.users(few))
 
 
 def _gates(
@@ -638,6 +693,10 @@ def _ask_held_out(
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
+    if _has_refusals(behaviour):
+        refusers = _refusers(behaviour, held_out)
+        answers = fitted.ask_refusing(behaviour, refusers)
+        tasks.append(candidates(behaviour, refusers.users, *answers, rng, hidden=refusers.refused))
     return tasks
 
 
@@ -745,14 +804,10 @@ def _popularity(behaviour: Behaviour) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(histories.items, counted, behaviour.n_items) + SMOOTHING
     met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
     seen = np.bincount(met, minlength=behaviour.n_items) > 0
-    columns = np.concatenate(
-        [behaviour.content, np.ones((behaviour.n_items, 1), np.float32)], axis=1
-    ).astype(np.float64)
-    gram = columns[seen].T @ columns[seen] + CONTENT_RIDGE * np.diag(
-        [*np.ones(columns.shape[1] - 1), 1e-6]
-    )
-    weights = np.linalg.solve(gram, columns[seen].T @ np.log(counts[seen]))
-    counts[~seen] = np.exp(np.minimum(columns[~seen] @ weights, np.log(counts[seen]).max()))
+    content = behaviour.content.astype(np.float64)
+    weights = from_content(content[seen], np.log(counts[seen])[:, None], CONTENT_RIDGE)[:, 0]
+    told = with_one(content[~seen]) @ weights
+    counts[~seen] = np.exp(np.minimum(told, np.log(counts[seen]).max()))
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.exploration import directions_of
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.prior import Prior
+from metarec.recommendation.refusals import weight_note
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
@@ -68,6 +70,11 @@ class FittedModel:
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
 
+    @classmethod
+    def of(cls, model: FittedModel) -> Self:
+        """The same model with the verbs of this class."""
+        return cls(**{one.name: getattr(model, one.name) for one in fields(model)})
+
     @property
     def vocabulary(self) -> Vocabulary:
         """Item id <-> column of the scores."""
@@ -87,7 +94,7 @@ class FittedModel:
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
-        said = (getattr(part, "note", "") for part in parts)
+        said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @property

@@ -183,6 +183,26 @@ def fit(
     )
 
 
+def fit_like(
+    model: FittedModel,
+    data: Dataset,
+    seed: int | None,
+    horizon: Horizon | None,
+    user_weights: Mapping[str, float] | None,
+    progress: Progress,
+) -> FittedModel:
+    """A model's settings and prior, and its policy where `data` have none, fitted on other data."""
+    return fit(
+        data,
+        model.settings if seed is None else replace(model.settings, seed=seed),
+        policy=data.policy or model.policy,
+        horizon=horizon,
+        user_weights=user_weights,
+        prior=model.prior,
+        progress=progress,
+    )
+
+
 def behaviour_of(model: FittedModel) -> Behaviour:
     """What a model's scorers learned from, every user counting the same."""
     return Past.of(model.training, model.catalog).behaviour(

@@ -10,6 +10,10 @@ so every scorer's part is a lift over popularity: zero where it knows nothing, n
 parts add up to the score exactly, which is what explanations show. `popularity_weight`,
 `statistics_weight`, `weight` and `smoothing` are learned on held-out new users (gate_training.py)
 at a few support sizes and interpolated between them in log(1 + k).
+
+`Gate.parts` is the formula, `Gate.score` the sum of the parts in fewer passes over the catalog, and
+`log_scores` that of a few candidates with gradients, for training and tuning; tests hold them
+together.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
@@ -102,10 +108,10 @@ class Gate:
             ITEM_STATISTICS: at["statistics_weight"] @ item_statistics.T,
         }
         for column, name in enumerate(self.names):
-            share = evidence[name]
-            total = share.sum(1, keepdims=True)
-            scale = 1.0 / (np.where(total > 0, total, 1.0) * smoothing[:, column, None])
-            parts[name] = weight[:, column, None] * np.log1p(share * scale / popularity[None, :])
+            total = evidence[name].sum(1, keepdims=True)
+            share = evidence[name] / np.where(total > 0, total, 1.0)
+            known = share, popularity.copy(), smoothing[:, column, None]
+            parts[name] = weight[:, column, None] * lifts(*map(torch.from_numpy, known)).numpy()
         return parts
 
     def score(
@@ -193,6 +199,33 @@ class Gate:
                 )
             },
         )
+
+
+def lifts(shares: Tensor, popularity: Tensor, smoothing: Tensor) -> Tensor:
+    """What each share of attention adds before it is weighed: log(1 + q / (smoothing p)), the
+    formula at the head of this module, which training and tuning follow too.
+    """
+    return torch.log1p(shares / (smoothing * popularity))
+
+
+def log_scores(
+    popularity_weight: Tensor,
+    statistics_weight: Tensor,
+    weight: Tensor,
+    smoothing: Tensor,
+    *,
+    shares: Tensor,
+    popularity: Tensor,
+    item_statistics: Tensor,
+) -> Tensor:
+    """[T, C] log-scores of candidates at one support size: the whole formula, for gradients.
+
+    Args:
+        popularity_weight: one number; `statistics_weight` [S]; `weight` and `smoothing` [M].
+        shares: [T, C, M]; `popularity` [T, C]; `item_statistics` [T, C, S].
+    """
+    lift = (weight * lifts(shares, popularity[..., None], smoothing)).sum(-1)
+    return popularity_weight * popularity.log() + item_statistics @ statistics_weight + lift
 
 
 def _scale(total: np.ndarray, smoothing: np.ndarray) -> np.ndarray:

@@ -20,8 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
-from metarec.recommendation.gate import Gate
+from metarec.features.histories import Histories
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ideal_gains
 
 TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
@@ -128,7 +130,7 @@ def gather_tasks(
     for shots in behaviour.horizon.shots:
         shown = shots if with_repeats else 0
         parts = [
-            _candidates(behaviour, some, *ask(shots, some), rng, shown)
+            candidates(behaviour, some, *ask(shots, some), rng, shown)
             for some in (users[start : start + batch] for start in range(0, len(users), batch))
         ]
         tasks.append(_joined(parts))
@@ -146,7 +148,7 @@ def known_tasks(
     starts = range(0, len(users), batch)
     return _joined(
         [
-            _candidates(longer, some, *ask(most, some), rng, 0)
+            candidates(longer, some, *ask(most, some), rng, 0)
             for some in (users[start : start + batch] for start in starts)
         ]
     )
@@ -305,14 +307,16 @@ def _mean_loss(
 
 
 def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """[rows, C] log-scores, the formula of `Gate.parts` in torch."""
-    popularity = tasks.popularity[rows]
-    lift = torch.log1p(tasks.shares[rows] / (raw["smoothing"][point].exp() * popularity[..., None]))
-    general = (
-        raw["popularity_weight"][point] * popularity.log()
-        + tasks.item_statistics[rows] @ raw["statistics_weight"][point]
+    """[rows, C] log-scores of candidates, far below all others where there is none."""
+    scores = log_scores(
+        raw["popularity_weight"][point],
+        raw["statistics_weight"][point],
+        functional.softplus(raw["weight"][point]),
+        raw["smoothing"][point].exp(),
+        shares=tasks.shares[rows],
+        popularity=tasks.popularity[rows],
+        item_statistics=tasks.item_statistics[rows],
     )
-    scores = general + (functional.softplus(raw["weight"][point]) * lift).sum(-1)
     return scores.masked_fill(~tasks.is_real[rows], -1e9)
 
 
@@ -337,9 +341,7 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
     )
     place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = (1.0 / torch.log2(torch.arange(SLATE) + 2.0)).cumsum(0)[
-        relevant.sum(1).clamp(1, SLATE) - 1
-    ]
+    best = torch.from_numpy(ideal_gains(relevant.sum(1).numpy(), SLATE)).float()
     swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
     pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
     return (
@@ -370,17 +372,18 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
     return SMOOTHNESS * steps + 1e-3 * sizes
 
 
-def _candidates(
+def candidates(
     behaviour: Behaviour,
     users: np.ndarray,
     shares: np.ndarray,
     popularity: np.ndarray,
     item_statistics: np.ndarray,
     rng: np.random.Generator,
-    shown: int,
+    shown: int = 0,
+    hidden: Histories | None = None,
 ) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
-    weighed sample of the rest; of the pool only the first `shown` items.
+    weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
     n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -389,6 +392,9 @@ def _candidates(
     is_relevant[target.owners, target.items] = True
     allowed = np.ones((n_users, n_items), bool)
     allowed[pool.owners, pool.items] = False
+    if hidden is not None:
+        allowed[hidden.owners, hidden.items] = False
+        is_relevant &= allowed
     if shown:
         support, again = pool.first(shown), behaviour.repeats.users(users)
         allowed[support.owners, support.items] = True
@@ -436,7 +442,7 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first items that were not chosen.
     """
     counts = chosen.sum(1)
-    width = int(counts.max())
+    width = int(counts.max(initial=1))
     is_real = np.arange(width)[None, :] < counts[:, None]
     index = np.zeros(is_real.shape, np.int64)
     index[is_real] = np.nonzero(chosen)[1]

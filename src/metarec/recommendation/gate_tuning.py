@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_training import SLATE, GateTasks
 from metarec.runtime.device import one_thread
+from metarec.runtime.gains import ndcg_of_hits
 
 MIN_T = 1.5
 ROUNDS = 2
@@ -108,20 +109,28 @@ def _ndcg(point: _Point, tasks: GateTasks) -> np.ndarray:
     """[T] NDCG@10 of each task among its candidates."""
     scores = _scores(point, tasks).masked_fill(~tasks.is_real, -1e9)
     reach = min(SLATE, scores.shape[1])
-    gains = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices).float()
-    discount = 1.0 / torch.log2(torch.arange(reach) + 2.0)
-    best = discount.cumsum(0)[tasks.is_relevant.sum(1).clamp(1, reach) - 1]
-    return np.asarray(((gains * discount).sum(1) / best).numpy(), np.float64)
+    hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
+    return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
 
 
 def _scores(point: _Point, tasks: GateTasks) -> Tensor:
-    """[T, C] log-scores, the formula of `Gate.parts`."""
-    statistics_weight = torch.from_numpy(point.statistics_weight.astype(np.float32))
-    scores = (
-        point.popularity_weight * tasks.popularity.log() + tasks.item_statistics @ statistics_weight
+    """[T, C] log-scores."""
+    popularity_weight, statistics_weight, weight, smoothing = (
+        torch.from_numpy(np.asarray(learned, np.float32))
+        for learned in (
+            point.popularity_weight,
+            point.statistics_weight,
+            point.weight,
+            point.smoothing,
+        )
     )
-    for model, (weight, smoothing) in enumerate(zip(point.weight, point.smoothing, strict=True)):
-        if weight > 0:
-            share = tasks.shares[..., model] / (float(smoothing) * tasks.popularity)
-            scores = scores + float(weight) * torch.log1p(share)
-    return scores
+    used = weight > 0  # what is not weighed is not worked out
+    return log_scores(
+        popularity_weight,
+        statistics_weight,
+        weight[used],
+        smoothing[used],
+        shares=tasks.shares[..., used],
+        popularity=tasks.popularity,
+        item_statistics=tasks.item_statistics,
+    )

@@ -37,10 +37,10 @@ def context_notes(
     if request.friends and FRIENDS not in models:
         notes.append("this model learned from data without friends, so friends were ignored")
     elif unknown_friends:
-        one = unknown_friends == 1
         notes.append(
-            f"{unknown_friends} friend{'' if one else 's'} {'is' if one else 'are'} not among the "
-            f"training users and {'was' if one else 'were'} ignored"
+            "1 friend is not among the training users and was ignored"
+            if unknown_friends == 1
+            else f"{unknown_friends} friends are not among the training users and were ignored"
         )
     if request.location is not None and PLACE not in models:
         notes.append("the items of this model have no coordinates, so the location was ignored")

@@ -17,15 +17,19 @@ from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.restrict import restrict
 from metarec.recommendation.score import score
 from metarec.recommendation.slate import Request, Slate
+from metarec.runtime.rng import derive
 
 
 def recommend(
     model: FittedModel,
     requests: Sequence[Request],
     options: SlateOptions,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None = None,
 ) -> list[Slate]:
-    """One slate for each request."""
+    """One slate for each request; unless `rng` is given, chance is seeded by the model's seed."""
+    if not requests:
+        return []
+    rng = rng or derive(model.settings.seed, "slates")
     ranking = score(model, requests)
     ranking = restrict(model, ranking, options)
     ranking = order(model, ranking, options, rng)

@@ -17,14 +17,16 @@ from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.schema import Dataset
 from metarec.features.behaviour import pools_of
 from metarec.models import gram
+from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
+from metarec.models.markov import MarkovConfig, choosing, window_of
 from metarec.models.registry import config_of
 from metarec.models.support_ridge import SupportRidgeConfig
 from metarec.recommendation.ensemble import FOLDS, HELD_OUT, MANY, held_out_of
 from metarec.recommendation.gate_training import SCORES_AT_ONCE, users_at_once
 from metarec.recommendation.settings import Settings
 
-COUNTED = frozenset({"profile", "item_knn", "content", "support_ridge"})
+COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
 """Models whose work is known beforehand."""
 BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 280.0, 2200.0
 """Memory of the program itself, of an event while histories are cut, and of an item's columns."""
@@ -32,6 +34,10 @@ TASK_BYTES = 120_000.0
 """Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
 EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 1.2e-6, 2.5e-8, 1e-4
 """To read an event, to compare a pair of events, to choose an item's neighbors."""
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 3e-8, 6e-3
+"""To count a pair of events that follow each other, to compare the texts of two items, and to ask a
+held-out user for the constants of the Markov chain.
+"""
 SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.5e-8, 5e-4, 1.0
 """A score while the gate learns, a task of the ridge, and the gate at one support size with one
 model."""
@@ -85,13 +91,18 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
     assert isinstance(knn, ItemKnnConfig)
     assert isinstance(ridge, SupportRidgeConfig)
     most_tasks = ridge.max_tasks
-    entries = gram.kept_of(knn.neighbors, acting) * acting
+    chain = config_of("markov", settings.models.get("markov"))
+    assert isinstance(chain, MarkovConfig)
+    followers = _followers(lengths, chain)
+    entries = gram.kept_of(knn.neighbors, acting) * acting + min(followers, chain.kept * acting)
     teachers, _ = _teachers(lengths, horizon, n_items)
     return FitPlan(
         events=len(data.interactions),
         users=len(lengths),
         items=n_items,
-        seconds=_seconds(len(data.interactions), lengths, horizon, n_items, models, most_tasks),
+        seconds=_seconds(
+            len(data.interactions), lengths, horizon, n_items, models, most_tasks, followers
+        ),
         uncounted=[name for name in settings.parts if name not in COUNTED],
         memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
         + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20,
@@ -128,6 +139,7 @@ def _seconds(
     n_items: int,
     models: list[str],
     most_tasks: int,
+    followers: int,
 ) -> dict[str, float]:
     """CPU seconds of each step; every model is fitted once a fold and once more."""
     teachers, folds = _teachers(lengths, horizon, n_items)
@@ -136,6 +148,12 @@ def _seconds(
     if "item_knn" in models:
         pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
         seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * pairs + ITEM_SECONDS * n_items)
+    if "markov" in models:
+        compared = float(min(n_items, MAX_COMPARED) ** 2)
+        asked = choosing(len(lengths), n_items, MarkovConfig())
+        seconds["markov"] = (1 + folds) * (
+            FOLLOWER_SECONDS * followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
+        )
     if "support_ridge" in models:
         tasks = min(_tasks(lengths, horizon), most_tasks)
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * tasks
@@ -143,6 +161,12 @@ def _seconds(
         models
     ) + GATE_SECONDS * sizes * len(models)
     return {name: round(cpu, 1) for name, cpu in seconds.items()}
+
+
+def _followers(lengths: np.ndarray, config: MarkovConfig) -> int:
+    """Pairs of events that the Markov chain counts at one recency."""
+    steps = np.arange(1, window_of(int(lengths.sum()), config) + 1)
+    return int(sum(np.maximum(lengths - step, 0).sum() for step in steps))
 
 
 def _tasks(lengths: np.ndarray, horizon: Horizon) -> int:
@@ -185,6 +209,11 @@ def _thinned(
     kept, wanted = neighbors
     if "item_knn" in settings.parts and kept < wanted:
         said.append(f"item_knn keeps {kept:,} neighbors of each item instead of {wanted:,}")
+    chain = config_of("markov", settings.models.get("markov"))
+    assert isinstance(chain, MarkovConfig)
+    window = window_of(int(lengths.sum()), chain)
+    if "markov" in settings.parts and window < chain.window:
+        said.append(f"markov counts {window} events that follow each instead of {chain.window}")
     tasks = _tasks(lengths, horizon)
     if "support_ridge" in settings.parts and tasks > most_tasks:
         said.append(f"support_ridge learns from {most_tasks:,} of {tasks:,} users")

@@ -17,6 +17,7 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import TextEncoder
 from metarec.models.als import Als
+from metarec.models.ridge import ridge
 from metarec.recommendation.gate import Gate
 
 TRANSFERRED = "transferred"
@@ -179,12 +180,7 @@ def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(text))
     held, rest = order[: len(order) // 5], order[len(order) // 5 :]
     errors = [
-        ((text[held] @ _ridge(text[rest], taste[rest], ridge) - taste[held]) ** 2).sum()
-        for ridge in RIDGES
+        ((text[held] @ ridge(text[rest], taste[rest], pull) - taste[held]) ** 2).sum()
+        for pull in RIDGES
     ]
-    return _ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)
-
-
-def _ridge(text: np.ndarray, taste: np.ndarray, ridge: float) -> np.ndarray:
-    gram = text.T @ text + ridge * np.eye(text.shape[1])
-    return np.asarray(np.linalg.solve(gram, text.T @ taste))
+    return ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from metarec.recommendation.chinese_queries import HAN, read_clause
+
 LONGEST = 500
 """Characters of a wish that are read."""
 
@@ -22,28 +24,27 @@ _FIRST = [  # forms whose reach is one word, or whose words would be misread bel
     (re.compile(r"(?<![\w-])-(\w+)"), r", no \1,"),
     (re.compile(r"\b(?:anything|everything) but\b", re.IGNORECASE), ", no"),
 ]
-_BREAK = re.compile(r"[,;.!?\n，；。！？、]+|\bbut\b|\bthough\b|\byet\b|但是?|不过", re.IGNORECASE)
+_BREAK = re.compile(
+    r"[,;.!?\n，；。！？]+|\bbut\b|\bthough\b|\byet\b|但是?|不过|可是", re.IGNORECASE
+)
 _UNWANTED = re.compile(
     r"\b(?:(?:do not|don'?t|does not|doesn'?t)\s+(?:want|like|need|show(?: me)?)|can'?t "
     r"stand|nothing(?: too| with| about)?|no more"
-    r"|no|not|never|without|avoid(?:ing)?|except(?: for)?|hate|dislike|minus|less|skip|free of)\b"
-    r"|不要|不想看?|不喜欢|讨厌|没有|别|除了|无",
+    r"|no|not|never|without|avoid(?:ing)?|except(?: for)?|hate|dislike|minus|less|skip|free of)\b",
     re.IGNORECASE,
 )
 _FILLER = re.compile(
     r"^(?:(?:please|i(?:'d| would)? (?:like|want|love)(?: to (?:watch|see|read|buy|hear))?|give "
     r"me|show me|something|anything|some|any"
     r"|a bit of|a lot of|more|very|too|so|really|with|of|about|that is|that's|which "
-    r"is|and|or|the|a|an|it|be|is|in it|i|me)\b"
-    r"|想要?|来点|我)\s*",
+    r"is|and|or|the|a|an|it|be|is|in it|i|me)\b)\s*",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$"
-    r"|吧$|的$",
+    r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$",
     re.IGNORECASE,
 )
-_JOINED = re.compile(r"\s+(?:or|nor|and)\s+|和|或者?", re.IGNORECASE)
+_JOINED = re.compile(r"\s+(?:or|nor|and)\s+|、", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ def read_wish(wish: str) -> list[Phrase]:
     for form, plain in _FIRST:
         text = form.sub(plain, text)
     for clause in _BREAK.split(text):
+        if HAN.search(clause) and not _UNWANTED.search(clause):
+            kept, refused = read_clause(clause.strip())
+            phrases += [Phrase(part, 1) for part in kept] + [Phrase(part, -1) for part in refused]
+            continue
         cue = _UNWANTED.search(clause)
         wanted, unwanted = (
             (clause, "")

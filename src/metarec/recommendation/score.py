@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
+from metarec.features.encoders.encode import read_queries
 from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import PART
 from metarec.recommendation.fitted import FittedModel
@@ -66,5 +68,6 @@ def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
     if not words:
         return fit
     if model.text.shape[1]:
-        fit = wish_scores(words, model.text.astype(np.float32), model.item_inputs.encoder.encode)
+        read = partial(read_queries, model.item_inputs.encoder)
+        fit = wish_scores(words, model.text.astype(np.float32), read)
     return put_last(fit, words, model.item_words)

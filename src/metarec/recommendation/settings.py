@@ -13,7 +13,7 @@ from metarec.models.names import current_id
 from metarec.models.registry import JOIN_BY_DATA, configs_of, is_model
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "tiny": ("profile", "item_knn", "content", "support_ridge"),
+    "tiny": ("profile", "item_knn", "markov", "content", "support_ridge"),
     "small": (
         "profile",
         "item_knn",

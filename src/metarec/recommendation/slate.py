@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from metarec.data.errors import BadInput
+
+ItemIds: TypeAlias = Sequence[Sequence[str]]
+"""For each request its items."""
 
 
 @dataclass(frozen=True, kw_only=True)

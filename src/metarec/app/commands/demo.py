@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show
+from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show, spoken
 
 if TYPE_CHECKING:
     from metarec.evaluation.adapters import OwnRecommender
@@ -60,11 +60,11 @@ def demo(
     check_place(place / "model")
     table, report = read_clean(source)
     if not as_json:
-        typer.echo(report.to_text() + "\n")
+        show({}, report.to_text() + "\n", as_json=False)
     with on_terminal(show=not as_json) as progress:
         ours = OwnRecommender(preset=preset, encoder=encoder, progress=progress)
         found = evaluate(table, models=[ours], seed=seed, most=MAX_EVALUATED, progress=progress)
-    page = write_report(place / "report.html", found, data_report=report)
+    page = write_report(place / "report.html", found, data_report=report, language=spoken())
     model = _saved(ours, place / "model")
     keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
     keep_report(model, DATA, report.to_dict(), by="metarec demo")
@@ -109,7 +109,7 @@ def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seco
     likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
     return "\n".join(
         [
-            to_text(found),
+            to_text(found, language=spoken()),
             f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
             f"report: {page}",
             f"model:  {model}",

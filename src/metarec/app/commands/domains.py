@@ -81,7 +81,7 @@ def _words(pack: DomainPack) -> str:
         f"metric: {pack.metric}. {pack.metric_why}",
     ]
     if pack.says:
-        lines += ["explanations may say: " + "; ".join(one.text for one in pack.says)]
+        lines += ["explanations may say:", *(f"  {one.text}" for one in pack.says)]
     if pack.example is not None:
         lines += [
             f"example, in a clone of the repository: {pack.example.folder}. {pack.example.shows}",

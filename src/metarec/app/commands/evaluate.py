@@ -22,13 +22,14 @@ from metarec.app.commands.options import (
     UserTemplate,
     note,
     show,
+    spoken,
 )
 
 DOMAIN_COLD = "domain-cold"
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
-    from metarec.evaluation.evaluate import Evaluation
+    from metarec.evaluation.evaluate import Evaluation, Gains
     from metarec.evaluation.interface import Evaluated
     from metarec.evaluation.scenarios import Scenario
 
@@ -69,6 +70,13 @@ def evaluate(
             "targets unless given.",
         ),
     ] = None,
+    gains: Annotated[
+        str,
+        typer.Option(
+            help="What an item counts that was liked: binary (all the same) or strength (of the "
+            "act on it, where targets differ in strength)."
+        ),
+    ] = "binary",
     prior: Prior = None,
     users: Annotated[
         list[int] | None,
@@ -148,6 +156,13 @@ def evaluate(
             f"--scenario {DOMAIN_COLD} goes with --prior MODEL, a model fitted on other data, and "
             "--prior and --users with it alone"
         )
+    if gains not in ("binary", "strength"):
+        raise BadInput(f"--gains must be binary or strength, got {gains!r}")
+    if gains != "binary" and (folds or protocol or model or prior):
+        raise BadInput(
+            "--gains strength fits models to evaluate them: it goes without --folds, --protocol, "
+            "--model and --prior"
+        )
     if folds and (scenario != "user-cold" or out is not None):
         raise BadInput(
             "--folds cross-validates over users: it goes with --scenario user-cold and without "
@@ -218,7 +233,7 @@ def evaluate(
         )
         if model is not None:
             found = _saved(table, model, baseline, seed, progress)
-            result, text = found.to_json(), to_text(found)
+            result, text = found.to_json(), to_text(found, language=spoken())
         elif protocol is not None:
             result, text = _by_protocol(table, protocol, models(), baseline, seed, progress)
         elif folds:
@@ -233,14 +248,15 @@ def evaluate(
                 scenario=cast("Scenario", scenario),  # domain-cold is done
                 horizon=horizon,
                 seed=seed,
+                gains=cast("Gains", gains),
                 progress=progress,
             )
-            result, text = found.to_json(), to_text(found)
+            result, text = found.to_json(), to_text(found, language=spoken())
             if written:
                 result["user_text"] = what_helped(found, written)
                 text = f"{text}\n{result['user_text']['sentence']}\n"
     if out is not None:
-        place = write_report(out, found, data_report=report)
+        place = write_report(out, found, data_report=report, language=spoken())
         result["report"], text = str(place), f"{text}\n{place}"
     show(result, text, as_json=as_json)
     if model is not None:

@@ -31,7 +31,8 @@ from metarec.app.commands.options import (
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
     from metarec.evaluation.tuning import Tuned
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.progress import Progress
 
 
@@ -125,7 +126,8 @@ def fit(
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
     from metarec.models.registry import USER_TEXT
-    from metarec.recommender import Recommender, Settings
+    from metarec.recommendation.settings import Settings
+    from metarec.recommender import Recommender
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal

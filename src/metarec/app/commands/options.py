@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from metarec.runtime.language import (
+    ENVIRONMENT,
+    OUTPUT,
+    SAID,
+    display_width,
+    language_of,
+    translated_answer,
+    translated_lines,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[
@@ -145,16 +156,22 @@ Backend = Annotated[
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result for a program or for a reader."""
     if not as_json:
-        typer.echo(text)
+        typer.echo(translated_lines(text, spoken(), OUTPUT, SAID))
         return
     import json
 
+    result = translated_answer(result, spoken())
     typer.echo(json.dumps(result, indent=1, ensure_ascii=False, default=_plain, allow_nan=False))
 
 
 def note(line: str) -> None:
     """Tell on stderr what is going on, so that stdout holds the result alone."""
-    typer.echo(line, err=True)
+    typer.echo(translated_lines(line, spoken(), OUTPUT, SAID), err=True)
+
+
+def spoken() -> str:
+    """The language that commands speak: METAREC_LANG."""
+    return language_of(os.environ.get(ENVIRONMENT, ""))
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -163,13 +180,16 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     laid = []
     for head, *cells in columns:
         width, is_number = (
-            max(map(len, (head, *cells))),
+            max(map(display_width, (head, *cells))),
             all(cell[:1] in "0123456789+-" for cell in cells),
         )
-        laid.append(
-            [cell.rjust(width) if is_number else cell.ljust(width) for cell in (head, *cells)]
-        )
+        laid.append([_padded(cell, width, is_number=is_number) for cell in (head, *cells)])
     return "\n".join("  ".join(line).rstrip() for line in zip(*laid, strict=True))
+
+
+def _padded(cell: str, width: int, *, is_number: bool) -> str:
+    space = " " * (width - display_width(cell))
+    return space + cell if is_number else cell + space
 
 
 def _plain(value: Any) -> Any:

@@ -234,7 +234,9 @@ def request_of(
 
     given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
     history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
-    history += [_event(text, _kind(kind, model), model) for kind, text in _kinds_done(did)]
+    history += [
+        _event(text, _kind(kind, model), model) for kind, text in _pairs(did, "--did", "KIND=ID")
+    ]
     for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
@@ -294,16 +296,6 @@ def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None,
     return text, None, kind
 
 
-def _kinds_done(texts: list[str] | None) -> list[tuple[str, str]]:
-    """Kind and item of each `KIND=ID`; the id may hold a `=` itself."""
-    from metarec.data.schema import BadInput
-
-    for text in texts or ():
-        if "=" not in text:
-            raise BadInput(f"--did takes KIND=ID, got {text!r}")
-    return [(kind, item) for kind, _, item in (text.partition("=") for text in texts or ())]
-
-
 def _kind(name: str, model: Recommender) -> str:
     """A kind that the model's table has.
 
@@ -320,13 +312,19 @@ def _kind(name: str, model: Recommender) -> str:
     return name
 
 
-def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
+def _pairs(texts: list[str] | None, option: str, form: str = "NAME=VALUE") -> list[tuple[str, str]]:
+    """The two sides of each `=`: its last one, but of `KIND=ID` the first, as an id may hold one.
+
+    Raises:
+        BadInput: saying what the option takes, if there is none.
+    """
     from metarec.data.schema import BadInput
 
     for text in texts or ():
         if "=" not in text:
-            raise BadInput(f"{option} takes NAME=VALUE, got {text!r}")
-    return [(name, value) for name, _, value in (text.rpartition("=") for text in texts or ())]
+            raise BadInput(f"{option} takes {form}, got {text!r}")
+    cut = str.partition if form == "KIND=ID" else str.rpartition
+    return [(left, right) for left, _, right in (cut(text, "=") for text in texts or ())]
 
 
 def _number(text: str, option: str) -> float:

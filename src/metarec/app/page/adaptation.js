@@ -2,11 +2,12 @@
 
 import { count, el, svg } from "./dom.js";
 import { sureWords } from "./items.js";
+import { t } from "./language.js";
 
 const ROW = 34;
 
 /** `name` stands over the list that was, `now` over the list that is. */
-export function drawMoves(place, base, slate, name, now = "You") {
+export function drawMoves(place, base, slate, name, now = t`You`) {
   if (!base || !slate) return;
   const left = base.items.slice(0, 10);
   const right = slate.items.slice(0, 10);
@@ -22,7 +23,7 @@ export function drawMoves(place, base, slate, name, now = "You") {
   });
   place.replaceChildren(
     el("p", { class: "quiet" }, stayed === right.length && right.every((one, row) => was.get(one.item_id) === row)
-      ? "The same list so far." : `${count(right.length - stayed, "item")} of ${right.length} new, ${stayed} still there.`),
+      ? t`The same list so far.` : t`${count(right.length - stayed, "item")} of ${right.length} new, ${stayed} still there.`),
     el("div", { class: "moves" },
       side(name, left, (one) => (is.has(one.item_id) ? "" : "left")),
       svg("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true", height }, lines),
@@ -38,12 +39,12 @@ function side(name, items, kind) {
 export function drawUncertainty(place, trail) {
   const points = trail.filter((one) => one.uncertainty !== null);
   if (!points.length) {
-    place.replaceChildren(el("p", { class: "quiet" }, "This model says nothing about how sure it is."));
+    place.replaceChildren(el("p", { class: "quiet" }, t`This model says nothing about how sure it is.`));
     return;
   }
   const [first, last] = [points[0], points.at(-1)];
   const change = (last.uncertainty - first.uncertainty) / first.uncertainty;
-  const words = points.length === 1 ? "Nothing is known of you yet." : `${Math.abs(Math.round(100 * change))}% ${change < 0 ? "less" : "more"} uncertain than for a new user, on average over the list.`;
+  const words = points.length === 1 ? t`Nothing is known of you yet.` : t`${Math.abs(Math.round(100 * change))}% ${change < 0 ? t`less` : t`more`} uncertain than for a new user, on average over the list.`;
   place.replaceChildren(
     el("p", { class: "big-number" }, sureWords(last.uncertainty / first.uncertainty)),
     el("p", { class: "quiet" }, words),
@@ -58,10 +59,10 @@ function trailChart(points) {
   const longest = Math.max(...points.map((p) => p.shots)) || 1;
   const x = (p) => pad + (width - 2 * pad) * (p.shots / longest);
   const y = (p) => pad + (height - 2 * pad) * (1 - (p.uncertainty - least) / (most - least || 1));
-  const label = points.map((p) => `${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
+  const label = points.map((p) => t`${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
   return [el("figure", { class: "trail" },
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Uncertainty: ${label} events` },
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t`Uncertainty: ${label} events` },
       svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
       points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
-    el("figcaption", { class: "quiet" }, el("span", {}, "a new user"), el("span", {}, `after ${count(longest, "event")}`)))];
+    el("figcaption", { class: "quiet" }, el("span", {}, t`a new user`), el("span", {}, t`after ${count(longest, "event")}`)))];
 }

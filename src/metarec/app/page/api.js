@@ -1,6 +1,7 @@
 // Talking to the service that serves this page, by the client that other pages use too.
 
 import { ApiError, Metarec, randomName } from "./client.js";
+import { language } from "./language.js";
 
 export { ApiError, randomName };
 
@@ -9,7 +10,7 @@ const KEY = "metarec.key";
 export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
 export const setKey = (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY));
 
-const service = new Metarec(document.baseURI, { key: () => sessionStorage.getItem(KEY) });
+const service = new Metarec(document.baseURI, { key: () => sessionStorage.getItem(KEY), language });
 
 export const ask = (method, path, body) => service.ask(method, path, body);
 /** The same, and the milliseconds that the service itself took. */

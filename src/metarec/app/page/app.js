@@ -6,6 +6,7 @@ import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { hideOperator, showOperator } from "./operator.js";
 import { forget, load, user, startOver } from "./user.js";
 import { onKey, showNewUser } from "./new_user.js";
+import { otherLanguage, sayMarkup, speak, t } from "./language.js";
 
 const VIEWS = { you: showNewUser, operator: showOperator };
 
@@ -23,7 +24,7 @@ async function showView(name) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = name === "you" ? "metarec: for you" : "metarec: operator";
+  document.title = name === "you" ? t`metarec: for you` : t`metarec: operator`;
   if (name !== "operator") hideOperator();
   try {
     await VIEWS[name]();
@@ -45,13 +46,13 @@ async function becomeNew() {
 }
 
 async function forgetMe() {
-  const body = el("p", {}, "Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.");
-  if (!await askIn("Forget me?", body, [{ text: "Keep it", means: false }, { text: "Forget me", means: true, kind: "danger" }])) return;
+  const body = el("p", {}, t`Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.`);
+  if (!await askIn(t`Forget me?`, body, [{ text: t`Keep it`, means: false }, { text: t`Forget me`, means: true, kind: "danger" }])) return;
   try {
     const receipt = await forget();
     const rows = Object.entries(receipt.rows_deleted).map(([table, n]) => el("li", {}, `${n.toLocaleString("en")} × ${table}`));
-    await askIn("Forgotten", el("div", {}, el("p", {}, "Deleted:"), el("ul", {}, rows), el("p", {}, receipt.in_model),
-      el("p", { class: "quiet" }, "Receipt ", el("code", {}, receipt.receipt_id))), [{ text: "Close", means: true, kind: "primary" }]);
+    await askIn(t`Forgotten`, el("div", {}, el("p", {}, t`Deleted:`), el("ul", {}, rows), el("p", {}, receipt.in_model),
+      el("p", { class: "quiet" }, t`Receipt `, el("code", {}, receipt.receipt_id))), [{ text: t`Close`, means: true, kind: "primary" }]);
     await becomeNew();
   } catch (error) {
     await failed(error, forgetMe);
@@ -63,12 +64,12 @@ function whoAmI() {
   byId("avatar").style.setProperty("--hue", String(parseInt(user.userId.slice(-4), 16) % 360));
 }
 
-const KEYS = [["/", "find something"], ["↓ ↑ or j k", "next, previous item"], ["l", "like it"], ["d", "not for me"], ["w", "why is it here?"],
-  ["Esc", "close"], ["?", "this list"]];
+const KEYS = [["/", t`find something`], [t`↓ ↑ or j k`, t`next, previous item`], ["l", t`like it`], ["d", t`not for me`], ["w", t`why is it here?`],
+  ["Esc", t`close`], ["?", t`this list`]];
 
-const showKeys = () => askIn("Keyboard shortcuts",
+const showKeys = () => askIn(t`Keyboard shortcuts`,
   el("dl", { class: "keys" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)])),
-  [{ text: "Close", means: true, kind: "primary" }]);
+  [{ text: t`Close`, means: true, kind: "primary" }]);
 
 function closeMenus(event) {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -91,6 +92,9 @@ byId("start-over").addEventListener("click", () => { byId("menu").open = false; 
 byId("forget").addEventListener("click", () => { byId("menu").open = false; forgetMe(); });
 byId("change-key").addEventListener("click", () => { byId("menu").open = false; askKey("", begin); });
 byId("menu").addEventListener("toggle", () => { byId("change-key").hidden = !hasKey(); });
+byId("speak").textContent = otherLanguage === "zh" ? "中文" : "English";
+byId("speak").lang = otherLanguage;
+byId("speak").addEventListener("click", () => speak(otherLanguage));
 byId("show-keys").addEventListener("click", () => { byId("menu").open = false; showKeys(); });
 addEventListener("hashchange", () => { if (Object.hasOwn(VIEWS, location.hash.slice(1))) show(); });
 
@@ -105,4 +109,5 @@ async function begin() {
   await show();
 }
 
+sayMarkup();
 begin();

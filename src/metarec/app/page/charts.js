@@ -1,6 +1,7 @@
 // Small charts as SVG. Each one says in words what it shows.
 
 import { el, svg } from "./dom.js";
+import { t } from "./language.js";
 
 /** One bar for each number, oldest first. */
 export function columns(numbers, label) {
@@ -57,11 +58,11 @@ export function curve(series, metric) {
   const drawn = [...series].sort((a, b) => Number(a.ours) - Number(b.ours));
   const labels = spread(drawn.map((one) => ({ one, y: y(one.points.at(-1).mean) })), 15, box.top, height - box.bottom);
   return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `${metric} against the number of events; the numbers are in the table below` },
+    "aria-label": t`${metric} against the number of events; the numbers are in the table below` },
     marks.map((at) => [svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
     shots.map((events) => svg("text", { x: x(events), y: height - box.bottom + 18, "text-anchor": "middle" }, String(events))),
-    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, "events known of a new user"),
+    svg("text", { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" }, t`events known of a new user`),
     drawn.filter((one) => one.ours).map((one) => svg("path", { class: "band", d: band(one.points) })),
     drawn.map((one) => svg("path", { class: one.ours ? "line ours" : "line", d: path(one.points) })),
     labels.map(({ one, y: at }) => svg("text", { class: one.ours ? "end ours" : "end", x: width - box.right + 8, y: at + 4 }, one.name)));
@@ -73,7 +74,7 @@ export function curve(series, metric) {
  */
 export function bandOverTime(moments, label) {
   const known = moments.filter((one) => one.low !== null);
-  if (!known.length) return el("p", { class: "quiet" }, "Nothing to draw yet: an interval needs 100 counted users of each arm.");
+  if (!known.length) return el("p", { class: "quiet" }, t`Nothing to draw yet: an interval needs 100 counted users of each arm.`);
   const [width, height, box] = [640, 220, { left: 52, right: 110, top: 12, bottom: 26 }];
   const [from, to] = [Math.min(...moments.map((one) => one.timestamp)), Math.max(...moments.map((one) => one.timestamp))];
   const [low, high] = [Math.min(0, ...known.map((one) => one.low)), Math.max(0, ...known.map((one) => one.high))];
@@ -83,7 +84,7 @@ export function bandOverTime(moments, label) {
   const arms = [...new Set(known.map((one) => one.arm))].map((name) => ({ name, points: known.filter((one) => one.arm === name) }));
   const labels = spread(arms.map((arm) => ({ arm, y: y(arm.points.at(-1).difference) })), 15, box.top, height - box.bottom);
   const day = (at) => new Date(at * 1000).toLocaleString("en", { month: "short", day: "numeric", hour: "numeric" });
-  return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label}, from ${day(from)} to ${day(to)}` },
+  return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t`${label}, from ${day(from)} to ${day(to)}` },
     ticks(low, high).map((at) => [svg("line", { class: at === 0 ? "grid zero" : "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
     [[from, "start"], [to, "end"]].map(([at, anchor]) => svg("text", { x: x(at), y: height - 6, "text-anchor": anchor }, day(at))),
@@ -110,7 +111,7 @@ export function intervals(rows) {
   const high = Math.max(...rows.map((row) => row.high), 1e-9);
   const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
   return el("table", { class: "intervals" },
-    el("thead", { class: "visually-hidden" }, el("tr", {}, ["Group", "Users", "Interval", "Mean"].map((name) => el("th", {}, name)))),
+    el("thead", { class: "visually-hidden" }, el("tr", {}, [t`Group`, t`Users`, t`Interval`, t`Mean`].map((name) => el("th", {}, name)))),
     el("tbody", {}, rows.map((row) => el("tr", { class: row.is_small ? "small" : "" },
       el("th", { scope: "row" }, row.group, el("small", {}, ` ${row.users.toLocaleString("en")}`)),
       el("td", { class: "interval-cell", "aria-label": `${row.low.toFixed(3)} to ${row.high.toFixed(3)}` },

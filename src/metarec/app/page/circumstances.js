@@ -4,6 +4,7 @@ import { ask, randomName } from "./api.js";
 import { byId, el, icon } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { keep, user, saveFriends, searched, storeSearch } from "./user.js";
+import { t } from "./language.js";
 
 const RADII = [2, 10, 50, 250];
 const MOST_VALUES = 12;
@@ -34,7 +35,7 @@ const group = (title, ...children) => el("div", { class: "chips", role: "group",
 const chip = (words, isOn, press) => el("button", { type: "button", class: "chip", "aria-pressed": String(isOn), onclick: press }, words);
 
 const removable = (words, remove) => el("span", { class: "chip on" }, words,
-  el("button", { type: "button", class: "chip-close", "aria-label": `Remove ${words}`, onclick: remove }, icon("close")));
+  el("button", { type: "button", class: "chip-close", "aria-label": t`Remove ${words}`, onclick: remove }, icon("close")));
 
 /** Change what is kept, then ask again; a change that is refused is taken back. */
 async function change(changes) {
@@ -55,12 +56,12 @@ async function change(changes) {
 const isHere = (place) => user.location?.lat === place.lat && user.location?.lon === place.lon;
 
 function places() {
-  const here = known.model.places.map((place) => chip(`near ${place.title}`, isHere(place),
+  const here = known.model.places.map((place) => chip(t`near ${place.title}`, isHere(place),
     () => change(isHere(place) ? { location: null, withinKm: null } : { location: { lat: place.lat, lon: place.lon } })));
-  const mine = navigator.geolocation ? [chip("where I am", user.location?.isMine, whereIAm)] : [];
-  const near = user.location ? RADII.map((km) => chip(`within ${km} km`, user.withinKm === km,
+  const mine = navigator.geolocation ? [chip(t`where I am`, user.location?.isMine, whereIAm)] : [];
+  const near = user.location ? RADII.map((km) => chip(t`within ${km} km`, user.withinKm === km,
     () => change({ withinKm: user.withinKm === km ? null : km }))) : [];
-  return group("Place", here, mine, near);
+  return group(t`Place`, here, mine, near);
 }
 
 function whereIAm() {
@@ -70,7 +71,7 @@ function whereIAm() {
   }
   navigator.geolocation.getCurrentPosition(
     ({ coords }) => change({ location: { lat: coords.latitude, lon: coords.longitude, isMine: true } }),
-    () => tellFailure(new Error("The browser does not say where you are."), {}));
+    () => tellFailure(new Error(t`The browser does not say where you are.`), {}));
 }
 
 // ---------------------------------------------------------------- circumstances
@@ -91,12 +92,12 @@ function entry(label, placeholder, take) {
   const name = `told-${randomName().slice(0, 8)}`;
   const field = el("input", { id: name, type: "text", maxlength: "200", autocomplete: "off", placeholder });
   return el("form", { class: "joined chip-form", onsubmit: (event) => { event.preventDefault(); if (field.value.trim()) take(field.value.trim()); } },
-    el("label", { for: name, class: "visually-hidden" }, label), field, el("button", { type: "submit" }, "Add"));
+    el("label", { for: name, class: "visually-hidden" }, label), field, el("button", { type: "submit" }, t`Add`));
 }
 
 function friendsOf() {
-  return group("Friends", user.friends.map((id) => removable(id, () => befriend(user.friends.filter((one) => one !== id)))),
-    entry("A friend's user id", "a user id…", (id) => befriend([...new Set([...user.friends, id])])));
+  return group(t`Friends`, user.friends.map((id) => removable(id, () => befriend(user.friends.filter((one) => one !== id)))),
+    entry(t`A friend's user id`, t`a user id…`, (id) => befriend([...new Set([...user.friends, id])])));
 }
 
 async function befriend(friends) {
@@ -110,8 +111,8 @@ async function befriend(friends) {
 
 function searchesOf() {
   const recent = [...new Set(searched())].slice(0, MOST_SEARCHES);
-  return group("Searches", recent.map((query) => chip(query, query === searched()[0], () => look(query))),
-    entry("Search for", "what you look for…", look));
+  return group(t`Searches`, recent.map((query) => chip(query, query === searched()[0], () => look(query))),
+    entry(t`Search for`, t`what you look for…`, look));
 }
 
 async function look(query) {

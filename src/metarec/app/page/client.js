@@ -22,9 +22,10 @@ export function randomName() {
 const part = (id) => encodeURIComponent(id);
 
 export class Metarec {
-  /** `address` of the service; `key`, or a function that gives it, where the service wants one. */
-  constructor(address, { key = null } = {}) {
+  /** `address` of the service; `key`, or a function that gives it, where the service wants one; `language` of reasons, notes and errors. */
+  constructor(address, { key = null, language = null } = {}) {
     this.address = new URL("./", address);
+    this.language = language;
     this.key = typeof key === "function" ? key : () => key;
   }
 
@@ -53,6 +54,7 @@ export class Metarec {
     const headers = {};
     const key = this.key();
     if (key) headers["x-api-key"] = key;
+    if (this.language) headers["accept-language"] = this.language;
     if (body !== undefined) headers["content-type"] = "application/json";
     let answer;
     try {

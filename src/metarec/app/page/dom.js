@@ -1,5 +1,6 @@
 // Building the page out of data. Text only ever enters as text nodes, so data can never become markup.
 
+import { language, phrase, t } from "./language.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, attributes, children) {
@@ -36,7 +37,7 @@ export function toast(sentence, { offer = null, then = null, seconds = 6, kind =
   if (kind === "said") for (const earlier of document.querySelectorAll(".toast.said")) earlier.remove();
   const note = el("div", { class: `toast ${kind}` }, el("span", {}, sentence));
   if (offer) note.append(el("button", { type: "button", onclick: () => { note.remove(); then(); } }, offer));
-  note.append(el("button", { type: "button", class: "quiet-button", "aria-label": "Close the message", onclick: () => note.remove() }, icon("close")));
+  note.append(el("button", { type: "button", class: "quiet-button", "aria-label": t`Close the message`, onclick: () => note.remove() }, icon("close")));
   byId("toasts").append(note);
   if (!offer || kind !== "bad") setTimeout(() => note.remove(), seconds * 1000);
 }
@@ -56,7 +57,10 @@ export function askIn(title, body, buttons) {
 }
 
 /** A moment, given as seconds since 1970. */
-export const when = (seconds) => new Date(seconds * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+export const when = (seconds) => new Date(seconds * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
 
 /** What to call a number of things: 1 event, 2 events. */
-export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+export function count(n, one, many = `${one}s`) {
+  const [number, said] = [n.toLocaleString("en"), phrase(`{} ${one}`)];
+  return said ? said.replace("{1}", number) : `${number} ${n === 1 ? one : many}`;
+}

@@ -4,9 +4,10 @@ import { ask } from "./api.js";
 import { bandOverTime, intervals } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { tellFailure } from "./failures.js";
+import { t } from "./language.js";
 
-const MEASURES = { clicks: "Users who clicked", conversions: "Users who converted", reward: "Items taken of a slate", refusals: "Users who hid, disliked or returned" };
-const GROUPS = { all: "All users", new: "New users", known: "Known users" };
+const MEASURES = { clicks: t`Users who clicked`, conversions: t`Users who converted`, reward: t`Items taken of a slate`, refusals: t`Users who hid, disliked or returned` };
+const GROUPS = { all: t`All users`, new: t`New users`, known: t`Known users` };
 
 let drawn = "";
 let measure = null; // chosen by hand
@@ -20,17 +21,17 @@ export async function drawExperiments() {
   drawn = now;
   const ended = experiments.filter((one) => one.status !== "running");
   byId("experiments").replaceChildren(
-    told ? runningOne(told) : el("p", {}, "None runs: everybody gets the serving model. ", el("button", { type: "button", class: "primary", onclick: () => startOne() }, "Start an experiment…")),
+    told ? runningOne(told) : el("p", {}, t`None runs: everybody gets the serving model. `, el("button", { type: "button", class: "primary", onclick: () => startOne() }, t`Start an experiment…`)),
     inEffect(settings, experiments),
-    ended.length ? el("h3", {}, "Ended") : "",
+    ended.length ? el("h3", {}, t`Ended`) : "",
     ended.length ? el("ol", { class: "timeline" }, ended.slice(0, 20).map(endedOne)) : "");
 }
 
 function inEffect(settings, experiments) {
   const promoted = experiments.find((one) => one.status === "promoted");
   if (!promoted) return "";
-  return el("p", { class: "quiet" }, "Settings of ", el("code", {}, `${promoted.name}, ${promoted.winner}`), ` hold for everybody: ${settingsIn(settings) || "as the service's own"}. `,
-    el("button", { type: "button", class: "link", onclick: () => rollBack(promoted) }, "Roll back…"));
+  return el("p", { class: "quiet" }, t`Settings of `, el("code", {}, `${promoted.name}, ${promoted.winner}`), t` hold for everybody: ${settingsIn(settings) || t`as the service's own`}. `,
+    el("button", { type: "button", class: "link", onclick: () => rollBack(promoted) }, t`Roll back…`));
 }
 
 const settingsIn = (settings) => Object.entries(settings).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name} ${value}`).join(", ");
@@ -38,13 +39,13 @@ const settingsIn = (settings) => Object.entries(settings).filter(([, value]) => 
 function endedOne(one) {
   return el("li", {}, el("time", { datetime: new Date(one.ended_at * 1000).toISOString() }, when(one.ended_at)), " ", el("code", {}, one.name), " ",
     one.winner ? `${one.status}: ${one.winner}` : one.status, el("p", { class: "quiet" }, one.reason),
-    el("button", { type: "button", class: "link", onclick: () => showEnded(one) }, "What it showed"));
+    el("button", { type: "button", class: "link", onclick: () => showEnded(one) }, t`What it showed`));
 }
 
 async function showEnded(one) {
   try {
     const { experiment, results } = await ask("GET", `v1/experiments/${one.name}`);
-    await askIn(one.name, el("div", {}, armsTable(experiment, results, false), comparison(experiment, results)), [{ text: "Close", means: true, kind: "primary" }]);
+    await askIn(one.name, el("div", {}, armsTable(experiment, results, false), comparison(experiment, results)), [{ text: t`Close`, means: true, kind: "primary" }]);
   } catch (error) {
     tellFailure(error, { about: one.name, again: () => showEnded(one) });
   }
@@ -54,19 +55,19 @@ async function showEnded(one) {
 
 function runningOne({ experiment, results }) {
   return el("div", {},
-    el("p", {}, el("strong", {}, experiment.name), ` runs since ${when(experiment.started_at)}, compared by: ${MEASURES[experiment.measure].toLowerCase()}. `,
-      el("button", { type: "button", onclick: () => stop(experiment) }, "Stop it…")),
+    el("p", {}, el("strong", {}, experiment.name), t` runs since ${when(experiment.started_at)}, compared by: ${MEASURES[experiment.measure].toLowerCase()}. `,
+      el("button", { type: "button", onclick: () => stop(experiment) }, t`Stop it…`)),
     results.warnings.map((warning) => el("p", { class: "notice" }, warning)),
     armsTable(experiment, results, true),
     comparison(experiment, results),
-    el("p", { class: "quiet" }, `Outside: ${count(results.anonymous, "slate")} for nobody in particular, ${count(results.crossed, "user")} who saw two arms. A user counts once, ${experiment.window_hours} h after their first slate.`));
+    el("p", { class: "quiet" }, t`Outside: ${count(results.anonymous, "slate")} for nobody in particular, ${count(results.crossed, "user")} who saw two arms. A user counts once, ${experiment.window_hours} h after their first slate.`));
 }
 
 const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)}%` : "–");
 
 function armsTable(experiment, results, canAct) {
-  const heads = ["Arm", "Users", "Counted", "Slates", "Clicked", "Converted", "Refused", "Failed", "99 in 100 within", "Items", ""];
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Arms" }, el("table", { class: "plain arms" },
+  const heads = [t`Arm`, t`Users`, t`Counted`, t`Slates`, t`Clicked`, t`Converted`, t`Refused`, t`Failed`, t`99 in 100 within`, t`Items, to control`, ""];
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t`Arms` }, el("table", { class: "plain arms" },
     el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, results.arms.map((arm, at) => armRow(experiment, experiment.arms[at], arm, at, canAct)))));
 }
@@ -76,12 +77,12 @@ function armRow(experiment, plan, arm, at, canAct) {
   const cells = [arm.users, arm.users_closed, arm.slates].map((n) => n.toLocaleString("en"));
   const shares = [percent(arm.clicks, arm.slates), percent(arm.conversions, arm.slates), percent(arm.refusals, arm.slates), percent(arm.error_share, 1)];
   return el("tr", { class: arm.name === experiment.winner ? "current" : "" },
-    el("th", { scope: "row" }, el("code", {}, arm.name), el("small", {}, ` ${Math.round(100 * plan.share)}%${at ? "" : ", control"}`),
-      el("p", { class: "quiet" }, [plan.model, settingsIn(plan.settings)].filter(Boolean).join(", ")), why ? el("p", { class: "bad-text" }, `Stopped: ${why}`) : null),
-    [...cells, ...shares, arm.p99_ms === null ? "–" : `${arm.p99_ms.toFixed(1)} ms`, arm.different_items ?? "–"].map((text) => el("td", { class: "number" }, String(text))),
+    el("th", { scope: "row" }, el("code", {}, arm.name), el("small", {}, ` ${Math.round(100 * plan.share)}%${at ? "" : t`, control`}`),
+      el("p", { class: "quiet" }, [plan.model, settingsIn(plan.settings)].filter(Boolean).join(", ")), why ? el("p", { class: "bad-text" }, t`Stopped: ${why}`) : null),
+    [...cells, ...shares, arm.p99_ms === null ? "–" : t`${arm.p99_ms.toFixed(1)} ms`, arm.coverage_ratio === null ? "–" : percent(arm.coverage_ratio, 1)].map((text) => el("td", { class: "number" }, String(text))),
     el("td", { class: "acts" }, canAct && !why ? [
-      el("button", { type: "button", onclick: () => promote(experiment, arm.name) }, "Promote…"), " ",
-      at ? el("button", { type: "button", onclick: () => stop(experiment, arm.name) }, "Stop…") : null] : null));
+      el("button", { type: "button", onclick: () => promote(experiment, arm.name) }, t`Promote…`), " ",
+      at ? el("button", { type: "button", onclick: () => stop(experiment, arm.name) }, t`Stop…`) : null] : null));
 }
 
 /** How each arm differs from the control in one measure, now and over time. */
@@ -91,12 +92,12 @@ function comparison(experiment, results) {
     const chosen = measure ?? experiment.measure;
     const own = results.comparisons.filter((one) => one.measure === chosen);
     place.replaceChildren(...experiment.arms.slice(1).map((arm) => differences(experiment, arm.name, own.filter((one) => one.arm === arm.name))),
-      el("h4", {}, `${MEASURES[experiment.measure]}, over time`), bandOverTime(results.history, `Difference to ${experiment.arms[0].name} in: ${MEASURES[experiment.measure].toLowerCase()}`));
+      el("h4", {}, t`${MEASURES[experiment.measure]}, over time`), bandOverTime(results.history, t`Difference to ${experiment.arms[0].name} in: ${MEASURES[experiment.measure].toLowerCase()}`));
   };
   const select = el("select", { id: "ab-measure", onchange: () => { measure = select.value; draw(); } },
     Object.entries(MEASURES).map(([name, words]) => el("option", { value: name, selected: name === (measure ?? experiment.measure) }, words)));
   draw();
-  return el("div", {}, el("p", { class: "chooser" }, el("label", { for: "ab-measure" }, "Difference to the control in"), select), place);
+  return el("div", {}, el("p", { class: "chooser" }, el("label", { for: "ab-measure" }, t`Difference to the control in`), select), place);
 }
 
 function differences(experiment, arm, rows) {
@@ -107,11 +108,11 @@ function differences(experiment, arm, rows) {
 }
 
 function verdict(one) {
-  const means = `${one.arm_mean.toFixed(3)} to the control's ${one.control_mean.toFixed(3)}`;
-  if (one.low === null) return `too few users to say (${one.users.toLocaleString("en")} counted; 100 of each arm are needed).`;
-  if (one.low > 0) return `more, ${means}: surely ${one.low.toFixed(3)} or more above it. You may stop here.`;
-  if (one.high < 0) return `less, ${means}: surely ${(-one.high).toFixed(3)} or more below it. You may stop here.`;
-  return `no difference shown yet, ${means} (${one.low.toFixed(3)} to ${one.high.toFixed(3)}).`;
+  const means = t`${one.arm_mean.toFixed(3)} to the control's ${one.control_mean.toFixed(3)}`;
+  if (one.low === null) return t`too few users to say (${one.users.toLocaleString("en")} counted; 100 of each arm are needed).`;
+  if (one.low > 0) return t`more, ${means}: surely ${one.low.toFixed(3)} or more above it. You may stop here.`;
+  if (one.high < 0) return t`less, ${means}: surely ${(-one.high).toFixed(3)} or more below it. You may stop here.`;
+  return t`no difference shown yet, ${means} (${one.low.toFixed(3)} to ${one.high.toFixed(3)}).`;
 }
 
 // ---------------------------------------------------------------- what the operator does
@@ -127,38 +128,38 @@ async function done(path, body, sentence, again) {
 }
 
 async function why(title, words, button) {
-  const reason = el("input", { id: "reason", type: "text", maxlength: "500", value: "asked on the page" });
-  const body = el("div", { class: "field" }, el("p", {}, words), el("label", { for: "reason" }, "Why"), reason);
-  const yes = await askIn(title, body, [{ text: "Cancel", means: false }, { text: button, means: true, kind: "primary" }]);
-  return yes ? reason.value || "asked on the page" : null;
+  const reason = el("input", { id: "reason", type: "text", maxlength: "500", value: t`asked on the page` });
+  const body = el("div", { class: "field" }, el("p", {}, words), el("label", { for: "reason" }, t`Why`), reason);
+  const yes = await askIn(title, body, [{ text: t`Cancel`, means: false }, { text: button, means: true, kind: "primary" }]);
+  return yes ? reason.value || t`asked on the page` : null;
 }
 
 async function stop(experiment, arm = null) {
-  const reason = await why(`Stop ${arm ?? experiment.name}?`, "Its users get what everybody gets, at once. It cannot be started again under this name.", "Stop it");
-  if (reason) await done(`v1/experiments/${experiment.name}/stop`, { reason, arm }, `${arm ?? experiment.name} is stopped.`, () => stop(experiment, arm));
+  const reason = await why(t`Stop ${arm ?? experiment.name}?`, t`Its users get what everybody gets, at once. It cannot be started again under this name.`, t`Stop it`);
+  if (reason) await done(`v1/experiments/${experiment.name}/stop`, { reason, arm }, t`${arm ?? experiment.name} is stopped.`, () => stop(experiment, arm));
 }
 
 async function promote(experiment, arm) {
-  const reason = await why(`Promote ${arm}?`, "Everybody gets its model and settings within seconds, and the experiment ends. It can be rolled back.", "Promote");
-  if (reason) await done(`v1/experiments/${experiment.name}/promote`, { reason, arm }, `${arm} serves everybody now.`, () => promote(experiment, arm));
+  const reason = await why(t`Promote ${arm}?`, t`Everybody gets its model and settings within seconds, and the experiment ends. It can be rolled back.`, t`Promote`);
+  if (reason) await done(`v1/experiments/${experiment.name}/promote`, { reason, arm }, t`${arm} serves everybody now.`, () => promote(experiment, arm));
 }
 
 async function rollBack(experiment) {
-  const reason = await why(`Roll ${experiment.name} back?`, "Everybody gets the model and settings of before within seconds.", "Roll back");
-  if (reason) await done(`v1/experiments/${experiment.name}/roll-back`, { reason }, "What served before serves again.", () => rollBack(experiment));
+  const reason = await why(t`Roll ${experiment.name} back?`, t`Everybody gets the model and settings of before within seconds.`, t`Roll back`);
+  if (reason) await done(`v1/experiments/${experiment.name}/roll-back`, { reason }, t`What served before serves again.`, () => rollBack(experiment));
 }
 
 const NUMBERS = [["explore", 0, 10], ["diversity", 0, 1], ["cold_share", 0, 0.5]];
 
 function armFields(models, at) {
   const field = (name, words, input) => el("label", {}, words, Object.assign(input, { name }));
-  const version = el("select", {}, el("option", { value: "" }, "the serving model"), models.map((one) => el("option", { value: one.version }, one.version)));
-  return el("fieldset", { class: "arm" }, el("legend", {}, at ? `Arm ${at + 1}` : "Control"),
-    field("name", "Name", el("input", { type: "text", maxlength: "60", value: at ? `arm-${at + 1}` : "control" })),
-    field("share", "Share of users, %", el("input", { type: "number", min: "1", max: "100", value: "50" })),
-    field("model", "Model", version),
-    NUMBERS.map(([name, low, high]) => field(name, name.replace("_", " "), el("input", { type: "number", min: low, max: high, step: "0.05", placeholder: "as served" }))),
-    field("filter", "Only items where", el("input", { type: "text", maxlength: "2000", placeholder: "as served" })));
+  const version = el("select", {}, el("option", { value: "" }, t`the serving model`), models.map((one) => el("option", { value: one.version }, one.version)));
+  return el("fieldset", { class: "arm" }, el("legend", {}, at ? t`Arm ${at + 1}` : t`Control`),
+    field("name", t`Name`, el("input", { type: "text", maxlength: "60", value: at ? `arm-${at + 1}` : "control" })),
+    field("share", t`Share of users, %`, el("input", { type: "number", min: "1", max: "100", value: "50" })),
+    field("model", t`Model`, version),
+    NUMBERS.map(([name, low, high]) => field(name, name.replace("_", " "), el("input", { type: "number", min: low, max: high, step: "0.05", placeholder: t`as served` }))),
+    field("filter", t`Only items where`, el("input", { type: "text", maxlength: "2000", placeholder: t`as served` })));
 }
 
 function armOf(fields) {
@@ -175,10 +176,10 @@ async function startOne(kept = null) {
   const by = kept?.by ?? el("select", { id: "ab-by" }, ["conversions", "clicks", "reward"].map((one) => el("option", { value: one }, MEASURES[one])));
   const hours = kept?.hours ?? el("input", { id: "ab-hours", type: "number", min: "0.001", step: "any", value: "24" });
   const body = el("div", { class: "field experiment-form" },
-    el("label", { for: "ab-name" }, "Name (it decides who is in which arm)"), name, el("label", { for: "ab-by" }, "Compare by"), by,
-    el("label", { for: "ab-hours" }, "Hours that count after a user's first slate"), hours, arms,
-    el("button", { type: "button", class: "link", onclick: () => arms.append(armFields(usable, arms.childElementCount)) }, "Another arm"));
-  if (!await askIn("Start an experiment", body, [{ text: "Cancel", means: false }, { text: "Start", means: true, kind: "primary" }])) return;
+    el("label", { for: "ab-name" }, t`Name (it decides who is in which arm)`), name, el("label", { for: "ab-by" }, t`Compare by`), by,
+    el("label", { for: "ab-hours" }, t`Hours that count after a user's first slate`), hours, arms,
+    el("button", { type: "button", class: "link", onclick: () => arms.append(armFields(usable, arms.childElementCount)) }, t`Another arm`));
+  if (!await askIn(t`Start an experiment`, body, [{ text: t`Cancel`, means: false }, { text: t`Start`, means: true, kind: "primary" }])) return;
   const plan = { name: name.value.trim(), measure: by.value, window_hours: Number(hours.value), arms: [...arms.children].map(armOf) };
-  await done("v1/experiments", plan, `${plan.name} runs.`, () => startOne({ arms, name, by, hours }));
+  await done("v1/experiments", plan, t`${plan.name} runs.`, () => startOne({ arms, name, by, hours }));
 }

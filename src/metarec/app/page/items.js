@@ -1,6 +1,7 @@
 // How one item looks: its tile, its facts, and the two buttons to rate it by.
 
 import { el, icon } from "./dom.js";
+import { t } from "./language.js";
 
 const TITLE_KEYS = new Set(["title", "name", "item_id"]);
 const LITTLE = new Set(["a", "an", "and", "at", "for", "in", "of", "on", "or", "the", "to", "with"]);
@@ -52,16 +53,16 @@ export function allFacts(attributes) {
 
 /** What we think this user would rate it, in a sentence; empty where values are no ratings. */
 export const forecastWords = ({ predicted, interval }, range) => (range && interval
-  ? `We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; usually between ${interval.map((end) => end.toFixed(1)).join(" and ")}.` : "");
+  ? t`We guess you would rate it ${predicted.toFixed(1)} of ${range[1]}; usually between ${interval.map((end) => end.toFixed(1)).join(t` and `)}.` : "");
 
 /** How sure we are, in words; `share` is the uncertainty beside that of what a new user is shown. */
-export const sureWords = (share) => (share > 0.85 ? "a guess" : share > 0.55 ? "some idea" : share > 0.3 ? "fairly sure" : "sure");
+export const sureWords = (share) => (share > 0.85 ? t`a guess` : share > 0.55 ? t`some idea` : share > 0.3 ? t`fairly sure` : t`sure`);
 
 /** Like and dislike. `now` says what was said before; `rate(kind)` is called with what is pressed, the same again to take it back. */
 export function rateButtons(title, now, rate) {
   return ["like", "dislike"].map((kind) => el("button", {
     type: "button", class: `rate ${kind}`, "aria-pressed": String(now === kind),
-    "aria-label": kind === "like" ? `Like ${title}` : `Not for me: ${title}`, title: now === kind ? "Take it back" : kind === "like" ? "Like" : "Not for me",
+    "aria-label": kind === "like" ? t`Like ${title}` : t`Not for me: ${title}`, title: now === kind ? t`Take it back` : kind === "like" ? t`Like` : t`Not for me`,
     onclick: () => rate(kind),
   }, icon(kind)));
 }

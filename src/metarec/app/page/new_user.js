@@ -8,6 +8,7 @@ import { tellFailure } from "./failures.js";
 import { factLine, forecastWords, rateButtons, sureWords, tile } from "./items.js";
 import { asking, keep, newEvent, opinionOf, opinions, user, saveProfile, store, takesBack, takingBack } from "./user.js";
 import { showWhy } from "./why.js";
+import { t } from "./language.js";
 
 const K = 10;
 const ASK_AT_ONCE = 4;
@@ -41,7 +42,7 @@ export async function showNewUser() {
 async function sayExamples(itemIds) {
   const facts = (await Promise.all(itemIds.slice(0, 4).map(item))).map((one) => one.attributes || {});
   const [first, second] = [...new Set(facts.flatMap((one) => words(one.categories).slice(0, 1)))];
-  byId("wish").placeholder = first ? `${first.toLowerCase()}${second ? `, no ${second.toLowerCase()}` : ""}` : "in your own words";
+  byId("wish").placeholder = first ? `${first.toLowerCase()}${second ? t`, no ${second.toLowerCase()}` : ""}` : t`in your own words`;
   byId("filter").placeholder = first ? `categories = "${first}"` : "";
 }
 
@@ -96,13 +97,13 @@ const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.
 
 function drawHero() {
   const shots = opinions().length; // things, not acts: one rated twice is one
-  byId("headline").textContent = shots === 0 ? "Tell us one thing you like." : shots < PERSONAL_AFTER ? "We are getting to know you." : "This is your list now.";
+  byId("headline").textContent = shots === 0 ? t`Tell us one thing you like.` : shots < PERSONAL_AFTER ? t`We are getting to know you.` : t`This is your list now.`;
   byId("lead").textContent = shots === 0
-    ? "The list below changes with every click. No account, no form."
-    : `Made from ${count(shots, "thing")} you told us. Every further click moves it.`;
+    ? t`The list below changes with every click. No account, no form.`
+    : t`Made from ${count(shots, "thing")} you told us. Every further click moves it.`;
   const wish = byId("active-wish");
   wish.hidden = !user.wish;
-  wish.replaceChildren("In the mood for ", el("q", {}, user.wish), " ", el("button", { type: "button", class: "link", onclick: () => makeWish("") }, "Clear"));
+  wish.replaceChildren(t`In the mood for `, el("q", {}, user.wish), " ", el("button", { type: "button", class: "link", onclick: () => makeWish("") }, t`Clear`));
 }
 
 function drawSlate() {
@@ -114,20 +115,20 @@ function drawSlate() {
   const was = places(before);
   const rows = slate.items.map((one, place) => row(one, place, was.has(one.item_id) ? was.get(one.item_id) - place : null));
   list.replaceChildren(...rows);
-  if (!rows.length) list.append(el("li", { class: "empty" }, "Nothing fits. Loosen the filter or clear the wish."));
+  if (!rows.length) list.append(el("li", { class: "empty" }, t`Nothing fits. Loosen the filter or clear the wish.`));
   if (focusedAt >= 0) (rows.find((r) => r.dataset.item === focused.dataset.item) || rows[Math.min(focusedAt, rows.length - 1)])?.focus();
   glide(rows, old);
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
   const known = opinions().length;
-  byId("slate-note").textContent = `${known ? `${count(known, "event")} known` : "What a new user is shown"} · ranked in ${slate.ms < 10 ? slate.ms.toFixed(1) : Math.round(slate.ms)} ms `;
-  if (known) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, "What changed?"));
+  byId("slate-note").textContent = t`${known ? t`${count(known, "event")} known` : t`What a new user is shown`} · ranked in ${slate.ms < 10 ? slate.ms.toFixed(1) : Math.round(slate.ms)} ms `;
+  if (known) byId("slate-note").append(el("button", { type: "button", class: "link to-changes", onclick: () => byId("moved-title").scrollIntoView({ behavior: "smooth" }) }, t`What changed?`));
   if (before && before !== slate) say(movedSentence(slate, was));
 }
 
 function movedSentence(slate, was) {
   const entered = slate.items.filter((one) => !was.has(one.item_id)).length;
-  const first = slate.items[0] ? ` First is now ${slate.items[0].title}.` : "";
-  return `Your list has changed: ${count(entered, "new item")}.${first}`;
+  const first = slate.items[0] ? t` First is now ${slate.items[0].title}.` : "";
+  return t`Your list has changed: ${count(entered, "new item")}.${first}`;
 }
 
 function row(one, place, moved) {
@@ -143,16 +144,16 @@ function row(one, place, moved) {
     shown.range && one.interval ? forecast(one) : uncertaintyMeter(one.uncertainty),
     el("div", { class: "acts" },
       rateButtons(one.title, opinionOf(one.item_id)?.kind, rate),
-      el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": `Why ${one.title}?`, onclick: () => openWhy(one) },
-        icon("why"), el("span", {}, "Why?"))));
+      el("button", { type: "button", class: "why-button", "aria-haspopup": "dialog", "aria-label": t`Why ${one.title}?`, onclick: () => openWhy(one) },
+        icon("why"), el("span", {}, t`Why?`))));
 }
 
 /** The strongest reason for an item; what speaks against it is told under "Why?". */
-const inFavour = (reasons) => reasons.find((reason) => !reason.startsWith("although")) || reasons[0];
+const inFavour = (reasons) => reasons.find((reason) => !/^(although|尽管)/.test(reason)) || reasons[0];
 
 function movedBadge(moved) {
   if (!shown.slate?.shots && !user.wish) return null;
-  if (moved === null) return el("span", { class: "badge new" }, "new");
+  if (moved === null) return el("span", { class: "badge new" }, t`new`);
   if (moved === 0) return null;
   return el("span", { class: `badge ${moved > 0 ? "up" : "down"}`, "aria-label": `${moved > 0 ? "up" : "down"} ${Math.abs(moved)}` },
     `${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}`);
@@ -165,7 +166,7 @@ function forecast(one) {
   const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
   const words = forecastWords(one, shown.range);
   return el("span", { class: "uncertainty forecast", role: "img", "aria-label": words, title: words },
-    el("strong", {}, predicted.toFixed(1), el("small", {}, ` of ${high}`)),
+    el("strong", {}, predicted.toFixed(1), el("small", {}, t` of ${high}`)),
     el("span", { class: "scale", vars: { from: at(interval[0]), to: at(interval[1]), at: at(predicted) } },
       el("span", { class: "whisker" }), el("span", { class: "dot" })),
     el("span", {}, interval.map((end) => end.toFixed(1)).join(" – ")));
@@ -195,14 +196,14 @@ function glide(rows, old) {
 
 function drawMoved() {
   const base = shown.against === "anonymous" ? shown.anonymous : shown.before;
-  drawMoves(byId("moved"), base, shown.slate, shown.against === "anonymous" ? "A new user" : "Before");
+  drawMoves(byId("moved"), base, shown.slate, shown.against === "anonymous" ? t`A new user` : t`Before`);
 }
 
 /** Play the adaptation: the list before and after each of the last opinions, one after the other. */
 async function replay() {
   const said = opinions().reverse();
   if (!said.length) {
-    toast("Like something first: then there is something to replay.");
+    toast(t`Like something first: then there is something to replay.`);
     return;
   }
   const mine = ++playing;
@@ -215,8 +216,8 @@ async function replay() {
     if (mine !== playing) return;
     const known = first + step;
     const { title, item_id, kind } = said[known - 1];
-    drawMoves(byId("moved"), slates[step - 1], slates[step], known === 1 ? "Before any event" : `After ${count(known - 1, "event")}`,
-      `${kind === "dislike" ? "Not for you" : "You liked"}: ${title || item_id}`);
+    drawMoves(byId("moved"), slates[step - 1], slates[step], known === 1 ? t`Before any event` : t`After ${count(known - 1, "event")}`,
+      `${kind === "dislike" ? t`Not for you` : t`You liked`}: ${title || item_id}`);
     arrive(byId("moved"));
     await new Promise((done) => setTimeout(done, STEP_MS));
   }
@@ -252,8 +253,8 @@ async function tell(event, before) {
   press(itemId, takesBack(event) ? null : event.kind);
   try {
     await store(event);
-    toast(`${takesBack(event) ? "Taken back" : event.kind === "like" ? "Liked" : "Not for you"}: ${title}.`,
-      { kind: "said", seconds: 10, offer: "Undo", then: () => undo(event, before) });
+    toast(`${takesBack(event) ? t`Taken back` : event.kind === "like" ? t`Liked` : t`Not for you`}: ${title}.`,
+      { kind: "said", seconds: 10, offer: t`Undo`, then: () => undo(event, before) });
     await Promise.all([refresh(), drawQuestions()]);
   } catch (error) {
     press(itemId, opinionOf(itemId)?.kind);
@@ -303,15 +304,15 @@ async function tune() {
   }
 }
 
-const varietyWord = (share) => (Number(share) === 0 ? "as ranked" : Number(share) < 0.5 ? "some" : Number(share) < 0.9 ? "much" : "most");
+const varietyWord = (share) => (Number(share) === 0 ? t`as ranked` : Number(share) < 0.5 ? t`some` : Number(share) < 0.9 ? t`much` : t`most`);
 
 /** Attributes with few values, such as gender or occupation, may be told; finer ones are nobody's business here. */
 function drawProfile(categories) {
   const few = Object.entries(categories).filter(([, values]) => values.length > 1 && values.length <= 30).slice(0, 4);
   byId("about-you").replaceChildren(...few.map(([name, values]) => el("div", { class: "field" },
-    el("label", { for: `profile-${name}` }, `Your ${name.replaceAll("_", " ")} (if you like)`),
+    el("label", { for: `profile-${name}` }, t`Your ${name.replaceAll("_", " ")} (if you like)`),
     el("select", { id: `profile-${name}`, name },
-      el("option", { value: "" }, "not told"),
+      el("option", { value: "" }, t`not told`),
       values.map((value) => el("option", { value, selected: String(user.profile[name]) === String(value) }, String(value)))))));
 }
 
@@ -334,7 +335,7 @@ function question(one) {
     el("div", { class: "words" }, el("h3", {}, one.title), factLine(one.title, one.attributes)),
     el("div", { class: "acts" },
       rateButtons(one.title, null, (kind) => act(one.item_id, one.title, kind, null)),
-      el("button", { type: "button", class: "quiet-button", onclick: () => skip(one) }, "Don't know it")));
+      el("button", { type: "button", class: "quiet-button", onclick: () => skip(one) }, t`Don't know it`)));
 }
 
 async function skip(one) {
@@ -346,7 +347,7 @@ const moreQuestions = () => drawQuestions().catch((error) => tellFailure(error, 
 
 function drawProgress() {
   const done = Math.min(opinions().length, PERSONAL_AFTER);
-  const words = done < PERSONAL_AFTER ? `${done} of ${PERSONAL_AFTER} answers` : `${count(opinions().length, "answer")}`;
+  const words = done < PERSONAL_AFTER ? t`${done} of ${PERSONAL_AFTER} answers` : `${count(opinions().length, "answer")}`;
   byId("progress").setAttribute("aria-label", words);
   byId("progress").replaceChildren(
     el("span", { class: "dots", "aria-hidden": "true" }, Array.from({ length: PERSONAL_AFTER }, (_, n) => el("i", { class: n < done ? "on" : "" }))),
@@ -360,7 +361,7 @@ function drawTold() {
   byId("told").replaceChildren(...(told.length ? told.map((one) => el("li", { "data-item": one.item_id },
     el("span", { class: "told-title" }, one.title || one.item_id),
     el("span", { class: "acts" }, rateButtons(one.title || one.item_id, one.kind, (kind) => act(one.item_id, one.title, kind, null)))))
-    : [el("li", { class: "quiet" }, "Nothing yet. Three likes are enough to see a difference.")]));
+    : [el("li", { class: "quiet" }, t`Nothing yet. Three likes are enough to see a difference.`)]));
 }
 
 // ---------------------------------------------------------------- search
@@ -389,7 +390,7 @@ async function search() {
 function drawFound(items, words) {
   const now = new Map(opinions().map((one) => [one.item_id, one.kind]));
   byId("found").hidden = false;
-  byId("found-count").textContent = items.length ? `${count(items.length, "item")} found; arrow down to reach them.` : "Nothing found.";
+  byId("found-count").textContent = items.length ? t`${count(items.length, "item")} found; arrow down to reach them.` : t`Nothing found.`;
   byId("found").replaceChildren(...(items.length ? items.map((one) => el("div", { class: "hit", "data-item": one.item_id, tabindex: "-1", role: "group", "aria-label": one.title },
     tile(one),
     el("div", { class: "words" }, el("strong", {}, one.title), factLine(one.title, one.attributes)),
@@ -398,7 +399,7 @@ function drawFound(items, words) {
       byId("search").value = "";
       closeSearch();
       byId("search").focus();
-    })))) : [el("p", { class: "quiet" }, "No title holds ", el("q", {}, words), ".")]));
+    })))) : [el("p", { class: "quiet" }, t`No title holds `, el("q", {}, words), ".")]));
 }
 
 function closeSearch() {

@@ -160,6 +160,11 @@ def _round(
     stored = with_propensity(store.as_frame(), store.slates())
     new = without_known(as_training_rows(stored, scale), old.interactions.frame)
     if not new.height:
+        if stored.height:
+            raise BadInput(
+                f"the store holds nothing new: all its {stored.height:,} events were learned from "
+                "already; retrain when users have done more"
+            )
         raise BadInput(
             "the store holds no events to learn from; serve first, or check the store's url"
         )

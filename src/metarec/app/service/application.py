@@ -39,6 +39,7 @@ from metarec.app.service.request_conversion import ScoreRequest, answer_all
 from metarec.app.service.request_inputs import request_inputs_routes
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.thread_pools import Pools
+from metarec.app.service.translation import Translation
 from metarec.app.service.user_merging import merge_routes
 from metarec.app.service.users import user_routes
 from metarec.feedback import open_store
@@ -47,6 +48,7 @@ from metarec.feedback.registry import Registry
 from metarec.feedback.retention import remove_old
 from metarec.feedback.store import Store
 from metarec.recommendation.slate import Slate
+from metarec.runtime.language import language_of
 
 log = logging.getLogger("metarec.service")
 RETAIN_SECONDS = 600.0
@@ -142,6 +144,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
     app.add_middleware(Middleware, settings=settings, metrics=metrics)
+    app.add_middleware(Translation, default=language_of(settings.lang, asked_by="lang"))
     if (
         settings.cors_origins
     ):  # around the guard, whose refusals a browser would not show to the page otherwise

@@ -21,6 +21,7 @@ from metarec.feedback.events import Exposure, StoreUnavailable
 from metarec.feedback.experiment_counts import count_users
 from metarec.feedback.experiment_results import Results, broken_guardrails, results
 from metarec.feedback.experiments import (
+    Arm,
     ArmSettings,
     Experiment,
     ExperimentConflict,
@@ -69,8 +70,10 @@ class _Known:
     running: Experiment | None = None
     models: Mapping[str, Served] = field(default_factory=dict)
     """Version -> model, of every arm; the experiment is served once all are there."""
-    settings: ArmSettings = ArmSettings()
-    """Of the arm promoted last."""
+    settings: ArmSettings
+    """What holds outside the experiment where a request does not say."""
+    of_arm: Mapping[str, ArmSettings] = field(default_factory=dict)
+    """The same for each arm."""
 
 
 class Arms:
@@ -78,9 +81,9 @@ class Arms:
 
     def __init__(self, store: Store, live: LiveModel, settings: ServiceSettings) -> None:
         self._store, self._live, self._settings = store, live, settings
-        self._known = _Known()
+        self._known = _Known(settings=_over(ArmSettings(), settings))
         self._answers: Counter[tuple[str, int]] = Counter()
-        self._lock, self._looking = threading.Lock(), threading.Lock()
+        self._lock, self._looking, self._refreshing = (threading.Lock() for _ in range(3))
         self._results: tuple[str, Results] | None = None
         self._next = 0.0
         """When to count again, on the monotonic clock."""
@@ -93,7 +96,7 @@ class Arms:
     @property
     def settings(self) -> ArmSettings:
         """Settings of recommending where a request does not say, outside experiments."""
-        return _over(self._known.settings, self._settings)
+        return self._known.settings
 
     def outside(self) -> Placed:
         """What everybody gets."""
@@ -115,7 +118,7 @@ class Arms:
             return self.outside()
         return Placed(
             served=known.models[arm.model],
-            settings=_over(arm.settings, self._settings, known.settings),
+            settings=known.of_arm[arm.name],
             experiment=known.running,
             arm=arm.name,
         )
@@ -139,23 +142,27 @@ class Arms:
 
     def refresh(self) -> None:
         """Take up what was started, stopped or promoted, with the models it needs."""
-        before, running = self._known, running_experiment(self._store)
-        if before.running is not None and (running is None or running.name != before.running.name):
-            self._add_answers(before.running)
-        models: dict[str, Served] = {}
-        for arm in () if running is None else running.arms:
-            if running is None or arm.name in running.stopped or arm.model in models:
-                continue
-            try:
-                models[arm.model] = self._model(arm.model, before)
-            except Exception as error:  # whatever is wrong with it, the others go on
-                running = self._stop(running, arm.name, f"{arm.model} could not be loaded", error)
-                if running.status != "running":
-                    running = None
-                    break
-        self._known = _Known(
-            running=running, models=models, settings=settings_in_effect(self._store)
-        )
+        with self._refreshing:
+            before, running = self._known, running_experiment(self._store)
+            if before.running is not None and (
+                running is None or running.name != before.running.name
+            ):
+                self._count(before.running, time.time())  # to its end
+            models: dict[str, Served] = {}
+            while running is not None and (arm := _without_model(running, models)) is not None:
+                try:
+                    models[arm.model] = self._model(arm.model, before)
+                except Exception as error:  # whatever is wrong with it, the others go on
+                    why = f"{arm.model} could not be loaded"
+                    running = _if_running(self._stop(running, arm.name, why, error))
+            promoted = settings_in_effect(self._store)
+            arms = () if running is None else running.arms
+            self._known = _Known(
+                running=running,
+                models=models,
+                settings=_over(promoted, self._settings),
+                of_arm={arm.name: _over(arm.settings, self._settings, promoted) for arm in arms},
+            )
 
     def _model(self, version: str, before: _Known) -> Served:
         if version == self._live.serving:
@@ -180,21 +187,21 @@ class Arms:
             return self._results[1]
 
     def _counted(self, running: Experiment, now: float) -> Results:
-        self._add_answers(running)
-        for _ in range(MAX_BATCHES):
-            if not count_users(self._store, running, self._live.served.scale, now):
-                break
+        self._count(running, now)
         found = results(self._store, running, now)
         for arm, reason in broken_guardrails(running, found).items():
             if running.status == "running":
                 running = self._stop(running, arm, reason)
         return found
 
-    def _add_answers(self, running: Experiment) -> None:
+    def _count(self, running: Experiment, now: float) -> None:
         with self._lock:
             answers, self._answers = self._answers, Counter()
         if answers:
             add_answers(self._store, running.name, answers)
+        for _ in range(MAX_BATCHES):
+            if not count_users(self._store, running, self._live.served.scale, now):
+                break
 
     def _stop(
         self, running: Experiment, arm: str, reason: str, error: Exception | None = None
@@ -208,6 +215,18 @@ class Arms:
             return replace(running, status="stopped")
         audit_log.note_by_itself("experiment", **facts)
         return stopped
+
+
+def _without_model(running: Experiment, models: Mapping[str, Served]) -> Arm | None:
+    """An arm that is shown and whose model is not among these."""
+    for arm in running.arms:
+        if arm.name not in running.stopped and arm.model not in models:
+            return arm
+    return None
+
+
+def _if_running(experiment: Experiment) -> Experiment | None:
+    return experiment if experiment.status == "running" else None
 
 
 def _over(

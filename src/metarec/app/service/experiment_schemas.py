@@ -39,7 +39,11 @@ class ArmPlan(Shape):
 class GuardrailsPlan(Shape):
     """What stops an arm by itself; 0 switches a guardrail off."""
 
-    max_error_share: float = Field(0.02, ge=0.0, description="Share of slates that may fail.")
+    max_error_share: float = Field(
+        0.02,
+        ge=0.0,
+        description="How much higher than the control's the share of slates that fail may be.",
+    )
     max_latency_ratio: float = Field(
         3.0,
         ge=0.0,
@@ -155,10 +159,13 @@ class ArmNumbers(Shape):
     reward: float = Field(description="Items taken of one slate, the mean.")
     refusals: int = Field(description="Slates with a negative answer: hidden, disliked, returned.")
     answers: int = Field(description="Slates made, and tries to.")
-    error_share: float
-    p99_ms: float | None
-    different_items: int | None = Field(
-        description="Among the latest slates, equally many of each arm."
+    error_share: float = Field(description="Share of slates that failed or were refused.")
+    error_share_low: float = Field(description="Less 4 standard errors: surely higher.")
+    p99_ms: float | None = Field(description="99 in 100 slates were made within this.")
+    p99_low_ms: float | None = Field(description="Less 4 standard errors: surely longer.")
+    coverage_ratio: float | None = Field(
+        description="Different items among the latest slates over those in as many of the "
+        "control's; null where there are too few."
     )
 
 

@@ -199,7 +199,7 @@ def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
     misspelled one is noticed; probes may add what they like.
     """
     for route in routes:
-        if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
+        if isinstance(route, APIRoute) and route.path.startswith(("/v1/", "/mcp")):
             known = sorted(field.alias for field in route.dependant.query_params)
             route.app = _with_known_parameters(route.app, known)
 

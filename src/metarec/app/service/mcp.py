@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 
 from metarec import __version__
 from metarec.app.service import schemas
-from metarec.app.service.http import Json, Service
+from metarec.app.service.http import Json, Service, without_details
 from metarec.app.service.users import IS_REMEMBERED
 from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
@@ -102,16 +102,23 @@ def mcp_routes(service: Service, routes: Sequence[BaseRoute]) -> APIRouter:
 
     @router.post("/mcp", dependencies=service.keys.needs("read"), include_in_schema=False)
     async def mcp(request: Request) -> Response:
-        message: Any = None
+        answer = await answered(await request.body())
+        return Response(status_code=202) if answer is None else Json(answer)
+
+    async def answered(body: bytes) -> dict[str, Any] | None:
+        """What to answer; None to a notification, which is not answered."""
+        number: Any = None
         try:
-            message = _read(await request.body())
-            result = await _answer(message, endpoints)
+            message = _read(body)
+            if "id" not in message:
+                return None
+            number = _number(message["id"])
+            _check_version(message)
+            result = await _answer(message, endpoints, tell_details=service.store.is_sqlite)
         except Fault as fault:
             said = {"code": fault.code, "message": str(fault)}
-            return Json({"jsonrpc": "2.0", "id": _id_of(message), "error": said})
-        if "id" not in message:  # a notification, which is not answered
-            return Response(status_code=202)
-        return Json({"jsonrpc": "2.0", "id": message["id"], "result": result})
+            return {"jsonrpc": "2.0", "id": number, "error": said}
+        return {"jsonrpc": "2.0", "id": number, "result": result}
 
     return router
 
@@ -126,12 +133,22 @@ def _read(body: bytes) -> dict[str, Any]:
     return message
 
 
-def _id_of(message: Any) -> Any:
-    return message.get("id") if isinstance(message, dict) else None
+def _number(given: Any) -> str | int | float | None:
+    if given is None or (isinstance(given, str | int | float) and not isinstance(given, bool)):
+        return given
+    raise Fault(INVALID, "id must be a text or a number")
+
+
+def _check_version(message: Mapping[str, Any]) -> None:
+    if message.get("jsonrpc") != "2.0":
+        raise Fault(INVALID, "jsonrpc must be '2.0'")
 
 
 async def _answer(
-    message: dict[str, Any], endpoints: Mapping[str, Callable[..., Awaitable[Json]]]
+    message: dict[str, Any],
+    endpoints: Mapping[str, Callable[..., Awaitable[Json]]],
+    *,
+    tell_details: bool,
 ) -> dict[str, Any]:
     method, params = message["method"], message.get("params", {})
     if not isinstance(params, dict):
@@ -148,7 +165,7 @@ async def _answer(
     if method == "tools/list":
         return {"tools": [_described(name, tool) for name, tool in TOOLS.items()]}
     if method == "tools/call":
-        return await _called(params, endpoints)
+        return await _called(params, endpoints, tell_details=tell_details)
     raise Fault(UNKNOWN, f"there is no method {method[:80]!r}")
 
 
@@ -162,7 +179,10 @@ def _described(name: str, tool: Tool) -> dict[str, Any]:
 
 
 async def _called(
-    params: dict[str, Any], endpoints: Mapping[str, Callable[..., Awaitable[Json]]]
+    params: dict[str, Any],
+    endpoints: Mapping[str, Callable[..., Awaitable[Json]]],
+    *,
+    tell_details: bool,
 ) -> dict[str, Any]:
     name, given = params.get("name"), params.get("arguments", {})
     tool = TOOLS.get(name) if isinstance(name, str) else None
@@ -177,8 +197,9 @@ async def _called(
         errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
         return _said(validation_message(errors, given, "application/json"), is_error=True)
     except REFUSED as error:
-        said = error.detail if isinstance(error, HTTPException) else error
-        return _said(str(said), is_error=True)
+        said = str(error.detail if isinstance(error, HTTPException) else error)
+        is_telling = tell_details or not isinstance(error, StoreUnavailable)
+        return _said(said if is_telling else without_details(said), is_error=True)
     finally:
         IS_REMEMBERED.reset(before)
     return {**_said(answer.decode()), "structuredContent": orjson.loads(answer)}

@@ -13,6 +13,7 @@ import polars as pl
 from metarec.app.service.live_model import LiveModel
 from metarec.app.service.metrics import Metrics
 from metarec.feedback import tables
+from metarec.feedback.daily import Day, by_day
 from metarec.feedback.drift import Drift, RetrainRule, advise_retraining, measure_drift
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
@@ -38,6 +39,8 @@ class Measured:
     reasons: list[str] = field(default_factory=list)
     """To retrain."""
     outcomes: dict[str, float] = field(default_factory=dict)
+    days: list[Day] = field(default_factory=list)
+    """Slates of the last two weeks."""
 
 
 class Monitor:
@@ -56,6 +59,8 @@ class Monitor:
         self._last = Measured()
         self._next = 0.0
         """When to look again, on the monotonic clock."""
+        self._days: list[Day] = []
+        self._next_days = 0.0
 
     def look(self, now: float | None = None) -> Measured:
         """The last look, or a new one if that is too old, or one as of the moment `now`."""
@@ -81,7 +86,22 @@ class Monitor:
         )
         for name, value in (asdict(drift) if drift else {}).items():
             self._metrics.drift.labels(name).set(value)
-        return Measured(at=now, drift=drift, reasons=reasons, outcomes=self._outcomes(now))
+        return Measured(
+            at=now,
+            drift=drift,
+            reasons=reasons,
+            outcomes=self._outcomes(now),
+            days=self._by_day(now),
+        )
+
+    def _by_day(self, now: float) -> list[Day]:
+        """Counted more seldom: two weeks of slates are many."""
+        began = time.monotonic()
+        if self._next_days <= began:
+            self._days = by_day(self._store, self._live.served.scale, now)
+            took = time.monotonic() - began
+            self._next_days = began + max(EVERY_SECONDS, 5 * took / MAX_TIME)
+        return self._days
 
     def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
         """Measured on the latest events, without answers to experiments, which show what the

@@ -97,6 +97,7 @@ def operations_routes(service: Service) -> APIRouter:
             "drift": asdict(looked.drift) if looked.drift else None,
             "retraining_advised": looked.reasons,
             "outcomes": looked.outcomes,
+            "days": [asdict(day) for day in looked.days],
             "reports": report_names(live.folder),
         }
 

@@ -7,6 +7,8 @@ wish named.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import HTTPException
 
 from metarec.app.service.schemas import RecommendationRequest
@@ -14,6 +16,12 @@ from metarec.recommendation.filters import comparisons
 
 IN_LOOP = 3.0
 """Requests that cost more are answered in a thread for costly ones."""
+PER_EVENT = 0.02
+"""Plain slates that each event of a history adds where models look at all of them, as those of
+places do.
+"""
+BATCHES = 5.0
+"""A batch may cost so many of the dearest requests."""
 
 
 def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
@@ -55,3 +63,24 @@ def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
             f"service's setting `max_cost`",
         )
     return cost
+
+
+def check_batch(asked: Iterable[tuple[float, int]], most: float) -> None:
+    """Refuse a batch that costs too much together.
+
+    Args:
+        asked: of each request the plain slates that it costs, and the events of its history, stored
+            ones too.
+        most: plain slates that one request may cost.
+
+    Raises:
+        HTTPException: 422, if so.
+    """
+    costs = [max(cost, 1.0 + PER_EVENT * events) for cost, events in asked]
+    if sum(costs) > BATCHES * most:
+        fits = max(1, int(len(costs) * BATCHES * most / sum(costs)))
+        raise HTTPException(
+            422,
+            f"body.requests: together they cost as much as {sum(costs):.0f} plain slates, "
+            f"{BATCHES * most:g} are allowed; send about {fits} at once",
+        )

@@ -455,6 +455,7 @@ class User(Shape):
     events: list[StoredEvent] = Field(description="The latest, oldest first.")
     friends: int = Field(description="How many friends are kept; see /v1/users/{user_id}/friends.")
     slates: int = Field(description="How many slates shown to them are kept.")
+    experiments: dict[str, str] = Field(description="A/B experiment -> the arm they saw.")
 
 
 class Profile(Shape):
@@ -759,6 +760,29 @@ class Readiness(Shape):
     items: int
 
 
+class DayOfSlates(Shape):
+    """Slates of 24 hours, and how many of them were answered."""
+
+    until: float = Field(description="When the day ends, seconds since 1970.")
+    slates: int
+    clicked: int = Field(description="Slates with a positive answer.")
+    converted: int = Field(description="Slates answered by a kind that recommendations are for.")
+
+
+class RecentUser(Shape):
+    """A user of whom events came lately."""
+
+    user_id: str
+    events: int = Field(description="Of them among the latest events of all users.")
+    last: float = Field(description="Time of the newest, seconds since 1970.")
+
+
+class RecentUsers(Shape):
+    """Users with events among the latest of all, the newest first."""
+
+    users: list[RecentUser]
+
+
 class Status(Shape):
     """What an operator looks at."""
 
@@ -781,4 +805,5 @@ class Status(Shape):
         description="Slates shown over the last day, and the share with something liked among "
         "the latest of them, `slates_measured`."
     )
+    days: list[DayOfSlates] = Field(description="Of the last 14 days, the oldest first.")
     reports: list[str] = Field(description="Names for `GET /v1/reports/{name}`.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
+from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
 SCHEMA = "metarec"
@@ -106,6 +107,10 @@ class ServiceSettings:
     """Filter that every slate heeds, beside the request's own, such as `in_stock = true`; see the
     guide of filters.
     """
+    lang: str = ENGLISH
+    """Language of reasons, notes and errors where a client asks for none with Accept-Language:
+    `en` or `zh`.
+    """
     mcp: bool = False
     """Answer agents by the Model Context Protocol at `/mcp`, with tools that only read."""
     inline_items: int = 100_000
@@ -165,6 +170,10 @@ class ServiceSettings:
         ):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
+        try:
+            language_of(self.lang, asked_by="lang")
+        except UnknownLanguage as error:
+            raise BadInput(str(error)) from error
         if self.port > 65_535:
             raise BadInput(f"port must be 65535 or less, got {self.port}")
         for key, role in self.keys.items():

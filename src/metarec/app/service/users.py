@@ -7,9 +7,10 @@ import logging
 import math
 import secrets
 import time
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,8 +30,7 @@ from metarec.app.service.request_conversion import (
     request_of,
     stated_user,
 )
-from metarec.app.service.request_cost import IN_LOOP, cost_of
-from metarec.data.schema import BadInput
+from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of
 from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -85,20 +85,15 @@ def user_routes(service: Service) -> APIRouter:
             return arms.outside()
         return await service.read(lambda: arms.place(user_id))
 
-    async def slate_for(body: schemas.RecommendationRequest) -> dict[str, Any]:
+    async def prepared(body: schemas.RecommendationRequest) -> _Prepared:
         by = await placed(body.user_id)
-        started = time.perf_counter()
         try:
-            answer = await made_by(by, body)
-        except (HTTPException, BadInput, StoreUnavailable):
-            raise  # of whoever asked, or of the store
-        except Exception:
+            return await prepared_by(by, body)
+        except Exception:  # whatever it was, the control has its share of such
             service.arms.answered(by, None)
             raise
-        service.arms.answered(by, time.perf_counter() - started)
-        return answer
 
-    async def made_by(by: Placed, body: schemas.RecommendationRequest) -> dict[str, Any]:
+    async def prepared_by(by: Placed, body: schemas.RecommendationRequest) -> _Prepared:
         options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, settings.max_cost)
         if body.offset and options.explore:
@@ -116,12 +111,37 @@ def user_routes(service: Service) -> APIRouter:
         )
         if words_asked(request, served.model.ensemble.scorers):
             await service.live.warmed()
-        ask = ScoreRequest(served, request, options)
-        slate = (
-            await service.scorer.ask(ask)
-            if cost <= IN_LOOP
-            else (await service.pools.heavy.run(answer_all, [ask], np.random.default_rng()))[0]
+        return _Prepared(
+            body=body,
+            by=by,
+            ask=ScoreRequest(served, request, options),
+            cost=cost,
+            began=began,
+            without_store=without_store,
         )
+
+    async def aside(asked: Sequence[_Prepared]) -> list[Slate]:
+        asks = [one.ask for one in asked]
+        return await service.pools.heavy.run(answer_all, asks, np.random.default_rng())
+
+    async def scored(asked: _Prepared) -> Slate:
+        if asked.cost <= IN_LOOP:
+            return await service.scorer.ask(asked.ask)
+        return (await aside([asked]))[0]
+
+    async def slate_for(asked: _Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
+        started = time.perf_counter()
+        try:
+            answer = await told(asked, await slate)
+        except Exception:
+            service.arms.answered(asked.by, None)
+            raise
+        service.arms.answered(asked.by, time.perf_counter() - started)
+        return answer
+
+    async def told(asked: _Prepared, slate: Slate) -> dict[str, Any]:
+        body, by, began = asked.body, asked.by, asked.began
+        served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and settings.log_slates and IS_REMEMBERED.get():
@@ -149,7 +169,7 @@ def user_routes(service: Service) -> APIRouter:
                 served.known(request),
                 reasons,
                 notes,
-                without_store=without_store,
+                without_store=asked.without_store,
             )
             | {"arm": by.arm or None},
         )
@@ -162,7 +182,8 @@ def user_routes(service: Service) -> APIRouter:
         **answers(schemas.Recommendations, 501, 503),
     )
     async def recommend(body: schemas.RecommendationRequest) -> Json:
-        return Json(await slate_for(body))
+        asked = await prepared(body)
+        return Json(await slate_for(asked, scored(asked)))
 
     @router.post(
         "/v1/recommendations/batch",
@@ -172,21 +193,11 @@ def user_routes(service: Service) -> APIRouter:
         **answers(schemas.SlateBatch, 501, 503),
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
-        costs = [
-            cost_of(
-                one,
-                options_of(one, (await placed(one.user_id)).settings).explore,
-                settings.max_cost,
-            )
-            for one in body.requests
-        ]
-        if sum(cost for cost in costs if cost > IN_LOOP) > settings.max_cost:
-            raise HTTPException(
-                422,
-                f"the dear requests of this batch cost more than {settings.max_cost:g} plain "
-                f"slates together; send them one by one",
-            )
-        return Json({"slates": await asyncio.gather(*map(slate_for, body.requests))})
+        asked = [await prepared(one) for one in body.requests]
+        check_batch([(one.cost, len(one.ask.request.history)) for one in asked], settings.max_cost)
+        slates = asyncio.ensure_future(aside(asked))
+        answers = (slate_for(one, _at(slates, place)) for place, one in enumerate(asked))
+        return Json({"slates": await asyncio.gather(*answers)})
 
     @router.post(
         "/v1/events",
@@ -277,6 +288,19 @@ def user_routes(service: Service) -> APIRouter:
         return Json({"items": items, "notes": notes, "model_version": served.model.version})
 
     @router.get(
+        "/v1/users",
+        tags=["users"],
+        dependencies=admin,
+        summary="Users of whom events came lately",
+        **answers(schemas.RecentUsers, 503),
+    )
+    async def recent(k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
+        found = await service.read(lambda: store.recent_users(k))
+        return Json(
+            {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in found]}
+        )
+
+    @router.get(
         "/v1/users/{user_id:id}",
         tags=["users"],
         dependencies=read,
@@ -321,6 +345,24 @@ def user_routes(service: Service) -> APIRouter:
     return router
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """A request for a slate that was read and may be answered."""
+
+    body: schemas.RecommendationRequest
+    by: Placed
+    ask: ScoreRequest
+    cost: float
+    """Plain slates."""
+    began: float
+    """When it was asked, seconds since 1970."""
+    without_store: bool
+
+
+async def _at(slates: Awaitable[list[Slate]], place: int) -> Slate:
+    return (await slates)[place]
+
+
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
     """What the store holds of a user under the id they have now, with the `last` events; each
     part is empty, or 0, where there is nothing.
@@ -331,6 +373,7 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
         "profile": store.profile_of(user_id),
         "slates": store.slates_of(user_id),
         "friends": len(store.friends_of(user_id)),
+        "experiments": store.arms_of(user_id),
         "events": [
             {
                 "event_id": e.event_id,

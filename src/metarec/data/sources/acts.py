@@ -40,7 +40,7 @@ def with_kind(
     if flags:
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
-    refusing = [c for c, names in found.items() if _refuses(names, kinds)]
+    refusing = [c for c, names in found.items() if _are_acts(names, kinds)]
     if len(refusing) == 1:
         (column,) = refusing
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
@@ -97,18 +97,25 @@ def _by_flags(
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:
-    """The kinds that a column's cells are; none where some cell is no kind, or all are the same."""
+    """The names in a column's cells; none where fewer than half of them are kinds, or all are the
+    same.
+    """
     if column.dtype not in (pl.Utf8, pl.Categorical):
         return []
     names = nothing(column.cast(pl.Utf8)).drop_nulls().unique().sort().to_list()
     if not 2 <= len(names) <= MAX_KINDS:
         return []
-    return names if all(kinds.known(name) for name in names) else []
+    known = sum(kinds.known(name) for name in names)
+    return names if known >= 2 and known >= len(names) / 2 else []
 
 
-def _refuses(names: Sequence[str], kinds: Kinds) -> bool:
-    """Whether events of one of them would else be taken for the contrary of what they are."""
-    return any(kinds.of(name).sign in ("negative", "undo", "neutral") for name in names)
+def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:
+    """Whether all are kinds, and events of one of them would else be taken for the contrary of
+    what they are.
+    """
+    return not kinds.unknown(names) and any(
+        kinds.of(name).sign in ("negative", "undo", "neutral") for name in names
+    )
 
 
 def _noted(why: str) -> Finding:

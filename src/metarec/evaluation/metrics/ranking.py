@@ -12,6 +12,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.recommendation.rank import rank as order_by_score
+from metarec.runtime.gains import discounts, ndcg_of_hits
 
 
 def rank(
@@ -68,13 +69,23 @@ def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
         relevant: `[B]`, how many items are relevant for each user, listed or not.
         k: places looked at.
     """
-    gain = _discounts(k)
-    ideal = np.concatenate([[1.0], np.cumsum(gain)])[np.minimum(relevant, k)]
-    return np.where(relevant > 0, (_first(hits, k) @ gain) / ideal, 0.0)
+    return ndcg_of_hits(_first(hits, k), relevant)
 
 
-def _discounts(k: int) -> np.ndarray:
-    return 1.0 / np.log2(np.arange(2, k + 2))
+def gain_ndcg(ranked: np.ndarray, gains: np.ndarray, k: int) -> np.ndarray:
+    """NDCG with the gain of each relevant item, `sum_j gain_j / log2(j + 1)` over its best possible
+    value; `[B]` in [0, 1]. With gains that are all the same it is `ndcg`. Empty: 0.
+
+    Args:
+        ranked: item indexes `[B, K]`, K at least `k`, -1 for none.
+        gains: `[B, N]`, above 0 for relevant items and 0 for others.
+        k: places looked at.
+    """
+    discount = discounts(k)
+    got = np.where(ranked >= 0, np.take_along_axis(gains, np.maximum(ranked, 0), axis=1), 0.0)
+    places = min(k, gains.shape[1])
+    ideal = -np.sort(-gains, axis=1)[:, :places].astype(np.float64) @ discount[:places]
+    return np.where(ideal > 0, (_first(got, k) @ discount) / np.where(ideal > 0, ideal, 1.0), 0.0)
 
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
+from metarec.runtime.gains import discounts
+
 
 def mae(predicted: np.ndarray, actual: np.ndarray, owner: np.ndarray, users: int) -> np.ndarray:
     """Mean absolute error of each user, `mean |predicted - actual|`; `[users]`, 0 or more, NaN for
@@ -66,7 +68,7 @@ def _discounted(
     whose = owner[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=users))[:-1]])
     place = np.arange(len(order)) - start[whose]
-    weight = np.where(place < k, 1.0 / np.log2(place + 2.0), 0.0)
+    weight = np.where(place < k, discounts(k)[np.minimum(place, k - 1)], 0.0)
     return np.bincount(whose, weights=gain[order] * weight, minlength=users)
 
 

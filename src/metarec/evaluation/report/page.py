@@ -14,6 +14,7 @@ from metarec.evaluation.report.plots import (
 )
 from metarec.evaluation.report.text import head
 from metarec.runtime.extras import require
+from metarec.runtime.language import ENGLISH, translated_page
 
 if TYPE_CHECKING:
     from metarec.data.report import DataReport
@@ -23,7 +24,11 @@ TEMPLATE = Path(__file__).parent.parent / "templates" / "evaluation.html"
 
 
 def write_report(
-    path: str | Path, evaluation: Evaluation, *, data_report: DataReport | None = None
+    path: str | Path,
+    evaluation: Evaluation,
+    *,
+    data_report: DataReport | None = None,
+    language: str = ENGLISH,
 ) -> Path:
     """Write the report as one HTML file and return where it is.
 
@@ -32,6 +37,7 @@ def write_report(
             `evaluation.json` and `curve.csv`.
         evaluation: what was found.
         data_report: what cleaning removed, to be told on the same page.
+        language: of the page's fixed sentences, `en` or `zh`.
 
     Raises:
         MissingExtra: if matplotlib or jinja2 is missing (`pip install 'metarec[report]'`).
@@ -39,7 +45,7 @@ def write_report(
     import json
 
     target = Path(path)
-    page = to_html(evaluation, data_report=data_report)
+    page = translated_page(to_html(evaluation, data_report=data_report), language)
     if target.suffix.lower() not in {".html", ".htm"}:
         target.mkdir(parents=True, exist_ok=True)
         (target / "evaluation.json").write_text(

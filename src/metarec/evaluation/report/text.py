@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metarec.evaluation.measure import METRICS
+from metarec.runtime.language import ENGLISH, OUTPUT, SAID, translated_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from metarec.evaluation.examples import ShownEvent, ShownUser
 
 
-def to_text(evaluation: Evaluation, width: int = 120) -> str:
+def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH) -> str:
     """The learning curve, errors where there are values, the comparison, costs, some new users."""
     from rich.console import Console
+    from rich.table import Table
 
     console = Console(
         width=width,
@@ -30,14 +32,18 @@ def to_text(evaluation: Evaluation, width: int = 120) -> str:
     )
     with console.capture() as captured:
         for part in parts(evaluation):
-            console.print(part)
+            if isinstance(part, Table):
+                part.title = translated_lines(str(part.title), language, OUTPUT, SAID)
+            console.print(
+                translated_lines(part, language, OUTPUT, SAID) if isinstance(part, str) else part
+            )
     return captured.get().rstrip() + "\n"
 
 
 def parts(evaluation: Evaluation) -> list[RenderableType]:
     """What to print with `rich`, in order."""
     own = evaluation.domain_metric
-    metrics = dict.fromkeys(("ndcg@10", "recall@20", "mae", *(own or ())[:1]))
+    metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
     found: list[RenderableType] = [
         head(evaluation),
@@ -45,7 +51,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
     ]
     if own is not None:
         found += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
-    for metric in dict.fromkeys(("ndcg@10", "mae", *(own or ())[:1])):
+    for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
         comparison = evaluation.comparison(metric)
         if comparison is not None:
             found += ["", f"{METRICS[metric].label}: {comparison.sentence}"]

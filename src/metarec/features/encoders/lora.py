@@ -8,7 +8,6 @@ few hundred kilobytes.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,9 @@ from metarec.features.encoders.pretrained import (
     prompted_texts,
 )
 from metarec.runtime.extras import require
+from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.training import Watch, one_of, train
 
 ATTENTION_WEIGHTS = (
     "query",
@@ -174,12 +175,7 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     if not len(rows):
         return 0.0
     scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    gains = np.take_along_axis(asked[rows], order, axis=1) / np.log2(
-        np.arange(2, order.shape[1] + 2)
-    )
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(asked[rows].sum(axis=1), k) - 1]
-    return float((gains.sum(axis=1) / ideal).mean())
+    return float(ndcg_of_scores(scores, asked[rows], k).mean())
 
 
 @dataclass(kw_only=True)
@@ -234,33 +230,31 @@ class _Tuner:
         popularity = torch.from_numpy(
             np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32)
         )
-        best_score, best, waited = -np.inf, None, 0
-        for step in range(1, options.steps + 1):
+
+        def loss(done: int) -> Tensor | None:  # noqa: ARG001
             model.train()
-            items = np.sort(
-                rng.choice(
-                    self.learned, size=min(options.items_per_step, len(self.learned)), replace=False
-                )
-            )
-            loss = self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
-            if loss is not None:
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            schedule.step()
-            progress(
-                "fine-tune text encoder",
-                step / options.steps,
-                "" if loss is None else f"loss {loss.item():.3f}",
-            )
-            if step % options.check_every == 0 or step == options.steps:
-                adapter = _adapter(model, 2.0)
-                score, waited = self.score(adapter), waited + 1
-                if score > best_score:
-                    best_score, best, waited = score, copy.deepcopy(adapter), 0
-                if waited >= options.patience:
-                    break
-        return best_score, best
+            count = min(options.items_per_step, len(self.learned))
+            items = np.sort(rng.choice(self.learned, size=count, replace=False))
+            return self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
+
+        def tell(done: int, loss: float | None) -> None:
+            said = "" if loss is None else f"loss {loss:.3f}"
+            progress("fine-tune text encoder", done / options.steps, said)
+
+        found = train(
+            options.steps,
+            one_of(loss),
+            optimizer,
+            schedule=schedule,
+            watch=Watch(
+                quality=lambda: self.score(_adapter(model, 2.0)),
+                state=lambda: _adapter(model, 2.0),
+                every=options.check_every,
+                patience=options.patience,
+            ),
+            tell=tell,
+        )
+        return found.quality, found.state
 
     def score(self, adapter: Adapter | None) -> float:
         """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""

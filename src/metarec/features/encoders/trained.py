@@ -21,6 +21,7 @@ from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, unit_rows
 from metarec.features.encoders.counts import UNSPACED
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.training import Watch, train, weights_of
 
 KINDS = {"textcnn": "TextCNN", "gru": "GRU"}
 TOKEN = re.compile(rf"{UNSPACED.pattern}|[^\W_]+")
@@ -209,35 +210,36 @@ class TrainedEncoder:
         shuffled = rng.permutation(len(texts))
         evaluated, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
         optimizer = torch.optim.Adam(self._network.parameters(), lr=self.options.learning_rate)
-        best, waited, best_state = -np.inf, 0, None
-        for epoch in range(self.options.epochs):
+
+        def losses(epoch: int) -> Iterator[Any]:  # noqa: ARG001
             self._network.train()
             for rows in _steps(rng.permutation(learned), tokens, self.options.batch):
                 cosine = self._cosine(tokens, targets, rows)
-                loss = ((1 - cosine) * torch.from_numpy(weights[rows]).float()).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+                yield ((1 - cosine) * torch.from_numpy(weights[rows]).float()).mean()
             self._network.eval()
-            progress("train text encoder", (epoch + 1) / self.options.epochs)
-            if not len(evaluated):
-                continue
+
+        def quality() -> float:
             with torch.no_grad():
-                reached = float(
-                    np.average(
-                        self._cosine(tokens, targets, evaluated).numpy(), weights=weights[evaluated]
-                    )
-                )
-            waited += 1
-            if reached > best:
-                best, waited, self.held_out_cosine = reached, 0, reached
-                best_state = {
-                    name: value.clone() for name, value in self._network.state_dict().items()
-                }
-            if waited >= self.options.patience:
-                break
-        if best_state is not None:
-            self._network.load_state_dict(best_state)
+                cosine = self._cosine(tokens, targets, evaluated).numpy()
+            return float(np.average(cosine, weights=weights[evaluated]))
+
+        best = train(
+            self.options.epochs,
+            losses,
+            optimizer,
+            watch=Watch(
+                quality=quality,
+                state=lambda: weights_of(self._network),
+                every=1,
+                patience=self.options.patience,
+            )
+            if len(evaluated)
+            else None,
+            tell=lambda done, _: progress("train text encoder", done / self.options.epochs),
+        )
+        if best.state is not None:
+            self._network.load_state_dict(best.state)
+            self.held_out_cosine = best.quality
 
     def _cosine(self, tokens: list[list[int]], targets: np.ndarray, rows: np.ndarray) -> Any:
         import torch

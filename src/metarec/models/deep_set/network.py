@@ -25,8 +25,10 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories, PaddedHistories
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.config import ModelConfig, setting
+from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import ItemVectors
 from metarec.runtime.device import one_thread
+from metarec.runtime.training import Watch, one_of, train, weights_of
 
 VALUE_LEVELS = 5
 STEPS, MANY_USERS = 300, 3000
@@ -35,7 +37,7 @@ WATCHED, WATCH_EVERY = 150, 50
 """Training users held out to stop by, and steps between looks at them."""
 MANY_ITEMS = 8000
 """From this many items on, products with the catalog are large enough to share among threads."""
-MAX_LOGITS = 20_000
+MAX_LOGITS, SAMPLED = 4096, 2048
 """Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
 
 
@@ -193,29 +195,28 @@ def train_network(
             if behaviour.weights is None
             else behaviour.weights[learn] / behaviour.weights[learn].sum()
         )
-        best, best_state = np.inf, network.state_dict()
-        for step in range(1, steps + 1):
-            network.train()
-            users = rng.choice(
-                learn, min(sizes.users_per_step, len(learn)), replace=False, p=chance
-            )
-            optimizer.zero_grad()
-            # Torch leaves it untyped
-            _episode_loss(network, behaviour, users, rng).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            if watched and (step % WATCH_EVERY == 0 or step == steps):
-                with torch.inference_mode():
-                    loss = float(
-                        _episode_loss(network.eval(), behaviour, watch, np.random.default_rng(0))
-                    )
-                if loss < best:
-                    best, best_state = (
-                        loss,
-                        {name: value.clone() for name, value in network.state_dict().items()},
-                    )
-        network.load_state_dict(best_state)
+
+        def loss(done: int) -> Tensor:  # noqa: ARG001
+            count = min(sizes.users_per_step, len(learn))
+            users = rng.choice(learn, count, replace=False, p=chance)
+            return _episode_loss(network.train(), behaviour, users, rng)
+
+        def quality() -> float:
+            with torch.inference_mode():
+                seeded = np.random.default_rng(0)
+                return -float(_episode_loss(network.eval(), behaviour, watch, seeded))
+
+        best = train(
+            steps,
+            one_of(loss),
+            optimizer,
+            schedule=schedule,
+            clip=list(network.parameters()),
+            watch=Watch(quality=quality, state=lambda: weights_of(network), every=WATCH_EVERY)
+            if watched
+            else None,
+        )
+        network.load_state_dict(best.state or network.state_dict())
     return network.eval()
 
 
@@ -278,13 +279,8 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     """
     if n_items <= MAX_LOGITS:
         return torch.arange(n_items), torch.zeros(n_items)
-    positive = np.unique(liked)
-    rest = np.setdiff1d(rng.choice(n_items, MAX_LOGITS // 2, replace=False), positive)
-    stands_for = np.log((n_items - len(positive)) / max(len(rest), 1))
-    log_weight = np.concatenate([np.zeros(len(positive)), np.full(len(rest), stands_for)]).astype(
-        np.float32
-    )
-    return torch.from_numpy(np.concatenate([positive, rest])), torch.from_numpy(log_weight)
+    shown, log_weight = stand_ins(n_items, np.unique(liked), SAMPLED, rng)
+    return torch.from_numpy(shown), torch.from_numpy(log_weight)
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:

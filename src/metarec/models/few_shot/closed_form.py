@@ -40,17 +40,6 @@ def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ri
     return Ridge(weights=weights, factor=factor)
 
 
-def ridge_vectors(features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
-    """[B, D] the ridge solution of each task, `F' (F F' + noise I)^-1 y`.
-
-    Args:
-        features: [B, S, D]; rows of padding are 0.
-        targets: [B, S]; 0 for padding.
-        noise: one number above 0.
-    """
-    return torch.as_tensor(_RidgeVectors.apply(features, targets, noise))  # type: ignore[no-untyped-call]
-
-
 def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) -> Tensor:
     """[B, N] variance of each item's latent value after the support: `k_jj - k_jS (K + noise)^-1
     k_Sj`.
@@ -97,33 +86,6 @@ class _Solve(torch.autograd.Function):
         weights, factor = ctx.saved_tensors
         slope = torch.cholesky_solve(slope, factor)
         return -slope @ weights.transpose(-1, -2), slope, None
-
-
-class _RidgeVectors(torch.autograd.Function):
-    """p = F' a with a = (F F' + noise I)^-1 y. With b = (F F' + noise I)^-1 F dp: dF = a (dp - F'
-    b)' - b p', dy = b, dnoise = -a'b.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, targets: Tensor, noise: Tensor) -> Tensor:
-        turned = features.transpose(1, 2)
-        factor = torch.linalg.cholesky(torch.baddbmm(noise * _eye(turned), features, turned))
-        weights = torch.cholesky_solve(targets.unsqueeze(-1), factor)
-        vectors = turned @ weights
-        ctx.save_for_backward(features, factor, weights, vectors)
-        return vectors.squeeze(-1)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        _refuse_second_order()
-        features, factor, weights, vectors = ctx.saved_tensors
-        slope = slope.unsqueeze(-1)
-        back = torch.cholesky_solve(features @ slope, factor)
-        pull = slope - features.transpose(1, 2) @ back
-        by_features = torch.baddbmm(
-            weights @ pull.transpose(1, 2), back, vectors.transpose(1, 2), alpha=-1.0
-        )
-        return by_features, back.squeeze(-1), -(weights * back).sum()
 
 
 def _refuse_second_order() -> None:

@@ -2,9 +2,7 @@
 
 A weight is either shared, `[in, out]`, or stacked, one for each task, `[B, in, out]`; the same line
 of code serves both, so a whole batch of tasks goes through one batched matrix product and no loop
-over tasks is ever written. The arithmetic is that of `metarec.models.attention` (softmax written
-out, the affine part of a layer norm outside `F.layer_norm`), which is what makes second derivatives
-exact.
+over tasks is ever written. Attention and layer norm are those of `metarec.models.attention`.
 
 Shape letters: B tasks, T rows of a task, D width, G groups of tokens, L tokens of a group, H
 attention heads.
@@ -13,11 +11,12 @@ attention heads.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from metarec.models.attention import attended, normalized
 
 Params = dict[str, Tensor]
 """Weights by name; stacked ones have a leading axis of tasks."""
@@ -100,11 +99,9 @@ def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
     return x_BTD @ weight
 
 
-def layer_norm(params: Params, name: str, x_BTD: Tensor, eps: float = 1e-5) -> Tensor:
-    """Ba et al. 2016, arXiv:1607.06450, over the last axis."""
-    return torch.addcmul(
-        row(params[f"{name}.bias"]), standardized(x_BTD, eps), row(params[f"{name}.weight"])
-    )
+def layer_norm(params: Params, name: str, x_BTD: Tensor) -> Tensor:
+    """Over the last axis, with weights that may be each task's own."""
+    return normalized(x_BTD, row(params[f"{name}.weight"]), row(params[f"{name}.bias"]))
 
 
 def attention(
@@ -129,15 +126,9 @@ def attention(
         _by_head(linear(params, f"{name}.{part}", x_BTD), tokens, heads)
         for part in ("query", "key", "value")
     )
-    weights = times_turned(q_XLd, k_XLd) / math.sqrt(width // heads)
-    if is_visible is not None:
-        hidden = (
-            ~is_visible
-            if is_visible.ndim == 2
-            else (~is_visible).repeat_interleave(len(weights) // tasks, dim=0)
-        )
-        weights = weights.masked_fill(hidden, torch.finfo(weights.dtype).min)
-    mixed = times(softmax(weights), v_XLd)
+    if is_visible is not None and is_visible.ndim == 3:
+        is_visible = is_visible.repeat_interleave(len(q_XLd) // tasks, dim=0)
+    mixed = attended(q_XLd, k_XLd, v_XLd, is_visible)
     together = (
         mixed.view(-1, heads, tokens, width // heads).transpose(1, 2).reshape(tasks, rows, width)
     )
@@ -160,8 +151,8 @@ def block(
 ) -> Tensor:
     """One pre-norm Transformer layer: attention, then two linear layers with GELU between.
 
-    Weights have the names of `metarec.models.attention.Block`, so those of a trained tower can be
-    adapted (`params_of`).
+    Weights have the names of `metarec.models.attention.Block`, and the arithmetic is its own; here
+    each task may have weights of its own.
     """
     x_BTD = x_BTD + attention(
         params,
@@ -171,7 +162,7 @@ def block(
         heads=heads,
         is_visible=is_visible,
     )
-    wide = gelu(
+    wide = F.gelu(
         linear(params, f"{name}.feed_forward.0", layer_norm(params, f"{name}.norm_feed", x_BTD))
     )
     return x_BTD + linear(params, f"{name}.feed_forward.3", wide)
@@ -220,211 +211,5 @@ def new_block(
     return norms | {key: value for layer in (*attention, *feed) for key, value in layer.items()}
 
 
-def params_of(module: nn.Module, prefix: str = "") -> Params:
-    """The weights of a torch module by name, linear ones turned to `[in, out]`, as
-    `prefix.NAME`.
-    """
-    turned = {
-        f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)
-    }
-    return {
-        (f"{prefix}.{name}" if prefix else name): (
-            value.detach().T if name in turned else value.detach()
-        ).clone()
-        for name, value in module.named_parameters()
-    }
-
-
 def _uniform(shape: tuple[int, ...], bound: float, draw: torch.Generator) -> Tensor:
     return torch.empty(shape).uniform_(-bound, bound, generator=draw)
-
-
-def gelu(x: Tensor) -> Tensor:
-    """`x Phi(x)` with the normal distribution's Phi (Hendrycks and Gimpel 2016, arXiv:1606.08415).
-    Two derivatives, no third.
-    """
-    return torch.as_tensor(_Gelu.apply(x))  # type: ignore[no-untyped-call]
-
-
-def standardized(x: Tensor, eps: float) -> Tensor:
-    """Each row (last axis) with mean 0 and variance 1: layer normalisation before its scale and
-    shift. Two derivatives, no third.
-    """
-    return torch.as_tensor(_Standardized.apply(x, eps))  # type: ignore[no-untyped-call]
-
-
-def softmax(x: Tensor) -> Tensor:
-    """Softmax over the last axis; any derivative."""
-    return torch.as_tensor(_Softmax.apply(x))  # type: ignore[no-untyped-call]
-
-
-def times(a: Tensor, b: Tensor) -> Tensor:
-    """`a b` for each matrix of a batch, [B, L, M] and [B, M, N]; any derivative, and so below."""
-    return torch.as_tensor(_Times.apply(a, b))  # type: ignore[no-untyped-call]
-
-
-def times_turned(a: Tensor, b: Tensor) -> Tensor:
-    """`a b'` of [B, L, M] and [B, N, M]."""
-    return torch.as_tensor(_TimesTurned.apply(a, b))  # type: ignore[no-untyped-call]
-
-
-def turned_times(a: Tensor, b: Tensor) -> Tensor:
-    """`a' b` of [B, M, L] and [B, M, N]."""
-    return torch.as_tensor(_TurnedTimes.apply(a, b))  # type: ignore[no-untyped-call]
-
-
-class _Gelu(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return F.gelu(x)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        return torch.as_tensor(_GeluSlope.apply(slope, *ctx.saved_tensors))  # type: ignore[no-untyped-call]
-
-
-class _GeluSlope(torch.autograd.Function):
-    """`slope gelu'(x)`, with `gelu''(x) = phi(x) (2 - x^2)`."""
-
-    @staticmethod
-    def forward(ctx: Any, slope: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(slope, x)
-        return torch.as_tensor(torch.ops.aten.gelu_backward(slope, x))
-
-    @staticmethod
-    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, Tensor]:
-        _refuse_third_order()
-        slope, x = ctx.saved_tensors
-        square = x * x
-        density = (square * (-0.5 / math.log(2.0))).exp2_()  # a quarter of the time of `exp`
-        bend = (
-            density.mul_(square.sub_(2.0))
-            .mul_(pull)
-            .mul_(slope)
-            .mul_(-1.0 / math.sqrt(2.0 * math.pi))
-        )
-        return torch.ops.aten.gelu_backward(pull, x), bend
-
-
-class _Standardized(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
-        width = x.shape[-1:]
-        z, mean, scale = torch.native_layer_norm(
-            x, width, x.new_ones(width), x.new_zeros(width), eps
-        )  # slower without them
-        ctx.save_for_backward(x, z, mean, scale)
-        return z
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return torch.as_tensor(_StandardizedSlope.apply(slope, *ctx.saved_tensors)), None  # type: ignore[no-untyped-call]
-
-
-class _StandardizedSlope(torch.autograd.Function):
-    """`J g` with `J = s (I - 1 1'/D - z z'/D)`, symmetric; z the standardized row, s one over its
-    deviation.
-
-    Pulled by u, the slope by g is `J u`; the slope of `u' J g` by x follows from `dz/dx = J` and
-    `ds/dx = -s^2 z / D`: `-s (s (cov(u, g) - a b) z + b J g + a J u)` with a and b the means of `g
-    z` and of `u z`.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, slope: Tensor, x: Tensor, z: Tensor, mean: Tensor, scale: Tensor
-    ) -> Tensor:
-        by_x = _pulled(slope, x, mean, scale)
-        ctx.save_for_backward(slope, x, z, mean, scale, by_x)
-        return by_x
-
-    @staticmethod
-    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        _refuse_third_order()
-        slope, x, z, mean, scale, by_x = ctx.saved_tensors
-        by_slope = _pulled(pull, x, mean, scale)
-        a, b, both = (_mean_product(*pair) for pair in ((slope, z), (pull, z), (pull, slope)))
-        covariance = both - pull.mean(-1, keepdim=True) * slope.mean(-1, keepdim=True)
-        bend = z * (scale.square() * (a * b - covariance))
-        return (
-            by_slope,
-            bend.addcmul_(by_x, -scale * b).addcmul_(by_slope, -scale * a),
-            None,
-            None,
-            None,
-        )
-
-
-def _pulled(slope: Tensor, x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    by_x, _, _ = torch.ops.aten.native_layer_norm_backward(
-        slope, x, x.shape[-1:], mean, scale, None, None, [True, False, False]
-    )
-    return torch.as_tensor(by_x)
-
-
-def _mean_product(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).mean(-1, keepdim=True)
-
-
-def _refuse_third_order() -> None:
-    if torch.is_grad_enabled():  # so it is under `create_graph=True`
-        raise RuntimeError(
-            "derivatives are written out to the second; a third needs F.gelu and F.layer_norm in "
-            "their place"
-        )
-
-
-class _Softmax(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        shares = (x - x.amax(-1, keepdim=True)).exp_()
-        shares /= shares.sum(-1, keepdim=True)
-        ctx.save_for_backward(shares)
-        return shares
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (shares,) = ctx.saved_tensors
-        return torch.as_tensor(shares * (slope - (shares * slope).sum(-1, keepdim=True)))
-
-
-class _Times(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return torch.bmm(a, b)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        return times_turned(slope, b) if wanted[0] else None, turned_times(a, slope) if wanted[
-            1
-        ] else None
-
-
-class _TimesTurned(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return torch.bmm(a, b.transpose(1, 2))
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        return times(slope, b) if wanted[0] else None, turned_times(slope, a) if wanted[1] else None
-
-
-class _TurnedTimes(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return torch.bmm(a.transpose(1, 2), b)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        return times_turned(b, slope) if wanted[0] else None, times(a, slope) if wanted[1] else None

@@ -18,6 +18,9 @@ from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.offsets import Offsets
+from metarec.models.ridge import from_content, with_one
+from metarec.models.sampling import stand_ins
 
 FACTORS, CONTENT = 32, 32
 KNOWN_FROM = 1
@@ -64,13 +67,10 @@ class ItemColumns:
             projection=projection,
             cold=np.zeros((projection.shape[1] + 1, factors.shape[1] + 1), np.float32),
         )
-        inputs = columns._with_one(columns.content(behaviour.content))
+        projected = columns.content(behaviour.content)
         targets = np.concatenate([factors, popularity[:, None]], axis=1)[known]
-        penalty = COLD_RIDGE * np.diag([*np.ones(projection.shape[1]), 1e-6])
-        cold = np.linalg.solve(
-            inputs[known].T @ inputs[known] + penalty, inputs[known].T @ targets
-        ).astype(np.float32)
-        predicted = inputs @ cold
+        cold = from_content(projected[known], targets, COLD_RIDGE).astype(np.float32)
+        predicted = with_one(projected) @ cold
         return cls(
             factors=np.where(known[:, None], factors, predicted[:, :-1]).astype(np.float32),
             popularity=np.where(known, popularity, predicted[:, -1]).astype(np.float32),
@@ -93,7 +93,7 @@ class ItemColumns:
             content_only: leave the collaborative factors out.
         """
         projected = self.content(content)
-        predicted = self._with_one(projected[len(self.factors) :]) @ self.cold
+        predicted = with_one(projected[len(self.factors) :]) @ self.cold
         factors = np.concatenate([self.factors, predicted[:, :-1]])
         popularity = np.concatenate([self.popularity, predicted[:, -1]]).astype(np.float32)
         columns = (
@@ -128,10 +128,6 @@ class ItemColumns:
                 for name in ("factors", "popularity", "center", "projection", "cold")
             }
         )
-
-    @staticmethod
-    def _with_one(projected: np.ndarray) -> np.ndarray:
-        return np.concatenate([projected, np.ones((len(projected), 1), np.float32)], axis=1)
 
 
 def _leading(centred: np.ndarray) -> np.ndarray:
@@ -190,14 +186,12 @@ class ItemFeatures:
         anchors: int = ANCHORS,
     ) -> ItemFeatures:
         """Features with anchors drawn uniformly; all items are anchors where they are few."""
-        count = min(anchors, len(columns))
-        drawn = np.sort(rng.choice(len(columns), size=count, replace=False))
-        stands_for = float(np.log(len(columns) / count))
+        drawn, log_weights = stand_ins(len(columns), np.zeros(0, np.int64), anchors, rng)
         return cls(
             columns=columns,
             bias=columns.new_zeros(len(columns)) if bias is None else bias.to(columns.dtype),
             anchors=torch.from_numpy(drawn),
-            anchor_weights=columns.new_full((count,), stands_for),
+            anchor_weights=torch.from_numpy(log_weights).to(columns.dtype),
         )
 
     @classmethod
@@ -311,22 +305,20 @@ class ValueScale:
             if liked.any()
             else high
         )
-        mean, owners = float(values.mean()) if len(values) else 0.0, histories.owners
-        user, item = np.zeros(len(histories)), np.zeros(behaviour.n_items)
-        for _ in range(ROUNDS):
-            left = values - mean - user[owners]
-            item = np.bincount(histories.items, left, behaviour.n_items) / (
-                np.bincount(histories.items, minlength=behaviour.n_items) + ITEM_DAMPING
-            )
-            left = values - mean - item[histories.items]
-            user = np.bincount(owners, left, len(histories)) / (histories.lengths + USER_DAMPING)
-        left = values - mean - item[histories.items]
+        offsets = Offsets.of(
+            histories,
+            behaviour.n_items,
+            item_damping=ITEM_DAMPING,
+            user_damping=USER_DAMPING,
+            rounds=ROUNDS,
+        )
+        left = offsets.above_items(histories)
         return cls(
             low=low,
             high=high,
             middle=middle,
-            mean=mean,
-            item_offsets=item.astype(np.float32),
+            mean=offsets.mean,
+            item_offsets=offsets.items.astype(np.float32),
             spread=float(left.std()) or 1.0,
         )
 

@@ -10,14 +10,18 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch
+from metarec.models.sampling import stand_ins
 
 Prior = Params
 """What meta-training learns: where every task starts."""
 
+MIN_OTHERS = 256
+"""Items of a sample of the catalog beside those that were liked, at least."""
 Objective = Literal["ranking", "rating"]
 """ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
 values.
@@ -79,8 +83,7 @@ class Learner(Protocol):
         ...
 
 
-@runtime_checkable
-class KnowsItsUncertainty(Protocol):
+class UncertainLearner(Learner, Protocol):
     """A learner that also says how sure it is."""
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
@@ -106,19 +109,11 @@ def ask(
         return Question(items=items.take(query.items), query=query)
     if len(items) <= candidates_most:
         return Question(items=items, query=query)
-    liked = torch.unique(query.items[query.is_real])
-    others = torch.ones(len(items), dtype=torch.bool)
-    others[liked] = False
-    rest = torch.nonzero(others).squeeze(-1).numpy()
-    drawn = torch.from_numpy(
-        rng.choice(rest, size=min(len(rest), max(candidates_most - len(liked), 256)), replace=False)
-    )
-    shown = torch.cat([liked, drawn])
+    liked = torch.unique(query.items[query.is_real]).numpy()
+    others = max(candidates_most - len(liked), MIN_OTHERS)
+    shown, log_weights = map(torch.from_numpy, stand_ins(len(items), liked, others, rng))
     place = torch.zeros(len(items), dtype=torch.int64)
     place[shown] = torch.arange(len(shown))
-    log_weights = torch.cat(
-        [torch.zeros(len(liked)), torch.full((len(drawn),), float(np.log(len(rest) / len(drawn))))]
-    )
     is_candidate = None if query.is_candidate is None else query.is_candidate[:, shown]
     return Question(
         items=items.take(shown),
@@ -142,6 +137,56 @@ def adapted_loss(
 ) -> Tensor:
     """The episodic loss most learners have: adapt on the support, answer the query."""
     return question_loss(learner, prior, learner.adapt(prior, batch.support, items), question)
+
+
+class Episodic:
+    """The loss of most learners: adapt on the support, answer the query."""
+
+    def loss(
+        self: Learner,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Adapt on the support, answer the query."""
+        return adapted_loss(self, prior, batch, question, items)
+
+
+class Gaussian:
+    """The loss of a learner that knows its uncertainty; its prior holds `noise`."""
+
+    def loss(
+        self: UncertainLearner,
+        prior: Prior,
+        batch: TaskBatch,
+        question: Question,
+        items: ItemFeatures,
+        draw: torch.Generator,
+    ) -> Tensor:
+        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood,
+        which also fits the noise.
+        """
+        if self.objective == "ranking":
+            return adapted_loss(self, prior, batch, question, items)
+        params, asked = self.adapt(prior, batch.support, items), question.items
+        mean, spread = self.score(prior, params, asked), self.spread(prior, params, asked)
+        return gaussian_loss(mean, spread, question)
+
+
+def gaussian_loss(mean: Tensor, spread: Tensor, question: Question) -> Tensor:
+    """Negative log-likelihood of the query's values (nats, without the constant), a mean over
+    events and then tasks.
+    """
+    query = question.query
+    surprise = 0.5 * ((query.values - mean) / spread).square() + spread.log()
+    return task_mean(surprise, query.is_real).sum() / query.is_real.any(-1).sum().clamp(min=1)
+
+
+def noise_of(prior: Prior) -> Tensor:
+    """Variance of a value around what is expected of it, above 0."""
+    return F.softplus(prior["noise"]) + 1e-3
 
 
 def task_mean(values: Tensor, is_real: Tensor) -> Tensor:

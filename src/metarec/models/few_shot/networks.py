@@ -54,6 +54,16 @@ class Body(Protocol):
         ...
 
 
+def _both_scores(
+    body: Body, params: Params, support: Support, items: ItemFeatures
+) -> tuple[Tensor, Tensor]:
+    """Of the support and of the anchors, by what is known of the whole task."""
+    whole = params | body.keep(params, support, items)
+    asked = items.take(support.items), items.take(items.anchors)
+    own, anchors = (body.score(whole, some) for some in asked)
+    return own, anchors
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
     """An item's columns joined with the user's profile, through ReLU layers to a score (MeLU,
@@ -87,10 +97,7 @@ class MLPBody:
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
         """One pass over each task's support, one over the anchors."""
-        whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(
-            whole, items.take(items.anchors)
-        )
+        return _both_scores(self, params, support, items)
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The profile, embedded if it is to be; an unknown one is all zeros."""
@@ -145,11 +152,8 @@ class TwoTowerBody:
     def support_scores(
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
-        """The user before the support against its items and the anchors."""
-        whole = params | self.keep(params, support, items)
-        return self.score(whole, items.take(support.items)), self.score(
-            whole, items.take(items.anchors)
-        )
+        """One pass over each task's support, one over the anchors."""
+        return _both_scores(self, params, support, items)
 
     # The protocol's signature
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
@@ -254,35 +258,3 @@ class MLPHead:
                 x_BTD = x_BTD + linear(params, "context_in", row(context_BC))
             x_BTD = F.relu(x_BTD)
         return linear(params, "out", x_BTD).squeeze(-1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerHead:
-    """Rows that are short token sequences: pre-norm blocks, the mean over tokens, one number for
-    each row.
-    """
-
-    width: int
-    tokens: int
-    heads: int = 2
-    hidden: int = 128
-    layers: int = 1
-    lora: int = 0
-
-    def init(self, draw: torch.Generator) -> Params:
-        """Fresh weights."""
-        params: Params = {}
-        for layer in range(self.layers):
-            params |= new_block(f"block.{layer}", self.width, self.hidden, draw, lora=self.lora)
-        norm = {"norm.weight": torch.ones(self.width), "norm.bias": torch.zeros(self.width)}
-        return params | norm | new_linear("out", self.width, 1, draw)
-
-    def __call__(self, params: Params, x_BTLD: Tensor) -> Tensor:
-        """[B, T] scores of T rows with L tokens each."""
-        x_BTD = x_BTLD.flatten(1, 2)
-        for layer in range(self.layers):
-            x_BTD = block(params, f"block.{layer}", x_BTD, tokens=self.tokens, heads=self.heads)
-        pooled = (
-            layer_norm(params, "norm", x_BTD).view(len(x_BTD), -1, self.tokens, self.width).mean(2)
-        )
-        return linear(params, "out", pooled).squeeze(-1)

@@ -166,20 +166,6 @@ class FittedLearner:
         """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
         return self.scale.told(self.scores(histories, profiles), self.view)
 
-    def spreads(self, histories: Histories, profiles: np.ndarray) -> np.ndarray | None:
-        """[B, N] standard deviations of `values` (of log-scores when ranking), from a learner that
-        knows its uncertainty; else None.
-        """
-        spread = getattr(self.learner, "spread", None)
-        if spread is None:
-            return None
-        unit = {
-            "liking": 1.0,
-            "unit": self.scale.high - self.scale.low,
-            "residual": self.scale.spread,
-        }[self.view]
-        return np.asarray(unit * self._in_parts(histories, profiles, spread), dtype=np.float32)
-
     def chances(
         self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:

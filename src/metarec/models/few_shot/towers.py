@@ -91,3 +91,17 @@ def shrunk_mean(values: Tensor, is_real: Tensor, kappa: Tensor) -> Tensor:
     their mean with many.
     """
     return ((values * is_real).sum(-1) / (is_real.sum(-1) + F.softplus(kappa))).unsqueeze(-1)
+
+
+def level_of(support: Support, kappa: Tensor, objective: Objective) -> Tensor:
+    """[B, 1] how high a task rates; 0 where it is about ranking."""
+    if objective == "ranking":
+        return torch.zeros(len(support), 1, dtype=support.values.dtype)
+    return shrunk_mean(support.values, support.is_real, kappa)
+
+
+def worth_of(prior: Params, support: Support, objective: Objective) -> Tensor:
+    """[B, S] what a regression is to explain: values, or what liking and disliking are worth."""
+    if objective == "rating":
+        return support.values
+    return prior["worth"][0] + prior["worth"][1] * support.values

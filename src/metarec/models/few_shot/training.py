@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metarec.models.config import ModelConfig, setting
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Learner, Prior, ask
 from metarec.models.few_shot.tasks import Tasks
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.training import Watch, one_of, train
 
 FASTER = 3.0
 """Single numbers and vectors (noise, scales, step sizes) have further to go than matrices: their
@@ -81,29 +83,36 @@ def meta_train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         outer, lambda step: _pace(step, training.outer_steps)
     )
-    best, best_quality = _frozen(prior), -np.inf
-    for step in range(1, training.outer_steps + 1):
+
+    def loss(done: int) -> Tensor:  # noqa: ARG001
         batch = tasks.sample(training.tasks_per_step, rng)
         noisy = (batch.items or items).with_noise(training.dropout, draw)
         question = ask(
             learner.objective, batch.query, noisy, rng, candidates_most=training.candidates_most
         )
-        loss = learner.loss(prior, batch, question, noisy, draw)
-        outer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(prior.values(), 1.0)
-        outer.step()
-        schedule.step()
-        if step % training.evaluate_every == 0 or step == training.outer_steps:
-            quality = validate(_frozen(prior)) if validate else float(step)
-            if quality > best_quality:
-                best, best_quality = _frozen(prior), quality
-            progress(
-                learner.name,
-                step / training.outer_steps,
-                f"{learner.objective} loss {loss.item():.3f}",
-            )
-    return best
+        return learner.loss(prior, batch, question, noisy, draw)
+
+    def tell(done: int, loss: float | None) -> None:
+        if done % training.evaluate_every == 0 or done == training.outer_steps:
+            said = f"{learner.objective} loss {loss:.3f}"
+            progress(learner.name, done / training.outer_steps, said)
+
+    best = train(
+        training.outer_steps,
+        one_of(loss),
+        outer,
+        schedule=schedule,
+        clip=list(prior.values()),
+        watch=None
+        if validate is None
+        else Watch(
+            quality=lambda: validate(_frozen(prior)),
+            state=lambda: _frozen(prior),
+            every=training.evaluate_every,
+        ),
+        tell=tell,
+    )
+    return best.state or _frozen(prior)
 
 
 def _pace(step: int, steps: int) -> float:

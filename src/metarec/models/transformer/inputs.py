@@ -1,5 +1,5 @@
-"""Histories as the input of Transformers: item, kind, value and time since the event before, and
-the circumstances that a request states.
+"""Histories as the input of Transformers: item, kind, strength, value and time since the event
+before, and the circumstances that a request states.
 
 Kinds and scales are learned from training histories; a kind that was never met there is unknown.
 """
@@ -26,6 +26,8 @@ class SequenceInputs:
     """[B, L] int64: 0 unknown, then the kinds met in training."""
     values: np.ndarray
     """[B, L] float32, mean 0 and spread 1 over training events."""
+    strengths: np.ndarray
+    """[B, L] float32 in (0, 1]: weight of the event's kind; 0 where padded."""
     gaps: np.ndarray
     """[B, L] float32: log(1 + seconds since the event before), of spread 1; 0 for the first and
     where time is unknown.
@@ -90,6 +92,7 @@ class SequenceReader:
             items=padded(newest.items, np.int64),
             kinds=padded(np.where(newest.kinds < self.n_kinds, newest.kinds, 0), np.int64),
             values=padded((newest.values - self.value_mean) / self.value_spread, np.float32),
+            strengths=padded(newest.strengths, np.float32),
             gaps=padded(gaps, np.float32),
             is_real=padded(np.ones(len(newest.items)), bool),
             circumstances=self._stated(codes, len(newest)),

@@ -153,7 +153,8 @@ class SequenceTransformer(nn.Module):
         assert items_BL.shape[1] < self.place.num_embeddings, (
             "histories are cut to max_events before they come here"
         )
-        who_BLD = items_ND[items_BL]
+        # A weak act is heard less from the start, before training finds what its kind means.
+        who_BLD = items_ND[items_BL] * inputs["strengths"][..., None]
         if masked_BL is not None:
             who_BLD = torch.where(masked_BL[..., None], self.mask, who_BLD)
         numbers = torch.stack([inputs["values"], inputs["gaps"]], dim=-1)

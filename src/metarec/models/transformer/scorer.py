@@ -97,7 +97,7 @@ class Transformer:
     reader: SequenceReader
     config: TransformerConfig = TransformerConfig()
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"item", "order", "rating", "kind", "time", "context", "profile"}
+        {"item", "order", "rating", "strength", "kind", "time", "context", "profile"}
     )
 
     @classmethod

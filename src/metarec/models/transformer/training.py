@@ -18,6 +18,7 @@ from metarec.models.transformer.inputs import SequenceInputs, SequenceReader
 from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.runtime.progress import Progress, silent
+from metarec.runtime.training import Watch, one_of, train, weights_of
 
 CANDIDATES = 256
 """Items that a large catalog is sampled to where every pair of a user and an item costs a pass of
@@ -128,7 +129,7 @@ def _run(
     validate: Callable[[SequenceTransformer], float] | None,
     progress: Progress,
 ) -> SequenceTransformer:
-    """The loop: warm-up, cosine, clipping, early stopping."""
+    """Warm-up, cosine, clipping, early stopping."""
     plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
     decayed = [
         p for name, p in model.named_parameters() if not (p.dim() < 2 or name.endswith("residual"))
@@ -144,32 +145,39 @@ def _run(
             * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(1.0, step / training.steps))))
         ),
     )
-    best, best_state, waited = -np.inf, None, 0
-    for step in range(1, training.steps + 1):
-        model.train()
+
+    def loss(done: int) -> Tensor:  # noqa: ARG001
         users = rng.choice(usable, size=min(training.users_per_step, len(usable)), replace=False)
-        loss = objective(model, users, rng)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        progress("pre-train", step / training.steps, f"loss {loss.item():.3f}")
-        if validate is not None and step % training.check_every == 0:
-            model.eval()
-            with torch.no_grad():
-                reached = validate(model)
-            waited += 1
-            if reached > best:
-                best, waited = reached, 0
-                best_state = {
-                    name: value.detach().clone() for name, value in model.state_dict().items()
-                }
-            if waited >= training.patience:
-                break
-    if best_state is not None:
-        model.load_state_dict(best_state)
+        return objective(model.train(), users, rng)
+
+    best = train(
+        training.steps,
+        one_of(loss),
+        optimizer,
+        schedule=schedule,
+        clip=list(model.parameters()),
+        watch=None if validate is None else _watch(model, validate, training),
+        tell=lambda done, loss: progress("pre-train", done / training.steps, f"loss {loss:.3f}"),
+    )
+    model.load_state_dict(best.state or model.state_dict())
     return model.eval()
+
+
+def _watch(
+    model: SequenceTransformer,
+    validate: Callable[[SequenceTransformer], float],
+    training: SequenceTraining,
+) -> Watch[dict[str, Tensor]]:
+    def quality() -> float:
+        with torch.no_grad():
+            return validate(model.eval())
+
+    return Watch(
+        quality=quality,
+        state=lambda: weights_of(model),
+        every=training.check_every,
+        patience=training.patience,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,21 @@ from torch.nn import functional as F
 from metarec.models.few_shot.closed_form import solve, variance_left
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
-from metarec.models.few_shot.learners.ridge import gaussian_loss
-from metarec.models.few_shot.tasks import Support, TaskBatch
-from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score, products
+from metarec.models.few_shot.learner import Gaussian, Objective, Prior, noise_of
+from metarec.models.few_shot.tasks import Support
+from metarec.models.few_shot.towers import (
+    dot,
+    embed,
+    first_user,
+    new_trunk,
+    prior_score,
+    products,
+    worth_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeepKernel:
+class DeepKernel(Gaussian):
     """A Gaussian process whose kernel compares embeddings: linear, plus how close they lie, plus
     the user's level.
 
@@ -45,15 +52,11 @@ class DeepKernel:
         """The support with its weights, and what the variance needs."""
         v = embed(prior, items.take(support.items))
         user = first_user(prior, support)
-        targets = (
-            support.values
-            if self.objective == "rating"
-            else prior["worth"][0] + prior["worth"][1] * support.values
-        )
+        targets = worth_of(prior, support, self.objective)
         kernel = self._kernel(prior, v, v) + F.softplus(
             prior["session"]
         )  # what early events share and later ones do not
-        ridge = solve(kernel, targets - dot(user, v), self._noise(prior), support.is_real)
+        ridge = solve(kernel, targets - dot(user, v), noise_of(prior), support.is_real)
         return {
             "user": user,
             "support": v,
@@ -81,27 +84,9 @@ class DeepKernel:
         cross = self._kernel(prior, v, params["support"]) * params["is_real"].unsqueeze(1)
         latent = variance_left(linear * v.square().sum(-1) + near + level, cross, params["factor"])
         return (
-            (latent + self._noise(prior)).sqrt()
+            (latent + noise_of(prior)).sqrt()
             if self.objective == "rating"
             else prior["gain"].abs() * latent.sqrt()
-        )
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood."""
-        if self.objective == "ranking":
-            return adapted_loss(self, prior, batch, question, items)
-        params = self.adapt(prior, batch.support, items)
-        return gaussian_loss(
-            self.score(prior, params, question.items),
-            self.spread(prior, params, question.items),
-            question,
         )
 
     def _kernel(self, prior: Prior, v: Tensor, support_v: Tensor) -> Tensor:
@@ -113,6 +98,3 @@ class DeepKernel:
         linear, near, level = F.softplus(prior["variances"])
         close = torch.exp(-apart.clamp(min=0.0) / F.softplus(prior["width"]))
         return torch.as_tensor(linear * inner + near * close + level)
-
-    def _noise(self, prior: Prior) -> Tensor:
-        return F.softplus(prior["noise"]) + 1e-3

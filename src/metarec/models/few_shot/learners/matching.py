@@ -10,21 +10,21 @@ from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
-from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.learner import Episodic, Objective, Prior
+from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
     first_user,
+    level_of,
     new_trunk,
     prior_score,
     products,
-    shrunk_mean,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matching:
+class Matching(Episodic):
     """An item's score is its support's values, weighed by attention to each event's resemblance.
 
     Vinyals et al. 2016, arXiv:1606.04080, without full-context embeddings. Attention also has an
@@ -49,11 +49,7 @@ class Matching:
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support as unit vectors with their values, beside what the profile says."""
-        level = (
-            shrunk_mean(support.values, support.is_real, prior["kappa"])
-            if self.objective == "rating"
-            else torch.zeros(len(support), 1, dtype=support.values.dtype)
-        )
+        level = level_of(support, prior["kappa"], self.objective)
         return {
             "user": first_user(prior, support),
             "keys": F.normalize(embed(prior, items.take(support.items)), dim=-1),
@@ -75,14 +71,3 @@ class Matching:
             + params["level"]
             + prior_score(prior, items, self.objective)
         )
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        """Adapt on the support, answer the query."""
-        return adapted_loss(self, prior, batch, question, items)

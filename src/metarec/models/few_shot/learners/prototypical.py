@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
-from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.learner import Episodic, Objective, Prior
+from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
@@ -23,7 +23,7 @@ from metarec.models.few_shot.towers import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prototypical:
+class Prototypical(Episodic):
     """Items score by their squared distance to what the user disliked less that to what they
     liked.
 
@@ -75,14 +75,3 @@ class Prototypical:
             else prior_score(prior, items, self.objective)
         )
         return gain[1] * distance(params["disliked"]) - gain[0] * distance(params["liked"]) + known
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        """Adapt on the support, answer the query."""
-        return adapted_loss(self, prior, batch, question, items)

@@ -13,13 +13,21 @@ from torch.nn import functional as F
 from metarec.models.few_shot.closed_form import solve, variance_left
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss, task_mean
-from metarec.models.few_shot.tasks import Support, TaskBatch
-from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score, products
+from metarec.models.few_shot.learner import Gaussian, Objective, Prior, noise_of
+from metarec.models.few_shot.tasks import Support
+from metarec.models.few_shot.towers import (
+    dot,
+    embed,
+    first_user,
+    new_trunk,
+    prior_score,
+    products,
+    worth_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RidgeLearner:
+class RidgeLearner(Gaussian):
     """A Gaussian prior over a user's weights on learned item features, updated exactly by each
     event.
 
@@ -62,13 +70,9 @@ class RidgeLearner:
             first_user(prior, support) if self.learns_mean else v.new_zeros(len(support), self.dim)
         )
         level = F.softplus(prior["level"])
-        targets = (
-            support.values
-            if self.objective == "rating"
-            else prior["worth"][0] + prior["worth"][1] * support.values
-        )
+        targets = worth_of(prior, support, self.objective)
         kernel = v @ v.transpose(-1, -2) + level + F.softplus(prior["session"])
-        ridge = solve(kernel, targets - dot(user, v), self._noise(prior), support.is_real)
+        ridge = solve(kernel, targets - dot(user, v), noise_of(prior), support.is_real)
         return {
             "user": user + (ridge.weights.unsqueeze(-1) * v).sum(1),
             "level": level * ridge.weights.sum(-1, keepdim=True),
@@ -92,42 +96,10 @@ class RidgeLearner:
         cross = products(v, params["support"]) + level * params["is_real"].unsqueeze(1)
         latent = variance_left(v.square().sum(-1) + level, cross, params["factor"])
         return (
-            (latent + self._noise(prior)).sqrt()
+            (latent + noise_of(prior)).sqrt()
             if self.objective == "rating"
             else prior["gain"].abs() * latent.sqrt()
         )
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood,
-        which also fits the noise.
-        """
-        if self.objective == "ranking":
-            return adapted_loss(self, prior, batch, question, items)
-        params = self.adapt(prior, batch.support, items)
-        return gaussian_loss(
-            self.score(prior, params, question.items),
-            self.spread(prior, params, question.items),
-            question,
-        )
-
-    def _noise(self, prior: Prior) -> Tensor:
-        return F.softplus(prior["noise"]) + 1e-3
-
-
-def gaussian_loss(mean: Tensor, spread: Tensor, question: Question) -> Tensor:
-    """Negative log-likelihood of the query's values (nats, without the constant), a mean over
-    events and then tasks.
-    """
-    query = question.query
-    surprise = 0.5 * ((query.values - mean) / spread).square() + spread.log()
-    return task_mean(surprise, query.is_real).sum() / query.is_real.any(-1).sum().clamp(min=1)
 
 
 def bayesian_ridge(*, objective: Objective = "ranking", dim: int = 32) -> RidgeLearner:

@@ -10,21 +10,21 @@ from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective, Prior, Question, adapted_loss
-from metarec.models.few_shot.tasks import Support, TaskBatch
+from metarec.models.few_shot.learner import Episodic, Objective, Prior
+from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     by_task,
     dot,
     embed,
     first_user,
+    level_of,
     new_trunk,
     prior_score,
-    shrunk_mean,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Siamese:
+class Siamese(Episodic):
     """Both items through one tower; a weighted L1 distance says how alike they are; likeness
     carries the event's value over.
 
@@ -48,11 +48,7 @@ class Siamese:
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support's embeddings, and how much each event's likeness counts."""
-        level = (
-            shrunk_mean(support.values, support.is_real, prior["kappa"][1])
-            if self.objective == "rating"
-            else torch.zeros(len(support), 1, dtype=support.values.dtype)
-        )
+        level = level_of(support, prior["kappa"][1], self.objective)
         share = (
             (support.values - level)
             * support.is_real
@@ -79,14 +75,3 @@ class Siamese:
             + params["level"]
             + prior_score(prior, items, self.objective)
         )
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        """Adapt on the support, answer the query."""
-        return adapted_loss(self, prior, batch, question, items)

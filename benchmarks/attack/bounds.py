@@ -1,0 +1,51 @@
+"""What an attack found beside what it may find: printed as passed or failed, written as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing measured and its bound."""
+
+    what: str
+    measured: Any
+    bound: str
+    """In words."""
+    holds: bool
+
+
+def at_most(what: str, measured: float, most: float) -> Check:
+    """A number that may be `most`."""
+    return Check(what=what, measured=measured, bound=f"at most {most:g}", holds=measured <= most)
+
+
+def none_of(what: str, found: Sequence[Any], tried: int) -> Check:
+    """Nothing may have been found in so many tries."""
+    told = {"tried": tried, "found": list(found)[:10], "n_found": len(found)}
+    return Check(what=what, measured=told, bound="none", holds=not found and tried > 0)
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """What every attack takes."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
+    parser.add_argument("--json", type=Path, help="Write what was found to this file.")
+    return parser
+
+
+def conclude(checks: Sequence[Check], found: Any, out: Path | None) -> None:
+    """Tell each check; exit code 1 where one fails."""
+    for check in checks:
+        said = json.dumps(check.measured) if isinstance(check.measured, dict) else check.measured
+        print(f"{'passed' if check.holds else 'FAILED'}: {check.what}: {said} ({check.bound})")
+    if out is not None:
+        whole = {"checks": [asdict(check) for check in checks], "found": found}
+        out.write_text(json.dumps(whole, indent=2, default=str) + "\n")
+    if not all(check.holds for check in checks):
+        raise SystemExit(1)

@@ -1,0 +1,76 @@
+"""Model folders that somebody changed: each must be refused in one line, by the library and by the
+command line.
+
+    python benchmarks/attack/tampering.py [--json FILE]
+
+Cut, longer, missing and flipped files; links, pipes and folders in place of files; a configuration
+whose digest is right and whose content is not; NaN, other shapes and types, headers without end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
+
+# The tests' own ways, found once their folder is on the path (hence E402).
+from bounds import arguments, conclude, none_of  # noqa: E402
+
+from metarec.app.cli import main as command_line  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
+from metarec.runtime.artefacts import BrokenArtefact  # noqa: E402
+from runtime.test_tampering import BROKEN  # noqa: E402
+from served_model import saved_model  # noqa: E402
+
+
+def loaded(model: Path) -> str:
+    """What is wrong with how the library takes a folder; empty if nothing is."""
+    try:
+        Recommender.load(model)
+    except BrokenArtefact as error:
+        return "" if str(model) in str(error) else f"does not name the folder: {error}"
+    except Exception as error:
+        return f"uncaught {type(error).__name__}: {error}"
+    return "silent"
+
+
+def commanded(model: Path) -> str:
+    """What is wrong with how the command line takes it."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            command_line(["recommend", str(model), "--rated", "s01=5"])
+    except SystemExit as end:
+        lines = said.getvalue().strip().splitlines()
+        return "" if end.code == 2 and len(lines) == 1 else f"exit {end.code}, {len(lines)} lines"
+    except BaseException as error:
+        return f"uncaught {type(error).__name__}: {error}"
+    return "silent"
+
+
+def main() -> None:
+    options = arguments(__doc__).parse_args()
+    found: dict[str, dict[str, str]] = {"library": {}, "command line": {}}
+    takers: dict[str, Callable[[Path], str]] = {"library": loaded, "command line": commanded}
+    for name, change in BROKEN.items():
+        for taker, take in takers.items():
+            with tempfile.TemporaryDirectory() as folder:
+                model = Path(shutil.copytree(saved_model(), Path(folder) / "model"))
+                change(model)
+                if wrong := take(model):
+                    found[taker][name] = wrong
+    checks = [
+        none_of(f"folders not refused in one line by the {taker}", list(wrong), len(BROKEN))
+        for taker, wrong in found.items()
+    ]
+    conclude(checks, found, options.json)
+
+
+if __name__ == "__main__":
+    main()

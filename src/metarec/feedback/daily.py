@@ -1,0 +1,70 @@
+"""Slates of each of the last days and how many were answered, counted by the store itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from metarec.feedback import tables
+from metarec.feedback.outcomes import ValueScale
+from metarec.feedback.store import Store
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """One day of 24 hours."""
+
+    until: float
+    """When it ends, seconds since 1970."""
+    slates: int
+    """Slates shown."""
+    clicked: int
+    """Slates of that day with a positive answer."""
+    converted: int
+    """Slates of that day answered by a kind that recommendations are for."""
+
+
+def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[Day]:
+    """The last days before `now` (seconds since 1970), the oldest first.
+
+    Raises:
+        StoreUnavailable: if the store does not answer.
+    """
+    slates, events = tables.slates.c, tables.events.c
+    ago: Any = (now - slates.timestamp) / DAY
+    ago = sa.cast(ago if store.is_sqlite else sa.func.floor(ago), sa.Integer)
+    is_recent = (slates.timestamp > now - days * DAY) & (slates.timestamp <= now)
+    shown = sa.select(ago, sa.func.count()).where(is_recent).group_by(ago)
+    joined = tables.slates.join(tables.events, events.slate_id == slates.slate_id)
+    answered = sa.select(ago, sa.func.count(slates.slate_id.distinct())).select_from(joined)
+    kinds = (
+        sa.select(events.kind)
+        .where(events.slate_id.is_not(None), events.timestamp > now - days * DAY)
+        .distinct()
+    )
+    with store.reading() as connection:
+
+        def counted(query: sa.Select[Any]) -> dict[int, int]:
+            return {int(day): int(number) for day, number in connection.execute(query)}
+
+        def by_kinds(some: Collection[str]) -> dict[int, int]:
+            return counted(answered.where(is_recent, events.kind.in_(some)).group_by(ago))
+
+        said = [str(kind) for kind in connection.execute(kinds).scalars()]
+        positive = [kind for kind in said if scale.kinds.of(kind).sign == "positive"]
+        targets = [kind for kind in positive if kind in (scale.target_kinds or positive)]
+        all_shown, clicked, converted = counted(shown), by_kinds(positive), by_kinds(targets)
+    return [
+        Day(
+            until=now - day * DAY,
+            slates=all_shown.get(day, 0),
+            clicked=clicked.get(day, 0),
+            converted=converted.get(day, 0),
+        )
+        for day in range(days - 1, -1, -1)
+    ]

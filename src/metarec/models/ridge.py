@@ -1,0 +1,42 @@
+"""One ridge regression of many targets, and what content tells of items that nobody met by it.
+
+Regressions of each user's own events are in `ridge_rows`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+FREE = 1e-6
+"""Pull of a constant that is to be free."""
+
+
+def ridge(
+    inputs: Float[np.ndarray, "rows columns"],
+    outputs: Float[np.ndarray, "rows targets"],
+    penalty: float | Float[np.ndarray, "columns"],
+) -> Float[np.ndarray, "columns targets"]:
+    """The weights W that minimise |inputs W - outputs|^2 + penalty |W|^2.
+
+    Args:
+        penalty: pull towards zero, one for all or one for each column.
+    """
+    own = np.broadcast_to(np.asarray(penalty, inputs.dtype), inputs.shape[1:])
+    gram = inputs.T @ inputs + np.diag(own)
+    return np.asarray(np.linalg.solve(gram, inputs.T @ outputs))
+
+
+def from_content(
+    content: Float[np.ndarray, "items columns"],
+    known: Float[np.ndarray, "items targets"],
+    penalty: float,
+) -> Float[np.ndarray, "weights targets"]:
+    """[C + 1, K] what content, and a constant that is free, say of what is known of items."""
+    pulls = np.append(np.full(content.shape[1], penalty), FREE)
+    return ridge(with_one(content), known, pulls)
+
+
+def with_one(content: Float[np.ndarray, "items columns"]) -> Float[np.ndarray, "items more"]:
+    """[N, C + 1] content, and a constant beside it."""
+    return np.concatenate([content, np.ones((len(content), 1), content.dtype)], axis=1)

@@ -1,0 +1,232 @@
+"""Messages in the reader's language: English is what the code says, a table says it in another.
+
+A table holds whole sentences with holes: `"k must be {} or more" = "k 必须不小于 {1}"`. A sentence
+is matched as a whole and its holes are taken over as they are; `{1*}` is a hole that is itself
+looked up. What no table holds stays English. Tables are `translations/LANGUAGE/AREA.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
+from unicodedata import east_asian_width
+
+ENVIRONMENT = "METAREC_LANG"
+ENGLISH = "en"
+LANGUAGES = (ENGLISH, "zh")
+TABLES = Path(__file__).parent / "translations"
+ERRORS, SAID, OUTPUT, WORDS = "errors", "said", "output", "words"
+"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these."""
+HOLE = "{}"
+MAX_LENGTH = 4_000
+"""Longer texts are no messages and stay as they are."""
+MAX_DEPTH = 4
+"""Of sentences within sentences."""
+MAX_HEADER = 200
+_FILLED = re.compile(r"\{(\d+)(\*?)\}")
+_LEAD = re.compile(r"\s*(?:[-•*] )?")
+_RANK = re.compile(r"\d+ {2,}")
+_GAP = re.compile(r" {2,}")
+_TEXT = re.compile(r"(<(script|style|pre|svg)\b.*?</\2>)|>([^<>]+)<", re.DOTALL)
+SENTENCES = {
+    "error": (ERRORS, SAID),
+    **dict.fromkeys(
+        "about advice facts in_model message notes notice problem reason reasons "
+        "retraining_advised sentence shows verdict warnings why".split(),
+        (SAID, OUTPUT),
+    ),
+}
+"""Names under which answers hold sentences, and the areas these are looked up in."""
+AS_SENT = {"attributes", "profile", "context", "settings", "fields"}
+"""Names under which answers hold what users and catalogs say."""
+
+
+class UnknownLanguage(ValueError):
+    """No table is there for the language that was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """One sentence with holes."""
+
+    parts: tuple[str, ...]
+    """What stands before, between and after the holes."""
+    to: str
+
+    def holes(self, text: str) -> list[str] | None:
+        """What fills the holes; None where the text is another sentence. Each part is sought once,
+        from where the one before ended, so the work grows with the text and no faster.
+        """
+        first, *middle, last = self.parts
+        end = len(text) - len(last)
+        if not text.startswith(first) or not text.endswith(last) or end < len(first):
+            return None
+        found, at = [], len(first)
+        for part in middle:
+            here = text.find(part, at, end)
+            if here < 0:
+                return None
+            found.append(text[at:here])
+            at = here + len(part)
+        return [*found, text[at:end]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The sentences of one area in one language."""
+
+    exact: Mapping[str, str]
+    templates: tuple[Template, ...]
+    """The most telling first, see `_order`."""
+
+
+def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
+    """The language that a name such as `zh`, `zh-CN` or `zh_CN.UTF-8` means; none is English.
+
+    Raises:
+        UnknownLanguage: if there are no tables for it.
+    """
+    plain = re.split(r"[-_.@]", name.strip().lower())[0]
+    if plain in ("", "c", "posix"):
+        return ENGLISH
+    if plain not in LANGUAGES:
+        raise UnknownLanguage(f"{asked_by} must be one of {', '.join(LANGUAGES)}, got {name!r}")
+    return plain
+
+
+def accepted(header: str, default: str) -> str:
+    """The language that an Accept-Language header asks for first among those there are, else the
+    default.
+    """
+    wanted = []
+    for place, part in enumerate(header[:MAX_HEADER].lower().split(",")):
+        name, _, quality = part.strip().partition(";q=")
+        language = name.strip().split("-")[0]
+        if language in LANGUAGES and (weight := _weight(quality)) > 0:
+            wanted.append((-weight, place, language))
+    return min(wanted)[2] if wanted else default
+
+
+def _weight(quality: str) -> float:
+    try:
+        return float(quality.strip() or 1.0)
+    except ValueError:
+        return 0.0
+
+
+def translated(text: str, language: str, *areas: str) -> str:
+    """The sentence in the language, as the first of these areas that knows it says it."""
+    if language == ENGLISH or len(text) > MAX_LENGTH:
+        return text
+    return _translated(text, language, areas, MAX_DEPTH) or text
+
+
+def translated_lines(text: str, language: str, *areas: str) -> str:
+    """A text line by line; indentation and bullets stay."""
+    if language == ENGLISH:
+        return text
+    return "\n".join(_line(line, language, areas) for line in text.split("\n"))
+
+
+def translated_answer(value: Any, language: str, name: str | None = None) -> Any:
+    """Plain data with the sentences in it, known by the names they stand under, in the language."""
+    if language == ENGLISH or name in AS_SENT:
+        return value
+    if isinstance(value, dict):
+        return {key: translated_answer(one, language, str(key)) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [translated_answer(one, language, name) for one in value]
+    if isinstance(value, str) and name in SENTENCES:
+        return translated(value, language, *SENTENCES[name])
+    return value
+
+
+def translated_page(html: str, language: str) -> str:
+    """A report's fixed sentences in the language, and its `lang` saying so; scripts, styles,
+    figures and what is printed as it is stay.
+    """
+    if language == ENGLISH:
+        return html
+
+    def spoken(found: re.Match[str]) -> str:
+        if found[3] is None:
+            return found[0]
+        text = unescape(found[3])
+        joined = " ".join(text.split())
+        said = translated(joined, language, OUTPUT, SAID)
+        told = translated_lines(text, language, OUTPUT, SAID) if said == joined else said
+        return f">{escape(told, quote=False)}<"
+
+    return _TEXT.sub(spoken, html.replace('lang="en"', f'lang="{language}"', 1))
+
+
+def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
+    """A line without its indentation and bullet; of a table's, each of its columns."""
+    said = _LEAD.sub("", line, count=1)
+    lead = line[: len(line) - len(said)]
+    if _RANK.match(said):
+        return line  # a place of a slate: what follows is a title
+    cells, gaps = _GAP.split(said), _GAP.findall(said)
+    spoken = [translated(cell, language, *areas) for cell in cells]
+    widths = [display_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]
+    padded = [
+        new + " " * max(1, width - display_width(new))
+        for new, width in zip(spoken, widths, strict=False)
+    ]
+    return lead + "".join([*padded, spoken[-1]])
+
+
+def display_width(text: str) -> int:
+    """Places that a text takes on a terminal."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+@lru_cache(maxsize=4096)
+def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) -> str | None:
+    for area in areas if depth == MAX_DEPTH else (*areas, WORDS):
+        table = _table(language, area)
+        if (exact := table.exact.get(text)) is not None:
+            return exact
+        for template in table.templates:
+            if (holes := template.holes(text)) is not None:
+                return _filled(template.to, holes, language, areas, depth)
+    return None
+
+
+def _filled(to: str, holes: list[str], language: str, areas: tuple[str, ...], depth: int) -> str:
+    def one(found: re.Match[str]) -> str:
+        said = holes[int(found[1]) - 1]
+        if not found[2] or depth == 0:
+            return said
+        return _translated(said, language, areas, depth - 1) or said
+
+    return _FILLED.sub(one, to)
+
+
+@cache
+def _table(language: str, area: str) -> Table:
+    file = TABLES / language / f"{area}.toml"
+    said = tomllib.loads(file.read_text(encoding="utf-8"))
+    templates = (
+        Template(parts=tuple(english.split(HOLE)), to=to)
+        for english, to in said.items()
+        if HOLE in english
+    )
+    return Table(
+        exact={english: to for english, to in said.items() if HOLE not in english},
+        templates=tuple(sorted(templates, key=_order)),
+    )
+
+
+def _order(template: Template) -> tuple[bool, bool, int]:
+    """Sentences that begin with a word of their own first, then those that end with one: what wraps
+    other sentences does, and must be taken off before these are looked up. Then the longest.
+    """
+    own = sum(map(len, template.parts))
+    return not template.parts[0], not template.parts[-1], -own

@@ -1,0 +1,109 @@
+"""The loop that trains every network: gradient steps, looks at held-out data, the best state kept,
+an end in time.
+
+What is learned, from what and for what stays with each network; here is only the order of things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Generic[State]):
+    """How training is looked at."""
+
+    quality: Callable[[], float]
+    """How good the network is on held-out data; higher is better."""
+    state: Callable[[], State]
+    """A copy of what is learned so far."""
+    every: int
+    """Rounds between two looks; there is one after the last round too."""
+    patience: int | None = None
+    """Looks without a better one before training stops; None: it never stops early."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best(Generic[State]):
+    """The best state that was seen."""
+
+    quality: float = -inf
+    state: State | None = None
+    """None where nobody looked, or never saw a number."""
+
+
+def train(
+    rounds: int,
+    losses: Callable[[int], Iterable[Tensor | None]],
+    optimizer: torch.optim.Optimizer,
+    *,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    clip: Sequence[Tensor] = (),
+    watch: Watch[State] | None = None,
+    tell: Callable[[int, float | None], None] = lambda done, loss: None,  # noqa: ARG005
+) -> Best[State]:
+    """Make the steps of each round, and look now and then.
+
+    Args:
+        rounds: how many rounds, at most.
+        losses: the losses of a round (from 1), each asked for after the step on the one before;
+            None where there is nothing to step on.
+        schedule: stepped after each round.
+        clip: parameters whose gradient is cut to norm 1.
+        tell: hears rounds done and the last loss of the round.
+    """
+    best, waited = Best[State](), 0
+    for done in range(1, rounds + 1):
+        told = None
+        for loss in losses(done):
+            told = _stepped(loss, optimizer, clip)
+        if schedule is not None:
+            schedule.step()
+        tell(done, told)
+        if watch is None or (done % watch.every and done < rounds):
+            continue
+        quality, waited = watch.quality(), waited + 1
+        if quality > best.quality:
+            best, waited = Best(quality=quality, state=watch.state()), 0
+        if watch.patience is not None and waited >= watch.patience:
+            break
+    return best
+
+
+def _stepped(
+    loss: Tensor | None, optimizer: torch.optim.Optimizer, clip: Sequence[Tensor]
+) -> float | None:
+    """One step down a loss; the loss as a number."""
+    if loss is None:
+        return None
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if clip:
+        from torch.nn.utils import clip_grad_norm_
+
+        clip_grad_norm_(clip, 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's state."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def one_of(make: Callable[[int], Tensor | None]) -> Callable[[int], Iterator[Tensor | None]]:
+    """Rounds of one step each."""
+
+    def losses(done: int) -> Iterator[Tensor | None]:
+        yield make(done)
+
+    return losses

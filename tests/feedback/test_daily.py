@@ -1,0 +1,66 @@
+"""Slates by day, and who was there lately, on both kinds of store."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarec.data.kinds import Kinds
+from metarec.feedback.daily import DAY, by_day
+from metarec.feedback.events import Event, Impression
+from metarec.feedback.outcomes import ValueScale
+
+NOW = 1_700_000_000.0
+SCALE = ValueScale(
+    has_values=False,
+    low=1.0,
+    high=1.0,
+    relevant_from=-np.inf,
+    kinds=Kinds.default(),
+    target_kinds=frozenset({"purchase"}),
+)
+
+
+def show(store, name, days_ago):
+    slate = Impression(
+        slate_id=name,
+        user_id="ann",
+        item_ids=["tea"],
+        scores=[1.0],
+        propensity=[1.0],
+        model_version="v",
+        timestamp=NOW - days_ago * DAY,
+        shots=0,
+    )
+    store.show([slate]).result()
+
+
+def act(store, name, kind, slate=None, user="ann", at=NOW):
+    event = Event(
+        event_id=name, user_id=user, item_id="tea", timestamp=at, kind=kind, slate_id=slate
+    )
+    store.append([event]).result()
+
+
+def test_slates_are_counted_on_their_day_with_what_came_of_them(store):
+    show(store, "today", 0.5)
+    show(store, "bought", 0.9)
+    show(store, "yesterday", 1.5)
+    show(store, "long ago", 30)
+    act(store, "1", "view", "today")
+    act(store, "2", "view", "bought", at=NOW - 0.9 * DAY)
+    act(store, "3", "purchase", "bought", at=NOW - 0.8 * DAY)
+    act(store, "4", "hide", "yesterday")
+    act(store, "5", "view", "long ago")
+    act(store, "6", "view")
+    days = by_day(store, SCALE, NOW, days=3)
+    assert [day.until for day in days] == [NOW - 2 * DAY, NOW - DAY, NOW]
+    told = [(day.slates, day.clicked, day.converted) for day in days]
+    assert told == [(0, 0, 0), (1, 0, 0), (2, 2, 1)]
+
+
+def test_the_latest_users_come_first(store):
+    assert store.recent_users(5) == []
+    for n, user in enumerate(["ann", "bob", "ann", "cat"]):
+        act(store, str(n), "view", user=user, at=NOW + n)
+    assert store.recent_users(2) == [("cat", 1, NOW + 3), ("ann", 2, NOW + 2)]
+    assert store.recent_users(5, latest=2) == [("cat", 1, NOW + 3), ("ann", 1, NOW + 2)]

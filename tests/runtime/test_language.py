@@ -1,0 +1,223 @@
+"""What is said in another language: matched as a whole, holes as they are, English where no table
+has it; and the tables have all that the source says.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from messages import raised, said, sources, templates
+from metarec.runtime import language
+from metarec.runtime.language import (
+    ERRORS,
+    OUTPUT,
+    SAID,
+    WORDS,
+    UnknownLanguage,
+    accepted,
+    language_of,
+    translated,
+    translated_answer,
+    translated_lines,
+    translated_page,
+)
+
+SOURCE = Path(language.__file__).parent.parent
+AREAS = (ERRORS, SAID, OUTPUT, WORDS)
+SPOKEN = """
+    recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy
+    recommendation/plan recommendation/unwanted explanation/context_facts
+    explanation/field_facts explanation/reasons explanation/words app/service/authentication
+    app/service/browser_security app/service/reasons
+    data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
+    data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
+    data/sources/folder data/sources/joins evaluation/measure features/usage feedback/forgetting
+    feedback/merging
+""".split()
+"""Modules of which every sentence is in the tables; those that print and are not here speak English
+in part.
+"""
+NO_SENTENCES = {"not available", "sold out", "out of stock", "not in stock"}
+"""What cells of a table say, not what is said of them."""
+
+
+@cache
+def table(area: str) -> dict[str, str]:
+    return tomllib.loads((language.TABLES / "zh" / f"{area}.toml").read_text("utf-8"))
+
+
+def test_every_error_has_its_chinese():
+    missing = {
+        (module, text)
+        for module, source in sources(SOURCE)
+        for text in raised(source) - table(ERRORS).keys()
+    }
+    assert not missing, "add them to translations/zh/errors.toml"
+
+
+def test_every_reason_and_note_has_its_chinese():
+    known = "\n".join(text for area in AREAS for text in table(area))
+    missing = {
+        (module, text)
+        for module in SPOKEN
+        for text in said((SOURCE / f"{module}.py").read_text()) - NO_SENTENCES
+        if text.removeprefix("{} ") not in known  # as a whole, or as a part of a longer one
+    }
+    assert not missing, "add them to translations/zh/said.toml, parts of sentences to words.toml"
+
+
+def test_what_domains_say_has_its_chinese():
+    known = {text for area in (SAID, OUTPUT) for text in table(area)}
+    missing = set()
+    for path in sorted((SOURCE / "data" / "domains").glob("*.toml")):
+        pack = tomllib.loads(path.read_text("utf-8"))
+        texts = [one["why"] for one in pack.get("policy", {}).get("exclusions", [])]
+        texts += [one["text"] for one in pack.get("says", [])]
+        texts += [pack["about"], pack["metric"]["why"], pack["example"]["shows"]]
+        texts += [pack.get("notice"), pack.get("policy", {}).get("notice")]
+        missing |= {re.sub(r"\{\w+\}", "{}", text) for text in texts if text} - known
+    assert not missing
+
+
+def test_the_report_of_an_evaluation_has_its_chinese():
+    template = (SOURCE / "evaluation" / "templates" / "evaluation.html").read_text("utf-8")
+    body = re.sub(r"\{%.*?%\}", "", template.partition("<body>")[2])
+    texts = re.findall(r">([^<>]+)<", re.sub(r"\{\{.*?\}\}", "{}", body))
+    whole = [text for text in texts if "}{" not in text and "){" not in text]  # no loops in them
+    sentences = {" ".join(text.split()) for text in whole if len(re.findall("[a-z]+", text)) > 2}
+    assert len(sentences) > 20
+    assert not sentences - table(OUTPUT).keys()
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_a_translation_fills_every_hole_and_no_other(area):
+    for english, chinese in table(area).items():
+        filled = {int(number) for number in re.findall(r"\{(\d+)\*?\}", chinese)}
+        assert filled == set(range(1, english.count("{}") + 1)), english
+
+
+def test_holes_are_taken_over_as_they_are():
+    title = "although you like it, got because {} $1 \\1"
+    assert translated(f"because you liked {title}", "zh", SAID) == f"因为你喜欢“{title}”"
+    assert translated("k must be 1 or more, got 0", "zh", ERRORS) == "k 必须不小于 1，实际为 0"
+
+
+def test_what_no_table_has_stays_english():
+    assert translated("it flew past the moon", "zh", SAID) == "it flew past the moon"
+    assert translated("k must be 1 or more, got 0", "en", ERRORS).startswith("k must")
+
+
+def test_parts_of_sentences_are_no_sentences():
+    """A title that is also a known word stays as it is."""
+    assert translated("read Dune", "zh", SAID, OUTPUT) == "read Dune"
+    assert translated_answer({"title": "many users like it"}, "zh")["title"][0] == "m"
+    sent = {"attributes": {"reason": "because many users like it"}}
+    assert translated_answer(sent, "zh") == sent
+
+
+def test_answers_are_walked_to_the_sentences():
+    answer = {"items": [{"item_id": "because", "reasons": ["because many users like it"]}], "n": 1}
+    told = translated_answer(answer, "zh")
+    assert told["items"][0] == {"item_id": "because", "reasons": ["因为很多用户喜欢它"]}
+    assert told["n"] == 1
+
+
+def test_lines_keep_their_indentation():
+    text = "  - it was seen before\n\n1. Dune"
+    assert (
+        translated_lines("  it was seen before\n\n1. Dune", "zh", SAID) == "  以前看过\n\n1. Dune"
+    )
+    assert translated_lines(text, "en", SAID) == text
+
+
+def test_titles_of_a_slate_stay_and_columns_stay_under_each_other():
+    slate = "   title    score  id\n1  text     1.00   users\n"
+    told = translated_lines(slate, "zh", OUTPUT)
+    assert told == "   名称     分数   id\n1  text     1.00   users\n"
+
+
+def test_what_wraps_a_sentence_is_taken_off_first():
+    note = "note: not wanted: 'gore'; 2 items that name it come after all others"
+    told = translated_lines(note, "zh", OUTPUT, SAID)
+    assert told == "提示：不想要：'gore'；有 2 个物品提到它，排在所有其他物品之后"
+    error = "body.k: must be a number, got null (and 2 more)"
+    assert translated(error, "zh", ERRORS) == "body.k：必须是数字，实际为null（另有 2 处错误）"
+
+
+def test_a_page_says_its_language_and_keeps_what_is_no_sentence():
+    page = '<html lang="en"><style>p>a{}</style><p>it was seen before</p><pre>>not<</pre>'
+    told = translated_page(page, "zh")
+    assert told == '<html lang="zh"><style>p>a{}</style><p>以前看过</p><pre>>not<</pre>'
+    assert translated_page(page, "en") == page
+
+
+def test_a_sentence_of_a_page_may_go_over_lines():
+    page = "<p>Nothing of\nthis\nit was seen before</p><p>it was\n   seen before</p>"
+    told = translated_page(page, "zh")
+    assert told == "<p>Nothing of\nthis\n以前看过</p><p>以前看过</p>"
+
+
+def test_a_page_escapes_what_it_says():
+    page = "<p>because you liked &lt;b&gt; &amp; c</p>"
+    assert translated_page(page, "zh") == "<p>因为你喜欢“&lt;b&gt; &amp; c”</p>"
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en-US,en;q=0.9,zh;q=0.8", "en"),
+        ("fr, zh;q=0.2", "zh"),
+        ("zh;q=0, en;q=0.1", "en"),
+        ("fr", "en"),
+        ("", "en"),
+        ("zh;q=much", "en"),
+        ("," * 10_000 + "zh", "en"),
+    ],
+)
+def test_the_header_names_the_language(header, language):
+    assert accepted(header, "en") == language
+
+
+def test_the_default_counts_where_the_header_names_none_of_ours():
+    assert accepted("fr,de;q=0.5", "zh") == "zh"
+
+
+@pytest.mark.parametrize("name", ["zh", "zh-CN", "zh_CN.UTF-8", "ZH"])
+def test_names_of_a_language(name):
+    assert language_of(name) == "zh"
+
+
+@pytest.mark.parametrize("name", ["", "C", "POSIX", "C.UTF-8", "en_US.UTF-8"])
+def test_names_of_english(name):
+    assert language_of(name) == "en"
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(UnknownLanguage, match="METAREC_LANG must be one of en, zh, got 'fr'"):
+        language_of("fr")
+
+
+@pytest.mark.parametrize("text", ["{}: got , ; " * 300, "a" * 3_999, "because " * 450])
+def test_hostile_texts_cost_little(text):
+    started = time.perf_counter()
+    translated(text, "zh", *AREAS)
+    assert time.perf_counter() - started < 1.0
+
+
+def test_templates_of_expressions():
+    import ast
+
+    def of(code: str) -> list[str]:
+        return templates(ast.parse(code, mode="eval").body)
+
+    assert of("f'a {b} c{d}{e}'") == ["a {} c{}"]
+    assert of('f\'a{"s" if b else ""}\'') == ["as", "a"]
+    assert of("'a' + b + 'c'") == ["a{}c"]
+    assert of("x(1)") == []

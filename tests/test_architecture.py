@@ -1,0 +1,57 @@
+"""The map of the code is true: each path is there and holds the names that stand after it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+START, END = PAGE.index("## Where is X?"), PAGE.index("### What is written by hand")
+ROWS = PAGE[START:END].split("\n")[6:]
+CODE = re.compile(r"`([^`]+)`")
+
+
+def homes() -> list[tuple[str, str, list[str]]]:
+    """(question, path, names said to be there) of every path in the second and third column."""
+    found = []
+    for row in filter(str.strip, ROWS):
+        question, home, callers = (cell.strip() for cell in row.strip("|").split(" | "))
+        for cell in (home, callers):
+            path = ""
+            for said in CODE.findall(cell):
+                if re.search(r"\.(py|pyi|js)$", said):
+                    path = said
+                    found.append((question, path, []))
+                elif path and said.isidentifier() and cell is home:
+                    found[-1][2].append(said)
+    return found
+
+
+def place_of(path: str) -> Path:
+    """Where a path of the page lies: from the root, in the package, or beside the one before."""
+    places = [ROOT / path, ROOT / "src" / "metarec" / path, *(ROOT / "src").rglob(f"**/{path}")]
+    return next((place for place in places if place.is_file()), ROOT / path)
+
+
+@pytest.mark.parametrize(("question", "path", "names"), homes())
+def test_each_home_is_there_and_holds_what_is_said(
+    question: str, path: str, names: list[str]
+) -> None:
+    assert place_of(path).is_file(), f"{question}: there is no {path}"
+    text = place_of(path).read_text("utf-8")
+    for name in names:
+        defined = re.search(rf"^(class|def) {name}\b|^{name}\b[^\n]*=", text, re.MULTILINE)
+        assert defined, f"{question}: {path} defines no {name}"
+
+
+def test_every_question_is_asked_once() -> None:
+    questions = [row.split(" | ")[0] for row in filter(str.strip, ROWS)]
+    assert len(questions) == len(set(questions)) > 30
+
+
+def test_the_recommender_is_only_wiring() -> None:
+    source = (ROOT / "src" / "metarec" / "recommender.py").read_text("utf-8")
+    assert source.count("\n") < 200
