@@ -11,7 +11,7 @@ WORLDS holds the folders of one seed of the generator; several are several seeds
 - health, finance, education: items that the policy forbids on any surface (`forbidden.py`); 0.
 - shop: bought one thing, viewed another: of ten from the bought department; at least 6. And new
   users' purchases by all acts, by views alone and by purchases alone (`kinds.py`): at least 1.05
-  and not below 1.
+  and not below 1, as far as their intervals tell.
 """
 
 from __future__ import annotations

@@ -80,6 +80,10 @@ def test_as_json(ab):
         ("start MODEL x --arm a=0.5 --arm b", "--arm takes NAME=NUMBER, got 'b'"),
         ("start MODEL x --arm a=0.5 --arm b=0.5,k=3", "an arm sets model, diversity"),
         ("start MODEL x --arm a=0.5 --arm b=0.5 --guardrail luck=1", "no guardrail luck"),
+        (
+            "start MODEL x --arm a=0.5 --arm b=0.5 --guardrail max_refusals=few",
+            "max_refusals takes a number, got 'few'",
+        ),
         ("start MODEL x --arm a=0.5 --arm b=0.5,filter=hue=1", "hue"),
         ("stop MODEL x", "there is no experiment 'x'"),
         ("show MODEL x", "there is no experiment 'x'"),

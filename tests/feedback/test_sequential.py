@@ -9,7 +9,7 @@ import pytest
 
 from metarec.feedback.sequential import MIN_USERS, Sums, difference, share_mismatch
 
-ALPHA, USERS = 0.05, 4_000
+ALPHA, USERS = 0.05, 2_500
 
 
 def looked_at_every_step(draw, share, runs, seed=0, lift=0.0):

@@ -86,9 +86,8 @@ def start(
     from metarec.feedback.experiments import Experiment, Guardrails
     from metarec.feedback.registry import Registry
 
-    rails = {
-        key: float(value) for key, value in (_pair(text, "guardrail") for text in guardrail or ())
-    }
+    said = [_pair(text, "guardrail") for text in guardrail or ()]
+    rails = {key: _number(key, value) for key, value in said}
     try:
         guardrails = Guardrails(**rails)  # type: ignore[arg-type]
     except TypeError as error:

@@ -75,7 +75,8 @@ export function curve(series, metric) {
 export function bandOverTime(moments, label) {
   const known = moments.filter((one) => one.low !== null);
   if (!known.length) return el("p", { class: "quiet" }, t`Nothing to draw yet: an interval needs 100 counted users of each arm.`);
-  const [width, height, box] = [640, 220, { left: 52, right: 110, top: 12, bottom: 26 }];
+  const narrow = matchMedia("(max-width: 46rem)").matches; // a phone: drawn smaller, not scaled down
+  const [width, height, box] = [narrow ? 350 : 640, 220, { left: 44, right: narrow ? 70 : 110, top: 12, bottom: 26 }];
   const [from, to] = [Math.min(...moments.map((one) => one.timestamp)), Math.max(...moments.map((one) => one.timestamp))];
   const [low, high] = [Math.min(0, ...known.map((one) => one.low)), Math.max(0, ...known.map((one) => one.high))];
   const x = (at) => box.left + ((width - box.left - box.right) * (at - from)) / (to - from || 1);
@@ -83,7 +84,7 @@ export function bandOverTime(moments, label) {
   const point = (at, value) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
   const arms = [...new Set(known.map((one) => one.arm))].map((name) => ({ name, points: known.filter((one) => one.arm === name) }));
   const labels = spread(arms.map((arm) => ({ arm, y: y(arm.points.at(-1).difference) })), 15, box.top, height - box.bottom);
-  const day = (at) => new Date(at * 1000).toLocaleString("en", { month: "short", day: "numeric", hour: "numeric" });
+  const day = (at) => new Date(at * 1000).toLocaleString("en", { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
   return svg("svg", { class: "chart curve", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t`${label}, from ${day(from)} to ${day(to)}` },
     ticks(low, high).map((at) => [svg("line", { class: at === 0 ? "grid zero" : "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
