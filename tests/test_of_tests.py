@@ -25,6 +25,7 @@ STILL_REPLACED = {
     "features/test_images.py": 1,
     "features/test_item_reader.py": 1,
     "features/test_lora.py": 1,
+    "models/test_ease.py": 1,
     "models/test_ratings_and_ridges.py": 1,
     "recommendation/test_user_weights.py": 2,
 }
