@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from metarec.app.service.settings import ServiceSettings, load_settings  # noqa:
 from metarec.data.schema import BadInput  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
+SHOP = str(Path(__file__).parent.parent.parent / "examples" / "chinese-shop")
 CHINESE = {"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"}
 
 
@@ -103,3 +105,14 @@ def test_the_page_files_pass_through(service):
     assert page.status_code == 200 and "<html" in page.text
     head = service.head("/v1/models", headers=CHINESE)
     assert head.status_code in (200, 405)
+
+
+def test_reports_are_chinese_pages(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("METAREC_LANG", "zh")
+    page = tmp_path / "report.html"
+    code, _, error = run("data", "check", SHOP, "--html", str(page))
+    assert code == 0, error
+    told = page.read_text("utf-8")
+    assert '<html lang="zh">' in told
+    assert "<h1>数据报告：chinese-shop</h1>" in told
+    assert "<th>每个用户的事件数</th>" in told

@@ -22,8 +22,8 @@ def ridge(
     Args:
         penalty: pull towards zero, one for all or one for each column.
     """
-    own = np.broadcast_to(np.asarray(penalty, inputs.dtype), inputs.shape[1:])
-    gram = inputs.T @ inputs + np.diag(own)
+    pulls = penalty if isinstance(penalty, np.ndarray) else inputs.dtype.type(penalty)
+    gram = inputs.T @ inputs + np.diag(np.broadcast_to(pulls, inputs.shape[1:]))
     return np.asarray(np.linalg.solve(gram, inputs.T @ outputs))
 
 
