@@ -49,6 +49,8 @@ class Client:
     """Seconds a call may take."""
     tries: int = 3
     """Times a call is made while the service is busy or away."""
+    language: str | None = None
+    """Of reasons, notes and errors: `en` or `zh`; the service's own unless given."""
 
     def recommend(self, user_id: str | None = None, *, k: int = 10, **more: Any) -> dict[str, Any]:
         """A slate of `k` items.
@@ -123,6 +125,8 @@ class Client:
             call.add_header("content-type", "application/json")
         if self.key:
             call.add_header("x-api-key", self.key)
+        if self.language:
+            call.add_header("accept-language", self.language)
         with urlopen(call, timeout=self.timeout) as answer:
             return json.load(answer)
 

@@ -41,6 +41,11 @@ def test_what_is_refused_says_why(service: Client) -> None:
     assert refused.value.status == 422
 
 
+def test_a_language_may_be_asked_for(service: Client) -> None:
+    with pytest.raises(ServiceError, match="必须不小于 1"):
+        Client(service.address, language="zh").recommend("u1", k=0)
+
+
 def test_nobody_there_is_told_with_the_address() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ServiceError, match=f"{address} does not answer") as away:
