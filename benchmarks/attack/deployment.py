@@ -35,6 +35,7 @@ from journeys.kills_amid import MARK, held_bytes, held_users  # noqa: E402
 from journeys.running import free_port  # noqa: E402
 from worlds import told_model  # noqa: E402
 
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 LEAVES = f"u3{MARK}"
 """Who asks to be forgotten after the models were saved."""
 
@@ -70,7 +71,7 @@ class Deployment:
     def serving(self) -> Iterator[None]:
         """Two workers, as the compose file starts them."""
         words = [sys.executable, "-m", "metarec.app.cli", "serve", "--workers", "2"]
-        process = subprocess.Popen(words, env=self.environment, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(words, env=self.environment, **QUIET)
         try:
             self.wait(process)
             yield

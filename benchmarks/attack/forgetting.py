@@ -39,6 +39,7 @@ PLACES = (
     "event store, table slates",
     "event store, table users",
     "event store, table friends",
+    "event store, table exposures",
     "model version",
     "reports kept with models",
     "services that run",
