@@ -49,7 +49,7 @@ def main() -> None:
     models = {"always": without_repeats(model, args.seed)}
     if REPEAT in model.ensemble.scorers:
         models |= {"cells": without_habits(model, args.seed), "learned": model}
-    found = judged(models, data, held_out, train, model)
+    found = evaluated(models, data, held_out, train, model)
     rows = [row for shots in model.horizon.shots for row in compared(found, shots)]
     for row in rows:
         print(json.dumps(row), flush=True)
@@ -80,7 +80,7 @@ def without_habits(model: Recommender, seed: int) -> Recommender:
     return replace(model, ensemble=Ensemble.fit(behaviour, names, seed, configs=configs))
 
 
-def judged(
+def evaluated(
     models: dict[str, Recommender],
     data: Dataset,
     held_out: pl.Series,
@@ -89,18 +89,18 @@ def judged(
 ) -> dict[tuple[str, int], np.ndarray]:
     """NDCG@10 of each user, by way and number of events known."""
     catalog = train.interactions.frame.select("item_id").unique()
-    people = cold_users_of(data, held_out, catalog, model.horizon)
-    again = taken_again(data, people)
+    users = cold_users_of(data, held_out, catalog, model.horizon)
+    again = taken_again(data, users)
     found: dict[tuple[str, int], np.ndarray] = {}
     for shots in model.horizon.shots:
-        requests = [Request(history=p.first(shots), profile=p.profile) for p in people]
-        shape = (len(people), len(model.vocabulary))
+        requests = [Request(history=p.first(shots), profile=p.profile) for p in users]
+        shape = (len(users), len(model.vocabulary))
         new, seen, wanted = np.ones(shape, bool), np.zeros(shape, bool), np.zeros(shape, bool)
-        for row, (person, repeated) in enumerate(zip(people, again, strict=True)):
-            new[row, indexes(model, (e[0] for e in person.pool))] = False
-            shown = indexes(model, (e[0] for e in person.first(shots)))
+        for row, (user, repeated) in enumerate(zip(users, again, strict=True)):
+            new[row, indexes(model, (e[0] for e in user.pool))] = False
+            shown = indexes(model, (e[0] for e in user.first(shots)))
             seen[row, shown] = True
-            wanted[row, indexes(model, person.relevant)] = True
+            wanted[row, indexes(model, user.relevant)] = True
             wanted[row, np.intersect1d(shown, indexes(model, repeated))] = True
         for name, one in models.items():
             scores = one.score(requests)
@@ -112,14 +112,14 @@ def judged(
     return found
 
 
-def taken_again(data: Dataset, people: list) -> list[set[str]]:
+def taken_again(data: Dataset, users: list) -> list[set[str]]:
     """Items of each pool that the same user took once more after it."""
     acts = data.interactions.frame.select("user_id", "item_id").partition_by(
         "user_id", as_dict=True
     )
     return [
         set(acts[(p.user_id,)]["item_id"][len(p.pool) :].to_list()) & {e[0] for e in p.pool}
-        for p in people
+        for p in users
     ]
 
 

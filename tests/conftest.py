@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from world import World, tiny_world
+from shape_checks import check_all
+
+check_all()  # before anything of metarec is imported
+
+from world import World, tiny_world  # noqa: E402
 
 FULL_ONLY = Path(__file__).parent / "full_only.txt"
 

@@ -25,7 +25,7 @@ from service import KEY, serving, watched
 from worlds import told_model
 
 ROUNDS, PLAIN_ROUNDS = 5, 100
-MOST, OTHERS = 20.0, 4.0
+MAX_SLATES, OTHERS = 20.0, 4.0
 SLATES, EXPLANATIONS = "/v1/recommendations", "/v1/explanations"
 
 
@@ -210,7 +210,7 @@ def check_of(name: str, call: Call, cost: dict[str, float]) -> Check:
     if "refused" in cost:
         said = f"refused ({cost['refused']:.0f})"
         return Check(what=name, measured=said, bound="422", holds=cost["refused"] == 422)
-    return at_most(name, cost["plain_slates"], max(MOST, float(call.parts)))
+    return at_most(name, cost["plain_slates"], max(MAX_SLATES, float(call.parts)))
 
 
 def attack(port: int, stop: Any, asked: dict[str, Call]) -> None:

@@ -16,7 +16,7 @@ from bounds import arguments, at_most, conclude
 from service import resident_mb, serving
 
 PLACES = 10
-MOST_MB = 100.0
+MAX_MB = 100.0
 """By which an idle worker may grow; 900 before."""
 
 
@@ -62,7 +62,7 @@ def main() -> None:
                 highest = max(highest, resident_mb(process.pid))
             found |= {"highest_mb": highest, "after_mb": resident_mb(process.pid)}
     grown = round(found["highest_mb"] - found["before_mb"], 1)
-    conclude([at_most("growth in MB", grown, MOST_MB)], found, options.json)
+    conclude([at_most("growth in MB", grown, MAX_MB)], found, options.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts.test_events import SHORT, TASTES, shop
+from contracts.shop_of_kinds import SHORT, TASTES, shop
 from metarec import Recommender, Request
 from metarec.models.base import Model, dense
 from metarec.models.few_shot.learners import LEARNERS

@@ -10,43 +10,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from contracts.shop_of_kinds import SHORT, TASTES, shop
 from metarec import Dataset, Recommender, Request
-from metarec.data.cold_users import Horizon
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.settings import PRESETS
 
-TASTES = ("tent", "cup")
-SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 BLEND = "blend"
 NEEDS_MORE = {USER_TEXT, "repeat", "profile"}
 """What reads no accepted events of its own kind here: texts, own history, attributes."""
 FAST = PRESETS["small"]
-
-
-def shop(users: int = 60, items: int = 12, seed: int = 0, *, mixed: bool = False) -> Dataset:
-    """Users of two tastes view both, and buy and keep only their own.
-
-    Args:
-        mixed: the other taste is viewed at any moment; else after everything else.
-    """
-    rng, rows = np.random.default_rng(seed), []
-    for user in range(users):
-        own, other = TASTES if user % 2 else TASTES[::-1]
-        at = 1.7e9 + 1e5 * user
-        for step, item in enumerate(rng.permutation(items)[:8]):
-            rows.append((f"u{user}", f"{own}{item}", at + 100 * step, "view"))
-            if step % 2:
-                rows.append((f"u{user}", f"{own}{item}", at + 100 * step + 50, "purchase"))
-        for step, item in enumerate(rng.permutation(items)[:2]):
-            moment = rng.uniform(0, 800) if mixed else 1000 + step
-            rows.append((f"u{user}", f"{other}{item}", at + moment, "view"))
-    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "kind"], orient="row")
-    catalog = [(f"{t}{n}", f"{t} number {n}", t) for t in TASTES for n in range(items)]
-    table = pl.DataFrame(catalog, schema=["item_id", "title", "categories"], orient="row")
-    return Dataset(interactions=frame, items=table, name="two tastes")
 
 
 @pytest.fixture(scope="module")

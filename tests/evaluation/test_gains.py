@@ -57,8 +57,8 @@ def test_strengths_of_targets_decide_between_lists_where_they_are_asked_for() ->
         name="feed",
         kinds=data.interactions.kinds.over({"like": {"strength": 0.1, "target": True}}),
     )
-    people = split_cold_users(data, rng=np.random.default_rng(0), horizon=SHORT).test
-    said = {round(s, 3) for person in people for s in person.strengths.values()}
+    users = split_cold_users(data, rng=np.random.default_rng(0), horizon=SHORT).test
+    said = {round(s, 3) for user in users for s in user.strengths.values()}
     assert said == {0.1, 1.0}
     found = evaluate(data, models=models, baselines=["Popular"], horizon=SHORT, gains="strength")
     shares, likes = (found.curve.mean(m.name, "gain_ndcg@10").mean() for m in models)

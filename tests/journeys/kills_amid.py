@@ -90,7 +90,7 @@ store = open_store(sys.argv[1])
 print("ready", flush=True)
 for number in range(int(sys.argv[2]), 5_000):
     print(f"asked {number}", flush=True)
-    merge_user(store, f"visitor-{number}-q7Zk", f"customer-{number}-q7Zk")
+    merge_user(store, f"anonymous user-{number}-q7Zk", f"customer-{number}-q7Zk")
     print(f"told {number}", flush=True)
 """
 MIGRATE = """
@@ -337,8 +337,9 @@ def kill_imports(new_url: Callable[[int], str], folder: Path, kills: int, *, see
 
 
 def kill_merges(url: str, kills: int, *, seed: int = 0) -> Left:
-    """Merge visitors into customers one after the other; each visitor has three events, an own
-    profile, a slate and a friend. Whoever is forgotten afterwards stands nowhere, by no id.
+    """Merge anonymous users into customers one after the other; each anonymous user has three
+    events, an own profile, a slate and a friend. Whoever is forgotten afterwards stands nowhere, by
+    no id.
     """
     left, number, n_pairs = Left(), 0, 2_000
     with closing(open_store(url)) as store:
@@ -352,7 +353,7 @@ def kill_merges(url: str, kills: int, *, seed: int = 0) -> Left:
             held = Counter(store.as_frame()["user_id"])
             left.problems += check_store(store).problems
         for n in range(min(number + 2, n_pairs)):
-            theirs = held[f"visitor-{n}{MARK}"], held[f"customer-{n}{MARK}"]
+            theirs = held[f"anonymous user-{n}{MARK}"], held[f"customer-{n}{MARK}"]
             if theirs != (0, 4) and (n < number or theirs != (3, 1)):
                 left.problems.append(f"pair {n} holds {theirs} events")
         left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work
@@ -363,7 +364,7 @@ def kill_merges(url: str, kills: int, *, seed: int = 0) -> Left:
 
 
 def _store_visitor(store: Store, number: int) -> None:
-    visitor, customer = f"visitor-{number}{MARK}", f"customer-{number}{MARK}"
+    visitor, customer = f"anonymous user-{number}{MARK}", f"customer-{number}{MARK}"
     owners = [visitor] * 3 + [customer]
     store.append(
         [

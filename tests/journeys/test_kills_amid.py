@@ -61,6 +61,6 @@ def test_killed_imports_bring_every_event_once(tmp_path):
     assert left.problems == []
 
 
-def test_killed_merges_leave_every_visitor_whole(store_url):
+def test_killed_merges_leave_every_anonymous_user_whole(store_url):
     left = kill_merges(store_url, 3)
     assert left.problems == []

@@ -96,7 +96,7 @@ def test_training_lowers_the_loss_of_fresh_tasks():
     from metarec.models.few_shot.learner import adapted_loss
     from metarec.models.few_shot.learners import get_learner
     from metarec.models.few_shot.tasks import FewShotTasks
-    from models.test_fitted import two_tastes
+    from models.tastes import two_tastes
 
     behaviour = two_tastes()
     items = ItemColumns.fit(behaviour, np.random.default_rng(0)).features(

@@ -68,6 +68,29 @@ def test_a_user_of_before_is_not_told_what_came_later(drifting: Recommender) -> 
     np.testing.assert_array_equal(long_ago[0], long_ago[1])
 
 
+def test_within_training_there_is_none_where_only_the_newest_is_on_the_rise() -> None:
+    """One half of the items comes up at the end of training: what was popular before stays so, and
+    a user of before is served best by what is known of all time.
+    """
+    rng, rows = np.random.default_rng(1), []
+    for user in range(300):
+        arrives, taste = SPAN * user / 300, user % 6
+        late = arrives > 0.5 * SPAN
+        chance = np.array([(i % 6 == taste) * (2.0 if i < 30 or late else 0.0) for i in range(60)])
+        chance[30:] *= 4.0 if late else 1.0
+        for step, item in enumerate(rng.choice(60, 5, replace=False, p=_shares(chance + 0.01))):
+            rows.append((f"u{user}", f"i{item}", START + DAY * arrives + 600 * step))
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    model = fit(Dataset(interactions=frame, name="one change"))
+
+    trend = model.ensemble.trend
+    if trend is not None:
+        asked = [Request(at=START + DAY * SPAN * share) for share in (0.3, 0.6, 1.1)]
+        parts = model.score_parts(asked)["trend"]
+        assert not parts[0].any() and not parts[1].any()
+        assert parts[2].any()
+
+
 def test_the_trend_is_a_part_of_the_score_and_is_saved(drifting: Recommender, tmp_path) -> None:
     asked = [Request(at=START + DAY * SPAN), Request(history=["i3"])]
     parts = drifting.score_parts(asked)

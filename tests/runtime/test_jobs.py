@@ -1,29 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from metarec.runtime.jobs import run_jobs
-from metarec.runtime.rng import derive
-
-
-def draw(item: int) -> float:
-    return float(derive(7, "job", item).standard_normal())
-
-
-def divide(item: int) -> float:
-    return 1 / item
+from runtime.job_functions import divide, draw
 
 
 def test_workers_change_nothing() -> None:
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).parent))
     alone = run_jobs(draw, range(6))
-    import test_jobs  # a spawned process imports the function by its module's name
-
-    assert run_jobs(test_jobs.draw, range(6), workers=2) == alone
+    assert run_jobs(draw, range(6), workers=2) == alone
     assert len(set(alone)) == 6
 
 

@@ -207,7 +207,7 @@ def evaluate(
         horizon: numbers of events evaluated at; chosen from the data where None.
         most: users evaluated at most.
         setting: how `data` are split already, where `scenario` shall not do it.
-        gains: `strength` judges by acts' strengths too, where targets differ in strength.
+        gains: `strength` evaluates by acts' strengths too, where targets differ in strength.
         progress: told as fits and judgements finish.
 
     Raises:
@@ -218,7 +218,7 @@ def evaluate(
     if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
         raise BadInput(
             f"gains by strength need targets of several strengths, and those of {data.name} have "
-            "one; say others in [kinds] of a TOML file, or judge with binary gains"
+            "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
         )
     bars = (
         baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []

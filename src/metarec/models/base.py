@@ -5,7 +5,7 @@ where it knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,6 +51,7 @@ EVENTS = frozenset({"item", "rating", "strength", "count"})
 """What `event_weights` reads."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """One model behind the gate.
 
@@ -98,6 +99,7 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
 class ReadsWords(Model, Protocol):
     """A model that reads `text`: users in words; it is handed who writes and reads them."""
 

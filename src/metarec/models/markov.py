@@ -223,8 +223,8 @@ class _Counts:
         cls, behaviour: Behaviour, recency: float, config: MarkovConfig, near: Alike | None
     ) -> _Counts:
         histories, n_items = behaviour.whole, behaviour.n_items
-        people = behaviour.weights_of(histories.owners)
-        total = np.bincount(histories.items, people, n_items).astype(np.float32)
+        users = behaviour.weights_of(histories.owners)
+        total = np.bincount(histories.items, users, n_items).astype(np.float32)
         return cls(
             recency=recency,
             following=_following(behaviour, recency, window_of(len(histories.items), config)),
@@ -300,9 +300,9 @@ def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matr
 def _energy(behaviour: Behaviour, recency: float) -> np.ndarray:
     """[N] see `_Counts.energy`."""
     histories = behaviour.whole
-    people = behaviour.weights_of(histories.owners)
+    users = behaviour.weights_of(histories.owners)
     later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
-    return np.bincount(histories.items, people * later, behaviour.n_items).astype(np.float32)
+    return np.bincount(histories.items, users * later, behaviour.n_items).astype(np.float32)
 
 
 def _ages(histories: Histories) -> np.ndarray:

@@ -4,7 +4,9 @@ Events fade with a half-life, so that last month's fashion does not outrank this
 item's content says of its category's trend fills in where events are few, new items included. How
 fast events fade, and what that is worth beside popularity and item k-NN, is chosen on training
 users alone: everything before some moment is counted, and users are asked what they took after it.
-Where that gains nothing, or times are no common clock, there is no trend.
+Where that gains nothing, or times are no common clock, there is no trend. Whoever asks after the
+end of training is told the trend of its end. For moments within training, where popularity knows
+what came later and the trend does not, it is kept only where users of those moments gain by it.
 
 Items' age and drift are what Ji et al. 2020, "A re-visit of the popularity baseline in recommender
 systems", arXiv:2005.13829, find missing in popularity counted over all time.
@@ -56,7 +58,7 @@ class Trend:
     """An addend of the log-score for users of whom it is known when they ask."""
 
     moments: np.ndarray
-    """[G] float64 seconds, ascending, the end of training the last."""
+    """[G] float64 seconds, ascending, the end of training the last, or the only one."""
     lifts: np.ndarray
     """[G, N] float32 log of faded popularity over popularity, counted before each moment."""
     from_content: np.ndarray
@@ -76,6 +78,8 @@ class Trend:
         half_life, damping, weight = chosen
         times = np.sort(behaviour.whole.times)
         moments = np.unique(np.quantile(times, np.linspace(0, 1, MOMENTS + 1)[1:]))
+        if not _pays_within(behaviour, moments, chosen, rng):
+            moments = moments[-1:]
         lifts, from_content = _lifts(behaviour, moments, half_life, damping)
         return cls(
             moments=moments,
@@ -200,7 +204,7 @@ def _gains(
     able = rng.permutation(np.flatnonzero(asked.lengths))[: min(MAX_USERS, MAX_CELLS // n_items)]
     if not len(able):
         return np.zeros((len(HALF_LIVES) * len(DAMPINGS) * len(WEIGHTS), 0))
-    base, wanted, gains = _base(past, able, met), asked.users(able), []
+    base, wanted, gains = _base(past, past.whole.users(able), met), asked.users(able), []
     plain = _ndcg(base, wanted)
     for share, damping in product(HALF_LIVES, DAMPINGS):
         lifts, _ = _lifts(past, np.array([cut]), share * span, damping)
@@ -208,9 +212,40 @@ def _gains(
     return np.stack(gains)
 
 
-def _base(past: Behaviour, users: np.ndarray, met: np.ndarray) -> np.ndarray:
+def _pays_within(
+    behaviour: Behaviour,
+    moments: np.ndarray,
+    chosen: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> bool:
+    """Whether users within training gain by the trend of their moment: asked for the second half of
+    their items, with everything that other users did known, later acts too.
+    """
+    (half_life, damping, weight), whole = chosen, behaviour.whole
+    most = min(MAX_USERS, MAX_CELLS // behaviour.n_items)
+    able = rng.permutation(np.flatnonzero(whole.lengths >= 2))[:most]
+    is_asked = np.isin(whole.owners, able)
+    place = np.arange(len(whole.items)) - whole.offsets[whole.owners]
+    is_shown = is_asked & (place < whole.lengths[whole.owners] // 2)
+    others = whole.where(~is_asked)
+    past = replace(behaviour, histories=others, whole=others, cut=None, context=None)
+    met = np.bincount(others.items, minlength=behaviour.n_items) > 0
+    is_wanted = is_asked & ~is_shown & behaviour.is_wanted(whole) & met[whole.items]
+    support, wanted = whole.where(is_shown).users(able), whole.where(is_wanted).users(able)
+    told = np.flatnonzero(wanted.lengths)
+    if len(told) < MIN_USERS:
+        return False
+    support, wanted = support.users(told), wanted.users(told)
+    base, at = _base(past, support, met), support.times[support.offsets[1:] - 1]
+    lifts, _ = _lifts(past, moments, half_life, damping)
+    lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])
+    told_lifts = lifts[np.searchsorted(moments, at, "right") - 1]
+    gains = _ndcg(base + np.float32(weight) * told_lifts, wanted) - _ndcg(base, wanted)
+    return bool(gains.mean() > max(MIN_T * gains.std() / np.sqrt(len(gains)), 1e-9))
+
+
+def _base(past: Behaviour, support: Histories, met: np.ndarray) -> np.ndarray:
     """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
-    support = past.whole.users(users)
     counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
     popularity = counts / counts.sum()
     events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from))

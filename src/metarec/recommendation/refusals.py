@@ -25,7 +25,7 @@ WEIGHTS = (0.5, 0.75, REFUSAL, 1.5, 2.0, 3.0)
 """Weights that are tried; a refusal always lowers its like."""
 MIN_USERS = 30
 """Held-out users with refusals that can tell."""
-LEAST_T = 2.0
+MIN_T = 2.0
 """Standard errors by which a weight must be better than `REFUSAL`."""
 
 
@@ -85,7 +85,7 @@ def _clearly_best(found: np.ndarray) -> float:
     error, plain = np.sqrt(found.shape[1]), WEIGHTS.index(REFUSAL)
     best = int(found.mean(1).argmax())
     gain = found[best] - found[plain]
-    if gain.mean() <= max(LEAST_T * gain.std() / error, 1e-9):
+    if gain.mean() <= max(MIN_T * gain.std() / error, 1e-9):
         return REFUSAL
     behind = found[best] - found
     close = np.flatnonzero(behind.mean(1) <= behind.std(1) / error + 1e-9)

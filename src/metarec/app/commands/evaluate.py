@@ -160,7 +160,7 @@ def evaluate(
         raise BadInput(f"--gains must be binary or strength, got {gains!r}")
     if gains != "binary" and (folds or protocol or model or prior):
         raise BadInput(
-            "--gains strength fits models to judge them: it goes without --folds, --protocol, "
+            "--gains strength fits models to evaluate them: it goes without --folds, --protocol, "
             "--model and --prior"
         )
     if folds and (scenario != "user-cold" or out is not None):

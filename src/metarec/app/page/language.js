@@ -1,4 +1,4 @@
-// The page in the visitor's language. Code says English sentences with t`...`; a table says them in another, what it lacks stays English.
+// The page in the language of the reader. Code says English sentences with t`...`; a table says them in another, what it lacks stays English.
 
 import { chinese } from "./zh.js";
 

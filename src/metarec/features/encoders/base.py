@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Targets:
     """[n] how much evidence stands behind each."""
 
 
+@runtime_checkable
 class TextEncoder(Protocol):
     """Text in, one vector of unit length each out; the empty text gives zeros."""
 

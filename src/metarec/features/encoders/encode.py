@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -77,6 +77,7 @@ class LostEncoder:
         return self._state
 
 
+@runtime_checkable
 class RegisteredEncoder(TextEncoder, Protocol):
     """A text encoder that others add: what `register_encoder` takes the class of."""
 

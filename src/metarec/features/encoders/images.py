@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -46,6 +46,7 @@ MAX_PIXELS = 60_000_000
 BATCH = 32
 
 
+@runtime_checkable
 class ImageEncoder(Protocol):
     """Pictures in, one vector each out."""
 

@@ -5,7 +5,7 @@ one function for all.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from metarec.models.sampling import stand_ins
 Prior = Params
 """What meta-training learns: where every task starts."""
 
-FEWEST_OTHERS = 256
+MIN_OTHERS = 256
 """Items of a sample of the catalog beside those that were liked, at least."""
 Objective = Literal["ranking", "rating"]
 """ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
@@ -39,6 +39,7 @@ class Question:
     """[n] log of how many items of the catalog each one stands for, where they are a sample."""
 
 
+@runtime_checkable
 class Learner(Protocol):
     """A meta-learner: a frozen bundle of settings; parameters in, parameters out, nothing kept."""
 
@@ -109,7 +110,7 @@ def ask(
     if len(items) <= candidates_most:
         return Question(items=items, query=query)
     liked = torch.unique(query.items[query.is_real]).numpy()
-    others = max(candidates_most - len(liked), FEWEST_OTHERS)
+    others = max(candidates_most - len(liked), MIN_OTHERS)
     shown, log_weights = map(torch.from_numpy, stand_ins(len(items), liked, others, rng))
     place = torch.zeros(len(items), dtype=torch.int64)
     place[shown] = torch.arange(len(shown))

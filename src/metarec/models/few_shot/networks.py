@@ -8,7 +8,7 @@ must be kept of the support to score anything later, and how items score.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import by_task, dot, embed, first_user, new_trunk
 
 
+@runtime_checkable
 class Body(Protocol):
     """A model of one task's taste."""
 

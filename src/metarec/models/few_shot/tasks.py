@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -87,6 +87,7 @@ class TaskBatch:
         return len(self.support)
 
 
+@runtime_checkable
 class Tasks(Protocol):
     """A source of training tasks."""
 
