@@ -25,7 +25,7 @@ from service import KEY, serving, watched
 from worlds import told_model
 
 ROUNDS, PLAIN_ROUNDS = 5, 100
-MAX_ROWS, OTHERS = 20.0, 4.0
+MAX_SLATES, OTHERS = 20.0, 4.0
 SLATES, EXPLANATIONS = "/v1/recommendations", "/v1/explanations"
 
 
@@ -180,7 +180,7 @@ def ids_of(port: int) -> list[str]:
         {"content-type": "application/json", "x-api-key": KEY},
     )
     found = json.load(urllib.request.urlopen(request))["items"]
-    return [item["item_id"] for item in found] + [f"i{n}" for n in range(4_000)]
+    return [item["item_id"] for item in found] + [f"i{n % 2_000}" for n in range(4_000)]
 
 
 def main() -> None:
@@ -209,8 +209,8 @@ def check_of(name: str, call: Call, cost: dict[str, float]) -> Check:
     """A refusal holds; a list of many may cost the bound, or one plain slate for each part."""
     if "refused" in cost:
         said = f"refused ({cost['refused']:.0f})"
-        return Check(what=name, measured=said, bound="refused", holds=cost["refused"] < 500)
-    return at_most(name, cost["plain_slates"], max(MAX_ROWS, float(call.parts)))
+        return Check(what=name, measured=said, bound="422", holds=cost["refused"] == 422)
+    return at_most(name, cost["plain_slates"], max(MAX_SLATES, float(call.parts)))
 
 
 def attack(port: int, stop: Any, asked: dict[str, Call]) -> None:
