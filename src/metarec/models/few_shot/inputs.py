@@ -23,6 +23,8 @@ from metarec.models.ridge import from_content, with_one
 from metarec.models.sampling import stand_ins
 
 FACTORS, CONTENT = 32, 32
+SMALL_MATRIX = 256
+"""Rows or columns up to which a matrix is decomposed whole."""
 KNOWN_FROM = 1
 """Likes from which an item's own factors and popularity are used."""
 COLD_RIDGE = 30.0
@@ -263,11 +265,31 @@ def collaborative_factors(
     limit = min(dim, min(matrix.shape) - 1)
     if limit < 1 or not matrix.nnz:
         return np.zeros((matrix.shape[1], 0), np.float32)
-    _, singular, right = sp.linalg.svds(
-        scaled.astype(np.float64), k=limit, v0=rng.standard_normal(min(matrix.shape))
-    )
-    order = np.argsort(-singular)
-    return np.asarray(right[order].T * np.sqrt(np.maximum(singular[order], 0.0)), dtype=np.float32)
+    singular, right = _leading_right(scaled.astype(np.float64), limit, rng)
+    return np.asarray(right * np.sqrt(singular), dtype=np.float32)
+
+
+def _leading_right(
+    matrix: sp.csr_matrix, dim: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """[dim] largest singular values, and [columns, dim] their right vectors.
+
+    Where the steps of ARPACK would fill the whole space, it goes on from random numbers of its own,
+    which no seed reaches; small matrices are decomposed whole instead.
+    """
+    if min(matrix.shape) > SMALL_MATRIX:
+        start = rng.standard_normal(min(matrix.shape))
+        _, singular, right = sp.linalg.svds(matrix, k=dim, v0=start)
+        order = np.argsort(-singular)
+        return np.maximum(singular[order], 0.0), right[order].T
+    is_wide = matrix.shape[1] > matrix.shape[0]
+    few = matrix if is_wide else matrix.T.tocsr()
+    squares, vectors = np.linalg.eigh((few @ few.T).toarray())
+    singular = np.sqrt(np.maximum(squares[::-1][:dim], 0.0))
+    leading = vectors[:, ::-1][:, :dim]
+    if not is_wide:
+        return singular, leading
+    return singular, np.asarray((few.T @ leading) / np.maximum(singular, 1e-9))
 
 
 ViewName = Literal["liking", "residual", "unit"]
