@@ -38,23 +38,19 @@ def model(tmp_path):
     return shutil.copytree(saved_model(), tmp_path / "model")
 
 
+def worker(model, folder, **settings):
+    """The app of a worker on a model and a store in `folder`."""
+    given = {"model": str(model), "store": str(folder / "events.db"), "watch_seconds": 0.05}
+    return create_app(ServiceSettings(**{**given, **settings}))
+
+
 @pytest.fixture
 def start(model, tmp_path):
     """Starts a worker on the same model and store; all are stopped at the end."""
     running = []
 
     def starting(**settings):
-        app = create_app(
-            ServiceSettings(
-                **{
-                    "model": str(model),
-                    "store": str(tmp_path / "events.db"),
-                    "watch_seconds": 0.05,
-                    **settings,
-                }
-            )
-        )
-        client = TestClient(app, base_url="http://127.0.0.1")
+        client = TestClient(worker(model, tmp_path, **settings), base_url="http://127.0.0.1")
         client.__enter__()
         running.append(client)
         return client
@@ -62,6 +58,15 @@ def start(model, tmp_path):
     yield starting
     for client in running:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory):
+    """A worker that all share who only ask what is refused, or what changes nothing."""
+    folder = tmp_path_factory.mktemp("refusing")
+    app = worker(shutil.copytree(saved_model(), folder / "model"), folder)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield client
 
 
 @pytest.fixture
@@ -818,11 +823,11 @@ def test_metrics_count_routes_not_users(client):
         ("POST", "/v1/recommendations", b"[" * 100_000, 400, "parsing"),
     ],
 )
-def test_hostile_input_gets_one_clear_sentence(client, method, path, body, status, says):
+def test_hostile_input_gets_one_clear_sentence(refusing, method, path, body, status, says):
     content = (
         body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     )
-    answer = client.request(
+    answer = refusing.request(
         method, path, content=content, headers={"content-type": "application/json"}
     )
     assert answer.status_code == status, answer.text
@@ -854,8 +859,8 @@ def test_hostile_input_gets_one_clear_sentence(client, method, path, body, statu
         ("PUT", "/v1/users/ann%2Fmerge/merge", "POST"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
-    answer = client.request(method, path)
+def test_a_wrong_method_is_told_the_right_one(refusing, method, path, takes):
+    answer = refusing.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, takes)
     assert method == "HEAD" or answer.json() == {
         "error": f"{method} is not for this address; it takes {takes}"
@@ -866,8 +871,8 @@ def test_a_wrong_method_is_told_the_right_one(client, method, path, takes):
     ("method", "path"),
     [("GET", "/v1/nothing"), ("DELETE", "/v1/nothing"), ("PUT", "/v1/users/"), ("GET", "/nothing")],
 )
-def test_where_nothing_is_no_method_is_named(client, method, path):
-    answer = client.request(method, path)
+def test_where_nothing_is_no_method_is_named(refusing, method, path):
+    answer = refusing.request(method, path)
     assert (answer.status_code, answer.json()) == (
         404,
         {"error": "there is nothing at this address; /docs lists those there are"},
@@ -875,9 +880,9 @@ def test_where_nothing_is_no_method_is_named(client, method, path):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_a_supervisor_may_ask_without_wanting_the_answer(client, path):
-    eventually(lambda: client.get(path).status_code == 200)
-    assert client.head(path).status_code == 200
+def test_a_supervisor_may_ask_without_wanting_the_answer(refusing, path):
+    eventually(lambda: refusing.get(path).status_code == 200)
+    assert refusing.head(path).status_code == 200
 
 
 ANY_KIND = "must be true or false, a number, a text or a list, got an object"
@@ -901,8 +906,8 @@ ANY_KIND = "must be true or false, a number, a text or a list, got an object"
         ({"k" * 81: 1}, f"{'k' * 81}.[key]: may have 80 letters, got 81"),
     ],
 )
-def test_the_most_fitting_of_many_errors_is_told(client, attributes, says):
-    answer = client.put("/v1/items/x", json={"attributes": attributes})
+def test_the_most_fitting_of_many_errors_is_told(refusing, attributes, says):
+    answer = refusing.put("/v1/items/x", json={"attributes": attributes})
     assert (answer.status_code, answer.json()) == (422, {"error": f"body.attributes.{says}"})
 
 
@@ -916,13 +921,13 @@ def test_the_most_fitting_of_many_errors_is_told(client, attributes, says):
         ({"user_id": ""}, "body.user_id: must have 1 or more letters"),
     ],
 )
-def test_errors_are_plain(client, body, says):
-    assert client.post("/v1/recommendations", json=body).json() == {"error": says}
+def test_errors_are_plain(refusing, body, says):
+    assert refusing.post("/v1/recommendations", json=body).json() == {"error": says}
 
 
 @pytest.mark.parametrize(("content_type", "got"), [("text/plain", "'text/plain'"), (None, "none")])
-def test_a_body_that_does_not_say_it_is_json_is_told_how(client, content_type, got):
-    answer = client.post(
+def test_a_body_that_does_not_say_it_is_json_is_told_how(refusing, content_type, got):
+    answer = refusing.post(
         "/v1/recommendations",
         content=b'{"k": 1}',
         headers={"content-type": content_type} if content_type else {},
