@@ -34,7 +34,11 @@ def shopping() -> Recommender:
     return Recommender.fit(shop(mixed=True), preset="tiny", encoder="none", horizon=SHORT)
 
 
-@pytest.fixture(scope="module", params=[n for n in OF_EVENTS if n not in ("profile", "context")])
+@pytest.fixture(
+    scope="module",
+    # The last compares users by where they go, and the shop's items have no coordinates
+    params=[n for n in OF_EVENTS if n not in ("profile", "context", "local_knn")],
+)
 def model(request: pytest.FixtureRequest, shopping: Recommender) -> Model:
     behaviour = replace(shopping.behaviour(), words=None)
     config = config_of(request.param, QUICK.get(request.param))

@@ -162,3 +162,9 @@ def test_models_that_read_the_same_are_told_the_same() -> None:
     assert (heard["friends"] != heard["place"]).any()
     assert (heard["friends"] | heard["place"]).all()
     assert _told(("place", "local_knn"), users) == {}
+
+
+def test_where_no_item_has_a_place_nothing_is_said(model: LocalKnn) -> None:
+    nowhere = replace(model, places=np.full((6, 2), np.nan)).with_decay(0.5, 2.0, np.array([0]))
+    assert nowhere.norms.dtype == np.float32 and np.isfinite(nowhere.norms).all()
+    assert not nowhere.rarity.any()
