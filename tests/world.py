@@ -8,7 +8,7 @@ and their tag; users's `home` follows their taste, so that content and profile c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -143,3 +143,10 @@ def read_lists(lists, vocabulary):
 def evidence_of(model, support, profiles):
     """[B, N] dense evidence of one model for users known by `support` and `profiles`."""
     return dense(model.evidence(UserBatch(support=support, profiles=np.asarray(profiles))))
+
+
+def popular_first(histories):
+    """The same histories, popular items first, so that order matters."""
+    popularity = np.bincount(histories.items)
+    order = np.lexsort((histories.items, -popularity[histories.items], histories.owners))
+    return replace(histories, items=histories.items[order], values=histories.values[order])

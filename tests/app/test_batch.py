@@ -78,24 +78,19 @@ def test_slates_are_those_of_one_user_asked_alone(
 
 
 def test_a_killed_run_goes_on_with_the_parts_that_are_missing(
-    model: Path, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, data: Dataset, tmp_path: Path
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     recommend_all(model, data, whole, CONFIG)
-    written, real = [], batch._write_part
 
-    def dies(*given: object) -> None:
-        if len(written) == 2:
+    def dies(_stage: str, done: float, _note: str = "") -> None:
+        if done == 2 / 5:
             (out / ".part-00002.parquet.1.draft").write_bytes(b"half")
             raise KeyboardInterrupt
-        written.append(given)
-        real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch, "_write_part", dies)
     with pytest.raises(KeyboardInterrupt):
-        recommend_all(model, data, out, CONFIG)
+        recommend_all(model, data, out, CONFIG, progress=dies)
     assert not (out / "summary.json").exists()
-    monkeypatch.setattr(batch, "_write_part", real)
     kept = (out / "part-00000.parquet").stat().st_mtime_ns
     summary = recommend_all(model, data, out, CONFIG)
     assert summary["parts_found"] == 2

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import json
 import shutil
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -509,20 +513,40 @@ def test_refused_items_stay_away_from_the_command_line(
     assert sum(item["item_id"].startswith("a") for item in bought) >= 5
 
 
+@contextlib.contextmanager
+def interrupted_after_a_step(steps: Path) -> Iterator[None]:
+    """Ctrl-C as soon as a step of a fit is kept that was not there before."""
+    began, over = time.time_ns(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            if any(path.stat().st_mtime_ns > began for path in steps.glob("[!.]*")):
+                _thread.interrupt_main()
+                return
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+
+
 def test_a_killed_fit_goes_on_at_the_next_same_words(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from metarec.recommendation import ensemble
-
-    def stop(*_: object, **__: object) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     model = tmp_path / "models" / "one"
     words = ["fit", str(folder), "--out", str(model), "--preset", "tiny", "--encoder", "none"]
-    with monkeypatch.context() as patch:
-        patch.setattr(ensemble, "train_gate", stop)
+    steps = model.parent / ".one.steps"
+    with interrupted_after_a_step(steps):
         assert run(*words)[0] == 130
-        assert list((model.parent / ".one.steps").iterdir())
+    assert list(steps.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.linalg.cholesky", stop)
         assert run(*words, "--no-resume")[0] == 130
     code, _, said = run(*words)
     assert code == 0

@@ -23,11 +23,14 @@ from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.features.encoders import pretrained  # noqa: E402
+from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
 from metarec.recommendation.slate import Request  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
+from tiny_models import build_model  # noqa: E402
 
 
 @pytest.fixture
@@ -66,21 +69,25 @@ def client(start):
     return start()
 
 
-def test_a_wish_while_its_reader_loads_holds_up_nobody(start, monkeypatch):
-    from metarec.app.service import application as create
-
-    loading, order = threading.Event(), []
-    monkeypatch.setattr(create, "warm_text", lambda _model: loading.wait(20))
-    client = start()
-    wish = threading.Thread(
-        target=lambda: order.append(slate(client, wish="rocket", k=1) and "wish")
-    )
-    wish.start()
-    time.sleep(0.2)
-    slate(client, k=1)
-    order.append("other")
-    not_yet = client.get("/readyz")
-    loading.set()
+def test_a_wish_while_its_reader_loads_holds_up_nobody(
+    start, model, rated_world, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "home"))
+    data = rated_world.data
+    reader = build_model(tmp_path / "reader", "bert", item_text(data.items))
+    shutil.rmtree(model)
+    Recommender.fit(data, preset="tiny", encoder=str(reader)).save(model)
+    order = []
+    with pretrained._LOADING:  # as another reader that loads holds it
+        client = start()
+        wish = threading.Thread(
+            target=lambda: order.append(slate(client, wish="rocket", k=1) and "wish")
+        )
+        wish.start()
+        time.sleep(0.2)
+        slate(client, k=1)
+        order.append("other")
+        not_yet = client.get("/readyz")
     wish.join(20)
     assert order == ["other", "wish"]
     assert not_yet.status_code == 503
@@ -1246,10 +1253,14 @@ def test_what_costs_too_much_is_refused_and_its_dearest_part_named(client):
 
 
 def test_costly_requests_wait_aside_and_no_longer_than_they_may(start, monkeypatch):
-    from metarec.app.service import users
+    hold, drawing = threading.Event(), np.random.default_rng
 
-    hold = threading.Event()
-    monkeypatch.setattr(users, "explain_one", lambda *_: hold.wait(20) and {})
+    def held(*seed):
+        if threading.current_thread().name.startswith("metarec-heavy"):
+            hold.wait(20)
+        return drawing(*seed)
+
+    monkeypatch.setattr(np.random, "default_rng", held)  # the first call of every explanation
     client = start(heavy_threads=1, heavy_waiting=1, heavy_seconds=1.0)
     told = []
 

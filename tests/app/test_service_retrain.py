@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -511,18 +512,27 @@ def test_who_is_forgotten_while_a_challenger_is_trained_is_in_no_folder(model, u
         assert waiting_in_model(store) == 1  # the numbers it learned still hold them
 
 
-def test_who_is_forgotten_while_a_challenger_is_evaluated_is_in_no_folder(model, url, monkeypatch):
+def test_who_is_forgotten_while_a_challenger_is_evaluated_is_in_no_folder(model, url, caplog):
     """The forgetting does not see the folder, as if it had looked a moment before it was saved."""
-    real = compare
+    forgotten = []
 
-    def judging(*arguments):
-        assert "new7" in trained_on(Registry(model).folder)
-        with contextlib.closing(open_store(url)) as store:
-            forget(store, "new7")
-        return real(*arguments)
+    class Listener(logging.Handler):
+        """Forgets when it hears that the challenger is saved, before it is evaluated."""
 
-    monkeypatch.setattr("metarec.app.retraining.loop.compare", judging)
-    assert retrain(model, url, fit=tiny, rails=RAILS, force=True).promoted
+        def emit(self, record):
+            if record.getMessage() == "challenger trained":
+                forgotten.append("new7" in trained_on(Registry(model).folder))
+                with contextlib.closing(open_store(url)) as store:
+                    forget(store, "new7")
+
+    listener = Listener()
+    caplog.set_level(logging.INFO, "metarec.retrain")
+    logging.getLogger("metarec.retrain").addHandler(listener)
+    try:
+        assert retrain(model, url, fit=tiny, rails=RAILS, force=True).promoted
+    finally:
+        logging.getLogger("metarec.retrain").removeHandler(listener)
+    assert forgotten == [True]
     assert "new7" not in trained_on(Registry(model).folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,27 +115,32 @@ def test_folders_of_services_that_were_killed_are_swept(tmp_path, monkeypatch):
     assert left == [f"{metrics_folder.METRICS_PREFIX}{os.getpid()}-x"]
 
 
-def _lasts(_model: str, _store: str, _data: str | None, *, place: str, keep: int) -> None:
-    assert keep > 0
-    Path(place).write_text(str(os.getpid()))
-    time.sleep(60)
+def opened_by_a_reader(pipe):
+    """The end of a pipe to write into, or None while nobody reads it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
-def test_a_running_retraining_ends_with_the_service(tmp_path, monkeypatch):
-    """The round itself is replaced by one that lasts; how it is ended is what is tested."""
-    from functools import partial
-
-    started, stop = tmp_path / "started", threading.Event()
-    monkeypatch.setattr(schedule, "_scheduled", partial(_lasts, place=str(started)))
+def test_a_running_retraining_ends_with_the_service(tmp_path):
+    """The round waits for data from a pipe into which nothing is written."""
+    pipe, stop = tmp_path / "events.toml", threading.Event()
+    os.mkfifo(pipe)
     settings = ServiceSettings(
-        model=str(saved_model()), store=str(tmp_path / "events.db"), retrain_hours=1e-6
+        model=str(shutil.copytree(saved_model(), tmp_path / "model")),
+        store=str(tmp_path / "events.db"),
+        data=str(pipe),
+        retrain_hours=1e-6,
     )
     thread = threading.Thread(target=schedule.retrain_periodically, args=(settings, stop))
     thread.start()
-    eventually(lambda: started.exists() and started.read_text())
+    writing = []
+    eventually(lambda: writing.append(opened_by_a_reader(pipe)) or writing[-1] is not None)
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
+    os.close(writing[-1])
     assert multiprocessing.active_children() == []
 
 

@@ -5,6 +5,7 @@ known.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -233,26 +234,30 @@ def test_two_users_with_one_event_each_are_enough_to_begin(preset: str) -> None:
     assert model.recommend([Request(history=[("x", 1.0)])], k=2)[0].item_ids == ["y"]
 
 
-def test_a_killed_fit_goes_on_from_its_finished_parts(
-    rated_world: World, tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import metarec.recommendation.ensemble as ensemble
+def files_of(folder: Path) -> dict[str, int]:
+    """When each file was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+
+def test_a_killed_fit_goes_on_from_its_finished_parts(rated_world: World, tmp_path: Path) -> None:
+    steps = tmp_path / "steps"
+
+    def stop(_stage: str, _done: float, note: str = "") -> None:
+        if note.endswith("4 of 4 steps"):
+            raise KeyboardInterrupt
 
     options = {"preset": "tiny", "seed": 0, "encoder": "none"}
     whole = Recommender.fit(rated_world.data, **options)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ensemble, "train_gate", stop)
-        Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
-    asked = []
-    monkeypatch.setattr(ensemble, "gather_tasks", lambda *a: asked.append(a))
-    monkeypatch.setattr(ensemble._Fitted, "of", lambda *a: asked.append(a))
+    with pytest.raises(KeyboardInterrupt):
+        Recommender.fit(rated_world.data, checkpoint=steps, progress=stop, **options)
+    kept = files_of(steps)
+    assert len(kept) == 4
+    with pytest.raises(KeyboardInterrupt):
+        Recommender.fit(rated_world.data, checkpoint=steps, progress=stop, **options)
+    assert files_of(steps) == kept, "finished parts are read, not made again"
 
-    resumed = Recommender.fit(rated_world.data, checkpoint=f"{tmp_path}/steps", **options)
+    resumed = Recommender.fit(rated_world.data, checkpoint=steps, **options)
 
-    assert not asked, "finished parts are read, not made again"
     np.testing.assert_array_equal(resumed.score([Request()]), whole.score([Request()]))
 
 

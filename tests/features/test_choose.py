@@ -2,6 +2,7 @@
 a budget.
 """
 
+import sys
 import time
 from importlib.util import find_spec
 
@@ -12,7 +13,7 @@ from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import choose
 from metarec.features.encoders.choose import advise, choose_text_encoder, guess_language
-from metarec.features.encoders.locate import MINILM
+from metarec.features.encoders.locate import MINILM, PACKAGES, SMOLLM
 
 ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4
 GERMAN = [
@@ -28,6 +29,26 @@ needs_minilm = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("METAREC_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def empty_hub_cache(monkeypatch, tmp_path):
+    if find_spec("huggingface_hub") is not None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def take_away(monkeypatch, *models):
+    """Make this process find no packages that carry these models."""
+    for model in models:
+        monkeypatch.setitem(sys.modules, PACKAGES[model][0], None)
+
+
+def pretend_bf16(monkeypatch, *, knows):
+    """Make torch tell of a processor that multiplies in 16 bits, or of one that does not."""
+    import torch
+
+    told = {"avx512_bf16": knows}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
 
 
 def catalog(texts):
@@ -119,7 +140,7 @@ def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts)
     """However many texts there are: a small network of one's own was not better than words, see
     docs/experiments.
     """
-    monkeypatch.setattr(choose, "find_local", lambda name: None)
+    take_away(monkeypatch, MINILM, SMOLLM)
     name, reason = choose_text_encoder(texts)
     assert name == "tfidf" and reason.endswith("words are weighted by rarity, in any language")
     assert ("German text" if texts[0] in GERMAN else "other script text") in reason
@@ -131,9 +152,10 @@ def test_other_languages_get_words_where_no_model_knows_them(monkeypatch, texts)
 @needs_minilm
 def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
     """Where the processor knows them, and all bits would take too long."""
-    monkeypatch.setattr(choose, "_tokens", lambda texts, most: 1000.0)
-    monkeypatch.setattr(choose.PretrainedEncoder, "weights", 4e10)
-    monkeypatch.setattr(choose, "knows_bf16", lambda: True)
+    pretend_bf16(monkeypatch, knows=False)
+    work = advise(catalog(ENGLISH)).choices[0].seconds * choose.SPEED["fp32"]
+    monkeypatch.setattr(choose, "SPEED", {"fp32": work / 1000, "bf16": work / 400})
+    pretend_bf16(monkeypatch, knows=True)
     advice = advise(catalog(ENGLISH), 500)
     assert advice.encoder == f"{MINILM}@bf16"
     assert advice.reason.endswith(
@@ -144,7 +166,7 @@ def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
         choose_text_encoder(ENGLISH, 2000)[0] == MINILM
         and choose_text_encoder(ENGLISH, 200)[0] == "tfidf"
     )
-    monkeypatch.setattr(choose, "knows_bf16", lambda: False)
+    pretend_bf16(monkeypatch, knows=False)
     assert choose_text_encoder(ENGLISH, 500)[0] == "tfidf"
     monkeypatch.undo()
     assert encode_texts(ENGLISH, f"{MINILM}@bf16", cache=False).encoder.options.precision == "bf16"
@@ -152,8 +174,7 @@ def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
 
 @needs_minilm
 def test_what_is_at_hand_but_not_timed_is_not_called_missing(monkeypatch):
-    here = choose.find_local
-    monkeypatch.setattr(choose, "find_local", lambda name: here(name) if name == MINILM else None)
+    take_away(monkeypatch, SMOLLM)
     advice = advise(catalog(GERMAN), behaviour=False)
     lines = {line.split()[0]: line for line in advice.lines()[2:]}
     assert "not timed" in lines[MINILM] and "pip install" not in lines[MINILM]
@@ -164,17 +185,19 @@ def test_what_is_at_hand_but_not_timed_is_not_called_missing(monkeypatch):
 
 
 def test_loading_libraries_is_not_taken_for_speed(monkeypatch):
-    fit, calls = choose.TrainedEncoder.fit, []
+    import torch
 
-    def slow_at_first(texts, *args, **kwargs):  # as the first use of a library is
-        calls.append(len(texts))
+    fork, calls = torch.random.fork_rng, []
+
+    def slow_at_first(*args, **kwargs):  # called once in each fit
+        calls.append(args)
         if len(calls) == 1:
             time.sleep(1)
-        return fit(texts, *args, **kwargs)
+        return fork(*args, **kwargs)
 
-    monkeypatch.setattr(choose.TrainedEncoder, "fit", slow_at_first)
+    monkeypatch.setattr(torch.random, "fork_rng", slow_at_first)
     choose._time_trained(ENGLISH, "textcnn")
-    assert calls == [2, len(ENGLISH)]
+    assert len(calls) == 2
     calls.clear()
     assert (
         choose._time_trained(ENGLISH, "textcnn") * len(ENGLISH)

@@ -274,12 +274,18 @@ def test_prompt_goes_around_the_text(tiny_model):
     )
 
 
+def forbid_loading(monkeypatch):
+    """Let nothing be loaded by `transformers` any more."""
+    for name in ("AutoTokenizer", "AutoModel"):
+        monkeypatch.setattr(
+            f"transformers.{name}.from_pretrained", lambda *_, **__: pytest.fail("loaded")
+        )
+
+
 def test_cache_serves_without_the_model(tiny_model, monkeypatch):
     folder = str(tiny_model("bert"))
     before = encode_texts(TEXTS, folder).vectors
-    monkeypatch.setattr(
-        PretrainedEncoder, "_model", lambda self: pytest.fail("the model was loaded")
-    )
+    forbid_loading(monkeypatch)
     np.testing.assert_array_equal(
         encode_texts([*TEXTS[::-1], TEXTS[0]], folder).vectors, [*before[::-1], before[0]]
     )
@@ -312,9 +318,7 @@ def test_what_was_loaded_waits_for_nothing_whatever_the_cache_holds(tiny_model, 
     encoder.encode(["a text"])
     again = PretrainedEncoder(locate(str(tiny_model("bert"))))
     again.load()
-    monkeypatch.setattr(
-        "metarec.features.encoders.pretrained.load_model", lambda *_: pytest.fail("loaded late")
-    )
+    forbid_loading(monkeypatch)
     assert again.encode(["another text"]).any()
 
 

@@ -150,10 +150,7 @@ def test_colors_put_like_near_like(tmp_path):
 def test_cache_serves_the_same_content_under_any_name(tmp_path, monkeypatch):
     first = saved(tmp_path / "a.png", plain("red"))
     before = encode_images([first], "colors").vectors
-    monkeypatch.setattr(
-        "metarec.features.encoders.images.ColorEncoder.encode",
-        lambda self, pictures: pytest.fail("encoded again"),
-    )
+    monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("read again"))
     (tmp_path / "b.png").write_bytes(first.read_bytes())
     np.testing.assert_array_equal(
         encode_images([tmp_path / "b.png", first], "colors").vectors, np.repeat(before, 2, axis=0)

@@ -1,12 +1,9 @@
 """Who reads the items: by name, taught by behaviour where it can be."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders import lora
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.text import item_text
 from tiny_models import build_model
@@ -31,12 +28,11 @@ def test_every_name_gives_a_reader(given, name):
     assert reader.encode(texts).shape[0] == 24 and reason == "chosen by name"
 
 
-def test_tuned_readers_tell_both_scores(given, tmp_path, monkeypatch):
+def test_tuned_readers_tell_both_scores(given, tmp_path):
     pytest.importorskip("peft")
-    monkeypatch.setattr(lora, "LoraOptions", partial(lora.LoraOptions, steps=10))
     texts, liked, rows = given
     folder = build_model(tmp_path, "bert", texts)
-    reader, reason = item_reader(texts, f"{folder}+lora", liked, rows=rows)
+    reader, reason = item_reader(texts, f"{folder}+lora10", liked, rows=rows)
     assert "fine-tuned by LoRA: NDCG@10 of held-out items" in reason and reason.endswith("kept")
     assert reader.name.endswith("+ LoRA") == (", kept" in reason)
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
@@ -159,14 +160,14 @@ def test_items_that_weigh_little_beside_the_ridge_are_regressed_alone_at_no_loss
         repeats=None,
     )
     solved: list[int] = []
-    raw = ease._among_head
+    cholesky = torch.linalg.cholesky
 
-    def counted(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-        solved.append(len(gram))
-        return raw(gram, diagonal)
+    def counted(matrix: torch.Tensor) -> torch.Tensor:
+        solved.append(len(matrix))
+        return cholesky(matrix)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ease, "_among_head", counted)
+        patch.setattr(torch.linalg, "cholesky", counted)
         quick, whole = (
             Ease.fit(behaviour, rng, EaseConfig(min_events=1, min_coupling=least))
             for least in (0.1, 0.0)

@@ -13,7 +13,7 @@ from metarec.features.histories import Histories
 from metarec.models.rating import NOISE, RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
-from world import evidence_of
+from world import evidence_of, popular_first
 
 N_ITEMS, USERS = 15, 40
 
@@ -64,9 +64,11 @@ def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
 
 
 def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
-    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+    behaviour: Behaviour,
 ) -> None:
-    monkeypatch.setattr(Behaviour, "is_ordered", True)
+    histories = popular_first(behaviour.histories)
+    behaviour = replace(behaviour, histories=histories, whole=None)
+    assert behaviour.is_ordered
     config = SupportRidgeConfig(rank=N_ITEMS - 1)
     head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
     point = 2

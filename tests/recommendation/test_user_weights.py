@@ -4,6 +4,8 @@ nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ from metarec.models.rating import RatingHead
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.ensemble import _item_statistics, _popularity
 from metarec.recommendation.gate_training import _drawn
-from world import World, evidence_of
+from world import World, evidence_of, popular_first
 
 N_ITEMS, USERS = 12, 30
 TWICE = np.arange(USERS) % 3 == 0
@@ -83,9 +85,13 @@ def test_a_weight_of_two_is_a_user_there_twice(
 
 
 def test_the_episodic_ridge_counts_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
+    copied: Behaviour, weighed: Behaviour
 ) -> None:
-    monkeypatch.setattr(Behaviour, "is_ordered", True)
+    order = popular_first(weighed.histories)
+    copies = np.concatenate([np.arange(USERS), np.flatnonzero(TWICE)])
+    copied = replace(copied, histories=order.users(copies), whole=None)
+    weighed = replace(weighed, histories=order, whole=None)
+    assert copied.is_ordered and weighed.is_ordered
     # Factors are a plain SVD of likes, not weighed
     config = SupportRidgeConfig(rank=N_ITEMS - 1, factor_scale=0.0)
     twice, heavy = (
@@ -169,23 +175,25 @@ def test_weights_that_cannot_be_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("is_ordered", "popular"), [(False, [2, 3, 4, 5, 6, 7]), (True, [5, 6, 7])]
+    ("is_ordered", "popular", "others"),
+    [(False, [2, 3, 4, 5, 6, 7], []), (True, [5, 6, 7], [np.array([5, 6, 7])] * 3)],
 )
 def test_what_brief_anonymous_users_like_counts_for_little(
-    is_ordered: bool, popular: list[int], monkeypatch: pytest.MonkeyPatch
+    is_ordered: bool, popular: list[int], others: list[np.ndarray]
 ) -> None:
     """Nine users who like two things against seven who like six others; with an order only what
-    comes after the pool counts.
+    comes after the pool counts. What the seven like last is more popular where others like it too,
+    which makes an order.
     """
-    lists = [np.array([0, 1])] * 9 + [np.array([2, 3, 4, 5, 6, 7])] * 7
+    lists = [np.array([0, 1])] * 9 + [np.array([2, 3, 4, 5, 6, 7])] * 7 + others
     behaviour = Behaviour(
         histories=Histories.of_indexes(lists),
-        profiles=np.zeros((16, 1), np.float32),
+        profiles=np.zeros((len(lists), 1), np.float32),
         content=np.zeros((8, 1), np.float32),
         relevant_from=0.5,
         horizon=SHORT,
     )
-    monkeypatch.setattr(Behaviour, "is_ordered", is_ordered)
+    assert behaviour.is_ordered == is_ordered
 
     shares, _ = _popularity(behaviour)
 
