@@ -100,6 +100,10 @@ def kinds(ids: list[str]) -> dict[str, Call]:
     return {
         **{name: Call("POST", SLATES, body) for name, body in bodies.items()},
         "explanation": Call("POST", EXPLANATIONS, {**few, **explain}),
+        "explanation of a slate's first": Call("POST", EXPLANATIONS, {**few, "item_id": ids[5]}),
+        "explanation of a long slate's": Call(
+            "POST", EXPLANATIONS, {"history": known[10:200], "item_id": ids[5], "k": 200}
+        ),
         "explanation of 1,000 events": Call("POST", EXPLANATIONS, {"history": known, **explain}),
         "onboarding": Call("GET", "/v1/onboarding?k=50"),
         "similar": Call("GET", f"/v1/items/{ids[0]}/similar?k=100"),

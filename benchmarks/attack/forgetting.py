@@ -90,7 +90,7 @@ def send_until(stop: threading.Event, port: int, calls: list[tuple[str, str, Any
 def race(port: int, number: int) -> tuple[list[str], list[str], dict[str, Any]]:
     """Forget one user amid what is sent of them; the ids, what is left of them, and the receipt."""
     user = f"u{number}{MARK}" if number % 3 == 0 else f"race-{number}{MARK}"
-    visitor = f"anonymous user-{number}{MARK}"
+    visitor = f"anonymous-{number}{MARK}"
     ask(port, "POST", "/v1/events", {"events": [{"user_id": visitor, "item_id": "i1"}]})
     ask(port, "POST", f"/v1/users/{visitor}/merge", {"into": user})
     stop = threading.Event()

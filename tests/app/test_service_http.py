@@ -300,6 +300,14 @@ def test_an_explanation_says_where_an_item_stands(client):
     assert client.post("/v1/explanations", json={"item_id": "nowhere"}).status_code == 404
 
 
+def test_an_explanation_of_a_long_history_tells_how_much_of_it_was_looked_at(client):
+    history = [{"item_id": f"{taste}{n:02d}", "value": 5} for taste in "sg" for n in range(7)]
+    body = {"history": history, "item_id": "s11"}
+    told = client.post("/v1/explanations", json=body).json()
+    assert len(told["events"]) == len(told["shares"]) == 10
+    assert any("latest 10 of 14 events" in note for note in told["notes"])
+
+
 def test_onboarding_asks_what_was_not_answered(client):
     asked = client.get("/v1/onboarding", params={"k": 3}).json()["items"]
     assert len(asked) == 3

@@ -187,3 +187,17 @@ def test_words_follow_kind_value_and_sign():
         "because many users like it",
         "although users like you seldom choose it",
     ]
+
+
+def test_an_explanation_asks_about_no_more_than_it_may(model, rated_world):
+    request = Request(history=[*rated_world.history("space", 6), *rated_world.history("garden", 4)])
+    top = model.recommend([request], k=1)[0].item_ids[0]
+    asked = {}
+    for scored in (32, 128):
+        model.calls.clear()
+        explain(model, request, top, scored=scored, n_content=3)
+        asked[scored] = sum(model.calls), len(model.calls)
+
+    assert asked[32][0] <= 150
+    assert asked[32][0] < asked[128][0]
+    assert asked[32][1] <= 16  # a call costs most of a plain slate

@@ -13,7 +13,7 @@ from metarec.features.users import UserBatch
 from metarec.models.context import Context, ContextConfig, _chosen, _lifts
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place import Place
-from metarec.models.search import words_of
+from metarec.models.search import Search, _tf_idf, words_of
 
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)
 
@@ -144,3 +144,22 @@ def test_items_chosen_alike_teach_each_other(seed: int) -> None:
     (damping, by_axes), _, is_read = _chosen(kept, asked, sizes, 80, ContextConfig())
     assert list(is_read) == [True, False]
     assert hits((damping, by_axes)) > 0.9 > hits((damping, False))
+
+
+def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:
+    words = ("blue", "green", "tent")
+    index = {word: place for place, word in enumerate(words)}
+
+    def read(texts: list[str]) -> sp.csr_matrix:
+        return _tf_idf([words_of(text) for text in texts], index, len(texts), rarity)[0]
+
+    rarity = np.array([1.0, 2.0, 3.0], np.float32)
+    before = read(["blue tent", "green", ""])
+    model = Search(words=words, taken=sp.csr_matrix((3, 3)), texts=before, rarity=rarity)
+
+    found = model.with_texts(np.array([2, 0]), ["Blue", "green tent, unknown"])
+
+    whole = read(["green tent", "green", "blue"])
+    np.testing.assert_array_equal(found.texts.toarray(), whole.toarray())
+    assert found.texts.nnz == whole.nnz
+    np.testing.assert_array_equal(model.texts.toarray(), before.toarray())

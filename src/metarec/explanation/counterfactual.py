@@ -55,16 +55,15 @@ def counterfactual(
     """
     column = int(columns_of(model, [item_id])[0])
     hidden = hidden_items(model, [request])[0]
-    if not _stays(model, [request], hidden, column, k)[0]:
+    length = len(request.history)
+    rows = list(range(length) if among is None else among)
+    asked = [request, without(request, range(length)), without(request, rows)]
+    is_shown, all_gone, some_gone = _stays(model, asked, hidden, column, k)
+    if not is_shown:
         raise BadInput(
             f"item {item_id!r} is not among the first {k} of this request; ask about an item on "
             f"the slate or give a larger k"
         )
-    length = len(request.history)
-    rows = list(range(length) if among is None else among)
-    all_gone, some_gone = _stays(
-        model, [without(request, range(length)), without(request, rows)], hidden, column, k
-    )
     if all_gone:
         found, smallest = None, True
     else:

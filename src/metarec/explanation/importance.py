@@ -95,7 +95,14 @@ class Growable(Explained, Protocol):
 
 
 def content_effects(
-    model: Growable, request: Request, item_id: str, *, words: int = 0, is_new: bool = False
+    model: Growable,
+    request: Request,
+    item_id: str,
+    *,
+    words: int = 0,
+    most: int = MAX_FEATURES,
+    is_new: bool = False,
+    weights: np.ndarray | None = None,
 ) -> list[FeatureEffect]:
     """What each tag, column and (if asked) word of an item does through its content: relative score
     with it minus without it.
@@ -105,16 +112,20 @@ def content_effects(
 
     Args:
         words: how many words of its text to try, the longest first.
+        most: how many features to try.
         is_new: nobody has met the item, so its content also decides where behaviour would put it:
             it is added once more as it is and once without each feature, and those are compared.
+        weights: `anonymous_weights` of the model, where they are known.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
-    features = _features(row, words)[:MAX_FEATURES]
+    features = _features(row, words)[:most]
     if not features:
         return []
     lacking = [row | {name: rest} for name, _, rest in features]
     found = (
-        _as_new(model, request, row, lacking) if is_new else _changed(model, request, row, lacking)
+        _as_new(model, request, row, lacking)
+        if is_new
+        else _changed(model, request, row, lacking, weights)
     )
     return [
         FeatureEffect(about="content", name=name, value=value, effect=float(effect))
@@ -123,10 +134,15 @@ def content_effects(
 
 
 def _changed(
-    model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
+    model: Growable,
+    request: Request,
+    row: dict[str, Any],
+    lacking: Sequence[dict[str, Any]],
+    weights: np.ndarray | None,
 ) -> np.ndarray:
     """Effect [F] of each feature of an item that users know, one changed model after the other."""
-    weights, column = anonymous_weights(model), int(columns_of(model, [row["item_id"]])[0])
+    weights = anonymous_weights(model) if weights is None else weights
+    column = int(columns_of(model, [row["item_id"]])[0])
     # The unchanged row goes the same way as the changed ones, so that giving an item again is not
     # taken for an effect.
     given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)

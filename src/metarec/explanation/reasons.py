@@ -10,6 +10,7 @@ from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
 from metarec.explanation.field_facts import field_facts, labels_of
 from metarec.explanation.importance import (
+    MAX_FEATURES,
     circumstance_effects,
     content_effects,
     profile_effects,
@@ -18,12 +19,13 @@ from metarec.explanation.influence import leave_one_out, shapley
 from metarec.explanation.nearest import nearest
 from metarec.explanation.relative_score import (
     Explained,
+    attention,
     columns_of,
     hidden_items,
     known_history,
     parts_at,
     policy_check_of,
-    relative_scores,
+    relative_to_shown,
     top,
 )
 from metarec.explanation.words import sentences
@@ -37,9 +39,7 @@ from metarec.recommendation.explained import (
 from metarec.recommendation.slate import Request
 
 SCORED = 128
-"""Shortened histories that Shapley values, and removals that the counterfactual, ask about in all,
-or two orders of a history that is longer: what bounds the cost of an explanation.
-"""
+"""Shortened histories that an explanation asks about unless told; see `explain`."""
 ADDS_UP_TO = 1e-6
 """Parts must add up to the score within this share of the user's largest score (they are
 float32), or the explanation says so.
@@ -53,6 +53,8 @@ def explain(
     *,
     k: int = 10,
     words: int = 0,
+    scored: int = SCORED,
+    n_content: int = MAX_FEATURES,
     rng: np.random.Generator | None = None,
 ) -> Explanation:
     """Explain where `item_id` stands for the user of `request`.
@@ -60,6 +62,9 @@ def explain(
     Args:
         k: length of the slate the counterfactual speaks of.
         words: how many words of the item's text to try one by one.
+        scored: shortened histories that Shapley values ask about, and removals that the
+            counterfactual does, in all; two orders of a longer history.
+        n_content: features of the item's content to take away at most.
         rng: draws the orders of sampled Shapley values (histories of more than 8 events); a fixed
             one where None, so that the same question gets the same answer.
 
@@ -69,13 +74,13 @@ def explain(
     request, notes = known_history(model, request)
     column = columns_of(model, [item_id])
     titles = model.catalog.titles()
-    scores, hidden = model.score([request]), hidden_items(model, [request])
+    both, hidden = model.score([Request(), request]), hidden_items(model, [request])
+    scores, weights = both[1:], attention(both[0])
     listed = top(scores, hidden, len(model.vocabulary))[0]
     rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
-    relative_score = float(relative_scores(model, [request], column[None])[0, 0])
-    parts = {
-        name: float(part[0, 0]) for name, part in parts_at(model, [request], column[None]).items()
-    }
+    relative_score = float(relative_to_shown(scores, weights)[0, column[0]])
+    found_parts = parts_at(model, [request], column[None], weights)
+    parts = {name: float(part[0, 0]) for name, part in found_parts.items()}
     notes += [
         *_adds_up(parts, relative_score, float(np.abs(scores).max())),
         *_unread(model, request),
@@ -83,10 +88,12 @@ def explain(
     forbidden = policy_check_of(model).reasons(request, item_id)
     notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
     events = _events(model, request, item_id, titles)
-    features = _features(model, request, item_id, words, notes)
+    features = _features(model, request, item_id, weights, words, n_content, notes)
     # Asked for just now
     closest = nearest(model, request, item_id) if hasattr(model, "item_embeddings") else []  # type: ignore[arg-type]
-    found = _counterfactual(model, request, item_id, k, events) if rank and rank <= k else None
+    found = (
+        _counterfactual(model, request, item_id, k, events, scored) if rank and rank <= k else None
+    )
     return Explanation(
         item_id=item_id,
         title=titles[column[0]],
@@ -94,7 +101,7 @@ def explain(
         rank=rank,
         parts=parts,
         events=events,
-        shares=_shares(model, request, item_id, rng or np.random.default_rng(0)),
+        shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0)),
         features=features,
         nearest=[(events[row].item_id, events[row].title, cosine) for row, cosine in closest],
         counterfactual=found,
@@ -113,24 +120,29 @@ def explain(
 
 
 def _shares(
-    model: Explained, request: Request, item_id: str, rng: np.random.Generator
+    model: Explained, request: Request, item_id: str, scored: int, rng: np.random.Generator
 ) -> list[float]:
     """Shapley value of each event, exact where few sets are enough."""
-    orders = max(2, SCORED // (len(request.history) + 1))
+    orders = max(2, scored // (len(request.history) + 1))
     found = shapley(
-        model, request, [item_id], rng=rng, permutations=orders, most_exact=SCORED.bit_length() - 1
+        model, request, [item_id], rng=rng, permutations=orders, most_exact=scored.bit_length() - 1
     )
     return [float(share) for share in found[:, 0]]
 
 
 def _counterfactual(
-    model: Explained, request: Request, item_id: str, k: int, events: list[EventEffect]
+    model: Explained,
+    request: Request,
+    item_id: str,
+    k: int,
+    events: list[EventEffect],
+    scored: int,
 ) -> Counterfactual:
     """Only events that speak for the item are taken away, where that is enough: what speaks against
     it must not be what keeps it there.
     """
     lifting = [row for row, event in enumerate(events) if event.effect > 0]
-    return counterfactual(model, request, item_id, k=k, most_tries=SCORED, among=lifting)
+    return counterfactual(model, request, item_id, k=k, most_tries=scored, among=lifting)
 
 
 def _not_needed_against(
@@ -161,7 +173,13 @@ def _events(
 
 
 def _features(
-    model: Explained, request: Request, item_id: str, words: int, notes: list[str]
+    model: Explained,
+    request: Request,
+    item_id: str,
+    weights: np.ndarray,
+    words: int,
+    n_content: int,
+    notes: list[str],
 ) -> list[FeatureEffect]:
     found = [
         *profile_effects(model, request, item_id),
@@ -171,7 +189,15 @@ def _features(
         trained_on = getattr(model, "trained_on", None)
         is_new = trained_on is not None and item_id not in trained_on["item_id"]
         # Asked for just now
-        found += content_effects(model, request, item_id, words=words, is_new=is_new)  # type: ignore[arg-type]
+        found += content_effects(
+            model,  # type: ignore[arg-type]
+            request,
+            item_id,
+            words=words,
+            most=n_content,
+            is_new=is_new,
+            weights=weights,
+        )
     else:
         notes.append(
             "this model takes no new items, so the effect of content alone cannot be measured."

@@ -60,7 +60,12 @@ def anonymous_weights(model: Explained) -> np.ndarray:
     """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of
     the score; sums to 1.
     """
-    scores = model.score([Request()])[0].astype(np.float64)
+    return attention(model.score([Request()])[0])
+
+
+def attention(scores: np.ndarray) -> np.ndarray:
+    """`anonymous_weights` [N] by the scores [N] of that user."""
+    scores = scores.astype(np.float64)
     shares = np.exp(scores - scores.max())
     return np.asarray(shares / shares.sum())
 
@@ -77,24 +82,29 @@ def relative_scores(
     """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory
     allows.
     """
-    weights = anonymous_weights(model)
-    found = [
-        np.take_along_axis(
-            relative_to_shown(model.score(requests[piece]), weights), columns[piece], axis=1
-        )
-        for piece in pieces(requests, len(model.vocabulary))
-    ]
-    return np.concatenate(found) if found else np.zeros(columns.shape)
+    found = [np.zeros((0, columns.shape[1]))]
+    for piece in pieces(requests, len(model.vocabulary)):
+        # The anonymous user goes along: a row of scores costs less than a call.
+        scores = model.score([Request(), *requests[piece]])
+        relative = relative_to_shown(scores[1:], attention(scores[0]))
+        found.append(np.take_along_axis(relative, columns[piece], axis=1))
+    return np.concatenate(found)
 
 
 def parts_at(
-    model: Explained, requests: Sequence[Request], columns: np.ndarray
+    model: Explained,
+    requests: Sequence[Request],
+    columns: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Each part of the relative scores of items `columns` [B, T]: {part name: [B, T]}; they add up
     to `relative_scores`.
+
+    Args:
+        weights: `anonymous_weights`, where they are known.
     """
     found: dict[str, np.ndarray] = {}
-    weights = anonymous_weights(model)
+    weights = anonymous_weights(model) if weights is None else weights
     for piece in pieces(requests, len(model.vocabulary)):
         for name, part in model.score_parts(
             requests[piece]

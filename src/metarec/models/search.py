@@ -109,10 +109,22 @@ class Search:
     def _index(self) -> dict[str, int]:
         return {word: place for place, word in enumerate(self.words)}
 
-    def with_texts(self, texts: Sequence[str]) -> Search:
-        """The same model for a catalog with these texts."""
+    def with_texts(self, items: np.ndarray, texts: Sequence[str]) -> Search:
+        """The same model where each of `items` [C] says the one of `texts` [C]; others are not
+        read again, as they are many.
+        """
         said = [words_of(text) for text in texts]
-        return replace(self, texts=_tf_idf(said, self._index, len(texts), self.rarity)[0])
+        changed = _tf_idf(said, self._index, len(texts), self.rarity)[0]
+        n_items = self.texts.shape[1]
+        kept = np.ones(n_items, np.float32)
+        kept[items] = 0.0
+        put = sp.csr_matrix(
+            (np.ones(len(items), np.float32), (np.arange(len(items)), items)),
+            shape=(len(items), n_items),
+        )
+        together = (self.texts @ sp.diags(kept) + changed @ put).tocsr()
+        together.eliminate_zeros()
+        return replace(self, texts=together)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -303,14 +303,16 @@ class Ensemble:
             },
         )
 
-    def with_places(self, places: np.ndarray, texts: Sequence[str]) -> Ensemble:
-        """The same ensemble for a catalog that stands at `places` [N', 2] and says `texts`."""
+    def with_places(self, places: np.ndarray, items: np.ndarray, texts: Sequence[str]) -> Ensemble:
+        """The same ensemble for a catalog that stands at `places` [N', 2], of which `items` [C] say
+        the `texts` [C].
+        """
         scorers = dict(self.scorers)
         for name, model in scorers.items():
             if isinstance(model, Place | LocalKnn):
                 scorers[name] = model.with_places(places)
             elif isinstance(model, Search):
-                scorers[name] = model.with_texts(texts)
+                scorers[name] = model.with_texts(items, texts)
         return replace(self, scorers=scorers)
 
     def with_text(self, text: np.ndarray, taste: np.ndarray | None) -> Ensemble:

@@ -32,14 +32,17 @@ def with_items(model: M, frame: Any) -> M:
     fresh = given.join(table, on="item_id", how="anti")
     catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
     touched = catalog.vocabulary.indexes(given["item_id"])
-    content, text = model.item_inputs.transform(Catalog(frame=catalog.frame[touched]))
+    changed = Catalog(frame=catalog.frame[touched])
+    content, text = model.item_inputs.transform(changed)
     more = ((0, len(fresh)), (0, 0))
     grown_content, grown_text = np.pad(model.content, more), np.pad(model.text, more)
     grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
     ensemble = (
         model.ensemble.with_content(grown_content)
         .with_words(users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings))
-        .with_places(degrees_of(catalog.frame), item_text(catalog, model.settings.item_template))
+        .with_places(
+            degrees_of(catalog.frame), touched, item_text(changed, model.settings.item_template)
+        )
         .with_text(grown_text, None if model.prior is None else model.prior.taste(grown_text))
     )
     return replace(

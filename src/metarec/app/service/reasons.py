@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from metarec.app.service.live_model import Served
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.influence import leave_one_out
@@ -18,7 +16,11 @@ from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
 
 MAX_EVENTS = 20
-"""Reasons look at the latest events only: each costs one more row of scores, or many."""
+"""Short reasons look at the latest events only: each costs one more row of scores."""
+MAX_EXPLAINED, N_SCORED, N_CONTENT = 10, 32, 3
+"""Events that one item is explained by, shortened histories and features asked about: with these no
+explanation costs 20 plain slates (`benchmarks/attack/costs.py`).
+"""
 
 
 def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
@@ -66,14 +68,16 @@ def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[
     the latest events only, whose number is told.
     """
     known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
-    is_long = len(known) > MAX_EVENTS
-    asked = replace(request, history=known[-MAX_EVENTS:]) if is_long else request
-    found = explain(served.model, asked, item_id, k=k, rng=np.random.default_rng(0)).to_json()
+    is_long = len(known) > MAX_EXPLAINED
+    asked = replace(request, history=known[-MAX_EXPLAINED:]) if is_long else request
+    found = explain(
+        served.model, asked, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
+    ).to_json()
     found["standing"] = found["relative_score"]  # its name before, for clients written then
     if is_long:
         found["notes"] = [
             *found["notes"],
-            f"explained from the latest {MAX_EVENTS} of {len(known)} events; slates are made from "
-            f"all of them.",
+            f"explained from the latest {MAX_EXPLAINED} of {len(known)} events; slates are made "
+            f"from all of them.",
         ]
     return found
