@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from newcomer import load_dataset, make_split, ranking_metrics, request
 
-from new_user_adapter import Model
+from newcomer_adapter import Model
 
 
 def lists(

@@ -352,7 +352,7 @@ def test_what_is_found_out_about_a_model_is_kept_with_it(
     )
     assert code == 0, err
     assert (
-        json.loads(out)["facts"]["judged"] == 8
+        json.loads(out)["facts"]["test_users"] == 8
     )  # of 12 not met, a third chooses the baselines' settings
     assert run("audit", str(model), str(data), "--by", "home")[0] == 0
     kept = {path.stem: json.loads(path.read_text()) for path in (model / "reports").iterdir()}

@@ -18,7 +18,10 @@ from metarec.models.base import Model, dense
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.registry import MODELS, USER_TEXT, config_of
 
-OTHERWISE = {USER_TEXT, "bert_two_tower", "repeat", "transferred", "friends", "place", "search"}
+OTHERWISE = {
+    *(USER_TEXT, "bert_two_tower", "repeat", "transferred"),
+    *("friends", "place", "local_knn", "search"),
+}
 """Models that read users as text, which have tests of their own, or nothing of these events."""
 OF_EVENTS = [name for name, model in MODELS.items() if name not in OTHERWISE]
 QUICK: Mapping[str, Mapping[str, Any]] = {

@@ -161,7 +161,7 @@ def test_the_example_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         tmp_path / "products.parquet"
     )
     clicks = events(seed=1).select(
-        pl.col("user_id").alias("visitor"),
+        pl.col("user_id").alias("customer"),
         pl.col("item_id").alias("sku"),
         (pl.col("timestamp") + 5).alias("at"),
     )

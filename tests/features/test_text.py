@@ -77,7 +77,7 @@ def test_own_template_for_users():
     )
     assert user_text({}, [], None, template) == ""
     for wrong, why in (
-        ("{wishes}", "names 'queries'; there are {profile}, {liked}, {disliked}"),
+        ("{wishes}", "names 'wishes'; there are {profile}, {liked}, {disliked}"),
         ("{profile.age}", "names 'profile.age'"),
         ("{liked", "malformed"),
         ("a user", "says the same of everyone"),

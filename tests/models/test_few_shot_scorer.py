@@ -46,6 +46,7 @@ def test_the_learner_is_a_part_under_its_own_name(model, rated_world):
     assert list(model.ensemble.scorers) == [
         "profile",
         "item_knn",
+        "markov",
         "content",
         "support_ridge",
         "r2d2",

@@ -14,7 +14,7 @@ from metarec.recommendation.refusals import REFUSAL, WEIGHTS, Refusers
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 
 
-def feed(*, meant: bool, users: int = 120, items: int = 15, seed: int = 0) -> Dataset:
+def feed(*, meant: bool, users: int = 120, items: int = 15, seed: int = 1) -> Dataset:
     """Users like one of three topics; what they hide is of another topic, or of the one they like
     nearly as often as of others.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 NEIGHBORS = 100
 """Items kept for each item."""
@@ -51,7 +51,7 @@ class Alike:
         near, cosines = _nearest(directions, min(NEIGHBORS, len(compared) - 1))
         return cls(compared=compared, near=compared[near], cosines=cosines)
 
-    def chances(self, counts: Float[np.ndarray, "items"]) -> sp.csr_matrix:
+    def chances(self, counts: Num[np.ndarray, "items"]) -> sp.csr_matrix:
         """[N, N] float32, rows of sum 1 or 0: the nearer and the more popular by `counts` [N] the
         likelier.
         """

@@ -208,7 +208,7 @@ class LocalKnn:
                 for start in range(0, said.shape[0], USERS_AT_ONCE)
             ]
         )
-        pairs *= lengths * (lengths - 1) / np.maximum(some * (some - 1), 1)
+        pairs = pairs * (lengths * (lengths - 1) / np.maximum(some * (some - 1), 1))
         themselves = np.asarray(said.multiply(said).sum(1)).ravel()
         return np.asarray(np.sqrt(np.maximum(themselves + pairs, 1e-12)), np.float32)
 

@@ -52,7 +52,7 @@ context = ["store"]
 
 [[sources]]
 database = "$DATABASE_URL"   # tables by name, or SELECTs
-interactions = "SELECT anonymous user AS user_id, sku AS item_id, at AS timestamp FROM clicks"
+interactions = "SELECT customer AS user_id, sku AS item_id, at AS timestamp FROM clicks"
 kind = "view"
 """
 """What such a file may say."""

@@ -1,6 +1,6 @@
 """metarec behind the interface of the neutral new-user protocol.
 
-    python judge.py --model new_user_adapter:Model --data ml-100k        (from the protocol's
+    python judge.py --model newcomer_adapter:Model --data ml-100k        (from the protocol's
     folder, this one on PYTHONPATH)
 
 The protocol hands over indexes; here they become ids again, so that what is evaluated is what a
