@@ -26,10 +26,6 @@ HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
-SWITCH_SECONDS = 0.0005
-"""How long a thread of Python goes on where another waits, 5 ms by default: a plain slate waits as
-often as it calls what works outside Python while a costly request runs beside it.
-"""
 
 
 def serve(
@@ -231,7 +227,6 @@ def worker() -> FastAPI:
     setup_logs(settings.log_level, as_json=settings.log_json)
     if not any(name in os.environ for name in THREADS):
         one_thread()
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         return create_app(settings)
     except (
